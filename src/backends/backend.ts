@@ -1,0 +1,31 @@
+import type { CapabilityDeclaration } from '../../protocols/capability.ts'
+import type { JsonValue } from '../../protocols/json.ts'
+import type { Invoke } from '../core/invoke.ts'
+
+/** An event that a backend raises by itself. */
+export interface TriggerEvent {
+  capability: string
+  event: string
+  payload: JsonValue
+}
+
+/**
+ * An adapter that turns something real (functions, a program, an MCP server) into capabilities.
+ * Life: `discover` is iterated once, for as long as the node runs; when its signal aborts the backend frees
+ * everything that it holds (processes, sockets, timers) before the iteration ends.
+ */
+export interface Backend {
+  /** Unique on the node; in messages and logs. */
+  readonly id: string
+  /** `function`, `command`, `mcp`, `system`, … */
+  readonly kind: string
+  /**
+   * Yields a full snapshot of what is offered whenever it changes, the first one as soon as it is known.
+   * A backend that cannot start does not throw: it yields its capabilities as `offline` with `statusReason`, and tries again.
+   */
+  discover(signal: AbortSignal): AsyncIterable<CapabilityDeclaration[]>
+  /** Runs a tool. Input is already validated, defaults applied. Errors: MeshError; any other error becomes `tool_failed`. */
+  call: Invoke
+  /** Yields the events that the backend raises. */
+  watch?(signal: AbortSignal): AsyncIterable<TriggerEvent>
+}

@@ -1,0 +1,35 @@
+import type { Item } from '../../protocols/call/items.ts'
+import type { JsonValue } from '../../protocols/json.ts'
+
+export type { Item, Progress } from '../../protocols/call/items.ts'
+export type { JsonObject, JsonSchema, JsonValue } from '../../protocols/json.ts'
+
+/** One call of one tool, as a provider sees it. */
+export interface ToolRequest {
+  /** Id of the capability on its node. */
+  capability: string
+  tool: string
+  input: JsonValue
+  /** Items that the caller streams in, for tools with `acceptsStream`. */
+  stream?: AsyncIterable<Item>
+  /** Verified PeerId of who calls. */
+  caller: string
+  /** Time that is left, in ms from now. Clocks are never compared. */
+  remainingMs?: number
+  /** The same key twice is the same call. */
+  idempotencyKey?: string
+  /** W3C Trace Context, https://www.w3.org/TR/trace-context/ */
+  traceparent?: string
+}
+
+/** What goes with a request but is not part of it. */
+export interface InvokeOptions {
+  /** Aborted when the caller cancels, dies, or the deadline passes. A generator's `finally` runs then. */
+  signal: AbortSignal
+}
+
+/**
+ * A call, local or remote: the same function type everywhere. Yields the items of the call; throws {@link MeshError}.
+ * When the iteration is left early, the work stops.
+ */
+export type Invoke = (request: ToolRequest, options: InvokeOptions) => AsyncIterable<Item>

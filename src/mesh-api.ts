@@ -1,0 +1,185 @@
+/**
+ * The Mesh type: all that the local API, the CLI and library users see of a node. Types only; `mesh.ts` builds it.
+ */
+import type { CapabilityDeclaration, CapabilityStatus, ToolDeclaration, TriggerDeclaration } from '../protocols/capability.ts'
+import type { Backend } from './backends/backend.ts'
+import type { Item, JsonObject, JsonValue } from './core/invoke.ts'
+
+/** A capability as this node knows it, its own or another's. */
+export interface CapabilityView extends CapabilityDeclaration {
+  /** PeerId of the provider. */
+  node: string
+  nodeName: string
+  name: string
+  status: CapabilityStatus
+  tools: ToolDeclaration[]
+  triggers: TriggerDeclaration[]
+  /** The shortest name that `call` takes for exactly this one: the id, or `id@node` when several nodes have it. */
+  ref: string
+  /** True if this node itself offers it. */
+  local: boolean
+}
+
+/** All fields given must fit. */
+export interface CapabilityQuery {
+  id?: string
+  /** Glob over types, `sensor/*`; `*` stays within a segment, `**` crosses them. */
+  type?: string
+  /** First or any segment of the type: `security` finds `agent/security`. */
+  domain?: string
+  tool?: string
+  trigger?: string
+  /** Words that occur in id, name, description, tools, examples or keywords. */
+  text?: string
+  /** PeerId or name of the provider. */
+  node?: string
+  status?: CapabilityStatus
+}
+
+/** A node that this one has a live session with, or knows through others. */
+export interface PeerView {
+  peerId: string
+  name: string
+  version: string
+  /** Smoothed round-trip time in ms, null before the first measurement. */
+  rttMs: number | null
+  /** A live connection exists. */
+  direct: boolean
+  hops: number
+  /** Next hop where not direct, else null. */
+  via: string | null
+  /** How it was found: `mdns`, `static`, `remembered`, `peer`, `inbound`. */
+  source: string
+  addresses: string[]
+  /** Ids of its capabilities. */
+  capabilities: string[]
+}
+
+/** Who ran a call, and over what. */
+export interface Route {
+  /** PeerIds from the caller to the provider. */
+  path: string[]
+  local: boolean
+  hops: number
+  rttMs: number | null
+  /** Providers tried before this one, with the code of their failure. */
+  tried: { provider: string; code: string }[]
+}
+
+/** How a call ended well. */
+export interface CallResult {
+  result: JsonValue
+  /** PeerId of the node that ran the tool. */
+  provider: string
+  providerName: string
+  durationMs: number
+  route: Route
+  /** True if it came out of this node's result cache. */
+  cached: boolean
+}
+
+/** Options of a call. */
+export interface CallOptions {
+  signal?: AbortSignal
+  /** Time given in all, retries included. Default: the tool's `timeoutMs`, else 30,000. */
+  timeoutMs?: number
+  /** Items to stream in. */
+  stream?: AsyncIterable<Item>
+  idempotencyKey?: string
+  traceparent?: string
+  /** PeerId or name: only this node. */
+  node?: string
+  /** Other providers may be tried. Default true. */
+  failover?: boolean
+}
+
+/** A running call: iterate it for its items (`result` included, last), or await `result`. One of the two drives it. */
+export interface Call extends AsyncIterable<Item> {
+  /** Reads the call to its end. Rejects with MeshError. */
+  readonly result: Promise<CallResult>
+  cancel(reason?: string): void
+}
+
+/** What happens on a node, as it happens. `at` is ms since the node's start on its monotonic clock. */
+export type MeshEvent = { at: number } & (
+  | { event: 'peer:join'; peerId: string; name: string }
+  | { event: 'peer:leave'; peerId: string; name: string; reason: string }
+  | { event: 'capability:available' | 'capability:updated' | 'capability:suspended'; node: string; capability: CapabilityView }
+  | { event: 'capability:removed'; node: string; id: string; type: string; reason: string }
+  | { event: 'trigger'; node: string; capability: string; trigger: string; payload: JsonValue }
+  | { event: 'call'; direction: 'in' | 'out'; capability: string; tool: string; peerId: string; status: string; durationMs: number; code?: string }
+  | { event: 'network'; state: 'ok' | 'no-network' | 'no-multicast'; message: string }
+  | { event: 'backend'; id: string; state: 'online' | 'offline'; reason?: string }
+)
+
+/** What a node says of itself. */
+export interface MeshStatus {
+  peerId: string
+  name: string
+  version: string
+  uptimeMs: number
+  multiaddrs: string[]
+  peers: number
+  capabilities: { local: number; remote: number }
+  backends: { id: string; kind: string; state: 'starting' | 'online' | 'offline'; reason?: string }[]
+  network: { state: 'ok' | 'no-network' | 'no-multicast'; message: string }
+  calls: { inFlight: number; served: number; failed: number }
+  /** Counters of what was refused or dropped, by name. */
+  counters: Record<string, number>
+  /** Digest of the directory, hex. Equal on nodes that know the same. */
+  directoryDigest: string
+}
+
+/** A capability of this process; changes are announced at once. */
+export interface Registration {
+  readonly id: string
+  update(change: Partial<CapabilityDeclaration>): void
+  suspend(reason: string): void
+  resume(): void
+  /** Raises one of its triggers. */
+  emit(event: string, payload: JsonValue): void
+  remove(reason?: string): void
+}
+
+/** What a handler gets beside its input. */
+export interface ToolContext {
+  signal: AbortSignal
+  caller: string
+  stream: AsyncIterable<Item> | undefined
+  /** Reports progress; never blocks. */
+  progress(done: number, total?: number, message?: string): void
+  traceparent: string | undefined
+}
+
+/**
+ * A tool as a function. Return the result, or yield items and return it:
+ * a yielded Uint8Array is sent as bytes, any other yielded value as JSON.
+ */
+export type ToolHandler = (
+  input: JsonObject,
+  context: ToolContext
+) => JsonValue | void | Promise<JsonValue | void> | AsyncGenerator<JsonValue | Uint8Array, JsonValue | void, void>
+
+/** A running node. */
+export interface Mesh extends AsyncDisposable {
+  readonly peerId: string
+  readonly name: string
+  multiaddrs(): string[]
+  status(): MeshStatus
+  peers(): PeerView[]
+  /** Dials a multiaddr and keeps the peer as a static one. */
+  addPeer(multiaddr: string, options?: { signal?: AbortSignal }): Promise<void>
+  capabilities(query?: CapabilityQuery): CapabilityView[]
+  /** Offers a capability of this process; `handlers` by tool name. Throws `invalid_argument`, `conflict`. */
+  register(declaration: CapabilityDeclaration, handlers?: Record<string, ToolHandler>): Registration
+  addBackend(backend: Backend): void
+  /**
+   * Calls a tool. `target` is a capability id, a type, or either with `@node`.
+   * Never throws by itself; errors come through the call.
+   */
+  call(target: string, tool: string, input?: JsonValue, options?: CallOptions): Call
+  /** Events from now on, until the signal aborts. A reader that falls 1,000 behind loses the oldest and is told by a `dropped` count in status. */
+  events(options: { signal: AbortSignal }): AsyncIterable<MeshEvent>
+  /** Withdraws, drains, closes. Idempotent. */
+  stop(): Promise<void>
+}
