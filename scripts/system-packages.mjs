@@ -1,0 +1,37 @@
+// Installs the Debian packages that some tests need, where it can; elsewhere it says which cases will be skipped.
+// It never fails: a machine without them still runs every other test.
+import { spawnSync } from 'node:child_process'
+
+/** What a test needs from the system: the command, the package that has it, and the cases that are skipped without it. */
+const NEEDS = [
+  {
+    command: 'ip',
+    package: 'iproute2',
+    cases: 'hosts in network namespaces (test/e2e: mDNS without a default route, cable cut, partition)'
+  }
+]
+
+const has = (command) => spawnSync('sh', ['-c', `command -v ${command}`], { stdio: 'ignore' }).status === 0
+const missing = () => NEEDS.filter((need) => !has(need.command))
+
+let wanted = missing()
+if (wanted.length > 0 && process.getuid?.() === 0 && has('apt-get')) {
+  const names = wanted.map((need) => need.package)
+  console.error(`tests need ${names.join(', ')}: installing with apt-get`)
+  const env = { ...process.env, DEBIAN_FRONTEND: 'noninteractive' }
+  const apt = (...args) =>
+    spawnSync('apt-get', args, { stdio: ['ignore', 'ignore', 'inherit'], env, timeout: 180_000 }).status === 0
+  const install = () => apt('install', '-y', '-qq', '--no-install-recommends', ...names)
+  if (!install() && apt('update', '-qq')) install()
+  wanted = missing()
+}
+
+for (const need of wanted) {
+  console.error(`SKIPPED without ${need.command} (Debian package ${need.package}): ${need.cases}`)
+}
+if (wanted.length === 0 && has('ip')) {
+  const name = `atmo-probe-${process.pid}`
+  const probe = spawnSync('ip', ['netns', 'add', name], { stdio: 'ignore' }).status === 0
+  if (probe) spawnSync('ip', ['netns', 'delete', name], { stdio: 'ignore' })
+  else console.error(`SKIPPED without the right to create network namespaces (run as root): ${NEEDS[0].cases}`)
+}
