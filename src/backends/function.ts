@@ -1,0 +1,119 @@
+/** Backend `function`: functions of this process as tools. Runs in Node and in the browser. */
+import type { CapabilityDeclaration, ToolDeclaration } from '../../protocols/capability.ts'
+import { MeshError } from '../errors.ts'
+import type { Registration, ToolHandler } from '../mesh-api.ts'
+import type { Backend, TriggerEvent } from './backend.ts'
+import { createDropOldestQueue } from './drop-oldest-queue.ts'
+import { createHandlerCalls, unknownCapability, unknownTool } from './handler-calls.ts'
+
+/** Events that wait for the node to read them; beyond it the oldest are lost. */
+export const TRIGGER_QUEUE_LIMIT = 1_000
+
+/** A backend whose capabilities come and go by {@link FunctionBackend.register}. */
+export interface FunctionBackend extends Backend {
+  watch: NonNullable<Backend['watch']>
+  /**
+   * Offers a capability. Tools that have a handler but no declaration are declared by their name alone.
+   * Throws `invalid_argument` if a declared tool has no handler, `conflict` if the id is taken.
+   */
+  register(declaration: CapabilityDeclaration, handlers?: Record<string, ToolHandler>): Registration
+}
+
+interface Entry {
+  declaration: CapabilityDeclaration
+  /** What `resume` goes back to. */
+  active: Pick<CapabilityDeclaration, 'status' | 'statusReason'>
+  handlers: ReadonlyMap<string, ToolHandler>
+}
+
+/** Makes an empty function backend. */
+export function createFunctionBackend(init: { id?: string } = {}): FunctionBackend {
+  const entries = new Map<string, Entry>()
+  const changes = createDropOldestQueue<true>({ limit: 1 })
+  const events = createDropOldestQueue<TriggerEvent>({ limit: TRIGGER_QUEUE_LIMIT })
+  const calls = createHandlerCalls((request) => {
+    const entry = entries.get(request.capability)
+    if (entry === undefined) throw unknownCapability(request.capability)
+    const { status, statusReason } = entry.declaration
+    if (status === 'suspended' || status === 'offline') {
+      throw new MeshError('unavailable', `capability "${request.capability}" is ${status}: ${statusReason ?? 'no reason given'}`)
+    }
+    const handler = entry.handlers.get(request.tool)
+    if (handler === undefined) throw unknownTool(request, entry.handlers.keys())
+    return handler
+  })
+
+  return {
+    id: init.id ?? 'function',
+    kind: 'function',
+    call: calls.call,
+    watch: (signal) => events.values(signal),
+
+    async *discover(signal) {
+      try {
+        changes.push(true)
+        for await (const _ of changes.values(signal)) yield [...entries.values()].map((entry) => entry.declaration)
+      } finally {
+        await calls.stop(new MeshError('unavailable', 'the provider is stopping'))
+      }
+    },
+
+    register(given, handlers = {}) {
+      const { id } = given
+      if (entries.has(id)) throw new MeshError('conflict', `capability "${id}" is registered already; remove it first, or use another id`, { id })
+      const table = new Map(Object.entries(handlers))
+      const declaration = withTools(given, table)
+      const entry: Entry = { declaration, active: { status: given.status, statusReason: given.statusReason }, handlers: table }
+      entries.set(id, entry)
+      changes.push(true)
+
+      const change = (next: CapabilityDeclaration): void => {
+        if (entries.get(id) !== entry) throw new MeshError('unknown_capability', `capability "${id}" was removed; register it again`, { id })
+        entry.declaration = next
+        changes.push(true)
+      }
+      return {
+        id,
+        update(partial) {
+          if (partial.id !== undefined && partial.id !== id) {
+            throw new MeshError('invalid_argument', `the id of "${id}" cannot change; remove it and register "${partial.id}"`, { id })
+          }
+          const next = withTools({ ...entry.declaration, ...partial }, table)
+          if ('status' in partial) entry.active = { status: partial.status, statusReason: partial.statusReason }
+          change(next)
+        },
+        suspend: (reason) => change({ ...entry.declaration, status: 'suspended', statusReason: reason }),
+        resume: () => change({ ...entry.declaration, ...entry.active }),
+        emit(event, payload) {
+          if (entries.get(id) !== entry) throw new MeshError('unknown_capability', `capability "${id}" was removed; register it again`, { id })
+          if (entry.declaration.triggers?.some((trigger) => trigger.event === event) !== true) {
+            throw new MeshError('invalid_argument', `capability "${id}" declares no trigger "${event}"; add it to its triggers`, { id, event })
+          }
+          events.push({ capability: id, event, payload })
+        },
+        remove() {
+          if (entries.get(id) !== entry) return
+          entries.delete(id)
+          changes.push(true)
+        }
+      }
+    }
+  }
+}
+
+/** Fits the declared tools and the handlers together. */
+function withTools(declaration: CapabilityDeclaration, handlers: ReadonlyMap<string, ToolHandler>): CapabilityDeclaration {
+  const tools = declaration.tools ?? []
+  const lacking = tools.find((tool) => !handlers.has(tool.name))
+  if (lacking !== undefined) {
+    throw new MeshError('invalid_argument', `tool "${lacking.name}" of "${declaration.id}" has no handler; pass one under this name`, { tool: lacking.name })
+  }
+  const declared = new Set(tools.map((tool) => tool.name))
+  if (declared.size < tools.length) throw new MeshError('invalid_argument', `two tools of "${declaration.id}" have the same name; rename one`)
+  const all = [...tools, ...[...handlers.keys()].filter((name) => !declared.has(name)).map((name): ToolDeclaration => ({ name }))]
+  return { ...declaration, tools: all.map((tool) => (tool.streams === undefined && yieldsItems(handlers.get(tool.name)) ? { ...tool, streams: true } : tool)) }
+}
+
+function yieldsItems(handler: ToolHandler | undefined): boolean {
+  return Object.prototype.toString.call(handler) === '[object AsyncGeneratorFunction]'
+}
