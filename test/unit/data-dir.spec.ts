@@ -1,0 +1,217 @@
+import assert from 'node:assert/strict'
+import { chmod, mkdir, mkdtemp, readFile, readdir, rm, stat, writeFile } from 'node:fs/promises'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { lockHolder } from '../../src/data-dir-lock.ts'
+import {
+  createIdentityKey,
+  defaultDataDir,
+  ensureApiToken,
+  identityKeyPath,
+  nextIncarnation,
+  openDataDir,
+  readApiToken,
+  readIdentityKey,
+  readNodeFile,
+  removeNodeFile,
+  resolveDataDir,
+  writeNodeFile
+} from '../../src/data-dir.ts'
+import { isMeshError } from '../../src/errors.ts'
+import { startChild } from '../fixtures/child.ts'
+
+const mode = async (path: string) => (await stat(path)).mode & 0o777
+
+describe('data directory', () => {
+  let base: string
+  let dir: string
+  beforeEach(async () => {
+    base = await mkdtemp(join(tmpdir(), 'atmo-dir-'))
+    dir = join(base, 'deep', 'data')
+    await mkdir(dir, { recursive: true, mode: 0o700 })
+  })
+  afterEach(() => rm(base, { recursive: true, force: true }))
+
+  describe('path', () => {
+    const of = (platform: NodeJS.Platform, env: Record<string, string>) => defaultDataDir({ platform, env, home: '/home/u' })
+    it('follows XDG, and ignores a relative path there', () => {
+      assert.equal(of('linux', {}), '/home/u/.local/share/atmosphere')
+      assert.equal(of('linux', { XDG_DATA_HOME: '/data' }), '/data/atmosphere')
+      assert.equal(of('linux', { XDG_DATA_HOME: 'data' }), '/home/u/.local/share/atmosphere')
+    })
+    it('follows macOS and Windows', () => {
+      assert.equal(of('darwin', {}), '/home/u/Library/Application Support/atmosphere')
+      assert.match(of('win32', { LOCALAPPDATA: '/local' }), /local.atmosphere$/)
+    })
+    it('takes the flag before ATMO_DATA_DIR', () => {
+      const env = { ATMO_DATA_DIR: '/from/env' }
+      assert.equal(resolveDataDir('/flag', { env }), '/flag')
+      assert.equal(resolveDataDir(undefined, { env }), '/from/env')
+    })
+  })
+
+  describe('permissions', () => {
+    it('makes it 0700', async () => {
+      const fresh = join(base, 'a', 'b')
+      const opened = await openDataDir(fresh)
+      assert.equal(await mode(fresh), 0o700)
+      await opened.release()
+    })
+    it('tightens a directory of ours that is open to others', async () => {
+      await ensureApiToken(dir)
+      await chmod(dir, 0o755)
+      const opened = await openDataDir(dir)
+      assert.equal(await mode(dir), 0o700)
+      await opened.release()
+    })
+    it('refuses a foreign directory that others may write', async () => {
+      await writeFile(join(dir, 'letter.txt'), 'x')
+      await chmod(dir, 0o777)
+      await assert.rejects(
+        openDataDir(dir),
+        (error) => isMeshError(error, 'invalid_config') && error.message.includes('chmod 700')
+      )
+    })
+    it('says which directory cannot be made', async () => {
+      await writeFile(join(base, 'file'), 'x')
+      await assert.rejects(
+        openDataDir(join(base, 'file', 'data')),
+        (error) => isMeshError(error, 'invalid_config') && error.message.includes('ENOTDIR')
+      )
+    })
+  })
+
+  describe('lock', () => {
+    it('refuses a second holder in the same process, and names the process', async () => {
+      const opened = await openDataDir(dir)
+      await assert.rejects(openDataDir(dir), (error) => isMeshError(error, 'conflict') && error.details['pid'] === process.pid)
+      await opened.release()
+      await opened.release()
+      await (await openDataDir(dir)).release()
+    })
+    it('refuses a node in another process', async () => {
+      const child = startChild('test/fixtures/hold-data-dir.ts', [dir])
+      assert.deepEqual(JSON.parse(await child.line()), { held: true })
+      await assert.rejects(
+        openDataDir(dir),
+        (error) => isMeshError(error, 'conflict') && error.details['pid'] === child.process.pid
+      )
+      child.process.kill('SIGTERM')
+      await child.ended
+    })
+    it('is free at once after kill -9, and tells who waits', async () => {
+      const child = startChild('test/fixtures/hold-data-dir.ts', [dir])
+      await child.line()
+      const holder = await lockHolder(dir)
+      assert.equal(holder?.pid, child.process.pid)
+      child.process.kill('SIGKILL')
+      await holder?.released
+      const opened = await openDataDir(dir)
+      assert.deepEqual(
+        (await readdir(dir)).filter((name) => name.includes('lock')),
+        ['lock.2']
+      )
+      await opened.release()
+      assert.equal(await lockHolder(dir), undefined)
+    })
+    it('holds while its process is stopped', async () => {
+      const child = startChild('test/fixtures/hold-data-dir.ts', [dir])
+      await child.line()
+      child.process.kill('SIGSTOP')
+      await assert.rejects(openDataDir(dir), (error) => isMeshError(error, 'conflict'))
+      child.process.kill('SIGKILL')
+      await child.ended
+    })
+    it('lets exactly one of many through, over a stale lock too', async () => {
+      await (await openDataDir(dir)).release()
+      for (let round = 0; round < 5; round++) {
+        const tries = await Promise.allSettled(Array.from({ length: 20 }, () => openDataDir(dir)))
+        const held = tries.flatMap((one) => (one.status === 'fulfilled' ? [one.value] : []))
+        assert.equal(held.length, 1)
+        for (const one of tries) if (one.status === 'rejected') assert.ok(isMeshError(one.reason, 'conflict'), String(one.reason))
+        await held[0]!.release()
+      }
+      assert.equal((await readdir(dir)).filter((name) => name.startsWith('.lock')).length, 0)
+    })
+    it('works below a path longer than a socket address', async function () {
+      if (process.platform !== 'linux') this.skip()
+      const deep = join(dir, 'd'.repeat(100), 'e'.repeat(100))
+      const opened = await openDataDir(deep)
+      await assert.rejects(openDataDir(deep), (error) => isMeshError(error, 'conflict'))
+      await opened.release()
+    })
+  })
+
+  describe('key', () => {
+    it('is stored once, 0600, and never overwritten', async () => {
+      assert.equal(await readIdentityKey(dir), undefined)
+      await createIdentityKey(dir, new Uint8Array([1, 2, 3]))
+      assert.equal(await mode(identityKeyPath(dir)), 0o600)
+      assert.deepEqual(await readIdentityKey(dir), new Uint8Array([1, 2, 3]))
+      await assert.rejects(createIdentityKey(dir, new Uint8Array([9])), (error) => isMeshError(error, 'conflict'))
+      assert.deepEqual(await readIdentityKey(dir), new Uint8Array([1, 2, 3]))
+    })
+    it('is refused when others may read it, or when it is empty', async () => {
+      await createIdentityKey(dir, new Uint8Array([1]))
+      await chmod(identityKeyPath(dir), 0o644)
+      await assert.rejects(
+        readIdentityKey(dir),
+        (error) => isMeshError(error, 'invalid_config') && error.message.includes('chmod 600')
+      )
+      await writeFile(identityKeyPath(dir), '')
+      await chmod(identityKeyPath(dir), 0o600)
+      await assert.rejects(readIdentityKey(dir), (error) => isMeshError(error, 'invalid_config'))
+    })
+  })
+
+  describe('api token', () => {
+    it('has 256 bits, is 0600, stays the same, and differs between directories', async () => {
+      const token = await ensureApiToken(dir)
+      assert.match(token, /^[A-Za-z0-9_-]{43}$/)
+      assert.equal(await mode(join(dir, 'api-token')), 0o600)
+      assert.equal(await ensureApiToken(dir), token)
+      assert.equal(await readApiToken(dir), token)
+      assert.notEqual(await ensureApiToken(base), token)
+    })
+    it('is made anew when it is damaged', async () => {
+      await writeFile(join(dir, 'api-token'), 'short')
+      assert.equal(await readApiToken(dir), undefined)
+      assert.match(await ensureApiToken(dir), /^[A-Za-z0-9_-]{43}$/)
+    })
+  })
+
+  it('node.json is written, read and removed; nonsense in it is no node', async () => {
+    const info = { pid: 1, api: 'http://127.0.0.1:1', peerId: 'p', startedAt: '2026-01-01T00:00:00.000Z' }
+    await writeNodeFile(dir, info)
+    assert.equal(await mode(join(dir, 'node.json')), 0o600)
+    assert.deepEqual(await readNodeFile(dir), info)
+    await writeFile(join(dir, 'node.json'), '{"pid":')
+    assert.equal(await readNodeFile(dir), undefined)
+    await removeNodeFile(dir)
+    await removeNodeFile(dir)
+    assert.equal(await readNodeFile(dir), undefined)
+  })
+
+  describe('incarnation', () => {
+    it('starts at 1 and grows by one', async () => {
+      assert.deepEqual(await nextIncarnation(dir), { value: 1 })
+      assert.deepEqual(await nextIncarnation(dir), { value: 2 })
+      assert.equal(await readFile(join(dir, 'incarnation'), 'utf8'), '2\n')
+    })
+    for (const [what, text] of Object.entries({ empty: '', garbage: '\0\0\0', negative: '-4', huge: '9'.repeat(40) })) {
+      it(`goes on from the Unix time, with a warning, when the counter is ${what}`, async () => {
+        await writeFile(join(dir, 'incarnation'), text)
+        const { value, warning } = await nextIncarnation(dir, 1_800_000_000_000)
+        assert.equal(value, 1_800_000_000)
+        assert.match(warning ?? '', /damaged/)
+        assert.deepEqual(await nextIncarnation(dir), { value: 1_800_000_001 })
+      })
+    }
+    it('does not start over when the counter is gone but the key is there', async () => {
+      await createIdentityKey(dir, new Uint8Array([1]))
+      const { value, warning } = await nextIncarnation(dir, 1_800_000_000_000)
+      assert.equal(value, 1_800_000_000)
+      assert.match(warning ?? '', /missing/)
+    })
+  })
+})
