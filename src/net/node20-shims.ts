@@ -1,0 +1,41 @@
+/**
+ * Supplies the two things that libp2p 3 needs and Node 20 lacks. Import it before anything of libp2p.
+ * Goes when the floor rises to Node 22, which has both.
+ */
+import { createRequire } from 'node:module'
+
+if (!('withResolvers' in Promise)) {
+  Object.defineProperty(Promise, 'withResolvers', {
+    configurable: true,
+    writable: true,
+    value: function withResolvers<T>(this: PromiseConstructor) {
+      let resolve!: (value: T | PromiseLike<T>) => void
+      let reject!: (reason?: unknown) => void
+      const promise = new this<T>((accept, refuse) => {
+        resolve = accept
+        reject = refuse
+      })
+      return { promise, resolve, reject }
+    }
+  })
+}
+
+if (typeof globalThis.WebSocket === 'undefined') {
+  // Lazy: `ws` comes with @libp2p/websockets, and loading it costs time that a node without ws addresses never owes.
+  const define = (value: unknown): unknown => {
+    Object.defineProperty(globalThis, 'WebSocket', { configurable: true, writable: true, value })
+    return value
+  }
+  Object.defineProperty(globalThis, 'WebSocket', {
+    configurable: true,
+    get: () => {
+      try {
+        const { WebSocket } = createRequire(import.meta.url)('ws') as { WebSocket: unknown }
+        return define(WebSocket)
+      } catch {
+        return define(undefined)
+      }
+    },
+    set: define
+  })
+}
