@@ -5,6 +5,7 @@
 import { MeshError, abortError, isMeshError, toMeshError } from '../errors.ts'
 import type { Invoke, Item, JsonObject, JsonValue, Progress, ToolRequest } from '../core/invoke.ts'
 import type { ToolContext, ToolHandler } from '../mesh-api.ts'
+import { abortable } from './abortable-stream.ts'
 
 /** Time that handlers get to end after {@link HandlerCalls.stop}, in ms. One that ignores its signal is left behind then. */
 export const STOP_WAIT_MS = 5_000
@@ -343,7 +344,8 @@ class HandlerContext implements ToolContext {
   }
 
   get stream(): AsyncIterable<Item> | undefined {
-    return this.#run.request.stream
+    const { stream } = this.#run.request
+    return stream === undefined ? undefined : abortable(stream, this.#run.signal)
   }
 
   get traceparent(): string | undefined {
