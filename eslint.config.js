@@ -23,6 +23,8 @@ export default tseslint.config(
       '@typescript-eslint/no-unnecessary-condition': 'off',
       '@typescript-eslint/no-unused-vars': ['error', { argsIgnorePattern: '^_', varsIgnorePattern: '^_', caughtErrors: 'none' }],
       '@typescript-eslint/restrict-template-expressions': ['error', { allowNumber: true, allowBoolean: true }],
+      // Objects here are closures without `this`: their methods may be taken apart.
+      '@typescript-eslint/unbound-method': 'off',
       // An async method or generator may satisfy an interface without an await of its own.
       '@typescript-eslint/require-await': 'off',
       'no-console': 'error',
