@@ -1,0 +1,49 @@
+/** The local API as one fetch handler: Request in, Response out. It sees the {@link Mesh} type and nothing else of the node. */
+import { Hono } from 'hono'
+import type { Mesh } from '../mesh-api.ts'
+import { callRoutes } from './call-routes.ts'
+import { refusal, errorResponse } from './errors.ts'
+import { eventsRoute } from './events-route.ts'
+import { hostGuard, tokenGuard, type GuardInit } from './guard.ts'
+import { meshRoutes } from './mesh-routes.ts'
+
+/** What the local API is built from. */
+export interface AppInit extends GuardInit {
+  mesh: Mesh
+  /** Stops the node, after the answer; default: `mesh.stop()`. */
+  stop?: () => void
+  /** Ends the event streams when the server closes. */
+  closing?: AbortSignal
+  /** Time between heartbeats of an event stream in ms. */
+  heartbeatMs?: number
+}
+
+/** Anything that answers a request, as of the Fetch standard. */
+export type FetchHandler = (request: Request) => Response | Promise<Response>
+
+/** Builds the local API. Every answer is JSON or a stream of it; every error has the shape `{"error":{"code","message","details"}}`. */
+export function createApp(init: AppInit): FetchHandler {
+  const { mesh, closing, heartbeatMs } = init
+  const stop = init.stop ?? (() => void mesh.stop())
+  const app = new Hono()
+  app.onError((error) => errorResponse(error))
+  app.notFound((context) =>
+    errorResponse(
+      refusal({ status: 404 }, 'unsupported', `there is nothing at ${context.req.method} ${context.req.path}`, {
+        path: context.req.path
+      })
+    )
+  )
+  app.use(async (context, next) => {
+    await next()
+    context.res.headers.set('x-content-type-options', 'nosniff')
+  })
+  app.use(hostGuard(init))
+  // For supervisors and load balancers: says that the process answers, and nothing about it.
+  app.get('/health', (context) => context.json({ status: 'ok' }))
+  app.use(tokenGuard(init))
+  app.route('/mesh', meshRoutes({ mesh, stop }))
+  app.route('/mesh', eventsRoute({ mesh, heartbeatMs, closing }))
+  app.route('/capabilities', callRoutes({ mesh }))
+  return (request) => app.fetch(request)
+}

@@ -1,0 +1,74 @@
+/** Who may talk to the local API. Where a request comes from is never read from a header: any program can write those. */
+import type { MiddlewareHandler } from 'hono'
+import { timingSafeEqual } from 'hono/utils/buffer'
+import { MeshError } from '../errors.ts'
+import { refusal } from './errors.ts'
+
+/** What the guard knows of this server. */
+export interface GuardInit {
+  /** Tokens that open the API. At least one; each is compared in constant time. */
+  tokens: readonly string[]
+  /** Names and addresses, without port, by which this server may be asked. Default: the loopback ones. */
+  hosts?: readonly string[]
+  /**
+   * True if the server listens on more than loopback: then any IP literal is a fit Host as well.
+   * DNS rebinding needs a name, so an address in Host cannot be one.
+   */
+  anyAddress?: boolean
+}
+
+/** Names and addresses of this machine for itself. */
+export const LOOPBACK_HOSTS: readonly string[] = ['localhost', '127.0.0.1', '[::1]']
+
+/**
+ * Refuses a request under a foreign name (DNS rebinding: a web page whose name was pointed at 127.0.0.1) and one from a foreign
+ * web page (CSRF), both with 403. No path and no method is exempt, a preflight neither.
+ */
+export function hostGuard({ hosts = LOOPBACK_HOSTS, anyAddress = false }: GuardInit): MiddlewareHandler {
+  const allowed = new Set(hosts.map((host) => host.toLowerCase()))
+  const fits = (hostname: string | undefined) =>
+    hostname !== undefined && (allowed.has(hostname) || (anyAddress && isAddress(hostname)))
+  return async (context, next) => {
+    const { raw } = context.req
+    const url = new URL(raw.url)
+    const host = raw.headers.get('host')
+    // With an absolute request target the URL and the Host header may differ: both must fit.
+    if (!fits(url.hostname.toLowerCase()) || (host !== null && !fits(hostnameOf(host)))) {
+      throw new MeshError('permission_denied', 'this host name is not allowed here', { host: host ?? url.host })
+    }
+    const origin = raw.headers.get('origin')
+    if (origin !== null && origin.toLowerCase() !== `${url.protocol}//${host ?? url.host}`.toLowerCase()) {
+      throw new MeshError('permission_denied', 'requests from other web pages are not allowed', { origin })
+    }
+    await next()
+  }
+}
+
+/** Refuses a request without `Authorization: Bearer TOKEN` with 401. */
+export function tokenGuard({ tokens }: GuardInit): MiddlewareHandler {
+  return async (context, next) => {
+    const given = /^Bearer ([\x21-\x7e]{1,512})$/i.exec(context.req.header('authorization') ?? '')?.[1]
+    let known = false
+    // All are compared, so that the time does not tell which one was close.
+    for (const token of tokens) known = (await timingSafeEqual(given ?? '', token)) || known
+    if (given === undefined || !known) {
+      throw refusal(
+        { status: 401, headers: { 'www-authenticate': 'Bearer realm="atmosphere"' } },
+        'permission_denied',
+        given === undefined
+          ? 'a token is needed: send the header "Authorization: Bearer TOKEN"; the token is in the data directory of the node'
+          : 'the token is wrong'
+      )
+    }
+    await next()
+  }
+}
+
+function hostnameOf(host: string): string | undefined {
+  const match = /^(\[[0-9a-f:.]+\]|[a-z0-9._-]+)(:\d{1,5})?$/i.exec(host)
+  return match?.[1]?.toLowerCase()
+}
+
+function isAddress(hostname: string): boolean {
+  return /^\[[0-9a-f:.]+\]$/.test(hostname) || /^\d{1,3}(\.\d{1,3}){3}$/.test(hostname)
+}

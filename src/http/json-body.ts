@@ -1,0 +1,68 @@
+import { MeshError } from '../errors.ts'
+import type { JsonObject } from '../../protocols/json.ts'
+import { refusal } from './errors.ts'
+
+/** Largest request body that is read, in bytes: 32 MiB. */
+export const MAX_BODY_BYTES = 32 * 1024 * 1024
+
+/**
+ * Reads a JSON object. An absent body is `{}`. Throws `invalid_argument` (status 415 for another content type:
+ * a web page can send text/plain without asking, but not JSON) and `too_large`.
+ */
+export async function readJsonObject(request: Request, maxBytes: number = MAX_BODY_BYTES): Promise<JsonObject> {
+  const type = request.headers.get('content-type')?.split(';', 1)[0]?.trim().toLowerCase()
+  if (type !== 'application/json') {
+    throw refusal(
+      { status: 415, headers: { accept: 'application/json' } },
+      'invalid_argument',
+      'send JSON: content-type must be application/json',
+      { contentType: type ?? null }
+    )
+  }
+  // A length that is announced is refused before a byte is read.
+  if (Number(request.headers.get('content-length') ?? 0) > maxBytes) throw tooLarge(maxBytes)
+  const text = await readText(request, maxBytes)
+  if (text.trim() === '') return {}
+  let value: unknown
+  try {
+    value = JSON.parse(text)
+  } catch (error) {
+    throw new MeshError(
+      'invalid_argument',
+      `the body is not JSON: ${error instanceof Error ? error.message : 'it cannot be parsed'}`
+    )
+  }
+  if (typeof value !== 'object' || value === null || Array.isArray(value))
+    throw new MeshError('invalid_argument', 'the body must be a JSON object')
+  return value as JsonObject
+}
+
+async function readText(request: Request, maxBytes: number): Promise<string> {
+  if (!request.body) return ''
+  const reader = request.body.getReader()
+  const decoder = new TextDecoder()
+  const parts: string[] = []
+  let bytes = 0
+  while (true) {
+    const { done, value } = await reader.read()
+    if (done) return parts.join('') + decoder.decode()
+    bytes += value.byteLength
+    if (bytes > maxBytes) throw tooLarge(maxBytes)
+    parts.push(decoder.decode(value, { stream: true }))
+  }
+}
+
+function tooLarge(maxBytes: number): MeshError {
+  return new MeshError('too_large', `the body is over ${maxBytes} bytes`, { maxBytes })
+}
+
+/** Throws `invalid_argument` for a key that is not in `known`: a typo must not be silently ignored. */
+export function refuseUnknownKeys(what: string, given: Iterable<string>, known: readonly string[]): void {
+  for (const key of given) {
+    if (!known.includes(key))
+      throw new MeshError('invalid_argument', `unknown ${what} '${key}'; known are: ${known.join(', ')}`, {
+        key,
+        known: [...known]
+      })
+  }
+}

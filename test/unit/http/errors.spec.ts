@@ -1,0 +1,63 @@
+import assert from 'node:assert/strict'
+import { ERROR_CODES, MeshError, type ErrorCode } from '../../../src/errors.ts'
+import { createApp } from '../../../src/http/app.ts'
+import { errorResponse } from '../../../src/http/errors.ts'
+import { createFakeMesh } from '../../fixtures/fake-mesh.ts'
+
+const token = 'T'.repeat(43)
+const post = (body: unknown, accept?: string) =>
+  new Request('http://localhost/capabilities/demo/tools/fail', {
+    method: 'POST',
+    headers: { authorization: `Bearer ${token}`, 'content-type': 'application/json', ...(accept && { accept }) },
+    body: JSON.stringify(body)
+  })
+
+describe('http errors', () => {
+  const mesh = createFakeMesh({
+    async fail(input) {
+      if (input['code'] === 'foreign') throw Object.assign(new Error('boom'), { secret: 'stack' })
+      throw new MeshError(input['code'] as ErrorCode, 'as asked', { pointer: '/x' })
+    }
+  })
+  const app = createApp({ mesh, tokens: [token] })
+
+  for (const [code, { httpStatus }] of Object.entries(ERROR_CODES)) {
+    it(`${code} is ${httpStatus}, in one shape`, async () => {
+      const answer = await app(post({ input: { code } }))
+      assert.equal(answer.status, httpStatus)
+      assert.match(answer.headers.get('content-type') ?? '', /^application\/json/)
+      assert.deepEqual(await answer.json(), { error: { code, message: 'as asked', details: { pointer: '/x' } } })
+    })
+    it(`${code} ends a stream as its last line`, async () => {
+      const answer = await app(post({ input: { code } }, 'application/x-ndjson'))
+      assert.equal(answer.status, 200)
+      assert.deepEqual(JSON.parse(await answer.text()), {
+        status: 'error',
+        error: { code, message: 'as asked', details: { pointer: '/x' } }
+      })
+    })
+  }
+
+  it('a foreign error becomes internal and shows no stack', async () => {
+    const answer = await app(post({ input: { code: 'foreign' } }))
+    const text = await answer.text()
+    assert.equal(answer.status, 500)
+    assert.deepEqual(JSON.parse(text), { error: { code: 'internal', message: 'boom', details: {} } })
+    assert.equal(errorResponse('a string').status, 500)
+  })
+
+  it('unknown routes and methods are JSON 404', async () => {
+    const headers = { authorization: `Bearer ${token}` }
+    for (const [method, path] of [
+      ['GET', '/'],
+      ['GET', '/mesh'],
+      ['DELETE', '/mesh/peers'],
+      ['GET', '/capabilities/demo/tools/fail'],
+      ['POST', '/health']
+    ]) {
+      const answer = await app(new Request(`http://localhost${path}`, { method, headers }))
+      assert.equal(answer.status, 404, `${method} ${path}`)
+      assert.equal(((await answer.json()) as { error: { code: string } }).error.code, 'unsupported')
+    }
+  })
+})

@@ -1,0 +1,94 @@
+import assert from 'node:assert/strict'
+import { serveApi, type ApiServer } from '../../../src/http/serve.ts'
+import { ask } from '../../fixtures/api-request.ts'
+import { createFakeMesh, type FakeMesh } from '../../fixtures/fake-mesh.ts'
+
+const token = 'T'.repeat(43)
+
+describe('http mesh routes', () => {
+  let mesh: FakeMesh
+  let server: ApiServer
+  before(async () => {
+    mesh = createFakeMesh({
+      async ping() {
+        return 'pong'
+      }
+    })
+    server = await serveApi({ mesh, token })
+  })
+  after(() => server.close())
+  const get = (path: string) => ask(server.url, path, { token })
+
+  it('GET /mesh/status, /mesh/peers, /mesh/capabilities', async () => {
+    assert.deepEqual((await get('/mesh/status')).json, JSON.parse(JSON.stringify(mesh.status())))
+    assert.deepEqual((await get('/mesh/peers')).json, { peers: mesh.peers() })
+    assert.deepEqual((await get('/mesh/capabilities')).json, JSON.parse(JSON.stringify({ capabilities: mesh.capabilities() })))
+  })
+  it('passes the query on, and names a parameter that it does not know', async () => {
+    assert.deepEqual((await get('/mesh/capabilities?id=nothing')).json, { capabilities: [] })
+    assert.equal(((await get('/mesh/capabilities?id=demo&status=online')).json['capabilities'] as unknown[]).length, 1)
+    const typo = await get('/mesh/capabilities?typ=x')
+    assert.equal(typo.status, 400)
+    assert.match(typo.json.error?.message ?? '', /'typ'.*type/)
+    assert.equal((await get('/mesh/capabilities?status=alive')).status, 400)
+  })
+  it('POST /mesh/peers adds a peer', async () => {
+    const ok = await ask(server.url, '/mesh/peers', { token, json: { multiaddr: '/ip4/192.0.2.1/tcp/4001' } })
+    assert.deepEqual([ok.status, ok.json], [200, { added: '/ip4/192.0.2.1/tcp/4001' }])
+    assert.deepEqual(mesh.added, ['/ip4/192.0.2.1/tcp/4001'])
+    for (const json of [{}, { multiaddr: 1 }, { multiaddr: 'x' }, { multiaddr: '/ip4/1.2.3.4/tcp/1', extra: 1 }]) {
+      const bad = await ask(server.url, '/mesh/peers', { token, json })
+      assert.deepEqual([bad.status, bad.json.error?.code], [400, 'invalid_argument'], JSON.stringify(json))
+    }
+  })
+  it('POST takes JSON only: what a web page can send without asking is 415', async () => {
+    for (const type of [
+      'text/plain',
+      'application/x-www-form-urlencoded',
+      'multipart/form-data; boundary=x',
+      'application/jsonp',
+      undefined
+    ]) {
+      const answer = await ask(server.url, '/mesh/peers', {
+        token,
+        body: '{"multiaddr":"/ip4/1.1.1.1/tcp/1"}',
+        headers: type ? { 'content-type': type } : {}
+      })
+      assert.equal(answer.status, 415, type)
+    }
+    const charset = await ask(server.url, '/mesh/peers', {
+      token,
+      body: '{"multiaddr":"/ip4/1.1.1.1/tcp/1"}',
+      headers: { 'content-type': 'Application/JSON; charset=utf-8' }
+    })
+    assert.equal(charset.status, 200)
+  })
+  it('names what is wrong with a body', async () => {
+    for (const body of ['{', '[]', '"x"', 'null', '1']) {
+      const answer = await ask(server.url, '/mesh/peers', { token, body, headers: { 'content-type': 'application/json' } })
+      assert.deepEqual([answer.status, answer.json.error?.code], [400, 'invalid_argument'], body)
+    }
+  })
+  it('answers 413 to 33 MiB, announced or not, and serves the next request', async () => {
+    const body = new Uint8Array(33 * 1024 * 1024).fill(32)
+    for (const headers of [{}, { 'transfer-encoding': 'chunked' }] as Record<string, string>[]) {
+      const answer = await ask(server.url, '/capabilities/demo/tools/ping', {
+        token,
+        method: 'POST',
+        body,
+        headers: { 'content-type': 'application/json', ...headers }
+      })
+      assert.deepEqual([answer.status, answer.json.error?.code], [413, 'too_large'])
+    }
+    assert.equal((await get('/mesh/status')).status, 200)
+  })
+  it('takes a body just under the limit', async () => {
+    const json = { input: { text: 'x'.repeat(31 * 1024 * 1024) } }
+    assert.equal((await ask(server.url, '/capabilities/demo/tools/ping', { token, json })).status, 200)
+  })
+  it('POST /mesh/stop answers, then stops', async () => {
+    const answer = await ask(server.url, '/mesh/stop', { token, json: {} })
+    assert.deepEqual([answer.status, answer.json], [202, { stopping: true }])
+    await mesh.stopped
+  })
+})
