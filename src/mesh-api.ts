@@ -93,8 +93,11 @@ export interface CallOptions {
   failover?: boolean
 }
 
+/** What a call yields here: its items, and `restart` when it begins anew at another provider: the items before it are void. */
+export type CallItem = Item | { kind: 'restart'; provider: string; reason: string }
+
 /** A running call: iterate it for its items (`result` included, last), or await `result`. One of the two drives it. */
-export interface Call extends AsyncIterable<Item> {
+export interface Call extends AsyncIterable<CallItem> {
   /** Reads the call to its end. Rejects with MeshError. */
   readonly result: Promise<CallResult>
   cancel(reason?: string): void

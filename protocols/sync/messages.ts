@@ -1,0 +1,89 @@
+import { decodeRecord, encodeRecord, type DocumentRecord } from '../announce/messages.ts'
+import { MeshError } from '../errors.ts'
+import { asArray, asBytes, asMap, asUint } from '../shape.ts'
+
+/** libp2p protocol id. */
+export const SYNC_PROTOCOL = '/atmosphere/sync/1'
+/** Most rows in one item. */
+export const MAX_ROWS = 512
+/** Most origins that one exchange may ask for. */
+export const MAX_WANTED = 4_096
+/** Bytes of a directory digest. */
+export const DIGEST_BYTES = 16
+
+/** How a node stands to an origin: heard of it, has a live session with it, or had one and lost it. */
+export const STANDINGS = ['known', 'connected', 'gone'] as const
+export type Standing = (typeof STANDINGS)[number]
+
+/** Which version of an origin's document a node has. */
+export interface Row {
+  origin: Uint8Array
+  incarnation: number
+  sequence: number
+  standing: Standing
+}
+
+/** Open frame: compare directories, or pull the documents of some origins. */
+export type SyncRequest = { op: 'digest'; digest: Uint8Array; count: number } | { op: 'pull'; origins: Uint8Array[] }
+
+/** Item, both ways: rows of the answering side, then wanted origins and records of the asking one, then records. */
+export type SyncItem = { kind: 'rows'; rows: Row[]; last: boolean } | { kind: 'want'; origins: Uint8Array[] } | { kind: 'record'; record: DocumentRecord }
+
+/** End frame of a digest exchange. `busy`: ask again in a moment. */
+export type SyncEnd = 'equal' | 'done' | 'busy'
+const ENDS: readonly SyncEnd[] = ['equal', 'done', 'busy']
+
+/** Body of the open frame. */
+export function encodeSyncRequest(request: SyncRequest): unknown {
+  return request.op === 'digest' ? { op: 'digest', d: request.digest, n: request.count } : { op: 'pull', o: request.origins }
+}
+
+/** @throws MeshError `protocol_error`. */
+export function decodeSyncRequest(body: unknown): SyncRequest {
+  const map = asMap(body, 'request')
+  if (map['op'] === 'digest') return { op: 'digest', digest: asBytes(map['d'], 'd', DIGEST_BYTES, DIGEST_BYTES), count: asUint(map['n'], 'n', 0xffff_ffff) }
+  if (map['op'] === 'pull') return { op: 'pull', origins: origins(map['o']) }
+  throw new MeshError('protocol_error', 'a sync request of a kind that this node does not know')
+}
+
+/** Body of an item frame. */
+export function encodeSyncItem(item: SyncItem): unknown {
+  switch (item.kind) {
+    case 'rows':
+      return { r: item.rows.map((row) => [row.origin, row.incarnation, row.sequence, STANDINGS.indexOf(row.standing)]), l: item.last }
+    case 'want':
+      return { w: item.origins }
+    case 'record':
+      return { d: encodeRecord(item.record) }
+  }
+}
+
+/** @throws MeshError `protocol_error`. */
+export function decodeSyncItem(body: unknown): SyncItem {
+  const map = asMap(body, 'item')
+  if (map['r'] !== undefined) {
+    return { kind: 'rows', rows: asArray(map['r'], 'r', MAX_ROWS).map(decodeRow), last: map['l'] === true }
+  }
+  if (map['w'] !== undefined) return { kind: 'want', origins: origins(map['w']) }
+  return { kind: 'record', record: decodeRecord(map['d']) }
+}
+
+/** @throws MeshError `protocol_error`. */
+export function decodeSyncEnd(body: unknown): SyncEnd {
+  if (!ENDS.includes(body as SyncEnd)) throw new MeshError('protocol_error', 'a sync exchange ended in a way that this node does not know')
+  return body as SyncEnd
+}
+
+function decodeRow(value: unknown): Row {
+  const f = asArray(value, 'row', 8)
+  return {
+    origin: asBytes(f[0], 'origin', 64, 2),
+    incarnation: asUint(f[1], 'incarnation'),
+    sequence: asUint(f[2], 'sequence'),
+    standing: STANDINGS[asUint(f[3], 'standing', STANDINGS.length - 1)]!
+  }
+}
+
+function origins(value: unknown): Uint8Array[] {
+  return asArray(value, 'origins', MAX_WANTED).map((origin) => asBytes(origin, 'origin', 64, 2))
+}

@@ -1,0 +1,187 @@
+import type { ToolDeclaration } from '../../protocols/capability.ts'
+import { findCandidates, type Offer } from '../core/candidates.ts'
+import type { Invoke, Item, JsonValue, ToolRequest } from '../core/invoke.ts'
+import { validate } from '../core/schema.ts'
+import { MeshError, abortError, toMeshError } from '../errors.ts'
+import type { Call, CallItem, CallOptions, CallResult } from '../mesh-api.ts'
+import { DEFAULT_TIMEOUT_MS, createDeadline, type Deadline } from './deadline.ts'
+import { canonicalJson, type ResultCache } from './result-cache.ts'
+
+/** Providers that one call tries at most. */
+export const MAX_ATTEMPTS = 3
+
+/** How a call that began here ended. */
+export interface MadeCall {
+  capability: string
+  tool: string
+  provider: string | undefined
+  durationMs: number
+  error: MeshError | undefined
+}
+
+/** What the caller side needs. */
+export interface CallerComponents {
+  self: string
+  /** Everything that is offered now, by this node and others. */
+  offers(): Offer[]
+  /** How to reach the provider of an offer. */
+  invokeAt(offer: Offer): Invoke
+  cache: ResultCache
+  now: () => number
+  onMade(call: MadeCall): void
+}
+
+/** Makes calls: finds who can, validates, tries, and fails over where that does no harm. */
+export function createCaller({ self, offers, invokeAt, cache, now, onMade }: CallerComponents): (target: string, tool: string, input?: JsonValue, options?: CallOptions) => Call {
+  return (target, toolName, input = {}, options = {}) => {
+    const controller = new AbortController()
+    let outcome: CallResult | undefined
+    let started = false
+    const finished = deferred<CallResult>()
+
+    async function* run(): AsyncGenerator<CallItem, void, void> {
+      const startedAt = now()
+      let error: MeshError | undefined
+      let provider: string | undefined
+      let deadline: Deadline | undefined
+      const unlink = link(options.signal, controller)
+      try {
+        const { tool, offers: found } = findCandidates(offers(), target, toolName, options.node)
+        deadline = createDeadline(controller.signal, options.timeoutMs ?? tool.timeoutMs ?? DEFAULT_TIMEOUT_MS, now)
+        const checked = validate(tool.input, input, found[0]!.local ? 'own' : 'foreign')
+        const key = tool.cache === undefined || options.stream !== undefined ? undefined : cacheKey(found[0]!, tool, checked)
+        const hit = key === undefined ? undefined : cache.get(key)
+        if (hit !== undefined) {
+          provider = hit.provider
+          outcome = resultOf(hit.value, found.find((offer) => offer.node === hit.provider) ?? found[0]!, startedAt, [], true)
+          yield { kind: 'result', value: hit.value }
+          return
+        }
+        const tried: { provider: string; code: string }[] = []
+        let items = 0
+        const stream = options.stream === undefined ? undefined : watched(options.stream)
+        const attempts = options.failover === false ? found.slice(0, 1) : found.slice(0, MAX_ATTEMPTS)
+        for (const [n, offer] of attempts.entries()) {
+          provider = offer.node
+          const request: ToolRequest = {
+            capability: offer.capability.id,
+            tool: toolName,
+            input: checked,
+            caller: self,
+            remainingMs: deadline.remaining(),
+            ...(stream === undefined ? {} : { stream: stream.items }),
+            ...(options.idempotencyKey === undefined ? {} : { idempotencyKey: options.idempotencyKey }),
+            ...(options.traceparent === undefined ? {} : { traceparent: options.traceparent })
+          }
+          offer.outstanding++
+          try {
+            for await (const item of invokeAt(offer)(request, { signal: deadline.signal })) {
+              if (item.kind === 'result') {
+                outcome = resultOf(item.value, offer, startedAt, tried, false)
+                if (key !== undefined && items === 0) cache.set(key, item.value, offer.node, tool.cache!.ttlMs)
+              } else if (item.kind !== 'progress') items++
+              yield item
+            }
+            outcome ??= resultOf(null, offer, startedAt, tried, false)
+            return
+          } catch (thrown) {
+            const failed = deadline.signal.aborted ? abortError(deadline.signal) : toMeshError(thrown)
+            tried.push({ provider: offer.node, code: failed.code })
+            const again = n + 1 < attempts.length && mayRetry(failed, tool, items, stream?.begun ?? false)
+            if (!again) throw withTried(failed, tried)
+            if (items > 0) yield { kind: 'restart', provider: attempts[n + 1]!.node, reason: failed.code }
+            items = 0
+          } finally {
+            offer.outstanding--
+          }
+        }
+      } catch (thrown) {
+        error = deadline?.signal.aborted === true ? abortError(deadline.signal) : toMeshError(thrown)
+        throw error
+      } finally {
+        deadline?.clear()
+        unlink()
+        if (outcome === undefined) error ??= new MeshError('cancelled', 'the call was left before its end')
+        onMade({ capability: target, tool: toolName, provider, durationMs: now() - startedAt, error })
+        if (outcome === undefined) finished.reject(error!)
+        else finished.resolve(outcome)
+      }
+    }
+
+    function resultOf(result: JsonValue, offer: Offer, startedAt: number, tried: { provider: string; code: string }[], cached: boolean): CallResult {
+      const path = offer.local ? [self] : [self, offer.node]
+      const route = { path, local: offer.local, hops: path.length - 1, rttMs: offer.rttMs ?? null, tried }
+      return { result, provider: offer.node, providerName: offer.nodeName, durationMs: now() - startedAt, route, cached }
+    }
+
+    const drain = async (): Promise<void> => {
+      for await (const item of run()) void item
+    }
+
+    return {
+      [Symbol.asyncIterator]() {
+        started = true
+        return run()
+      },
+      get result() {
+        if (!started) {
+          started = true
+          drain().catch(() => undefined)
+        }
+        return finished.promise
+      },
+      cancel: (reason) => controller.abort(new MeshError('cancelled', reason ?? 'the caller cancelled'))
+    }
+  }
+}
+
+/**
+ * Another provider may be tried if the fault lies with the first and nothing can happen twice that must not:
+ * before the first item unless the tool says that a second run does harm (`idempotent: false`), later only if it says that it does none.
+ */
+export function mayRetry(error: MeshError, tool: ToolDeclaration, items: number, streamBegun: boolean): boolean {
+  if (!error.retryable || streamBegun) return false
+  if (error.code === 'busy') return true
+  return items === 0 ? tool.idempotent !== false : tool.idempotent === true
+}
+
+function withTried(error: MeshError, tried: { provider: string; code: string }[]): MeshError {
+  return tried.length < 2 ? error : new MeshError(error.code, `${error.message} (after ${tried.length} providers)`, { ...error.details, tried }, { cause: error })
+}
+
+function cacheKey({ capability }: Offer, tool: ToolDeclaration, input: JsonValue): string {
+  return `${capability.id}\n${capability.type}\n${capability.version ?? ''}\n${tool.name}\n${canonicalJson(input)}`
+}
+
+/** The stream of a call, and whether a provider has begun to read it: what was read cannot be sent again. */
+function watched(stream: AsyncIterable<Item>): { items: AsyncIterable<Item>; readonly begun: boolean } {
+  let begun = false
+  return {
+    items: {
+      [Symbol.asyncIterator]() {
+        begun = true
+        return stream[Symbol.asyncIterator]()
+      }
+    },
+    get begun() {
+      return begun
+    }
+  }
+}
+
+function link(signal: AbortSignal | undefined, controller: AbortController): () => void {
+  if (signal === undefined) return () => undefined
+  const onAbort = (): void => controller.abort(abortError(signal))
+  if (signal.aborted) onAbort()
+  else signal.addEventListener('abort', onAbort, { once: true })
+  return () => signal.removeEventListener('abort', onAbort)
+}
+
+function deferred<T>(): { promise: Promise<T>; resolve: (value: T) => void; reject: (error: Error) => void } {
+  let resolve!: (value: T) => void
+  let reject!: (error: Error) => void
+  const promise = new Promise<T>((res, rej) => ([resolve, reject] = [res, rej]))
+  // Whoever iterates the call gets the error there; the promise may stay unread.
+  promise.catch(() => undefined)
+  return { promise, resolve, reject }
+}

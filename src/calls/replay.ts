@@ -1,0 +1,130 @@
+import type { Item } from '../core/invoke.ts'
+import { MeshError, isMeshError, toMeshError } from '../errors.ts'
+
+/** How long the outcome of a keyed call is kept, in ms. */
+export const REPLAY_TTL_MS = 600_000
+/** Keyed calls kept at most. */
+export const MAX_REPLAYS = 1_024
+/** Items of one keyed call kept for replay, in bytes; a longer one cannot be asked for a second time. */
+export const MAX_REPLAY_BYTES = 256 * 1024
+
+interface Run {
+  items: Item[]
+  bytes: number
+  /** Items dropped from the front because the log was full. */
+  dropped: number
+  done: boolean
+  error: MeshError | undefined
+  readers: number
+  wake: (() => void)[]
+  controller: AbortController
+  at: number
+}
+
+/** Makes the same key the same call: a second one follows the first, or gets its outcome again. */
+export interface Replays {
+  /** @param start begins the call; its signal aborts when nobody follows any more. */
+  follow(key: string, start: (signal: AbortSignal) => AsyncIterable<Item>, signal: AbortSignal): AsyncGenerator<Item, void, void>
+  readonly size: number
+}
+
+/** @param now monotonic ms. */
+export function createReplays(now: () => number): Replays {
+  const runs = new Map<string, Run>()
+
+  function begin(key: string, start: (signal: AbortSignal) => AsyncIterable<Item>): Run {
+    evict()
+    const run: Run = { items: [], bytes: 0, dropped: 0, done: false, error: undefined, readers: 0, wake: [], controller: new AbortController(), at: now() }
+    runs.set(key, run)
+    const record = async (): Promise<void> => {
+      for await (const item of start(run.controller.signal)) {
+        run.items.push(item)
+        run.bytes += sizeOf(item)
+        wakeAll(run)
+        // Past the limit the log is a plain pipe: it waits until its reader has taken what there is.
+        while (run.bytes > MAX_REPLAY_BYTES && run.readers > 0) await new Promise<void>((resolve) => run.wake.push(resolve))
+      }
+    }
+    record()
+      .catch((error: unknown) => {
+        run.error = toMeshError(error)
+        // Nothing ran, or nobody wanted it: the key is free again.
+        if (run.readers === 0 || isMeshError(error, 'busy') || isMeshError(error, 'cancelled')) forget(key, run)
+      })
+      .finally(() => {
+        run.done = true
+        wakeAll(run)
+      })
+    return run
+  }
+
+  function forget(key: string, run: Run): void {
+    if (runs.get(key) === run) runs.delete(key)
+  }
+
+  function evict(): void {
+    for (const [key, run] of runs) {
+      if (run.done && (runs.size >= MAX_REPLAYS || now() - run.at > REPLAY_TTL_MS)) runs.delete(key)
+      else if (runs.size < MAX_REPLAYS) break
+    }
+    if (runs.size >= MAX_REPLAYS) throw new MeshError('busy', 'too many keyed calls are running here')
+  }
+
+  return {
+    async *follow(key, start, signal) {
+      const run = runs.get(key) ?? begin(key, start)
+      if (run.dropped > 0) throw new MeshError('conflict', 'this idempotency key belongs to a call whose items are too many to be sent again')
+      run.readers++
+      const onAbort = (): void => wakeAll(run)
+      signal.addEventListener('abort', onAbort, { once: true })
+      try {
+        for (let at = 0; ; ) {
+          if (signal.aborted) throw signal.reason
+          const item = run.items[at - run.dropped]
+          if (item !== undefined) {
+            at++
+            yield item
+            trim(run, at)
+          } else if (run.error !== undefined) throw run.error
+          else if (run.done) return
+          else await new Promise<void>((resolve) => run.wake.push(resolve))
+        }
+      } finally {
+        signal.removeEventListener('abort', onAbort)
+        run.readers--
+        if (run.readers === 0 && !run.done) {
+          run.controller.abort(new MeshError('cancelled', 'nobody waits for this call any more'))
+          forget(key, run)
+        }
+        wakeAll(run)
+      }
+    },
+    get size() {
+      return runs.size
+    }
+  }
+}
+
+/** Drops what the only reader has taken once the log is over its limit. */
+function trim(run: Run, at: number): void {
+  while (run.bytes > MAX_REPLAY_BYTES && run.readers === 1 && run.dropped < at) {
+    run.bytes -= sizeOf(run.items.shift()!)
+    run.dropped++
+  }
+  wakeAll(run)
+}
+
+function wakeAll(run: Run): void {
+  for (const wake of run.wake.splice(0)) wake()
+}
+
+function sizeOf(item: Item): number {
+  switch (item.kind) {
+    case 'bytes':
+      return item.bytes.length
+    case 'progress':
+      return 64
+    default:
+      return JSON.stringify(item.value)?.length ?? 4
+  }
+}

@@ -1,0 +1,117 @@
+import type { CapabilityDeclaration, ToolDeclaration } from '../../protocols/capability.ts'
+import { MeshError } from '../errors.ts'
+import { statusOf } from './query.ts'
+import { nearest } from './schema.ts'
+
+/** A capability of some node, as the choice of a provider sees it. */
+export interface Offer {
+  /** PeerId. */
+  node: string
+  nodeName: string
+  local: boolean
+  /** A session is open, so a call starts at once. */
+  direct: boolean
+  /** Smoothed round trip in ms, undefined before the first measurement. */
+  rttMs: number | undefined
+  /** Calls of this node that are running there. */
+  outstanding: number
+  capability: CapabilityDeclaration
+}
+
+/** Who may run a call, best first. */
+export interface Candidates {
+  tool: ToolDeclaration
+  offers: Offer[]
+}
+
+/** `name` and `@node` of a target. */
+export function parseTarget(target: string): { name: string; node: string | undefined } {
+  const at = target.lastIndexOf('@')
+  return at > 0 ? { name: target.slice(0, at), node: target.slice(at + 1) } : { name: target, node: undefined }
+}
+
+/**
+ * Finds who can run `tool` of `target`: by id, else by type. The same id and type on several nodes is the same thing,
+ * unless its scope is `node`; different types under one id are not.
+ * @throws MeshError `unknown_capability`, `unknown_tool`, `ambiguous`, `unavailable`; messages name what is near.
+ */
+export function findCandidates(offers: Offer[], target: string, tool: string, node?: string): Candidates {
+  const parsed = parseTarget(target)
+  const wantedNode = node ?? parsed.node
+  const inScope = wantedNode === undefined ? offers : onNode(offers, wantedNode)
+  const name = node !== undefined || parsed.node !== undefined ? parsed.name : target
+  const byId = inScope.filter((offer) => offer.capability.id === name)
+  const named = byId.length > 0 ? byId : inScope.filter((offer) => offer.capability.type === name)
+  if (named.length === 0) throw unknownCapability(inScope, name, wantedNode)
+  refuseAmbiguous(named, name)
+
+  const able = named.filter((offer) => toolOf(offer, tool) !== undefined)
+  if (able.length === 0) {
+    const names = [...new Set(named.flatMap((offer) => (offer.capability.tools ?? []).map((t) => t.name)))]
+    const near = nearest(tool, names)
+    const hint = near === undefined ? `it has ${names.slice(0, 20).join(', ') || 'none'}` : `did you mean "${near}"?`
+    throw new MeshError('unknown_tool', `"${name}" has no tool "${tool}"; ${hint}`, { capability: name, tool, tools: names.slice(0, 50) })
+  }
+  const callable = able.filter((offer) => !['offline', 'suspended'].includes(statusOf(offer.capability)))
+  if (callable.length === 0) {
+    const reasons = able.map((offer) => `${offer.nodeName}: ${statusOf(offer.capability)}${reasonOf(offer)}`)
+    throw new MeshError('unavailable', `"${name}" cannot be called now (${reasons.join('; ')})`, { capability: name, reasons })
+  }
+  callable.sort(compareOffers)
+  return { tool: toolOf(callable[0]!, tool)!, offers: callable }
+}
+
+const RANK: Record<string, number> = { online: 0, degraded: 1, busy: 2 }
+
+/** This node first, then by status, an open session, what is running there, and distance. */
+function compareOffers(a: Offer, b: Offer): number {
+  return (
+    Number(b.local) - Number(a.local) ||
+    RANK[statusOf(a.capability)]! - RANK[statusOf(b.capability)]! ||
+    Number(b.direct) - Number(a.direct) ||
+    a.outstanding - b.outstanding ||
+    (a.rttMs ?? Infinity) - (b.rttMs ?? Infinity) ||
+    (a.node < b.node ? -1 : 1)
+  )
+}
+
+/** Its declaration of a tool, if it has it. */
+export function toolOf(offer: Offer, tool: string): ToolDeclaration | undefined {
+  return offer.capability.tools?.find(({ name }) => name === tool)
+}
+
+function onNode(offers: Offer[], node: string): Offer[] {
+  const exact = offers.filter((offer) => offer.node === node)
+  if (exact.length > 0) return exact
+  const named = offers.filter((offer) => offer.nodeName === node)
+  const nodes = [...new Set(named.map((offer) => offer.node))]
+  if (nodes.length > 1) {
+    throw new MeshError('ambiguous', `${nodes.length} nodes are named "${node}"; use a PeerId: ${nodes.join(', ')}`, { node, nodes })
+  }
+  if (named.length > 0) return named
+  const known = [...new Set(offers.map((offer) => offer.nodeName))]
+  throw new MeshError('unavailable', `no node "${node}" is here; known: ${known.slice(0, 20).join(', ') || 'none'}`, { node, known: known.slice(0, 50) })
+}
+
+function refuseAmbiguous(named: Offer[], name: string): void {
+  const types = [...new Set(named.map((offer) => offer.capability.type))]
+  const refs = named.map((offer) => `${offer.capability.id}@${offer.nodeName}`)
+  const message = (why: string): string => `"${name}" ${why}; say which: ${refs.slice(0, 10).join(', ')}`
+  if (types.length > 1) throw new MeshError('ambiguous', message(`is ${types.length} different things (${types.join(', ')})`), { refs })
+  if (named.length > 1 && named.some((offer) => offer.capability.scope === 'node')) {
+    throw new MeshError('ambiguous', message('is on several nodes, and each is its own'), { refs })
+  }
+}
+
+function unknownCapability(offers: Offer[], name: string, node: string | undefined): MeshError {
+  const ids = [...new Set(offers.flatMap((offer) => [offer.capability.id, offer.capability.type]))]
+  const near = nearest(name, ids)
+  const where = node === undefined ? 'in the mesh' : `on ${node}`
+  const hint = near === undefined ? 'see `atmo capabilities`' : `did you mean "${near}"?`
+  return new MeshError('unknown_capability', `nothing ${where} is called "${name}"; ${hint}`, { capability: name, ...(near === undefined ? {} : { near }) })
+}
+
+function reasonOf(offer: Offer): string {
+  const { statusReason } = offer.capability
+  return statusReason === undefined ? '' : `, ${statusReason}`
+}

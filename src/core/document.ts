@@ -1,0 +1,95 @@
+import { sha256 } from '@noble/hashes/sha2.js'
+import { compare as compareBytes } from 'uint8arrays/compare'
+import { concat } from 'uint8arrays/concat'
+import { toString } from 'uint8arrays/to-string'
+import { decodeInfo, MAX_CAPABILITIES, MAX_DOCUMENT_BYTES, type Head, type NodeInfo, type SignedHead } from '../../protocols/announce/messages.ts'
+import { decodeCapability, type CapabilityDeclaration } from '../../protocols/capability.ts'
+
+/** A capability as its origin encoded it. The bytes are kept: hashes are over them, and keys of a newer version survive. */
+export interface StoredCapability {
+  bytes: Uint8Array
+  hash: Uint8Array
+  declaration: CapabilityDeclaration
+}
+
+/** Everything that one node says of itself. Immutable: a change makes a new one. */
+export interface NodeDocument {
+  info: NodeInfo
+  infoBytes: Uint8Array
+  capabilities: ReadonlyMap<string, StoredCapability>
+}
+
+/** PeerId of an origin in its usual text form (base58btc of the multihash, libp2p peer-ids specification). */
+export function originId(origin: Uint8Array): string {
+  return toString(origin, 'base58btc')
+}
+
+/** @throws MeshError `protocol_error` if the bytes are no capability. */
+export function storeCapability(bytes: Uint8Array): StoredCapability {
+  return { bytes, hash: sha256(bytes), declaration: decodeCapability(bytes) }
+}
+
+/**
+ * SHA-256 over the hash of the info bytes and, by id in code point order, the hash of each capability's bytes.
+ * Thus a change of one capability is checked without sending the others.
+ */
+export function documentHash(document: NodeDocument): Uint8Array {
+  const ids = [...document.capabilities.keys()].sort()
+  return sha256(concat([sha256(document.infoBytes), ...ids.map((id) => document.capabilities.get(id)!.hash)]))
+}
+
+/** A change of a document: what an announcement carries. */
+export interface DocumentChange {
+  info?: Uint8Array | undefined
+  put: Uint8Array[]
+  drop: string[]
+}
+
+/**
+ * The document after a change.
+ * @returns undefined if the result is over the limits of a document.
+ * @throws MeshError `protocol_error` if a part does not decode.
+ */
+export function changeDocument(base: NodeDocument | undefined, change: DocumentChange): NodeDocument | undefined {
+  const infoBytes = change.info ?? base?.infoBytes
+  if (infoBytes === undefined) return undefined
+  const capabilities = new Map(base?.capabilities)
+  for (const id of change.drop) capabilities.delete(id)
+  for (const bytes of change.put) {
+    const stored = storeCapability(bytes)
+    capabilities.set(stored.declaration.id, stored)
+  }
+  let bytes = 0
+  for (const capability of capabilities.values()) bytes += capability.bytes.length
+  if (capabilities.size > MAX_CAPABILITIES || bytes > MAX_DOCUMENT_BYTES) return undefined
+  return { infoBytes, info: change.info === undefined && base !== undefined ? base.info : decodeInfo(infoBytes), capabilities }
+}
+
+/** True if the document is the one that the head stands by. */
+export function standsBy(head: Head, document: NodeDocument): boolean {
+  return compareBytes(documentHash(document), head.documentHash) === 0
+}
+
+/** Newer is positive, older negative, 0 for the same version. */
+export function compareVersion(a: { incarnation: number; sequence: number }, b: { incarnation: number; sequence: number }): number {
+  return a.incarnation - b.incarnation || a.sequence - b.sequence
+}
+
+/** Of two heads of one version with different content (an origin that contradicts itself), all nodes keep the same one. */
+export function winsTie(a: SignedHead, b: SignedHead): boolean {
+  return compareBytes(sha256(a.bytes), sha256(b.bytes)) < 0
+}
+
+/** What differs between two documents, by capability. */
+export function diffDocuments(before: NodeDocument | undefined, after: NodeDocument | undefined): { added: StoredCapability[]; changed: StoredCapability[]; removed: StoredCapability[] } {
+  const added: StoredCapability[] = []
+  const changed: StoredCapability[] = []
+  const removed: StoredCapability[] = []
+  for (const [id, capability] of after?.capabilities ?? []) {
+    const old = before?.capabilities.get(id)
+    if (old === undefined) added.push(capability)
+    else if (compareBytes(old.hash, capability.hash) !== 0) changed.push(capability)
+  }
+  for (const [id, capability] of before?.capabilities ?? []) if (after?.capabilities.has(id) !== true) removed.push(capability)
+  return { added, changed, removed }
+}

@@ -1,0 +1,68 @@
+import { CAPABILITY_STATUSES, type CapabilityDeclaration, type CapabilityStatus } from '../../protocols/capability.ts'
+
+/** Fields that a query may ask for; all given must fit. See CapabilityQuery in mesh-api.ts for their meaning. */
+export interface QueryFields {
+  id?: string
+  type?: string
+  domain?: string
+  tool?: string
+  trigger?: string
+  text?: string
+  status?: CapabilityStatus
+}
+
+/** True if the capability fits every field of the query. */
+export function matches(capability: CapabilityDeclaration, query: QueryFields): boolean {
+  const { id, type, domain, tool, trigger, text, status } = query
+  if (id !== undefined && capability.id !== id) return false
+  if (type !== undefined && !matchGlob(type, capability.type)) return false
+  if (domain !== undefined && !capability.type.split('/').includes(domain)) return false
+  if (tool !== undefined && capability.tools?.some(({ name }) => name === tool) !== true) return false
+  if (trigger !== undefined && capability.triggers?.some(({ event }) => event === trigger) !== true) return false
+  if (status !== undefined && statusOf(capability) !== status) return false
+  return text === undefined || containsWords(capability, text)
+}
+
+/** Status as this version understands it: one that it does not know counts as `degraded`, so that it is used last but used. */
+export function statusOf(capability: CapabilityDeclaration): CapabilityStatus {
+  const status = capability.status ?? 'online'
+  return CAPABILITY_STATUSES.includes(status) ? status : 'degraded'
+}
+
+/**
+ * Glob over paths: `*` is any text within a segment, `**` any text across segments, `?` one character. Everything else is literal.
+ * Linear in pattern times path: no regular expression is built from a caller's text.
+ */
+export function matchGlob(pattern: string, path: string): boolean {
+  if (pattern.length > 256) return false
+  // reach[j]: the pattern read so far can end after j characters of the path.
+  let reach = new Array<boolean>(path.length + 1).fill(false)
+  reach[0] = true
+  for (let i = 0; i < pattern.length; i++) {
+    const next = new Array<boolean>(path.length + 1).fill(false)
+    if (pattern[i] === '*') {
+      const across = pattern[i + 1] === '*'
+      if (across) i++
+      let open = false
+      for (let j = 0; j <= path.length; j++) {
+        open = reach[j]! || (open && (across || path[j - 1] !== '/'))
+        next[j] = open
+      }
+    } else {
+      for (let j = 0; j < path.length; j++) {
+        if (reach[j]! && (pattern[i] === path[j] || (pattern[i] === '?' && path[j] !== '/'))) next[j + 1] = true
+      }
+    }
+    reach = next
+  }
+  return reach[path.length]!
+}
+
+function containsWords(capability: CapabilityDeclaration, text: string): boolean {
+  const { id, type, name, description, tools, triggers, examples, keywords } = capability
+  const words = [id, type, name, description, ...(examples ?? []), ...(keywords ?? [])]
+  for (const tool of tools ?? []) words.push(tool.name, tool.description)
+  for (const trigger of triggers ?? []) words.push(trigger.event, trigger.description)
+  const all = words.filter((word) => typeof word === 'string').join('\n').toLowerCase()
+  return text.toLowerCase().split(/\s+/).every((word) => all.includes(word))
+}

@@ -1,0 +1,57 @@
+import { CALL_PROTOCOL, MAX_BYTES_PER_ITEM, decodeItem, decodeRequest, encodeItem, encodeRequest, asJson } from '../../protocols/call/messages.ts'
+import type { Invoke, Item, ToolRequest } from '../core/invoke.ts'
+import type { IncomingExchange } from './inbound-exchanges.ts'
+import type { Protocol } from './protocol.ts'
+import type { Session } from './session.ts'
+
+/** The call protocol: a tool call is one exchange. `provider` runs the calls that arrive. */
+export function createCallProtocol(provider: Invoke): Protocol {
+  return {
+    id: CALL_PROTOCOL,
+    async *handle(exchange: IncomingExchange, peer: string) {
+      const request = decodeRequest(exchange.body)
+      const { input } = exchange
+      const stream = input === undefined ? undefined : items(input)
+      for await (const item of provider({ ...request, stream, caller: peer } as ToolRequest, { signal: exchange.signal })) {
+        if (item.kind === 'result') return item.value
+        yield* bodies(item)
+      }
+      return null
+    }
+  }
+}
+
+/** A call at the peer of a session: the same function type as a local one. */
+export function callOver(session: Session): Invoke {
+  return async function* (request, { signal }): AsyncGenerator<Item, void, void> {
+    const { stream } = request
+    const input = stream === undefined ? undefined : outgoing(stream)
+    const replies = session.request(encodeRequest(request), { signal, input })
+    let step = await replies.next()
+    try {
+      for (; step.done !== true; step = await replies.next()) yield decodeItem(step.value)
+    } finally {
+      if (step.done !== true) await replies.return(undefined)
+    }
+    yield { kind: 'result', value: asJson(step.value) }
+  }
+}
+
+async function* items(input: AsyncIterable<unknown>): AsyncGenerator<Item, void, void> {
+  for await (const body of input) yield decodeItem(body)
+}
+
+async function* outgoing(stream: AsyncIterable<Item>): AsyncGenerator<unknown, void, void> {
+  for await (const item of stream) if (item.kind !== 'result') yield* bodies(item)
+}
+
+/** Large byte items are cut, so that calls on the same stream share it fairly. */
+function* bodies(item: Exclude<Item, { kind: 'result' }>): Generator<unknown, void, void> {
+  if (item.kind !== 'bytes' || item.bytes.length <= MAX_BYTES_PER_ITEM) {
+    yield encodeItem(item)
+    return
+  }
+  for (let at = 0; at < item.bytes.length; at += MAX_BYTES_PER_ITEM) {
+    yield encodeItem({ kind: 'bytes', bytes: item.bytes.subarray(at, at + MAX_BYTES_PER_ITEM) })
+  }
+}

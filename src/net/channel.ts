@@ -1,0 +1,290 @@
+import type { Stream, StreamCloseEvent, StreamMessageEvent } from '@libp2p/interface'
+import { MAX_FRAME_BYTES, readPrefix } from '../../protocols/framing/messages.ts'
+import { MeshError, isMeshError } from '../errors.ts'
+
+/** Received bytes kept for a reader that is behind; past it the muxer is paused. A single larger frame may pass it. */
+export const READ_HIGH_WATER_BYTES = 256 * 1024
+/** Bytes waiting to be sent past which `ready()` makes senders wait. */
+export const WRITE_HIGH_WATER_BYTES = 256 * 1024
+/** Bytes waiting to be sent past which the peer counts as one that asks and never reads; the stream is reset. */
+export const WRITE_LIMIT_BYTES = 16 * 1024 * 1024
+/** A close waits this long for the remote's end before it resets the stream, in ms. */
+export const CLOSE_TIMEOUT_MS = 2_000
+
+/**
+ * Frames over one libp2p stream, with real backpressure both ways. This is the only file that touches `Stream`;
+ * it closes the five traps of libp2p 3 streams that docs/protocol.md lists.
+ */
+export interface Channel {
+  /** Queues a frame (with its length prefix); frames of one tick leave in one write. Never blocks, never throws. */
+  send(frame: Uint8Array): void
+  /** True while senders need not wait. */
+  readonly writable: boolean
+  /** Resolves when `writable`; rejects when the channel ends. */
+  ready(): Promise<void>
+  /** Batches of frames without prefix, in order. One reader. Slow reading pauses the remote. Ends when the remote closes; throws MeshError. */
+  batches(): AsyncIterableIterator<Uint8Array[]>
+  /** Sends what is queued, then closes. Never rejects. */
+  close(): Promise<void>
+  /** Resets the stream; what is queued is lost. */
+  abort(error: MeshError): void
+  /** Resolves, never rejects, with why the channel ended; undefined for a clean close. */
+  readonly closed: Promise<MeshError | undefined>
+  /** Bytes received and not yet taken by the reader. */
+  readonly bufferedBytes: number
+}
+
+/** Runs `task` after the work of this tick, so that frames made meanwhile share one write. */
+export type Defer = (task: () => void) => void
+
+const immediate = (globalThis as { setImmediate?: (task: () => void) => unknown }).setImmediate
+/** After the current I/O phase where the platform has that, else a microtask. */
+const defaultDefer: Defer = immediate === undefined ? queueMicrotask : (task) => void immediate(task)
+
+/** Options of {@link createChannel}. */
+export interface ChannelInit {
+  maxFrameBytes?: number
+  defer?: Defer
+}
+
+/** Takes over a stream whose protocol is negotiated. Nothing else may read or write it from then on. */
+export function createChannel(stream: Stream, init: ChannelInit = {}): Channel {
+  const maxFrameBytes = init.maxFrameBytes ?? MAX_FRAME_BYTES
+  const defer = init.defer ?? defaultDefer
+
+  let ended = false
+  let endError: MeshError | undefined
+  let resolveClosed!: (error: MeshError | undefined) => void
+  const closed = new Promise<MeshError | undefined>((resolve) => (resolveClosed = resolve))
+
+  // ---- writing -------------------------------------------------------------------------------
+  let queue: Uint8Array[] = []
+  let queuedBytes = 0
+  let flushDue = false
+  let blocked = false
+  let waiters: { resolve: () => void; reject: (error: MeshError) => void }[] = []
+
+  const isWritable = (): boolean => !blocked && queuedBytes < WRITE_HIGH_WATER_BYTES
+
+  function send(frame: Uint8Array): void {
+    if (ended) return
+    queue.push(frame)
+    queuedBytes += frame.length
+    if (queuedBytes > WRITE_LIMIT_BYTES) {
+      abort(new MeshError('protocol_error', 'the peer makes this node send without reading'))
+      return
+    }
+    if (!flushDue && !blocked) {
+      flushDue = true
+      defer(flush)
+    }
+  }
+
+  function flush(): void {
+    flushDue = false
+    if (ended || blocked || queuedBytes === 0) return
+    const bytes = queue.length === 1 ? queue[0]! : join(queue, queuedBytes)
+    queue = []
+    queuedBytes = 0
+    try {
+      // Trap 2: onDrain() works once, so the answer of send() and the 'drain' event decide.
+      blocked = !stream.send(bytes)
+    } catch (error) {
+      finish(toChannelError(error))
+      return
+    }
+    if (!blocked) wakeWriters()
+  }
+
+  function onDrain(): void {
+    blocked = false
+    if (queuedBytes > 0) flush()
+    if (isWritable()) wakeWriters()
+  }
+
+  function wakeWriters(): void {
+    if (waiters.length === 0) return
+    const woken = waiters
+    waiters = []
+    for (const waiter of woken) waiter.resolve()
+  }
+
+  async function ready(): Promise<void> {
+    // A woken writer may find the queue full again because another was faster: wait in line once more.
+    while (!isWritable()) {
+      if (ended) throw endError ?? gone()
+      await new Promise<void>((resolve, reject) => waiters.push({ resolve, reject }))
+    }
+    if (ended) throw endError ?? gone()
+  }
+
+  // ---- reading -------------------------------------------------------------------------------
+  let chunks: Uint8Array[] = []
+  let chunkBytes = 0
+  let neededBytes = 1
+  let paused = false
+  let remoteDone = false
+  let wakeReader: (() => void) | undefined
+
+  function onMessage(event: StreamMessageEvent): void {
+    const bytes = event.data instanceof Uint8Array ? event.data : event.data.subarray()
+    chunks.push(bytes)
+    chunkBytes += bytes.length
+    if (!paused && chunkBytes >= Math.max(READ_HIGH_WATER_BYTES, neededBytes)) {
+      paused = true
+      // Trap 3: pause() inside a 'message' listener is undone when the message came from resume(); do it after.
+      queueMicrotask(() => {
+        if (paused && !ended && stream.status === 'open') stream.pause()
+      })
+    }
+    if (chunkBytes >= neededBytes) wakeReader?.()
+  }
+
+  function resumeIfDrained(): void {
+    if (!paused || chunkBytes >= Math.max(READ_HIGH_WATER_BYTES, neededBytes)) return
+    paused = false
+    if (stream.readStatus === 'paused') stream.resume()
+  }
+
+  function takeFrames(): Uint8Array[] {
+    if (chunkBytes < neededBytes) return []
+    const bytes = chunks.length === 1 ? chunks[0]! : join(chunks, chunkBytes)
+    const frames: Uint8Array[] = []
+    let offset = 0
+    neededBytes = 1
+    while (offset < bytes.length) {
+      const prefix = readPrefix(bytes, offset, maxFrameBytes)
+      if (prefix === undefined) {
+        neededBytes = bytes.length - offset + 1
+        break
+      }
+      const end = prefix.start + prefix.length
+      if (end > bytes.length) {
+        neededBytes = end - offset
+        break
+      }
+      frames.push(bytes.subarray(prefix.start, end))
+      offset = end
+    }
+    chunks = offset === bytes.length ? [] : [bytes.subarray(offset)]
+    chunkBytes = bytes.length - offset
+    return frames
+  }
+
+  async function* batches(): AsyncIterableIterator<Uint8Array[]> {
+    for (;;) {
+      let frames: Uint8Array[]
+      try {
+        frames = takeFrames()
+      } catch (error) {
+        abort(toChannelError(error))
+        throw error
+      }
+      resumeIfDrained()
+      if (frames.length > 0) {
+        yield frames
+        continue
+      }
+      // resume() may have delivered what the paused stream still held.
+      if (chunkBytes >= neededBytes) continue
+      if (ended && endError !== undefined) throw endError
+      if (ended || remoteDone) {
+        if (chunkBytes > 0) throw new MeshError('protocol_error', 'the peer closed the stream in the middle of a frame')
+        return
+      }
+      await new Promise<void>((resolve) => (wakeReader = resolve))
+      wakeReader = undefined
+    }
+  }
+
+  // ---- ending --------------------------------------------------------------------------------
+  function finish(error: MeshError | undefined): void {
+    if (ended) return
+    ended = true
+    endError = error
+    queue = []
+    queuedBytes = 0
+    stream.removeEventListener('message', onMessage)
+    stream.removeEventListener('drain', onDrain)
+    stream.removeEventListener('remoteCloseWrite', onRemoteDone)
+    stream.removeEventListener('close', onClose)
+    const waiting = waiters
+    waiters = []
+    for (const waiter of waiting) waiter.reject(error ?? gone())
+    wakeReader?.()
+    resolveClosed(error)
+  }
+
+  function onRemoteDone(): void {
+    remoteDone = true
+    wakeReader?.()
+  }
+
+  function onClose(event: StreamCloseEvent): void {
+    finish(event.error === undefined ? undefined : toChannelError(event.error))
+  }
+
+  function abort(error: MeshError): void {
+    if (ended) return
+    finish(error)
+    if (stream.status === 'open' || stream.status === 'closing') stream.abort(error)
+  }
+
+  async function close(): Promise<void> {
+    if (ended) return
+    flush()
+    const deadline = setTimeout(() => abort(new MeshError('unavailable', 'the peer did not close its end of the stream')), CLOSE_TIMEOUT_MS)
+    try {
+      await stream.close({ signal: AbortSignal.timeout(CLOSE_TIMEOUT_MS) })
+      await closed
+    } catch {
+      abort(gone())
+    } finally {
+      clearTimeout(deadline)
+    }
+  }
+
+  // Trap 1: the stream's own iterator never pauses the muxer, so the events are read directly.
+  stream.addEventListener('message', onMessage)
+  stream.addEventListener('drain', onDrain)
+  stream.addEventListener('remoteCloseWrite', onRemoteDone)
+  stream.addEventListener('close', onClose)
+  if (stream.status !== 'open' && stream.status !== 'closing') finish(gone())
+  else if (stream.remoteWriteStatus === 'closed') onRemoteDone()
+
+  return {
+    send,
+    ready,
+    batches,
+    close,
+    abort,
+    closed,
+    get writable() {
+      return !ended && isWritable()
+    },
+    get bufferedBytes() {
+      return chunkBytes
+    }
+  }
+}
+
+function join(parts: Uint8Array[], total: number): Uint8Array {
+  const out = new Uint8Array(total)
+  let offset = 0
+  for (const part of parts) {
+    out.set(part, offset)
+    offset += part.length
+  }
+  return out
+}
+
+function gone(): MeshError {
+  return new MeshError('unavailable', 'the stream to the peer is closed')
+}
+
+/** Rejections of libp2p may be Events or plain errors: to a caller all of them mean that the peer is gone. */
+function toChannelError(error: unknown): MeshError {
+  if (isMeshError(error)) return error
+  const message = error instanceof Error ? error.message : 'the stream was reset'
+  return new MeshError('unavailable', `the stream to the peer ended: ${message}`, {}, { cause: error })
+}

@@ -1,0 +1,146 @@
+import { MAX_EXCHANGES, encodeFrame, errorFrame, type Frame } from '../../protocols/framing/messages.ts'
+import { MeshError, toMeshError } from '../errors.ts'
+import type { Channel } from './channel.ts'
+import { createReceiveQueue, createSendCredit, type ReceiveQueue, type SendCredit, type WindowBudget } from './receive-queue.ts'
+
+/** Bodies of open frames of running exchanges that one peer may make this node keep, in bytes; past it: `busy`. */
+export const MAX_OPEN_BYTES = 32 * 1024 * 1024
+
+/** An exchange that the other side opened. */
+export interface IncomingExchange {
+  body: unknown
+  /** Bodies that the other side streams after its open frame, if it said so. */
+  input: AsyncIterable<unknown> | undefined
+  /** Aborted when the other side cancels or is gone. */
+  signal: AbortSignal
+}
+
+/** Answers an exchange: yields bodies of items, returns the body of the end. Its `finally` runs when the other side cancels. */
+export type ExchangeHandler = (exchange: IncomingExchange) => AsyncGenerator<unknown, unknown, void>
+
+/** The exchanges of one session that the other side opened. */
+export interface InboundExchanges {
+  open(frame: Frame & { type: 'open' }, bytes: number): void
+  cancel(id: number, reason: string): void
+  /** A frame of an exchange of either side that is not among the session's own running ones. */
+  onFrame(frame: Frame & { id: number }, bytes: number): void
+  abortAll(error: MeshError): void
+  /** Resolves when none is running. */
+  idle(): Promise<void>
+  readonly size: number
+}
+
+interface Running {
+  queue: ReceiveQueue | undefined
+  credit: SendCredit
+  controller: AbortController
+  output: AsyncGenerator<unknown, unknown, void>
+  openBytes: number
+}
+
+/** What the exchanges need of their session. */
+export interface InboundInit {
+  channel: Channel
+  send: (frame: Frame) => void
+  handler: ExchangeHandler
+  budget: WindowBudget
+  /** `id % 2` of the ids that the other side uses. */
+  remoteParity: 0 | 1
+}
+
+/** See {@link InboundExchanges}. */
+export function createInboundExchanges({ channel, send, handler, budget, remoteParity }: InboundInit): InboundExchanges {
+  const running = new Map<number, Running>()
+  let lastId = 0
+  let openBytes = 0
+  let idleWaiters: (() => void)[] = []
+
+  function open(frame: Frame & { type: 'open' }, bytes: number): void {
+    const { id } = frame
+    if (id % 2 !== remoteParity || id <= lastId) throw new MeshError('protocol_error', `exchange id ${id} is not a new one of the peer`)
+    lastId = id
+    if (running.size >= MAX_EXCHANGES || openBytes + bytes > MAX_OPEN_BYTES) {
+      return send(errorFrame(id, 'busy', 'too many calls of this peer are running here', { running: running.size }))
+    }
+    const controller = new AbortController()
+    const queue = frame.more ? createReceiveQueue((credit) => send({ type: 'credit', id, bytes: credit }), budget) : undefined
+    const output = handler({ body: frame.body, input: queue?.read(), signal: controller.signal })
+    openBytes += bytes
+    const exchange: Running = { queue, credit: createSendCredit(), controller, output, openBytes: bytes }
+    running.set(id, exchange)
+    void serve(id, exchange)
+  }
+
+  async function serve(id: number, { credit, output }: Running): Promise<void> {
+    try {
+      for (;;) {
+        const step = await output.next()
+        if (!running.has(id)) return
+        if (step.done === true) {
+          send({ type: 'end', id, body: step.value })
+          return
+        }
+        const frame = encodeFrame({ type: 'item', id, body: step.value })
+        if (!credit.open) await credit.wait()
+        if (!channel.writable) await channel.ready()
+        if (!running.has(id)) return
+        credit.spend(frame.length)
+        channel.send(frame)
+      }
+    } catch (error) {
+      if (!running.has(id)) return
+      const mesh = toMeshError(error)
+      send(errorFrame(id, mesh.code, mesh.message, mesh.details))
+    } finally {
+      drop(id)
+    }
+  }
+
+  /** Forgets an exchange and stops its source. Called again for the same id it does nothing. */
+  function drop(id: number, reason?: MeshError): void {
+    const exchange = running.get(id)
+    if (exchange === undefined) return
+    running.delete(id)
+    openBytes -= exchange.openBytes
+    const error = reason ?? new MeshError('cancelled', 'the exchange is over')
+    if (reason !== undefined) exchange.controller.abort(reason)
+    exchange.queue?.fail(error)
+    exchange.queue?.dispose()
+    exchange.credit.fail(error)
+    // Trap 4: the source generator is told even if it is in the middle of something. Not awaited: it may take its time.
+    exchange.output.return(undefined).then(undefined, () => undefined)
+    if (running.size === 0) for (const wake of idleWaiters.splice(0)) wake()
+  }
+
+  function onFrame(frame: Frame & { id: number }, bytes: number): void {
+    const exchange = running.get(frame.id)
+    // A frame of an exchange that is over crosses with our last one on the way: normal, dropped.
+    if (exchange === undefined) return
+    switch (frame.type) {
+      case 'item':
+        if (exchange.queue === undefined || exchange.queue.done) throw new MeshError('protocol_error', 'an item for an exchange without input')
+        return exchange.queue.push(frame.body, bytes)
+      case 'end':
+        return exchange.queue?.end(frame.body)
+      case 'credit':
+        return exchange.credit.add(frame.bytes)
+      default:
+        throw new MeshError('protocol_error', `a ${frame.type} frame from the side that opened the exchange`)
+    }
+  }
+
+  return {
+    open,
+    onFrame,
+    cancel: (id, reason) => drop(id, new MeshError('cancelled', `the caller cancelled (${reason})`)),
+    abortAll(error) {
+      for (const id of [...running.keys()]) drop(id, error)
+    },
+    async idle() {
+      if (running.size > 0) await new Promise<void>((resolve) => idleWaiters.push(resolve))
+    },
+    get size() {
+      return running.size
+    }
+  }
+}

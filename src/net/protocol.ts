@@ -1,0 +1,9 @@
+import type { IncomingExchange } from './inbound-exchanges.ts'
+
+/** A protocol of the mesh, as data: its libp2p id and the generator that answers one exchange of it. */
+export interface Protocol {
+  /** `/atmosphere/<name>/<major>` */
+  id: string
+  /** Yields item bodies, returns the end body. `peer` is the verified PeerId of the other side. */
+  handle(exchange: IncomingExchange, peer: string): AsyncGenerator<unknown, unknown, void>
+}
