@@ -135,7 +135,7 @@ const trigger = {
 } satisfies JsonSchema
 
 /** JSON Schema (2020-12) of {@link CommandConfig}. */
-export const configSchema = {
+export const configSchema: JsonObject = {
   type: 'object',
   additionalProperties: false,
   required: ['kind', 'id', 'type'],
@@ -154,4 +154,4 @@ export const configSchema = {
     metadata: { type: 'object' },
     scope: { enum: ['mesh', 'node'], description: 'node: this machine matters, the same id elsewhere is another thing. Default mesh.' }
   }
-} satisfies JsonSchema
+}

@@ -1,5 +1,5 @@
 /** What the configuration of backends `files` and `system` looks like. Data only. */
-import type { JsonSchema } from '../../protocols/json.ts'
+import type { JsonObject } from '../../protocols/json.ts'
 
 /** Shares one folder of this machine. */
 export interface FilesConfig {
@@ -24,7 +24,7 @@ export interface SystemConfig {
 }
 
 /** JSON Schema (2020-12) of {@link FilesConfig}. */
-export const filesConfigSchema = {
+export const filesConfigSchema: JsonObject = {
   type: 'object',
   additionalProperties: false,
   required: ['kind', 'path'],
@@ -39,13 +39,13 @@ export const filesConfigSchema = {
     hidden: { type: 'boolean', description: 'Share names that begin with a dot. Default false.' },
     maxFileBytes: { type: 'integer', minimum: 1, description: 'Longest file that may be written, in bytes. Default 1 GiB.' }
   }
-} satisfies JsonSchema
+}
 
 /** JSON Schema (2020-12) of {@link SystemConfig}. */
-export const systemConfigSchema = {
+export const systemConfigSchema: JsonObject = {
   type: 'object',
   additionalProperties: false,
   required: ['kind'],
   description: 'What machine this is, its clock, and two tools to try the mesh with.',
   properties: { kind: { const: 'system' } }
-} satisfies JsonSchema
+}

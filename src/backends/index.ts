@@ -1,0 +1,61 @@
+/** The kinds of backends that a configuration can name. Each is loaded when it is first used. */
+import type { JsonObject } from '../core/invoke.ts'
+import type { Backend } from './backend.ts'
+import { configSchema as commandConfigSchema } from './command-config.ts'
+import type { CommandConfig } from './command-config.ts'
+import { filesConfigSchema, systemConfigSchema } from './files-config.ts'
+import type { FilesConfig, SystemConfig } from './files-config.ts'
+import { configSchema as mcpConfigSchema } from './mcp-config.ts'
+import type { McpConfig } from './mcp-config.ts'
+
+export type { CommandConfig, CommandToolConfig, CommandTriggerConfig, StdinMode, StdoutMode } from './command-config.ts'
+export type { FilesConfig, SystemConfig } from './files-config.ts'
+export type { McpConfig, McpHttpConfig, McpStdioConfig } from './mcp-config.ts'
+
+/** What every factory gets. */
+export interface BackendContext {
+  /** Folder of the configuration file: relative paths start there. */
+  baseDir: string
+  /** Version of Atmosphere. */
+  version: string
+}
+
+/** Configuration of a backend, told apart by `kind`. */
+export type BackendConfig = CommandConfig | McpConfig | FilesConfig | SystemConfig
+
+/** Name of a kind of backend that a configuration can have. */
+export type BackendKind = BackendConfig['kind']
+
+/** One kind of backend. */
+export interface BackendEntry<C extends BackendConfig = BackendConfig> {
+  /** JSON Schema (2020-12) of its configuration. */
+  readonly configSchema: JsonObject
+  /** Loads its code and makes one. Throws `invalid_config` for what a schema cannot see. */
+  create(config: C, context: BackendContext): Promise<Backend>
+}
+
+/** All kinds, by the `kind` of their configuration. */
+export const BACKENDS: { readonly [K in BackendKind]: BackendEntry<Extract<BackendConfig, { kind: K }>> } = {
+  command: {
+    configSchema: commandConfigSchema,
+    create: async (config, context) => (await import('./command.ts')).createCommandBackend(config, context)
+  },
+  mcp: {
+    configSchema: mcpConfigSchema,
+    create: async (config, context) => (await import('./mcp.ts')).createMcpBackend(config, context)
+  },
+  files: {
+    configSchema: filesConfigSchema,
+    create: async (config, context) => (await import('./file-share.ts')).createFileShareBackend(config, context)
+  },
+  system: {
+    configSchema: systemConfigSchema,
+    create: async (_config, context) => (await import('./system.ts')).createSystemBackend(context)
+  }
+}
+
+/** Makes the backend that a (validated) configuration names. Throws `invalid_config`. */
+export function createBackend(config: BackendConfig, context: BackendContext): Promise<Backend> {
+  // The table is typed by kind; TypeScript cannot see that entry and configuration belong together.
+  return (BACKENDS[config.kind] as BackendEntry).create(config, context)
+}

@@ -1,0 +1,87 @@
+/** Between the words of MCP and ours. Pure, but for the error classes of the SDK. */
+import { ProtocolError, ProtocolErrorCode, SdkError, SdkErrorCode } from '@modelcontextprotocol/client'
+import type { CallToolResult, Tool } from '@modelcontextprotocol/client'
+import type { ToolDeclaration } from '../../protocols/capability.ts'
+import { MeshError } from '../errors.ts'
+import type { JsonObject, JsonSchema, JsonValue } from '../core/invoke.ts'
+import type { McpConfig } from './mcp-config.ts'
+
+/** Tools of one server; the rest is left out, and said so. */
+export const MAX_TOOLS = 512
+
+const TOOL_NAME = /^[A-Za-z0-9_.-]{1,128}$/
+
+/** What a server offers, sorted by what we can pass on. */
+export interface OfferedTools {
+  tools: ToolDeclaration[]
+  /** Names that are allowed, but cannot be offered. */
+  skipped: string[]
+}
+
+/** Declarations for the tools of a server. Schemas, annotations, titles and descriptions pass as they are. */
+export function offeredTools(tools: readonly Tool[], filter: McpConfig['tools']): OfferedTools {
+  const isAllowed = toolFilter(filter)
+  const allowed = tools.filter((tool) => isAllowed(tool.name))
+  // A tool that only runs as an MCP task has no answer that a call could wait for.
+  const fit = allowed.filter((tool) => TOOL_NAME.test(tool.name) && tool.execution?.taskSupport !== 'required').slice(0, MAX_TOOLS)
+  const names = new Set(fit.map((tool) => tool.name))
+  return { tools: fit.map(toDeclaration), skipped: allowed.map((tool) => tool.name).filter((name) => !names.has(name)) }
+}
+
+function toDeclaration(tool: Tool): ToolDeclaration {
+  const declaration: ToolDeclaration = { name: tool.name, input: tool.inputSchema as JsonSchema }
+  if (tool.title !== undefined) declaration['title'] = tool.title
+  if (tool.description !== undefined) declaration.description = tool.description
+  if (tool.outputSchema !== undefined) declaration.output = tool.outputSchema as JsonSchema
+  if (tool.annotations !== undefined) {
+    declaration.annotations = tool.annotations as JsonObject
+    declaration.idempotent = tool.annotations.idempotentHint === true || tool.annotations.readOnlyHint === true
+  }
+  return declaration
+}
+
+function toolFilter(filter: McpConfig['tools']): (name: string) => boolean {
+  const allow = filter?.allow?.map(globToRegExp)
+  const deny = filter?.deny?.map(globToRegExp) ?? []
+  return (name) => (allow === undefined || allow.some((glob) => glob.test(name))) && !deny.some((glob) => glob.test(name))
+}
+
+function globToRegExp(glob: string): RegExp {
+  const parts = glob.split(/\*+/).map((part) => part.replace(/[\\^$.|?+()[\]{}]/g, '\\$&'))
+  return new RegExp(`^${parts.join('.*')}$`, 's')
+}
+
+/**
+ * The result of a call: `structuredContent` if there is any, else the text if it is all there is, else the content blocks
+ * (images and audio stay base64 within them). Throws `tool_failed` if the tool says so.
+ */
+export function toResult(tool: string, result: CallToolResult): JsonValue {
+  const content = result.content as JsonValue[]
+  const text = result.content.length === 1 && result.content[0]?.type === 'text' ? result.content[0].text : undefined
+  if (result.isError === true) {
+    const texts = result.content.flatMap((block) => (block.type === 'text' ? [block.text] : []))
+    throw new MeshError('tool_failed', texts.join('\n') || `tool "${tool}" failed without saying why`, { content })
+  }
+  if (result.structuredContent !== undefined) return result.structuredContent as JsonValue
+  return text ?? content
+}
+
+/** What the SDK threw, as the mesh sees it. */
+export function toCallError(error: unknown, tool: string): MeshError {
+  if (error instanceof MeshError) return error
+  const cause = { cause: error }
+  const message = error instanceof Error ? error.message : String(error)
+  if (error instanceof ProtocolError) {
+    if (error.code === (ProtocolErrorCode.MethodNotFound as number)) return new MeshError('unknown_tool', message, { tool }, cause)
+    if (error.code === (ProtocolErrorCode.InvalidParams as number)) return new MeshError('invalid_argument', message, { tool }, cause)
+    return new MeshError('tool_failed', message, { tool, mcpCode: error.code }, cause)
+  }
+  if (error instanceof SdkError) {
+    if (error.code === SdkErrorCode.RequestTimeout) return new MeshError('deadline_exceeded', message, { tool }, cause)
+    if (error.code === SdkErrorCode.InvalidResult || error.code === SdkErrorCode.UnsupportedResultType) {
+      return new MeshError('protocol_error', `the MCP server answered something that is no result: ${message}`, { tool }, cause)
+    }
+  }
+  // Everything else is the connection: a closed pipe, a refused socket, a session that the server forgot.
+  return new MeshError('unavailable', `the MCP server cannot be reached: ${message}`, { tool }, cause)
+}
