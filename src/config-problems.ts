@@ -1,0 +1,156 @@
+/** What is wrong with a configuration, in words that name the key and what to do. */
+import type { ErrorObject } from 'ajv'
+
+/** Something wrong at one place. */
+export interface ConfigProblem {
+  /** Where: keys and indices from the top. */
+  path: (string | number)[]
+  message: string
+  /** True if the key is meant, not its value. */
+  atKey?: boolean
+  /** Keys of which one is missing here. */
+  missing?: string[]
+  /** The key that a mistyped one most likely stands for. */
+  meant?: string
+}
+
+/** Most of the problems that are told at once. */
+export const MAX_PROBLEMS = 10
+
+/** Turns the errors of Ajv (`allErrors` and `verbose` on) into problems, most telling ones only. */
+export function problemsOf(errors: readonly ErrorObject[]): ConfigProblem[] {
+  const choices = errors.filter(({ keyword }) => keyword === 'oneOf')
+  const inBranch = (error: ErrorObject) =>
+    choices.some((choice) => choice !== error && error.schemaPath.startsWith(`${choice.schemaPath}/`))
+  const outer = errors.filter((error) => !inBranch(error))
+  const problems = outer.flatMap((error) => (error.keyword === 'oneOf' ? choiceProblems(error, errors) : [problemOf(error)]))
+  // A mistyped key is missing under its right name as well: that is one mistake, not two.
+  const isTypo = ({ path, missing = [] }: ConfigProblem) =>
+    problems.some(
+      (other) =>
+        other.meant !== undefined && missing.includes(other.meant) && showPath(other.path.slice(0, -1)) === showPath(path)
+    )
+  const told = new Map(
+    problems.filter((problem) => !isTypo(problem)).map((problem) => [`${showPath(problem.path)} ${problem.message}`, problem])
+  )
+  return [...told.values()]
+}
+
+/** Of several forms none fits: tell what is missing for the one that comes closest. */
+function choiceProblems(choice: ErrorObject, errors: readonly ErrorObject[]): ConfigProblem[] {
+  const branches = new Map<string, ErrorObject[]>()
+  for (const error of errors) {
+    if (!error.schemaPath.startsWith(`${choice.schemaPath}/`)) continue
+    const branch = error.schemaPath.slice(choice.schemaPath.length + 1).split('/', 1)[0] ?? ''
+    branches.set(branch, [...(branches.get(branch) ?? []), error])
+  }
+  const all = [...branches.values()]
+  const path = pathOf(choice.instancePath)
+  if (all.length > 1 && all.every((branch) => branch.every(({ keyword }) => keyword === 'required'))) {
+    const missing = all.flat().map(({ params }) => (params as { missingProperty: string }).missingProperty)
+    return [{ path, missing, message: `must have ${missing.map(quoted).join(' or ')}` }]
+  }
+  if (all.length > 1 && all.every((branch) => branch.every(({ keyword }) => keyword === 'false schema'))) {
+    const keys = all.flatMap((branch) => quoted(lastKey(branch[0]?.instancePath ?? '')))
+    return [{ path, message: `cannot have both ${[...new Set(keys)].join(' and ')}` }]
+  }
+  const types = all.map(
+    (branch) =>
+      branch.find(({ keyword, instancePath }) => keyword === 'type' && instancePath === choice.instancePath)?.params as
+        { type?: string } | undefined
+  )
+  if (types.length > 0 && types.every((params) => params?.type !== undefined)) {
+    return [{ path, message: `must be ${types.map((params) => params?.type).join(' or ')}` }]
+  }
+  // A branch of the right type says more than one of the wrong type.
+  const fitting = all.filter((_, index) => types[index] === undefined)
+  const closest = (fitting.length > 0 ? fitting : all).reduce<ErrorObject[] | undefined>(
+    (best, branch) => (best && best.length <= branch.length ? best : branch),
+    undefined
+  )
+  return closest ? problemsOf(closest) : [{ path, message: 'fits more than one form' }]
+}
+
+function problemOf(error: ErrorObject): ConfigProblem {
+  const path = pathOf(error.instancePath)
+  const params = error.params as Record<string, unknown>
+  const parent = error.parentSchema as
+    | { properties?: Record<string, unknown>; oneOf?: { properties: { kind: { const: string } } }[]; description?: string }
+    | undefined
+  switch (error.keyword) {
+    case 'additionalProperties': {
+      const key = String(params['additionalProperty'])
+      const known = Object.keys(parent?.properties ?? {})
+      return { path: [...path, key], atKey: true, meant: nearest(key, known), message: `unknown key; ${suggestion(key, known)}` }
+    }
+    case 'required': {
+      const missing = String(params['missingProperty'])
+      return { path, missing: [missing], message: `key ${quoted(missing)} is missing` }
+    }
+    case 'discriminator': {
+      const kinds = parent?.oneOf?.map(({ properties }) => properties.kind.const) ?? []
+      const given = params['tagValue']
+      if (typeof given !== 'string') return { path: [...path, 'kind'], message: `must be one of ${kinds.join(', ')}` }
+      return { path: [...path, 'kind'], message: `unknown kind ${quoted(given)}; ${suggestion(given, kinds)}` }
+    }
+    case 'enum': {
+      const allowed = (params['allowedValues'] as unknown[]).map(String)
+      return { path, message: `must be one of ${allowed.join(', ')}` }
+    }
+    case 'const':
+      return { path, message: `must be ${JSON.stringify(params['allowedValue'])}` }
+    case 'false schema':
+      return { path, atKey: true, message: 'does not go with the other keys here' }
+    default:
+      return { path, message: error.message ?? error.keyword }
+  }
+}
+
+/** `did you mean 'x'?`, or all there are. */
+export function suggestion(given: string, known: readonly string[]): string {
+  const best = nearest(given, known)
+  return best === undefined ? `known are: ${known.join(', ')}` : `did you mean ${quoted(best)}?`
+}
+
+function nearest(given: string, known: readonly string[]): string | undefined {
+  const ranked = known.map((name) => ({ name, distance: editDistance(given.toLowerCase(), name.toLowerCase()) }))
+  const [best] = ranked.sort((a, b) => a.distance - b.distance)
+  return best && best.distance <= Math.max(1, Math.floor(given.length / 3)) ? best.name : undefined
+}
+
+/** Optimal string alignment distance: insertions, deletions, substitutions, and swaps of neighbours. */
+function editDistance(a: string, b: string): number {
+  // A key this long is no typo of ours, and the table must stay small.
+  if (a.length > 64 || b.length > 64) return Infinity
+  const rows = [Array.from({ length: b.length + 1 }, (_, j) => j)]
+  const at = (i: number, j: number) => rows[i]?.[j] ?? Infinity
+  for (let i = 1; i <= a.length; i++) {
+    const row = [i]
+    rows.push(row)
+    for (let j = 1; j <= b.length; j++) {
+      const same = a[i - 1] === b[j - 1]
+      let distance = Math.min(at(i - 1, j) + 1, at(i, j - 1) + 1, at(i - 1, j - 1) + (same ? 0 : 1))
+      if (i > 1 && j > 1 && a[i - 1] === b[j - 2] && a[i - 2] === b[j - 1]) distance = Math.min(distance, at(i - 2, j - 2) + 1)
+      row.push(distance)
+    }
+  }
+  return at(a.length, b.length)
+}
+
+/** `backends[1].command`; `(top)` for the whole. */
+export function showPath(path: readonly (string | number)[]): string {
+  if (path.length === 0) return '(top)'
+  return path.map((part, index) => (typeof part === 'number' ? `[${part}]` : index === 0 ? part : `.${part}`)).join('')
+}
+
+const quoted = (text: string) => `'${text}'`
+const lastKey = (pointer: string) => String(pathOf(pointer).at(-1) ?? '')
+
+function pathOf(pointer: string): (string | number)[] {
+  if (pointer === '') return []
+  const parts = pointer
+    .slice(1)
+    .split('/')
+    .map((part) => part.replaceAll('~1', '/').replaceAll('~0', '~'))
+  return parts.map((part) => (/^\d+$/.test(part) ? Number(part) : part))
+}

@@ -1,0 +1,59 @@
+/** The JSON Schema of the configuration file, built from code; `docs/config.schema.json` is written from it. */
+import type { JsonObject, JsonSchema } from '../protocols/json.ts'
+import { BACKENDS } from './backends/index.ts'
+
+const text = { type: 'string', minLength: 1 } satisfies JsonSchema
+const globs = { type: 'array', items: text } satisfies JsonSchema
+const multiaddrs = {
+  type: 'array',
+  uniqueItems: true,
+  items: { type: 'string', pattern: '^/', description: 'A multiaddr, such as /ip4/192.168.1.5/tcp/4001' }
+} satisfies JsonSchema
+
+/** JSON Schema (2020-12) of the configuration file. Backends add their own part. */
+export const CONFIG_SCHEMA: JsonObject = {
+  $schema: 'https://json-schema.org/draft/2020-12/schema',
+  title: 'Configuration of an Atmosphere node',
+  description: 'The file atmo.yaml. Flags of `atmo start` win over ATMO_* variables, and those over this file.',
+  type: 'object',
+  additionalProperties: false,
+  properties: {
+    name: { ...text, maxLength: 64, description: 'Name of the node, for people. Default: the host name.' },
+    listen: {
+      ...multiaddrs,
+      description: 'Addresses to listen on. Default: every interface, any free port. --listen replaces them.'
+    },
+    peers: { ...multiaddrs, description: 'Peers to stay connected with, beside those that are found. --peer adds to them.' },
+    api: {
+      ...text,
+      description: 'HOST:PORT of the local API. Default 127.0.0.1 and any free port. Beyond loopback it needs apiKeyFile.',
+      examples: ['127.0.0.1:7700']
+    },
+    apiKeyFile: { ...text, description: 'File with a key of at least 16 characters for the local API, relative to this file.' },
+    mdns: {
+      description: 'Find peers on the local network. Default true.',
+      oneOf: [
+        { type: 'boolean' },
+        {
+          type: 'object',
+          additionalProperties: false,
+          properties: {
+            interfaces: {
+              type: 'object',
+              additionalProperties: false,
+              properties: {
+                allow: { ...globs, description: 'Globs over interface names; only these are used.' },
+                deny: { ...globs, description: 'Globs over interface names that are not used. Deny wins.' }
+              }
+            }
+          }
+        }
+      ]
+    },
+    backends: {
+      type: 'array',
+      description: 'What this node offers.',
+      items: { type: 'object', required: ['kind'], oneOf: Object.values(BACKENDS).map(({ configSchema }) => configSchema) }
+    }
+  }
+}

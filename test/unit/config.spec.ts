@@ -1,0 +1,210 @@
+import assert from 'node:assert/strict'
+import { execFile } from 'node:child_process'
+import { mkdir, mkdtemp, rm, writeFile } from 'node:fs/promises'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { fileURLToPath } from 'node:url'
+import { promisify } from 'node:util'
+import { defaultConfigFile, loadSettings } from '../../src/config-file.ts'
+import { mergeConfig, parseConfig } from '../../src/config.ts'
+import { isMeshError, type MeshError } from '../../src/errors.ts'
+
+const FULL = `
+name: kitchen
+listen: [/ip4/0.0.0.0/tcp/4001]
+peers:
+  - /ip4/192.0.2.1/tcp/4001
+api: 127.0.0.1:7700
+mdns: { interfaces: { allow: [eth*], deny: [docker*] } }
+backends:
+  - kind: mcp
+    id: everything
+    command: [npx, -y, server]
+  - { kind: mcp, id: web, url: "http://127.0.0.1:3001/mcp" }
+  - kind: command
+    id: shell
+    type: compute/shell
+    description: Programs
+    tools:
+      - name: date
+        description: The date
+        run: [date, "+{format}"]
+        input: { type: object, properties: { format: { type: string } } }
+`
+
+function messageOf(text: string): string {
+  try {
+    parseConfig(text, 'atmo.yaml')
+  } catch (error) {
+    assert.ok(isMeshError(error, 'invalid_config'), String(error))
+    return error.message
+  }
+  return assert.fail('it was taken')
+}
+
+describe('config', () => {
+  it('takes every key of the contract', () => {
+    const config = parseConfig(FULL, 'atmo.yaml')
+    assert.equal(config.name, 'kitchen')
+    assert.deepEqual(
+      config.backends?.map(({ kind }) => kind),
+      ['mcp', 'mcp', 'command']
+    )
+    assert.deepEqual(config.mdns, { interfaces: { allow: ['eth*'], deny: ['docker*'] } })
+  })
+  it('takes an empty file, and mdns as a switch', () => {
+    assert.deepEqual(parseConfig('', 'x'), {})
+    assert.deepEqual(parseConfig('# nothing\n', 'x'), {})
+    assert.deepEqual(parseConfig('mdns: false', 'x'), { mdns: false })
+  })
+
+  const BROKEN: [what: string, text: string, message: string | RegExp][] = [
+    [
+      'a wrong type deep inside',
+      'name: a\nbackends:\n  - kind: system\n  - kind: mcp\n    id: x\n    # note\n    command: npx server\n',
+      'atmo.yaml:7:14 backends[1].command: must be array'
+    ],
+    ['a typo at the top', 'nmae: a\n', "atmo.yaml:1:1 nmae: unknown key; did you mean 'name'?"],
+    [
+      'a typo inside',
+      'backends:\n  - kind: mcp\n    id: x\n    comand: [a]\n',
+      "atmo.yaml:4:5 backends[0].comand: unknown key; did you mean 'command'?"
+    ],
+    ['a key like no other', 'zzzzzz: 1\n', /^atmo\.yaml:1:1 zzzzzz: unknown key; known are: name, listen/],
+    [
+      'a kind that does not exist',
+      'backends:\n  - kind: mpc\n    id: x\n',
+      "atmo.yaml:2:11 backends[0].kind: unknown kind 'mpc'; did you mean 'mcp'?"
+    ],
+    ['no kind', 'backends:\n  - id: x\n', /^atmo\.yaml:2:5 backends\[0\](\.kind)?: /],
+    [
+      'neither command nor url',
+      'backends:\n  - kind: mcp\n    id: x\n',
+      "atmo.yaml:2:5 backends[0]: must have 'command' or 'url'"
+    ],
+    [
+      'both command and url',
+      "backends:\n  - { kind: mcp, id: x, command: [a], url: 'http://a' }\n",
+      /cannot have both ('url' and 'command'|'command' and 'url')$/
+    ],
+    ['a missing key', 'backends:\n  - kind: command\n    id: x\n', "atmo.yaml:2:5 backends[0]: key 'type' is missing"],
+    ['a wrong item', 'listen: [/ip4/1.2.3.4/tcp/1, 7]\n', 'atmo.yaml:1:30 listen[1]: must be string'],
+    ['a port for an address', 'peers: [localhost:4001]\n', /^atmo\.yaml:1:9 peers\[0\]: must match/],
+    ['mdns in words', 'mdns: maybe\n', 'atmo.yaml:1:7 mdns: must be boolean or object'],
+    [
+      'a typo under mdns',
+      'mdns: { interfaces: { alow: [a] } }\n',
+      "atmo.yaml:1:23 mdns.interfaces.alow: unknown key; did you mean 'allow'?"
+    ],
+    ['a list for a file', '- a\n- b\n', 'atmo.yaml:1:1 (top): must be object'],
+    ['broken YAML', 'name: a\nbackends: [\n', /^atmo\.yaml:\d:\d+ /],
+    ['a key twice', 'name: a\nname: b\n', /^atmo\.yaml:2:1 Map keys must be unique/],
+    ['tabs', 'backends:\n\t- kind: mcp\n', /^atmo\.yaml:2:1 /],
+    [
+      'an id twice',
+      'backends:\n  - { kind: files, path: a }\n  - { kind: files, path: b }\n',
+      "atmo.yaml:3:5 backends[1].id: 'files' is the id of backends[0] already"
+    ],
+    ['an enum', 'backends:\n  - { kind: files, path: a, id: A }\n', /^atmo\.yaml:2:33 backends\[0\]\.id: must match/]
+  ]
+  for (const [what, text, message] of BROKEN) {
+    it(`names place and key of ${what}`, () => {
+      if (typeof message === 'string') assert.equal(messageOf(text), message)
+      else assert.match(messageOf(text), message)
+    })
+  }
+  it('tells all problems, ten at most, in the order of the file', () => {
+    assert.deepEqual(
+      messageOf('nmae: a\nlisten: 1\nmdns: 2\n')
+        .split('\n')
+        .map((line) => line.slice(0, 11)),
+      ['atmo.yaml:1', 'atmo.yaml:2', 'atmo.yaml:3']
+    )
+    assert.equal(messageOf(Array.from({ length: 50 }, (_, index) => `unknown${index}: 1`).join('\n')).split('\n').length, 10)
+    try {
+      parseConfig('name: 1', 'atmo.yaml')
+    } catch (error) {
+      assert.deepEqual((error as MeshError).details, {
+        file: 'atmo.yaml',
+        problems: [{ line: 1, column: 7, path: 'name', message: 'must be string' }]
+      })
+    }
+  })
+  it('refuses a file that blows up', () => {
+    const laughs = [
+      'a0: &a0 [x, x]',
+      ...Array.from({ length: 30 }, (_, index) => `a${index + 1}: &a${index + 1} [*a${index}, *a${index}]`)
+    ].join('\n')
+    assert.match(messageOf(laughs), /alias/)
+  })
+  it('follows aliases to the place of a problem', () => {
+    assert.match(
+      messageOf('backends:\n  - &one { kind: mcp, id: x, command: 1 }\n'),
+      /^atmo\.yaml:2:39 backends\[0\]\.command: must be array$/
+    )
+  })
+  it('flags win; peers are added', () => {
+    const merged = mergeConfig(
+      { name: 'a', listen: ['/x'], peers: ['/1', '/2'] },
+      { name: 'b', listen: undefined, peers: ['/2', '/3'], mdns: false }
+    )
+    assert.deepEqual(merged, { name: 'b', listen: ['/x'], peers: ['/1', '/2', '/3'], mdns: false })
+  })
+  it('the published schema is up to date', async function () {
+    this.timeout(20_000)
+    const script = fileURLToPath(new URL('../../scripts/config-schema.ts', import.meta.url))
+    await promisify(execFile)(process.execPath, ['--import', 'tsx', script, '--check'])
+  })
+
+  describe('settings', () => {
+    let dir: string
+    beforeEach(async () => {
+      dir = await mkdtemp(join(tmpdir(), 'atmo-config-'))
+    })
+    afterEach(() => rm(dir, { recursive: true, force: true }))
+
+    it('take flags before environment before file', async () => {
+      const file = join(dir, 'my.yaml')
+      await writeFile(file, 'name: file\napi: 127.0.0.1:1\npeers: [/a]\n')
+      const env = { ATMO_API: '127.0.0.1:2', ATMO_CONFIG: file, ATMO_DATA_DIR: join(dir, 'data') }
+      const settings = await loadSettings({}, { env })
+      assert.deepEqual(
+        [settings.config.api, settings.config.name, settings.dataDir, settings.baseDir, settings.file],
+        ['127.0.0.1:2', 'file', join(dir, 'data'), dir, file]
+      )
+      const flagged = await loadSettings({ api: '127.0.0.1:3', name: 'flag', peers: ['/b'], dataDir: dir }, { env })
+      assert.deepEqual(
+        [flagged.config.api, flagged.config.name, flagged.config.peers, flagged.dataDir],
+        ['127.0.0.1:3', 'flag', ['/a', '/b'], dir]
+      )
+    })
+    it('find atmo.yaml in a chosen data directory, else in the XDG one', async () => {
+      await writeFile(join(dir, 'atmo.yaml'), 'name: found\n')
+      assert.equal((await loadSettings({ dataDir: dir }, { env: {} })).config.name, 'found')
+      const xdg = { env: { XDG_CONFIG_HOME: join(dir, 'xdg') }, platform: 'linux', home: dir } as const
+      assert.equal(defaultConfigFile(join(dir, '.local/share/atmosphere'), xdg), join(dir, 'xdg/atmosphere/atmo.yaml'))
+      await mkdir(join(dir, 'xdg/atmosphere'), { recursive: true })
+      await writeFile(join(dir, 'xdg/atmosphere/atmo.yaml'), 'name: xdg\n')
+      assert.equal((await loadSettings({}, xdg)).config.name, 'xdg')
+      assert.equal((await loadSettings({ dataDir: join(dir, 'other') }, xdg)).file, undefined)
+    })
+    it('read the API key, relative to the file that names it', async () => {
+      await writeFile(join(dir, 'atmo.yaml'), 'apiKeyFile: key.txt\n')
+      await writeFile(join(dir, 'key.txt'), 'secret-secret-secret\n')
+      assert.equal((await loadSettings({ dataDir: dir }, { env: {} })).apiKey, 'secret-secret-secret')
+      await assert.rejects(loadSettings({ apiKeyFile: join(dir, 'none') }, { env: {} }), (error) =>
+        isMeshError(error, 'invalid_config')
+      )
+    })
+    it('name a file that cannot be read or is too large', async () => {
+      await assert.rejects(
+        loadSettings({ config: join(dir, 'none.yaml') }, { env: {} }),
+        (error) => isMeshError(error, 'invalid_config') && error.message.includes('ENOENT')
+      )
+      await writeFile(join(dir, 'big.yaml'), ' '.repeat(1024 * 1024 + 1))
+      await assert.rejects(loadSettings({ config: join(dir, 'big.yaml') }, { env: {} }), (error) =>
+        isMeshError(error, 'invalid_config')
+      )
+    })
+  })
+})
