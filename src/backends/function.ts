@@ -26,8 +26,8 @@ interface Entry {
   handlers: ReadonlyMap<string, ToolHandler>
 }
 
-/** Makes an empty function backend. */
-export function createFunctionBackend(init: { id?: string } = {}): FunctionBackend {
+/** Makes an empty function backend. `onChange` is told at once of every change, before `discover` yields it. */
+export function createFunctionBackend(init: { id?: string; onChange?: (declarations: CapabilityDeclaration[]) => void } = {}): FunctionBackend {
   const entries = new Map<string, Entry>()
   const changes = createDropOldestQueue<true>({ limit: 1 })
   const events = createDropOldestQueue<TriggerEvent>({ limit: TRIGGER_QUEUE_LIMIT })
@@ -43,6 +43,12 @@ export function createFunctionBackend(init: { id?: string } = {}): FunctionBacke
     return handler
   })
 
+  const declarations = (): CapabilityDeclaration[] => [...entries.values()].map((entry) => entry.declaration)
+  const changed = (): void => {
+    changes.push(true)
+    init.onChange?.(declarations())
+  }
+
   return {
     id: init.id ?? 'function',
     kind: 'function',
@@ -52,7 +58,7 @@ export function createFunctionBackend(init: { id?: string } = {}): FunctionBacke
     async *discover(signal) {
       try {
         changes.push(true)
-        for await (const _ of changes.values(signal)) yield [...entries.values()].map((entry) => entry.declaration)
+        for await (const _ of changes.values(signal)) yield declarations()
       } finally {
         await calls.stop(new MeshError('unavailable', 'the provider is stopping'))
       }
@@ -65,12 +71,12 @@ export function createFunctionBackend(init: { id?: string } = {}): FunctionBacke
       const declaration = withTools(given, table)
       const entry: Entry = { declaration, active: { status: given.status, statusReason: given.statusReason }, handlers: table }
       entries.set(id, entry)
-      changes.push(true)
+      changed()
 
       const change = (next: CapabilityDeclaration): void => {
         if (entries.get(id) !== entry) throw new MeshError('unknown_capability', `capability "${id}" was removed; register it again`, { id })
         entry.declaration = next
-        changes.push(true)
+        changed()
       }
       return {
         id,
@@ -83,7 +89,7 @@ export function createFunctionBackend(init: { id?: string } = {}): FunctionBacke
           change(next)
         },
         suspend: (reason) => change({ ...entry.declaration, status: 'suspended', statusReason: reason }),
-        resume: () => change({ ...entry.declaration, ...entry.active }),
+        resume: () => change(withoutUndefined({ ...entry.declaration, ...entry.active })),
         emit(event, payload) {
           if (entries.get(id) !== entry) throw new MeshError('unknown_capability', `capability "${id}" was removed; register it again`, { id })
           if (entry.declaration.triggers?.some((trigger) => trigger.event === event) !== true) {
@@ -94,7 +100,7 @@ export function createFunctionBackend(init: { id?: string } = {}): FunctionBacke
         remove() {
           if (entries.get(id) !== entry) return
           entries.delete(id)
-          changes.push(true)
+          changed()
         }
       }
     }
@@ -111,7 +117,15 @@ function withTools(declaration: CapabilityDeclaration, handlers: ReadonlyMap<str
   const declared = new Set(tools.map((tool) => tool.name))
   if (declared.size < tools.length) throw new MeshError('invalid_argument', `two tools of "${declaration.id}" have the same name; rename one`)
   const all = [...tools, ...[...handlers.keys()].filter((name) => !declared.has(name)).map((name): ToolDeclaration => ({ name }))]
-  return { ...declaration, tools: all.map((tool) => (tool.streams === undefined && yieldsItems(handlers.get(tool.name)) ? { ...tool, streams: true } : tool)) }
+  const withStreams = (tool: ToolDeclaration): ToolDeclaration =>
+    tool.streams === undefined && yieldsItems(handlers.get(tool.name)) ? { ...tool, streams: true } : tool
+  return withoutUndefined({ ...declaration, tools: all.map(withStreams) })
+}
+
+/** A declaration is JSON: what is set to undefined is taken away. */
+function withoutUndefined(declaration: CapabilityDeclaration): CapabilityDeclaration {
+  for (const key of Object.keys(declaration)) if (declaration[key] === undefined) delete declaration[key]
+  return declaration
 }
 
 function yieldsItems(handler: ToolHandler | undefined): boolean {
