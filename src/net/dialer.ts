@@ -113,6 +113,8 @@ interface Peer {
   /** When it was last connected or taken up. */
   wantedSince: number
   attempt: AbortController | undefined
+  /** Something changed while the attempt was running: try again when it fails, without a wait. */
+  again: boolean
 }
 
 /** Creates a dialer; nothing happens before `start`, but `found` may be called. */
@@ -160,6 +162,7 @@ export function createDialer(components: DialerComponents, init: DialerInit = {}
   const attempt = async (peer: Peer): Promise<void> => {
     const controller = new AbortController()
     peer.attempt = controller
+    peer.again = false
     peer.lastAttemptAt = now()
     peer.dueAt = Infinity
     dialing++
@@ -233,6 +236,9 @@ export function createDialer(components: DialerComponents, init: DialerInit = {}
     else if (away > GIVE_UP_MS && peer.source !== 'static' && peer.source !== 'remembered') {
       peers.delete(peer.key)
       counters.gaveUp++
+    } else if (peer.again) {
+      peer.failures = 0
+      peer.dueAt = now() + headStart(peer)
     } else retry(peer)
   }
 
@@ -255,7 +261,7 @@ export function createDialer(components: DialerComponents, init: DialerInit = {}
     const time = now()
     const sets = { addrs: new Set<string>(), pinned: new Set<string>(), anonymous: new Set<string>() }
     const times = { dueAt: Infinity, lastAttemptAt: -Infinity, heardAt: time, wantedSince: time }
-    const peer: Peer = { key, peerId, source, ...sets, ...times, connected: false, failures: 0, attempt: undefined }
+    const peer: Peer = { key, peerId, source, ...sets, ...times, connected: false, failures: 0, attempt: undefined, again: false }
     peers.set(key, peer)
     return peer
   }
@@ -311,6 +317,7 @@ export function createDialer(components: DialerComponents, init: DialerInit = {}
       if (source === 'static') peer.pinned.add(addr)
     }
     if (old === undefined && peerId !== undefined && connectionsOf(peerId).length > 0) connected(peer)
+    if (peer.attempt !== undefined) peer.again ||= fresh
     if (peer.connected || peer.attempt !== undefined) return
     if (fresh) peer.failures = 0
     if (fresh || source === 'mdns' || source === 'static') {
@@ -362,6 +369,7 @@ export function createDialer(components: DialerComponents, init: DialerInit = {}
       for (const peer of peers.values()) {
         if (peer.connected) continue
         peer.failures = 0
+        peer.again = true
         // Spread, so that a whole room does not dial in the same millisecond after a power cut.
         peer.dueAt = Math.min(peer.dueAt, now() + random() * BACKOFF_MS.min + headStart(peer))
       }

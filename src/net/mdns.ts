@@ -99,6 +99,8 @@ interface Outlet {
   timers: Set<NodeJS.Timeout>
   failures: number
   trouble: string | undefined
+  /** Something was heard since the socket was opened. */
+  heard: boolean
   /** When the first query went out that nothing was heard after. */
   unheardSince: number | undefined
   foreignQueryAt: number
@@ -138,11 +140,11 @@ export function createMdns(components: MdnsComponents, init: MdnsInit = {}): Mdn
     const all = [...outlets.values()]
     // Silent: waiting in vain for as long as the limit. A failed socket keeps the time of its first unheard query.
     const silent = all.filter(({ unheardSince }) => unheardSince !== undefined && now() - unheardSince >= SILENCE_MS)
-    const heard = all.some(({ socket, unheardSince }) => socket !== undefined && unheardSince === undefined)
+    const heard = all.filter((outlet) => outlet.heard && !silent.includes(outlet))
     let state: MdnsState | undefined
     let message = ''
     if (all.length === 0) [state, message] = ['no-network', 'no usable network interface']
-    else if (heard) [state, message] = ['ok', `multicast works on ${names(all.filter(({ unheardSince }) => unheardSince === undefined))}`]
+    else if (heard.length > 0) [state, message] = ['ok', `multicast works on ${names(heard)}`]
     else if (silent.length === all.length) {
       const reasons = [...new Set(silent.map(({ trouble }) => trouble ?? 'nothing heard, not even our own packets'))].join(', ')
       ;[state, message] = ['no-multicast', `no multicast on ${names(silent)}: ${reasons}`]
@@ -164,6 +166,7 @@ export function createMdns(components: MdnsComponents, init: MdnsInit = {}): Mdn
     for (const timer of outlet.timers) clearTimeout(timer)
     outlet.timers.clear()
     outlet.answerQueued = false
+    outlet.heard = false
     const { socket } = outlet
     outlet.socket = undefined
     await socket?.close()
@@ -264,8 +267,9 @@ export function createMdns(components: MdnsComponents, init: MdnsInit = {}): Mdn
   const receive = (outlet: Outlet, message: DnsMessage & { type: 'query' | 'response' }, from: RemoteInfo): void => {
     outlet.failures = 0
     outlet.trouble = undefined
-    if (outlet.unheardSince !== undefined) {
-      outlet.unheardSince = undefined
+    outlet.unheardSince = undefined
+    if (!outlet.heard) {
+      outlet.heard = true
       showState()
     }
     if (message.type === 'query') {
@@ -341,7 +345,7 @@ function wantedOutlets(locals: readonly InterfaceAddress[]): Map<string, Outlet>
     const own = locals.filter((local) => local.name === name && local.family === family)
     const address = own[0]?.address ?? ''
     const signature = own.map((local) => `${local.address}/${local.prefix} ${local.identity} `).join()
-    const waits = { socket: undefined, timers: new Set<NodeJS.Timeout>(), failures: 0, trouble: undefined, unheardSince: undefined }
+    const waits = { socket: undefined, timers: new Set<NodeJS.Timeout>(), failures: 0, trouble: undefined, heard: false, unheardSince: undefined }
     wanted.set(key, { key, name, family, address, signature, ...waits, foreignQueryAt: -Infinity, answeredAt: -Infinity, answerQueued: false })
   }
   return wanted
