@@ -1,9 +1,12 @@
+import type { Request } from './answer.ts'
 import { startChild } from './child.ts'
 import type { Child } from './child.ts'
-import type { Request } from './peer.ts'
+import type { CallsRequest } from './peer.ts'
 import type { Sample } from './rival.ts'
 import { median, quantile, round } from './statistics.ts'
 import type { Suite } from './suite.ts'
+
+type Calls = Request<CallsRequest>
 
 const RIVALS = ['atmo', 'grpc', 'mcpHttp', 'tcp']
 const IN_FLIGHT = 32
@@ -12,8 +15,8 @@ const FLOOD_MS = 3_000
 
 interface Pair {
   name: string
-  server: Child<Request>
-  client: Child<Request>
+  server: Child<Calls>
+  client: Child<Calls>
   p50Ms: number[]
   p99Ms: number[]
   rps32: number[]
@@ -33,12 +36,12 @@ export interface CallFigures {
 }
 
 async function start(name: string, peer: string, execArgv: string[]): Promise<Pair> {
-  const server = await startChild<Request>(peer, ['serve', name], execArgv)
-  const client = await startChild<Request>(peer, ['connect', name, String(server.ready['address'])], execArgv)
+  const server = await startChild<Calls>(peer, ['serve', name], execArgv)
+  const client = await startChild<Calls>(peer, ['connect', name, String(server.ready['address'])], execArgv)
   return { name, server, client, p50Ms: [], p99Ms: [], rps32: [], cpuOne: [], cpu32: [] }
 }
 
-async function ask(pair: Pair, request: Request): Promise<{ sample: Sample; cpu: { client: number; server: number } }> {
+async function ask(pair: Pair, request: Calls): Promise<{ sample: Sample; cpu: { client: number; server: number } }> {
   const before = await pair.server.ask<number>({ do: 'cpu' })
   const sample = await pair.client.ask<Sample>(request)
   const server = (await pair.server.ask<number>({ do: 'cpu' })) - before
@@ -94,12 +97,10 @@ export const calls: Suite = {
   name: 'calls',
   about: 'a 1 kB call between two processes: atmo, gRPC, MCP over HTTP, raw TCP JSON [--rounds N] [--calls N] [--only a,b]',
   entries: ['scripts/bench/peer.ts'],
-  async run({ compiled, option, log }) {
+  async run({ compiled, option, execArgv, log }) {
     const rounds = Number(option('rounds') ?? 5)
     const callsARound = Number(option('calls') ?? 1_000)
     const names = option('only')?.split(',') ?? RIVALS
-    const profileDir = option('profile')
-    const execArgv = profileDir === undefined ? [] : ['--cpu-prof', `--cpu-prof-dir=${profileDir}`]
     const pairs: Pair[] = []
     try {
       for (const name of names) {

@@ -16,11 +16,7 @@ const STOP_WITHIN_MS = 1_000
  * Starts a compiled file with bare Node and waits until it says that it is ready.
  * Questions and answers go one at a time over IPC.
  */
-export async function startChild<Request>(
-  file: string,
-  args: string[],
-  execArgv: string[] = []
-): Promise<Child<Request | { do: 'stop' }>> {
+export async function startChild<Request>(file: string, args: string[], execArgv: string[] = []): Promise<Child<Request>> {
   const child = fork(file, args, { execArgv, stdio: ['ignore', 2, 2, 'ipc'], serialization: 'advanced' })
   const ended = new Promise<void>((resolve) => child.once('exit', () => resolve()))
   const next = <T>(withinMs?: number): Promise<T> =>
@@ -39,7 +35,7 @@ export async function startChild<Request>(
           : setTimeout(() => settle(() => reject(new Error(`${args.join(' ')} was not ready within ${withinMs} ms`))), withinMs)
       child.on('message', onMessage as never).on('exit', onExit)
     })
-  const ask = <T>(request: Request | { do: 'stop' }): Promise<T> => {
+  const ask = <T>(request: Request): Promise<T> => {
     const answer = next<T>()
     child.send(request as object)
     return answer
@@ -50,7 +46,7 @@ export async function startChild<Request>(
       ask,
       ready,
       async stop() {
-        await ask({ do: 'stop' }).catch(() => undefined)
+        await ask({ do: 'stop' } as Request).catch(() => undefined)
         const timer = setTimeout(() => child.kill('SIGKILL'), STOP_WITHIN_MS)
         await ended
         clearTimeout(timer)

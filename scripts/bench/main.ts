@@ -1,10 +1,17 @@
-/** `npm run bench -- <suite> [--json] [--option value]…`: runs one suite and prints its figures. */
+/**
+ * `npm run bench -- <suite> [--json] [--profile] [--option value]…`: runs one suite and prints its figures.
+ * `--profile` shows where the CPU time of its processes went; the figures of such a run are not worth much.
+ */
+import { mkdtempSync, rmSync } from 'node:fs'
+import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { bundle, buildPackage } from './bundle.ts'
+import { bulk } from './bulk.ts'
 import { calls } from './calls.ts'
+import { profileTable } from './profile.ts'
 import type { Suite } from './suite.ts'
 
-const SUITES: Suite[] = [calls]
+const SUITES: Suite[] = [calls, bulk]
 
 const root = join(import.meta.dirname, '../..')
 const args = process.argv.slice(2)
@@ -22,5 +29,11 @@ if (suite === undefined) {
 }
 if (!buildPackage(root)) console.error('the package does not compile: measuring what was built last')
 const compiled = await bundle(root, suite.entries)
-const { results, table } = await suite.run({ compiled, option, log: (line) => console.error(line) })
+const profiles = args.includes('--profile') ? mkdtempSync(join(tmpdir(), 'atmo-bench-')) : undefined
+const execArgv = profiles === undefined ? [] : ['--cpu-prof', `--cpu-prof-dir=${profiles}`]
+const { results, table } = await suite.run({ compiled, option, execArgv, log: (line) => console.error(line) })
+if (profiles !== undefined) {
+  console.error(`\nCPU time of all processes, by owner:\n${profileTable(profiles)}\n`)
+  rmSync(profiles, { recursive: true })
+}
 console.log(json ? JSON.stringify(results) : table)

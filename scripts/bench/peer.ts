@@ -1,13 +1,11 @@
-/**
- * One process of a benchmark, driven by its parent over IPC: `serve <rival>` or `connect <rival> <address>`.
- * It loads nothing but its own rival.
- */
+/** One process of the suite `calls`: `serve <rival>` or `connect <rival> <address>`. It loads nothing but its own rival. */
+import { answerParent, cpuUs } from './answer.ts'
+import type { Peer } from './answer.ts'
 import { PAYLOAD_BYTES } from './rival.ts'
-import type { Connected, Rival, Sample, Serving } from './rival.ts'
+import type { Connected, Rival, Sample } from './rival.ts'
 
-/** What a parent may ask. `cpu` is for servers, which do not know when a round begins. */
-export type Request =
-  { do: 'latency'; calls: number } | { do: 'flood'; ms: number; inFlight: number } | { do: 'cpu' } | { do: 'stop' }
+/** What a client may be asked: calls one at a time, or as many as go in a time with some in flight. */
+export type CallsRequest = { do: 'latency'; calls: number } | { do: 'flood'; ms: number; inFlight: number }
 
 const LOAD: Record<string, () => Promise<Rival>> = {
   atmo: async () => (await import('./rivals/atmo.ts')).atmo,
@@ -17,11 +15,6 @@ const LOAD: Record<string, () => Promise<Rival>> = {
 }
 
 const TEXT = 'The quick brown fox jumps over the lazy dog. '.repeat(PAYLOAD_BYTES).slice(0, PAYLOAD_BYTES)
-
-const cpuUs = (): number => {
-  const { user, system } = process.cpuUsage()
-  return user + system
-}
 
 async function once(connected: Connected): Promise<void> {
   const reply = await connected.call(TEXT)
@@ -54,35 +47,21 @@ async function flood(connected: Connected, ms: number, inFlight: number): Promis
   return { latenciesMs: [], calls, elapsedMs: performance.now() - start, cpuUs: cpuUs() - cpuBefore }
 }
 
-async function main(): Promise<void> {
+await answerParent(async (): Promise<Peer<CallsRequest>> => {
   const [role, name = '', address = ''] = process.argv.slice(2)
   const rival = await LOAD[name]?.()
   if (rival === undefined) throw new Error(`no rival named ${name}`)
-  const serving: Serving | undefined = role === 'serve' ? await rival.serve() : undefined
-  const connected: Connected | undefined = serving === undefined ? await rival.connect(address) : undefined
-
-  const answer = async (request: Request): Promise<unknown> => {
-    if (request.do === 'cpu') return cpuUs()
-    if (request.do === 'stop') {
-      await (serving ?? connected)?.stop()
-      // `disconnect` lets the process end by itself; a rival that leaves a socket or timer behind is ended by the parent.
-      setImmediate(() => process.disconnect())
-      return undefined
-    }
-    if (connected === undefined) throw new Error('a server makes no calls')
-    return request.do === 'latency' ? latency(connected, request.calls) : flood(connected, request.ms, request.inFlight)
+  const { settings } = rival
+  if (role === 'serve') {
+    const serving = await rival.serve()
+    const answer = async (): Promise<never> => Promise.reject(new Error('a server makes no calls'))
+    return { ready: { address: serving.address, settings }, answer, stop: () => serving.stop() }
   }
-  process.on('message', (request: Request) => {
-    void answer(request).then(
-      (value) => process.send?.({ value }),
-      (error: unknown) => process.send?.({ error: String(error) })
-    )
-  })
-  process.send?.({ value: { address: serving?.address ?? '', settings: rival.settings } })
-}
-
-void main().catch((error: unknown) => {
-  process.send?.({ error: error instanceof Error ? (error.stack ?? error.message) : String(error) })
-  process.exitCode = 1
-  process.disconnect?.()
+  const connected = await rival.connect(address)
+  return {
+    ready: { settings },
+    answer: (request) =>
+      request.do === 'latency' ? latency(connected, request.calls) : flood(connected, request.ms, request.inFlight),
+    stop: () => connected.stop()
+  }
 })

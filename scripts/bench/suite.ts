@@ -4,6 +4,8 @@ export interface SuiteContext {
   compiled: Record<string, string>
   /** `--name value` of the command line. */
   option(name: string): string | undefined
+  /** Arguments of Node for the processes. */
+  execArgv: string[]
   /** A line of progress, on standard error. */
   log(line: string): void
 }

@@ -15,10 +15,12 @@ export async function createNode(start: Start): Promise<Mesh> {
   return entry.createNode(start)
 }
 
-const START = { listen: ['/ip4/127.0.0.1/tcp/0'], mdns: false }
+/** Both ends: loopback only, and nothing that depends on the machine's network. */
+export const START = { listen: ['/ip4/127.0.0.1/tcp/0'], mdns: false }
 const FOUND_WITHIN_MS = 10_000
 
-async function found(mesh: Mesh, capability: string): Promise<void> {
+/** Waits until a capability of the other node is known. */
+export async function found(mesh: Mesh, capability: string): Promise<void> {
   const deadline = Date.now() + FOUND_WITHIN_MS
   while (mesh.capabilities({ id: capability }).length === 0) {
     if (Date.now() > deadline) throw new Error(`the capability ${capability} was not announced within ${FOUND_WITHIN_MS} ms`)

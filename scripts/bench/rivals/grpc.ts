@@ -1,5 +1,5 @@
 import { credentials, makeGenericClientConstructor, Server, ServerCredentials } from '@grpc/grpc-js'
-import type { MethodDefinition, ServiceDefinition, UntypedServiceImplementation , Client} from '@grpc/grpc-js'
+import type { MethodDefinition, ServiceDefinition, UntypedServiceImplementation, Client } from '@grpc/grpc-js'
 import protobuf from 'protobufjs'
 import type { Rival } from '../rival.ts'
 
