@@ -54,6 +54,8 @@ export interface Comparison {
  * Pure: time comes in, events go out. Signatures are checked before anything gets here.
  */
 export interface Directory {
+  /** True if the head is newer than what is known of its origin. Asked before its signature is checked: cheap first. */
+  isNews(signed: SignedHead): boolean
   /** An announcement: a newer head and what changed. */
   applyChange(signed: SignedHead, change: DocumentChange, now: number): ApplyOutcome
   /** A whole record, as sync brings it. */
@@ -160,6 +162,8 @@ export function createDirectory(self: string, emit: (event: DirectoryEvent) => v
   }
 
   return {
+    isNews: (signed) => known(signed) === undefined,
+
     applyChange(signed, change, now) {
       if (known(signed) === 'stale') return 'stale'
       if (signed.head.left) return store(signed, undefined, now, now)

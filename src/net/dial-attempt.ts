@@ -25,10 +25,10 @@ export const MAX_SLOW_ADDRESSES = 4
  * as soon as the handshake has begun (libp2p's `upgrader:` progress) it keeps its full {@link DIAL_MS}.
  */
 export function createDialAttempt({ dial, schedule }: { dial: DialFunction; schedule: Schedule }): {
-  /** The first connection that comes about, undefined if none does or the signal aborts. Never rejects. */
-  run(addrs: readonly Multiaddr[], signal: AbortSignal): Promise<Reached | undefined>
+  /** The first connection that comes about, `self` if this node itself answers, undefined if none does or the signal aborts. Never rejects. */
+  run(addrs: readonly Multiaddr[], signal: AbortSignal): Promise<Reached | 'self' | undefined>
 } {
-  const once = async (addr: Multiaddr, ms: number, signal: AbortSignal): Promise<Reached | 'late' | undefined> => {
+  const once = async (addr: Multiaddr, ms: number, signal: AbortSignal): Promise<Reached | 'late' | 'self' | undefined> => {
     const controller = new AbortController()
     let late = false
     const expire = (): void => {
@@ -47,7 +47,8 @@ export function createDialAttempt({ dial, schedule }: { dial: DialFunction; sche
     }
     try {
       return await dial([addr], { signal: controller.signal, onProgress })
-    } catch {
+    } catch (error) {
+      if (error instanceof Error && error.name === 'InvalidPeerIdError') return 'self' // libp2p: "Can not dial self"
       return late && !extended ? 'late' : undefined
     } finally {
       cancel()

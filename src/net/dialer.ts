@@ -2,15 +2,18 @@
  * Keeps us connected to the peers that are known: one dial at a time per peer, dead addresses out of the way quickly,
  * and a reconnect loop of our own (libp2p's gives up after 31 s). Owns no timer: time comes through `schedule`.
  */
-import { peerIdFromString } from '@libp2p/peer-id'
 import { multiaddr } from '@multiformats/multiaddr'
 import type { Multiaddr } from '@multiformats/multiaddr'
 import { rankAddresses, withPeerId } from './address-book.ts'
 import type { AddressBook, PeerSource, Schedule } from './address-book.ts'
 import { createDialAttempt } from './dial-attempt.ts'
 import type { DialFunction } from './dial-attempt.ts'
+import { readDialTargets } from './dial-targets.ts'
+import type { DialTarget } from './dial-targets.ts'
 import type { InterfaceAddress } from './interfaces.ts'
 import { parseIpMultiaddr } from './ip-multiaddr.ts'
+import { MAX_KNOWN_PEERS, SOURCE_RANK, createKnownPeers } from './known-peers.ts'
+import type { KnownPeer } from './known-peers.ts'
 
 interface PeerIdLike {
   toString(): string
@@ -70,15 +73,11 @@ export interface Dialer {
   /** Forgets a peer and ignores what is found of it for `ms`: for peers that are no members of the mesh. Static ones stay. */
   avoid(peerId: string, ms: number): void
   peers(): DialerPeer[]
-  counters(): { dials: number; failed: number; refused: number; evicted: number; gaveUp: number }
+  counters(): { dials: number; failed: number; refused: number; gaveUp: number; full: number; evicted: number }
   /** Cancels all dials and timers. Idempotent. */
   stop(): void
 }
 
-/** Peers known at once; the least wanted gives way to a new one. */
-export const MAX_KNOWN_PEERS = 1_024
-/** Addresses kept per peer. */
-export const MAX_DIAL_ADDRESSES = 16
 /** Peers dialled at once. */
 export const MAX_PARALLEL_DIALS = 8
 /** Peers avoided at once; the oldest goes first. */
@@ -94,45 +93,23 @@ export const GIVE_UP_MS = 600_000
 /** Wait between attempts at a remembered peer that has been away for {@link GIVE_UP_MS}, ms. */
 export const REMEMBERED_BACKOFF_MS = 300_000
 
-const SOURCE_RANK: Record<PeerSource, number> = { static: 0, remembered: 1, mdns: 2, peer: 3, inbound: 4 }
-
-interface Peer {
-  readonly key: string
-  readonly peerId: string | undefined
-  source: PeerSource
-  addrs: Set<string>
-  /** Addresses that a person gave. */
-  pinned: Set<string>
-  /** Pinned addresses given without PeerId: should another peer turn up there, they are followed to it. */
-  anonymous: Set<string>
-  connected: boolean
-  failures: number
-  dueAt: number
-  lastAttemptAt: number
-  heardAt: number
-  /** When it was last connected or taken up. */
-  wantedSince: number
-  attempt: AbortController | undefined
-  /** Something changed while the attempt was running: try again when it fails, without a wait. */
-  again: boolean
-}
-
 /** Creates a dialer; nothing happens before `start`, but `found` may be called. */
 export function createDialer(components: DialerComponents, init: DialerInit = {}): Dialer {
   const { libp2p, addressBook, now, random, schedule } = components
   const { maxPeers = MAX_KNOWN_PEERS, maxParallelDials = MAX_PARALLEL_DIALS } = init
+  const table = createKnownPeers({ maxPeers, now })
+  const { peers, take, addAddress } = table
   const ownId = libp2p.peerId.toString()
-  const peers = new Map<string, Peer>()
   const avoided = new Map<string, number>()
-  const counters = { dials: 0, failed: 0, refused: 0, evicted: 0, gaveUp: 0 }
+  const counters = { dials: 0, failed: 0, refused: 0, gaveUp: 0 }
   const attempts = createDialAttempt({ dial: (addrs, options) => libp2p.dial(addrs, options), schedule })
   let running = false
   let dialing = 0
   let wake: { at: number; cancel: () => void } | undefined
 
-  const headStart = (peer: Peer): number => (peer.source === 'static' || peer.peerId === undefined || ownId < peer.peerId ? 0 : LARGER_PEER_WAIT_MS)
+  const headStart = (peer: KnownPeer): number => (peer.source === 'static' || peer.peerId === undefined || ownId < peer.peerId ? 0 : LARGER_PEER_WAIT_MS)
 
-  const backoff = (peer: Peer): number => {
+  const backoff = (peer: KnownPeer): number => {
     const tired = peer.source === 'remembered' && now() - peer.wantedSince > GIVE_UP_MS
     const wait = tired ? REMEMBERED_BACKOFF_MS : Math.min(BACKOFF_MS.max, BACKOFF_MS.min * 2 ** Math.min(peer.failures, 20))
     return wait * (0.75 + random() / 2)
@@ -159,7 +136,7 @@ export function createDialer(components: DialerComponents, init: DialerInit = {}
     if (next < Infinity) wake = { at: next, cancel: schedule(pump, Math.max(1, next - time)) }
   }
 
-  const attempt = async (peer: Peer): Promise<void> => {
+  const attempt = async (peer: KnownPeer): Promise<void> => {
     const controller = new AbortController()
     peer.attempt = controller
     peer.again = false
@@ -169,16 +146,22 @@ export function createDialer(components: DialerComponents, init: DialerInit = {}
     counters.dials++
     const lastGood = peer.peerId === undefined ? [] : (addressBook.get(peer.peerId)?.addrs ?? [])
     const ranked = rankAddresses([...peer.addrs], components.interfaces?.() ?? [], { lastGood, pinned: peer.pinned, ownPeerId: ownId })
-    const reached = await attempts.run(ranked.map((addr) => multiaddr(addr)), controller.signal)
+    const reached = alreadyAt(peer) ?? (await attempts.run(ranked.map((addr) => multiaddr(addr)), controller.signal))
     dialing--
     peer.attempt = undefined
     if (!running || peers.get(peer.key) !== peer) return pump()
-    if (reached !== undefined) arrived(peer, reached.remotePeer.toString(), reached.remoteAddr.toString())
+    // A list of addresses that all nodes share has our own among them.
+    if (reached === 'self') peers.delete(peer.key)
+    else if (reached !== undefined) arrived(peer, reached.remotePeer.toString(), reached.remoteAddr.toString())
     else if (!peer.connected) failed(peer)
     pump()
   }
 
-  const arrived = (peer: Peer, peerId: string, addr: string): void => {
+  /** The connection to an address whose owner is not known, if there is one: libp2p compares PeerIds only and would open a second. */
+  const alreadyAt = ({ peerId, addrs }: KnownPeer) =>
+    peerId === undefined ? libp2p.getConnections().find(({ remoteAddr }) => addrs.has(remoteAddr.toString().split('/p2p/')[0] ?? '')) : undefined
+
+  const arrived = (peer: KnownPeer, peerId: string, addr: string): void => {
     if (peer.peerId !== undefined) {
       addressBook.good(peer.peerId, addr, peer.source)
       // It may have gone again while the dial returned.
@@ -202,20 +185,20 @@ export function createDialer(components: DialerComponents, init: DialerInit = {}
     arrived(owner, peerId, addr)
   }
 
-  const connected = (peer: Peer): void => {
+  const connected = (peer: KnownPeer): void => {
     peer.connected = true
     peer.failures = 0
     peer.dueAt = Infinity
     peer.wantedSince = now()
   }
 
-  const retry = (peer: Peer): void => {
+  const retry = (peer: KnownPeer): void => {
     peer.connected = false
     peer.dueAt = now() + backoff(peer) + headStart(peer)
   }
 
   /** Perhaps a reinstalled node with a new key answers at a static address now: the address becomes a peer of its own again. */
-  const askAgain = (peer: Peer): void => {
+  const askAgain = (peer: KnownPeer): void => {
     const texts = [...peer.anonymous]
     peer.anonymous.clear()
     for (const text of texts) {
@@ -227,7 +210,7 @@ export function createDialer(components: DialerComponents, init: DialerInit = {}
     if (peer.pinned.size === 0) peer.source = 'remembered'
   }
 
-  const failed = (peer: Peer): void => {
+  const failed = (peer: KnownPeer): void => {
     peer.failures++
     counters.failed++
     if (peer.anonymous.size > 0) askAgain(peer)
@@ -242,68 +225,19 @@ export function createDialer(components: DialerComponents, init: DialerInit = {}
     } else retry(peer)
   }
 
-  /** Makes room for a peer, if it must be by dropping the least wanted; undefined if all others are wanted more. */
-  const take = (key: string, peerId: string | undefined, source: PeerSource): Peer | undefined => {
-    if (peers.size >= maxPeers) {
-      let victim: Peer | undefined
-      for (const peer of peers.values()) {
-        if (peer.connected || peer.source === 'static' || (peer.source === 'remembered' && source !== 'static')) continue
-        if (victim === undefined || peer.failures > victim.failures || (peer.failures === victim.failures && peer.heardAt < victim.heardAt)) victim = peer
-      }
-      if (victim === undefined) {
-        counters.refused++
-        return undefined
-      }
-      victim.attempt?.abort()
-      peers.delete(victim.key)
-      counters.evicted++
-    }
-    const time = now()
-    const sets = { addrs: new Set<string>(), pinned: new Set<string>(), anonymous: new Set<string>() }
-    const times = { dueAt: Infinity, lastAttemptAt: -Infinity, heardAt: time, wantedSince: time }
-    const peer: Peer = { key, peerId, source, ...sets, ...times, connected: false, failures: 0, attempt: undefined, again: false }
-    peers.set(key, peer)
-    return peer
-  }
-
-  /** True if the address is new. */
-  const addAddress = (peer: Peer, addr: string): boolean => {
-    if (peer.addrs.has(addr)) return false
-    if (peer.addrs.size >= MAX_DIAL_ADDRESSES) {
-      const oldest = [...peer.addrs].find((known) => !peer.pinned.has(known))
-      if (oldest === undefined) return false
-      peer.addrs.delete(oldest)
-    }
-    peer.addrs.add(addr)
-    return true
-  }
-
   const found = (givenId: string | undefined, addrs: readonly string[], source: PeerSource, delayMs = 0): void => {
-    if (givenId === undefined) {
-      if (source !== 'static') return void counters.refused++
-      for (const addr of addrs) {
-        const owner = ownerOf(addr)
-        if (owner === 'bad') counters.refused++
-        else if (owner !== undefined) found(owner, [addr], source, delayMs)
-        // Several nodes may share one name, never one address: each address is a peer of its own until it answers.
-        else if (![...peers.values()].some(({ anonymous }) => anonymous.has(addr))) heard(`address:${addr}`, undefined, [addr], source, delayMs)
-      }
-      return
+    const { targets, refused } = readDialTargets(givenId, addrs, source)
+    counters.refused += refused
+    for (const target of targets) {
+      const { peerId } = target
+      if (peerId === ownId) counters.refused++
+      else if (peerId !== undefined && source !== 'static' && (avoided.get(peerId) ?? -Infinity) > now()) continue
+      // Several nodes may share one name, never one address: an address is a peer of its own until it answers.
+      else if (peerId !== undefined || ![...peers.values()].some(({ anonymous }) => anonymous.has(target.addrs[0] ?? ''))) heard(target, source, delayMs)
     }
-    const peerId = canonicalId(givenId)
-    if (peerId === undefined || peerId === ownId) return void counters.refused++
-    if (source !== 'static' && (avoided.get(peerId) ?? -Infinity) > now()) return
-    const full = addrs.slice(0, MAX_DIAL_ADDRESSES).flatMap((addr) => {
-      const text = withPeerId(addr, peerId)
-      // A dnsaddr is resolved over the internet: only for those who asked for it.
-      if (text !== undefined && (source === 'static' || !text.startsWith('/dnsaddr/'))) return [text]
-      counters.refused++
-      return []
-    })
-    heard(peerId, peerId, full, source, delayMs)
   }
 
-  const heard = (key: string, peerId: string | undefined, addrs: readonly string[], source: PeerSource, delayMs: number): void => {
+  const heard = ({ key, peerId, addrs }: DialTarget, source: PeerSource, delayMs: number): void => {
     const old = peers.get(key)
     if (old === undefined && addrs.length === 0) return
     const peer = old ?? take(key, peerId, source)
@@ -388,7 +322,7 @@ export function createDialer(components: DialerComponents, init: DialerInit = {}
       [...peers.values()].map(({ peerId, source, connected, attempt, failures, addrs }) => {
         return { peerId, source, connected, dialing: attempt !== undefined, failures, addrs: [...addrs] }
       }),
-    counters: () => ({ ...counters }),
+    counters: () => ({ ...counters, ...table.counters() }),
     stop: () => {
       running = false
       wake?.cancel()
@@ -398,21 +332,5 @@ export function createDialer(components: DialerComponents, init: DialerInit = {}
       for (const peer of peers.values()) peer.attempt?.abort()
       peers.clear()
     }
-  }
-}
-
-function canonicalId(text: string): string | undefined {
-  try {
-    return peerIdFromString(text).toString()
-  } catch {
-    return undefined
-  }
-}
-
-function ownerOf(addr: string): string | 'bad' | undefined {
-  try {
-    return multiaddr(addr).getComponents().findLast(({ name }) => name === 'p2p')?.value
-  } catch {
-    return 'bad'
   }
 }

@@ -1,0 +1,83 @@
+import type { Backend } from './backends/backend.ts'
+import type { LocalTools } from './calls/local-tools.ts'
+import { statusOf } from './core/query.ts'
+import type { MeshEvent, MeshStatus } from './mesh-api.ts'
+
+/** A backend that has not freed what it holds by then is left behind, in ms. */
+export const BACKEND_STOP_TIMEOUT_MS = 5_000
+
+/** Keeps backends running and what they offer up to date. */
+export interface BackendRunner {
+  add(backend: Backend): void
+  states(): MeshStatus['backends']
+  /** Ends all backends and waits until they have freed what they hold. */
+  stop(): Promise<void>
+}
+
+type WithoutTime<E> = E extends { at: number } ? Omit<E, 'at'> : never
+
+/** What it needs. */
+export interface BackendRunnerComponents {
+  /** PeerId of this node. */
+  self: string
+  tools: LocalTools
+  emit: (event: WithoutTime<MeshEvent>) => void
+  log: (level: 'info' | 'warn', message: string) => void
+}
+
+/** See {@link BackendRunner}. A backend that throws is shown as offline with its reason; the node runs on. */
+export function createBackendRunner({ self, tools, emit, log }: BackendRunnerComponents): BackendRunner {
+  const controller = new AbortController()
+  const running = new Map<Backend, { state: MeshStatus['backends'][number]; ended: Promise<unknown> }>()
+
+  function show(state: MeshStatus['backends'][number], next: 'online' | 'offline', reason: string | undefined): void {
+    if (state.state === next && state.reason === reason) return
+    state.state = next
+    if (reason === undefined) delete state.reason
+    else state.reason = reason
+    emit({ event: 'backend', id: state.id, state: next, ...(reason === undefined ? {} : { reason }) })
+    if (next === 'offline') log('warn', `backend ${state.id} is offline: ${reason ?? 'no reason given'}`)
+  }
+
+  async function discover(backend: Backend, state: MeshStatus['backends'][number]): Promise<void> {
+    try {
+      for await (const snapshot of backend.discover(controller.signal)) {
+        const faults = tools.apply(backend, snapshot)
+        for (const { id, error } of faults) log('warn', `backend ${backend.id} offers "${id}", which is left out: ${error.message}`)
+        const down = snapshot.find((declaration) => statusOf(declaration) === 'offline')
+        const allDown = snapshot.length > 0 && snapshot.every((declaration) => statusOf(declaration) === 'offline')
+        if (allDown) show(state, 'offline', down?.statusReason)
+        else show(state, 'online', faults[0]?.error.message)
+      }
+    } catch (error) {
+      show(state, 'offline', (error as Error).message)
+    } finally {
+      tools.apply(backend, [], 'shutdown')
+    }
+  }
+
+  async function watch(backend: Backend): Promise<void> {
+    try {
+      for await (const { capability, event, payload } of backend.watch?.(controller.signal) ?? []) {
+        emit({ event: 'trigger', node: self, capability, trigger: event, payload })
+      }
+    } catch (error) {
+      log('warn', `the events of backend ${backend.id} ended: ${(error as Error).message}`)
+    }
+  }
+
+  return {
+    add(backend) {
+      const state: MeshStatus['backends'][number] = { id: backend.id, kind: backend.kind, state: 'starting' }
+      running.set(backend, { state, ended: Promise.all([discover(backend, state), watch(backend)]) })
+    },
+    states: () => [...running.values()].map(({ state }) => ({ ...state })),
+    async stop() {
+      controller.abort()
+      let timer: ReturnType<typeof setTimeout> | undefined
+      const late = new Promise((resolve) => (timer = setTimeout(resolve, BACKEND_STOP_TIMEOUT_MS)))
+      await Promise.race([Promise.all([...running.values()].map(({ ended }) => ended)), late])
+      clearTimeout(timer)
+    }
+  }
+}

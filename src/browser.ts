@@ -1,0 +1,54 @@
+/** Atmosphere for a browser tab: the same node without the parts that need an operating system. */
+import { generateKeyPair } from '@libp2p/crypto/keys'
+import type { Libp2p, PrivateKey } from '@libp2p/interface'
+import { multiaddr } from '@multiformats/multiaddr'
+import type { Backend } from './backends/backend.ts'
+import { createMesh, type Discovery } from './mesh.ts'
+import type { Mesh } from './mesh-api.ts'
+import { createBrowserLibp2p } from './net/browser-preset.ts'
+import { createGossip } from './net/gossip.ts'
+
+export * from './public.ts'
+
+/** Options of {@link createNode} in a browser. */
+export interface BrowserNodeOptions {
+  /** For people; default: `browser`. */
+  name?: string
+  privateKey?: PrivateKey
+  /** Multiaddrs of nodes to connect to. */
+  peers?: string[]
+  backends?: Backend[]
+  log?: (level: 'info' | 'warn', message: string) => void
+}
+
+/** Starts a node in this tab. @throws MeshError. */
+export async function createNode(options: BrowserNodeOptions = {}): Promise<Mesh> {
+  const privateKey = options.privateKey ?? (await generateKeyPair('Ed25519'))
+  const libp2p = await createBrowserLibp2p(privateKey)
+  return createMesh({
+    libp2p,
+    privateKey,
+    gossip: () => createGossip(libp2p.services.pubsub),
+    discovery: () => staticPeers(libp2p, options.peers ?? []),
+    name: options.name ?? 'browser',
+    incarnation: Math.floor(Date.now() / 1_000),
+    backends: options.backends ?? [],
+    now: () => performance.now(),
+    random: Math.random,
+    log: options.log ?? (() => undefined)
+  })
+}
+
+/** A tab hears no multicast: it dials whom it is told to. */
+function staticPeers(libp2p: Libp2p, peers: string[]): Discovery {
+  const dial = (address: string): void => void libp2p.dial(multiaddr(address)).catch(() => undefined)
+  return {
+    start: async () => peers.forEach(dial),
+    stop: async () => undefined,
+    learned: () => undefined,
+    add: dial,
+    sourceOf: () => 'static',
+    state: () => ({ state: 'ok', message: '' }),
+    counters: () => ({})
+  }
+}

@@ -1,0 +1,101 @@
+import type { PeerView } from '../mesh-api.ts'
+import type { Offer } from './candidates.ts'
+import type { Directory } from './directory.ts'
+
+/** What a link tells of a peer. */
+export interface LinkState {
+  readonly rttMs: number | undefined
+}
+
+/** The directory joined with the links: who offers what, and how near it is. Rebuilt only when the directory changes. */
+export interface Offers {
+  all(): Offer[]
+  /** The directory changed. */
+  changed(): void
+  setLink(peer: string, link: LinkState | undefined): void
+  peers(sourceOf: (peer: string) => string): PeerView[]
+  counts(): { local: number; remote: number }
+  nodeName(peer: string): string
+}
+
+interface NodeStats {
+  link: LinkState | undefined
+  outstanding: number
+}
+
+/** @param self PeerId of this node. */
+export function createOffers(directory: Directory, self: string): Offers {
+  const stats = new Map<string, NodeStats>()
+  let cached: Offer[] | undefined
+
+  function statsOf(peer: string): NodeStats {
+    let entry = stats.get(peer)
+    if (entry === undefined) stats.set(peer, (entry = { link: undefined, outstanding: 0 }))
+    return entry
+  }
+
+  function build(): Offer[] {
+    const list: Offer[] = []
+    for (const { origin, document } of directory.visible()) {
+      const node = statsOf(origin)
+      for (const { declaration } of document?.capabilities.values() ?? []) {
+        list.push({
+          node: origin,
+          nodeName: document!.info.name,
+          local: origin === self,
+          capability: declaration,
+          get direct() {
+            return node.link !== undefined
+          },
+          get rttMs() {
+            return node.link?.rttMs
+          },
+          get outstanding() {
+            return node.outstanding
+          },
+          set outstanding(value) {
+            node.outstanding = value
+          }
+        })
+      }
+    }
+    for (const [peer, node] of stats) if (node.link === undefined && node.outstanding === 0 && directory.get(peer) === undefined) stats.delete(peer)
+    return list
+  }
+
+  return {
+    all: () => (cached ??= build()),
+    changed: () => (cached = undefined),
+    setLink(peer, link) {
+      statsOf(peer).link = link
+    },
+    peers(sourceOf) {
+      return directory
+        .visible()
+        .filter(({ origin }) => origin !== self)
+        .map(({ origin, document }) => {
+          const link = stats.get(origin)?.link
+          const direct = link !== undefined
+          return {
+            peerId: origin,
+            name: document!.info.name,
+            version: document!.info.version,
+            rttMs: link?.rttMs === undefined ? null : Math.round(link.rttMs * 100) / 100,
+            direct,
+            hops: direct ? 1 : 2,
+            via: null,
+            source: sourceOf(origin),
+            addresses: document!.info.addresses,
+            capabilities: [...document!.capabilities.keys()]
+          }
+        })
+        .sort((a, b) => (a.name < b.name ? -1 : a.name > b.name ? 1 : a.peerId < b.peerId ? -1 : 1))
+    },
+    counts() {
+      const all = this.all()
+      const local = all.filter((offer) => offer.local).length
+      return { local, remote: all.length - local }
+    },
+    nodeName: (peer) => directory.get(peer)?.document?.info.name ?? peer
+  }
+}

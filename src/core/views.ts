@@ -1,0 +1,45 @@
+import type { CapabilityQuery, CapabilityView } from '../mesh-api.ts'
+import type { DirectoryEntry } from './directory.ts'
+import { matches, statusOf } from './query.ts'
+
+/** The visible capabilities that fit a query, own ones first, then by node name and id. */
+export function capabilityViews(entries: DirectoryEntry[], self: string, query: CapabilityQuery = {}): CapabilityView[] {
+  const holders = new Map<string, number>()
+  for (const { document } of entries) for (const id of document?.capabilities.keys() ?? []) holders.set(id, (holders.get(id) ?? 0) + 1)
+  const views: CapabilityView[] = []
+  for (const entry of entries) {
+    const { document, origin } = entry
+    if (document === undefined) continue
+    if (query.node !== undefined && query.node !== origin && query.node !== document.info.name) continue
+    for (const { declaration } of document.capabilities.values()) {
+      if (!matches(declaration, query)) continue
+      const shared = (holders.get(declaration.id) ?? 0) > 1
+      const nodeRef = sharesName(entries, entry) ? origin : document.info.name
+      views.push({
+        ...declaration,
+        name: declaration.name ?? declaration.id,
+        status: statusOf(declaration),
+        tools: declaration.tools ?? [],
+        triggers: declaration.triggers ?? [],
+        node: origin,
+        nodeName: document.info.name,
+        ref: shared ? `${declaration.id}@${nodeRef}` : declaration.id,
+        local: origin === self
+      })
+    }
+  }
+  return views.sort((a, b) => Number(b.local) - Number(a.local) || compareText(a.nodeName, b.nodeName) || compareText(a.id, b.id) || compareText(a.node, b.node))
+}
+
+/** The view of one capability, for events. */
+export function capabilityView(entry: DirectoryEntry, id: string, entries: DirectoryEntry[], self: string): CapabilityView | undefined {
+  return capabilityViews(entries, self, { node: entry.origin, id })[0]
+}
+
+function sharesName(entries: DirectoryEntry[], entry: DirectoryEntry): boolean {
+  return entries.some((other) => other !== entry && other.document?.info.name === entry.document?.info.name)
+}
+
+function compareText(a: string, b: string): number {
+  return a < b ? -1 : a > b ? 1 : 0
+}

@@ -1,0 +1,25 @@
+import { identify, type Identify } from '@libp2p/identify'
+import type { Libp2p, PrivateKey } from '@libp2p/interface'
+import { noise } from '@libp2p/noise'
+import { webSockets } from '@libp2p/websockets'
+import { yamux } from '@libp2p/yamux'
+import type { GossipSub } from '@libp2p/gossipsub'
+import { createLibp2p } from 'libp2p'
+import { gossipService } from './gossip.ts'
+
+/** What the libp2p of a browser peer offers beside libp2p itself. */
+export type BrowserServices = { identify: Identify; pubsub: GossipSub }
+
+/** libp2p for a browser tab, not started: dials over WebSocket; WebRTC comes with browser peers. Private addresses may be dialled. */
+export async function createBrowserLibp2p(privateKey: PrivateKey): Promise<Libp2p<BrowserServices>> {
+  return createLibp2p({
+    start: false,
+    privateKey,
+    transports: [webSockets()],
+    connectionEncrypters: [noise()],
+    streamMuxers: [yamux({ streamOptions: { maxStreamWindowSize: 1024 * 1024 }, enableKeepAlive: false })],
+    connectionMonitor: { enabled: false },
+    connectionGater: { denyDialMultiaddr: () => false },
+    services: { identify: identify(), pubsub: gossipService() }
+  })
+}

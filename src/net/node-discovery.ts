@@ -1,0 +1,103 @@
+import type { Libp2p } from '@libp2p/interface'
+import { join } from 'node:path'
+import { networkInterfaces } from 'node:os'
+import { createAddressBook } from './address-book.ts'
+import { createAddressBookFile } from './address-book-file.ts'
+import { createDialer } from './dialer.ts'
+import { readInterfaces, type InterfaceAddress, type InterfaceFilter } from './interfaces.ts'
+import { createMdns } from './mdns.ts'
+
+/** File of remembered addresses in the data directory. */
+export const PEERS_FILE = 'peers.json'
+
+/** Options of discovery. */
+export interface NodeDiscoveryInit {
+  /** Multiaddrs of static peers. */
+  peers: string[]
+  /** False: no multicast at all. */
+  mdns: boolean | { interfaces?: InterfaceFilter }
+  /** Where addresses are remembered; undefined: not at all. */
+  dataDir: string | undefined
+  log: (message: string) => void
+}
+
+/** What the node shows of its network. */
+export interface NetworkState {
+  state: 'ok' | 'no-network' | 'no-multicast'
+  message: string
+}
+
+/** mDNS, static peers, remembered addresses, and the dialer that keeps connected to what they find. */
+export interface NodeDiscovery {
+  start(): Promise<void>
+  stop(): Promise<void>
+  learned(peer: string, addresses: string[]): void
+  add(address: string): void
+  sourceOf(peer: string): string
+  state(): NetworkState
+  counters(): Record<string, number>
+}
+
+/** @param onState is told when the network comes and goes. */
+export function createNodeDiscovery(libp2p: Libp2p, init: NodeDiscoveryInit, onState: (state: NetworkState) => void): NodeDiscovery {
+  const self = libp2p.peerId.toString()
+  const schedule = (action: () => void, ms: number): (() => void) => {
+    const timer = setTimeout(action, ms)
+    return () => clearTimeout(timer)
+  }
+  const filter = typeof init.mdns === 'object' ? init.mdns.interfaces : undefined
+  const file = init.dataDir === undefined ? undefined : createAddressBookFile(join(init.dataDir, PEERS_FILE))
+  const book = createAddressBook({
+    load: async () => file?.load(),
+    save: async (bytes) => file?.save(bytes),
+    now: Date.now,
+    schedule
+  })
+  let interfaces: readonly InterfaceAddress[] = readInterfaces(networkInterfaces(), filter)
+  let state: NetworkState = { state: 'ok', message: '' }
+  const dialer = createDialer({ libp2p, addressBook: book, now: () => performance.now(), random: Math.random, schedule, interfaces: () => interfaces })
+  const mdns =
+    init.mdns === false
+      ? undefined
+      : createMdns(
+          {
+            peerId: self,
+            getMultiaddrs: () => libp2p.getMultiaddrs().map((address) => address.toString()),
+            onPeer: (peer, addresses) => dialer.found(peer, addresses, 'mdns'),
+            onState: (next, message) => onState((state = { state: next, message })),
+            onInterfaces(addresses) {
+              interfaces = addresses
+              dialer.networkChanged()
+            },
+            log: init.log
+          },
+          filter === undefined ? {} : { interfaces: filter }
+        )
+
+  return {
+    async start() {
+      await book.open()
+      dialer.start()
+      for (const address of init.peers) this.add(address)
+      mdns?.start()
+    },
+    async stop() {
+      dialer.stop()
+      await mdns?.stop()
+      await book.flush()
+    },
+    learned: (peer, addresses) => dialer.found(peer, addresses, 'peer'),
+    add(address) {
+      const peer = /\/p2p\/([^/]+)$/.exec(address)?.[1]
+      dialer.found(peer, [address], 'static')
+    },
+    sourceOf: (peer) => dialer.peers().find(({ peerId }) => peerId === peer)?.source ?? 'inbound',
+    state: () => state,
+    counters() {
+      const counted: Record<string, number> = {}
+      for (const [name, value] of Object.entries(dialer.counters())) counted[`dialer.${name}`] = value
+      for (const [name, value] of Object.entries(mdns?.counters() ?? {})) counted[`mdns.${name}`] = value
+      return counted
+    }
+  }
+}

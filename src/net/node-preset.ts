@@ -1,0 +1,42 @@
+import './node20-shims.ts'
+import { identify, type Identify } from '@libp2p/identify'
+import type { Libp2p, PrivateKey } from '@libp2p/interface'
+import { noise } from '@libp2p/noise'
+import { tcp } from '@libp2p/tcp'
+import { tls } from '@libp2p/tls'
+import { yamux } from '@libp2p/yamux'
+import type { GossipSub } from '@libp2p/gossipsub'
+import { createLibp2p } from 'libp2p'
+import { VERSION } from '../version.ts'
+import { gossipService } from './gossip.ts'
+
+/** Where a node listens unless told otherwise: any free TCP port, IPv4 and IPv6. */
+export const DEFAULT_LISTEN = ['/ip4/0.0.0.0/tcp/0', '/ip6/::/tcp/0']
+/** Receive window of one yamux stream, in bytes; below the 4 MiB that a paused libp2p stream may hold. */
+export const STREAM_WINDOW_BYTES = 1024 * 1024
+/** Connections a second that one host may open to this node; a household behind one address is many nodes. */
+export const INBOUND_PER_SECOND = 64
+/** Connections that a node keeps at most. */
+export const MAX_CONNECTIONS = 300
+
+/** What the libp2p of a node offers beside libp2p itself. */
+export type NodeServices = { identify: Identify; pubsub: GossipSub }
+
+/**
+ * libp2p for Node, not started: TCP; TLS first (Node's own, twice the calls per second of noise), noise for whom has no TLS; yamux.
+ * Presence and round trips are measured on our own sessions, so libp2p's connection monitor is off.
+ */
+export async function createNodeLibp2p(privateKey: PrivateKey, listen: string[] = DEFAULT_LISTEN): Promise<Libp2p<NodeServices>> {
+  return createLibp2p({
+    start: false,
+    privateKey,
+    addresses: { listen },
+    transports: [tcp()],
+    connectionEncrypters: [tls(), noise()],
+    streamMuxers: [yamux({ streamOptions: { maxStreamWindowSize: STREAM_WINDOW_BYTES }, enableKeepAlive: false })],
+    connectionMonitor: { enabled: false },
+    connectionManager: { inboundConnectionThreshold: INBOUND_PER_SECOND, maxIncomingPendingConnections: INBOUND_PER_SECOND, maxConnections: MAX_CONNECTIONS },
+    nodeInfo: { userAgent: `atmosphere/${VERSION}` },
+    services: { identify: identify(), pubsub: gossipService() }
+  })
+}

@@ -1,0 +1,102 @@
+import type { Directory } from '../core/directory.ts'
+import { originId } from '../core/document.ts'
+import type { Link, Links } from './links.ts'
+import type { Sync } from './sync.ts'
+
+/** How often the directory is compared with a random neighbour's, in ms. */
+export const RECONCILE_INTERVAL_MS = 10_000
+/** A link that is new is compared again after this, in ms: what was announced before gossip had taken hold. */
+export const SECOND_LOOK_MS = 1_000
+/** News is passed on to the other neighbours after this, in ms, together with what else comes meanwhile. */
+export const REPUSH_DELAY_MS = 50
+
+/** Decides when to compare with whom. */
+export interface Reconciler {
+  start(): void
+  stop(): void
+  up(link: Link): void
+  /** Gets the record of an origin from whoever told of it, or from the origin itself. */
+  pull(origin: Uint8Array, from: string): void
+  /** Records came from a peer over sync: the other neighbours may lack them too. */
+  learned(from: string): void
+}
+
+/** What it needs. */
+export interface ReconcilerComponents {
+  links: Links
+  sync: Sync
+  directory: Directory
+  now: () => number
+  random: () => number
+  log: (message: string) => void
+}
+
+/** See {@link Reconciler}. */
+export function createReconciler({ links, sync, directory, now, random, log }: ReconcilerComponents): Reconciler {
+  const timers = new Set<ReturnType<typeof setTimeout>>()
+  const pulling = new Set<string>()
+  const teachers = new Set<string>()
+  let repush: ReturnType<typeof setTimeout> | undefined
+  let running = false
+
+  function later(ms: number, task: () => void): ReturnType<typeof setTimeout> {
+    const timer = setTimeout(() => {
+      timers.delete(timer)
+      if (running) task()
+    }, ms)
+    timer.unref?.()
+    timers.add(timer)
+    return timer
+  }
+
+  function reconcile(link: Link): Promise<void> {
+    return sync.reconcile(link.session, link.peer).catch((error: Error) => {
+      if (link.session.open) log(`comparing directories with ${link.peer}: ${error.message}`)
+    })
+  }
+
+  function tick(): void {
+    directory.expire(now())
+    const all = links.all()
+    const link = all[Math.floor(random() * all.length)]
+    if (link !== undefined) void reconcile(link)
+    later(RECONCILE_INTERVAL_MS * (0.8 + 0.4 * random()), tick)
+  }
+
+  return {
+    start() {
+      running = true
+      later(RECONCILE_INTERVAL_MS * random(), tick)
+    },
+    stop() {
+      running = false
+      for (const timer of timers) clearTimeout(timer)
+      timers.clear()
+    },
+    up(link) {
+      // One side asks: both end up with the same.
+      if (!link.initiator) return
+      void reconcile(link)
+      later(SECOND_LOOK_MS * (1 + random()), () => links.get(link.peer)?.session === link.session && void reconcile(link))
+    },
+    pull(origin, from) {
+      const id = originId(origin)
+      const link = links.get(from) ?? links.get(id)
+      if (link === undefined || pulling.has(id)) return
+      pulling.add(id)
+      sync
+        .pull(link.session, link.peer, [origin])
+        .catch((error: Error) => log(`getting the record of ${id} from ${link.peer}: ${error.message}`))
+        .finally(() => pulling.delete(id))
+    },
+    learned(from) {
+      teachers.add(from)
+      repush ??= later(REPUSH_DELAY_MS, () => {
+        repush = undefined
+        const others = links.all().filter((link) => !teachers.has(link.peer))
+        teachers.clear()
+        for (const link of others) void reconcile(link)
+      })
+    }
+  }
+}

@@ -1,0 +1,141 @@
+import { SYNC_PROTOCOL, MAX_ROWS, decodeSyncEnd, decodeSyncItem, decodeSyncRequest, encodeSyncItem, encodeSyncRequest, type Row, type SyncItem } from '../../protocols/sync/messages.ts'
+import type { DocumentRecord } from '../../protocols/announce/messages.ts'
+import { compare as compareBytes } from 'uint8arrays/compare'
+import { MeshError } from '../errors.ts'
+import { originId } from '../core/document.ts'
+import type { Directory } from '../core/directory.ts'
+import type { Protocol } from './protocol.ts'
+import type { Session } from './session.ts'
+
+/** Comparisons that this node answers at once; more are told to come back. A late joiner is not sent its directory fifty times. */
+export const MAX_CONCURRENT_COMPARISONS = 2
+/** One comparison takes at most this long, in ms. */
+export const SYNC_TIMEOUT_MS = 15_000
+/** Wait before a busy peer is asked again, in ms, plus as much again at random. */
+export const BUSY_RETRY_MS = 100
+const MAX_BUSY_RETRIES = 20
+
+/** What the sync protocol needs. */
+export interface SyncComponents {
+  directory: Directory
+  now: () => number
+  random: () => number
+  /** Checks and applies a record of another origin. Resolves with true if it was news. */
+  ingest(record: DocumentRecord, from: string): Promise<boolean>
+  /** Records were learnt from a peer: others may need them too. */
+  onLearned(from: string): void
+}
+
+/** What gossip cannot give: the whole directory for who comes late, agreement after a partition. */
+export interface Sync {
+  protocol: Protocol
+  /** Brings this node and the peer to the same directory. Resolves when both have what the other had. */
+  reconcile(session: Session, peer: string): Promise<void>
+  /** Gets the records of some origins. */
+  pull(session: Session, peer: string, origins: Uint8Array[]): Promise<void>
+}
+
+/** See {@link Sync}. */
+export function createSync({ directory, now, random, ingest, onLearned }: SyncComponents): Sync {
+  let comparing = 0
+
+  function* rowItems(): Generator<SyncItem> {
+    const rows = directory.rows()
+    for (let at = 0; at === 0 || at < rows.length; at += MAX_ROWS) {
+      yield { kind: 'rows', rows: rows.slice(at, at + MAX_ROWS), last: at + MAX_ROWS >= rows.length }
+    }
+  }
+
+  function* recordItems(origins: Iterable<string>): Generator<SyncItem> {
+    for (const origin of origins) {
+      const record = directory.record(origin, now())
+      if (record !== undefined) yield { kind: 'record', record }
+    }
+  }
+
+  async function take(record: DocumentRecord, peer: string, learned: { count: number }): Promise<void> {
+    if (await ingest(record, peer)) learned.count++
+  }
+
+  async function* handle({ body, input }: { body: unknown; input: AsyncIterable<unknown> | undefined }, peer: string): AsyncGenerator<unknown, unknown, void> {
+    const request = decodeSyncRequest(body)
+    if (request.op === 'pull') {
+      for (const item of recordItems(request.origins.map(originId))) yield encodeSyncItem(item)
+      return 'done'
+    }
+    if (compareBytes(request.digest, directory.digest()) === 0) return 'equal'
+    if (comparing >= MAX_CONCURRENT_COMPARISONS) return 'busy'
+    comparing++
+    const learned = { count: 0 }
+    try {
+      for (const item of rowItems()) yield encodeSyncItem(item)
+      let wanted: string[] = []
+      for await (const raw of input ?? []) {
+        const item = decodeSyncItem(raw)
+        if (item.kind === 'want') wanted = item.origins.map(originId)
+        else if (item.kind === 'record') await take(item.record, peer, learned)
+        else throw new MeshError('protocol_error', 'rows from the side that asked')
+      }
+      for (const item of recordItems(wanted)) yield encodeSyncItem(item)
+      return 'done'
+    } finally {
+      comparing--
+      if (learned.count > 0) onLearned(peer)
+    }
+  }
+
+  async function compareOnce(session: Session, peer: string): Promise<'equal' | 'done' | 'busy'> {
+    comparing++
+    const learned = { count: 0 }
+    let gotRows!: (rows: Row[] | undefined) => void
+    const rows = new Promise<Row[] | undefined>((resolve) => (gotRows = resolve))
+    async function* answer(): AsyncGenerator<unknown, void, void> {
+      const theirs = await rows
+      if (theirs === undefined) return
+      const { want, offer } = directory.compare(theirs, now())
+      if (want.length > 0) yield encodeSyncItem({ kind: 'want', origins: want })
+      for (const item of recordItems(offer)) yield encodeSyncItem(item)
+    }
+    const body = encodeSyncRequest({ op: 'digest', digest: directory.digest(), count: directory.size })
+    const exchange = session.request(body, { signal: AbortSignal.timeout(SYNC_TIMEOUT_MS), input: answer() })
+    const collected: Row[] = []
+    try {
+      for (;;) {
+        const step = await exchange.next()
+        if (step.done === true) return decodeSyncEnd(step.value)
+        const item = decodeSyncItem(step.value)
+        if (item.kind === 'record') await take(item.record, peer, learned)
+        else if (item.kind === 'rows') {
+          collected.push(...item.rows)
+          if (collected.length > MAX_ROWS * 16) throw new MeshError('too_large', 'a peer sent a directory that is too large')
+          if (item.last) gotRows(collected)
+        } else throw new MeshError('protocol_error', 'a wish from the side that answers')
+      }
+    } finally {
+      comparing--
+      gotRows(undefined)
+      await exchange.return(undefined)
+      if (learned.count > 0) onLearned(peer)
+    }
+  }
+
+  return {
+    protocol: { id: SYNC_PROTOCOL, handle },
+    async reconcile(session, peer) {
+      for (let n = 0; n < MAX_BUSY_RETRIES && session.open; n++) {
+        if ((await compareOnce(session, peer)) !== 'busy') return
+        await new Promise((resolve) => setTimeout(resolve, BUSY_RETRY_MS * (1 + random())))
+      }
+    },
+    async pull(session, peer, origins) {
+      const exchange = session.request(encodeSyncRequest({ op: 'pull', origins }), { signal: AbortSignal.timeout(SYNC_TIMEOUT_MS) })
+      const learned = { count: 0 }
+      for await (const raw of exchange) {
+        const item = decodeSyncItem(raw)
+        if (item.kind !== 'record') throw new MeshError('protocol_error', 'a pull is answered with records')
+        await take(item.record, peer, learned)
+      }
+      if (learned.count > 0) onLearned(peer)
+    }
+  }
+}

@@ -1,0 +1,107 @@
+import './net/node20-shims.ts'
+import { generateKeyPair, privateKeyFromProtobuf, privateKeyToProtobuf } from '@libp2p/crypto/keys'
+import type { PrivateKey } from '@libp2p/interface'
+import { hostname } from 'node:os'
+import type { Backend } from './backends/backend.ts'
+import { createIdentityKey, nextIncarnation, openDataDir, readIdentityKey, type DataDir } from './data-dir.ts'
+import { MeshError, isMeshError } from './errors.ts'
+import { createMesh } from './mesh.ts'
+import type { Mesh } from './mesh-api.ts'
+import { createGossip } from './net/gossip.ts'
+import type { InterfaceFilter } from './net/interfaces.ts'
+import { createNodeDiscovery } from './net/node-discovery.ts'
+import { DEFAULT_LISTEN, createNodeLibp2p } from './net/node-preset.ts'
+
+/** Longest name of a node, in characters. */
+export const MAX_NODE_NAME = 64
+
+/** Options of {@link createNode}; all may be left out. */
+export interface NodeOptions {
+  /** For people; default: the host's name. */
+  name?: string
+  /** Directory for key, counter and remembered addresses, or one that the caller has opened. Without it the node is new at every start. */
+  dataDir?: string | DataDir
+  /** Ed25519 key; default: the one in the data directory, made at first start. */
+  privateKey?: PrivateKey
+  /** Multiaddrs to listen on; default: any free TCP port on all interfaces. */
+  listen?: string[]
+  /** Multiaddrs of static peers, with or without `/p2p/<PeerId>`. */
+  peers?: string[]
+  /** Discovery by multicast DNS; default true. */
+  mdns?: boolean | { interfaces?: InterfaceFilter }
+  backends?: Backend[]
+  /** One line for each thing worth knowing; default: silent. */
+  log?: (level: 'info' | 'warn', message: string) => void
+}
+
+/**
+ * Starts a node in this process.
+ * @throws MeshError `conflict` if the data directory is in use, `invalid_config` for a wrong option, `unavailable` if it cannot listen.
+ */
+export async function createNode(options: NodeOptions = {}): Promise<Mesh> {
+  const name = checkName(options.name ?? hostname().split('.')[0]?.slice(0, MAX_NODE_NAME) ?? 'node')
+  const dataDir = typeof options.dataDir === 'string' ? await openDataDir(options.dataDir) : options.dataDir
+  const log = options.log ?? (() => undefined)
+  try {
+    const privateKey = options.privateKey ?? (await loadKey(dataDir))
+    const incarnation = await loadIncarnation(dataDir, log)
+    const libp2p = await createNodeLibp2p(privateKey, options.listen ?? DEFAULT_LISTEN)
+    return await createMesh({
+      libp2p,
+      privateKey,
+      gossip: () => createGossip(libp2p.services.pubsub),
+      discovery: (onState) =>
+        createNodeDiscovery(
+          libp2p,
+          { peers: options.peers ?? [], mdns: options.mdns ?? true, dataDir: dataDir?.path, log: (message) => log('warn', message) },
+          onState
+        ),
+      name,
+      incarnation,
+      backends: options.backends ?? [],
+      now: () => performance.now(),
+      random: Math.random,
+      log,
+      onStopped: async () => release(dataDir, options)
+    })
+  } catch (error) {
+    await release(dataDir, options)
+    if (isMeshError(error)) throw error
+    throw new MeshError('unavailable', `the node cannot start: ${(error as Error).message}`, {}, { cause: error })
+  }
+}
+
+/** A directory that the caller opened stays the caller's. */
+async function release(dataDir: DataDir | undefined, options: NodeOptions): Promise<void> {
+  if (typeof options.dataDir === 'string') await dataDir?.release()
+}
+
+async function loadKey(dataDir: DataDir | undefined): Promise<PrivateKey> {
+  if (dataDir === undefined) return generateKeyPair('Ed25519')
+  const stored = await readIdentityKey(dataDir.path)
+  if (stored === undefined) {
+    const fresh = await generateKeyPair('Ed25519')
+    await createIdentityKey(dataDir.path, privateKeyToProtobuf(fresh))
+    return fresh
+  }
+  try {
+    return privateKeyFromProtobuf(stored)
+  } catch (error) {
+    throw new MeshError('invalid_config', `the key in ${dataDir.path} is damaged; restore it from a backup or move it away for a new identity`, {}, { cause: error })
+  }
+}
+
+/** Without a data directory the key is new, or the caller's: then only the clock can tell this start from the last. */
+async function loadIncarnation(dataDir: DataDir | undefined, log: NonNullable<NodeOptions['log']>): Promise<number> {
+  if (dataDir === undefined) return Math.floor(Date.now() / 1_000)
+  const { value, warning } = await nextIncarnation(dataDir.path)
+  if (warning !== undefined) log('warn', warning)
+  return value
+}
+
+function checkName(name: string): string {
+  if (!/^[^\s@/\p{Cc}][^@/\p{Cc}]*$/u.test(name) || name.length > MAX_NODE_NAME) {
+    throw new MeshError('invalid_config', `"${name}" is no name for a node: 1 to ${MAX_NODE_NAME} characters, without @, / and line breaks`, { key: 'name' })
+  }
+  return name
+}
