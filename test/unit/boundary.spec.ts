@@ -28,6 +28,7 @@ describe('boundary', () => {
     ['core reads the clock', 'src/core/route.ts', 'export const age = () => Date.now()', 'pure'],
     ['core makes a date', 'src/core/route.ts', 'export const today = () => new Date()', 'pure'],
     ['core throws dice', 'src/core/route.ts', 'export const pick = () => Math.random()', 'pure'],
+    ['core imports a value of mesh-api', 'src/core/views.ts', "import { x } from '../mesh-api.ts'", 'layer'],
     ['core sets a timer', 'src/core/route.ts', 'export const later = (f: () => void) => setTimeout(f, 1)', 'pure'],
     ['net imports backends', 'src/net/call.ts', "import { run } from '../backends/command.ts'", 'layer'],
     ['net imports a type of backends', 'src/net/call.ts', "import type { Backend } from '../backends/backend.ts'", 'layer'],
@@ -72,6 +73,8 @@ describe('boundary', () => {
 
   const ALLOWED: [what: string, path: string, text: string][] = [
     ['core imports protocols', 'src/core/x.ts', "import { y } from '../../protocols/call/messages.ts'"],
+    ['core imports a view of mesh-api', 'src/core/views.ts', "import type { CapabilityView } from '../mesh-api.ts'"],
+    ['net imports the version', 'src/net/session.ts', "import { VERSION } from '../version.ts'"],
     ['net imports libp2p', 'src/net/session.ts', "import type { Connection } from '@libp2p/interface'"],
     ['the channel imports Stream', 'src/net/channel.ts', "import type { Stream } from '@libp2p/interface'"],
     ['mesh-api imports the type of a backend', 'src/mesh-api.ts', "import type { Backend } from './backends/backend.ts'"],
