@@ -5,8 +5,9 @@ import { multiaddr } from '@multiformats/multiaddr'
 import type { Multiaddr } from '@multiformats/multiaddr'
 import type { RememberedPeer } from '../../../src/net/address-book.ts'
 import { CONNECT_MS, DIAL_MS } from '../../../src/net/dial-attempt.ts'
-import { BACKOFF_MS, GIVE_UP_MS, LARGER_PEER_WAIT_MS, MAX_DIAL_ADDRESSES, MIN_REDIAL_MS, createDialer } from '../../../src/net/dialer.ts'
+import { BACKOFF_MS, GIVE_UP_MS, LARGER_PEER_WAIT_MS, MIN_REDIAL_MS, createDialer } from '../../../src/net/dialer.ts'
 import type { DialerInit } from '../../../src/net/dialer.ts'
+import { MAX_DIAL_ADDRESSES } from '../../../src/net/known-peers.ts'
 
 /** What a dial to an address does: how long the TCP connect and then the handshake take, or how it fails. */
 type Behaviour = { connectMs: number; handshakeMs: number; peer: string } | { refuseMs: number } | 'dead'
@@ -81,6 +82,7 @@ function setup(own: string, init: DialerInit = {}, remembered: RememberedPeer[] 
         options.onProgress({ type: 'upgrader:encrypt-outbound-connection' })
         await wait(way.handshakeMs)
         const wanted = addr.split('/p2p/')[1]
+        if (way.peer === own) throw Object.assign(new Error('Can not dial self'), { name: 'InvalidPeerIdError' })
         if (wanted !== undefined && wanted !== way.peer) throw new Error('UnexpectedPeerError')
         link(way.peer, addr, 'outbound')
         return { remotePeer: way.peer, remoteAddr: multiaddr(addr) }
@@ -293,6 +295,20 @@ describe('dialer', () => {
     cut(middle)
     await advance(5_000)
     assert.ok(dialer.peers().some(({ peerId, connected, source }) => peerId === large && connected && source === 'static'))
+  })
+
+  it('an address of a shared list that is our own is dropped; one that is connected already is not dialled', async () => {
+    const { dialer, world, dials, link, advance } = setup(small)
+    world.set('/ip4/10.0.0.1/tcp/1', answers(small))
+    dialer.found(undefined, ['/ip4/10.0.0.1/tcp/1'], 'static')
+    await advance(60_000)
+    assert.equal(dials.length, 1)
+    assert.deepEqual(dialer.peers(), [])
+    link(middle, `/ip4/10.0.0.2/tcp/1/p2p/${middle}`, 'outbound')
+    dialer.found(undefined, ['/ip4/10.0.0.2/tcp/1'], 'static')
+    await advance(100)
+    assert.equal(dials.length, 1)
+    assert.deepEqual(dialer.peers().map(({ peerId, connected, source }) => [peerId, connected, source]), [[middle, true, 'static']])
   })
 
   it('when both dialled and the other came first, only the larger PeerId drops its own dial', async () => {
