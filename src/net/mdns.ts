@@ -3,10 +3,9 @@ import type { RemoteInfo } from 'node:dgram'
 import { networkInterfaces } from 'node:os'
 import { isSameSubnet, readInterfaces } from './interfaces.ts'
 import type { InterfaceAddress, InterfaceFilter, SystemInterfaces } from './interfaces.ts'
-import { RECORD_TTL_S, announcedAddresses, createInstanceName, decodeAnswer, encodeAnswer, encodeGoodbye, encodeQuery, isPeerQuery } from './mdns-records.ts'
-import type { DnsMessage } from './mdns-records.ts'
-import { openMdnsSocket } from './mdns-socket.ts'
-import type { MdnsSocket } from './mdns-socket.ts'
+import { openOutlet } from './mdns-outlet.ts'
+import type { HeardMessage, Outlet, OutletPlace, OutletShared } from './mdns-outlet.ts'
+import { RECORD_TTL_S, announcedAddresses, createInstanceName, decodeAnswer, encodeAnswer, isPeerQuery } from './mdns-records.ts'
 
 /** `ok`: packets are heard. `no-network`: no usable interface. `no-multicast`: interfaces, but not even our own packets come back. */
 export type MdnsState = 'ok' | 'no-network' | 'no-multicast'
@@ -63,16 +62,8 @@ export interface Mdns {
 
 /** How often the interfaces are looked at, ms. */
 export const INTERFACE_POLL_MS = 5_000
-/** Queries of a new socket, ms after its opening. */
-export const QUERY_BURST_MS = [0, 200, 1_000] as const
 /** Interval of later queries: from the first to the second, growing while nothing new is heard. Jittered by a fifth. */
 export const QUERY_INTERVAL_MS = { min: 10_000, max: 60_000 } as const
-/** Answers of one socket are at least this far apart; queries in between share one (RFC 6762 §6 says 1 s, which would slow a starting neighbour). */
-export const ANSWER_GAP_MS = 100
-/** A query unanswered even by ourselves for so long means that multicast does not work, ms. */
-export const SILENCE_MS = 10_000
-/** Wait before a failed socket is rebuilt, ms; doubles from the first to the second, jittered by half. */
-export const REBUILD_MS = { min: 500, max: 30_000 } as const
 /** Packets taken per second, all sockets together. */
 export const MAX_PACKETS_PER_SECOND = 400
 /** Larger packets are not decoded; honest ones stay below 1,500 bytes. */
@@ -86,27 +77,6 @@ export const GOODBYE_MS = 200
 
 const LOG_GAP_MS = 10_000
 const MAX_LOG_KINDS = 64
-
-/** One (interface, family): its socket, or the wait for the next one. */
-interface Outlet {
-  readonly key: string
-  readonly name: string
-  readonly family: 4 | 6
-  readonly address: string
-  /** Changes when the interface is replaced or gets other addresses. */
-  readonly signature: string
-  socket: MdnsSocket | undefined
-  timers: Set<NodeJS.Timeout>
-  failures: number
-  trouble: string | undefined
-  /** Something was heard since the socket was opened. */
-  heard: boolean
-  /** When the first query went out that nothing was heard after. */
-  unheardSince: number | undefined
-  foreignQueryAt: number
-  answeredAt: number
-  answerQueued: boolean
-}
 
 /** Creates discovery; nothing happens before `start`. */
 export function createMdns(components: MdnsComponents, init: MdnsInit = {}): Mdns {
@@ -127,8 +97,6 @@ export function createMdns(components: MdnsComponents, init: MdnsInit = {}): Mdn
   let shown = ''
   let closing: Promise<void> | undefined
 
-  const jitter = (ms: number, part: number): number => ms * (1 - part + 2 * part * random())
-
   const report = (kind: string, line: string): void => {
     if (now() < (logged.get(kind) ?? -Infinity) + LOG_GAP_MS) return
     if (logged.size >= MAX_LOG_KINDS) logged.clear()
@@ -138,9 +106,8 @@ export function createMdns(components: MdnsComponents, init: MdnsInit = {}): Mdn
 
   const showState = (): void => {
     const all = [...outlets.values()]
-    // Silent: waiting in vain for as long as the limit. A failed socket keeps the time of its first unheard query.
-    const silent = all.filter(({ unheardSince }) => unheardSince !== undefined && now() - unheardSince >= SILENCE_MS)
-    const heard = all.filter((outlet) => outlet.heard && !silent.includes(outlet))
+    const silent = all.filter((outlet) => outlet.isSilent())
+    const heard = all.filter((outlet) => outlet.heard && !outlet.isSilent())
     let state: MdnsState | undefined
     let message = ''
     if (all.length === 0) [state, message] = ['no-network', 'no usable network interface']
@@ -152,94 +119,6 @@ export function createMdns(components: MdnsComponents, init: MdnsInit = {}): Mdn
     if (state === undefined || shown === state + message) return
     shown = state + message
     onState(state, message)
-  }
-
-  const later = (outlet: Outlet, ms: number, action: () => void): void => {
-    const timer = setTimeout(() => {
-      outlet.timers.delete(timer)
-      action()
-    }, ms)
-    outlet.timers.add(timer)
-  }
-
-  const shut = async (outlet: Outlet): Promise<void> => {
-    for (const timer of outlet.timers) clearTimeout(timer)
-    outlet.timers.clear()
-    outlet.answerQueued = false
-    outlet.heard = false
-    const { socket } = outlet
-    outlet.socket = undefined
-    await socket?.close()
-  }
-
-  const fail = (outlet: Outlet, reason: string): void => {
-    void shut(outlet)
-    counters.rebuilt++
-    outlet.trouble = reason
-    outlet.unheardSince ??= now()
-    report(`${outlet.key} ${reason}`, `mdns: ${outlet.name} IPv${outlet.family}: ${reason}, trying again`)
-    const wait = Math.min(REBUILD_MS.max, REBUILD_MS.min * 2 ** outlet.failures++)
-    later(outlet, jitter(wait, 0.5), () => open(outlet))
-    // The limit may pass while no socket is open.
-    later(outlet, Math.max(0, outlet.unheardSince + SILENCE_MS - now()), showState)
-  }
-
-  const open = (outlet: Outlet): void => {
-    const socket: MdnsSocket = openMdnsSocket({
-      name: outlet.name,
-      family: outlet.family,
-      address: outlet.address,
-      port: init.port ?? 5353,
-      admit,
-      onMessage: (message, from) => {
-        if (outlet.socket === socket && belongs(outlet, from)) receive(outlet, message, from)
-      },
-      onMalformed: () => counters.malformed++,
-      onTrouble: (error) => {
-        if (outlet.socket === socket) fail(outlet, error.code ?? error.message)
-      }
-    })
-    outlet.socket = socket
-    for (const ms of QUERY_BURST_MS) later(outlet, ms, () => query(outlet))
-    queryLater(outlet)
-    later(outlet, SILENCE_MS + QUERY_BURST_MS[0] + 50, () => checkSilence(outlet))
-  }
-
-  const queryLater = (outlet: Outlet): void => {
-    later(outlet, jitter(intervalMs, 0.2), () => {
-      // A neighbour's question is answered to all: ours would only double the answers (RFC 6762 §7.3).
-      if (now() - outlet.foreignQueryAt > intervalMs / 2) query(outlet)
-      intervalMs = Math.min(QUERY_INTERVAL_MS.max, intervalMs * 1.5)
-      queryLater(outlet)
-    })
-  }
-
-  const query = (outlet: Outlet): void => {
-    if (outlet.unheardSince === undefined) {
-      outlet.unheardSince = now()
-      later(outlet, SILENCE_MS + 50, () => checkSilence(outlet))
-    }
-    void outlet.socket?.send('query', encodeQuery())
-  }
-
-  const checkSilence = (outlet: Outlet): void => {
-    const since = outlet.unheardSince
-    if (since !== undefined && now() - since >= SILENCE_MS && outlet.socket !== undefined) fail(outlet, 'nothing heard, not even our own packets')
-    showState()
-  }
-
-  const answer = (outlet: Outlet): void => {
-    if (outlet.answerQueued) return
-    const wait = outlet.answeredAt + ANSWER_GAP_MS - now()
-    const send = (): void => {
-      outlet.answerQueued = false
-      outlet.answeredAt = now()
-      const addresses = announcedAddresses(getMultiaddrs(), outlet, locals)
-      if (addresses.length > 0) void outlet.socket?.send('response', encodeAnswer(instance, addresses))
-    }
-    if (wait <= 0) return send()
-    outlet.answerQueued = true
-    later(outlet, wait, send)
   }
 
   const admit = (bytes: number): boolean => {
@@ -257,26 +136,19 @@ export function createMdns(components: MdnsComponents, init: MdnsInit = {}): Mdn
    * Linux hands a multicast packet to every socket of the port, whatever interface it came in by (IP_MULTICAST_ALL), so the
    * sender's address decides. A sender of no known subnet is on some link of ours all the same (RFC 6762 §11): all take it.
    */
-  const belongs = (outlet: Outlet, from: RemoteInfo): boolean => {
+  const belongs = (place: OutletPlace, from: RemoteInfo): boolean => {
     const zone = from.address.split('%')[1]
-    if (zone !== undefined) return zone === outlet.name || outlet.signature.includes(`#${zone} `)
+    if (zone !== undefined) return zone === place.name || place.signature.includes(`#${zone} `)
     const fitting = locals.filter((local) => isSameSubnet(from.address, local))
-    return fitting.length === 0 || fitting.some(({ name }) => name === outlet.name)
+    return fitting.length === 0 || fitting.some(({ name }) => name === place.name)
   }
 
-  const receive = (outlet: Outlet, message: DnsMessage & { type: 'query' | 'response' }, from: RemoteInfo): void => {
-    outlet.failures = 0
-    outlet.trouble = undefined
-    outlet.unheardSince = undefined
-    if (!outlet.heard) {
-      outlet.heard = true
-      showState()
-    }
+  const receive = (outlet: Outlet, message: HeardMessage, from: RemoteInfo): void => {
     if (message.type === 'query') {
       if (!isPeerQuery(message)) return
-      if (!locals.some(({ address }) => address === from.address.split('%')[0])) outlet.foreignQueryAt = now()
+      if (!locals.some(({ address }) => address === from.address.split('%')[0])) outlet.noteForeignQuery()
       // Our own query is answered as well, so that neighbours learn of us by listening (spec, Request).
-      return answer(outlet)
+      return outlet.answer()
     }
     const heard = decodeAnswer(message, outlet.name)
     counters.dropped += heard.dropped
@@ -296,21 +168,45 @@ export function createMdns(components: MdnsComponents, init: MdnsInit = {}): Mdn
     if (known.size > MAX_REMEMBERED_PEERS) known.delete(known.keys().next().value as string)
   }
 
+  const shared: OutletShared = {
+    instance,
+    port: init.port ?? 5353,
+    now,
+    random,
+    nextQueryMs: () => {
+      const ms = intervalMs * (0.8 + 0.4 * random())
+      intervalMs = Math.min(QUERY_INTERVAL_MS.max, intervalMs * 1.5)
+      return ms
+    },
+    admit,
+    belongs,
+    onMessage: receive,
+    onMalformed: () => counters.malformed++,
+    onTrouble: ({ key, name, family }, reason) => {
+      counters.rebuilt++
+      report(`${key} ${reason}`, `mdns: ${name} IPv${family}: ${reason}, trying again`)
+    },
+    onHearing: showState,
+    answer: (place) => {
+      const addresses = announcedAddresses(getMultiaddrs(), place, locals)
+      return addresses.length === 0 ? undefined : encodeAnswer(instance, addresses)
+    }
+  }
+
   const refresh = (): void => {
     locals = readInterfaces(systemInterfaces(), init.interfaces)
-    const wanted = wantedOutlets(locals)
+    const wanted = wantedPlaces(locals)
     for (const [key, outlet] of outlets) {
       if (wanted.get(key)?.signature === outlet.signature) continue
-      void shut(outlet)
+      void outlet.close()
       outlets.delete(key)
     }
-    for (const [key, outlet] of wanted) {
+    for (const [key, place] of wanted) {
       if (outlets.has(key)) continue
-      outlets.set(key, outlet)
       intervalMs = QUERY_INTERVAL_MS.min
-      open(outlet)
+      outlets.set(key, openOutlet(place, shared))
     }
-    const signature = [...outlets.values()].map((outlet) => outlet.signature).join()
+    const signature = [...wanted.values()].map((place) => place.signature).join()
     if (signature !== localSignature) onInterfaces?.([...locals])
     localSignature = signature
     showState()
@@ -328,25 +224,23 @@ export function createMdns(components: MdnsComponents, init: MdnsInit = {}): Mdn
         const all = [...outlets.values()]
         outlets.clear()
         let limit: NodeJS.Timeout | undefined
-        const goodbyes = Promise.all(all.map(({ socket }) => socket?.send('response', encodeGoodbye(instance))))
+        const goodbyes = Promise.all(all.map((outlet) => outlet.goodbye()))
         await Promise.race([goodbyes, new Promise((resolve) => (limit = setTimeout(resolve, GOODBYE_MS)))])
         clearTimeout(limit)
-        await Promise.all(all.map(shut))
+        await Promise.all(all.map((outlet) => outlet.close()))
       })()),
     counters: () => ({ ...counters })
   }
 }
 
-function wantedOutlets(locals: readonly InterfaceAddress[]): Map<string, Outlet> {
-  const wanted = new Map<string, Outlet>()
-  for (const { name, family } of locals) {
+function wantedPlaces(locals: readonly InterfaceAddress[]): Map<string, OutletPlace> {
+  const wanted = new Map<string, OutletPlace>()
+  for (const { name, family, address } of locals) {
     const key = `${name}/${family}`
     if (wanted.has(key) || wanted.size === MAX_SOCKETS) continue
     const own = locals.filter((local) => local.name === name && local.family === family)
-    const address = own[0]?.address ?? ''
     const signature = own.map((local) => `${local.address}/${local.prefix} ${local.identity} `).join()
-    const waits = { socket: undefined, timers: new Set<NodeJS.Timeout>(), failures: 0, trouble: undefined, heard: false, unheardSince: undefined }
-    wanted.set(key, { key, name, family, address, signature, ...waits, foreignQueryAt: -Infinity, answeredAt: -Infinity, answerQueued: false })
+    wanted.set(key, { key, name, family, address, signature })
   }
   return wanted
 }
