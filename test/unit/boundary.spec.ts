@@ -1,6 +1,7 @@
 import assert from 'node:assert/strict'
+import { readFileSync } from 'node:fs'
 import { join } from 'node:path'
-import { checkBoundaries, MAX_CODE_LINES, readSources } from '../fixtures/boundary.ts'
+import { checkBoundaries, checkDependencies, MAX_CODE_LINES, readSources } from '../fixtures/boundary.ts'
 
 const ROOT = join(import.meta.dirname, '../..')
 
@@ -12,6 +13,21 @@ describe('boundary', () => {
     assert.ok(sources.length > 0, 'no sources were read')
     const lines = checkBoundaries(sources).map(({ path, line, rule, message }) => `${path}:${line} [${rule}] ${message}`)
     assert.equal(lines.length, 0, `\n${lines.join('\n')}\n`)
+  })
+
+  it('loads packages that package.json installs, and installs none that nothing loads', () => {
+    const { dependencies } = JSON.parse(readFileSync(join(ROOT, 'package.json'), 'utf8')) as {
+      dependencies: Record<string, string>
+    }
+    assert.deepEqual(checkDependencies(readSources(ROOT), Object.keys(dependencies)), { undeclared: [], unused: [] })
+  })
+
+  it('would see a package that nobody declared, and one that nobody uses', () => {
+    const text = "import { a } from 'a/b'\nimport { c } from '@s/c'\nimport type { T } from 'types-only'\nimport 'node:fs'"
+    assert.deepEqual(checkDependencies([{ path: 'src/x.ts', text }], ['@s/c', 'idle']), {
+      undeclared: ['src/x.ts: a'],
+      unused: ['idle']
+    })
   })
 
   // A check that cannot fail proves nothing: each rule is broken once, on purpose.
