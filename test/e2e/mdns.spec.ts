@@ -1,5 +1,6 @@
 import assert from 'node:assert/strict'
 import { fileURLToPath } from 'node:url'
+import type { MdnsCounters } from '../../src/net/mdns.ts'
 import { createLab, requireLab } from '../fixtures/netns.ts'
 import type { Host, HostOptions, HostProcess, Lab } from '../fixtures/netns.ts'
 
@@ -44,7 +45,8 @@ describe('mDNS between real hosts', function () {
 
   it('three hosts without a default route find and connect each other, one of them with two interfaces', async () => {
     const hosts = build([{}, {}, { second: true }])
-    const nodes = [run(hosts[0], 1), run(hosts[1], 2), run(hosts[2], 3)]
+    // The first has itself in its list of static peers, as when one configuration serves all.
+    const nodes = [run(hosts[0], 1, '--static', '/ip4/10.77.1.1/tcp/4001'), run(hosts[1], 2), run(hosts[2], 3)]
     assert.equal(lab.exec(hosts[0] as Host, ['ip', 'route', 'show', 'default']).trim(), '')
     const starts = await Promise.all(nodes.map(started))
     const all = await Promise.all(
@@ -61,6 +63,8 @@ describe('mDNS between real hosts', function () {
     }
     const codes = await Promise.all(nodes.map((node) => node.end()))
     assert.deepEqual(codes, [0, 0, 0], 'every process ends by itself')
+    const { dialer } = (await (nodes[0] as Node).waitFor(({ event }) => event === 'counters', 1_000)) as unknown as { dialer: { failed: number } }
+    assert.equal(dialer.failed, 0, 'our own address is recognised, not tried for ever')
   })
 
   it('hosts that share only a second interface find each other there', async () => {
@@ -95,17 +99,50 @@ describe('mDNS between real hosts', function () {
     await Promise.all([connected(nodes[0] as Node, b ?? ''), connected(nodes[1] as Node, a ?? '')])
   })
 
+  it('two hosts with nothing but link-local IPv6, as on a cable without DHCP', async () => {
+    const hosts = build([{ ip4: false }, { ip4: false }])
+    const nodes = [run(hosts[0], 1), run(hosts[1], 2)]
+    const [a, b] = await Promise.all(nodes.map(idOf))
+    await Promise.all([connected(nodes[0] as Node, b ?? ''), connected(nodes[1] as Node, a ?? '')])
+  })
+
+  it('a flood of packets is bounded, and neighbours are found through it', async () => {
+    const hosts = build([{}, {}, {}])
+    const flood = `
+      const socket = require('node:dgram').createSocket('udp4')
+      const payloads = [Buffer.alloc(600, 255), Buffer.alloc(8000), require('node:crypto').randomBytes(200)]
+      socket.bind(0, () => {
+        socket.setMulticastInterface('${hosts[1]?.ip4}')
+        setInterval(() => { for (let i = 0; i < 40; i++) socket.send(payloads[i % 3], 5353, '224.0.0.251') }, 20)
+      })`
+    const first = run(hosts[0], 1)
+    const a = await idOf(first)
+    lab.spawn(hosts[1] as Host, [process.execPath, '-e', flood])
+    const third = run(hosts[2], 3)
+    await connected(first, await idOf(third), 0, 20_000)
+    await connected(third, a)
+    assert.equal(await first.end(), 0)
+    const { mdns } = (await first.waitFor(({ event }) => event === 'counters', 1_000)) as unknown as { mdns: MdnsCounters }
+    assert.ok(mdns.limited > 0 && mdns.malformed > 0, JSON.stringify(mdns))
+    assert.equal(mdns.rebuilt, 0, 'garbage is no trouble of the socket')
+  })
+
   it('an interface that goes down and comes back is a state, and the mesh heals', async () => {
     const hosts = build([{}, {}])
     const nodes = [run(hosts[0], 1), run(hosts[1], 2)]
     const [a = '', b = ''] = await Promise.all(nodes.map(idOf))
     const [first, second] = nodes as [Node, Node]
     await Promise.all([connected(first, b), connected(second, a)])
+    // One interface is switched off, the other loses its cable.
     lab.link(hosts[0] as Host, false)
-    await first.waitFor(({ event, state }) => event === 'state' && state === 'no-network', 8_000, 'no-network')
+    lab.cable(hosts[1] as Host, false)
+    const inState = (node: Node, wanted: string, after: number) =>
+      node.waitFor(({ event, state, at }) => event === 'state' && state === wanted && at > after, 12_000, wanted)
+    await Promise.all([inState(first, 'no-network', 0), inState(second, 'no-network', 0)])
     const back = Date.now()
     lab.link(hosts[0] as Host, true)
-    await first.waitFor(({ event, state, at }) => event === 'state' && state === 'ok' && at > back, 12_000, 'ok again')
+    lab.cable(hosts[1] as Host, true)
+    await Promise.all([inState(first, 'ok', back), inState(second, 'ok', back)])
     await first.waitFor(({ event, peer, at }) => event === 'found' && peer === b && at > back, 5_000, 'the neighbour again')
     assert.equal(first.child.exitCode, null)
     assert.deepEqual(await Promise.all(nodes.map((node) => node.end())), [0, 0])
