@@ -133,9 +133,11 @@ export async function readIdentityKey(dir: string): Promise<Uint8Array | undefin
   }
 }
 
-/** Stores a new private key, mode 0600. Throws `conflict` if there is one: a key is never overwritten. */
+/** Stores a new private key, mode 0600, and begins its count of incarnations. Throws `conflict` if there is one: a key is never overwritten. */
 export async function createIdentityKey(dir: string, bytes: Uint8Array): Promise<void> {
   const path = identityKeyPath(dir)
+  // Before the key, so that a key without a counter always means that the counter was lost.
+  await createPrivate(join(dir, INCARNATION_FILE), '0\n')
   const created = await createPrivate(path, bytes)
   if (!created) throw new MeshError('conflict', `there is a key already: ${path}`, { path })
 }
@@ -197,7 +199,7 @@ export interface Incarnation {
 export async function nextIncarnation(dir: string, nowMs: number = Date.now()): Promise<Incarnation> {
   const path = join(dir, INCARNATION_FILE)
   const text = await readFile(path, 'utf8').catch(absentOr)
-  const known = text !== undefined && /^[1-9]\d{0,14}\s*$/.test(text) ? Number(text) : undefined
+  const known = text !== undefined && /^(0|[1-9]\d{0,14})\s*$/.test(text) ? Number(text) : undefined
   const fresh = text === undefined && (await stat(identityKeyPath(dir)).catch(absentOr)) === undefined
   const value = known !== undefined ? known + 1 : fresh ? 1 : Math.max(1, Math.floor(nowMs / 1000))
   await writeAtomic(path, `${value}\n`)

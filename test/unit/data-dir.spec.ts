@@ -207,8 +207,13 @@ describe('data directory', () => {
         assert.deepEqual(await nextIncarnation(dir), { value: 1_800_000_001 })
       })
     }
+    it('starts at 1 for a new key', async () => {
+      await createIdentityKey(dir, new Uint8Array([1]))
+      assert.deepEqual(await nextIncarnation(dir), { value: 1 })
+    })
     it('does not start over when the counter is gone but the key is there', async () => {
       await createIdentityKey(dir, new Uint8Array([1]))
+      await rm(join(dir, 'incarnation'))
       const { value, warning } = await nextIncarnation(dir, 1_800_000_000_000)
       assert.equal(value, 1_800_000_000)
       assert.match(warning ?? '', /missing/)

@@ -1,0 +1,101 @@
+import { Option, type Command } from 'commander'
+import { CAPABILITY_STATUSES } from '../../protocols/capability.ts'
+import type { CapabilityView } from '../mesh-api.ts'
+import { connectToNode } from './client.ts'
+import { contextOf, withNodeOptions, type NodeOptions } from './command-line.ts'
+import { plain, shortId, table, type Cell, type Colors } from './output.ts'
+
+const FILTERS = ['type', 'domain', 'tool', 'trigger', 'text', 'node', 'status'] as const
+
+type Filters = { [key in (typeof FILTERS)[number]]?: string }
+
+/** `atmo capabilities [ID]`: what the mesh can do, as this node knows it. */
+export function addCapabilities(program: Command): void {
+  withNodeOptions(
+    program
+      .command('capabilities')
+      .alias('caps')
+      .description('list what the mesh can do')
+      .argument('[id]', 'only capabilities of this id; one is shown with its tools')
+  )
+    .option('--type <glob>', 'only types that fit, such as "sensor/*"')
+    .option('--domain <word>', 'only types with this segment')
+    .option('--tool <name>', 'only those with this tool')
+    .option('--trigger <event>', 'only those with this trigger')
+    .option('--text <words>', 'only those that mention the words')
+    .option('--node <node>', 'only those of this node (name or peer id)')
+    .addOption(new Option('--status <status>', 'only those with this status').choices(CAPABILITY_STATUSES))
+    .action(async (id: string | undefined, options: NodeOptions & Filters) => {
+      const { dataDir, output } = contextOf(options)
+      const query = new URLSearchParams(id === undefined ? {} : { id })
+      for (const key of FILTERS) if (options[key] !== undefined) query.set(key, options[key])
+      const answer = await (
+        await connectToNode(dataDir)
+      ).get<{ capabilities: CapabilityView[] }>(`/mesh/capabilities?${query.toString()}`)
+      if (output.json) return output.out(`${JSON.stringify(answer)}\n`)
+      const { capabilities } = answer
+      if (capabilities.length === 0) return output.out(query.size > 0 ? 'Nothing fits.\n' : 'Nothing is offered yet.\n')
+      const [only] = capabilities
+      return output.out(
+        id !== undefined && only && capabilities.length === 1
+          ? showOne(only, output.colors)
+          : showAll(capabilities, output.colors)
+      )
+    })
+}
+
+function statusCell(status: string, colors: Colors): Cell {
+  const style = status === 'online' ? colors.green : status === 'offline' || status === 'suspended' ? colors.red : colors.yellow
+  return { text: status, style }
+}
+
+function showAll(capabilities: CapabilityView[], colors: Colors): string {
+  const rows = capabilities.map(({ ref, type, nodeName, local, status, tools, triggers }) => [
+    { text: ref, style: colors.bold },
+    type,
+    local ? `${nodeName} (here)` : nodeName,
+    statusCell(status, colors),
+    [...tools.map(({ name }) => name), ...triggers.map(({ event }) => `!${event}`)].join(', ')
+  ])
+  return table(['capability', 'type', 'node', 'status', 'tools and !triggers'], rows, colors)
+}
+
+function showOne(capability: CapabilityView, colors: Colors): string {
+  const { id, type, nodeName, node, status, statusReason, description, tools, triggers, ref } = capability
+  const { text, style } = statusCell(status, colors) as Exclude<Cell, string>
+  const lines = [
+    `${colors.bold(plain(id))}  ${plain(type)}  ${style(text)}${statusReason ? ` ${plain(statusReason)}` : ''}`,
+    `  ${colors.dim(`on ${plain(nodeName)} ${shortId(node)}`)}`
+  ]
+  if (description) lines.push(`  ${plain(description)}`)
+  for (const tool of tools) {
+    lines.push('', `  ${colors.cyan(plain(tool.name))}${tool.description ? `  ${plain(tool.description)}` : ''}`)
+    lines.push(...parametersOf(tool.input).map((line) => `    ${line}`))
+  }
+  for (const { event, description: about } of triggers)
+    lines.push('', `  ${colors.magenta(`!${plain(event)}`)}${about ? `  ${plain(about)}` : ''}`)
+  const [tool] = tools
+  if (tool) {
+    const hasParameters = parametersOf(tool.input).length > 0
+    lines.push('', colors.dim(`  atmo call ${plain(ref)} ${plain(tool.name)}${hasParameters ? ' --param KEY=VALUE' : ''}`))
+  }
+  return `${lines.join('\n')}\n`
+}
+
+/** The keys of an input schema, one a line. */
+function parametersOf(schema: unknown): string[] {
+  const { properties, required } = (typeof schema === 'object' && schema !== null ? schema : {}) as {
+    properties?: Record<string, unknown>
+    required?: unknown
+  }
+  if (typeof properties !== 'object' || properties === null) return []
+  const needed = Array.isArray(required) ? required : []
+  return Object.entries(properties).map(([key, value]) => {
+    const { type, description } = (typeof value === 'object' && value !== null ? value : {}) as {
+      type?: unknown
+      description?: unknown
+    }
+    const kind = typeof type === 'string' ? type : 'any'
+    return plain(`${key}${needed.includes(key) ? '' : '?'}: ${kind}${typeof description === 'string' ? ` - ${description}` : ''}`)
+  })
+}

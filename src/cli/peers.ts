@@ -1,0 +1,44 @@
+import type { Command } from 'commander'
+import type { PeerView } from '../mesh-api.ts'
+import { connectToNode } from './client.ts'
+import { contextOf, withNodeOptions, type NodeOptions } from './command-line.ts'
+import { plain, shortId, showDuration, table } from './output.ts'
+
+/** `atmo peers` and `atmo peers add MULTIADDR`. */
+export function addPeers(program: Command): void {
+  const peers = withNodeOptions(program.command('peers').description('list the nodes that this one knows')).action(
+    async (options: NodeOptions) => {
+      const { dataDir, output } = contextOf(options)
+      const answer = await (await connectToNode(dataDir)).get<{ peers: PeerView[] }>('/mesh/peers')
+      if (output.json) return output.out(`${JSON.stringify(answer)}\n`)
+      if (answer.peers.length === 0)
+        return output.out('No peers yet. Start a node on another machine, or add one with: atmo peers add MULTIADDR\n')
+      const { colors } = output
+      const rows = answer.peers.map((peer) => [
+        { text: peer.name, style: colors.bold },
+        shortId(peer.peerId),
+        peer.rttMs === null ? '-' : showDuration(peer.rttMs),
+        peer.direct
+          ? { text: 'direct', style: colors.green }
+          : { text: `${peer.hops} hops via ${peer.via === null ? '?' : shortId(peer.via)}`, style: colors.yellow },
+        peer.source,
+        peer.capabilities.join(', ')
+      ])
+      return output.out(table(['name', 'peer', 'rtt', 'route', 'found by', 'capabilities'], rows, colors))
+    }
+  )
+
+  withNodeOptions(
+    peers
+      .command('add')
+      .description('connect to a node by its multiaddr and stay connected')
+      .argument('<multiaddr>', 'such as /ip4/192.168.1.5/tcp/4001')
+  ).action(
+    // Options that stand before `add` belong to `peers`; the command sees both.
+    async (multiaddr: string, _own: NodeOptions, command: Command) => {
+      const { dataDir, output } = contextOf(command.optsWithGlobals<NodeOptions>())
+      const answer = await (await connectToNode(dataDir)).post<{ added: string }>('/mesh/peers', { multiaddr })
+      return output.out(output.json ? `${JSON.stringify(answer)}\n` : `connected to ${plain(answer.added)}\n`)
+    }
+  )
+}

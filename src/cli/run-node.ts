@@ -1,0 +1,78 @@
+/** A node as the foreground process of a terminal or a service: says that it is ready, tells its events, ends on signals. */
+import type { Settings } from '../config-file.ts'
+import { runNode, type NodeInit, type RunningNode } from '../node-run.ts'
+import type { Mesh, MeshEvent } from '../mesh-api.ts'
+import { EXIT } from './command-line.ts'
+import { plain, showPath, type Output } from './output.ts'
+import { showEvent } from './show-event.ts'
+
+/**
+ * Runs a node until a signal, `atmo stop` or a failure ends it. SIGINT, SIGTERM and SIGHUP stop it in order; a second one
+ * ends the process at once. Resolves when it has stopped; throws what {@link runNode} throws.
+ */
+export async function runInForeground(
+  settings: Settings,
+  output: Output,
+  createNode: (init: NodeInit) => Promise<Mesh>
+): Promise<void> {
+  let stop: (() => void) | undefined
+  let asked = false
+  const onSignal = () => {
+    if (asked) process.exit(EXIT.failure)
+    asked = true
+    stop?.()
+  }
+  const signals = ['SIGINT', 'SIGTERM', 'SIGHUP'] as const
+  for (const name of signals) process.on(name, onSignal)
+  const events = new AbortController()
+  try {
+    const warn = (level: string, message: string) => {
+      if (level === 'warn') void output.err(`${output.errorColors.yellow('warning:')} ${plain(message)}\n`)
+    }
+    const node = await runNode(settings, createNode, warn)
+    // A failure of `stop` comes out of `stopped`.
+    stop = () => void node.stop().catch(() => {})
+    const telling = tell(node, settings, output, events.signal)
+    if (asked) stop()
+    await node.stopped
+    events.abort()
+    await telling
+  } finally {
+    events.abort()
+    for (const name of signals) process.off(name, onSignal)
+  }
+}
+
+/** `ready` is first; events that come before it is printed wait. */
+async function tell(node: RunningNode, settings: Settings, output: Output, signal: AbortSignal): Promise<void> {
+  const events = node.mesh.events({ signal })[Symbol.asyncIterator]()
+  let pending = events.next()
+  await output.out(output.json ? `${JSON.stringify(readyLine(node))}\n` : readyText(node, settings, output))
+  while (true) {
+    const next = await pending.catch(() => ({ done: true }) as const)
+    if (next.done) return
+    const event: MeshEvent = next.value
+    await output.out(output.json ? `${JSON.stringify(event)}\n` : showEvent(event, output.colors))
+    pending = events.next()
+  }
+}
+
+function readyLine({ mesh, api, dataDir }: RunningNode) {
+  return { event: 'ready', peerId: mesh.peerId, name: mesh.name, multiaddrs: mesh.multiaddrs(), api, dataDir, pid: process.pid }
+}
+
+function readyText({ mesh, api, dataDir }: RunningNode, { file }: Settings, { colors }: Output): string {
+  const row = (label: string, value: string) => `  ${colors.dim(label.padEnd(13))}${value}\n`
+  const addresses = mesh.multiaddrs()
+  return [
+    `${colors.green('●')} ${colors.bold(plain(mesh.name))} is up\n`,
+    row('peer id', mesh.peerId),
+    ...(addresses.length > 0
+      ? addresses.map((address, index) => row(index === 0 ? 'listening' : '', address))
+      : [row('listening', 'nowhere')]),
+    row('local API', api),
+    row('data', showPath(dataDir)),
+    ...(file === undefined ? [] : [row('config', showPath(file))]),
+    colors.dim('  Ctrl-C stops it. In another terminal: atmo peers, atmo capabilities\n')
+  ].join('')
+}

@@ -1,0 +1,42 @@
+import type { MeshEvent } from '../mesh-api.ts'
+import { plain, shortId, showDuration, type Colors } from './output.ts'
+
+/** One event as one line for people. */
+export function showEvent(event: MeshEvent, colors: Colors): string {
+  return `${colors.dim(new Date().toTimeString().slice(0, 8))} ${eventText(event, colors)}\n`
+}
+
+function eventText(event: MeshEvent, colors: Colors): string {
+  const { bold, green, red, yellow, magenta, dim } = colors
+  switch (event.event) {
+    case 'peer:join':
+      return `${green('+')} node ${bold(plain(event.name))} ${dim(shortId(event.peerId))}`
+    case 'peer:leave':
+      return `${red('-')} node ${bold(plain(event.name))} ${dim(plain(event.reason))}`
+    case 'capability:available':
+    case 'capability:updated':
+    case 'capability:suspended': {
+      const { id, type, nodeName, tools, status } = event.capability
+      const sign = { 'capability:available': green('+'), 'capability:updated': yellow('~'), 'capability:suspended': yellow('!') }[
+        event.event
+      ]
+      return `${sign} ${bold(plain(id))} ${plain(type)} on ${plain(nodeName)} ${dim(`${status}, ${tools.length} tools`)}`
+    }
+    case 'capability:removed':
+      return `${red('-')} ${bold(plain(event.id))} ${plain(event.type)} ${dim(plain(event.reason))}`
+    case 'trigger':
+      return `${magenta('!')} ${bold(plain(`${event.capability} ${event.trigger}`))} ${dim(plain(JSON.stringify(event.payload)))}`
+    case 'call': {
+      const arrow = event.direction === 'in' ? '←' : '→'
+      const ok = event.status === 'success'
+      return `${arrow} ${plain(`${event.capability} ${event.tool}`)} ${ok ? green('ok') : red(plain(event.code ?? event.status))} ${dim(`${shortId(event.peerId)} ${showDuration(event.durationMs)}`)}`
+    }
+    case 'network':
+      return `${event.state === 'ok' ? green('●') : yellow('●')} network ${plain(event.message)}`
+    case 'backend':
+      return `${event.state === 'online' ? green('●') : red('●')} backend ${bold(plain(event.id))} ${event.state}${event.reason ? ` ${dim(plain(event.reason))}` : ''}`
+    default:
+      // A newer node may tell more.
+      return plain((event as { event: string }).event)
+  }
+}

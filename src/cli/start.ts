@@ -1,0 +1,38 @@
+import type { Command } from 'commander'
+import { contextOf, gather, withNodeOptions, type NodeOptions } from './command-line.ts'
+
+interface StartFlags extends NodeOptions {
+  name?: string
+  config?: string
+  listen?: string[]
+  peer?: string[]
+  api?: string
+  apiKeyFile?: string
+  mdns: boolean
+}
+
+/** `atmo start`: runs a node in the foreground. */
+export function addStart(program: Command): void {
+  withNodeOptions(program.command('start').description('run a node here, until Ctrl-C or atmo stop'))
+    .option('--name <name>', 'name of the node, for people (default: the host name)')
+    .option('--config <file>', 'configuration (default: $ATMO_CONFIG, else atmo.yaml in the data or XDG configuration directory)')
+    .option('--listen <multiaddr>', 'address to listen on; several times if need be', gather)
+    .option('--peer <multiaddr>', 'peer to connect to; several times if need be', gather)
+    .option('--api <host:port>', 'address of the local API (default: $ATMO_API, else 127.0.0.1 and any free port)')
+    .option('--api-key-file <file>', 'key for the local API; needed if --api is not on loopback')
+    .option('--no-mdns', 'do not look for peers on the local network')
+    .action(async (flags: StartFlags) => {
+      const { output } = contextOf(flags)
+      const { name, config, listen, peer: peers, api, apiKeyFile, mdns, dataDir } = flags
+      // Loaded here: no other command needs the node, and libp2p takes a while.
+      const [{ loadSettings }, { runInForeground }, { createNode }] = await Promise.all([
+        import('../config-file.ts'),
+        import('./run-node.ts'),
+        import('../index.ts')
+      ])
+      const settings = await loadSettings({ name, config, listen, peers, api, apiKeyFile, dataDir, ...(!mdns && { mdns }) })
+      await runInForeground(settings, output, createNode)
+      // It has stopped in order; nothing that a backend left behind may keep the process.
+      process.exit(0)
+    })
+}

@@ -1,0 +1,98 @@
+/** A node as a process of its own: data directory, backends, mesh and local API put together, and taken apart in order. Node only. */
+import type { Backend } from './backends/backend.ts'
+import { createBackend } from './backends/index.ts'
+import type { Config, MdnsConfig } from './config.ts'
+import type { Settings } from './config-file.ts'
+import { ensureApiToken, openDataDir, removeNodeFile, writeNodeFile, type DataDir } from './data-dir.ts'
+import { serveApi } from './http/serve.ts'
+import type { Mesh } from './mesh-api.ts'
+import { VERSION } from './version.ts'
+
+/** What {@link runNode} hands to `createNode`. */
+export interface NodeInit {
+  name?: string
+  /** Opened: its lock stays with who runs the node. */
+  dataDir: DataDir
+  listen?: string[]
+  peers?: string[]
+  mdns?: boolean | MdnsConfig
+  backends: Backend[]
+  log?: (level: 'info' | 'warn', message: string) => void
+}
+
+/** A node that runs in this process. */
+export interface RunningNode {
+  readonly mesh: Mesh
+  /** Base URL of the local API. */
+  readonly api: string
+  readonly dataDir: string
+  /** Resolves when it has stopped, by `stop` or through its API. Rejects if stopping failed. */
+  readonly stopped: Promise<void>
+  /** Withdraws, drains, closes the API, frees the data directory. Idempotent. */
+  stop(): Promise<void>
+}
+
+/**
+ * Starts a node. Throws `conflict` if another runs on the data directory or the API port is taken, `invalid_config`;
+ * what had begun is undone then.
+ */
+export async function runNode(
+  settings: Settings,
+  createNode: (init: NodeInit) => Promise<Mesh>,
+  log?: NodeInit['log']
+): Promise<RunningNode> {
+  const { config, baseDir, apiKey } = settings
+  const undo: (() => Promise<unknown>)[] = []
+  // Last begun, first ended; one that fails does not keep the others from ending.
+  const unwind = async () => {
+    const errors: unknown[] = []
+    for (const step of undo.splice(0).reverse()) await step().catch((error: unknown) => errors.push(error))
+    if (errors.length > 0) throw errors[0]
+  }
+  try {
+    const dataDir = await openDataDir(settings.dataDir)
+    undo.push(() => dataDir.release())
+    const token = await ensureApiToken(dataDir.path)
+    const backends = await createBackends(config, baseDir)
+    const { name, listen, peers, mdns } = config
+    const mesh = await createNode({ name, dataDir, listen, peers, mdns, backends, log })
+    let stopping: Promise<void> | undefined
+    const stop = () => (stopping ??= unwind())
+    let tell: { resolve: () => void; reject: (reason: unknown) => void } | undefined
+    const stopped = new Promise<void>((resolve, reject) => (tell = { resolve, reject }))
+    stopped.catch(() => {})
+    const stopAndTell = () => void stop().then(tell?.resolve, tell?.reject)
+    undo.push(() => mesh.stop())
+    const server = await serveApi({ mesh, token, listen: config.api, apiKey, stop: stopAndTell })
+    // The mesh drains first: calls that run over the API end with an answer.
+    undo.splice(-1, 0, () => server.close())
+    undo.splice(-2, 0, () => removeNodeFile(dataDir.path))
+    await writeNodeFile(dataDir.path, {
+      pid: process.pid,
+      api: server.url,
+      peerId: mesh.peerId,
+      startedAt: new Date().toISOString()
+    })
+    return {
+      mesh,
+      api: server.url,
+      dataDir: dataDir.path,
+      stopped,
+      stop: () => {
+        stopAndTell()
+        return stop()
+      }
+    }
+  } catch (error) {
+    await unwind().catch(() => {})
+    throw error
+  }
+}
+
+/** Offers what the configuration names; a node that is told nothing has the `system` backend, so that there is something to call. */
+async function createBackends(config: Config, baseDir: string): Promise<Backend[]> {
+  const configs = config.backends ?? [{ kind: 'system' }]
+  const backends: Backend[] = []
+  for (const one of configs) backends.push(await createBackend(one, { baseDir, version: VERSION }))
+  return backends
+}

@@ -1,0 +1,214 @@
+import assert from 'node:assert/strict'
+import { mkdtemp, readFile, rm, writeFile } from 'node:fs/promises'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { startChild, type Child } from '../../fixtures/child.ts'
+
+type Line = Record<string, unknown> & { error?: { code: string; message: string; details: Record<string, unknown> } }
+
+describe('cli with a node', function () {
+  this.timeout(60_000)
+  let dir: string
+  let node: Child
+  let ready: Line
+  before(async () => {
+    dir = await mkdtemp(join(tmpdir(), 'atmo-cli-'))
+    node = startChild('test/fixtures/fake-node.ts', [dir, '--json'])
+    ready = JSON.parse(await node.line()) as Line
+  })
+  after(async () => {
+    node.process.kill('SIGKILL')
+    await node.ended
+    await rm(dir, { recursive: true, force: true })
+  })
+  const start = (args: string[], options: Parameters<typeof startChild>[2] = {}) =>
+    startChild('src/cli/main.ts', [...args, '--data-dir', dir], {
+      ...options,
+      env: { FORCE_COLOR: undefined, NO_COLOR: undefined, ...options.env }
+    })
+  const atmo = async (args: string[], options: Parameters<typeof startChild>[2] = {}) => {
+    const { code, stdout, stderr } = await start(args, options).ended
+    const lines = args.includes('--json')
+      ? stdout
+          .trimEnd()
+          .split('\n')
+          .map((line) => JSON.parse(line) as Line)
+      : []
+    return { code, stdout, stderr, lines }
+  }
+
+  it('ready says what scripts need', () => {
+    assert.equal(ready['event'], 'ready')
+    assert.equal(ready['name'], 'fake')
+    assert.match(String(ready['api']), /^http:\/\/127\.0\.0\.1:\d+$/)
+    assert.ok(Array.isArray(ready['multiaddrs']) && typeof ready['peerId'] === 'string')
+  })
+  it('status, peers, capabilities --json print one object', async () => {
+    const [status, peers, capabilities] = await Promise.all([
+      atmo(['status', '--json']),
+      atmo(['peers', '--json']),
+      atmo(['capabilities', '--json', '--tool', 'echo'])
+    ])
+    for (const { code, lines } of [status, peers, capabilities]) assert.deepEqual([code, lines.length], [0, 1])
+    assert.equal(status.lines[0]?.['api'], ready['api'])
+    const [peer] = peers.lines[0]?.['peers'] as Record<string, unknown>[]
+    for (const key of ['peerId', 'name', 'version', 'rttMs', 'direct', 'hops', 'via', 'capabilities'])
+      assert.ok(key in peer!, key)
+    const [capability] = capabilities.lines[0]?.['capabilities'] as Record<string, unknown>[]
+    for (const key of ['id', 'type', 'node', 'name', 'status', 'tools', 'triggers']) assert.ok(key in capability!, key)
+  })
+  it('status, peers, capabilities are tables for people, without colour in a pipe', async () => {
+    const texts = await Promise.all(['status', 'peers', 'capabilities'].map((command) => atmo([command])))
+    assert.match(texts[0]!.stdout, /fake up 1 min 1 s/)
+    assert.match(texts[1]!.stdout, /^NAME +PEER +RTT +ROUTE[^\n]*\nkitchen .*1\.3 ms +direct +mdns +demo\n$/)
+    assert.match(texts[2]!.stdout, /^CAPABILITY[^\n]*\ndemo +test\/demo +kitchen +online +echo/)
+    for (const { stdout, code } of texts) assert.ok(code === 0 && !stdout.includes('\u001b'))
+  })
+  it('FORCE_COLOR colours, NO_COLOR wins over it, --json has none', async () => {
+    const env = { FORCE_COLOR: '1' }
+    const [color, none, json] = await Promise.all([
+      atmo(['status'], { env }),
+      atmo(['status'], { env: { ...env, NO_COLOR: '1' } }),
+      atmo(['status', '--json'], { env })
+    ])
+    assert.ok(color.stdout.includes('\u001b['))
+    assert.ok(!none.stdout.includes('\u001b['))
+    assert.ok(!json.stdout.includes('\u001b['))
+  })
+  it('peers add', async () => {
+    const [ok, bad] = await Promise.all([
+      atmo(['peers', 'add', '/ip4/192.0.2.9/tcp/1', '--json']),
+      atmo(['peers', 'add', 'nonsense', '--json'])
+    ])
+    assert.deepEqual([ok.code, ok.lines], [0, [{ added: '/ip4/192.0.2.9/tcp/1' }]])
+    assert.deepEqual([bad.code, bad.lines[0]?.error?.code], [1, 'invalid_argument'])
+  })
+
+  describe('call', () => {
+    it('--json prints a line per item, a status last', async () => {
+      const { code, lines } = await atmo(['call', 'demo', 'items', '--json'])
+      assert.equal(code, 0)
+      assert.deepEqual(
+        lines.slice(0, 3).map(({ kind }) => kind),
+        ['progress', 'json', 'json']
+      )
+      const last = lines[3]!
+      assert.deepEqual([last['status'], last['result']], ['success', { sum: 1 }])
+      assert.ok(
+        typeof last['durationMs'] === 'number' && typeof last['provider'] === 'string' && typeof last['route'] === 'object'
+      )
+    })
+    it('prints items and the result on stdout, the rest on stderr, and nothing that moves the cursor', async () => {
+      const { code, stdout, stderr } = await atmo(['call', 'demo', 'items'])
+      assert.deepEqual([code, stdout], [0, '{\n  "n": 1\n}\ntext[31m\n{\n  "sum": 1\n}\n'])
+      assert.match(stderr, /^✓ kitchen, direct, /)
+    })
+    it('gives the input by --params, a file, stdin and --param', async () => {
+      const file = join(dir, 'input.json')
+      await writeFile(file, '{"a":"file"}')
+      const call = (...args: string[]) => ['call', 'demo', 'echo', '--json', ...args]
+      const [inline, fromFile, stdin, keys, both] = await Promise.all([
+        atmo(call('--params', '{"a":[1]}')),
+        atmo(call('--params', `@${file}`)),
+        atmo(call('--params', '-'), { input: '{"a":"stdin"}' }),
+        atmo(
+          call('--param', 'text=5', '--param', 'count=5', '--param', 'list=[1,"x"]', '--param', 'other=a=b', '--param', 'empty=')
+        ),
+        atmo(call('--params', '{"a":1,"b":1}', '--param', 'b=2'))
+      ])
+      assert.deepEqual(inline.lines.at(-1)?.['result'], { a: [1] })
+      assert.deepEqual(fromFile.lines.at(-1)?.['result'], { a: 'file' })
+      assert.deepEqual(stdin.lines.at(-1)?.['result'], { a: 'stdin' })
+      // The schema says that `text` is a string.
+      assert.deepEqual(keys.lines.at(-1)?.['result'], { text: '5', count: 5, list: [1, 'x'], other: 'a=b', empty: '' })
+      assert.deepEqual(both.lines.at(-1)?.['result'], { a: 1, b: 2 })
+    })
+    it('tells a failure with exit code 1', async () => {
+      const [failed, unknown, people] = await Promise.all([
+        atmo(['call', 'demo', 'fail', '--json']),
+        atmo(['call', 'nothing', 'x', '--json']),
+        atmo(['call', 'demo', 'fail'])
+      ])
+      assert.deepEqual(
+        [failed.code, failed.lines],
+        [1, [{ status: 'error', error: { code: 'internal', message: 'it broke', details: {} } }]]
+      )
+      assert.deepEqual(
+        [unknown.code, unknown.lines[0]?.['status'], unknown.lines[0]?.error?.code],
+        [1, 'error', 'unknown_capability']
+      )
+      assert.deepEqual([people.code, people.stdout, people.stderr], [1, '', 'error: it broke\n'])
+    })
+    it('writes bytes to --out, or raw to a pipe', async () => {
+      const file = join(dir, 'out.bin')
+      const [toFile, raw] = await Promise.all([
+        atmo(['call', 'demo', 'bytes', '--out', file]),
+        atmo(['call', 'demo', 'items', '--out', join(dir, 'none')])
+      ])
+      assert.deepEqual([toFile.code, toFile.stdout, raw.code], [0, '', 0])
+      assert.deepEqual([...(await readFile(file))], [0, 255, 10, 13])
+      const child = start(['call', 'demo', 'bytes'])
+      const chunks: Buffer[] = []
+      child.process.stdout.setEncoding('latin1').on('data', (text: string) => chunks.push(Buffer.from(text, 'latin1')))
+      assert.equal((await child.ended).code, 0)
+      assert.deepEqual([...Buffer.concat(chunks)], [0, 255, 10, 13])
+    })
+    it('starts the file over when the provider changes', async () => {
+      const file = join(dir, 'restart.bin')
+      const { code, stderr } = await atmo(['call', 'demo', 'restarts', '--out', file])
+      assert.equal(code, 0, stderr)
+      assert.deepEqual([...(await readFile(file))], [9])
+    })
+    it('Ctrl-C cancels the tool where it runs', async () => {
+      const seen = new Promise<void>((resolve) =>
+        node.process.stderr.on('data', (text: string) => text.includes('cancelled') && resolve())
+      )
+      const child = start(['call', 'demo', 'forever', '--json'])
+      assert.equal(await child.line(), '{"kind":"json","value":"started"}')
+      child.process.kill('SIGINT')
+      const { code, stdout } = await child.ended
+      assert.equal(code, 1)
+      assert.equal((JSON.parse(stdout.trimEnd().split('\n').at(-1)!) as Line).error?.code, 'cancelled')
+      await seen
+    })
+    it('a client that is killed cancels the tool, too', async () => {
+      const seen = new Promise<void>((resolve) =>
+        node.process.stderr.on('data', (text: string) => text.includes('cancelled') && resolve())
+      )
+      const child = start(['call', 'demo', 'forever', '--json'])
+      await child.line()
+      child.process.kill('SIGKILL')
+      await seen
+      await child.ended
+    })
+    it('ends quietly when its reader goes', async () => {
+      const child = start(['call', 'demo', 'forever', '--json'])
+      await child.line()
+      const watcher = start(['watch', '--json'])
+      watcher.process.stdout.destroy()
+      child.process.kill('SIGKILL')
+      await child.ended
+      // Events keep coming until the write fails.
+      const timer = setInterval(() => node.process.stdin.write('{"at":1,"event":"network","state":"ok","message":"m"}\n'), 20)
+      const { code, stderr } = await watcher.ended
+      clearInterval(timer)
+      assert.deepEqual([code, stderr], [0, ''])
+    })
+  })
+
+  it('watch streams events, filtered, until Ctrl-C', async () => {
+    const child = start(['watch', 'peer:*', '--json'])
+    const timer = setInterval(
+      () =>
+        node.process.stdin.write(
+          '{"at":1,"event":"network","state":"ok","message":"m"}\n{"at":2,"event":"peer:join","peerId":"p","name":"attic"}\n'
+        ),
+      20
+    )
+    const line = JSON.parse(await child.line()) as Line
+    clearInterval(timer)
+    assert.deepEqual(line, { at: 2, event: 'peer:join', peerId: 'p', name: 'attic' })
+    child.process.kill('SIGINT')
+    assert.equal((await child.ended).code, 0)
+  })
+})

@@ -1,0 +1,122 @@
+import assert from 'node:assert/strict'
+import { mkdtemp, readdir, rm, writeFile } from 'node:fs/promises'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { lockHolder } from '../../../src/data-dir-lock.ts'
+import { readNodeFile } from '../../../src/data-dir.ts'
+import { startChild, type Child } from '../../fixtures/child.ts'
+
+type Line = Record<string, unknown> & { error?: { code: string; message: string } }
+
+describe('cli start and stop', function () {
+  this.timeout(60_000)
+  let dir: string
+  const children: Child[] = []
+  beforeEach(async () => {
+    dir = await mkdtemp(join(tmpdir(), 'atmo-start-'))
+  })
+  afterEach(async () => {
+    for (const child of children.splice(0)) {
+      child.process.kill('SIGKILL')
+      await child.ended
+    }
+    await rm(dir, { recursive: true, force: true })
+  })
+  const track = (child: Child) => (children.push(child), child)
+  const fake = (env: Record<string, string> = {}, ...args: string[]) =>
+    track(startChild('test/fixtures/fake-node.ts', [dir, ...args], { env }))
+  const atmo = (...args: string[]) => track(startChild('src/cli/main.ts', args))
+  const seen = (child: Child, text: string) =>
+    new Promise<void>((resolve) => child.process.stderr.on('data', (chunk: string) => chunk.includes(text) && resolve()))
+
+  for (const signal of ['SIGTERM', 'SIGINT'] as const) {
+    it(`${signal} stops in order with exit code 0 and leaves nothing behind`, async () => {
+      const node = fake({}, '--json')
+      await node.line()
+      assert.ok(await readNodeFile(dir))
+      node.process.kill(signal)
+      assert.deepEqual((({ code, signal: by }) => [code, by])(await node.ended), [0, null])
+      assert.equal(await readNodeFile(dir), undefined)
+      assert.equal(await lockHolder(dir), undefined)
+      assert.deepEqual((await readdir(dir)).sort(), ['api-token', 'lock.1'])
+    })
+  }
+  it('a second signal ends it at once', async () => {
+    const node = fake({ FAKE_STOP: 'never' }, '--json')
+    await node.line()
+    const stopping = seen(node, 'stopping')
+    node.process.kill('SIGTERM')
+    await stopping
+    node.process.kill('SIGTERM')
+    assert.equal((await node.ended).code, 1)
+  })
+  it('atmo stop returns when the process is gone', async () => {
+    const node = fake({}, '--json')
+    await node.line()
+    const { code, stdout } = await atmo('stop', '--data-dir', dir, '--json').ended
+    assert.deepEqual([code, (JSON.parse(stdout) as Line)['pid']], [0, node.process.pid])
+    // Still a zombie of this process, but ended.
+    assert.equal((await node.ended).code, 0)
+  })
+  it('atmo stop tells when it takes too long', async () => {
+    const node = fake({ FAKE_STOP: 'never' }, '--json')
+    await node.line()
+    const { code, stdout } = await atmo('stop', '--data-dir', dir, '--json', '--timeout', '300ms').ended
+    assert.deepEqual([code, (JSON.parse(stdout) as Line).error?.code], [1, 'deadline_exceeded'])
+  })
+  it('a second node on the data directory is refused', async () => {
+    const node = fake({}, '--json')
+    await node.line()
+    const { code, stdout } = await atmo('start', '--json', '--data-dir', dir, '--no-mdns').ended
+    const { error } = JSON.parse(stdout) as Line
+    assert.deepEqual([code, error?.code], [1, 'conflict'])
+    assert.match(error?.message ?? '', new RegExp(`process ${node.process.pid}`))
+  })
+  it('starts over after kill -9', async () => {
+    const first = fake({}, '--json')
+    await first.line()
+    first.process.kill('SIGKILL')
+    await first.ended
+    const second = fake({}, '--json')
+    assert.equal((JSON.parse(await second.line()) as Line)['event'], 'ready')
+  })
+  it('looks well for people', async () => {
+    const node = fake()
+    assert.equal(await node.line(), '● fake is up')
+    assert.match(await node.line(), /^ {2}peer id {6}12D3/)
+  })
+  it('a broken configuration names line and key, and starts nothing', async () => {
+    const file = join(dir, 'broken.yaml')
+    await writeFile(file, 'backends:\n  - kind: mcp\n    id: x\n    command: npx\n')
+    const { code, stdout } = await atmo('start', '--json', '--data-dir', join(dir, 'data'), '--config', file).ended
+    assert.equal(code, 1)
+    assert.deepEqual(
+      [(JSON.parse(stdout) as Line).error?.code, (JSON.parse(stdout) as Line).error?.message],
+      ['invalid_config', `${file}:4:14 backends[0].command: must be array`]
+    )
+    assert.deepEqual(await readdir(dir), ['broken.yaml'])
+  })
+  it('frees the data directory when it cannot start', async () => {
+    const { code, stdout } = await atmo('start', '--json', '--data-dir', dir, '--no-mdns', '--api', '0.0.0.0:0').ended
+    assert.deepEqual([code, (JSON.parse(stdout) as Line).error?.code], [1, 'invalid_config'])
+    assert.equal(await lockHolder(dir), undefined)
+    assert.equal(await readNodeFile(dir), undefined)
+  })
+  it('a real node: start, call, stop', async () => {
+    const file = join(dir, 'atmo.yaml')
+    await writeFile(
+      file,
+      'name: attic\nbackends:\n  - kind: command\n    id: shell\n    type: compute/shell\n    tools: [{ name: say, run: [echo, "{text}"], input: { type: object, properties: { text: { type: string } } } }]\n'
+    )
+    const data = join(dir, 'data')
+    const node = atmo('start', '--json', '--data-dir', data, '--config', file, '--no-mdns', '--listen', '/ip4/127.0.0.1/tcp/0')
+    const ready = JSON.parse(await node.line(30_000)) as Line
+    assert.deepEqual([ready['event'], ready['name']], ['ready', 'attic'])
+    const called = await atmo('call', 'shell', 'say', '--param', 'text=42', '--data-dir', data, '--json').ended
+    const last = JSON.parse(called.stdout.trimEnd().split('\n').at(-1)!) as Line
+    assert.deepEqual([called.code, last['status']], [0, 'success'], called.stdout)
+    assert.match(String(last['result']), /^42\s*$/)
+    node.process.kill('SIGTERM')
+    assert.equal((await node.ended).code, 0)
+  })
+})

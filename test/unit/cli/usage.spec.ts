@@ -1,0 +1,159 @@
+import assert from 'node:assert/strict'
+import { execFile } from 'node:child_process'
+import { mkdtemp, rm, writeFile } from 'node:fs/promises'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { promisify } from 'node:util'
+import { InvalidArgumentError } from 'commander'
+import { parseDuration } from '../../../src/cli/command-line.ts'
+import { plain, showBytes, showDuration, table, wantsColor } from '../../../src/cli/output.ts'
+import picocolors from 'picocolors'
+import { startChild } from '../../fixtures/child.ts'
+
+const COMMANDS = ['start', 'status', 'peers', 'capabilities', 'call', 'watch', 'stop', 'completion']
+
+describe('cli usage', function () {
+  this.timeout(60_000)
+  let dir: string
+  before(async () => {
+    dir = await mkdtemp(join(tmpdir(), 'atmo-usage-'))
+  })
+  after(() => rm(dir, { recursive: true, force: true }))
+  const atmo = (args: string[], env: Record<string, string> = {}) =>
+    startChild('src/cli/main.ts', args, { env: { ATMO_DATA_DIR: dir, ...env } }).ended
+
+  it('wrong usage is exit code 2, told on stderr', async () => {
+    const wrong: [string[], RegExp][] = [
+      [[], /Usage: atmo/],
+      [['dance'], /unknown command 'dance'/],
+      [['statsu'], /Did you mean status/],
+      [['status', '--nope'], /unknown option/],
+      [['call', 'x'], /missing required argument 'tool'/],
+      [['call', 'x', 'y', '--timeout', 'soon'], /500ms, 5s, 2m/],
+      [['call', 'x', 'y', '--params', '{'], /--params is not JSON/],
+      [['call', 'x', 'y', '--params', '@/does/not/exist'], /cannot read \/does\/not\/exist \(ENOENT\)/],
+      [['call', 'x', 'y', '--param', 'novalue'], /KEY=VALUE/],
+      [['call', 'x', 'y', '--params', '[1]', '--param', 'a=1'], /needs an object/],
+      [['capabilities', '--status', 'alive'], /Allowed choices/],
+      [['completion', 'tcsh'], /Allowed choices/]
+    ]
+    const ends = await Promise.all(wrong.map(([args]) => atmo(args)))
+    ends.forEach(({ code, stdout, stderr }, index) => {
+      const [args, message] = wrong[index]!
+      assert.deepEqual([code, stdout], [2, ''], args.join(' '))
+      assert.match(stderr, message)
+    })
+  })
+  it('wrong usage with --json is one object on stdout', async () => {
+    const [unknown, call] = await Promise.all([atmo(['peers', '--nope', '--json']), atmo(['call', 'x', '--json'])])
+    assert.deepEqual([unknown.code, unknown.stderr, call.code, call.stderr], [2, '', 2, ''])
+    const error = (JSON.parse(unknown.stdout) as { error: { code: string } }).error
+    assert.equal(error.code, 'invalid_argument')
+    assert.equal((JSON.parse(call.stdout) as { status: string }).status, 'error')
+  })
+  it('says how to start a node when none runs, with exit code 1', async () => {
+    const commands = [
+      ['status'],
+      ['peers'],
+      ['peers', 'add', '/ip4/1.1.1.1/tcp/1'],
+      ['capabilities'],
+      ['call', 'x', 'y'],
+      ['watch'],
+      ['stop']
+    ]
+    const ends = await Promise.all(commands.map((args) => atmo(args)))
+    for (const { code, stdout, stderr } of ends) {
+      assert.deepEqual([code, stdout], [1, ''])
+      assert.match(stderr, /^error: No node is running here\. Start one with: atmo start\n/)
+    }
+    const [status, call] = await Promise.all([atmo(['status', '--json']), atmo(['call', 'x', 'y', '--json'])])
+    const told = JSON.parse(status.stdout) as { error: { code: string; message: string } }
+    assert.deepEqual(
+      [status.code, told.error.code, told.error.message],
+      [1, 'unavailable', 'No node is running here. Start one with: atmo start']
+    )
+    assert.equal((JSON.parse(call.stdout) as { status: string }).status, 'error')
+  })
+  it('sends its token to nobody when node.json is left over', async () => {
+    await writeFile(join(dir, 'node.json'), JSON.stringify({ pid: 1, api: 'http://127.0.0.1:9', peerId: 'p', startedAt: 'x' }))
+    await writeFile(join(dir, 'api-token'), 'T'.repeat(43))
+    const { code, stderr } = await atmo(['status'])
+    await rm(join(dir, 'node.json'))
+    assert.equal(code, 1)
+    assert.match(stderr, /No node is running here/)
+  })
+  it('every command has a help text with its options', async () => {
+    const ends = await Promise.all(COMMANDS.map((command) => atmo([command, '--help'])))
+    ends.forEach(({ code, stdout }, index) => {
+      assert.equal(code, 0)
+      assert.match(stdout, new RegExp(`Usage: atmo ${COMMANDS[index]}`))
+      if (COMMANDS[index] !== 'completion') assert.match(stdout, /--data-dir <dir>[^]*--json/)
+    })
+    const top = await atmo(['--help'])
+    for (const command of COMMANDS) assert.ok(top.stdout.includes(`  ${command}`), command)
+    assert.match((await atmo(['--version'])).stdout, /^\d+\.\d+\.\d+\n$/)
+  })
+  it('completion scripts name every command; bash accepts and uses its own', async () => {
+    const scripts = await Promise.all(['bash', 'zsh', 'fish'].map(async (shell) => (await atmo(['completion', shell])).stdout))
+    for (const script of scripts) for (const command of COMMANDS) assert.ok(script.includes(command), command)
+    const file = join(dir, 'atmo.bash')
+    await writeFile(file, scripts[0]!)
+    const run = `source ${file}; COMP_WORDS=(atmo call --ti); COMP_CWORD=2; _atmo; echo "\${COMPREPLY[@]}"; COMP_WORDS=(atmo st); COMP_CWORD=1; _atmo; echo "\${COMPREPLY[@]}"`
+    const { stdout } = await promisify(execFile)('bash', ['-c', run])
+    assert.deepEqual(stdout.split('\n'), ['--timeout', 'start status stop', ''])
+  })
+
+  it('reads durations', () => {
+    const good = {
+      '500ms': 500,
+      '5s': 5_000,
+      '2m': 120_000,
+      '1h': 3_600_000,
+      '5': 5_000,
+      '1.5s': 1_500,
+      '24h': 86_400_000,
+      '0.001': 1
+    }
+    for (const [text, ms] of Object.entries(good)) assert.equal(parseDuration(text), ms, text)
+    for (const text of ['', '0', '-1s', 'soon', '5x', '25h', '0.1ms', 'Infinity', '1e3'])
+      assert.throws(() => parseDuration(text), InvalidArgumentError, text)
+  })
+  it('shows durations and sizes', () => {
+    assert.deepEqual([0.25, 1.25, 12.3, 999, 1_500, 61_000, 3_700_000, 180_000_000].map(showDuration), [
+      '250 µs',
+      '1.3 ms',
+      '12 ms',
+      '999 ms',
+      '1.5 s',
+      '1 min 1 s',
+      '1 h 1 min',
+      '2 d 2 h'
+    ])
+    assert.deepEqual([0, 999, 1_000, 1_234_567, 5e12].map(showBytes), ['0 B', '999 B', '1 kB', '1.2 MB', '5 TB'])
+  })
+  it('makes foreign text harmless', () => {
+    assert.equal(plain('a\u001b[31mb\u0007\u202ec\u200bd\r\ne\u009b'), 'a[31mbcde')
+    assert.equal(plain('Küche 🍳 日本'), 'Küche 🍳 日本')
+    const colors = picocolors.createColors(false)
+    assert.equal(
+      table(
+        ['name', 'what'],
+        [
+          ['a\u001b[2J', 'x'.repeat(50)],
+          ['long name', 'y']
+        ],
+        colors,
+        30
+      ),
+      `NAME       WHAT\na[2J       ${'x'.repeat(18)}…\nlong name  y\n`
+    )
+  })
+  it('colours only where a person looks', () => {
+    assert.ok(wantsColor({ isTTY: true }, {}))
+    assert.ok(!wantsColor({}, {}))
+    assert.ok(!wantsColor({ isTTY: true }, { NO_COLOR: '1' }))
+    assert.ok(wantsColor({ isTTY: true }, { NO_COLOR: '' }))
+    assert.ok(!wantsColor({ isTTY: true }, { TERM: 'dumb' }))
+    assert.ok(wantsColor({}, { FORCE_COLOR: '1' }))
+  })
+})
