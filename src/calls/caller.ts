@@ -47,7 +47,7 @@ export function createCaller({ self, offers, invokeAt, cache, now, onMade }: Cal
       const unlink = link(options.signal, controller)
       try {
         const { tool, offers: found } = findCandidates(offers(), target, toolName, options.node)
-        deadline = createDeadline(controller.signal, options.timeoutMs ?? tool.timeoutMs ?? DEFAULT_TIMEOUT_MS, now)
+        deadline = createDeadline(undefined, options.timeoutMs ?? tool.timeoutMs ?? DEFAULT_TIMEOUT_MS, now, controller)
         const checked = validate(tool.input, input, found[0]!.local ? 'own' : 'foreign')
         const key = tool.cache === undefined || options.stream !== undefined ? undefined : cacheKey(found[0]!, tool, checked)
         const hit = key === undefined ? undefined : cache.get(key)

@@ -13,9 +13,8 @@ export interface Deadline {
   clear(): void
 }
 
-/** @param now monotonic ms. */
-export function createDeadline(parent: AbortSignal | undefined, timeoutMs: number, now: () => number): Deadline {
-  const controller = new AbortController()
+/** @param now monotonic ms. `controller` is the one that is aborted, if there is one already. */
+export function createDeadline(parent: AbortSignal | undefined, timeoutMs: number, now: () => number, controller = new AbortController()): Deadline {
   const endsAt = now() + timeoutMs
   const onAbort = (): void => controller.abort(abortError(parent!))
   const expire = (): void => controller.abort(new MeshError('deadline_exceeded', `the call took longer than the ${Math.round(timeoutMs)} ms that it was given`, { timeoutMs }))

@@ -244,6 +244,7 @@ export function createChannel(stream: Stream, init: ChannelInit = {}): Channel {
     }
   }
 
+  spareWindowUpdates(stream)
   // Trap 1: the stream's own iterator never pauses the muxer, so the events are read directly.
   stream.addEventListener('message', onMessage)
   stream.addEventListener('drain', onDrain)
@@ -265,6 +266,29 @@ export function createChannel(stream: Stream, init: ChannelInit = {}): Channel {
     get bufferedBytes() {
       return chunkBytes
     }
+  }
+}
+
+/** What is used of a yamux stream beyond the libp2p interface; checked before use, since it may change. */
+interface WindowedStream {
+  recvWindow: number
+  recvWindowCapacity: number
+  sendWindowUpdate(): void
+}
+
+/**
+ * yamux answers every data frame with a window update, which costs a small call as many encrypted writes again.
+ * The yamux specification asks for no more than that the window does not run dry: half of it is a good moment.
+ */
+function spareWindowUpdates(stream: Stream): void {
+  const windowed = stream as unknown as Partial<WindowedStream>
+  const { sendWindowUpdate } = windowed
+  if (typeof sendWindowUpdate !== 'function' || typeof windowed.recvWindow !== 'number' || typeof windowed.recvWindowCapacity !== 'number') return
+  let first = true
+  windowed.sendWindowUpdate = () => {
+    // The first one carries the acknowledgement of the stream itself.
+    if (first || windowed.recvWindowCapacity! * 2 <= windowed.recvWindow!) sendWindowUpdate.call(stream)
+    first = false
   }
 }
 

@@ -6,6 +6,9 @@ import { createReceiveQueue, createSendCredit, type ReceiveQueue, type SendCredi
 /** Bodies of open frames of running exchanges that one peer may make this node keep, in bytes; past it: `busy`. */
 export const MAX_OPEN_BYTES = 32 * 1024 * 1024
 
+/** One for all: an error per exchange that nobody sees would cost a stack trace per call. */
+export const EXCHANGE_OVER = new MeshError('cancelled', 'the exchange is over')
+
 /** An exchange that the other side opened. */
 export interface IncomingExchange {
   body: unknown
@@ -102,7 +105,7 @@ export function createInboundExchanges({ channel, send, handler, budget, remoteP
     if (exchange === undefined) return
     running.delete(id)
     openBytes -= exchange.openBytes
-    const error = reason ?? new MeshError('cancelled', 'the exchange is over')
+    const error = reason ?? EXCHANGE_OVER
     if (reason !== undefined) exchange.controller.abort(reason)
     exchange.queue?.fail(error)
     exchange.queue?.dispose()

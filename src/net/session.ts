@@ -12,7 +12,7 @@ import {
 } from '../../protocols/framing/messages.ts'
 import { MeshError, abortError, isMeshError, toMeshError } from '../errors.ts'
 import type { Channel } from './channel.ts'
-import { createInboundExchanges, type ExchangeHandler } from './inbound-exchanges.ts'
+import { EXCHANGE_OVER, createInboundExchanges, type ExchangeHandler } from './inbound-exchanges.ts'
 import { createReceiveQueue, createSendCredit, createWindowBudget, type ReceiveQueue, type SendCredit } from './receive-queue.ts'
 
 /** A stream that does not say hello or accept within this time is reset, in ms. */
@@ -183,7 +183,7 @@ export async function openSession({ channel, initiator, handler, now }: SessionI
     } finally {
       signal.removeEventListener('abort', onAbort)
       outbound.delete(id)
-      credit.fail(new MeshError('cancelled', 'the exchange is over'))
+      credit.fail(EXCHANGE_OVER)
       queue.dispose()
       stopInput?.()
       slots.shift()?.resolve()
