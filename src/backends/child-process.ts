@@ -160,8 +160,14 @@ function spawnProgram(spec: ProgramSpec): ChildProcessByStdio<Writable | null, R
 
 function startError(spec: ProgramSpec, error: unknown): MeshError {
   const code = error instanceof Error && 'code' in error ? String(error.code) : ''
-  if (code === 'E2BIG') return new MeshError('too_large', `the arguments for "${spec.program}" are too long; send the data through stdin`)
-  const why = code === 'ENOENT' ? 'not found; install it, or correct the path' : code === 'EACCES' ? 'not executable; check its permissions' : code
+  if (code === 'E2BIG')
+    return new MeshError('too_large', `the arguments for "${spec.program}" are too long; send the data through stdin`)
+  const why =
+    code === 'ENOENT'
+      ? 'not found; install it, or correct the path'
+      : code === 'EACCES'
+        ? 'not executable; check its permissions'
+        : code
   return new MeshError('unavailable', `cannot start "${spec.program}": ${why || String(error)}`, { code }, { cause: error })
 }
 

@@ -17,13 +17,17 @@ export type ArgumentBuilder = (input: JsonObject) => string[]
 export function compileArguments(tool: Pick<CommandToolConfig, 'name' | 'run' | 'input' | 'allowDash'>): ArgumentBuilder {
   const [program, ...templates] = tool.run
   if (program === undefined || program === '') throw configError(tool, 'run is empty; name the program first')
-  if (parseTemplate(program).some((part) => 'key' in part)) throw configError(tool, `the program "${program}" has a placeholder; name a fixed program`)
+  if (parseTemplate(program).some((part) => 'key' in part))
+    throw configError(tool, `the program "${program}" has a placeholder; name a fixed program`)
   const args = templates.map(parseTemplate)
   const properties = typeof tool.input === 'object' ? tool.input['properties'] : undefined
   for (const part of args.flat()) {
     if (!('key' in part)) continue
     if (typeof properties === 'object' && properties !== null && Object.hasOwn(properties, part.key)) continue
-    throw configError(tool, `placeholder {${part.key}} is no property of its input; add it there, or write {{${part.key}}} for the text itself`)
+    throw configError(
+      tool,
+      `placeholder {${part.key}} is no property of its input; add it there, or write {{${part.key}}} for the text itself`
+    )
   }
 
   return (input) => {
@@ -76,13 +80,21 @@ function checkArgument(tool: { name: string; allowDash?: boolean }, parts: reado
   const first = parts.find((part) => 'key' in part)
   if (first === undefined) return
   const { key } = first
-  if (arg.includes('\0')) throw new MeshError('invalid_argument', `"${key}" contains a zero byte; no program can take that`, { key })
+  if (arg.includes('\0'))
+    throw new MeshError('invalid_argument', `"${key}" contains a zero byte; no program can take that`, { key })
   if (Buffer.byteLength(arg) > MAX_ARGUMENT_BYTES) {
-    throw new MeshError('too_large', `"${key}" is longer than ${MAX_ARGUMENT_BYTES} bytes; shorten it`, { key, maxBytes: MAX_ARGUMENT_BYTES })
+    throw new MeshError('too_large', `"${key}" is longer than ${MAX_ARGUMENT_BYTES} bytes; shorten it`, {
+      key,
+      maxBytes: MAX_ARGUMENT_BYTES
+    })
   }
   // The author wrote the dash himself, or allowed it: then it is his option and not one that a caller smuggles in.
   const dashIsOurs = parts[0] !== undefined && 'literal' in parts[0] && parts[0].literal.startsWith('-')
   if (arg.startsWith('-') && !dashIsOurs && tool.allowDash !== true) {
-    throw new MeshError('invalid_argument', `"${key}" begins with "-", which the program could take for an option; tool "${tool.name}" does not allow it`, { key })
+    throw new MeshError(
+      'invalid_argument',
+      `"${key}" begins with "-", which the program could take for an option; tool "${tool.name}" does not allow it`,
+      { key }
+    )
   }
 }

@@ -67,10 +67,15 @@ const run = {
 const env = {
   type: 'object',
   additionalProperties: { type: 'string' },
-  description: 'Variables for the program, beside PATH, HOME, USER, LOGNAME, LANG, LC_ALL, LC_CTYPE, TMPDIR and TZ. No others are passed on.'
+  description:
+    'Variables for the program, beside PATH, HOME, USER, LOGNAME, LANG, LC_ALL, LC_CTYPE, TMPDIR and TZ. No others are passed on.'
 } satisfies JsonSchema
 
-const cwd = { type: 'string', minLength: 1, description: 'Folder to run in, relative to the configuration file. Default: its folder.' } satisfies JsonSchema
+const cwd = {
+  type: 'string',
+  minLength: 1,
+  description: 'Folder to run in, relative to the configuration file. Default: its folder.'
+} satisfies JsonSchema
 
 const schemaOfSchema = { type: ['object', 'boolean'] } satisfies JsonSchema
 
@@ -88,7 +93,11 @@ const tool = {
     },
     input: { ...schemaOfSchema, description: 'JSON Schema of the input; every placeholder is one of its properties.' },
     output: { ...schemaOfSchema, description: 'JSON Schema of the result.' },
-    timeoutMs: { type: 'integer', minimum: 1, description: 'Time for one call in ms, where the caller names none. Default 30000.' },
+    timeoutMs: {
+      type: 'integer',
+      minimum: 1,
+      description: 'Time for one call in ms, where the caller names none. Default 30000.'
+    },
     idempotent: { type: 'boolean', description: 'A second run does no harm: the mesh may try again after a failure.' },
     concurrency: { type: 'integer', minimum: 1, description: 'Calls that run at once; more wait.' },
     queue: { type: 'integer', minimum: 0, description: 'Calls that may wait; beyond it callers are told "busy".' },
@@ -103,14 +112,18 @@ const tool = {
     streams: { type: 'boolean', description: 'Shorthand for stdout: lines.' },
     stdin: {
       enum: ['none', 'input', 'stream'],
-      description: 'What the program reads: nothing, the input as one JSON text, or what the caller streams (bytes as they are, JSON as lines). Default none.'
+      description:
+        'What the program reads: nothing, the input as one JSON text, or what the caller streams (bytes as they are, JSON as lines). Default none.'
     },
     stdout: {
       enum: ['text', 'json', 'lines', 'ndjson', 'bytes'],
       description:
         'text: the result is the output as text. json: the result is the output, parsed. lines, ndjson, bytes: each line, JSON line or piece is sent as it comes, and the result counts them. Default text.'
     },
-    allowDash: { type: 'boolean', description: 'Values may begin with "-". Only for programs that cannot take them for options.' },
+    allowDash: {
+      type: 'boolean',
+      description: 'Values may begin with "-". Only for programs that cannot take them for options.'
+    },
     env,
     cwd
   }
@@ -128,7 +141,11 @@ const trigger = {
     routeHint: { type: 'string', description: 'Where it should go: capability:ID, or a glob over types.' },
     priority: { enum: ['low', 'normal', 'high', 'critical'] },
     throttleMs: { type: 'integer', minimum: 0, description: 'Shortest time between two events, in ms.' },
-    run: { ...run, description: 'Program that runs all the time and raises the event once per line: a JSON object is the payload, other text becomes {"line": text}.' },
+    run: {
+      ...run,
+      description:
+        'Program that runs all the time and raises the event once per line: a JSON object is the payload, other text becomes {"line": text}.'
+    },
     env,
     cwd
   }
@@ -143,7 +160,12 @@ export const configSchema: JsonObject = {
   properties: {
     kind: { const: 'command' },
     id: { type: 'string', pattern: '^[a-z0-9][a-z0-9._:-]{0,127}$', description: 'Id of the capability, unique on this node.' },
-    type: { type: 'string', pattern: '^[a-z0-9_.-]+(/[a-z0-9_.-]+)*$', maxLength: 128, description: 'Type of the capability: sensor/camera, audio/generate, …' },
+    type: {
+      type: 'string',
+      pattern: '^[a-z0-9_.-]+(/[a-z0-9_.-]+)*$',
+      maxLength: 128,
+      description: 'Type of the capability: sensor/camera, audio/generate, …'
+    },
     name: { type: 'string' },
     description: { type: 'string' },
     version: { type: 'string' },
@@ -152,6 +174,9 @@ export const configSchema: JsonObject = {
     examples: { type: 'array', items: { type: 'string' }, description: 'Sentences that this capability should answer.' },
     keywords: { type: 'array', items: { type: 'string' } },
     metadata: { type: 'object' },
-    scope: { enum: ['mesh', 'node'], description: 'node: this machine matters, the same id elsewhere is another thing. Default mesh.' }
+    scope: {
+      enum: ['mesh', 'node'],
+      description: 'node: this machine matters, the same id elsewhere is another thing. Default mesh.'
+    }
   }
 }

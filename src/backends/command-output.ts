@@ -83,9 +83,13 @@ function toLine(pieces: readonly Buffer[]): string {
 }
 
 function lineTooLong(): MeshError {
-  return new MeshError('too_large', `the program printed a line of more than ${MAX_LINE_BYTES} bytes; use stdout: bytes for such output`, {
-    maxBytes: MAX_LINE_BYTES
-  })
+  return new MeshError(
+    'too_large',
+    `the program printed a line of more than ${MAX_LINE_BYTES} bytes; use stdout: bytes for such output`,
+    {
+      maxBytes: MAX_LINE_BYTES
+    }
+  )
 }
 
 async function readAll(stdout: Readable): Promise<string> {
@@ -94,9 +98,13 @@ async function readAll(stdout: Readable): Promise<string> {
   for await (const chunk of chunksOf(stdout)) {
     length += chunk.length
     if (length > MAX_RESULT_BYTES) {
-      throw new MeshError('too_large', `the program printed more than ${MAX_RESULT_BYTES} bytes; use stdout: lines or bytes for such output`, {
-        maxBytes: MAX_RESULT_BYTES
-      })
+      throw new MeshError(
+        'too_large',
+        `the program printed more than ${MAX_RESULT_BYTES} bytes; use stdout: lines or bytes for such output`,
+        {
+          maxBytes: MAX_RESULT_BYTES
+        }
+      )
     }
     chunks.push(chunk)
   }

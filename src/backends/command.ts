@@ -34,7 +34,8 @@ export function createCommandBackend(config: CommandConfig, init: CommandInit): 
   const recheck = createRecheck(() => declare(config, init), { everyMs: init.recheckMs })
   const handlers = new Map<string, ToolHandler>()
   for (const tool of tools) {
-    if (handlers.has(tool.name)) throw new MeshError('invalid_config', `backend "${config.id}": two tools are called "${tool.name}"; rename one`)
+    if (handlers.has(tool.name))
+      throw new MeshError('invalid_config', `backend "${config.id}": two tools are called "${tool.name}"; rename one`)
     handlers.set(tool.name, createHandler(tool, { ...init, programs, recheck }))
   }
   const calls = createHandlerCalls(lookupIn(config.id, handlers))
@@ -63,7 +64,13 @@ function createHandler(tool: CommandToolConfig, init: CommandInit & { programs: 
   return async function* (input, context) {
     const args = buildArguments(input)
     const { signal } = context
-    const spec = { program, args, env: programEnv(tool.env), cwd: folderOf(tool, init), stdin: tool.stdin === 'input' || tool.stdin === 'stream' }
+    const spec = {
+      program,
+      args,
+      env: programEnv(tool.env),
+      cwd: folderOf(tool, init),
+      stdin: tool.stdin === 'input' || tool.stdin === 'stream'
+    }
     const child = await init.programs.start(spec).catch((error: unknown) => {
       init.recheck.now()
       throw error
@@ -91,7 +98,11 @@ async function endedWell(child: Program, tool: string, signal: AbortSignal): Pro
 function exitError(tool: string, { exitCode, signal }: Exit, stderr: string): MeshError {
   const how = exitCode === null ? `was ended by ${signal}` : `ended with exit code ${exitCode}`
   const lastLine = stderr.slice(stderr.lastIndexOf('\n') + 1).trim()
-  return new MeshError('tool_failed', `the program of tool "${tool}" ${how}${lastLine === '' ? '' : `: ${lastLine}`}`, { exitCode, signal, stderr })
+  return new MeshError('tool_failed', `the program of tool "${tool}" ${how}${lastLine === '' ? '' : `: ${lastLine}`}`, {
+    exitCode,
+    signal,
+    stderr
+  })
 }
 
 /** Writes the input of a program as fast as it reads. Never fails: why a program stopped reading its exit code tells. */
@@ -132,7 +143,8 @@ async function declare(config: CommandConfig, init: CommandInit): Promise<Capabi
     triggers: triggers.map(({ run: _run, env: _env, cwd: _cwd, ...trigger }) => trigger),
     status: offline ? 'offline' : problems.size > 0 ? 'degraded' : 'online'
   }
-  if (problems.size > 0) declaration.statusReason = [...problems].map(([tool, problem]) => `tool "${tool}": ${problem}`).join('; ')
+  if (problems.size > 0)
+    declaration.statusReason = [...problems].map(([tool, problem]) => `tool "${tool}": ${problem}`).join('; ')
   return [declaration]
 }
 

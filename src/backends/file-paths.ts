@@ -27,7 +27,12 @@ export interface SharedFolder {
 /** Opens the folder `root`. Throws `unavailable` if it is not there. */
 export async function openSharedFolder(root: string, options: { hidden: boolean }): Promise<SharedFolder> {
   const base = await realpath(root).catch((error: unknown) => {
-    throw new MeshError('unavailable', 'the shared folder is not there; its owner must create it, or change its path', {}, { cause: error })
+    throw new MeshError(
+      'unavailable',
+      'the shared folder is not there; its owner must create it, or change its path',
+      {},
+      { cause: error }
+    )
   })
   const isVisible = (segment: string): boolean => options.hidden || !segment.startsWith('.')
 
@@ -81,11 +86,13 @@ export async function openSharedFolder(root: string, options: { hidden: boolean 
       const path = await resolveInside(segmentsOf(name), name)
       // A pipe would block the open, a device would act on it: look first, open without waiting, and look again.
       if (!(await lstat(path)).isFile()) throw refused(name, 'it is not a regular file')
-      const handle = await open(path, constants.O_RDONLY | constants.O_NOFOLLOW | constants.O_NONBLOCK).catch((error: unknown) => {
-        throw missing(name, error)
-      })
+      const handle = await open(path, constants.O_RDONLY | constants.O_NOFOLLOW | constants.O_NONBLOCK).catch(
+        (error: unknown) => {
+          throw missing(name, error)
+        }
+      )
       try {
-        //MUT await assertInside(handle, path)
+        await assertInside(handle, path)
         if (!(await handle.stat()).isFile()) throw refused(name, 'it is not a regular file')
         return handle
       } catch (error) {
@@ -97,7 +104,12 @@ export async function openSharedFolder(root: string, options: { hidden: boolean 
 }
 
 function missing(name: string, cause?: unknown): MeshError {
-  return new MeshError('invalid_argument', `there is no readable "${name}" in the shared folder; ask "list" for what there is`, { path: name }, { cause })
+  return new MeshError(
+    'invalid_argument',
+    `there is no readable "${name}" in the shared folder; ask "list" for what there is`,
+    { path: name },
+    { cause }
+  )
 }
 
 function refused(name: string, why: string): MeshError {

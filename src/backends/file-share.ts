@@ -115,7 +115,9 @@ export function createFileShareBackend(config: FilesConfig, init: { baseDir: str
   const recheck = createRecheck(
     async () => {
       const statusReason = await folderProblem(root, config.writable === true)
-      return [statusReason === undefined ? { ...declaration, status: 'online' } : { ...declaration, status: 'offline', statusReason }]
+      return [
+        statusReason === undefined ? { ...declaration, status: 'online' } : { ...declaration, status: 'offline', statusReason }
+      ]
     },
     { everyMs: init.recheckMs }
   )
@@ -152,7 +154,8 @@ function describe(name: string, stats: Stats): JsonObject {
 async function statOne(folder: SharedFolder, name: string): Promise<JsonObject> {
   const real = await folder.find(name)
   const stats = await lstat(real)
-  if (!stats.isFile() && !stats.isDirectory()) throw new MeshError('invalid_argument', `"${name}" is neither a file nor a folder`, { path: name })
+  if (!stats.isFile() && !stats.isDirectory())
+    throw new MeshError('invalid_argument', `"${name}" is neither a file nor a folder`, { path: name })
   return describe(name, stats)
 }
 
@@ -160,7 +163,8 @@ async function listFolder(folder: SharedFolder, input: JsonObject, signal: Abort
   const name = input['path'] === undefined ? '' : textIn(input, 'path')
   const depth = Math.min(numberIn(input, 'depth') ?? 1, MAX_LIST_DEPTH)
   const start = await folder.find(name)
-  if (!(await lstat(start)).isDirectory()) throw new MeshError('invalid_argument', `"${name}" is a file, not a folder; ask "stat" for it`, { path: name })
+  if (!(await lstat(start)).isDirectory())
+    throw new MeshError('invalid_argument', `"${name}" is a file, not a folder; ask "stat" for it`, { path: name })
   const entries: JsonObject[] = []
   let truncated = false
 
@@ -175,7 +179,10 @@ async function listFolder(folder: SharedFolder, input: JsonObject, signal: Abort
       const child = join(real, item.name)
       const childName = folder.nameOf(child)
       // Links are shown as what they lead to, never walked: a link to a folder above would go round for ever.
-      const found = await folder.find(childName).then((target) => lstat(target)).catch(() => undefined)
+      const found = await folder
+        .find(childName)
+        .then((target) => lstat(target))
+        .catch(() => undefined)
       if (found === undefined || !(found.isFile() || found.isDirectory())) continue
       entries.push(describe(childName, found))
       if (item.isDirectory() && level < depth) await walk(child, level + 1)
@@ -232,7 +239,9 @@ async function writeFile(
       options.signal.throwIfAborted()
       bytes += chunk.length
       if (bytes > options.maxFileBytes) {
-        throw new MeshError('too_large', `a file has at most ${options.maxFileBytes} bytes here`, { maxBytes: options.maxFileBytes })
+        throw new MeshError('too_large', `a file has at most ${options.maxFileBytes} bytes here`, {
+          maxBytes: options.maxFileBytes
+        })
       }
       hash.update(chunk)
       await handle.writeFile(chunk)
@@ -253,7 +262,8 @@ async function* contentOf(input: JsonObject, stream: AsyncIterable<Item> | undef
   else {
     for await (const item of stream) {
       if (item.kind === 'bytes') yield item.bytes
-      else if (item.kind === 'json') throw new MeshError('invalid_argument', 'a file is made of bytes; stream bytes, or give "text"')
+      else if (item.kind === 'json')
+        throw new MeshError('invalid_argument', 'a file is made of bytes; stream bytes, or give "text"')
     }
   }
 }
@@ -261,7 +271,8 @@ async function* contentOf(input: JsonObject, stream: AsyncIterable<Item> | undef
 /** Gives the finished file its name, in one step. */
 async function publish(part: string, target: string, name: string, overwrite: boolean): Promise<void> {
   const found = await lstat(target).catch(() => undefined)
-  if (found !== undefined && !found.isFile()) throw new MeshError('invalid_argument', `"${name}" is there already and not a regular file`, { path: name })
+  if (found !== undefined && !found.isFile())
+    throw new MeshError('invalid_argument', `"${name}" is there already and not a regular file`, { path: name })
   if (overwrite) return rename(part, target)
   // A link fails if the name is taken, even by someone who was faster than our look.
   await link(part, target).catch((error: unknown) => {

@@ -27,7 +27,9 @@ interface Entry {
 }
 
 /** Makes an empty function backend. `onChange` is told at once of every change, before `discover` yields it. */
-export function createFunctionBackend(init: { id?: string; onChange?: (declarations: CapabilityDeclaration[]) => void } = {}): FunctionBackend {
+export function createFunctionBackend(
+  init: { id?: string; onChange?: (declarations: CapabilityDeclaration[]) => void } = {}
+): FunctionBackend {
   const entries = new Map<string, Entry>()
   const changes = createDropOldestQueue<true>({ limit: 1 })
   const events = createDropOldestQueue<TriggerEvent>({ limit: TRIGGER_QUEUE_LIMIT })
@@ -66,7 +68,8 @@ export function createFunctionBackend(init: { id?: string; onChange?: (declarati
 
     register(given, handlers = {}) {
       const { id } = given
-      if (entries.has(id)) throw new MeshError('conflict', `capability "${id}" is registered already; remove it first, or use another id`, { id })
+      if (entries.has(id))
+        throw new MeshError('conflict', `capability "${id}" is registered already; remove it first, or use another id`, { id })
       const table = new Map(Object.entries(handlers))
       const declaration = withTools(given, table)
       const entry: Entry = { declaration, active: { status: given.status, statusReason: given.statusReason }, handlers: table }
@@ -74,7 +77,8 @@ export function createFunctionBackend(init: { id?: string; onChange?: (declarati
       changed()
 
       const change = (next: CapabilityDeclaration): void => {
-        if (entries.get(id) !== entry) throw new MeshError('unknown_capability', `capability "${id}" was removed; register it again`, { id })
+        if (entries.get(id) !== entry)
+          throw new MeshError('unknown_capability', `capability "${id}" was removed; register it again`, { id })
         entry.declaration = next
         changed()
       }
@@ -82,7 +86,9 @@ export function createFunctionBackend(init: { id?: string; onChange?: (declarati
         id,
         update(partial) {
           if (partial.id !== undefined && partial.id !== id) {
-            throw new MeshError('invalid_argument', `the id of "${id}" cannot change; remove it and register "${partial.id}"`, { id })
+            throw new MeshError('invalid_argument', `the id of "${id}" cannot change; remove it and register "${partial.id}"`, {
+              id
+            })
           }
           const next = withTools({ ...entry.declaration, ...partial }, table)
           if ('status' in partial) entry.active = { status: partial.status, statusReason: partial.statusReason }
@@ -91,9 +97,13 @@ export function createFunctionBackend(init: { id?: string; onChange?: (declarati
         suspend: (reason) => change({ ...entry.declaration, status: 'suspended', statusReason: reason }),
         resume: () => change(withoutUndefined({ ...entry.declaration, ...entry.active })),
         emit(event, payload) {
-          if (entries.get(id) !== entry) throw new MeshError('unknown_capability', `capability "${id}" was removed; register it again`, { id })
+          if (entries.get(id) !== entry)
+            throw new MeshError('unknown_capability', `capability "${id}" was removed; register it again`, { id })
           if (entry.declaration.triggers?.some((trigger) => trigger.event === event) !== true) {
-            throw new MeshError('invalid_argument', `capability "${id}" declares no trigger "${event}"; add it to its triggers`, { id, event })
+            throw new MeshError('invalid_argument', `capability "${id}" declares no trigger "${event}"; add it to its triggers`, {
+              id,
+              event
+            })
           }
           events.push({ capability: id, event, payload })
         },
@@ -112,10 +122,15 @@ function withTools(declaration: CapabilityDeclaration, handlers: ReadonlyMap<str
   const tools = declaration.tools ?? []
   const lacking = tools.find((tool) => !handlers.has(tool.name))
   if (lacking !== undefined) {
-    throw new MeshError('invalid_argument', `tool "${lacking.name}" of "${declaration.id}" has no handler; pass one under this name`, { tool: lacking.name })
+    throw new MeshError(
+      'invalid_argument',
+      `tool "${lacking.name}" of "${declaration.id}" has no handler; pass one under this name`,
+      { tool: lacking.name }
+    )
   }
   const declared = new Set(tools.map((tool) => tool.name))
-  if (declared.size < tools.length) throw new MeshError('invalid_argument', `two tools of "${declaration.id}" have the same name; rename one`)
+  if (declared.size < tools.length)
+    throw new MeshError('invalid_argument', `two tools of "${declaration.id}" have the same name; rename one`)
   const all = [...tools, ...[...handlers.keys()].filter((name) => !declared.has(name)).map((name): ToolDeclaration => ({ name }))]
   const withStreams = (tool: ToolDeclaration): ToolDeclaration =>
     tool.streams === undefined && yieldsItems(handlers.get(tool.name)) ? { ...tool, streams: true } : tool

@@ -146,7 +146,8 @@ class Run implements AsyncIterableIterator<Item> {
   }
 
   next(): Promise<Step> {
-    if (this.#resolve !== undefined) return Promise.reject(new MeshError('internal', 'a call is read by one reader, one step at a time'))
+    if (this.#resolve !== undefined)
+      return Promise.reject(new MeshError('internal', 'a call is read by one reader, one step at a time'))
     if (!this.#started) this.#start()
     if (this.#failure !== undefined) {
       const failure = this.#failure

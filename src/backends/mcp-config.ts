@@ -49,26 +49,48 @@ export const configSchema: JsonObject = {
   properties: {
     kind: { const: 'mcp' },
     id: { type: 'string', pattern: '^[a-z0-9][a-z0-9._:-]{0,127}$', description: 'Id of the capability, unique on this node.' },
-    type: { type: 'string', pattern: '^[a-z0-9_.-]+(/[a-z0-9_.-]+)*$', maxLength: 128, description: 'Type of the capability. Default mcp/<id>.' },
+    type: {
+      type: 'string',
+      pattern: '^[a-z0-9_.-]+(/[a-z0-9_.-]+)*$',
+      maxLength: 128,
+      description: 'Type of the capability. Default mcp/<id>.'
+    },
     name: { type: 'string' },
     description: { type: 'string', description: 'Default: the instructions of the server.' },
     examples: { type: 'array', items: { type: 'string' }, description: 'Sentences that this capability should answer.' },
     keywords: { type: 'array', items: { type: 'string' } },
-    command: { type: 'array', minItems: 1, items: { type: 'string' }, description: 'Program and arguments that speak MCP on stdio; run without a shell.' },
+    command: {
+      type: 'array',
+      minItems: 1,
+      items: { type: 'string' },
+      description: 'Program and arguments that speak MCP on stdio; run without a shell.'
+    },
     env: {
       type: 'object',
       additionalProperties: { type: 'string' },
-      description: 'Variables for the server, beside PATH, HOME, USER, LOGNAME, LANG, LC_ALL, LC_CTYPE, TMPDIR and TZ. No others are passed on.'
+      description:
+        'Variables for the server, beside PATH, HOME, USER, LOGNAME, LANG, LC_ALL, LC_CTYPE, TMPDIR and TZ. No others are passed on.'
     },
     cwd: { type: 'string', minLength: 1, description: 'Folder to run in, relative to the configuration file.' },
-    url: { type: 'string', pattern: '^https?://', description: 'Address of the MCP endpoint, such as http://127.0.0.1:3001/mcp.' },
-    headers: { type: 'object', additionalProperties: { type: 'string' }, description: 'Headers of every request, such as Authorization.' },
+    url: {
+      type: 'string',
+      pattern: '^https?://',
+      description: 'Address of the MCP endpoint, such as http://127.0.0.1:3001/mcp.'
+    },
+    headers: {
+      type: 'object',
+      additionalProperties: { type: 'string' },
+      description: 'Headers of every request, such as Authorization.'
+    },
     tools: {
       type: 'object',
       additionalProperties: false,
       properties: { allow: globs, deny: globs },
       description: 'Which tools are offered: globs over their names. Deny wins.'
     },
-    scope: { enum: ['mesh', 'node'], description: 'node: this machine matters, the same id elsewhere is another thing. Default mesh.' }
+    scope: {
+      enum: ['mesh', 'node'],
+      description: 'node: this machine matters, the same id elsewhere is another thing. Default mesh.'
+    }
   }
 }

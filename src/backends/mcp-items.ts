@@ -23,7 +23,9 @@ export function offeredTools(tools: readonly Tool[], filter: McpConfig['tools'])
   const isAllowed = toolFilter(filter)
   const allowed = tools.filter((tool) => isAllowed(tool.name))
   // A tool that only runs as an MCP task has no answer that a call could wait for.
-  const fit = allowed.filter((tool) => TOOL_NAME.test(tool.name) && tool.execution?.taskSupport !== 'required').slice(0, MAX_TOOLS)
+  const fit = allowed
+    .filter((tool) => TOOL_NAME.test(tool.name) && tool.execution?.taskSupport !== 'required')
+    .slice(0, MAX_TOOLS)
   const names = new Set(fit.map((tool) => tool.name))
   return { tools: fit.map(toDeclaration), skipped: allowed.map((tool) => tool.name).filter((name) => !names.has(name)) }
 }
@@ -72,8 +74,10 @@ export function toCallError(error: unknown, tool: string): MeshError {
   const cause = { cause: error }
   const message = error instanceof Error ? error.message : String(error)
   if (error instanceof ProtocolError) {
-    if (error.code === (ProtocolErrorCode.MethodNotFound as number)) return new MeshError('unknown_tool', message, { tool }, cause)
-    if (error.code === (ProtocolErrorCode.InvalidParams as number)) return new MeshError('invalid_argument', message, { tool }, cause)
+    if (error.code === (ProtocolErrorCode.MethodNotFound as number))
+      return new MeshError('unknown_tool', message, { tool }, cause)
+    if (error.code === (ProtocolErrorCode.InvalidParams as number))
+      return new MeshError('invalid_argument', message, { tool }, cause)
     return new MeshError('tool_failed', message, { tool, mcpCode: error.code }, cause)
   }
   if (error instanceof SdkError) {

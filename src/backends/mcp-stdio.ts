@@ -31,7 +31,7 @@ export function createStdioTransport(spec: Omit<ProgramSpec, 'stdin'>, programs:
   const onChunk = (chunk: Buffer): void => {
     try {
       buffer.append(chunk)
-      for (let more = true; more; ) more = readOne()
+      for (let more = true; more;) more = readOne()
     } catch (error) {
       transport.onerror?.(error as Error)
       reason ??= 'the server sent a message that is too long'

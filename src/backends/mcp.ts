@@ -152,7 +152,8 @@ function baseDeclaration(config: McpConfig, session?: McpSession): CapabilityDec
     examples: config.examples,
     keywords: config.keywords,
     scope: config.scope,
-    metadata: session === undefined ? undefined : { mcpProtocolVersion: session.client.getNegotiatedProtocolVersion() ?? 'unknown' },
+    metadata:
+      session === undefined ? undefined : { mcpProtocolVersion: session.client.getNegotiatedProtocolVersion() ?? 'unknown' },
     tools: []
   }
   // Absent, not undefined: a declaration is JSON.

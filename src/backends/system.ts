@@ -39,7 +39,13 @@ const declaration: CapabilityDeclaration = {
         required: ['to'],
         properties: {
           to: { type: 'integer', minimum: 0, maximum: MAX_COUNT },
-          intervalMs: { type: 'integer', minimum: 0, maximum: MAX_INTERVAL_MS, default: 0, description: 'Wait before each number, in ms.' }
+          intervalMs: {
+            type: 'integer',
+            minimum: 0,
+            maximum: MAX_INTERVAL_MS,
+            default: 0,
+            description: 'Wait before each number, in ms.'
+          }
         }
       },
       output: { type: 'object', properties: { counted: { type: 'integer' } } },

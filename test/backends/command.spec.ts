@@ -13,7 +13,10 @@ import { isMeshError } from '../../src/errors.ts'
 import { backendContract, collect, errorOf, invoke, isProcessGone, resultOf, run, until, within } from './contract.ts'
 
 const NODE = process.execPath
-const text = (...names: string[]): JsonObject => ({ type: 'object', properties: Object.fromEntries(names.map((name) => [name, {}])) })
+const text = (...names: string[]): JsonObject => ({
+  type: 'object',
+  properties: Object.fromEntries(names.map((name) => [name, {}]))
+})
 
 /** A backend `c` with these tools. */
 function backendWith(...tools: CommandToolConfig[]): Backend {
@@ -62,12 +65,20 @@ describe('command backend: arguments', () => {
   })
 
   it('leaves other braces alone', () => {
-    assert.deepEqual(build(['{"a":{"b":1}}', '{ print $1 }', '{{a}}', '{}'], { a: 1 }), ['{"a":{"b":1}}', '{ print $1 }', '{a}', '{}'])
+    assert.deepEqual(build(['{"a":{"b":1}}', '{ print $1 }', '{{a}}', '{}'], { a: 1 }), [
+      '{"a":{"b":1}}',
+      '{ print $1 }',
+      '{a}',
+      '{}'
+    ])
   })
 
   it('refuses values that the program could take for options', () => {
     const refused = (run: string[], input: JsonObject): void =>
-      assert.throws(() => build(run, input), (error) => isMeshError(error, 'invalid_argument'))
+      assert.throws(
+        () => build(run, input),
+        (error) => isMeshError(error, 'invalid_argument')
+      )
     refused(['{a}'], { a: '-rf' })
     refused(['{a}'], { a: '--output=/etc/passwd' })
     refused(['{a}'], { a: -5 })
@@ -78,22 +89,32 @@ describe('command backend: arguments', () => {
   })
 
   it('refuses an argument that no system takes', () => {
-    assert.throws(() => build(['{a}'], { a: 'é'.repeat(70_000) }), (error) => isMeshError(error, 'too_large'))
+    assert.throws(
+      () => build(['{a}'], { a: 'é'.repeat(70_000) }),
+      (error) => isMeshError(error, 'too_large')
+    )
   })
 
   it('refuses configurations that cannot work', () => {
     const broken = (tool: Partial<CommandToolConfig>): void =>
-      assert.throws(() => backendWith({ name: 't', run: ['p'], ...tool }), (error) => isMeshError(error, 'invalid_config'))
+      assert.throws(
+        () => backendWith({ name: 't', run: ['p'], ...tool }),
+        (error) => isMeshError(error, 'invalid_config')
+      )
     broken({ run: ['{a}'], input: text('a') })
     broken({ run: ['/bin/{a}'], input: text('a') })
     broken({ run: [] })
     broken({ run: ['p', '{typo}'], input: text('a') })
-    assert.throws(() => backendWith({ name: 't', run: ['p'] }, { name: 't', run: ['p'] }), (error) => isMeshError(error, 'invalid_config'))
+    assert.throws(
+      () => backendWith({ name: 't', run: ['p'] }, { name: 't', run: ['p'] }),
+      (error) => isMeshError(error, 'invalid_config')
+    )
   })
 })
 
 describe('command backend: programs', () => {
-  const result = (tool: Omit<CommandToolConfig, 'name'>, input: JsonObject = {}) => resultOf(invoke(backendWith({ name: 't', ...tool }), 'c', 't', input))
+  const result = (tool: Omit<CommandToolConfig, 'name'>, input: JsonObject = {}) =>
+    resultOf(invoke(backendWith({ name: 't', ...tool }), 'c', 't', input))
   const items = (tool: Omit<CommandToolConfig, 'name'>, input: JsonObject = {}, stream?: AsyncIterable<Item>) =>
     collect(invoke(backendWith({ name: 't', ...tool }), 'c', 't', input, { stream }))
   const failure = (tool: Omit<CommandToolConfig, 'name'>, code: Parameters<typeof errorOf>[1]) =>
@@ -102,7 +123,9 @@ describe('command backend: programs', () => {
   it('never uses a shell', async () => {
     const hostile = '$(touch /tmp/owned); `id` && echo "$HOME" | cat > x'
     const script = 'console.log(JSON.stringify(process.argv.slice(1)))'
-    assert.deepEqual(await result({ run: [NODE, '-e', script, '--', '{a}'], input: text('a'), stdout: 'json' }, { a: hostile }), [hostile])
+    assert.deepEqual(await result({ run: [NODE, '-e', script, '--', '{a}'], input: text('a'), stdout: 'json' }, { a: hostile }), [
+      hostile
+    ])
   })
 
   it('gives text, JSON, lines, JSON lines and bytes', async () => {
@@ -188,7 +211,10 @@ describe('command backend: programs', () => {
     assert.ok(String(error.details['stderr']).length <= MAX_STDERR_BYTES)
     const killed = await failure({ run: ['sh', '-c', 'kill -9 $$'] }, 'tool_failed')
     assert.equal(killed.details['signal'], 'SIGKILL')
-    assert.match((await failure({ run: ['sh', '-c', 'echo "{bad"; exit 4'], stdout: 'json' }, 'tool_failed')).message, /exit code 4/)
+    assert.match(
+      (await failure({ run: ['sh', '-c', 'echo "{bad"; exit 4'], stdout: 'json' }, 'tool_failed')).message,
+      /exit code 4/
+    )
     assert.match((await failure({ run: ['echo', '{bad'], stdout: 'json' }, 'tool_failed')).message, /not JSON: \{bad/)
   })
 
@@ -202,7 +228,11 @@ describe('command backend: programs', () => {
   it('passes on a safe environment only', async () => {
     process.env['ATMO_TEST_SECRET'] = 'secret'
     try {
-      const env = (await result({ run: [NODE, '-p', 'JSON.stringify(process.env)'], stdout: 'json', env: { MODE: 'test' } })) as JsonObject
+      const env = (await result({
+        run: [NODE, '-p', 'JSON.stringify(process.env)'],
+        stdout: 'json',
+        env: { MODE: 'test' }
+      })) as JsonObject
       assert.equal(env['MODE'], 'test')
       assert.equal(env['PATH'], process.env['PATH'])
       assert.equal(env['ATMO_TEST_SECRET'], undefined)
@@ -258,7 +288,16 @@ describe('command backend: discovery', () => {
       type: 'audio/generate',
       description: 'Speaks',
       tools: [
-        { name: 'say', run: ['cat', '{text}'], input: text('text'), stdin: 'stream', stdout: 'bytes', env: { KEY: 'secret' }, timeoutMs: 5, allowDash: true },
+        {
+          name: 'say',
+          run: ['cat', '{text}'],
+          input: text('text'),
+          stdin: 'stream',
+          stdout: 'bytes',
+          env: { KEY: 'secret' },
+          timeoutMs: 5,
+          allowDash: true
+        },
         { name: 'gone', run: ['no-such-program-at-all'] }
       ],
       triggers: [{ event: 'spoken', run: ['cat'] }]
@@ -289,7 +328,12 @@ describe('command backend: discovery', () => {
 
   it('raises triggers from a program that runs all the time, and restarts it', async () => {
     const script = 'echo $$; echo \'{"level":3}\'; echo plain'
-    const config: CommandConfig = { kind: 'command', id: 'c', type: 't', triggers: [{ event: 'line', run: ['sh', '-c', script] }] }
+    const config: CommandConfig = {
+      kind: 'command',
+      id: 'c',
+      type: 't',
+      triggers: [{ event: 'line', run: ['sh', '-c', script] }]
+    }
     const backend = createCommandBackend(config, { baseDir: folder })
     const controller = new AbortController()
     const events: TriggerEvent[] = []

@@ -78,7 +78,10 @@ export function run(backend: Backend): Running {
       ended ??= (async () => {
         while ((await iterator.next()).done !== true);
       })()
-      return within(ended.then(() => {}), 'the end of discover')
+      return within(
+        ended.then(() => {}),
+        'the end of discover'
+      )
     }
   }
 }

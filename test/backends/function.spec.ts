@@ -96,7 +96,10 @@ describe('function backend: calls', () => {
     const iterator = live()[Symbol.asyncIterator]()
     const next = iterator.next()
     go()
-    assert.deepEqual((await within(next, 'progress')).value, { kind: 'progress', progress: { done: 1, total: 2, message: 'half' } })
+    assert.deepEqual((await within(next, 'progress')).value, {
+      kind: 'progress',
+      progress: { done: 1, total: 2, message: 'half' }
+    })
     const last = iterator.next()
     go()
     assert.deepEqual((await last).value, { kind: 'result', value: null })
@@ -154,7 +157,10 @@ describe('function backend: calls', () => {
       if (hang) await new Promise(() => {})
     }
     assert.equal(await resultOf(invoke(backend, 'c', 'sum', {}, { stream: numbers(false) })), 3)
-    await errorOf(invoke(backend, 'c', 'sum', {}, { stream: numbers(true), signal: AbortSignal.timeout(50) }), 'deadline_exceeded')
+    await errorOf(
+      invoke(backend, 'c', 'sum', {}, { stream: numbers(true), signal: AbortSignal.timeout(50) }),
+      'deadline_exceeded'
+    )
     await within(backend.discover(AbortSignal.abort())[Symbol.asyncIterator]().next(), 'the handler, too, has ended', 1_000)
   })
 })
@@ -179,7 +185,10 @@ describe('function backend: registrations', () => {
     assert.equal(await resultOf(invoke(backend, 'a', 'tool')), 1)
     registration.remove()
     await errorOf(invoke(backend, 'a', 'tool'), 'unknown_capability')
-    assert.throws(() => registration.update({}), (error) => isMeshError(error, 'unknown_capability'))
+    assert.throws(
+      () => registration.update({}),
+      (error) => isMeshError(error, 'unknown_capability')
+    )
     backend.register({ id: 'a', type: 't2' })
     assert.equal((await running.snapshot(({ type }) => type === 't2')).id, 'a')
     registration.remove()
@@ -188,13 +197,22 @@ describe('function backend: registrations', () => {
 
   it('refuses what cannot work', () => {
     backend.register({ id: 'a', type: 't' })
-    assert.throws(() => backend.register({ id: 'a', type: 't' }), (error) => isMeshError(error, 'conflict'))
-    assert.throws(() => backend.register({ id: 'b', type: 't', tools: [{ name: 'x' }] }), (error) => isMeshError(error, 'invalid_argument'))
+    assert.throws(
+      () => backend.register({ id: 'a', type: 't' }),
+      (error) => isMeshError(error, 'conflict')
+    )
+    assert.throws(
+      () => backend.register({ id: 'b', type: 't', tools: [{ name: 'x' }] }),
+      (error) => isMeshError(error, 'invalid_argument')
+    )
   })
 
   it('raises declared triggers, and drops the oldest of too many', async () => {
     const registration = backend.register({ id: 'cam', type: 'sensor/camera', triggers: [{ event: 'motion' }] })
-    assert.throws(() => registration.emit('other', {}), (error) => isMeshError(error, 'invalid_argument'))
+    assert.throws(
+      () => registration.emit('other', {}),
+      (error) => isMeshError(error, 'invalid_argument')
+    )
     for (let n = 0; n < TRIGGER_QUEUE_LIMIT + 5; n++) registration.emit('motion', { n })
     const controller = new AbortController()
     const payloads: unknown[] = []
