@@ -54,7 +54,11 @@ export const bulk: Suite = {
         log(`round ${i + 1} of ${rounds} done`)
       }
       const speeds = new Map(pairs.map(({ name, mibPerS }) => [name, median(mibPerS)]))
-      const ratio = (to: string): number => round((speeds.get('atmo') ?? Number.NaN) / (speeds.get(to) ?? Number.NaN), 2)
+      // Null where `--only` left one of the two out.
+      const ratio = (to: string): number | null => {
+        const [ours, theirs] = [speeds.get('atmo'), speeds.get(to)]
+        return ours === undefined || theirs === undefined ? null : round(ours / theirs, 2)
+      }
       const results = {
         ...Object.fromEntries(
           pairs.map(({ name, mibPerS, cpuUsPerMib }) => [

@@ -5,12 +5,13 @@ export interface Child<Request> {
   ask<T>(request: Request): Promise<T>
   /** What it said when it was ready. */
   ready: Record<string, unknown>
-  /** Ends it, by force after a second. */
+  /** Ends it, by force if it does not end by itself, which is said. */
   stop(): Promise<void>
 }
 
 const READY_WITHIN_MS = 30_000
-const STOP_WITHIN_MS = 1_000
+/** A profile is written when a process ends by itself, so it gets time. */
+const STOP_WITHIN_MS = 8_000
 
 /**
  * Starts a compiled file with bare Node and waits until it says that it is ready.
@@ -47,7 +48,10 @@ export async function startChild<Request>(file: string, args: string[], execArgv
       ready,
       async stop() {
         await ask({ do: 'stop' } as Request).catch(() => undefined)
-        const timer = setTimeout(() => child.kill('SIGKILL'), STOP_WITHIN_MS)
+        const timer = setTimeout(() => {
+          console.error(`${args.join(' ').slice(0, 60)} did not end within ${STOP_WITHIN_MS} ms: killed`)
+          child.kill('SIGKILL')
+        }, STOP_WITHIN_MS)
         await ended
         clearTimeout(timer)
       }

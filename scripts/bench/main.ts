@@ -33,7 +33,7 @@ const profiles = args.includes('--profile') ? mkdtempSync(join(tmpdir(), 'atmo-b
 const execArgv = profiles === undefined ? [] : ['--cpu-prof', `--cpu-prof-dir=${profiles}`]
 const { results, table } = await suite.run({ compiled, option, execArgv, log: (line) => console.error(line) })
 if (profiles !== undefined) {
-  console.error(`\nCPU time of all processes, by owner:\n${profileTable(profiles)}\n`)
+  console.error(`\nCPU time of all processes\n${profileTable(profiles)}\n`)
   rmSync(profiles, { recursive: true })
 }
 console.log(json ? JSON.stringify(results) : table)

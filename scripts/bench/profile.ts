@@ -7,7 +7,7 @@ interface CpuProfile {
   timeDeltas: number[]
 }
 
-const ROWS = 14
+const ROWS = 18
 
 /** Whose code it is: a package, a part of ours, or the engine. */
 function owner(url: string, functionName: string): string {
@@ -21,20 +21,33 @@ function owner(url: string, functionName: string): string {
   return 'the benchmark itself'
 }
 
-/** Where the CPU time of the profiles of a folder went, by owner: share of all samples but idle ones. */
+/** Where the CPU time of the profiles of a folder went, by owner and by function: share of all samples but idle ones. */
 export function profileTable(folder: string): string {
   const self = new Map<string, number>()
+  const functions = new Map<string, number>()
   let total = 0
   for (const name of readdirSync(folder).filter((entry) => entry.endsWith('.cpuprofile'))) {
     const { nodes, samples, timeDeltas } = JSON.parse(readFileSync(join(folder, name), 'utf8')) as CpuProfile
     const owners = new Map(nodes.map(({ id, callFrame }) => [id, owner(callFrame.url, callFrame.functionName)]))
+    const names = new Map(
+      nodes.map(({ id, callFrame: { functionName, url } }) => [id, `${functionName || '(anonymous)'}  ${shortUrl(url)}`])
+    )
     samples.forEach((id, n) => {
       const key = owners.get(id) ?? '(program)'
       if (key === '(idle)' || key === '(root)') return
       self.set(key, (self.get(key) ?? 0) + (timeDeltas[n] ?? 0))
+      functions.set(names.get(id) ?? '', (functions.get(names.get(id) ?? '') ?? 0) + (timeDeltas[n] ?? 0))
       total += timeDeltas[n] ?? 0
     })
   }
-  const rows = [...self].sort(([, a], [, b]) => b - a).slice(0, ROWS)
-  return rows.map(([key, us]) => `${((100 * us) / total).toFixed(1).padStart(6)} %  ${key}`).join('\n')
+  const rows = (shares: Map<string, number>): string[] =>
+    [...shares]
+      .sort(([, a], [, b]) => b - a)
+      .slice(0, ROWS)
+      .map(([key, us]) => `${((100 * us) / total).toFixed(1).padStart(6)} %  ${key}`)
+  return ['by owner:', ...rows(self), '', 'by function:', ...rows(functions)].join('\n')
+}
+
+function shortUrl(url: string): string {
+  return url.replace(/^.*\/node_modules\//, '').replace(/^.*\/dist\/(src|protocols)\//, '$1/')
 }
