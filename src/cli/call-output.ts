@@ -13,7 +13,7 @@ export interface CallPrinter {
 
 /** `outFile` takes the bytes; without it they go to stdout if that is no terminal. */
 export async function createCallPrinter(output: Output, outFile: string | undefined): Promise<CallPrinter> {
-  const file = outFile === undefined ? undefined : await openOut(outFile)
+  let file = outFile === undefined ? undefined : await openOut(outFile)
   const live = process.stderr.isTTY === true
   const { errorColors } = output
   let bytes = 0
@@ -70,7 +70,10 @@ export async function createCallPrinter(output: Output, outFile: string | undefi
               'the provider died after bytes had been written to stdout; use --out FILE, which can start over'
             )
           bytes = 0
-          await file?.truncate(0)
+          if (outFile !== undefined) {
+            await file?.close()
+            file = await openOut(outFile)
+          }
           return output.err(
             `${errorColors.yellow('↻')} ${errorColors.dim(`the provider failed (${plain(line.reason)}); starting over at another`)}\n`
           )

@@ -24,14 +24,10 @@ export function addStart(program: Command): void {
     .action(async (flags: StartFlags) => {
       const { output } = contextOf(flags)
       const { name, config, listen, peer: peers, api, apiKeyFile, mdns, dataDir } = flags
-      // Loaded here: no other command needs the node, and libp2p takes a while.
-      const [{ loadSettings }, { runInForeground }, { createNode }] = await Promise.all([
-        import('../config-file.ts'),
-        import('./run-node.ts'),
-        import('../index.ts')
-      ])
+      // Loaded when needed: no other command needs the node, libp2p takes a while, and a wrong setting is told before that.
+      const [{ loadSettings }, { runInForeground }] = await Promise.all([import('../config-file.ts'), import('./run-node.ts')])
       const settings = await loadSettings({ name, config, listen, peers, api, apiKeyFile, dataDir, ...(!mdns && { mdns }) })
-      await runInForeground(settings, output, createNode)
+      await runInForeground(settings, output, async (init) => (await import('../index.ts')).createNode(init))
       // It has stopped in order; nothing that a backend left behind may keep the process.
       process.exit(0)
     })

@@ -4,8 +4,10 @@ import { mkdtemp, rm, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { promisify } from 'node:util'
-import { InvalidArgumentError } from 'commander'
+import { CommanderError, InvalidArgumentError } from 'commander'
 import { parseDuration } from '../../../src/cli/command-line.ts'
+import { createProgram } from '../../../src/cli/program.ts'
+import { isMeshError } from '../../../src/errors.ts'
 import { plain, showBytes, showDuration, table, wantsColor } from '../../../src/cli/output.ts'
 import picocolors from 'picocolors'
 import { startChild } from '../../fixtures/child.ts'
@@ -25,17 +27,8 @@ describe('cli usage', function () {
   it('wrong usage is exit code 2, told on stderr', async () => {
     const wrong: [string[], RegExp][] = [
       [[], /Usage: atmo/],
-      [['dance'], /unknown command 'dance'/],
       [['statsu'], /Did you mean status/],
-      [['status', '--nope'], /unknown option/],
-      [['call', 'x'], /missing required argument 'tool'/],
-      [['call', 'x', 'y', '--timeout', 'soon'], /500ms, 5s, 2m/],
-      [['call', 'x', 'y', '--params', '{'], /--params is not JSON/],
-      [['call', 'x', 'y', '--params', '@/does/not/exist'], /cannot read \/does\/not\/exist \(ENOENT\)/],
-      [['call', 'x', 'y', '--param', 'novalue'], /KEY=VALUE/],
-      [['call', 'x', 'y', '--params', '[1]', '--param', 'a=1'], /needs an object/],
-      [['capabilities', '--status', 'alive'], /Allowed choices/],
-      [['completion', 'tcsh'], /Allowed choices/]
+      [['call', 'x', 'y', '--params', '{'], /--params is not JSON/]
     ]
     const ends = await Promise.all(wrong.map(([args]) => atmo(args)))
     ends.forEach(({ code, stdout, stderr }, index) => {
@@ -44,6 +37,25 @@ describe('cli usage', function () {
       assert.match(stderr, message)
     })
   })
+  const WRONG: [string[], RegExp][] = [
+    [['dance'], /unknown command 'dance'/],
+    [['status', '--nope'], /unknown option/],
+    [['status', 'extra'], /too many arguments/],
+    [['call', 'x'], /missing required argument 'tool'/],
+    [['call', 'x', 'y', '--timeout', 'soon'], /500ms, 5s, 2m/],
+    [['call', 'x', 'y', '--params', '@/does/not/exist'], /cannot read \/does\/not\/exist \(ENOENT\)/],
+    [['call', 'x', 'y', '--param', 'novalue'], /KEY=VALUE/],
+    [['call', 'x', 'y', '--params', '[1]', '--param', 'a=1'], /needs an object/],
+    [['capabilities', '--status', 'alive'], /Allowed choices/],
+    [['completion', 'tcsh'], /Allowed choices/]
+  ]
+  for (const [args, message] of WRONG) {
+    it(`refuses: atmo ${args.join(' ')}`, () =>
+      assert.rejects(
+        createProgram(true).parseAsync(args, { from: 'user' }),
+        (error) => error instanceof CommanderError && error.exitCode !== 0 && message.test(error.message)
+      ))
+  }
   it('wrong usage with --json is one object on stdout', async () => {
     const [unknown, call] = await Promise.all([atmo(['peers', '--nope', '--json']), atmo(['call', 'x', '--json'])])
     assert.deepEqual([unknown.code, unknown.stderr, call.code, call.stderr], [2, '', 2, ''])
@@ -52,27 +64,24 @@ describe('cli usage', function () {
     assert.equal((JSON.parse(call.stdout) as { status: string }).status, 'error')
   })
   it('says how to start a node when none runs, with exit code 1', async () => {
-    const commands = [
-      ['status'],
-      ['peers'],
-      ['peers', 'add', '/ip4/1.1.1.1/tcp/1'],
-      ['capabilities'],
-      ['call', 'x', 'y'],
-      ['watch'],
-      ['stop']
-    ]
-    const ends = await Promise.all(commands.map((args) => atmo(args)))
-    for (const { code, stdout, stderr } of ends) {
-      assert.deepEqual([code, stdout], [1, ''])
-      assert.match(stderr, /^error: No node is running here\. Start one with: atmo start\n/)
-    }
-    const [status, call] = await Promise.all([atmo(['status', '--json']), atmo(['call', 'x', 'y', '--json'])])
+    const [watch, status, call] = await Promise.all([
+      atmo(['watch']),
+      atmo(['status', '--json']),
+      atmo(['call', 'x', 'y', '--json'])
+    ])
+    assert.deepEqual([watch.code, watch.stdout], [1, ''])
+    assert.match(watch.stderr, /^error: No node is running here\. Start one with: atmo start\n/)
     const told = JSON.parse(status.stdout) as { error: { code: string; message: string } }
     assert.deepEqual(
       [status.code, told.error.code, told.error.message],
       [1, 'unavailable', 'No node is running here. Start one with: atmo start']
     )
-    assert.equal((JSON.parse(call.stdout) as { status: string }).status, 'error')
+    assert.deepEqual([call.code, (JSON.parse(call.stdout) as { status: string }).status], [1, 'error'])
+    for (const args of [['peers'], ['peers', 'add', '/ip4/1.1.1.1/tcp/1'], ['capabilities'], ['stop']]) {
+      await assert.rejects(createProgram(true).parseAsync([...args, '--data-dir', dir], { from: 'user' }), (error) =>
+        isMeshError(error, 'unavailable')
+      )
+    }
   })
   it('sends its token to nobody when node.json is left over', async () => {
     await writeFile(join(dir, 'node.json'), JSON.stringify({ pid: 1, api: 'http://127.0.0.1:9', peerId: 'p', startedAt: 'x' }))
@@ -83,15 +92,16 @@ describe('cli usage', function () {
     assert.match(stderr, /No node is running here/)
   })
   it('every command has a help text with its options', async () => {
-    const ends = await Promise.all(COMMANDS.map((command) => atmo([command, '--help'])))
-    ends.forEach(({ code, stdout }, index) => {
-      assert.equal(code, 0)
-      assert.match(stdout, new RegExp(`Usage: atmo ${COMMANDS[index]}`))
-      if (COMMANDS[index] !== 'completion') assert.match(stdout, /--data-dir <dir>[^]*--json/)
-    })
-    const top = await atmo(['--help'])
+    const [top, call, version] = await Promise.all([atmo(['--help']), atmo(['call', '--help']), atmo(['--version'])])
     for (const command of COMMANDS) assert.ok(top.stdout.includes(`  ${command}`), command)
-    assert.match((await atmo(['--version'])).stdout, /^\d+\.\d+\.\d+\n$/)
+    assert.deepEqual([top.code, call.code, version.code], [0, 0, 0])
+    assert.match(call.stdout, /Usage: atmo call \[options\] <capability> <tool>[^]*--data-dir <dir>[^]*--json[^]*Examples:/)
+    assert.match(version.stdout, /^\d+\.\d+\.\d+\n$/)
+    for (const command of createProgram(true).commands) {
+      assert.ok(COMMANDS.includes(command.name()) && command.description().length > 0)
+      for (const { description, flags } of command.options) assert.ok(description.length > 0, flags)
+      if (command.name() !== 'completion') assert.match(command.helpInformation(), /--data-dir <dir>[^]*--json/)
+    }
   })
   it('completion scripts name every command; bash accepts and uses its own', async () => {
     const scripts = await Promise.all(['bash', 'zsh', 'fish'].map(async (shell) => (await atmo(['completion', shell])).stdout))

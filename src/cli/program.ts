@@ -1,0 +1,28 @@
+import { Command } from 'commander'
+import { VERSION } from '../version.ts'
+import { addCall } from './call.ts'
+import { addCapabilities } from './capabilities.ts'
+import { addCompletion } from './completion.ts'
+import { wantsColor } from './output.ts'
+import { addPeers } from './peers.ts'
+import { addStart } from './start.ts'
+import { addStatus } from './status.ts'
+import { addStop } from './stop.ts'
+import { addWatch } from './watch.ts'
+
+/** The command line with all its commands. It throws `CommanderError` where commander would end the process; `quiet` leaves telling it to others. */
+export function createProgram(quiet: boolean): Command {
+  const program = new Command('atmo')
+    .description('Route work to whoever can do it: a peer-to-peer mesh of tools and triggers.')
+    .version(VERSION)
+    .exitOverride()
+    .configureOutput({
+      writeErr: (text) => void (quiet || process.stderr.write(text)),
+      getOutHasColors: () => wantsColor(process.stdout),
+      getErrHasColors: () => wantsColor(process.stderr)
+    })
+    .showHelpAfterError('(see --help)')
+    .addHelpText('after', '\nExit codes: 0 done, 1 failed, 2 wrong usage. With --json every command prints JSON, its errors too.')
+  for (const add of [addStart, addStatus, addPeers, addCapabilities, addCall, addWatch, addStop, addCompletion]) add(program)
+  return program
+}
