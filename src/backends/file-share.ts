@@ -146,7 +146,9 @@ async function folderProblem(root: string, writable: boolean): Promise<string | 
   )
 }
 
-function describe(name: string, stats: Stats): JsonObject {
+type Entry = JsonObject & { path: string }
+
+function describe(name: string, stats: Stats): Entry {
   const common = { path: name, modified: stats.mtime.toISOString() }
   return stats.isDirectory() ? { ...common, kind: 'folder' } : { ...common, kind: 'file', bytes: stats.size }
 }
@@ -165,7 +167,7 @@ async function listFolder(folder: SharedFolder, input: JsonObject, signal: Abort
   const start = await folder.find(name)
   if (!(await lstat(start)).isDirectory())
     throw new MeshError('invalid_argument', `"${name}" is a file, not a folder; ask "stat" for it`, { path: name })
-  const entries: JsonObject[] = []
+  const entries: Entry[] = []
   let truncated = false
 
   const walk = async (real: string, level: number): Promise<void> => {
@@ -189,7 +191,7 @@ async function listFolder(folder: SharedFolder, input: JsonObject, signal: Abort
     }
   }
   await walk(start, 1)
-  entries.sort((a, b) => (String(a['path']) < String(b['path']) ? -1 : 1))
+  entries.sort((a, b) => (a.path < b.path ? -1 : 1))
   return { entries, truncated }
 }
 

@@ -3,7 +3,7 @@ import { ProtocolError, ProtocolErrorCode, SdkError, SdkErrorCode } from '@model
 import type { CallToolResult, Tool } from '@modelcontextprotocol/client'
 import type { ToolDeclaration } from '../../protocols/capability.ts'
 import { MeshError } from '../errors.ts'
-import type { JsonObject, JsonSchema, JsonValue } from '../core/invoke.ts'
+import type { JsonSchema, JsonValue } from '../core/invoke.ts'
 import type { McpConfig } from './mcp-config.ts'
 
 /** Tools of one server; the rest is left out, and said so. */
@@ -36,7 +36,7 @@ function toDeclaration(tool: Tool): ToolDeclaration {
   if (tool.description !== undefined) declaration.description = tool.description
   if (tool.outputSchema !== undefined) declaration.output = tool.outputSchema as JsonSchema
   if (tool.annotations !== undefined) {
-    declaration.annotations = tool.annotations as JsonObject
+    declaration.annotations = tool.annotations
     declaration.idempotent = tool.annotations.idempotentHint === true || tool.annotations.readOnlyHint === true
   }
   return declaration

@@ -3,8 +3,8 @@ import assert from 'node:assert/strict'
 import type { CapabilityDeclaration } from '../../protocols/capability.ts'
 import type { Backend } from '../../src/backends/backend.ts'
 import type { Item, JsonObject, JsonValue } from '../../src/core/invoke.ts'
-import { MeshError, isMeshError } from '../../src/errors.ts'
-import type { ErrorCode } from '../../src/errors.ts'
+import { isMeshError } from '../../src/errors.ts'
+import type { ErrorCode, MeshError } from '../../src/errors.ts'
 
 /** A backend and calls to try it with. */
 export interface BackendUnderTest {

@@ -14,7 +14,7 @@ backendContract('function', () => {
     {
       echo: (input) => ({ n: input['n'] ?? null }),
       fail: () => Promise.reject(new Error('the cat is out')),
-      slow: async function* (_input, { signal }) {
+      async *slow(_input, { signal }) {
         try {
           yield 1
           await new Promise((_, reject) => signal.addEventListener('abort', () => reject(signal.reason as Error)))
@@ -69,8 +69,7 @@ describe('function backend: calls', () => {
       throw new Error('midway')
     })
     assert.equal((await errorOf(midway(), 'tool_failed')).message, 'midway')
-    // eslint-disable-next-line @typescript-eslint/no-explicit-any
-    await errorOf(withTool(() => new Uint8Array(3) as any)(), 'tool_failed')
+    await errorOf(withTool(() => new Uint8Array(3) as unknown as null)(), 'tool_failed')
   })
 
   it('keeps the latest progress only, never a falling one, and delivers at once to a waiting reader', async () => {

@@ -78,7 +78,7 @@ describe('mcp backend: a supervised server', () => {
     const traceparent = '00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01'
     const request = { capability: 'fixture', tool: 'meta', input: {}, caller: 'x', traceparent }
     const meta = await resultOf(backend.call(request, { signal: new AbortController().signal }))
-    assert.equal((JSON.parse(String(meta)) as JsonObject)['traceparent'], traceparent)
+    assert.equal((JSON.parse(meta as string) as JsonObject)['traceparent'], traceparent)
   })
 
   it('follows changes of the tools', async () => {
@@ -118,17 +118,13 @@ describe('mcp backend: a supervised server', () => {
   it('comes back after kill -9, and takes what the server started with it', async () => {
     start()
     await running.snapshot()
-    const [server = 0, child = 0] = String(await resultOf(call('child')))
-      .split(' ')
-      .map(Number)
+    const [server = 0, child = 0] = ((await resultOf(call('child'))) as string).split(' ').map(Number)
     assert.ok(server > 1 && child > 1)
     process.kill(server, 'SIGKILL')
     await running.snapshot(({ status }) => status === 'offline')
     await until(() => isProcessGone(child), 'the end of the child of the server')
     await running.snapshot(({ status }) => status === 'online')
-    const [next = 0, orphan = 0] = String(await resultOf(call('child')))
-      .split(' ')
-      .map(Number)
+    const [next = 0, orphan = 0] = ((await resultOf(call('child'))) as string).split(' ').map(Number)
     assert.notEqual(next, server)
     await running.stop()
     await until(() => isProcessGone(next), 'the end of the server')
@@ -230,7 +226,7 @@ for (const transport of ['stdio', 'streamable HTTP'] as const) {
 
     it('calls them', async () => {
       assert.equal(await resultOf(call('echo', { message: 'hi' })), 'Echo: hi')
-      assert.match(String(await resultOf(call('get-sum', { a: 2, b: 3 }))), /5/)
+      assert.match((await resultOf(call('get-sum', { a: 2, b: 3 }))) as string, /5/)
       assert.deepEqual(await resultOf(call('get-structured-content', { location: 'Chicago' })), {
         temperature: 36,
         conditions: 'Light rain / drizzle',
