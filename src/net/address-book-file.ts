@@ -7,7 +7,10 @@ import { MAX_BOOK_BYTES } from './address-book.ts'
  * power cut leaves the old or the new book, never half of one. Mode 0600: it says whom this node knows.
  * `load` gives undefined for a missing file; other errors of the file system reject.
  */
-export function createAddressBookFile(path: string): { load(): Promise<Uint8Array | undefined>; save(bytes: Uint8Array): Promise<void> } {
+export function createAddressBookFile(path: string): {
+  load(): Promise<Uint8Array | undefined>
+  save(bytes: Uint8Array): Promise<void>
+} {
   const temporary = `${path}.${process.pid}.new`
   return {
     load: async () => {

@@ -137,7 +137,8 @@ export function withPeerId(addr: string, peerId: string): string | undefined {
     const parsed = multiaddr(addr)
     const last = parsed.getComponents().at(-1)
     if (last === undefined) return undefined
-    if (last.name === 'p2p') return last.value !== undefined && peerIdFromString(last.value).toString() === id ? parsed.toString() : undefined
+    if (last.name === 'p2p')
+      return last.value !== undefined && peerIdFromString(last.value).toString() === id ? parsed.toString() : undefined
     return `${parsed.toString()}/p2p/${id}`
   } catch {
     return undefined
@@ -159,7 +160,11 @@ export interface RankInit {
  * and names; subnets of virtual interfaces; link-local; relayed; loopback. Loopback of a peer that names other machines'
  * addresses is left out: it would be our own machine. Unparsable addresses go as well.
  */
-export function rankAddresses(addrs: readonly string[], localInterfaces: readonly InterfaceAddress[], init: RankInit = {}): string[] {
+export function rankAddresses(
+  addrs: readonly string[],
+  localInterfaces: readonly InterfaceAddress[],
+  init: RankInit = {}
+): string[] {
   const { lastGood = [], pinned, ownPeerId } = init
   const read = [...new Set(addrs)].map((addr) => ({ addr, parts: parseIpMultiaddr(addr) }))
   const hosts = read.flatMap(({ parts }) => (parts === undefined || ipScope(parts.host) === 'loopback' ? [] : [parts.host]))
@@ -172,13 +177,24 @@ export function rankAddresses(addrs: readonly string[], localInterfaces: readonl
     const scope = parts === undefined ? 'public' : ipScope(parts.host)
     if (scope === 'unspecified' || scope === 'unusable' || (scope === 'loopback' && !sameMachine && !isPinned)) continue
     const good = lastGood.indexOf(addr)
-    ranked.push({ addr, rank: isPinned ? 0 : rankOf(addr, parts?.host, parts?.zone, scope, good >= 0, localInterfaces), good: good < 0 ? Infinity : good })
+    ranked.push({
+      addr,
+      rank: isPinned ? 0 : rankOf(addr, parts?.host, parts?.zone, scope, good >= 0, localInterfaces),
+      good: good < 0 ? Infinity : good
+    })
   }
   // Stable beyond that: the sender's own order counts.
   return ranked.sort((a, b) => a.rank - b.rank || compare(a.good, b.good)).map(({ addr }) => addr)
 }
 
-function rankOf(addr: string, host: string | undefined, zone: string | undefined, scope: string, good: boolean, locals: readonly InterfaceAddress[]): number {
+function rankOf(
+  addr: string,
+  host: string | undefined,
+  zone: string | undefined,
+  scope: string,
+  good: boolean,
+  locals: readonly InterfaceAddress[]
+): number {
   if (addr.includes('/p2p-circuit')) return 7
   if (scope === 'loopback') return 8
   if (scope === 'link-local' && zone !== undefined) return 6
@@ -212,7 +228,9 @@ function readBook(bytes: Uint8Array, now: number): { peers: RememberedPeer[]; re
   for (const entry of book.peers.slice(-MAX_BOOK_PEERS) as Partial<RememberedPeer>[]) {
     const { peerId, addrs, lastGoodAt, source } = entry ?? {}
     const valid = typeof peerId === 'string' && Array.isArray(addrs) && Number.isFinite(lastGoodAt)
-    const kept = valid ? addrs.slice(0, MAX_BOOK_ADDRESSES).flatMap((addr) => (typeof addr === 'string' ? (withPeerId(addr, peerId) ?? []) : [])) : []
+    const kept = valid
+      ? addrs.slice(0, MAX_BOOK_ADDRESSES).flatMap((addr) => (typeof addr === 'string' ? (withPeerId(addr, peerId) ?? []) : []))
+      : []
     if (!valid || kept.length === 0) refused++
     else if (now - (lastGoodAt as number) <= MAX_BOOK_AGE_MS) {
       const known = source === 'static' || source === 'mdns' || source === 'peer' || source === 'inbound'

@@ -9,7 +9,10 @@ export interface Reached {
 }
 
 /** `libp2p.dial`, as far as it is used. */
-export type DialFunction = (addrs: Multiaddr[], options: { signal: AbortSignal; onProgress(event: { type: string }): void }) => Promise<Reached>
+export type DialFunction = (
+  addrs: Multiaddr[],
+  options: { signal: AbortSignal; onProgress(event: { type: string }): void }
+) => Promise<Reached>
 
 /** Time for a dial to finish, ms. */
 export const DIAL_MS = 2_000

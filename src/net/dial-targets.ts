@@ -26,7 +26,9 @@ export function readDialTargets(
     const id = canonicalId(peerId)
     if (id === undefined) return { targets: [], refused: 1 }
     const some = addrs.slice(0, MAX_DIAL_ADDRESSES)
-    const full = some.map((addr) => withPeerId(addr, id)).filter((addr) => addr !== undefined && (source === 'static' || !addr.startsWith('/dnsaddr/')))
+    const full = some
+      .map((addr) => withPeerId(addr, id))
+      .filter((addr) => addr !== undefined && (source === 'static' || !addr.startsWith('/dnsaddr/')))
     return { targets: [{ key: id, peerId: id, addrs: full as string[] }], refused: some.length - full.length }
   }
   if (source !== 'static') return { targets: [], refused: 1 }

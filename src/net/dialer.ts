@@ -3,30 +3,17 @@
  * and a reconnect loop of our own (libp2p's gives up after 31 s). Owns no timer: time comes through `schedule`.
  */
 import { multiaddr } from '@multiformats/multiaddr'
-import type { Multiaddr } from '@multiformats/multiaddr'
 import { rankAddresses, withPeerId } from './address-book.ts'
 import type { AddressBook, PeerSource, Schedule } from './address-book.ts'
 import { createDialAttempt } from './dial-attempt.ts'
-import type { DialFunction } from './dial-attempt.ts'
+import { connectionAt, connectionsOf, provenAddress } from './dial-links.ts'
+import type { DialerLibp2p } from './dial-links.ts'
+import { BACKOFF_MS, createDialPolicy } from './dial-policy.ts'
 import { readDialTargets } from './dial-targets.ts'
 import type { DialTarget } from './dial-targets.ts'
 import type { InterfaceAddress } from './interfaces.ts'
-import { parseIpMultiaddr } from './ip-multiaddr.ts'
 import { MAX_KNOWN_PEERS, SOURCE_RANK, createKnownPeers } from './known-peers.ts'
 import type { KnownPeer } from './known-peers.ts'
-
-interface PeerIdLike {
-  toString(): string
-}
-
-/** The part of libp2p that the dialer uses. */
-export interface DialerLibp2p {
-  peerId: PeerIdLike
-  dial: DialFunction
-  getConnections(): readonly { remotePeer: PeerIdLike; remoteAddr: Multiaddr; direction: 'inbound' | 'outbound' }[]
-  addEventListener(type: 'peer:connect' | 'peer:disconnect', listener: (event: CustomEvent<PeerIdLike>) => void): void
-  removeEventListener(type: 'peer:connect' | 'peer:disconnect', listener: (event: CustomEvent<PeerIdLike>) => void): void
-}
 
 /** What the dialer needs. */
 export interface DialerComponents {
@@ -82,17 +69,6 @@ export interface Dialer {
 export const MAX_PARALLEL_DIALS = 8
 /** Peers avoided at once; the oldest goes first. */
 export const MAX_AVOIDED_PEERS = 1_024
-/** The larger PeerId of a pair waits so long for the smaller one to dial, ms. Two dials at once would make two connections. */
-export const LARGER_PEER_WAIT_MS = 1_500
-/** Wait after a failure, ms: doubles from the first to the second, jittered by a quarter. */
-export const BACKOFF_MS = { min: 250, max: 30_000 } as const
-/** A peer heard again is dialled at most this often, ms. */
-export const MIN_REDIAL_MS = 500
-/** Unreachable peers are dropped after so long, ms; remembered ones go on at {@link REMEMBERED_BACKOFF_MS}, static ones as before. */
-export const GIVE_UP_MS = 600_000
-/** Wait between attempts at a remembered peer that has been away for {@link GIVE_UP_MS}, ms. */
-export const REMEMBERED_BACKOFF_MS = 300_000
-
 /** Creates a dialer; nothing happens before `start`, but `found` may be called. */
 export function createDialer(components: DialerComponents, init: DialerInit = {}): Dialer {
   const { libp2p, addressBook, now, random, schedule } = components
@@ -100,40 +76,31 @@ export function createDialer(components: DialerComponents, init: DialerInit = {}
   const table = createKnownPeers({ maxPeers, now })
   const { peers, take, addAddress } = table
   const ownId = libp2p.peerId.toString()
+  const policy = createDialPolicy({ ownId, now, random })
   const avoided = new Map<string, number>()
   const counters = { dials: 0, failed: 0, refused: 0, gaveUp: 0 }
   const attempts = createDialAttempt({ dial: (addrs, options) => libp2p.dial(addrs, options), schedule })
   let running = false
   let dialing = 0
-  let wake: { at: number; cancel: () => void } | undefined
-
-  const headStart = (peer: KnownPeer): number => (peer.source === 'static' || peer.peerId === undefined || ownId < peer.peerId ? 0 : LARGER_PEER_WAIT_MS)
-
-  const backoff = (peer: KnownPeer): number => {
-    const tired = peer.source === 'remembered' && now() - peer.wantedSince > GIVE_UP_MS
-    const wait = tired ? REMEMBERED_BACKOFF_MS : Math.min(BACKOFF_MS.max, BACKOFF_MS.min * 2 ** Math.min(peer.failures, 20))
-    return wait * (0.75 + random() / 2)
-  }
-
-  const connectionsOf = (peerId: string) => libp2p.getConnections().filter(({ remotePeer }) => remotePeer.toString() === peerId)
+  let cancelWake: (() => void) | undefined
 
   /** Starts what is due and sets the one timer for what is next. */
   const pump = (): void => {
     if (!running) return
-    wake?.cancel()
-    wake = undefined
     const time = now()
-    const waiting = [...peers.values()].filter(({ dueAt, attempt, connected }) => dueAt < Infinity && attempt === undefined && !connected)
+    const waiting = [...peers.values()].filter(
+      ({ dueAt, attempt, connected }) => dueAt < Infinity && attempt === undefined && !connected
+    )
     const due = waiting.filter(({ dueAt }) => dueAt <= time)
-    // Configured and proven peers first, then those that failed least: a flood of invented peers cannot starve them.
-    due.sort((a, b) => SOURCE_RANK[a.source] - SOURCE_RANK[b.source] || a.failures - b.failures || a.dueAt - b.dueAt)
+    due.sort(policy.compare)
     for (const peer of due) {
       if (dialing >= maxParallelDials) break
       void attempt(peer)
     }
     const next = Math.min(...waiting.filter(({ dueAt }) => dueAt > time).map(({ dueAt }) => dueAt))
-    // When all places are taken, the end of a dial calls again.
-    if (next < Infinity) wake = { at: next, cancel: schedule(pump, Math.max(1, next - time)) }
+    // Last, as an attempt may come back here at once. When all places are taken, the end of a dial calls again.
+    cancelWake?.()
+    cancelWake = next < Infinity ? schedule(pump, Math.max(1, next - time)) : undefined
   }
 
   const attempt = async (peer: KnownPeer): Promise<void> => {
@@ -145,8 +112,17 @@ export function createDialer(components: DialerComponents, init: DialerInit = {}
     dialing++
     counters.dials++
     const lastGood = peer.peerId === undefined ? [] : (addressBook.get(peer.peerId)?.addrs ?? [])
-    const ranked = rankAddresses([...peer.addrs], components.interfaces?.() ?? [], { lastGood, pinned: peer.pinned, ownPeerId: ownId })
-    const reached = alreadyAt(peer) ?? (await attempts.run(ranked.map((addr) => multiaddr(addr)), controller.signal))
+    const ranked = rankAddresses([...peer.addrs], components.interfaces?.() ?? [], {
+      lastGood,
+      pinned: peer.pinned,
+      ownPeerId: ownId
+    })
+    const reached =
+      connectionAt(libp2p, peer) ??
+      (await attempts.run(
+        ranked.map((addr) => multiaddr(addr)),
+        controller.signal
+      ))
     dialing--
     peer.attempt = undefined
     if (!running || peers.get(peer.key) !== peer) return pump()
@@ -157,15 +133,11 @@ export function createDialer(components: DialerComponents, init: DialerInit = {}
     pump()
   }
 
-  /** The connection to an address whose owner is not known, if there is one: libp2p compares PeerIds only and would open a second. */
-  const alreadyAt = ({ peerId, addrs }: KnownPeer) =>
-    peerId === undefined ? libp2p.getConnections().find(({ remoteAddr }) => addrs.has(remoteAddr.toString().split('/p2p/')[0] ?? '')) : undefined
-
   const arrived = (peer: KnownPeer, peerId: string, addr: string): void => {
     if (peer.peerId !== undefined) {
       addressBook.good(peer.peerId, addr, peer.source)
       // It may have gone again while the dial returned.
-      if (connectionsOf(peer.peerId).length > 0) connected(peer)
+      if (connectionsOf(libp2p, peer.peerId).length > 0) connected(peer)
       else retry(peer)
       return
     }
@@ -194,7 +166,7 @@ export function createDialer(components: DialerComponents, init: DialerInit = {}
 
   const retry = (peer: KnownPeer): void => {
     peer.connected = false
-    peer.dueAt = now() + backoff(peer) + headStart(peer)
+    peer.dueAt = now() + policy.backoff(peer) + policy.headStart(peer)
   }
 
   /** Perhaps a reinstalled node with a new key answers at a static address now: the address becomes a peer of its own again. */
@@ -205,7 +177,7 @@ export function createDialer(components: DialerComponents, init: DialerInit = {}
       const full = withPeerId(text, peer.peerId ?? '') ?? ''
       peer.addrs.delete(full)
       peer.pinned.delete(full)
-      found(undefined, [text], 'static', backoff(peer))
+      found(undefined, [text], 'static', policy.backoff(peer))
     }
     if (peer.pinned.size === 0) peer.source = 'remembered'
   }
@@ -214,14 +186,13 @@ export function createDialer(components: DialerComponents, init: DialerInit = {}
     peer.failures++
     counters.failed++
     if (peer.anonymous.size > 0) askAgain(peer)
-    const away = now() - Math.max(peer.wantedSince, peer.source === 'mdns' ? peer.heardAt : 0)
     if (peer.addrs.size === 0) peers.delete(peer.key)
-    else if (away > GIVE_UP_MS && peer.source !== 'static' && peer.source !== 'remembered') {
+    else if (policy.isHopeless(peer)) {
       peers.delete(peer.key)
       counters.gaveUp++
     } else if (peer.again) {
       peer.failures = 0
-      peer.dueAt = now() + headStart(peer)
+      peer.dueAt = now() + policy.headStart(peer)
     } else retry(peer)
   }
 
@@ -233,7 +204,8 @@ export function createDialer(components: DialerComponents, init: DialerInit = {}
       if (peerId === ownId) counters.refused++
       else if (peerId !== undefined && source !== 'static' && (avoided.get(peerId) ?? -Infinity) > now()) continue
       // Several nodes may share one name, never one address: an address is a peer of its own until it answers.
-      else if (peerId !== undefined || ![...peers.values()].some(({ anonymous }) => anonymous.has(target.addrs[0] ?? ''))) heard(target, source, delayMs)
+      else if (peerId !== undefined || ![...peers.values()].some(({ anonymous }) => anonymous.has(target.addrs[0] ?? '')))
+        heard(target, source, delayMs)
     }
   }
 
@@ -242,47 +214,40 @@ export function createDialer(components: DialerComponents, init: DialerInit = {}
     if (old === undefined && addrs.length === 0) return
     const peer = old ?? take(key, peerId, source)
     if (peer === undefined) return
-    const time = now()
-    peer.heardAt = time
+    peer.heardAt = now()
     if (SOURCE_RANK[source] < SOURCE_RANK[peer.source]) peer.source = source
     let fresh = old === undefined
     for (const addr of addrs) {
       if (addAddress(peer, addr)) fresh = true
       if (source === 'static') peer.pinned.add(addr)
     }
-    if (old === undefined && peerId !== undefined && connectionsOf(peerId).length > 0) connected(peer)
+    if (old === undefined && peerId !== undefined && connectionsOf(libp2p, peerId).length > 0) connected(peer)
     if (peer.attempt !== undefined) peer.again ||= fresh
     if (peer.connected || peer.attempt !== undefined) return
     if (fresh) peer.failures = 0
     if (fresh || source === 'mdns' || source === 'static') {
-      const soonest = Math.max(time + (source === 'static' ? delayMs : Math.max(delayMs, headStart(peer))), fresh ? 0 : peer.lastAttemptAt + MIN_REDIAL_MS)
-      peer.dueAt = Math.min(peer.dueAt, soonest)
+      peer.dueAt = Math.min(peer.dueAt, policy.heardDueAt(peer, source, fresh, delayMs))
     }
     pump()
   }
 
-  const onConnect = ({ detail }: CustomEvent<PeerIdLike>): void => {
+  const onConnect = ({ detail }: CustomEvent<DialerLibp2p['peerId']>): void => {
     const peerId = detail.toString()
     const peer = peers.get(peerId)
     if (peer === undefined) return
     connected(peer)
-    const open = connectionsOf(peerId)
-    for (const { direction, remoteAddr } of open) {
-      if (direction === 'outbound') addressBook.good(peerId, remoteAddr.toString(), peer.source)
-      else {
-        // The port of an inbound connection is of no use, but a known address of the same host is confirmed by it.
-        const host = parseIpMultiaddr(remoteAddr.toString())?.host
-        const proven = [...peer.addrs].find((addr) => host !== undefined && parseIpMultiaddr(addr)?.host === host)
-        if (proven !== undefined) addressBook.good(peerId, proven, peer.source)
-      }
+    const open = connectionsOf(libp2p, peerId)
+    for (const connection of open) {
+      const proven = provenAddress(peer, connection)
+      if (proven !== undefined) addressBook.good(peerId, proven, peer.source)
     }
     // It came to us while we were dialling. Only the larger PeerId stands back: if both did, both connections would be gone.
     if (ownId > peerId && open.length > 0 && open.every(({ direction }) => direction === 'inbound')) peer.attempt?.abort()
   }
 
-  const onDisconnect = ({ detail }: CustomEvent<PeerIdLike>): void => {
+  const onDisconnect = ({ detail }: CustomEvent<DialerLibp2p['peerId']>): void => {
     const peer = peers.get(detail.toString())
-    if (peer === undefined || connectionsOf(peer.key).length > 0) return
+    if (peer === undefined || connectionsOf(libp2p, peer.key).length > 0) return
     peer.failures = 0
     peer.wantedSince = now()
     retry(peer)
@@ -305,7 +270,7 @@ export function createDialer(components: DialerComponents, init: DialerInit = {}
         peer.failures = 0
         peer.again = true
         // Spread, so that a whole room does not dial in the same millisecond after a power cut.
-        peer.dueAt = Math.min(peer.dueAt, now() + random() * BACKOFF_MS.min + headStart(peer))
+        peer.dueAt = Math.min(peer.dueAt, now() + random() * BACKOFF_MS.min + policy.headStart(peer))
       }
       pump()
     },
@@ -325,8 +290,7 @@ export function createDialer(components: DialerComponents, init: DialerInit = {}
     counters: () => ({ ...counters, ...table.counters() }),
     stop: () => {
       running = false
-      wake?.cancel()
-      wake = undefined
+      cancelWake?.()
       libp2p.removeEventListener('peer:connect', onConnect)
       libp2p.removeEventListener('peer:disconnect', onDisconnect)
       for (const peer of peers.values()) peer.attempt?.abort()

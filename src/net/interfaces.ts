@@ -25,7 +25,15 @@ export interface InterfaceFilter {
 export type SystemInterfaces = Readonly<
   Record<
     string,
-    readonly { address: string; family: string | number; internal: boolean; cidr: string | null; mac?: string; scopeid?: number }[] | undefined
+    | readonly {
+        address: string
+        family: string | number
+        internal: boolean
+        cidr: string | null
+        mac?: string
+        scopeid?: number
+      }[]
+    | undefined
   >
 >
 
@@ -33,8 +41,33 @@ export type SystemInterfaces = Readonly<
 export const MAX_INTERFACE_ADDRESSES = 128
 
 const VIRTUAL_NAMES = [
-  'docker*', 'br-*', 'veth*', 'virbr*', 'vmnet*', 'vboxnet*', 'vnet*', 'cni*', 'flannel*', 'cali*', 'podman*', 'lxc*', 'lxd*', 'nerdctl*',
-  'tun*', 'tap*', 'utun*', 'ppp*', 'tailscale*', 'wg*', 'zt*', 'nebula*', 'ipsec*', 'bridge1??', 'awdl*', 'llw*', 'vEthernet*'
+  'docker*',
+  'br-*',
+  'veth*',
+  'virbr*',
+  'vmnet*',
+  'vboxnet*',
+  'vnet*',
+  'cni*',
+  'flannel*',
+  'cali*',
+  'podman*',
+  'lxc*',
+  'lxd*',
+  'nerdctl*',
+  'tun*',
+  'tap*',
+  'utun*',
+  'ppp*',
+  'tailscale*',
+  'wg*',
+  'zt*',
+  'nebula*',
+  'ipsec*',
+  'bridge1??',
+  'awdl*',
+  'llw*',
+  'vEthernet*'
 ].map(globPattern)
 
 /** True for the names that container engines, hypervisors and VPNs give. A veth end renamed to `eth0` inside a container is real there. */
@@ -84,6 +117,9 @@ export function isSameSubnet(host: string, local: InterfaceAddress): boolean {
 }
 
 function globPattern(glob: string): RegExp {
-  const source = glob.replace(/[.+^${}()|[\]\\]/g, '\\$&').replace(/\*+/g, '.*').replace(/\?/g, '.')
+  const source = glob
+    .replace(/[.+^${}()|[\]\\]/g, '\\$&')
+    .replace(/\*+/g, '.*')
+    .replace(/\?/g, '.')
   return new RegExp(`^${source}$`)
 }

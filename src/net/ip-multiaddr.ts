@@ -29,7 +29,8 @@ export function parseIpMultiaddr(text: string): IpMultiaddr | undefined {
     const components = multiaddr(text).getComponents()
     const zone = components[0]?.name === 'ip6zone' ? components.shift()?.value : undefined
     const ip = components.shift()
-    if (ip?.value === undefined || (ip.name !== 'ip4' && ip.name !== 'ip6') || (zone !== undefined && ip.name !== 'ip6')) return undefined
+    if (ip?.value === undefined || (ip.name !== 'ip4' && ip.name !== 'ip6') || (zone !== undefined && ip.name !== 'ip6'))
+      return undefined
     const port = components.find(({ name }) => name === 'tcp' || name === 'udp')?.value
     return {
       family: ip.name === 'ip4' ? 4 : 6,

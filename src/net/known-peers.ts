@@ -52,7 +52,10 @@ export function createKnownPeers({ maxPeers, now }: { maxPeers: number; now(): n
     let victim: KnownPeer | undefined
     for (const peer of peers.values()) {
       if (peer.connected || peer.source === 'static' || (peer.source === 'remembered' && source !== 'static')) continue
-      const worse = victim === undefined || peer.failures > victim.failures || (peer.failures === victim.failures && peer.heardAt < victim.heardAt)
+      const worse =
+        victim === undefined ||
+        peer.failures > victim.failures ||
+        (peer.failures === victim.failures && peer.heardAt < victim.heardAt)
       if (worse) victim = peer
     }
     return victim
@@ -74,7 +77,17 @@ export function createKnownPeers({ maxPeers, now }: { maxPeers: number; now(): n
       const time = now()
       const sets = { addrs: new Set<string>(), pinned: new Set<string>(), anonymous: new Set<string>() }
       const times = { dueAt: Infinity, lastAttemptAt: -Infinity, heardAt: time, wantedSince: time }
-      const peer: KnownPeer = { key, peerId, source, ...sets, ...times, connected: false, failures: 0, attempt: undefined, again: false }
+      const peer: KnownPeer = {
+        key,
+        peerId,
+        source,
+        ...sets,
+        ...times,
+        connected: false,
+        failures: 0,
+        attempt: undefined,
+        again: false
+      }
       peers.set(key, peer)
       return peer
     },

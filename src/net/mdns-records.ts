@@ -23,7 +23,18 @@ export const MAX_STRINGS_PER_PACKET = 128
 export const RECORD_TTL_S = 120
 
 const TXT_PREFIX = 'dnsaddr='
-const ALLOWED_PROTOCOLS = new Set(['tcp', 'udp', 'ws', 'wss', 'tls', 'quic-v1', 'webtransport', 'webrtc-direct', 'certhash', 'p2p'])
+const ALLOWED_PROTOCOLS = new Set([
+  'tcp',
+  'udp',
+  'ws',
+  'wss',
+  'tls',
+  'quic-v1',
+  'webtransport',
+  'webrtc-direct',
+  'certhash',
+  'p2p'
+])
 
 /** A DNS record as `dns-packet` gives and takes it. Fields of decoded ones are hostile: look before use. */
 export interface DnsRecord {
@@ -78,14 +89,18 @@ export function isPeerQuery(message: DnsMessage): boolean {
  * Our answer: PTR in the answers, one TXT of many strings in the additionals (as the spec says; js, go and rust read it).
  * Addresses come best first; those that are too long or beyond {@link MAX_ANSWER_BYTES} are left off.
  */
-export function encodeAnswer(instance: string, multiaddrs: readonly string[]): { answers: DnsRecord[]; additionals: DnsRecord[] } {
+export function encodeAnswer(
+  instance: string,
+  multiaddrs: readonly string[]
+): { answers: DnsRecord[]; additionals: DnsRecord[] } {
   const name = `${instance}.${MDNS_SERVICE}`
   const strings: string[] = []
   // Header, then two records of uncompressed names and 10 bytes of type, class, TTL and length each.
   let size = 12 + (MDNS_SERVICE.length + 2 + 10 + name.length + 2) + (name.length + 2 + 10)
   for (const address of multiaddrs) {
     const text = TXT_PREFIX + address
-    if (text.length > MAX_TXT_BYTES || size + text.length + 1 > MAX_ANSWER_BYTES || strings.length === MAX_PEER_ADDRESSES) continue
+    if (text.length > MAX_TXT_BYTES || size + text.length + 1 > MAX_ANSWER_BYTES || strings.length === MAX_PEER_ADDRESSES)
+      continue
     size += text.length + 1
     strings.push(text)
   }
@@ -187,7 +202,12 @@ function readAddress(text: string, zone: string): { peerId: string; multiaddr: s
   }
 }
 
-function addAddress(heard: HeardAnswer, peers: Map<string, HeardPeer>, instance: string, found: { peerId: string; multiaddr: string }): void {
+function addAddress(
+  heard: HeardAnswer,
+  peers: Map<string, HeardPeer>,
+  instance: string,
+  found: { peerId: string; multiaddr: string }
+): void {
   let peer = peers.get(found.peerId)
   if (peer === undefined) {
     if (peers.size === MAX_PEERS_PER_PACKET) {

@@ -83,7 +83,7 @@ export function createMdns(components: MdnsComponents, init: MdnsInit = {}): Mdn
   const { peerId, getMultiaddrs, onPeer, onState, onInterfaces, log } = components
   const now = components.now ?? (() => performance.now())
   const random = components.random ?? Math.random
-  const systemInterfaces = components.systemInterfaces ?? (networkInterfaces as () => SystemInterfaces)
+  const systemInterfaces = components.systemInterfaces ?? networkInterfaces
   const instance = createInstanceName(random)
   const outlets = new Map<string, Outlet>()
   const known = new Map<string, { until: number; instance: string }>()

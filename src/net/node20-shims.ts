@@ -30,7 +30,9 @@ if (typeof globalThis.WebSocket === 'undefined') {
     configurable: true,
     get: () => {
       try {
-        const { WebSocket } = createRequire(import.meta.url)('ws') as { WebSocket: unknown }
+        // From where it is a dependency: this package does not install it, @libp2p/websockets does.
+        const load = createRequire(import.meta.resolve('@libp2p/websockets'))
+        const { WebSocket } = load('ws') as { WebSocket: unknown }
         return define(WebSocket)
       } catch {
         return define(undefined)

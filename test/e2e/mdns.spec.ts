@@ -55,7 +55,10 @@ describe('mDNS between real hosts', function () {
     const took = Math.max(...all.map(({ at }) => at)) - Math.max(...starts.map(({ at }) => at))
     console.log(`      last start to all-see-all: ${took} ms`)
     for (const node of nodes) {
-      const counts = await node.waitFor(({ event, counts }) => event === 'connections' && Object.keys(counts ?? {}).length === 2, 5_000)
+      const counts = await node.waitFor(
+        ({ event, counts }) => event === 'connections' && Object.keys(counts ?? {}).length === 2,
+        5_000
+      )
       assert.deepEqual(Object.values(counts.counts ?? {}), [1, 1], 'one connection per pair')
       assert.ok(node.events.some(({ event, state }) => event === 'state' && state === 'ok'))
       const heard = node.events.filter(({ event }) => event === 'found').flatMap(({ addrs }) => addrs ?? [])
@@ -63,7 +66,9 @@ describe('mDNS between real hosts', function () {
     }
     const codes = await Promise.all(nodes.map((node) => node.end()))
     assert.deepEqual(codes, [0, 0, 0], 'every process ends by itself')
-    const { dialer } = (await (nodes[0] as Node).waitFor(({ event }) => event === 'counters', 1_000)) as unknown as { dialer: { failed: number } }
+    const { dialer } = (await (nodes[0] as Node).waitFor(({ event }) => event === 'counters', 1_000)) as unknown as {
+      dialer: { failed: number }
+    }
     assert.equal(dialer.failed, 0, 'our own address is recognised, not tried for ever')
   })
 
@@ -84,7 +89,10 @@ describe('mDNS between real hosts', function () {
     const plain = run(hosts[1], 2, '--plain')
     const [a, b] = await Promise.all([idOf(ours), idOf(plain)])
     const seen = await plain.waitFor(({ event, peer }) => event === 'found' && peer === a, 15_000, 'ours in the stock node')
-    assert.ok(seen.addrs?.some((addr) => addr.startsWith('/ip4/10.77.1.1/tcp/4001')), String(seen.addrs))
+    assert.ok(
+      seen.addrs?.some((addr) => addr.startsWith('/ip4/10.77.1.1/tcp/4001')),
+      String(seen.addrs)
+    )
     await ours.waitFor(({ event, peer }) => event === 'found' && peer === b, 15_000, 'the stock node in ours')
     await connected(ours, b)
   })
@@ -154,12 +162,17 @@ describe('mDNS between real hosts', function () {
     const [a = '', b = ''] = await Promise.all(nodes.map(idOf))
     await Promise.all([connected(nodes[0] as Node, b), connected(nodes[1] as Node, a)])
     // Once as the smaller and once as the larger PeerId of the pair.
-    for (const [index, other, id] of [[0, 1, b], [1, 0, a]] as const) {
+    for (const [index, other, id] of [
+      [0, 1, b],
+      [1, 0, a]
+    ] as const) {
       await nodes[index]?.end('SIGKILL')
       nodes[index] = run(hosts[index], index + 1)
-      const { at } = await started(nodes[index] as Node)
-      const again = await connected(nodes[index] as Node, id, 0, 5_000)
-      console.log(`      restart of the ${(index === 0) === a < b ? 'smaller' : 'larger'}: connected ${again.at - at} ms after its start`)
+      const { at } = await started(nodes[index])
+      const again = await connected(nodes[index], id, 0, 5_000)
+      console.log(
+        `      restart of the ${(index === 0) === a < b ? 'smaller' : 'larger'}: connected ${again.at - at} ms after its start`
+      )
       await connected(nodes[other] as Node, index === 0 ? a : b, at - 1_000, 5_000)
     }
   })
@@ -168,7 +181,11 @@ describe('mDNS between real hosts', function () {
     const hosts = build([{ linkLocal6: false }])
     lab.exec(hosts[0] as Host, ['sh', '-c', 'echo 0 > /proc/sys/net/ipv4/igmp_max_memberships'])
     const node = run(hosts[0], 1)
-    const { message } = await node.waitFor(({ event, state }) => event === 'state' && state === 'no-multicast', 25_000, 'no-multicast')
+    const { message } = await node.waitFor(
+      ({ event, state }) => event === 'state' && state === 'no-multicast',
+      25_000,
+      'no-multicast'
+    )
     assert.match(message ?? '', /eth0/)
     assert.equal(await node.end(), 0)
   })

@@ -6,7 +6,16 @@ import { generateKeyPairFromSeed } from '@libp2p/crypto/keys'
 import { peerIdFromPrivateKey } from '@libp2p/peer-id'
 import fc from 'fast-check'
 import { createAddressBookFile } from '../../../src/net/address-book-file.ts'
-import { MAX_BOOK_ADDRESSES, MAX_BOOK_AGE_MS, MAX_BOOK_BYTES, MAX_BOOK_PEERS, SAVE_DELAY_MS, createAddressBook, rankAddresses, withPeerId } from '../../../src/net/address-book.ts'
+import {
+  MAX_BOOK_ADDRESSES,
+  MAX_BOOK_AGE_MS,
+  MAX_BOOK_BYTES,
+  MAX_BOOK_PEERS,
+  SAVE_DELAY_MS,
+  createAddressBook,
+  rankAddresses,
+  withPeerId
+} from '../../../src/net/address-book.ts'
 import type { InterfaceAddress } from '../../../src/net/interfaces.ts'
 
 const ID = '12D3KooWK99VoVxNE7XzyBwXEzW7xhK7Gpv85r9F3V3fyKSUKPH5'
@@ -48,7 +57,12 @@ describe('address book', () => {
     again.clock.now = clock.now
     await again.book.open()
     assert.deepEqual(again.book.entries(), [
-      { peerId: ID, addrs: [`/ip4/10.0.0.2/tcp/1/p2p/${ID}`, `/ip4/10.0.0.1/tcp/1/p2p/${ID}`], lastGoodAt: 1_000_002, source: 'mdns' },
+      {
+        peerId: ID,
+        addrs: [`/ip4/10.0.0.2/tcp/1/p2p/${ID}`, `/ip4/10.0.0.1/tcp/1/p2p/${ID}`],
+        lastGoodAt: 1_000_002,
+        source: 'mdns'
+      },
       { peerId: OTHER, addrs: [`/ip4/10.0.0.9/tcp/1/p2p/${OTHER}`], lastGoodAt: 1_000_001, source: 'static' }
     ])
     assert.deepEqual(again.book.counters(), { corrupt: 0, saveFailed: 0, evicted: 0 })
@@ -80,7 +94,10 @@ describe('address book', () => {
     ]
     const mixed = setup(bytes(JSON.stringify({ version: 1, peers: entries })))
     await mixed.book.open()
-    assert.deepEqual(mixed.book.entries().map(({ addrs }) => addrs), [[`/ip4/1.2.3.4/tcp/1/p2p/${ID}`]])
+    assert.deepEqual(
+      mixed.book.entries().map(({ addrs }) => addrs),
+      [[`/ip4/1.2.3.4/tcp/1/p2p/${ID}`]]
+    )
     assert.equal(mixed.book.counters().corrupt, 2)
     const old = setup(bytes(JSON.stringify({ version: 1, peers: entries })))
     old.clock.now = MAX_BOOK_AGE_MS + 6
@@ -89,8 +106,17 @@ describe('address book', () => {
   })
 
   it('property: no stored bytes make it throw', async () => {
-    const entry = fc.record({ peerId: fc.oneof(fc.constant(ID), fc.anything()), addrs: fc.anything(), lastGoodAt: fc.anything(), source: fc.anything() })
-    const file = fc.oneof(fc.uint8Array(), fc.json().map(bytes), fc.array(fc.oneof(entry, fc.anything())).map((peers) => bytes(JSON.stringify({ version: 1, peers }) ?? '')))
+    const entry = fc.record({
+      peerId: fc.oneof(fc.constant(ID), fc.anything()),
+      addrs: fc.anything(),
+      lastGoodAt: fc.anything(),
+      source: fc.anything()
+    })
+    const file = fc.oneof(
+      fc.uint8Array(),
+      fc.json().map(bytes),
+      fc.array(fc.oneof(entry, fc.anything())).map((peers) => bytes(JSON.stringify({ version: 1, peers }) ?? ''))
+    )
     await fc.assert(
       fc.asyncProperty(file, async (stored) => {
         const { book } = setup(stored)
@@ -180,7 +206,12 @@ describe('address ranking', () => {
     const zoned = '/ip6zone/eth0/ip6/fe80::9/tcp/1'
     const all = [at('127.0.0.1'), zoned, at('172.17.0.9'), at('203.0.113.1'), at('10.9.9.9'), at('10.8.8.8'), at('192.168.1.77')]
     assert.deepEqual(rankAddresses(all, locals, { lastGood: [at('10.8.8.8')] }), [
-      at('192.168.1.77'), at('10.8.8.8'), at('10.9.9.9'), at('203.0.113.1'), at('172.17.0.9'), zoned
+      at('192.168.1.77'),
+      at('10.8.8.8'),
+      at('10.9.9.9'),
+      at('203.0.113.1'),
+      at('172.17.0.9'),
+      zoned
     ])
   })
 
@@ -190,22 +221,45 @@ describe('address ranking', () => {
   })
 
   it('what a person configured is first and never left out', () => {
-    assert.deepEqual(rankAddresses([at('192.168.1.77'), at('127.0.0.1')], locals, { pinned: new Set([at('127.0.0.1')]) }), [at('127.0.0.1'), at('192.168.1.77')])
+    assert.deepEqual(rankAddresses([at('192.168.1.77'), at('127.0.0.1')], locals, { pinned: new Set([at('127.0.0.1')]) }), [
+      at('127.0.0.1'),
+      at('192.168.1.77')
+    ])
   })
 
   it('our own addresses, duplicates and nonsense go; names and relays stay', () => {
     const relay = `/ip4/192.168.1.2/tcp/1/p2p/${OTHER}/p2p-circuit/p2p/${ID}`
-    const list = [`${at('192.168.1.5')}/p2p/${OTHER}`, 'x', '', '/unix/tmp', relay, '/dns4/box.lan/tcp/1', at('10.1.1.1'), at('10.1.1.1'), at('0.0.0.0'), at('224.0.0.1')]
+    const list = [
+      `${at('192.168.1.5')}/p2p/${OTHER}`,
+      'x',
+      '',
+      '/unix/tmp',
+      relay,
+      '/dns4/box.lan/tcp/1',
+      at('10.1.1.1'),
+      at('10.1.1.1'),
+      at('0.0.0.0'),
+      at('224.0.0.1')
+    ]
     assert.deepEqual(rankAddresses(list, locals, { ownPeerId: OTHER }), [at('10.1.1.1'), '/dns4/box.lan/tcp/1', relay])
   })
 
   it('property: a permutation of a subset, whatever comes in', () => {
     fc.assert(
-      fc.property(fc.array(fc.oneof(fc.string(), fc.ipV4().map(at), fc.ipV6().map((host) => `/ip6/${host}/tcp/1`))), (addrs) => {
-        const ranked = rankAddresses(addrs, locals)
-        assert.ok(ranked.every((addr) => addrs.includes(addr)))
-        assert.equal(new Set(ranked).size, ranked.length)
-      }),
+      fc.property(
+        fc.array(
+          fc.oneof(
+            fc.string(),
+            fc.ipV4().map(at),
+            fc.ipV6().map((host) => `/ip6/${host}/tcp/1`)
+          )
+        ),
+        (addrs) => {
+          const ranked = rankAddresses(addrs, locals)
+          assert.ok(ranked.every((addr) => addrs.includes(addr)))
+          assert.equal(new Set(ranked).size, ranked.length)
+        }
+      ),
       { numRuns: 200 }
     )
   })

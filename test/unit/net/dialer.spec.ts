@@ -5,7 +5,8 @@ import { multiaddr } from '@multiformats/multiaddr'
 import type { Multiaddr } from '@multiformats/multiaddr'
 import type { RememberedPeer } from '../../../src/net/address-book.ts'
 import { CONNECT_MS, DIAL_MS } from '../../../src/net/dial-attempt.ts'
-import { BACKOFF_MS, GIVE_UP_MS, LARGER_PEER_WAIT_MS, MIN_REDIAL_MS, createDialer } from '../../../src/net/dialer.ts'
+import { BACKOFF_MS, GIVE_UP_MS, LARGER_PEER_WAIT_MS, MIN_REDIAL_MS } from '../../../src/net/dial-policy.ts'
+import { createDialer } from '../../../src/net/dialer.ts'
 import type { DialerInit } from '../../../src/net/dialer.ts'
 import { MAX_DIAL_ADDRESSES } from '../../../src/net/known-peers.ts'
 
@@ -103,11 +104,17 @@ function setup(own: string, init: DialerInit = {}, remembered: RememberedPeer[] 
         addEventListener: (type, listener) => events.addEventListener(type, listener as EventListener),
         removeEventListener: (type, listener) => events.removeEventListener(type, listener as EventListener)
       },
-      addressBook: { get: (id) => book.get(id), entries: () => [...book.values()], good: (id, addr) => void good.push(`${id} ${addr}`) },
+      addressBook: {
+        get: (id) => book.get(id),
+        entries: () => [...book.values()],
+        good: (id, addr) => void good.push(`${id} ${addr}`)
+      },
       now: () => time,
       random: () => 0.5,
       schedule,
-      interfaces: () => [{ name: 'eth0', family: 4, address: '10.0.0.1', prefix: 24, linkLocal: false, virtual: false, identity: '' }]
+      interfaces: () => [
+        { name: 'eth0', family: 4, address: '10.0.0.1', prefix: 24, linkLocal: false, virtual: false, identity: '' }
+      ]
     },
     init
   )
@@ -124,7 +131,9 @@ describe('dialer', () => {
 
   before(async () => {
     ids = await Promise.all(
-      Array.from({ length: 40 }, async (_, index) => peerIdFromPrivateKey(await generateKeyPairFromSeed('Ed25519', new Uint8Array(32).fill(index + 1))).toString())
+      Array.from({ length: 40 }, async (_, index) =>
+        peerIdFromPrivateKey(await generateKeyPairFromSeed('Ed25519', new Uint8Array(32).fill(index + 1))).toString()
+      )
     )
     ids.sort()
     ;[small, middle, large] = [ids[0] ?? '', ids[20] ?? '', ids[39] ?? '']
@@ -136,7 +145,10 @@ describe('dialer', () => {
     for (let times = 0; times < 3; times++) dialer.found(middle, ['/ip4/10.0.0.2/tcp/1'], 'mdns')
     await advance(10_000)
     assert.deepEqual(dials, [{ addr: `/ip4/10.0.0.2/tcp/1/p2p/${middle}`, at: 0 }])
-    assert.deepEqual(dialer.peers().map(({ connected, source }) => [connected, source]), [[true, 'mdns']])
+    assert.deepEqual(
+      dialer.peers().map(({ connected, source }) => [connected, source]),
+      [[true, 'mdns']]
+    )
   })
 
   it('the larger one waits for the other, and dials if nothing came', async () => {
@@ -147,13 +159,20 @@ describe('dialer', () => {
     waiting.link(middle, '/ip4/10.0.0.2/tcp/50000', 'inbound')
     await waiting.advance(10_000)
     assert.deepEqual(waiting.dials, [])
-    assert.deepEqual(waiting.good, [`${middle} /ip4/10.0.0.2/tcp/1/p2p/${middle}`], 'the inbound connection proves the known address of that host')
+    assert.deepEqual(
+      waiting.good,
+      [`${middle} /ip4/10.0.0.2/tcp/1/p2p/${middle}`],
+      'the inbound connection proves the known address of that host'
+    )
 
     const alone = setup(large)
     alone.world.set('/ip4/10.0.0.2/tcp/1', answers(middle))
     alone.dialer.found(middle, ['/ip4/10.0.0.2/tcp/1'], 'mdns')
     await alone.advance(10_000)
-    assert.deepEqual(alone.dials.map(({ at }) => at), [LARGER_PEER_WAIT_MS])
+    assert.deepEqual(
+      alone.dials.map(({ at }) => at),
+      [LARGER_PEER_WAIT_MS]
+    )
   })
 
   it('a static peer is dialled at once by both sides', async () => {
@@ -168,9 +187,16 @@ describe('dialer', () => {
     const { dialer, world, dials, advance } = setup(small)
     world.set('/ip4/192.168.5.5/tcp/1', answers(middle))
     world.set('/ip4/10.9.9.9/tcp/1', { refuseMs: 1 })
-    dialer.found(middle, ['/ip4/8.8.4.4/tcp/1', '/ip4/10.9.9.9/tcp/1', '/ip4/192.168.5.5/tcp/1', '/ip4/10.0.0.66/tcp/1', '/ip4/10.0.0.67/tcp/1'], 'mdns')
+    dialer.found(
+      middle,
+      ['/ip4/8.8.4.4/tcp/1', '/ip4/10.9.9.9/tcp/1', '/ip4/192.168.5.5/tcp/1', '/ip4/10.0.0.66/tcp/1', '/ip4/10.0.0.67/tcp/1'],
+      'mdns'
+    )
     await advance(2_000)
-    assert.deepEqual(dials.map(({ addr }) => addr.split('/')[2]), ['10.0.0.66', '10.0.0.67', '10.9.9.9', '192.168.5.5'])
+    assert.deepEqual(
+      dials.map(({ addr }) => addr.split('/')[2]),
+      ['10.0.0.66', '10.0.0.67', '10.9.9.9', '192.168.5.5']
+    )
     assert.equal(dials[3]?.at, 2 * CONNECT_MS + 1)
     assert.ok(dialer.peers()[0]?.connected)
   })
@@ -267,7 +293,13 @@ describe('dialer', () => {
     dialer.found(middle, ['/ip4/10.0.0.2/tcp/1'], 'peer')
     dialer.found(large, ['/ip4/10.0.0.3/tcp/1'], 'static')
     await advance(GIVE_UP_MS + 60_000)
-    assert.deepEqual(dialer.peers().map(({ source }) => source).sort(), ['remembered', 'static'])
+    assert.deepEqual(
+      dialer
+        .peers()
+        .map(({ source }) => source)
+        .sort(),
+      ['remembered', 'static']
+    )
     assert.equal(dialer.counters().gaveUp, 1)
     const before = dials.filter(({ addr }) => addr.includes('10.0.0.9')).length
     await advance(GIVE_UP_MS)
@@ -287,7 +319,10 @@ describe('dialer', () => {
     world.set('/ip4/10.0.0.2/tcp/1', answers(middle))
     dialer.found(undefined, ['/ip4/10.0.0.2/tcp/1'], 'static')
     await advance(100)
-    assert.deepEqual(dialer.peers().map(({ peerId, source, connected }) => [peerId, source, connected]), [[middle, 'static', true]])
+    assert.deepEqual(
+      dialer.peers().map(({ peerId, source, connected }) => [peerId, source, connected]),
+      [[middle, 'static', true]]
+    )
     dialer.found(undefined, ['/ip4/10.0.0.2/tcp/1'], 'static')
     await advance(100)
     assert.equal(dials.length, 1, 'known by now')
@@ -308,11 +343,17 @@ describe('dialer', () => {
     dialer.found(undefined, ['/ip4/10.0.0.2/tcp/1'], 'static')
     await advance(100)
     assert.equal(dials.length, 1)
-    assert.deepEqual(dialer.peers().map(({ peerId, connected, source }) => [peerId, connected, source]), [[middle, true, 'static']])
+    assert.deepEqual(
+      dialer.peers().map(({ peerId, connected, source }) => [peerId, connected, source]),
+      [[middle, true, 'static']]
+    )
   })
 
   it('when both dialled and the other came first, only the larger PeerId drops its own dial', async () => {
-    for (const [own, aborted] of [['large', true], ['small', false]] as const) {
+    for (const [own, aborted] of [
+      ['large', true],
+      ['small', false]
+    ] as const) {
       const { dialer, dials, link, running, advance } = setup(own === 'large' ? large : small)
       dialer.found(middle, ['/ip4/10.0.0.2/tcp/1'], 'static')
       await advance(10)
@@ -349,7 +390,11 @@ describe('dialer', () => {
     assert.equal(known.length, 10)
     assert.ok(known.some(({ peerId }) => peerId === ids[1]))
     assert.ok(known.some(({ peerId }) => peerId === ids[2]))
-    dialer.found(ids[1] ?? '', Array.from({ length: 40 }, (_, index) => `/ip4/10.0.3.${index}/tcp/1`), 'mdns')
+    dialer.found(
+      ids[1] ?? '',
+      Array.from({ length: 40 }, (_, index) => `/ip4/10.0.3.${index}/tcp/1`),
+      'mdns'
+    )
     assert.ok((dialer.peers().find(({ peerId }) => peerId === ids[1])?.addrs.length ?? 99) <= MAX_DIAL_ADDRESSES)
   })
 

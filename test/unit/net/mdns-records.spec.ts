@@ -34,7 +34,12 @@ const INSTANCE = 'a'.repeat(40)
 const wire = (message: object): DnsMessage => dnsPacket.decode(dnsPacket.encode({ type: 'response', ...message }))
 const answerOf = (...strings: string[]): DnsMessage => {
   const name = `${INSTANCE}.${MDNS_SERVICE}`
-  return wire({ answers: [{ name: MDNS_SERVICE, type: 'PTR', ttl: 120, data: name }, { name, type: 'TXT', ttl: 120, data: strings }] })
+  return wire({
+    answers: [
+      { name: MDNS_SERVICE, type: 'PTR', ttl: 120, data: name },
+      { name, type: 'TXT', ttl: 120, data: strings }
+    ]
+  })
 }
 const local = (name: string, address: string, prefix: number, more: Partial<InterfaceAddress> = {}): InterfaceAddress => {
   return { name, family: address.includes(':') ? 6 : 4, address, prefix, linkLocal: false, virtual: false, identity: '', ...more }
@@ -44,13 +49,25 @@ describe('mDNS records', () => {
   it('an answer survives the wire', () => {
     const addrs = [`/ip4/10.77.1.1/tcp/4001/p2p/${ID}`, `/ip6/fd77::1/tcp/4001/p2p/${ID}`, `/ip4/10.77.1.1/tcp/4002/ws/p2p/${ID}`]
     const heard = decodeAnswer(wire(encodeAnswer(INSTANCE, addrs)), 'eth0')
-    assert.deepEqual(heard, { peers: [{ peerId: ID, instance: `${INSTANCE}.${MDNS_SERVICE}`, multiaddrs: addrs }], goodbyes: [], dropped: 0 })
+    assert.deepEqual(heard, {
+      peers: [{ peerId: ID, instance: `${INSTANCE}.${MDNS_SERVICE}`, multiaddrs: addrs }],
+      goodbyes: [],
+      dropped: 0
+    })
   })
 
   it('the question is recognised, others are not', () => {
     assert.equal(isPeerQuery(dnsPacket.decode(dnsPacket.encode({ type: 'query', ...encodeQuery() }))), true)
     assert.equal(isPeerQuery({ questions: [{ name: '_P2P._udp.LOCAL.', type: 'PTR' }] }), true)
-    assert.equal(isPeerQuery({ questions: [{ name: '_http._tcp.local', type: 'PTR' }, { name: MDNS_SERVICE, type: 'A' }] }), false)
+    assert.equal(
+      isPeerQuery({
+        questions: [
+          { name: '_http._tcp.local', type: 'PTR' },
+          { name: MDNS_SERVICE, type: 'A' }
+        ]
+      }),
+      false
+    )
     assert.equal(isPeerQuery({}), false)
   })
 
@@ -68,7 +85,10 @@ describe('mDNS records', () => {
 
   it('answers stay below the packet limit, and what is too long for a TXT string is left off', () => {
     const long = `/ip4/10.0.0.1/udp/1/webrtc-direct/certhash/u${'A'.repeat(220)}/p2p/${ID}`
-    const many = Array.from({ length: 40 }, (_, index) => `/ip6/2001:db8:1111:2222:3333:4444:5555:${index + 1000}/tcp/40001/p2p/${ID}`)
+    const many = Array.from(
+      { length: 40 },
+      (_, index) => `/ip6/2001:db8:1111:2222:3333:4444:5555:${index + 1000}/tcp/40001/p2p/${ID}`
+    )
     const bytes = dnsPacket.encode({ type: 'response', ...encodeAnswer('z'.repeat(63), [long, ...many]) })
     assert.ok(bytes.length <= MAX_ANSWER_BYTES, String(bytes.length))
     const heard = decodeAnswer(dnsPacket.decode(bytes), 'eth0')
@@ -102,14 +122,23 @@ describe('mDNS records', () => {
 
   it('loopback is ignored, as stock nodes announce it', () => {
     const good = `/ip4/10.0.0.1/tcp/1/p2p/${ID}`
-    const heard = decodeAnswer(answerOf(`dnsaddr=/ip4/127.0.0.1/tcp/1/p2p/${ID}`, `dnsaddr=/ip6/::1/tcp/1/p2p/${ID}`, `dnsaddr=${good}`), 'eth0')
+    const heard = decodeAnswer(
+      answerOf(`dnsaddr=/ip4/127.0.0.1/tcp/1/p2p/${ID}`, `dnsaddr=/ip6/::1/tcp/1/p2p/${ID}`, `dnsaddr=${good}`),
+      'eth0'
+    )
     assert.deepEqual(heard.peers[0]?.multiaddrs, [good])
     assert.equal(heard.dropped, 0)
   })
 
   it('a link-local IPv6 address gets the zone that it was heard on', () => {
-    const heard = decodeAnswer(answerOf(`dnsaddr=/ip6/fe80::1/tcp/1/p2p/${ID}`, `dnsaddr=/ip6zone/en7/ip6/fe80::2/tcp/1/p2p/${ID}`), 'eth1')
-    assert.deepEqual(heard.peers[0]?.multiaddrs, [`/ip6zone/eth1/ip6/fe80::1/tcp/1/p2p/${ID}`, `/ip6zone/eth1/ip6/fe80::2/tcp/1/p2p/${ID}`])
+    const heard = decodeAnswer(
+      answerOf(`dnsaddr=/ip6/fe80::1/tcp/1/p2p/${ID}`, `dnsaddr=/ip6zone/en7/ip6/fe80::2/tcp/1/p2p/${ID}`),
+      'eth1'
+    )
+    assert.deepEqual(heard.peers[0]?.multiaddrs, [
+      `/ip6zone/eth1/ip6/fe80::1/tcp/1/p2p/${ID}`,
+      `/ip6zone/eth1/ip6/fe80::2/tcp/1/p2p/${ID}`
+    ])
   })
 
   it('addresses per peer are bounded', () => {
@@ -133,13 +162,23 @@ describe('mDNS records', () => {
   it('a TXT of another service, or of an instance without PTR, is not read', () => {
     const data = [`dnsaddr=/ip4/10.0.0.1/tcp/1/p2p/${ID}`]
     assert.deepEqual(decodeAnswer(wire({ answers: [{ name: `x.${MDNS_SERVICE}`, type: 'TXT', data }] }), 'eth0').peers, [])
-    const foreign = { answers: [{ name: '_http._tcp.local', type: 'PTR', ttl: 120, data: 'x._http._tcp.local' }, { name: 'x._http._tcp.local', type: 'TXT', data }] }
+    const foreign = {
+      answers: [
+        { name: '_http._tcp.local', type: 'PTR', ttl: 120, data: 'x._http._tcp.local' },
+        { name: 'x._http._tcp.local', type: 'TXT', data }
+      ]
+    }
     assert.deepEqual(decodeAnswer(wire(foreign), 'eth0').peers, [])
   })
 
   it('property: decoding never throws and stays bounded, whatever the records are', () => {
     const name = fc.oneof(fc.constant(MDNS_SERVICE), fc.constant(`x.${MDNS_SERVICE}`), fc.string(), fc.anything())
-    const text = fc.oneof(fc.string(), fc.uint8Array({ maxLength: 300 }), fc.string().map((rest) => `dnsaddr=/ip4/1.2.3.4/tcp/${rest}`), fc.anything())
+    const text = fc.oneof(
+      fc.string(),
+      fc.uint8Array({ maxLength: 300 }),
+      fc.string().map((rest) => `dnsaddr=/ip4/1.2.3.4/tcp/${rest}`),
+      fc.anything()
+    )
     const record = fc.oneof(
       fc.anything(),
       fc.record({
@@ -169,15 +208,21 @@ describe('mDNS records', () => {
       return bytes
     })
     fc.assert(
-      fc.property(fc.oneof(fc.uint8Array({ maxLength: 600 }).map((bytes) => Buffer.from(bytes)), damaged), (bytes) => {
-        let message: DnsMessage
-        try {
-          message = dnsPacket.decode(bytes)
-        } catch {
-          return // multicast-dns turns this into a warning, which we count
+      fc.property(
+        fc.oneof(
+          fc.uint8Array({ maxLength: 600 }).map((bytes) => Buffer.from(bytes)),
+          damaged
+        ),
+        (bytes) => {
+          let message: DnsMessage
+          try {
+            message = dnsPacket.decode(bytes)
+          } catch {
+            return // multicast-dns turns this into a warning, which we count
+          }
+          decodeAnswer(message, 'eth0')
         }
-        decodeAnswer(message, 'eth0')
-      }),
+      ),
       { numRuns: 500 }
     )
   })
@@ -192,7 +237,9 @@ describe('announced addresses', () => {
     local('eth1', 'fe80::2', 64, { linkLocal: true }),
     local('docker0', '172.17.0.1', 16, { virtual: true })
   ]
-  const own = ['127.0.0.1', '172.17.0.1', '10.77.2.1', '10.77.1.1', '203.0.113.7'].map((host) => `/ip4/${host}/tcp/4001/p2p/${ID}`)
+  const own = ['127.0.0.1', '172.17.0.1', '10.77.2.1', '10.77.1.1', '203.0.113.7'].map(
+    (host) => `/ip4/${host}/tcp/4001/p2p/${ID}`
+  )
   const own6 = ['::1', 'fd77::1', 'fe80::1', 'fe80::2'].map((host) => `/ip6/${host}/tcp/4001/p2p/${ID}`)
   const hosts = (name: string, family: 4 | 6, list = [...own, ...own6]): (string | undefined)[] =>
     announcedAddresses(list, { name, family }, locals).map((addr) => parseIpMultiaddr(addr)?.host)
@@ -216,14 +263,19 @@ describe('announced addresses', () => {
   })
 
   it('leave out relays, names and nonsense', () => {
-    assert.deepEqual(hosts('eth0', 4, [`/ip4/10.77.1.9/tcp/1/p2p/${OTHER}/p2p-circuit/p2p/${ID}`, `/dns4/a/tcp/1/p2p/${ID}`, '', 'x']), [])
+    assert.deepEqual(
+      hosts('eth0', 4, [`/ip4/10.77.1.9/tcp/1/p2p/${OTHER}/p2p-circuit/p2p/${ID}`, `/dns4/a/tcp/1/p2p/${ID}`, '', 'x']),
+      []
+    )
   })
 })
 
 describe('interfaces', () => {
   it('virtual ones are known by name; a veth end called eth0 is real', () => {
-    for (const name of ['docker0', 'br-12ab', 'veth12', 'virbr0', 'tun0', 'tailscale0', 'wg0', 'zt7', 'utun3']) assert.equal(isVirtualInterface(name), true, name)
-    for (const name of ['eth0', 'en0', 'wlan0', 'enp3s0', 'br0', 'bond0', 'Ethernet']) assert.equal(isVirtualInterface(name), false, name)
+    for (const name of ['docker0', 'br-12ab', 'veth12', 'virbr0', 'tun0', 'tailscale0', 'wg0', 'zt7', 'utun3'])
+      assert.equal(isVirtualInterface(name), true, name)
+    for (const name of ['eth0', 'en0', 'wlan0', 'enp3s0', 'br0', 'bond0', 'Ethernet'])
+      assert.equal(isVirtualInterface(name), false, name)
   })
 
   it('allow and deny are globs, deny wins', () => {
@@ -235,9 +287,21 @@ describe('interfaces', () => {
   })
 
   it('are read without loopback, real ones first', () => {
-    const of = (address: string, cidr: string, internal = false) => [{ address, cidr, internal, family: address.includes(':') ? 'IPv6' : 'IPv4' }]
-    const read = readInterfaces({ lo: of('127.0.0.1', '127.0.0.1/8', true), docker0: of('172.17.0.1', '172.17.0.1/16'), eth0: of('10.0.0.5', '10.0.0.5/20') })
-    assert.deepEqual(read.map(({ name, prefix, virtual }) => [name, prefix, virtual]), [['eth0', 20, false], ['docker0', 16, true]])
+    const of = (address: string, cidr: string, internal = false) => [
+      { address, cidr, internal, family: address.includes(':') ? 'IPv6' : 'IPv4' }
+    ]
+    const read = readInterfaces({
+      lo: of('127.0.0.1', '127.0.0.1/8', true),
+      docker0: of('172.17.0.1', '172.17.0.1/16'),
+      eth0: of('10.0.0.5', '10.0.0.5/20')
+    })
+    assert.deepEqual(
+      read.map(({ name, prefix, virtual }) => [name, prefix, virtual]),
+      [
+        ['eth0', 20, false],
+        ['docker0', 16, true]
+      ]
+    )
   })
 
   it('subnets are compared by bits', () => {
@@ -250,15 +314,36 @@ describe('interfaces', () => {
 
   it('scopes', () => {
     const table = {
-      '127.0.0.1': 'loopback', '::1': 'loopback', '10.1.2.3': 'private', '100.64.0.1': 'private', '172.31.0.1': 'private', 'fd00::1': 'private',
-      '169.254.1.1': 'link-local', 'fe80::1%eth0': 'link-local', '8.8.8.8': 'public', '2001:db8::1': 'public', '0.0.0.0': 'unspecified', '::': 'unspecified',
-      '224.0.0.1': 'unusable', 'ff02::1': 'unusable', '::ffff:127.0.0.1': 'loopback', x: 'unusable'
+      '127.0.0.1': 'loopback',
+      '::1': 'loopback',
+      '10.1.2.3': 'private',
+      '100.64.0.1': 'private',
+      '172.31.0.1': 'private',
+      'fd00::1': 'private',
+      '169.254.1.1': 'link-local',
+      'fe80::1%eth0': 'link-local',
+      '8.8.8.8': 'public',
+      '2001:db8::1': 'public',
+      '0.0.0.0': 'unspecified',
+      '::': 'unspecified',
+      '224.0.0.1': 'unusable',
+      'ff02::1': 'unusable',
+      '::ffff:127.0.0.1': 'loopback',
+      x: 'unusable'
     }
     for (const [host, scope] of Object.entries(table)) assert.equal(ipScope(host), scope, host)
   })
 
   it('property: taking multiaddrs apart never throws', () => {
-    fc.assert(fc.property(fc.oneof(fc.string(), fc.string().map((rest) => `/ip4/1.2.3.4/${rest}`)), (text) => void parseIpMultiaddr(text)))
+    fc.assert(
+      fc.property(
+        fc.oneof(
+          fc.string(),
+          fc.string().map((rest) => `/ip4/1.2.3.4/${rest}`)
+        ),
+        (text) => void parseIpMultiaddr(text)
+      )
+    )
     fc.assert(fc.property(fc.string(), (text) => void ipScope(text)))
   })
 })

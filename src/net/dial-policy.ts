@@ -1,0 +1,51 @@
+/** When the dialer dials whom. Pure. */
+import type { PeerSource } from './address-book.ts'
+import { SOURCE_RANK } from './known-peers.ts'
+import type { KnownPeer } from './known-peers.ts'
+
+/** The larger PeerId of a pair waits so long for the smaller one to dial, ms. Two dials at once would make two connections. */
+export const LARGER_PEER_WAIT_MS = 1_500
+/** Wait after a failure, ms: doubles from the first to the second, jittered by a quarter. */
+export const BACKOFF_MS = { min: 250, max: 30_000 } as const
+/** A peer heard again is dialled at most this often, ms. */
+export const MIN_REDIAL_MS = 500
+/** Unreachable peers are dropped after so long, ms; remembered ones go on at {@link REMEMBERED_BACKOFF_MS}, static ones as before. */
+export const GIVE_UP_MS = 600_000
+/** Wait between attempts at a remembered peer that has been away for {@link GIVE_UP_MS}, ms. */
+export const REMEMBERED_BACKOFF_MS = 300_000
+
+/** Times are monotonic ms, waits are ms. */
+export interface DialPolicy {
+  /** What this node leaves to the other side before it dials: nothing where it is the smaller, or the peer is configured. */
+  headStart(peer: KnownPeer): number
+  backoff(peer: KnownPeer): number
+  /** When to dial a peer that was just heard of; `fresh` if it or one of its addresses is new. */
+  heardDueAt(peer: KnownPeer, source: PeerSource, fresh: boolean, delayMs: number): number
+  /** True for hearsay that was unreachable for {@link GIVE_UP_MS}. */
+  isHopeless(peer: KnownPeer): boolean
+  /** Sort order of what is due: configured and proven peers, then those that failed least: a flood of invented ones cannot starve them. */
+  compare(a: KnownPeer, b: KnownPeer): number
+}
+
+/** Creates the policy of the node `ownId`. `random` gives [0, 1). */
+export function createDialPolicy({ ownId, now, random }: { ownId: string; now(): number; random(): number }): DialPolicy {
+  const headStart = (peer: KnownPeer): number =>
+    peer.source === 'static' || peer.peerId === undefined || ownId < peer.peerId ? 0 : LARGER_PEER_WAIT_MS
+  return {
+    headStart,
+    backoff: (peer) => {
+      const tired = peer.source === 'remembered' && now() - peer.wantedSince > GIVE_UP_MS
+      const wait = tired ? REMEMBERED_BACKOFF_MS : Math.min(BACKOFF_MS.max, BACKOFF_MS.min * 2 ** Math.min(peer.failures, 20))
+      return wait * (0.75 + random() / 2)
+    },
+    heardDueAt: (peer, source, fresh, delayMs) => {
+      const soonest = now() + (source === 'static' ? delayMs : Math.max(delayMs, headStart(peer)))
+      return fresh ? soonest : Math.max(soonest, peer.lastAttemptAt + MIN_REDIAL_MS)
+    },
+    isHopeless: ({ source, wantedSince, heardAt }) =>
+      source !== 'static' &&
+      source !== 'remembered' &&
+      now() - Math.max(wantedSince, source === 'mdns' ? heardAt : -Infinity) > GIVE_UP_MS,
+    compare: (a, b) => SOURCE_RANK[a.source] - SOURCE_RANK[b.source] || a.failures - b.failures || a.dueAt - b.dueAt
+  }
+}
