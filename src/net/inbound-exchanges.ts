@@ -1,13 +1,17 @@
 import { MAX_EXCHANGES, encodeFrame, errorFrame, type Frame } from '../../protocols/framing/messages.ts'
 import { MeshError, toMeshError } from '../errors.ts'
 import type { Channel } from './channel.ts'
-import { createReceiveQueue, createSendCredit, type ReceiveQueue, type SendCredit, type WindowBudget } from './receive-queue.ts'
+import {
+  EXCHANGE_OVER,
+  createReceiveQueue,
+  createSendCredit,
+  type ReceiveBudgets,
+  type ReceiveQueue,
+  type SendCredit
+} from './receive-queue.ts'
 
 /** Bodies of open frames of running exchanges that one peer may make this node keep, in bytes; past it: `busy`. */
 export const MAX_OPEN_BYTES = 32 * 1024 * 1024
-
-/** One for all: an error per exchange that nobody sees would cost a stack trace per call. */
-export const EXCHANGE_OVER = new MeshError('cancelled', 'the exchange is over')
 
 /** An exchange that the other side opened. */
 export interface IncomingExchange {
@@ -39,6 +43,7 @@ interface Running {
   controller: AbortController
   output: AsyncGenerator<unknown, unknown, void>
   openBytes: number
+  timer: ReturnType<typeof setTimeout> | undefined
 }
 
 /** What the exchanges need of their session. */
@@ -46,13 +51,22 @@ export interface InboundInit {
   channel: Channel
   send: (frame: Frame) => void
   handler: ExchangeHandler
-  budget: WindowBudget
+  budgets: ReceiveBudgets
   /** `id % 2` of the ids that the other side uses. */
   remoteParity: 0 | 1
+  /** An exchange that takes longer is ended with `deadline_exceeded`. Default: no limit. */
+  timeoutMs?: number | undefined
 }
 
 /** See {@link InboundExchanges}. */
-export function createInboundExchanges({ channel, send, handler, budget, remoteParity }: InboundInit): InboundExchanges {
+export function createInboundExchanges({
+  channel,
+  send,
+  handler,
+  budgets,
+  remoteParity,
+  timeoutMs
+}: InboundInit): InboundExchanges {
   const running = new Map<number, Running>()
   let lastId = 0
   let openBytes = 0
@@ -60,16 +74,18 @@ export function createInboundExchanges({ channel, send, handler, budget, remoteP
 
   function open(frame: Frame & { type: 'open' }, bytes: number): void {
     const { id } = frame
-    if (id % 2 !== remoteParity || id <= lastId) throw new MeshError('protocol_error', `exchange id ${id} is not a new one of the peer`)
+    if (id % 2 !== remoteParity || id <= lastId)
+      throw new MeshError('protocol_error', `exchange id ${id} is not a new one of the peer`)
     lastId = id
     if (running.size >= MAX_EXCHANGES || openBytes + bytes > MAX_OPEN_BYTES) {
       return send(errorFrame(id, 'busy', 'too many calls of this peer are running here', { running: running.size }))
     }
     const controller = new AbortController()
-    const queue = frame.more ? createReceiveQueue((credit) => send({ type: 'credit', id, bytes: credit }), budget) : undefined
+    const queue = frame.more ? createReceiveQueue((credit) => send({ type: 'credit', id, bytes: credit }), budgets) : undefined
     const output = handler({ body: frame.body, input: queue?.read(), signal: controller.signal })
     openBytes += bytes
-    const exchange: Running = { queue, credit: createSendCredit(), controller, output, openBytes: bytes }
+    const timer = timeoutMs === undefined ? undefined : setTimeout(() => expire(id), timeoutMs)
+    const exchange: Running = { queue, credit: createSendCredit(), controller, output, openBytes: bytes, timer }
     running.set(id, exchange)
     void serve(id, exchange)
   }
@@ -99,12 +115,20 @@ export function createInboundExchanges({ channel, send, handler, budget, remoteP
     }
   }
 
+  /** Neither a peer that never sends the rest nor one that never reads holds an exchange for ever. */
+  function expire(id: number): void {
+    const error = new MeshError('deadline_exceeded', `the exchange took longer than ${timeoutMs} ms`)
+    send(errorFrame(id, error.code, error.message, {}))
+    drop(id, error)
+  }
+
   /** Forgets an exchange and stops its source. Called again for the same id it does nothing. */
   function drop(id: number, reason?: MeshError): void {
     const exchange = running.get(id)
     if (exchange === undefined) return
     running.delete(id)
     openBytes -= exchange.openBytes
+    clearTimeout(exchange.timer)
     const error = reason ?? EXCHANGE_OVER
     if (reason !== undefined) exchange.controller.abort(reason)
     exchange.queue?.fail(error)
@@ -121,10 +145,12 @@ export function createInboundExchanges({ channel, send, handler, budget, remoteP
     if (exchange === undefined) return
     switch (frame.type) {
       case 'item':
-        if (exchange.queue === undefined || exchange.queue.done) throw new MeshError('protocol_error', 'an item for an exchange without input')
+        if (exchange.queue === undefined || exchange.queue.ended)
+          throw new MeshError('protocol_error', 'an item for an exchange without input')
         return exchange.queue.push(frame.body, bytes)
       case 'end':
-        return exchange.queue?.end(frame.body)
+        // The end of an input says only that: a body would be memory without credit.
+        return exchange.queue?.end(null)
       case 'credit':
         return exchange.credit.add(frame.bytes)
       default:

@@ -4,6 +4,8 @@ import type { IncomingExchange } from './inbound-exchanges.ts'
 export interface Protocol {
   /** `/atmosphere/<name>/<major>` */
   id: string
+  /** An exchange that a peer opened is ended with `deadline_exceeded` after this time, in ms. Default: no limit. */
+  timeoutMs?: number
   /** Yields item bodies, returns the end body. `peer` is the verified PeerId of the other side. */
   handle(exchange: IncomingExchange, peer: string): AsyncGenerator<unknown, unknown, void>
 }

@@ -4,6 +4,9 @@ import { MeshError } from '../errors.ts'
 /** The window of one direction of one exchange grows up to this while its reader keeps up, in bytes. */
 export const MAX_WINDOW_BYTES = 1024 * 1024
 
+/** One for all: an error per exchange that nobody sees would cost a stack trace per call. */
+export const EXCHANGE_OVER = new MeshError('cancelled', 'the exchange is over')
+
 /** Items of one direction of one exchange, received and not yet taken. Bounded by the credit that it grants. */
 export interface ReceiveQueue {
   /** A received item. Throws MeshError `protocol_error` if the sender had no credit for it. */
@@ -13,8 +16,9 @@ export interface ReceiveQueue {
   fail(error: MeshError): void
   /** Yields the items and returns the end body; throws what `fail` was given. One reader. */
   read(): AsyncGenerator<unknown, unknown, void>
-  readonly done: boolean
-  /** Gives what its window has grown by back to the budget. */
+  /** True once the other side said that there is no more. */
+  readonly ended: boolean
+  /** Drops what is left and gives all that it took back to the budgets. */
   dispose(): void
 }
 
@@ -39,9 +43,15 @@ export function createWindowBudget(limit: number): WindowBudget {
   }
 }
 
+/** What the receive queues of one session share: growth of their windows, and frames that are larger than the credit left. */
+export interface ReceiveBudgets {
+  windows: WindowBudget
+  excess: WindowBudget
+}
+
 /** @param grant called with bytes that the sender may send on top; sends a credit frame. */
-export function createReceiveQueue(grant: (bytes: number) => void, budget: WindowBudget): ReceiveQueue {
-  let items: { body: unknown; bytes: number }[] = []
+export function createReceiveQueue(grant: (bytes: number) => void, { windows, excess }: ReceiveBudgets): ReceiveQueue {
+  let items: { body: unknown; bytes: number; excess: number }[] = []
   let head = 0
   let endBody: unknown
   let ended = false
@@ -50,28 +60,41 @@ export function createReceiveQueue(grant: (bytes: number) => void, budget: Windo
   let windowBytes = INITIAL_WINDOW_BYTES
   let creditLeft = INITIAL_WINDOW_BYTES
   let consumed = 0
+  let excessTaken = 0
+  let disposed = false
 
   function push(body: unknown, bytes: number): void {
-    if (ended || error !== undefined) return
+    if (ended || disposed || error !== undefined) return
     // One frame may overshoot: a sender with any credit may send one frame of any size.
     if (creditLeft <= 0) throw new MeshError('protocol_error', 'a peer sent more than it was given credit for')
     creditLeft -= bytes
-    items.push({ body, bytes })
+    const over = Math.max(0, -creditLeft)
+    if (over > 0 && !excess.take(over))
+      return fail(new MeshError('busy', 'too many large items of the peer wait here to be read'))
+    excessTaken += over
+    items.push({ body, bytes, excess: over })
+    wake?.()
+  }
+
+  function fail(reason: MeshError): void {
+    error ??= reason
     wake?.()
   }
 
   function take(): unknown {
     const item = items[head++]!
+    excess.give(item.excess)
+    excessTaken -= item.excess
     const drained = head === items.length
     if (drained || head > 64) {
       items = drained ? [] : items.slice(head)
       head = 0
     }
     consumed += item.bytes
-    if (consumed * 2 >= windowBytes && !ended) {
+    if (consumed * 2 >= windowBytes && !ended && error === undefined) {
       let credit = consumed
       consumed = 0
-      if (drained && windowBytes < MAX_WINDOW_BYTES && budget.take(windowBytes)) {
+      if (drained && windowBytes < MAX_WINDOW_BYTES && windows.take(windowBytes)) {
         credit += windowBytes
         windowBytes *= 2
       }
@@ -101,16 +124,18 @@ export function createReceiveQueue(grant: (bytes: number) => void, budget: Windo
       endBody = body
       wake?.()
     },
-    fail(reason) {
-      error ??= reason
-      wake?.()
-    },
-    get done() {
-      return ended || error !== undefined
+    fail,
+    get ended() {
+      return ended
     },
     dispose() {
-      budget.give(windowBytes - INITIAL_WINDOW_BYTES)
-      windowBytes = INITIAL_WINDOW_BYTES
+      if (disposed) return
+      disposed = true
+      error ??= EXCHANGE_OVER
+      items = []
+      head = 0
+      excess.give(excessTaken)
+      windows.give(windowBytes - INITIAL_WINDOW_BYTES)
     }
   }
 }

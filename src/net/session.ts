@@ -12,19 +12,33 @@ import {
 } from '../../protocols/framing/messages.ts'
 import { MeshError, abortError, isMeshError, toMeshError } from '../errors.ts'
 import type { Channel } from './channel.ts'
-import { EXCHANGE_OVER, createInboundExchanges, type ExchangeHandler } from './inbound-exchanges.ts'
-import { createReceiveQueue, createSendCredit, createWindowBudget, type ReceiveQueue, type SendCredit } from './receive-queue.ts'
+import { createInboundExchanges, type ExchangeHandler } from './inbound-exchanges.ts'
+import {
+  EXCHANGE_OVER,
+  createReceiveQueue,
+  createSendCredit,
+  createWindowBudget,
+  type ReceiveQueue,
+  type SendCredit
+} from './receive-queue.ts'
 
 /** A stream that does not say hello or accept within this time is reset, in ms. */
 export const HANDSHAKE_TIMEOUT_MS = 5_000
 /** Memory that all receive windows of one stream may grow to together, in bytes. */
 export const SESSION_WINDOW_BUDGET_BYTES = 32 * 1024 * 1024
+/** Memory that items larger than the credit left may take in all receive queues of one stream, in bytes; past it: `busy`. */
+export const SESSION_EXCESS_BYTES = 32 * 1024 * 1024
 /** Calls that may wait here for a free exchange at the peer; past it a call fails with `busy`. */
 export const MAX_WAITING_REQUESTS = 4_096
 /** How long `close` lets running exchanges finish, in ms. */
 export const DRAIN_TIMEOUT_MS = 5_000
 
-const HELLO: Hello = { version: FRAMING_VERSION, maxFrameBytes: MAX_FRAME_BYTES, windowBytes: INITIAL_WINDOW_BYTES, maxExchanges: MAX_EXCHANGES }
+const HELLO: Hello = {
+  version: FRAMING_VERSION,
+  maxFrameBytes: MAX_FRAME_BYTES,
+  windowBytes: INITIAL_WINDOW_BYTES,
+  maxExchanges: MAX_EXCHANGES
+}
 
 /** What goes with a request. */
 export interface RequestOptions {
@@ -63,6 +77,8 @@ export interface SessionInit {
   handler: ExchangeHandler
   /** Monotonic clock in ms. */
   now: () => number
+  /** Longest time that an exchange of the other side may take, in ms. Default: no limit. */
+  timeoutMs?: number | undefined
 }
 
 interface Outbound {
@@ -74,7 +90,7 @@ interface Outbound {
  * Does the hello and accept, then runs the session.
  * @throws MeshError `unavailable` (no answer), `unsupported` (version), `protocol_error`.
  */
-export async function openSession({ channel, initiator, handler, now }: SessionInit): Promise<Session> {
+export async function openSession({ channel, initiator, handler, now, timeoutMs }: SessionInit): Promise<Session> {
   const outbound = new Map<number, Outbound>()
   const pings = new Map<number, { sentAt: number; resolve: (ms: number) => void; reject: (error: MeshError) => void }>()
   const slots: { resolve: () => void; reject: (error: MeshError) => void }[] = []
@@ -86,8 +102,8 @@ export async function openSession({ channel, initiator, handler, now }: SessionI
   let remote: Hello = HELLO
 
   const send = (frame: Frame): void => channel.send(encodeFrame(frame))
-  const budget = createWindowBudget(SESSION_WINDOW_BUDGET_BYTES)
-  const inbound = createInboundExchanges({ channel, send, handler, budget, remoteParity: initiator ? 0 : 1 })
+  const budgets = { windows: createWindowBudget(SESSION_WINDOW_BUDGET_BYTES), excess: createWindowBudget(SESSION_EXCESS_BYTES) }
+  const inbound = createInboundExchanges({ channel, send, handler, budgets, remoteParity: initiator ? 0 : 1, timeoutMs })
 
   // ---- frames in -----------------------------------------------------------------------------
   function onFrame(frame: Frame, bytes: number): void {
@@ -135,7 +151,10 @@ export async function openSession({ channel, initiator, handler, now }: SessionI
 
   function finish(error: MeshError): void {
     if (ended !== undefined) return
-    ended = error.code === 'unavailable' ? error : new MeshError('unavailable', `the session with the peer ended: ${error.message}`, {}, { cause: error })
+    ended =
+      error.code === 'unavailable'
+        ? error
+        : new MeshError('unavailable', `the session with the peer ended: ${error.message}`, {}, { cause: error })
     for (const exchange of outbound.values()) {
       exchange.queue.fail(ended)
       exchange.credit.fail(ended)
@@ -147,30 +166,47 @@ export async function openSession({ channel, initiator, handler, now }: SessionI
   }
 
   // ---- requests out --------------------------------------------------------------------------
-  async function slot(): Promise<void> {
-    while (outbound.size >= remote.maxExchanges) {
-      if (slots.length >= MAX_WAITING_REQUESTS) throw new MeshError('busy', 'too many calls to this peer are waiting; slow down')
-      await new Promise<void>((resolve, reject) => slots.push({ resolve, reject }))
+  async function slot(signal: AbortSignal): Promise<void> {
+    if (slots.length >= MAX_WAITING_REQUESTS) throw new MeshError('busy', 'too many calls to this peer are waiting; slow down')
+    let mine: (typeof slots)[number] | undefined
+    try {
+      await unlessAborted(signal, new Promise<void>((resolve, reject) => slots.push((mine = { resolve, reject }))))
+    } finally {
+      const at = slots.indexOf(mine!)
+      if (at >= 0) slots.splice(at, 1)
+    }
+  }
+
+  /** Waits for a free exchange and a channel that takes more. Whoever gives up lets the next one try. */
+  async function turn(signal: AbortSignal): Promise<void> {
+    try {
+      while (ended === undefined && !draining) {
+        if (outbound.size >= remote.maxExchanges) await slot(signal)
+        else if (!channel.writable) await unlessAborted(signal, channel.ready())
+        else return
+      }
+      throw ended ?? new MeshError('unavailable', 'the peer is stopping')
+    } catch (error) {
+      slots.shift()?.resolve()
+      throw error
     }
   }
 
   async function* request(body: unknown, { signal, input }: RequestOptions): AsyncGenerator<unknown, unknown, void> {
     if (signal.aborted) throw abortError(signal)
-    if (outbound.size >= remote.maxExchanges) await slot()
-    if (ended !== undefined) throw ended
-    if (draining) throw new MeshError('unavailable', 'the peer is stopping')
+    if (ended !== undefined || draining || outbound.size >= remote.maxExchanges || !channel.writable) await turn(signal)
+    // From here to the sending nothing waits: ids must reach the peer in order.
     const id = nextId
     const frame = encodeFrame({ type: 'open', id, body, more: input !== undefined })
     nextId += 2
     const credit = createSendCredit()
-    const queue = createReceiveQueue((bytes) => send({ type: 'credit', id, bytes }), budget)
+    const queue = createReceiveQueue((bytes) => send({ type: 'credit', id, bytes }), budgets)
     const onAbort = (): void => queue.fail(abortError(signal))
     outbound.set(id, { queue, credit })
     signal.addEventListener('abort', onAbort, { once: true })
     let remoteDone = false
     let stopInput: (() => void) | undefined
     try {
-      if (!channel.writable) await channel.ready()
       channel.send(frame)
       if (input !== undefined) stopInput = pump(id, input, credit, queue)
       const result = yield* queue.read()
@@ -187,7 +223,8 @@ export async function openSession({ channel, initiator, handler, now }: SessionI
       queue.dispose()
       stopInput?.()
       slots.shift()?.resolve()
-      if (!remoteDone && ended === undefined) send({ type: 'cancel', id, reason: signal.aborted ? abortError(signal).code : 'cancelled' })
+      if (!remoteDone && ended === undefined)
+        send({ type: 'cancel', id, reason: signal.aborted ? abortError(signal).code : 'cancelled' })
     }
   }
 
@@ -220,7 +257,11 @@ export async function openSession({ channel, initiator, handler, now }: SessionI
     if (ended === undefined && !draining) send({ type: 'goaway', reason: 'stopping' })
     draining = true
     let timer: ReturnType<typeof setTimeout> | undefined
-    await Promise.race([inbound.idle(), channel.closed, new Promise((resolve) => (timer = setTimeout(resolve, DRAIN_TIMEOUT_MS)))])
+    await Promise.race([
+      inbound.idle(),
+      channel.closed,
+      new Promise((resolve) => (timer = setTimeout(resolve, DRAIN_TIMEOUT_MS)))
+    ])
     clearTimeout(timer)
     finish(new MeshError('unavailable', 'the session was closed'))
     await channel.close()
@@ -238,7 +279,10 @@ export async function openSession({ channel, initiator, handler, now }: SessionI
   }
   remote = first.frame.hello
   if (remote.version < FRAMING_VERSION) {
-    const error = new MeshError('unsupported', `the peer speaks framing version ${remote.version}, this node needs ${FRAMING_VERSION}`)
+    const error = new MeshError(
+      'unsupported',
+      `the peer speaks framing version ${remote.version}, this node needs ${FRAMING_VERSION}`
+    )
     channel.abort(error)
     throw error
   }
@@ -279,6 +323,17 @@ export async function openSession({ channel, initiator, handler, now }: SessionI
   }
 }
 
+async function unlessAborted(signal: AbortSignal, wait: Promise<void>): Promise<void> {
+  let onAbort!: () => void
+  const aborted = new Promise<never>((_, reject) => (onAbort = () => reject(abortError(signal))))
+  signal.addEventListener('abort', onAbort, { once: true })
+  try {
+    await Promise.race([wait, aborted])
+  } finally {
+    signal.removeEventListener('abort', onAbort)
+  }
+}
+
 /** Errors that came over the wire: their exchange has already ended at the other side. */
 const fromPeer = new WeakSet<MeshError>()
 
@@ -288,8 +343,14 @@ function fromWire(code: string, message: string, details: Record<string, unknown
   return error
 }
 
-async function firstFrame(frames: AsyncIterator<Uint8Array[]>, channel: Channel): Promise<{ frame: Frame & { type: 'hello' | 'accept' | 'open' }; rest: Uint8Array[] }> {
-  const timer = setTimeout(() => channel.abort(new MeshError('unavailable', 'the peer did not answer hello in time')), HANDSHAKE_TIMEOUT_MS)
+async function firstFrame(
+  frames: AsyncIterator<Uint8Array[]>,
+  channel: Channel
+): Promise<{ frame: Frame & { type: 'hello' | 'accept' | 'open' }; rest: Uint8Array[] }> {
+  const timer = setTimeout(
+    () => channel.abort(new MeshError('unavailable', 'the peer did not answer hello in time')),
+    HANDSHAKE_TIMEOUT_MS
+  )
   try {
     const batch = await frames.next()
     if (batch.done === true) throw new MeshError('unavailable', 'the peer closed the stream before hello')

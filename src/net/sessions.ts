@@ -61,14 +61,20 @@ export function createSessions({ libp2p, now, onInbound, onFault }: SessionsComp
         channel: createChannel(stream),
         initiator: true,
         handler: (exchange) => protocol.handle(exchange, peer),
-        now
+        now,
+        timeoutMs: protocol.timeoutMs
       })
       if (stopped) session.abort(new MeshError('unavailable', 'this node is stopping'))
       keep(peer, session)
       return session
     } catch (error) {
       if ((error as Error).name === 'UnsupportedProtocolError') {
-        throw new MeshError('unsupported', `the peer does not speak ${protocol.id}`, { peer, protocol: protocol.id }, { cause: error })
+        throw new MeshError(
+          'unsupported',
+          `the peer does not speak ${protocol.id}`,
+          { peer, protocol: protocol.id },
+          { cause: error }
+        )
       }
       const mesh = toMeshError(error)
       throw mesh.code === 'internal' || mesh.code === 'deadline_exceeded' || mesh.code === 'cancelled'
@@ -96,7 +102,13 @@ export function createSessions({ libp2p, now, onInbound, onFault }: SessionsComp
           const peer = connection.remotePeer.toString()
           try {
             const handler: Parameters<typeof openSession>[0]['handler'] = (exchange) => protocol.handle(exchange, peer)
-            const session = await openSession({ channel: createChannel(stream), initiator: false, handler, now })
+            const session = await openSession({
+              channel: createChannel(stream),
+              initiator: false,
+              handler,
+              now,
+              timeoutMs: protocol.timeoutMs
+            })
             keep(peer, session)
             onInbound?.(peer, session)
           } catch (error) {

@@ -1,4 +1,14 @@
-import { SYNC_PROTOCOL, MAX_ROWS, decodeSyncEnd, decodeSyncItem, decodeSyncRequest, encodeSyncItem, encodeSyncRequest, type Row, type SyncItem } from '../../protocols/sync/messages.ts'
+import {
+  SYNC_PROTOCOL,
+  MAX_ROWS,
+  decodeSyncEnd,
+  decodeSyncItem,
+  decodeSyncRequest,
+  encodeSyncItem,
+  encodeSyncRequest,
+  type Row,
+  type SyncItem
+} from '../../protocols/sync/messages.ts'
 import type { DocumentRecord } from '../../protocols/announce/messages.ts'
 import { compare as compareBytes } from 'uint8arrays/compare'
 import { MeshError } from '../errors.ts'
@@ -9,7 +19,7 @@ import type { Session } from './session.ts'
 
 /** Comparisons that this node answers at once; more are told to come back. A late joiner is not sent its directory fifty times. */
 export const MAX_CONCURRENT_COMPARISONS = 2
-/** One comparison takes at most this long, in ms. */
+/** One comparison takes at most this long, on either side, in ms: a silent peer must not keep others from theirs. */
 export const SYNC_TIMEOUT_MS = 15_000
 /** Wait before a busy peer is asked again, in ms, plus as much again at random. */
 export const BUSY_RETRY_MS = 100
@@ -57,7 +67,10 @@ export function createSync({ directory, now, random, ingest, onLearned }: SyncCo
     if (await ingest(record, peer)) learned.count++
   }
 
-  async function* handle({ body, input }: { body: unknown; input: AsyncIterable<unknown> | undefined }, peer: string): AsyncGenerator<unknown, unknown, void> {
+  async function* handle(
+    { body, input }: { body: unknown; input: AsyncIterable<unknown> | undefined },
+    peer: string
+  ): AsyncGenerator<unknown, unknown, void> {
     const request = decodeSyncRequest(body)
     if (request.op === 'pull') {
       for (const item of recordItems(request.origins.map(originId))) yield encodeSyncItem(item)
@@ -120,7 +133,7 @@ export function createSync({ directory, now, random, ingest, onLearned }: SyncCo
   }
 
   return {
-    protocol: { id: SYNC_PROTOCOL, handle },
+    protocol: { id: SYNC_PROTOCOL, timeoutMs: SYNC_TIMEOUT_MS, handle },
     async reconcile(session, peer) {
       for (let n = 0; n < MAX_BUSY_RETRIES && session.open; n++) {
         if ((await compareOnce(session, peer)) !== 'busy') return
@@ -128,7 +141,9 @@ export function createSync({ directory, now, random, ingest, onLearned }: SyncCo
       }
     },
     async pull(session, peer, origins) {
-      const exchange = session.request(encodeSyncRequest({ op: 'pull', origins }), { signal: AbortSignal.timeout(SYNC_TIMEOUT_MS) })
+      const exchange = session.request(encodeSyncRequest({ op: 'pull', origins }), {
+        signal: AbortSignal.timeout(SYNC_TIMEOUT_MS)
+      })
       const learned = { count: 0 }
       for await (const raw of exchange) {
         const item = decodeSyncItem(raw)
