@@ -1,14 +1,15 @@
 /** Backend `files`: one folder of this machine, read and, if allowed, written in pieces of bounded size. */
-import { createHash, randomUUID } from 'node:crypto'
+import { createHash } from 'node:crypto'
 import { constants } from 'node:fs'
 import type { Stats } from 'node:fs'
-import { access, link, lstat, open, opendir, rename, rm, stat } from 'node:fs/promises'
+import { access, lstat, opendir, stat } from 'node:fs/promises'
 import { join, resolve } from 'node:path'
 import type { CapabilityDeclaration, ToolDeclaration } from '../../protocols/capability.ts'
 import { MeshError } from '../errors.ts'
-import type { Item, JsonObject } from '../core/invoke.ts'
+import type { JsonObject } from '../core/invoke.ts'
 import type { ToolHandler } from '../mesh-api.ts'
 import type { Backend } from './backend.ts'
+import { DEFAULT_MAX_FILE_BYTES, writeFile } from './file-write.ts'
 import { openSharedFolder } from './file-paths.ts'
 import type { SharedFolder } from './file-paths.ts'
 import type { FilesConfig } from './files-config.ts'
@@ -21,9 +22,6 @@ export const CHUNK_BYTES = 64 * 1024
 export const MAX_LIST_ENTRIES = 10_000
 /** Folders below folders that one `list` goes down. */
 export const MAX_LIST_DEPTH = 8
-/** Longest file that `write` takes where the configuration names no limit, in bytes. */
-export const DEFAULT_MAX_FILE_BYTES = 1024 ** 3
-
 const path = { type: 'string', description: 'Path inside the folder, with "/", such as "photos/cat.jpg".' }
 const entry = {
   type: 'object',
@@ -99,7 +97,9 @@ export function createFileShareBackend(config: FilesConfig, init: { baseDir: str
   ])
   const maxFileBytes = config.maxFileBytes ?? DEFAULT_MAX_FILE_BYTES
   if (config.writable === true) {
-    handlers.set('write', async (input, { stream, signal }) => writeFile(await folder(), input, stream, { signal, maxFileBytes }))
+    handlers.set('write', async (input, { stream, signal }) =>
+      writeFile(await folder(), textIn(input, 'path'), input, { stream, signal, maxFileBytes })
+    )
   }
   const calls = createHandlerCalls(lookupIn(id, handlers))
 
@@ -218,68 +218,6 @@ async function* readFile(folder: () => Promise<SharedFolder>, input: JsonObject)
   } finally {
     await handle.close()
   }
-}
-
-async function writeFile(
-  folder: SharedFolder,
-  input: JsonObject,
-  stream: AsyncIterable<Item> | undefined,
-  options: { signal: AbortSignal; maxFileBytes: number }
-): Promise<JsonObject> {
-  const name = textIn(input, 'path')
-  const place = await folder.place(name)
-  const target = join(place.folder, place.file)
-  const part = join(place.folder, `.${randomUUID()}.part`)
-  const hash = createHash('sha256')
-  let bytes = 0
-  const handle = await open(part, 'wx', 0o644).catch((error: unknown) => {
-    throw new MeshError('tool_failed', `cannot write "${name}" in the shared folder`, {}, { cause: error })
-  })
-  try {
-    await folder.assertInside(handle, part)
-    for await (const chunk of contentOf(input, stream)) {
-      options.signal.throwIfAborted()
-      bytes += chunk.length
-      if (bytes > options.maxFileBytes) {
-        throw new MeshError('too_large', `a file has at most ${options.maxFileBytes} bytes here`, {
-          maxBytes: options.maxFileBytes
-        })
-      }
-      hash.update(chunk)
-      await handle.writeFile(chunk)
-    }
-    await handle.sync()
-    options.signal.throwIfAborted()
-    await publish(part, target, name, input['overwrite'] === true)
-  } finally {
-    await handle.close()
-    await rm(part, { force: true })
-  }
-  return { bytes, sha256: hash.digest('hex') }
-}
-
-async function* contentOf(input: JsonObject, stream: AsyncIterable<Item> | undefined): AsyncGenerator<Uint8Array, void, void> {
-  if (typeof input['text'] === 'string') yield Buffer.from(input['text'])
-  else if (stream === undefined) throw new MeshError('invalid_argument', 'nothing to write: stream bytes, or give "text"')
-  else {
-    for await (const item of stream) {
-      if (item.kind === 'bytes') yield item.bytes
-      else if (item.kind === 'json')
-        throw new MeshError('invalid_argument', 'a file is made of bytes; stream bytes, or give "text"')
-    }
-  }
-}
-
-/** Gives the finished file its name, in one step. */
-async function publish(part: string, target: string, name: string, overwrite: boolean): Promise<void> {
-  const found = await lstat(target).catch(() => undefined)
-  if (found !== undefined && !found.isFile())
-    throw new MeshError('invalid_argument', `"${name}" is there already and not a regular file`, { path: name })
-  if (overwrite) return rename(part, target)
-  // A link fails if the name is taken, even by someone who was faster than our look.
-  await link(part, target).catch((error: unknown) => {
-    throw new MeshError('conflict', `"${name}" is there already; set overwrite to replace it`, { path: name }, { cause: error })
-  })
 }
 
 function textIn(input: JsonObject, key: string): string {

@@ -2,19 +2,13 @@
  * Runs a {@link ToolHandler} as a call. Every backend whose tools are functions of this process uses it, so the rules of
  * cancelling, progress and errors are the same everywhere. Runs in Node and in the browser.
  */
-import { MeshError, abortError, isMeshError, toMeshError } from '../errors.ts'
-import type { Invoke, Item, JsonObject, JsonValue, Progress, ToolRequest } from '../core/invoke.ts'
-import type { ToolContext, ToolHandler } from '../mesh-api.ts'
-import { abortable } from './abortable-stream.ts'
+import { MeshError, toMeshError } from '../errors.ts'
+import type { Invoke, Item, ToolRequest } from '../core/invoke.ts'
+import type { ToolHandler } from '../mesh-api.ts'
+import { HandlerRun } from './handler-run.ts'
 
 /** Time that handlers get to end after {@link HandlerCalls.stop}, in ms. One that ignores its signal is left behind then. */
 export const STOP_WAIT_MS = 5_000
-
-type Step = IteratorResult<Item, undefined>
-type HandlerGenerator = AsyncGenerator<JsonValue | Uint8Array, JsonValue | void, void>
-
-const DONE: Step = { done: true, value: undefined }
-const NEVER_ABORTED = (): void => {}
 
 /** The calls of one backend. */
 export interface HandlerCalls {
@@ -30,10 +24,10 @@ export interface HandlerCalls {
  */
 export function createHandlerCalls(lookup: (request: ToolRequest) => ToolHandler): HandlerCalls {
   // Runs whose handler is still at work, those included that were cancelled and are cleaning up.
-  const working = new Set<Run>()
+  const working = new Set<HandlerRun>()
   let stopped: MeshError | undefined
   let onIdle: (() => void) | undefined
-  const ended = (run: Run): void => {
+  const ended = (run: HandlerRun): void => {
     if (working.delete(run) && working.size === 0) onIdle?.()
   }
 
@@ -41,7 +35,7 @@ export function createHandlerCalls(lookup: (request: ToolRequest) => ToolHandler
     call(request, { signal }) {
       try {
         if (stopped !== undefined) throw stopped
-        return new Run(lookup(request), request, signal, working, ended)
+        return new HandlerRun(lookup(request), request, signal, working, ended)
       } catch (error) {
         return failedCall(toMeshError(error))
       }
@@ -84,277 +78,17 @@ export function unknownTool(request: ToolRequest, tools: Iterable<string>): Mesh
   })
 }
 
-/** What a handler threw, as the mesh sees it: MeshErrors pass, all else is `tool_failed`. */
-export function toToolError(error: unknown, signal?: AbortSignal): MeshError {
-  if (isMeshError(error)) return error
-  if (signal?.aborted === true) return abortError(signal)
-  const message = error instanceof Error ? error.message || error.name : String(error)
-  return new MeshError('tool_failed', message || 'the tool failed without a message', {}, { cause: error })
-}
-
 function failedCall(error: MeshError): AsyncIterable<Item> {
   return {
     [Symbol.asyncIterator]: () => {
       let thrown = false
       return {
         next: () => {
-          if (thrown) return Promise.resolve(DONE)
+          if (thrown) return Promise.resolve({ done: true, value: undefined })
           thrown = true
           return Promise.reject(error)
         }
       }
     }
-  }
-}
-
-function isObject(value: unknown): value is object {
-  return typeof value === 'object' && value !== null
-}
-
-/** A class, not closures: one call costs two small objects, and a plain function never gets a listener or a controller. */
-class Run implements AsyncIterableIterator<Item> {
-  readonly request: ToolRequest
-  readonly #handler: ToolHandler
-  readonly #signal: AbortSignal
-  readonly #working: Set<Run>
-  readonly #ended: (run: Run) => void
-  #started = false
-  #closed = false
-  /** The handler owes us an answer: its promise, or a step of its generator. */
-  #busy = false
-  #generator: HandlerGenerator | undefined
-  #ready: Item | undefined
-  #failure: MeshError | undefined
-  // Only the latest progress is kept, so a handler that reports faster than the caller reads costs one slot.
-  #progress: Progress | undefined
-  #mostDone = Number.NEGATIVE_INFINITY
-  #resolve: ((step: Step) => void) | undefined
-  #reject: ((error: MeshError) => void) | undefined
-  #controller: AbortController | undefined
-  #onAbort: () => void = NEVER_ABORTED
-
-  constructor(handler: ToolHandler, request: ToolRequest, signal: AbortSignal, working: Set<Run>, ended: (run: Run) => void) {
-    this.#handler = handler
-    this.request = request
-    this.#signal = signal
-    this.#working = working
-    this.#ended = ended
-  }
-
-  [Symbol.asyncIterator](): this {
-    return this
-  }
-
-  next(): Promise<Step> {
-    if (this.#resolve !== undefined)
-      return Promise.reject(new MeshError('internal', 'a call is read by one reader, one step at a time'))
-    if (!this.#started) this.#start()
-    if (this.#failure !== undefined) {
-      const failure = this.#failure
-      this.#failure = undefined
-      return Promise.reject(failure)
-    }
-    if (this.#closed) return Promise.resolve(DONE)
-    if (this.#progress !== undefined) {
-      const progress = this.#progress
-      this.#progress = undefined
-      return Promise.resolve({ done: false, value: { kind: 'progress', progress } })
-    }
-    const ready = this.#ready
-    if (ready !== undefined) {
-      this.#ready = undefined
-      if (ready.kind === 'result') this.#close()
-      return Promise.resolve({ done: false, value: ready })
-    }
-    return new Promise<Step>((resolve, reject) => {
-      this.#resolve = resolve
-      this.#reject = reject
-      if (!this.#busy) this.#step()
-    })
-  }
-
-  async return(): Promise<Step> {
-    if (this.#closed) return DONE
-    this.#close()
-    this.#controller?.abort(new MeshError('cancelled', 'the caller left'))
-    // A handler in the middle of a step ends when it heeds its signal; waiting for one that does not would hang the caller.
-    const cleanup = this.#endGenerator()
-    if (!this.#busy) await cleanup
-    return DONE
-  }
-
-  /** Ends the call with an error from outside: the caller cancelled, or the backend stops. */
-  fail(error: MeshError): void {
-    if (this.#closed) return
-    this.#close()
-    this.#controller?.abort(error)
-    void this.#endGenerator()
-    this.#deliverFailure(error)
-  }
-
-  /** The signal for the handler; made on first use, for most handlers never ask. */
-  get signal(): AbortSignal {
-    if (this.#controller === undefined) {
-      this.#controller = new AbortController()
-      if (this.#signal.aborted) this.#controller.abort(this.#signal.reason)
-      else if (this.#closed) this.#controller.abort(new MeshError('cancelled', 'the call is over'))
-      // A handler that asks for its signal is at work: from here on an abort has to reach it.
-      else this.#listen()
-    }
-    return this.#controller.signal
-  }
-
-  report(done: number, total?: number, message?: string): void {
-    // Also refuses NaN. `done` never falls.
-    if (this.#closed || !(done >= this.#mostDone)) return
-    this.#mostDone = done
-    const progress: Progress = { done }
-    if (total !== undefined) progress.total = total
-    if (message !== undefined) progress.message = message
-    if (this.#resolve === undefined) this.#progress = progress
-    else this.#deliver({ kind: 'progress', progress })
-  }
-
-  #start(): void {
-    this.#started = true
-    if (this.#closed) return
-    if (this.#signal.aborted) {
-      this.#closed = true
-      this.#failure = abortError(this.#signal)
-      return
-    }
-    try {
-      const out: unknown = this.#handler(this.request.input as JsonObject, new HandlerContext(this))
-      if (!isObject(out)) return this.#finish(out as JsonValue | undefined)
-      if ('then' in out && typeof out.then === 'function') {
-        this.#busy = true
-        this.#listen()
-        ;(out as Promise<JsonValue | void>).then(
-          (value) => this.#onValue(value),
-          (error: unknown) => this.#onError(error)
-        )
-      } else if (Symbol.asyncIterator in out) {
-        this.#generator = out as HandlerGenerator
-        this.#listen()
-      } else this.#finish(out as JsonValue)
-    } catch (error) {
-      this.#onError(error)
-    }
-  }
-
-  #step(): void {
-    if (this.#generator === undefined) return
-    this.#busy = true
-    this.#generator.next().then(
-      (step) => this.#onStep(step),
-      (error: unknown) => this.#onError(error)
-    )
-  }
-
-  #onValue(value: JsonValue | void): void {
-    this.#busy = false
-    this.#ended(this)
-    if (!this.#closed) this.#finish(value)
-  }
-
-  #onStep(step: IteratorResult<JsonValue | Uint8Array, JsonValue | void>): void {
-    this.#busy = false
-    if (step.done === true) {
-      this.#ended(this)
-      if (!this.#closed) this.#finish(step.value)
-    } else if (!this.#closed) {
-      const { value } = step
-      this.#settle(value instanceof Uint8Array ? { kind: 'bytes', bytes: value } : { kind: 'json', value: value ?? null })
-    }
-  }
-
-  #onError(error: unknown): void {
-    this.#busy = false
-    this.#ended(this)
-    if (this.#closed) return
-    this.#close()
-    this.#deliverFailure(toToolError(error, this.#signal))
-  }
-
-  #finish(value: JsonValue | void | undefined): void {
-    if (value instanceof Uint8Array) {
-      this.#onError(new TypeError('a result is JSON: yield bytes from an async generator instead of returning them'))
-    } else this.#settle({ kind: 'result', value: value ?? null })
-  }
-
-  #settle(item: Item): void {
-    if (this.#resolve === undefined) {
-      this.#ready = item
-      return
-    }
-    if (item.kind === 'result') this.#close()
-    this.#deliver(item)
-  }
-
-  #deliver(item: Item): void {
-    const resolve = this.#resolve
-    this.#resolve = this.#reject = undefined
-    resolve?.({ done: false, value: item })
-  }
-
-  #deliverFailure(error: MeshError): void {
-    const reject = this.#reject
-    this.#resolve = this.#reject = undefined
-    this.#progress = this.#ready = undefined
-    if (reject === undefined) this.#failure = error
-    else reject(error)
-  }
-
-  #listen(): void {
-    if (this.#onAbort !== NEVER_ABORTED || this.#closed) return
-    this.#onAbort = () => this.fail(abortError(this.#signal))
-    this.#signal.addEventListener('abort', this.#onAbort, { once: true })
-    this.#working.add(this)
-    // The handler itself may have caused the abort, before anyone listened.
-    if (this.#signal.aborted) this.#onAbort()
-  }
-
-  #close(): void {
-    this.#closed = true
-    if (this.#onAbort !== NEVER_ABORTED) this.#signal.removeEventListener('abort', this.#onAbort)
-    // A handler that is neither waiting nor a generator has nothing left to do.
-    if (!this.#busy && this.#generator === undefined) this.#ended(this)
-  }
-
-  #endGenerator(): Promise<void> {
-    if (this.#generator === undefined) return Promise.resolve()
-    const over = (): void => this.#ended(this)
-    // Errors of a `finally` have nobody to go to any more.
-    return this.#generator.return(undefined).then(over, over)
-  }
-}
-
-class HandlerContext implements ToolContext {
-  readonly #run: Run
-
-  constructor(run: Run) {
-    this.#run = run
-  }
-
-  get signal(): AbortSignal {
-    return this.#run.signal
-  }
-
-  get caller(): string {
-    return this.#run.request.caller
-  }
-
-  get stream(): AsyncIterable<Item> | undefined {
-    const { stream } = this.#run.request
-    return stream === undefined ? undefined : abortable(stream, this.#run.signal)
-  }
-
-  get traceparent(): string | undefined {
-    return this.#run.request.traceparent
-  }
-
-  // A getter, so that `({ progress }) => …` works without binding a function for every call.
-  get progress(): ToolContext['progress'] {
-    return (done, total, message) => this.#run.report(done, total, message)
   }
 }

@@ -240,8 +240,12 @@ for (const transport of ['stdio', 'streamable HTTP'] as const) {
 
     it('reports progress', async () => {
       const items = await collect(call('trigger-long-running-operation', { duration: 0.2, steps: 4 }))
-      assert.ok(items.filter((item) => item.kind === 'progress').length >= 3)
-      assert.deepEqual(items.filter((item) => item.kind === 'progress').at(-1)?.progress, { done: 4, total: 4 })
+      const progress = items.flatMap((item) => (item.kind === 'progress' ? [item.progress] : []))
+      // The SDK drops a progress notification that comes in one piece with the result, so the fourth may be missing.
+      assert.deepEqual(
+        progress.slice(0, 3),
+        [1, 2, 3].map((done) => ({ done, total: 4 }))
+      )
       assert.match(JSON.stringify(items.at(-1)), /completed/)
     })
 

@@ -1,0 +1,49 @@
+import assert from 'node:assert/strict'
+import { Ajv2020 } from 'ajv/dist/2020.js'
+import { BACKENDS, createBackend } from '../../src/backends/index.ts'
+import type { BackendConfig } from '../../src/backends/index.ts'
+
+const GOOD: BackendConfig[] = [
+  { kind: 'system' },
+  { kind: 'files', path: 'shared', writable: true },
+  {
+    kind: 'command',
+    id: 'speech',
+    type: 'audio/generate',
+    tools: [
+      { name: 'say', run: ['espeak-ng', '{text}'], input: { properties: { text: {} } }, stdout: 'bytes', cache: { ttlMs: 5 } }
+    ],
+    triggers: [{ event: 'heard', run: ['listen'], throttleMs: 5 }]
+  },
+  { kind: 'mcp', id: 'a', command: ['npx', 'server'], env: { A: 'b' }, tools: { allow: ['read_*'] } },
+  { kind: 'mcp', id: 'b', url: 'http://127.0.0.1:3001/mcp', headers: { Authorization: 'x' } }
+]
+
+const BAD: [keyof typeof BACKENDS, unknown][] = [
+  ['system', { kind: 'system', extra: 1 }],
+  ['files', { kind: 'files' }],
+  ['command', { kind: 'command', id: 'Bad Id', type: 't' }],
+  ['command', { kind: 'command', id: 'c', type: 't', tools: [{ name: 't', run: [] }] }],
+  ['command', { kind: 'command', id: 'c', type: 't', tools: [{ name: 't', run: ['x'], typo: 1 }] }],
+  ['mcp', { kind: 'mcp', id: 'm' }],
+  ['mcp', { kind: 'mcp', id: 'm', command: ['x'], url: 'http://x' }],
+  ['mcp', { kind: 'mcp', id: 'm', url: 'file:///etc/passwd' }]
+]
+
+describe('the table of backends', () => {
+  const ajv = new Ajv2020({ strict: true, strictRequired: false, allowUnionTypes: true })
+  const validate = Object.fromEntries(
+    Object.entries(BACKENDS).map(([kind, { configSchema }]) => [kind, ajv.compile(configSchema)])
+  )
+
+  for (const config of GOOD) {
+    it(`makes a backend of ${JSON.stringify(config).slice(0, 60)}`, async () => {
+      assert.ok(validate[config.kind]!(config), JSON.stringify(validate[config.kind]!.errors))
+      const backend = await createBackend(config, { baseDir: '.', version: '0.0.0' })
+      assert.equal(backend.kind, config.kind)
+    })
+  }
+  for (const [kind, config] of BAD) {
+    it(`refuses ${JSON.stringify(config).slice(0, 80)}`, () => assert.equal(validate[kind]!(config), false))
+  }
+})
