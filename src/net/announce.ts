@@ -28,6 +28,8 @@ export const LEASE_MS = 300_000
 export const BATCH_MS = 10
 /** Announcements a second that one origin may send, and how many at once. */
 export const ORIGIN_RATE = { perSecond: 20, burst: 200 } as const
+/** Announcements a second whose signature is checked for one neighbour, whoever they are of, and how many at once. */
+export const SENDER_RATE = { perSecond: 500, burst: 4_000 } as const
 
 /** What a validator says of a message: pass on, drop without a word, or drop and hold it against the sender. */
 export type Verdict = 'accept' | 'ignore' | 'reject'
@@ -89,7 +91,8 @@ export function createAnnouncer(components: AnnounceComponents, init: AnnounceIn
   const origin = peerId.toMultihash().bytes
   const topic = announceTopic(init.mesh)
   const leaseMs = init.leaseMs ?? LEASE_MS
-  const buckets = createTokenBuckets(ORIGIN_RATE, now)
+  const origins = createTokenBuckets(ORIGIN_RATE, now)
+  const senders = createTokenBuckets(SENDER_RATE, now)
   let { incarnation } = init
   let sequence = 0
   let document: NodeDocument = { infoBytes: encodeInfo(init.info), info: init.info, capabilities: new Map() }
@@ -102,7 +105,16 @@ export function createAnnouncer(components: AnnounceComponents, init: AnnounceIn
   // ---- out -----------------------------------------------------------------------------------
   async function sign(left: boolean, note: string): Promise<SignedHead> {
     sequence++
-    const head: Head = { mesh: init.mesh, origin, incarnation, sequence, left, leaseMs, documentHash: documentHash(document), note }
+    const head: Head = {
+      mesh: init.mesh,
+      origin,
+      incarnation,
+      sequence,
+      left,
+      leaseMs,
+      documentHash: documentHash(document),
+      note
+    }
     const bytes = encodeHead(head)
     return { bytes, signature: await privateKey.sign(signedBytes(bytes)), head }
   }
@@ -111,7 +123,12 @@ export function createAnnouncer(components: AnnounceComponents, init: AnnounceIn
     const parts = { info: change.info, put: [...change.put.values()], drop: [...change.drop] }
     const signed = await sign(kind === 'node-leave', note)
     directory.applyRecord(
-      { signed, info: document.infoBytes, capabilities: kind === 'node-leave' ? [] : [...document.capabilities.values()].map(({ bytes }) => bytes), ageMs: 0 },
+      {
+        signed,
+        info: document.infoBytes,
+        capabilities: kind === 'node-leave' ? [] : [...document.capabilities.values()].map(({ bytes }) => bytes),
+        ageMs: 0
+      },
       now()
     )
     await gossip.publish(topic, encodeFitting({ kind, signed, ...parts }))
@@ -159,8 +176,11 @@ export function createAnnouncer(components: AnnounceComponents, init: AnnounceIn
   async function validate(from: string, data: Uint8Array): Promise<Verdict> {
     try {
       const announcement = decodeAnnouncement(data)
+      if (!senders.take(from)) return refuse('announce.too-often', 'ignore')
       const verdict = await check(announcement.signed)
       if (verdict !== 'accept') return verdict
+      // Only after the signature: else whoever forges an origin's name would use up its rate.
+      if (!origins.take(originId(announcement.signed.head.origin))) return refuse('announce.too-often', 'ignore')
       switch (directory.applyChange(announcement.signed, announcement, now())) {
         case 'applied':
           return 'accept'
@@ -185,7 +205,6 @@ export function createAnnouncer(components: AnnounceComponents, init: AnnounceIn
     if (head.mesh !== init.mesh) return refuse('announce.other-mesh', 'reject')
     if (id === self) return heardOfMyself(signed)
     if (!directory.isNews(signed)) return refuse('announce.stale', 'ignore')
-    if (!buckets.take(id)) return refuse('announce.too-often', 'ignore')
     if (!(await hasSigned(signed))) return refuse('announce.forged', 'reject')
     return 'accept'
   }
@@ -207,12 +226,17 @@ export function createAnnouncer(components: AnnounceComponents, init: AnnounceIn
   }
 
   function whole(): Omit<Change, 'kind' | 'note'> {
-    return { info: document.infoBytes, put: new Map([...document.capabilities].map(([id, { bytes }]) => [id, bytes])), drop: new Set() }
+    return {
+      info: document.infoBytes,
+      put: new Map([...document.capabilities].map(([id, { bytes }]) => [id, bytes])),
+      drop: new Set()
+    }
   }
 
   function edit(put: Uint8Array[], drop: string[], info?: Uint8Array): void {
     const changed = changeDocument(document, { info, put, drop })
-    if (changed === undefined) throw new MeshError('too_large', 'this node offers more than one announcement may hold; split it over several nodes')
+    if (changed === undefined)
+      throw new MeshError('too_large', 'this node offers more than one announcement may hold; split it over several nodes')
     document = changed
   }
 
@@ -249,7 +273,11 @@ export function createAnnouncer(components: AnnounceComponents, init: AnnounceIn
       queue('updated', '', (change) => (change.info = bytes))
     },
     async ingest(record) {
-      if ((await check(record.signed)) !== 'accept') return false
+      const verdict = await check(record.signed)
+      // A peer that checks what it takes has nothing false to pass on.
+      if (verdict === 'reject')
+        throw new MeshError('protocol_error', 'a record is of another mesh or was not signed by its origin')
+      if (verdict !== 'accept') return false
       const outcome = directory.applyRecord(record, now())
       if (outcome === 'invalid') throw new MeshError('protocol_error', 'a record does not match its signed hash')
       return outcome === 'applied'

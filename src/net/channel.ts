@@ -8,6 +8,10 @@ export const READ_HIGH_WATER_BYTES = 256 * 1024
 export const WRITE_HIGH_WATER_BYTES = 256 * 1024
 /** Bytes waiting to be sent past which the peer counts as one that asks and never reads; the stream is reset. */
 export const WRITE_LIMIT_BYTES = 16 * 1024 * 1024
+/** Frames waiting to be sent past which the same holds: small ones cost far more memory than their bytes. */
+export const WRITE_LIMIT_FRAMES = 65_536
+/** Received chunks that are kept apart; past it they are joined, because a chunk of one byte costs a hundred. */
+export const MAX_CHUNKS = 1_024
 /** A close waits this long for the remote's end before it resets the stream, in ms. */
 export const CLOSE_TIMEOUT_MS = 2_000
 
@@ -70,7 +74,7 @@ export function createChannel(stream: Stream, init: ChannelInit = {}): Channel {
     if (ended) return
     queue.push(frame)
     queuedBytes += frame.length
-    if (queuedBytes > WRITE_LIMIT_BYTES) {
+    if (queuedBytes > WRITE_LIMIT_BYTES || queue.length > WRITE_LIMIT_FRAMES) {
       abort(new MeshError('protocol_error', 'the peer makes this node send without reading'))
       return
     }
@@ -120,6 +124,7 @@ export function createChannel(stream: Stream, init: ChannelInit = {}): Channel {
 
   // ---- reading -------------------------------------------------------------------------------
   let chunks: Uint8Array[] = []
+  let joinedChunks = 0
   let chunkBytes = 0
   let neededBytes = 1
   let paused = false
@@ -129,6 +134,7 @@ export function createChannel(stream: Stream, init: ChannelInit = {}): Channel {
   function onMessage(event: StreamMessageEvent): void {
     const bytes = event.data instanceof Uint8Array ? event.data : event.data.subarray()
     chunks.push(bytes)
+    if (chunks.length - joinedChunks > MAX_CHUNKS) joinedChunks = chunks.push(joinAll(chunks.splice(joinedChunks)))
     chunkBytes += bytes.length
     if (!paused && chunkBytes >= Math.max(READ_HIGH_WATER_BYTES, neededBytes)) {
       paused = true
@@ -167,6 +173,7 @@ export function createChannel(stream: Stream, init: ChannelInit = {}): Channel {
       offset = end
     }
     chunks = offset === bytes.length ? [] : [bytes.subarray(offset)]
+    joinedChunks = 0
     chunkBytes = bytes.length - offset
     return frames
   }
@@ -233,8 +240,13 @@ export function createChannel(stream: Stream, init: ChannelInit = {}): Channel {
   async function close(): Promise<void> {
     if (ended) return
     flush()
-    const deadline = setTimeout(() => abort(new MeshError('unavailable', 'the peer did not close its end of the stream')), CLOSE_TIMEOUT_MS)
+    const deadline = setTimeout(
+      () => abort(new MeshError('unavailable', 'the peer did not close its end of the stream')),
+      CLOSE_TIMEOUT_MS
+    )
     try {
+      // What a blocked stream has not taken yet is still to leave: the ends of the exchanges that were waited for.
+      if (queuedBytes > 0) await new Promise<void>((resolve, reject) => waiters.push({ resolve, reject }))
       await stream.close({ signal: AbortSignal.timeout(CLOSE_TIMEOUT_MS) })
       await closed
     } catch {
@@ -283,13 +295,25 @@ interface WindowedStream {
 function spareWindowUpdates(stream: Stream): void {
   const windowed = stream as unknown as Partial<WindowedStream>
   const { sendWindowUpdate } = windowed
-  if (typeof sendWindowUpdate !== 'function' || typeof windowed.recvWindow !== 'number' || typeof windowed.recvWindowCapacity !== 'number') return
+  if (
+    typeof sendWindowUpdate !== 'function' ||
+    typeof windowed.recvWindow !== 'number' ||
+    typeof windowed.recvWindowCapacity !== 'number'
+  )
+    return
   let first = true
   windowed.sendWindowUpdate = () => {
     // The first one carries the acknowledgement of the stream itself.
     if (first || windowed.recvWindowCapacity! * 2 <= windowed.recvWindow!) sendWindowUpdate.call(stream)
     first = false
   }
+}
+
+function joinAll(parts: Uint8Array[]): Uint8Array {
+  return join(
+    parts,
+    parts.reduce((sum, { length }) => sum + length, 0)
+  )
 }
 
 function join(parts: Uint8Array[], total: number): Uint8Array {
