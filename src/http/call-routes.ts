@@ -2,7 +2,7 @@ import { Hono } from 'hono'
 import type { JsonObject, JsonValue } from '../../protocols/json.ts'
 import { MeshError, errorToJson } from '../errors.ts'
 import type { Call, CallItem, CallOptions, CallResult, Mesh } from '../mesh-api.ts'
-import { toBase64 } from './base64.ts'
+import { base64Length, toBase64, writeBase64 } from './base64.ts'
 import { readJsonObject, refuseUnknownKeys } from './json-body.ts'
 import { STREAM_HEADERS, pullStream } from './pull-stream.ts'
 
@@ -75,13 +75,26 @@ function lineOf(item: Exclude<CallItem, { kind: 'result' }>): CallLine {
   return item.kind === 'bytes' ? { kind: 'bytes', base64: toBase64(item.bytes) } : item
 }
 
-async function* callLines(call: Call): AsyncGenerator<string, void, void> {
+async function* callLines(call: Call): AsyncGenerator<string | Uint8Array, void, void> {
   try {
-    for await (const item of call) if (item.kind !== 'result') yield toLine(lineOf(item))
+    for await (const item of call) if (item.kind !== 'result') yield item.kind === 'bytes' ? bytesLine(item.bytes) : toLine(item)
     yield toLine({ status: 'success', ...(await call.result) })
   } catch (error) {
     yield toLine({ status: 'error', error: errorToJson(error) })
   }
+}
+
+const BYTES_HEAD = new TextEncoder().encode('{"kind":"bytes","base64":"')
+const BYTES_TAIL = new TextEncoder().encode('"}\n')
+
+/** The line of bytes, written as bytes: a big one is not copied through strings. */
+function bytesLine(bytes: Uint8Array): Uint8Array {
+  const length = base64Length(bytes.byteLength)
+  const line = new Uint8Array(BYTES_HEAD.byteLength + length + BYTES_TAIL.byteLength)
+  line.set(BYTES_HEAD)
+  writeBase64(bytes, line, BYTES_HEAD.byteLength)
+  line.set(BYTES_TAIL, BYTES_HEAD.byteLength + length)
+  return line
 }
 
 const toLine = (line: CallLine) => `${JSON.stringify(line)}\n`

@@ -3,14 +3,14 @@
  * source and nothing piles up here. When the client goes, `return` of the iterator runs and `onCancel` is called.
  * `lines` must not throw.
  */
-export function pullStream(lines: AsyncIterator<string, void>, onCancel: () => void): ReadableStream<Uint8Array> {
+export function pullStream(lines: AsyncIterator<string | Uint8Array, void>, onCancel: () => void): ReadableStream<Uint8Array> {
   const encoder = new TextEncoder()
   return new ReadableStream<Uint8Array>(
     {
       async pull(controller) {
         const line = await lines.next()
         if (line.done) controller.close()
-        else controller.enqueue(encoder.encode(line.value))
+        else controller.enqueue(typeof line.value === 'string' ? encoder.encode(line.value) : line.value)
       },
       async cancel() {
         onCancel()
