@@ -107,7 +107,7 @@ function problemOf(error: ErrorObject): ConfigProblem {
 }
 
 /** `did you mean 'x'?`, or all there are. */
-export function suggestion(given: string, known: readonly string[]): string {
+function suggestion(given: string, known: readonly string[]): string {
   const best = nearest(given, known)
   return best === undefined ? `known are: ${known.join(', ')}` : `did you mean ${quoted(best)}?`
 }

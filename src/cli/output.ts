@@ -18,12 +18,6 @@ export interface Output {
   err(text: string): Promise<void>
 }
 
-/** A terminal, a pipe or a file. */
-export interface Sink extends NodeJS.WritableStream {
-  isTTY?: boolean
-  columns?: number
-}
-
 /** Colours if a person looks: a TTY that is not `dumb`, and no `NO_COLOR` (https://no-color.org/). `FORCE_COLOR` overrules. */
 export function wantsColor(sink: { isTTY?: boolean }, env: Record<string, string | undefined> = process.env): boolean {
   if (env['NO_COLOR']) return false
