@@ -1,6 +1,7 @@
 import { decodeCbor, encodeCbor } from './cbor.ts'
 import { MeshError } from './errors.ts'
 import type { JsonObject, JsonSchema } from './json.ts'
+import { MAX_JSON_DEPTH, asJson } from './shape.ts'
 
 /** Whether the result of a tool may be reused for the same input, and how long. */
 export interface CachePolicy {
@@ -99,6 +100,11 @@ const NAME = /^[A-Za-z0-9_.-]{1,128}$/
  */
 export function checkCapability(value: unknown): CapabilityDeclaration {
   const map = object(value, '')
+  try {
+    asJson(value)
+  } catch {
+    fail('', `JSON of at most ${MAX_JSON_DEPTH} levels`)
+  }
   match(map['id'], ID, '/id', 'lower-case letters, digits and . _ : - (at most 128)')
   match(map['type'], TYPE, '/type', 'a lower-case path such as "sensor/camera"')
   if (String(map['type']).length > 128) fail('/type', 'at most 128 characters')
@@ -135,7 +141,8 @@ export function encodeCapability(declaration: CapabilityDeclaration): Uint8Array
 
 /** @throws MeshError `protocol_error`. A status of a newer version is kept as it is. */
 export function decodeCapability(bytes: Uint8Array): CapabilityDeclaration {
-  if (bytes.length > MAX_CAPABILITY_BYTES) throw new MeshError('protocol_error', `a peer's capability is over ${MAX_CAPABILITY_BYTES} bytes`)
+  if (bytes.length > MAX_CAPABILITY_BYTES)
+    throw new MeshError('protocol_error', `a peer's capability is over ${MAX_CAPABILITY_BYTES} bytes`)
   const value = decodeCbor(bytes)
   try {
     return checkCapability(value)
@@ -173,7 +180,8 @@ function schema(value: unknown, path: string): void {
 }
 
 function count(value: unknown, path: string): void {
-  if (value !== undefined && (typeof value !== 'number' || !Number.isSafeInteger(value) || value < 0)) fail(path, 'a whole number of 0 or more')
+  if (value !== undefined && (typeof value !== 'number' || !Number.isSafeInteger(value) || value < 0))
+    fail(path, 'a whole number of 0 or more')
 }
 
 function flag(value: unknown, path: string): void {

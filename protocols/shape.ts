@@ -1,4 +1,5 @@
 import { MeshError } from './errors.ts'
+import type { JsonValue } from './json.ts'
 
 /**
  * Checks of decoded values, for the decoders of this folder. Each throws MeshError `protocol_error` naming the field.
@@ -35,7 +36,8 @@ export function asBytes(value: unknown, field: string, max: number, min = 0): Ui
 
 /** An integer of 0 to `max`. */
 export function asUint(value: unknown, field: string, max: number = Number.MAX_SAFE_INTEGER): number {
-  if (typeof value !== 'number' || !Number.isSafeInteger(value) || value < 0 || value > max) refuse(field, `an integer of 0 to ${max}`)
+  if (typeof value !== 'number' || !Number.isSafeInteger(value) || value < 0 || value > max)
+    refuse(field, `an integer of 0 to ${max}`)
   return value
 }
 
@@ -43,6 +45,31 @@ export function asUint(value: unknown, field: string, max: number = Number.MAX_S
 export function asNumber(value: unknown, field: string): number {
   if (typeof value !== 'number' || !Number.isFinite(value)) refuse(field, 'a finite number')
   return value
+}
+
+/** Deepest JSON value of a peer, in levels: what is deeper exhausts the stack of whoever prints it. */
+export const MAX_JSON_DEPTH = 128
+
+/**
+ * Checks that a decoded value is JSON: no byte strings within, not too deep. Level by level, so that depth cannot overflow the stack here.
+ * @throws MeshError `protocol_error`.
+ */
+export function asJson(value: unknown): JsonValue {
+  if (typeof value !== 'object' || value === null) return value as JsonValue
+  let level: object[] = [value]
+  for (let depth = 1; level.length > 0; depth++) {
+    if (depth > MAX_JSON_DEPTH)
+      throw new MeshError('protocol_error', `a JSON value of a peer's message is over ${MAX_JSON_DEPTH} levels deep`)
+    const next: object[] = []
+    for (const node of level) {
+      if (node instanceof Uint8Array) throw new MeshError('protocol_error', "a JSON value of a peer's message holds bytes")
+      for (const child of Array.isArray(node) ? (node as unknown[]) : Object.values(node)) {
+        if (typeof child === 'object' && child !== null) next.push(child)
+      }
+    }
+    level = next
+  }
+  return value as JsonValue
 }
 
 /** `read` applied to a value that may be left out. */

@@ -26,6 +26,7 @@ import { createAnnouncer, type Gossip } from './net/announce.ts'
 import { createCallProtocol, callOver } from './net/call.ts'
 import { createLinks } from './net/links.ts'
 import { createReconciler } from './net/reconciler.ts'
+import { unlessAborted, type Session } from './net/session.ts'
 import { createSessions } from './net/sessions.ts'
 import { createSync } from './net/sync.ts'
 import { VERSION } from './version.ts'
@@ -77,7 +78,8 @@ export async function createMesh(components: MeshComponents): Promise<Mesh> {
   const counters: Record<string, number> = {}
   const count = (counter: string): void => void (counters[counter] = (counters[counter] ?? 0) + 1)
   const hub = createEventHub<MeshEvent>(() => count('events.dropped'))
-  const emit = (event: MeshEvent extends infer E ? (E extends { at: number } ? Omit<E, 'at'> : never) : never): void => hub.emit({ at: now() - startedAt, ...event } as MeshEvent)
+  const emit = (event: MeshEvent extends infer E ? (E extends { at: number } ? Omit<E, 'at'> : never) : never): void =>
+    hub.emit({ at: now() - startedAt, ...event } as MeshEvent)
 
   // ---- what is known -------------------------------------------------------------------------
   const directory = createDirectory(self, (event) => onDirectory(event))
@@ -97,7 +99,16 @@ export async function createMesh(components: MeshComponents): Promise<Mesh> {
       calls.served++
       if (error !== undefined) calls.failed++
       const { capability, tool, caller } = request
-      emit({ event: 'call', direction: 'in', capability, tool, peerId: caller, status: error === undefined ? 'success' : 'error', durationMs, ...(error && { code: error.code }) })
+      emit({
+        event: 'call',
+        direction: 'in',
+        capability,
+        tool,
+        peerId: caller,
+        status: error === undefined ? 'success' : 'error',
+        durationMs,
+        ...(error && { code: error.code })
+      })
     }
   })
   const counted: Invoke = async function* (request, options) {
@@ -120,33 +131,73 @@ export async function createMesh(components: MeshComponents): Promise<Mesh> {
     cache: createResultCache(now),
     now,
     onMade: ({ capability, tool, provider: peer, durationMs, error }) =>
-      emit({ event: 'call', direction: 'out', capability, tool, peerId: peer ?? '', status: error === undefined ? 'success' : 'error', durationMs, ...(error && { code: error.code }) })
+      emit({
+        event: 'call',
+        direction: 'out',
+        capability,
+        tool,
+        peerId: peer ?? '',
+        status: error === undefined ? 'success' : 'error',
+        durationMs,
+        ...(error && { code: error.code })
+      })
   })
 
   function remote(offer: Offer): Invoke {
     return async function* (request, options) {
-      if (!offer.direct) await dial(offer.node)
-      yield* callOver(callSessions.peek(offer.node) ?? (await callSessions.get(offer.node)))(request, options)
+      const session = callSessions.peek(offer.node) ?? (await unlessAborted(options.signal, connect(offer)))
+      yield* callOver(session)(request, options)
     }
+  }
+
+  async function connect(offer: Offer): Promise<Session> {
+    if (!offer.direct) await dial(offer.node)
+    return callSessions.get(offer.node)
   }
 
   async function dial(peer: string): Promise<void> {
     const addresses = directory.get(peer)?.document?.info.addresses ?? []
-    const target = addresses.length > 0 ? addresses.map((address) => multiaddr(`${address.replace(/\/p2p\/[^/]+$/, '')}/p2p/${peer}`)) : peerIdFromString(peer)
+    const target =
+      addresses.length > 0
+        ? addresses.map((address) => multiaddr(`${address.replace(/\/p2p\/[^/]+$/, '')}/p2p/${peer}`))
+        : peerIdFromString(peer)
     try {
       await libp2p.dial(target, { signal: AbortSignal.timeout(CALL_DIAL_TIMEOUT_MS) })
     } catch (error) {
-      throw new MeshError('unavailable', `cannot reach ${offers.nodeName(peer)} (${peer}): ${(error as Error).message}`, { peer }, { cause: error })
+      throw new MeshError(
+        'unavailable',
+        `cannot reach ${offers.nodeName(peer)} (${peer}): ${(error as Error).message}`,
+        { peer },
+        { cause: error }
+      )
     }
   }
 
   // ---- announcements and sync ----------------------------------------------------------------
   const announcer = createAnnouncer(
-    { peerId: libp2p.peerId, privateKey, gossip: lazyGossip(components.gossip), directory, now, random, count, needRecord: (origin, from) => reconciler.pull(origin, from) },
+    {
+      peerId: libp2p.peerId,
+      privateKey,
+      gossip: lazyGossip(components.gossip),
+      directory,
+      now,
+      random,
+      count,
+      needRecord: (origin, from) => reconciler.pull(origin, from)
+    },
     { mesh: OPEN_MESH, incarnation: components.incarnation, info: { name, version: VERSION, addresses: [] } }
   )
-  const sync = createSync({ directory, now, random, ingest: (record, from) => announcer.ingest(record, from), onLearned: (from) => reconciler.learned(from) })
-  const syncSessions = createSessions({ libp2p, now, onFault, onInbound: (peer, session) => links.accept(peer, session) }, sync.protocol)
+  const sync = createSync({
+    directory,
+    now,
+    random,
+    ingest: (record, from) => announcer.ingest(record, from),
+    onLearned: (from) => reconciler.learned(from)
+  })
+  const syncSessions = createSessions(
+    { libp2p, now, onFault, onInbound: (peer, session) => links.accept(peer, session) },
+    sync.protocol
+  )
   const links = createLinks({
     libp2p,
     sessions: syncSessions,
@@ -289,5 +340,8 @@ export async function createMesh(components: MeshComponents): Promise<Mesh> {
 function lazyGossip(make: () => Gossip): Gossip {
   let gossip: Gossip | undefined
   const get = (): Gossip => (gossip ??= make())
-  return { subscribe: (topic, validate) => get().subscribe(topic, validate), publish: (topic, data) => get().publish(topic, data) }
+  return {
+    subscribe: (topic, validate) => get().subscribe(topic, validate),
+    publish: (topic, data) => get().publish(topic, data)
+  }
 }

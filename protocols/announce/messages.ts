@@ -20,7 +20,15 @@ const MAX_NOTE = 256
 const MAX_HEAD_BYTES = 1_024
 
 /** The kinds of announcements. The kind names what changed; what counts is the signed head. */
-export const ANNOUNCEMENT_KINDS = ['node-join', 'available', 'updated', 'suspended', 'removed', 'heartbeat', 'node-leave'] as const
+export const ANNOUNCEMENT_KINDS = [
+  'node-join',
+  'available',
+  'updated',
+  'suspended',
+  'removed',
+  'heartbeat',
+  'node-leave'
+] as const
 export type AnnouncementKind = (typeof ANNOUNCEMENT_KINDS)[number]
 
 /** The signed part: which version of its document an origin stands by. Ordered by (incarnation, sequence). */
@@ -89,7 +97,17 @@ const DOMAIN = new TextEncoder().encode('atmosphere/announce/1\n')
 
 /** Deterministic bytes of a head. */
 export function encodeHead(head: Head): Uint8Array {
-  return encodeCbor([1, head.mesh, head.origin, head.incarnation, head.sequence, head.left, head.leaseMs, head.documentHash, head.note.slice(0, MAX_NOTE)])
+  return encodeCbor([
+    1,
+    head.mesh,
+    head.origin,
+    head.incarnation,
+    head.sequence,
+    head.left,
+    head.leaseMs,
+    head.documentHash,
+    head.note.slice(0, MAX_NOTE)
+  ])
 }
 
 /** @throws MeshError `protocol_error`. Fields that a later version appends are ignored. */
@@ -126,17 +144,27 @@ export function decodeInfo(bytes: Uint8Array): NodeInfo {
 
 /** Bytes for the topic. @throws MeshError `too_large`. */
 export function encodeAnnouncement({ kind, signed, info, put, drop }: Announcement): Uint8Array {
-  const bytes = encodeCbor({ k: kind, h: signed.bytes, s: signed.signature, i: info, p: put.length > 0 ? put : undefined, d: drop.length > 0 ? drop : undefined })
-  if (bytes.length > MAX_ANNOUNCEMENT_BYTES) throw new MeshError('too_large', `an announcement of ${bytes.length} bytes is over ${MAX_ANNOUNCEMENT_BYTES}`)
+  const bytes = encodeCbor({
+    k: kind,
+    h: signed.bytes,
+    s: signed.signature,
+    i: info,
+    p: put.length > 0 ? put : undefined,
+    d: drop.length > 0 ? drop : undefined
+  })
+  if (bytes.length > MAX_ANNOUNCEMENT_BYTES)
+    throw new MeshError('too_large', `an announcement of ${bytes.length} bytes is over ${MAX_ANNOUNCEMENT_BYTES}`)
   return bytes
 }
 
 /** @throws MeshError `protocol_error`. The signature is not checked here. */
 export function decodeAnnouncement(bytes: Uint8Array): Announcement {
-  if (bytes.length > MAX_ANNOUNCEMENT_BYTES) throw new MeshError('protocol_error', `an announcement over ${MAX_ANNOUNCEMENT_BYTES} bytes`)
+  if (bytes.length > MAX_ANNOUNCEMENT_BYTES)
+    throw new MeshError('protocol_error', `an announcement over ${MAX_ANNOUNCEMENT_BYTES} bytes`)
   const map = asMap(decodeCbor(bytes), 'announcement')
   const kind = asText(map['k'], 'k', 32) as AnnouncementKind
-  if (!ANNOUNCEMENT_KINDS.includes(kind)) throw new MeshError('protocol_error', 'an announcement of a kind that this node does not know')
+  if (!ANNOUNCEMENT_KINDS.includes(kind))
+    throw new MeshError('protocol_error', 'an announcement of a kind that this node does not know')
   return {
     kind,
     signed: decodeSigned(map),
@@ -148,7 +176,13 @@ export function decodeAnnouncement(bytes: Uint8Array): Announcement {
 
 /** A record as an item body of the sync protocol. */
 export function encodeRecord({ signed, info, capabilities, ageMs }: DocumentRecord): Record<string, unknown> {
-  return { h: signed.bytes, s: signed.signature, i: info, p: capabilities, a: Math.max(0, Math.floor(ageMs)) }
+  return {
+    h: signed.bytes,
+    s: signed.signature,
+    i: info,
+    p: capabilities,
+    a: Math.min(MAX_LEASE_MS, Math.max(0, Math.floor(ageMs)))
+  }
 }
 
 /** @throws MeshError `protocol_error`. The signature is not checked here. */
@@ -170,6 +204,7 @@ function decodeSigned(map: Record<string, unknown>): SignedHead {
 function capabilityBytes(value: unknown): Uint8Array[] {
   const list = asArray(value, 'p', MAX_CAPABILITIES).map((bytes) => asBytes(bytes, 'p', MAX_CAPABILITY_BYTES))
   const total = list.reduce((sum, bytes) => sum + bytes.length, 0)
-  if (total > MAX_DOCUMENT_BYTES) throw new MeshError('protocol_error', `the capabilities of a node are over ${MAX_DOCUMENT_BYTES} bytes`)
+  if (total > MAX_DOCUMENT_BYTES)
+    throw new MeshError('protocol_error', `the capabilities of a node are over ${MAX_DOCUMENT_BYTES} bytes`)
   return list
 }

@@ -1,6 +1,6 @@
 import type { JsonValue } from '../json.ts'
 import { MeshError } from '../errors.ts'
-import { asArray, asBytes, asMap, asNumber, asText, asUint, optional } from '../shape.ts'
+import { asArray, asBytes, asJson, asMap, asNumber, asText, asUint, optional } from '../shape.ts'
 import type { Item, Progress } from './items.ts'
 
 export type { Item, Progress } from './items.ts'
@@ -52,7 +52,8 @@ export function encodeRequest(request: CallRequest): unknown {
 export function decodeRequest(body: unknown): CallRequest {
   const map = asMap(body, 'request')
   const traceparent = optional(map['tp'], (value) => asText(value, 'tp', 55))
-  if (traceparent !== undefined && !TRACEPARENT.test(traceparent)) throw new MeshError('protocol_error', 'field "tp" of a peer\'s message is no traceparent')
+  if (traceparent !== undefined && !TRACEPARENT.test(traceparent))
+    throw new MeshError('protocol_error', 'field "tp" of a peer\'s message is no traceparent')
   return {
     capability: asText(map['c'], 'c', MAX_CAPABILITY_ID),
     tool: asText(map['t'], 't', MAX_TOOL_NAME),
@@ -75,7 +76,10 @@ export function encodeItem(item: Exclude<Item, { kind: 'result' }>): unknown {
     case 'bytes':
       return [BYTES_ITEM, item.bytes]
     case 'progress':
-      return [PROGRESS_ITEM, { d: item.progress.done, t: item.progress.total, m: item.progress.message?.slice(0, MAX_PROGRESS_MESSAGE) }]
+      return [
+        PROGRESS_ITEM,
+        { d: item.progress.done, t: item.progress.total, m: item.progress.message?.slice(0, MAX_PROGRESS_MESSAGE) }
+      ]
   }
 }
 
@@ -98,21 +102,9 @@ function decodeProgress(value: unknown): Progress {
   const map = asMap(value, 'progress')
   const total = optional(map['t'], (v) => asNumber(v, 'total'))
   const message = optional(map['m'], (v) => asText(v, 'message', MAX_PROGRESS_MESSAGE))
-  return { done: asNumber(map['d'], 'done'), ...(total === undefined ? {} : { total }), ...(message === undefined ? {} : { message }) }
-}
-
-/**
- * Checks that a decoded value is JSON: no byte strings within. Iterative, so depth cannot overflow the stack.
- * @throws MeshError `protocol_error`.
- */
-export function asJson(value: unknown): JsonValue {
-  if (typeof value !== 'object' || value === null) return value as JsonValue
-  const open: object[] = [value]
-  for (let node = open.pop(); node !== undefined; node = open.pop()) {
-    if (node instanceof Uint8Array) throw new MeshError('protocol_error', "a JSON value of a peer's message holds bytes")
-    for (const child of Array.isArray(node) ? node : Object.values(node)) {
-      if (typeof child === 'object' && child !== null) open.push(child as object)
-    }
+  return {
+    done: asNumber(map['d'], 'done'),
+    ...(total === undefined ? {} : { total }),
+    ...(message === undefined ? {} : { message })
   }
-  return value as JsonValue
 }

@@ -44,7 +44,10 @@ export type Frame =
   | { type: 'goaway'; reason: string }
 
 const TYPES = ['hello', 'accept', 'open', 'item', 'end', 'error', 'cancel', 'credit', 'ping', 'pong', 'goaway'] as const
-const NUMBER: Record<Frame['type'], number> = Object.fromEntries(TYPES.map((name, n) => [name, n])) as Record<Frame['type'], number>
+const NUMBER: Record<Frame['type'], number> = Object.fromEntries(TYPES.map((name, n) => [name, n])) as Record<
+  Frame['type'],
+  number
+>
 
 /**
  * Encodes a frame with its length prefix.
@@ -53,10 +56,14 @@ const NUMBER: Record<Frame['type'], number> = Object.fromEntries(TYPES.map((name
 export function encodeFrame(frame: Frame): Uint8Array {
   const payload = encodeCbor([NUMBER[frame.type], ...fields(frame)])
   if (payload.length > MAX_FRAME_BYTES) {
-    throw new MeshError('too_large', `a message of ${payload.length} bytes is over the limit of ${MAX_FRAME_BYTES}; stream it in items`, {
-      bytes: payload.length,
-      limit: MAX_FRAME_BYTES
-    })
+    throw new MeshError(
+      'too_large',
+      `a message of ${payload.length} bytes is over the limit of ${MAX_FRAME_BYTES}; stream it in items`,
+      {
+        bytes: payload.length,
+        limit: MAX_FRAME_BYTES
+      }
+    )
   }
   return withPrefix(payload)
 }
@@ -65,7 +72,14 @@ function fields(frame: Frame): unknown[] {
   switch (frame.type) {
     case 'hello':
     case 'accept':
-      return [{ v: frame.hello.version, frame: frame.hello.maxFrameBytes, window: frame.hello.windowBytes, exchanges: frame.hello.maxExchanges }]
+      return [
+        {
+          v: frame.hello.version,
+          frame: frame.hello.maxFrameBytes,
+          window: frame.hello.windowBytes,
+          exchanges: frame.hello.maxExchanges
+        }
+      ]
     case 'open':
       return [frame.id, frame.more, frame.body ?? null]
     case 'item':
@@ -104,7 +118,11 @@ function withPrefix(payload: Uint8Array): Uint8Array {
  * @returns the length and where the frame begins, or undefined if more bytes are needed.
  * @throws MeshError `protocol_error` for a prefix that is too long or not minimal, `too_large` over the limit.
  */
-export function readPrefix(bytes: Uint8Array, offset: number, maxFrameBytes = MAX_FRAME_BYTES): { length: number; start: number } | undefined {
+export function readPrefix(
+  bytes: Uint8Array,
+  offset: number,
+  maxFrameBytes = MAX_FRAME_BYTES
+): { length: number; start: number } | undefined {
   let length = 0
   for (let i = 0; i < MAX_PREFIX_BYTES; i++) {
     const byte = bytes[offset + i]
@@ -114,12 +132,17 @@ export function readPrefix(bytes: Uint8Array, offset: number, maxFrameBytes = MA
       if (byte === 0 && i > 0) throw new MeshError('protocol_error', 'a length prefix is not minimal')
       if (length === 0) throw new MeshError('protocol_error', 'an empty frame')
       if (length > maxFrameBytes) {
-        throw new MeshError('too_large', `a peer announced a frame of ${length} bytes, the limit is ${maxFrameBytes}`, { bytes: length, limit: maxFrameBytes })
+        throw new MeshError('too_large', `a peer announced a frame of ${length} bytes, the limit is ${maxFrameBytes}`, {
+          bytes: length,
+          limit: maxFrameBytes
+        })
       }
       return { length, start: offset + i + 1 }
     }
   }
-  throw new MeshError('too_large', `a peer announced a frame whose length does not fit ${MAX_PREFIX_BYTES} bytes`, { limit: maxFrameBytes })
+  throw new MeshError('too_large', `a peer announced a frame whose length does not fit ${MAX_PREFIX_BYTES} bytes`, {
+    limit: maxFrameBytes
+  })
 }
 
 /**
@@ -137,7 +160,8 @@ export function decodeFrame(bytes: Uint8Array): Frame {
       return { type, hello: readHello(value[1]) }
     case 'open': {
       exact(length, 4, type)
-      if (typeof value[2] !== 'boolean') throw new MeshError('protocol_error', 'field "more" of a peer\'s message must be a boolean')
+      if (typeof value[2] !== 'boolean')
+        throw new MeshError('protocol_error', 'field "more" of a peer\'s message must be a boolean')
       return { type, id: readId(value[1]), more: value[2], body: value[3] }
     }
     case 'item':

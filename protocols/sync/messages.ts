@@ -11,6 +11,9 @@ export const MAX_WANTED = 4_096
 /** Bytes of a directory digest. */
 export const DIGEST_BYTES = 16
 
+/** Bytes of a head's hash in a row. */
+export const TIE_BYTES = 8
+
 /** How a node stands to an origin: heard of it, has a live session with it, or had one and lost it. */
 export const STANDINGS = ['known', 'connected', 'gone'] as const
 export type Standing = (typeof STANDINGS)[number]
@@ -21,13 +24,18 @@ export interface Row {
   incarnation: number
   sequence: number
   standing: Standing
+  /** First bytes of the SHA-256 of the head: tells two heads of one version apart, of an origin that contradicts itself. */
+  tie: Uint8Array
 }
 
 /** Open frame: compare directories, or pull the documents of some origins. */
 export type SyncRequest = { op: 'digest'; digest: Uint8Array; count: number } | { op: 'pull'; origins: Uint8Array[] }
 
 /** Item, both ways: rows of the answering side, then wanted origins and records of the asking one, then records. */
-export type SyncItem = { kind: 'rows'; rows: Row[]; last: boolean } | { kind: 'want'; origins: Uint8Array[] } | { kind: 'record'; record: DocumentRecord }
+export type SyncItem =
+  | { kind: 'rows'; rows: Row[]; last: boolean }
+  | { kind: 'want'; origins: Uint8Array[] }
+  | { kind: 'record'; record: DocumentRecord }
 
 /** End frame of a digest exchange. `busy`: ask again in a moment. */
 export type SyncEnd = 'equal' | 'done' | 'busy'
@@ -41,7 +49,8 @@ export function encodeSyncRequest(request: SyncRequest): unknown {
 /** @throws MeshError `protocol_error`. */
 export function decodeSyncRequest(body: unknown): SyncRequest {
   const map = asMap(body, 'request')
-  if (map['op'] === 'digest') return { op: 'digest', digest: asBytes(map['d'], 'd', DIGEST_BYTES, DIGEST_BYTES), count: asUint(map['n'], 'n', 0xffff_ffff) }
+  if (map['op'] === 'digest')
+    return { op: 'digest', digest: asBytes(map['d'], 'd', DIGEST_BYTES, DIGEST_BYTES), count: asUint(map['n'], 'n', 0xffff_ffff) }
   if (map['op'] === 'pull') return { op: 'pull', origins: origins(map['o']) }
   throw new MeshError('protocol_error', 'a sync request of a kind that this node does not know')
 }
@@ -50,7 +59,10 @@ export function decodeSyncRequest(body: unknown): SyncRequest {
 export function encodeSyncItem(item: SyncItem): unknown {
   switch (item.kind) {
     case 'rows':
-      return { r: item.rows.map((row) => [row.origin, row.incarnation, row.sequence, STANDINGS.indexOf(row.standing)]), l: item.last }
+      return {
+        r: item.rows.map((row) => [row.origin, row.incarnation, row.sequence, STANDINGS.indexOf(row.standing), row.tie]),
+        l: item.last
+      }
     case 'want':
       return { w: item.origins }
     case 'record':
@@ -70,7 +82,8 @@ export function decodeSyncItem(body: unknown): SyncItem {
 
 /** @throws MeshError `protocol_error`. */
 export function decodeSyncEnd(body: unknown): SyncEnd {
-  if (!ENDS.includes(body as SyncEnd)) throw new MeshError('protocol_error', 'a sync exchange ended in a way that this node does not know')
+  if (!ENDS.includes(body as SyncEnd))
+    throw new MeshError('protocol_error', 'a sync exchange ended in a way that this node does not know')
   return body as SyncEnd
 }
 
@@ -80,7 +93,8 @@ function decodeRow(value: unknown): Row {
     origin: asBytes(f[0], 'origin', 64, 2),
     incarnation: asUint(f[1], 'incarnation'),
     sequence: asUint(f[2], 'sequence'),
-    standing: STANDINGS[asUint(f[3], 'standing', STANDINGS.length - 1)]!
+    standing: STANDINGS[asUint(f[3], 'standing', STANDINGS.length - 1)]!,
+    tie: asBytes(f[4], 'tie', TIE_BYTES, TIE_BYTES)
   }
 }
 

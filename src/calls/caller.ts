@@ -32,7 +32,14 @@ export interface CallerComponents {
 }
 
 /** Makes calls: finds who can, validates, tries, and fails over where that does no harm. */
-export function createCaller({ self, offers, invokeAt, cache, now, onMade }: CallerComponents): (target: string, tool: string, input?: JsonValue, options?: CallOptions) => Call {
+export function createCaller({
+  self,
+  offers,
+  invokeAt,
+  cache,
+  now,
+  onMade
+}: CallerComponents): (target: string, tool: string, input?: JsonValue, options?: CallOptions) => Call {
   return (target, toolName, input = {}, options = {}) => {
     const controller = new AbortController()
     let outcome: CallResult | undefined
@@ -51,9 +58,11 @@ export function createCaller({ self, offers, invokeAt, cache, now, onMade }: Cal
         const checked = validate(tool.input, input, found[0]!.local ? 'own' : 'foreign')
         const key = tool.cache === undefined || options.stream !== undefined ? undefined : cacheKey(found[0]!, tool, checked)
         const hit = key === undefined ? undefined : cache.get(key)
-        if (hit !== undefined) {
+        // Another node's result is not the answer where one node was meant.
+        const source = hit && found.find((offer) => offer.node === hit.provider)
+        if (hit !== undefined && source !== undefined) {
           provider = hit.provider
-          outcome = resultOf(hit.value, found.find((offer) => offer.node === hit.provider) ?? found[0]!, startedAt, [], true)
+          outcome = resultOf(hit.value, source, startedAt, [], true)
           yield { kind: 'result', value: hit.value }
           return
         }
@@ -108,7 +117,13 @@ export function createCaller({ self, offers, invokeAt, cache, now, onMade }: Cal
       }
     }
 
-    function resultOf(result: JsonValue, offer: Offer, startedAt: number, tried: { provider: string; code: string }[], cached: boolean): CallResult {
+    function resultOf(
+      result: JsonValue,
+      offer: Offer,
+      startedAt: number,
+      tried: { provider: string; code: string }[],
+      cached: boolean
+    ): CallResult {
       const path = offer.local ? [self] : [self, offer.node]
       const route = { path, local: offer.local, hops: path.length - 1, rttMs: offer.rttMs ?? null, tried }
       return { result, provider: offer.node, providerName: offer.nodeName, durationMs: now() - startedAt, route, cached }
@@ -120,6 +135,8 @@ export function createCaller({ self, offers, invokeAt, cache, now, onMade }: Cal
 
     return {
       [Symbol.asyncIterator]() {
+        // A second run would do twice what was asked for once.
+        if (started) throw new MeshError('conflict', 'this call runs already: iterate it once, or await its result')
         started = true
         return run()
       },
@@ -146,7 +163,14 @@ export function mayRetry(error: MeshError, tool: ToolDeclaration, items: number,
 }
 
 function withTried(error: MeshError, tried: { provider: string; code: string }[]): MeshError {
-  return tried.length < 2 ? error : new MeshError(error.code, `${error.message} (after ${tried.length} providers)`, { ...error.details, tried }, { cause: error })
+  return tried.length < 2
+    ? error
+    : new MeshError(
+        error.code,
+        `${error.message} (after ${tried.length} providers)`,
+        { ...error.details, tried },
+        { cause: error }
+      )
 }
 
 function cacheKey({ capability }: Offer, tool: ToolDeclaration, input: JsonValue): string {

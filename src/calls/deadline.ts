@@ -14,10 +14,20 @@ export interface Deadline {
 }
 
 /** @param now monotonic ms. `controller` is the one that is aborted, if there is one already. */
-export function createDeadline(parent: AbortSignal | undefined, timeoutMs: number, now: () => number, controller = new AbortController()): Deadline {
+export function createDeadline(
+  parent: AbortSignal | undefined,
+  timeoutMs: number,
+  now: () => number,
+  controller = new AbortController()
+): Deadline {
   const endsAt = now() + timeoutMs
   const onAbort = (): void => controller.abort(abortError(parent!))
-  const expire = (): void => controller.abort(new MeshError('deadline_exceeded', `the call took longer than the ${Math.round(timeoutMs)} ms that it was given`, { timeoutMs }))
+  const expire = (): void =>
+    controller.abort(
+      new MeshError('deadline_exceeded', `the call took longer than the ${Math.round(timeoutMs)} ms that it was given`, {
+        timeoutMs
+      })
+    )
   // setTimeout counts in 32 bits; a longer deadline than 24 days is none.
   const timer = timeoutMs <= 0x7fff_ffff ? setTimeout(expire, timeoutMs) : undefined
   if (parent?.aborted === true) onAbort()
@@ -41,11 +51,21 @@ export const ABANDON_AFTER_MS = 5_000
  * @param onSettled runs once, when the source has really ended, or ABANDON_AFTER_MS after it was told to.
  * @throws the reason of the signal.
  */
-export async function* abortable<T>(source: AsyncIterable<T>, signal: AbortSignal, onSettled: () => void): AsyncGenerator<T, void, void> {
+export async function* abortable<T>(
+  source: AsyncIterable<T>,
+  signal: AbortSignal,
+  onSettled: () => void
+): AsyncGenerator<T, void, void> {
   const iterator = source[Symbol.asyncIterator]()
   let rejectStep: ((reason: unknown) => void) | undefined
   let finished = false
-  const onAbort = (): void => rejectStep?.(signal.reason)
+  let left = false
+  const onAbort = (): void => {
+    if (rejectStep !== undefined) return rejectStep(signal.reason)
+    // Its consumer holds an item and may never come back: the source must not wait for that.
+    left = true
+    leave(iterator, onSettled)
+  }
   signal.addEventListener('abort', onAbort, { once: true })
   try {
     for (;;) {
@@ -62,12 +82,13 @@ export async function* abortable<T>(source: AsyncIterable<T>, signal: AbortSigna
         finished = true
         return
       }
+      if (signal.aborted) throw signal.reason
       yield step.value
     }
   } finally {
     signal.removeEventListener('abort', onAbort)
     if (finished) onSettled()
-    else leave(iterator, onSettled)
+    else if (!left) leave(iterator, onSettled)
   }
 }
 

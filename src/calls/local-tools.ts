@@ -33,13 +33,20 @@ interface Owned {
 }
 
 /** @param onPut and onRemove are told of changes, one capability at a time. */
-export function createLocalTools(onPut: (declaration: CapabilityDeclaration) => void, onRemove: (id: string, reason: string) => void): LocalTools {
+export function createLocalTools(
+  onPut: (declaration: CapabilityDeclaration) => void,
+  onRemove: (id: string, reason: string) => void
+): LocalTools {
   const owned = new Map<string, Owned>()
 
   function put(source: ToolSource, declaration: CapabilityDeclaration): void {
     const old = owned.get(declaration.id)
     if (old !== undefined && old.source !== source) {
-      throw new MeshError('conflict', `capability id "${declaration.id}" is taken by backend "${old.source.id}"; choose another id`, { id: declaration.id })
+      throw new MeshError(
+        'conflict',
+        `capability id "${declaration.id}" is taken by backend "${old.source.id}"; choose another id`,
+        { id: declaration.id }
+      )
     }
     checkOwn(declaration)
     const json = JSON.stringify(declaration)
@@ -70,14 +77,20 @@ export function createLocalTools(onPut: (declaration: CapabilityDeclaration) => 
 
     find(capability, toolName) {
       const entry = owned.get(capability)
-      if (entry === undefined) throw new MeshError('unknown_capability', `this node does not offer "${capability}"`, { capability })
+      if (entry === undefined)
+        throw new MeshError('unknown_capability', `this node does not offer "${capability}"`, { capability })
       const { declaration, source, admissions } = entry
       const status = statusOf(declaration)
       if (status === 'offline' || status === 'suspended') {
-        throw new MeshError('unavailable', `"${capability}" is ${status}${declaration.statusReason === undefined ? '' : `: ${declaration.statusReason}`}`, { capability, status })
+        throw new MeshError(
+          'unavailable',
+          `"${capability}" is ${status}${declaration.statusReason === undefined ? '' : `: ${declaration.statusReason}`}`,
+          { capability, status }
+        )
       }
       const tool = declaration.tools?.find(({ name }) => name === toolName)
-      if (tool === undefined) throw new MeshError('unknown_tool', `"${capability}" has no tool "${toolName}"`, { capability, tool: toolName })
+      if (tool === undefined)
+        throw new MeshError('unknown_tool', `"${capability}" has no tool "${toolName}"`, { capability, tool: toolName })
       const limits = `${tool.concurrency}/${tool.queue}`
       let kept = admissions.get(toolName)
       if (kept?.limits !== limits) {
@@ -98,5 +111,7 @@ export function checkOwn(declaration: CapabilityDeclaration): void {
     checkSchema(tool.input, `input of tool "${tool.name}" of "${declaration.id}"`)
     checkSchema(tool.output, `output of tool "${tool.name}" of "${declaration.id}"`)
   })
-  declaration.triggers?.forEach((trigger) => checkSchema(trigger.payload, `payload of trigger "${trigger.event}" of "${declaration.id}"`))
+  declaration.triggers?.forEach((trigger) =>
+    checkSchema(trigger.payload, `payload of trigger "${trigger.event}" of "${declaration.id}"`)
+  )
 }

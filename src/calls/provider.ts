@@ -67,7 +67,13 @@ export function createProvider({ find, replays, now, onServed }: ProviderCompone
     try {
       const turn = admission.enter(deadline.signal)
       if (turn !== undefined) await turn
-      const source = invoke({ ...request, remainingMs: deadline.remaining() }, { signal: deadline.signal })
+      let source: AsyncIterable<Item>
+      try {
+        source = invoke({ ...request, remainingMs: deadline.remaining() }, { signal: deadline.signal })
+      } catch (error) {
+        admission.leave()
+        throw error
+      }
       for await (const item of abortable(source, deadline.signal, () => admission.leave())) {
         if (item.kind === 'result') checkResult(tool, item.value)
         yield item
@@ -85,7 +91,11 @@ function checkResult(tool: ToolDeclaration, value: JsonValue): void {
   try {
     validate(tool.output, value, 'own', 'result')
   } catch (error) {
-    throw new MeshError('tool_failed', `tool "${tool.name}" returned what its own schema forbids: ${(error as Error).message}`, isMeshError(error) ? error.details : {})
+    throw new MeshError(
+      'tool_failed',
+      `tool "${tool.name}" returned what its own schema forbids: ${(error as Error).message}`,
+      isMeshError(error) ? error.details : {}
+    )
   }
 }
 

@@ -8,6 +8,9 @@ export const MAX_REPLAYS = 1_024
 /** Items of one keyed call kept for replay, in bytes; a longer one cannot be asked for a second time. */
 export const MAX_REPLAY_BYTES = 256 * 1024
 
+/** What an item takes beside its content, about. */
+const ITEM_BYTES = 64
+
 interface Run {
   items: Item[]
   bytes: number
@@ -15,7 +18,8 @@ interface Run {
   dropped: number
   done: boolean
   error: MeshError | undefined
-  readers: number
+  /** How many items each follower has taken. */
+  readers: Set<{ at: number }>
   wake: (() => void)[]
   controller: AbortController
   at: number
@@ -34,22 +38,32 @@ export function createReplays(now: () => number): Replays {
 
   function begin(key: string, start: (signal: AbortSignal) => AsyncIterable<Item>): Run {
     evict()
-    const run: Run = { items: [], bytes: 0, dropped: 0, done: false, error: undefined, readers: 0, wake: [], controller: new AbortController(), at: now() }
+    const run: Run = {
+      items: [],
+      bytes: 0,
+      dropped: 0,
+      done: false,
+      error: undefined,
+      readers: new Set(),
+      wake: [],
+      controller: new AbortController(),
+      at: now()
+    }
     runs.set(key, run)
     const record = async (): Promise<void> => {
       for await (const item of start(run.controller.signal)) {
         run.items.push(item)
         run.bytes += sizeOf(item)
         wakeAll(run)
-        // Past the limit the log is a plain pipe: it waits until its reader has taken what there is.
-        while (run.bytes > MAX_REPLAY_BYTES && run.readers > 0) await new Promise<void>((resolve) => run.wake.push(resolve))
+        // Past the limit the log is a plain pipe: it waits until all that follow have taken what there is.
+        while (run.bytes > MAX_REPLAY_BYTES && run.readers.size > 0) await new Promise<void>((resolve) => run.wake.push(resolve))
       }
     }
     record()
       .catch((error: unknown) => {
         run.error = toMeshError(error)
         // Nothing ran, or nobody wanted it: the key is free again.
-        if (run.readers === 0 || isMeshError(error, 'busy') || isMeshError(error, 'cancelled')) forget(key, run)
+        if (run.readers.size === 0 || isMeshError(error, 'busy') || isMeshError(error, 'cancelled')) forget(key, run)
       })
       .finally(() => {
         run.done = true
@@ -73,26 +87,28 @@ export function createReplays(now: () => number): Replays {
   return {
     async *follow(key, start, signal) {
       const run = runs.get(key) ?? begin(key, start)
-      if (run.dropped > 0) throw new MeshError('conflict', 'this idempotency key belongs to a call whose items are too many to be sent again')
-      run.readers++
+      if (run.dropped > 0)
+        throw new MeshError('conflict', 'this idempotency key belongs to a call whose items are too many to be sent again')
+      const reader = { at: 0 }
+      run.readers.add(reader)
       const onAbort = (): void => wakeAll(run)
       signal.addEventListener('abort', onAbort, { once: true })
       try {
-        for (let at = 0; ; ) {
+        for (;;) {
           if (signal.aborted) throw signal.reason
-          const item = run.items[at - run.dropped]
+          const item = run.items[reader.at - run.dropped]
           if (item !== undefined) {
-            at++
             yield item
-            trim(run, at)
+            reader.at++
+            trim(run)
           } else if (run.error !== undefined) throw run.error
           else if (run.done) return
           else await new Promise<void>((resolve) => run.wake.push(resolve))
         }
       } finally {
         signal.removeEventListener('abort', onAbort)
-        run.readers--
-        if (run.readers === 0 && !run.done) {
+        run.readers.delete(reader)
+        if (run.readers.size === 0 && !run.done) {
           run.controller.abort(new MeshError('cancelled', 'nobody waits for this call any more'))
           forget(key, run)
         }
@@ -105,9 +121,11 @@ export function createReplays(now: () => number): Replays {
   }
 }
 
-/** Drops what the only reader has taken once the log is over its limit. */
-function trim(run: Run, at: number): void {
-  while (run.bytes > MAX_REPLAY_BYTES && run.readers === 1 && run.dropped < at) {
+/** Drops what all that follow have taken once the log is over its limit. */
+function trim(run: Run): void {
+  if (run.bytes <= MAX_REPLAY_BYTES) return
+  const taken = Math.min(...[...run.readers].map(({ at }) => at))
+  while (run.bytes > MAX_REPLAY_BYTES && run.dropped < taken) {
     run.bytes -= sizeOf(run.items.shift()!)
     run.dropped++
   }
@@ -121,10 +139,10 @@ function wakeAll(run: Run): void {
 function sizeOf(item: Item): number {
   switch (item.kind) {
     case 'bytes':
-      return item.bytes.length
+      return ITEM_BYTES + item.bytes.length
     case 'progress':
-      return 64
+      return ITEM_BYTES
     default:
-      return JSON.stringify(item.value)?.length ?? 4
+      return ITEM_BYTES + (JSON.stringify(item.value)?.length ?? 4)
   }
 }

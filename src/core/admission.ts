@@ -30,9 +30,13 @@ export function createAdmission(name: string, concurrency = DEFAULT_CONCURRENCY,
         return undefined
       }
       if (line.size >= places) {
-        throw new MeshError('busy', `"${name}" is busy: ${running} running, ${line.size} waiting; try later or elsewhere`, { running, waiting: line.size })
+        throw new MeshError('busy', `"${name}" is busy: ${running} running, ${line.size} waiting; try later or elsewhere`, {
+          running,
+          waiting: line.size
+        })
       }
       return new Promise<void>((resolve, reject) => {
+        if (signal.aborted) return reject(signal.reason as Error)
         const go = (): void => {
           signal.removeEventListener('abort', onAbort)
           running++

@@ -1,5 +1,6 @@
 import { sha256 } from '@noble/hashes/sha2.js'
-import { DIGEST_BYTES, type Row } from '../../protocols/sync/messages.ts'
+import { compare as compareBytes } from 'uint8arrays/compare'
+import { DIGEST_BYTES, TIE_BYTES, type Row } from '../../protocols/sync/messages.ts'
 import type { DocumentRecord, SignedHead } from '../../protocols/announce/messages.ts'
 import {
   changeDocument,
@@ -15,6 +16,8 @@ import {
 
 /** Most origins in a directory; the one heard longest ago of those without a session makes room. */
 export const MAX_ORIGINS = 4_096
+/** Most bytes of all documents together; past it a document that would add to them is not taken. */
+export const MAX_DIRECTORY_BYTES = 64 * 1024 * 1024
 /** Most origins whose last version is remembered after they were forgotten, so that an old record cannot return. */
 export const MAX_FORGOTTEN = 4_096
 /** A node that lost its session to an origin believes another's word for it only after this time, in ms. */
@@ -97,7 +100,9 @@ export function createDirectory(self: string, emit: (event: DirectoryEvent) => v
     const { added, changed, removed } = diffDocuments(before, after)
     for (const capability of added) emit({ kind: 'available', origin, capability, reason })
     for (const capability of changed) {
-      const suspended = capability.declaration.status === 'suspended' && before?.capabilities.get(capability.declaration.id)?.declaration.status !== 'suspended'
+      const suspended =
+        capability.declaration.status === 'suspended' &&
+        before?.capabilities.get(capability.declaration.id)?.declaration.status !== 'suspended'
       emit({ kind: suspended ? 'suspended' : 'updated', origin, capability, reason })
     }
     for (const capability of removed) emit({ kind: 'removed', origin, capability, reason })
@@ -121,17 +126,31 @@ export function createDirectory(self: string, emit: (event: DirectoryEvent) => v
     return order > 0 || (order === 0 && winsTie(signed, entry.signed)) ? undefined : 'stale'
   }
 
+  let documentBytes = 0
+
   function store(signed: SignedHead, document: NodeDocument | undefined, heardAt: number, now: number): ApplyOutcome {
     const origin = originId(signed.head.origin)
     const old = entries.get(origin)
     if (old === undefined && entries.size >= MAX_ORIGINS && !makeRoom()) return 'full'
+    const growth = sizeOf(document) - sizeOf(old?.document)
+    if (growth > 0 && documentBytes + growth > MAX_DIRECTORY_BYTES && origin !== self) return 'full'
+    documentBytes += growth
     changing(origin, signed.head.note, () => {
-      const fresh = { origin, signed, document, heardAt, connected: sessions.has(origin), lostAt: undefined, lostFirsthand: false }
+      const fresh = {
+        origin,
+        signed,
+        document,
+        heardAt,
+        connected: sessions.has(origin),
+        lostAt: undefined,
+        lostFirsthand: false
+      }
       if (old === undefined) entries.set(origin, fresh)
       else {
+        const restarted = signed.head.incarnation > old.signed.head.incarnation
         Object.assign(old, { signed, document, heardAt })
-        // What is still on its way when a node dies must not bring it back.
-        if (old.lostAt !== undefined && now - old.lostAt > LOST_QUARANTINE_MS) old.lostAt = undefined
+        // What is still on its way when a node dies must not bring it back; a start after that does.
+        if (old.lostAt !== undefined && (restarted || now - old.lostAt > LOST_QUARANTINE_MS)) old.lostAt = undefined
       }
     })
     return 'applied'
@@ -149,6 +168,7 @@ export function createDirectory(self: string, emit: (event: DirectoryEvent) => v
 
   function forget(entry: DirectoryEntry): void {
     changing(entry.origin, 'lease ended', () => entries.delete(entry.origin))
+    documentBytes -= sizeOf(entry.document)
     forgotten.delete(entry.origin)
     forgotten.set(entry.origin, { incarnation: entry.signed.head.incarnation, sequence: entry.signed.head.sequence })
     if (forgotten.size > MAX_FORGOTTEN) forgotten.delete(forgotten.keys().next().value!)
@@ -174,7 +194,7 @@ export function createDirectory(self: string, emit: (event: DirectoryEvent) => v
     },
 
     applyRecord({ signed, info, capabilities, ageMs }, now) {
-      if (known(signed) === 'stale') return 'stale'
+      if (known(signed) === 'stale' || ageMs >= signed.head.leaseMs) return 'stale'
       const heardAt = now - Math.min(ageMs, signed.head.leaseMs)
       if (signed.head.left) return store(signed, undefined, heardAt, now)
       const document = changeDocument(undefined, { info, put: capabilities, drop: [] })
@@ -204,14 +224,19 @@ export function createDirectory(self: string, emit: (event: DirectoryEvent) => v
         const entry = entries.get(origin)
         const order = entry === undefined ? 1 : compareVersion(row, entry.signed.head)
         if (row.standing === 'gone') {
-          if (entry !== undefined && order >= 0 && !entry.connected && counts(entry)) markLost(entry, 'lost by its neighbours', false, now)
+          if (entry !== undefined && order >= 0 && !entry.connected && counts(entry))
+            markLost(entry, 'lost by its neighbours', false, now)
           continue
         }
         if (order > 0) {
           const old = forgotten.get(origin)
           if (entry !== undefined || old === undefined || compareVersion(row, old) > 0) want.push(row.origin)
         } else if (entry !== undefined && order < 0 && counts(entry)) offer.push(origin)
-        else if (entry?.lostAt !== undefined && row.standing === 'connected' && now - entry.lostAt > LOST_QUARANTINE_MS) {
+        else if (entry !== undefined && counts(entry) && compareTie(row, entry.signed) !== 0) {
+          // Of two heads of one version all nodes keep the one that winsTie() names.
+          if (compareTie(row, entry.signed) < 0) want.push(row.origin)
+          else offer.push(origin)
+        } else if (entry?.lostAt !== undefined && row.standing === 'connected' && now - entry.lostAt > LOST_QUARANTINE_MS) {
           changing(origin, 'seen by a neighbour', () => (entry.lostAt = undefined))
         }
       }
@@ -236,6 +261,7 @@ export function createDirectory(self: string, emit: (event: DirectoryEvent) => v
           origin: entry.signed.head.origin,
           incarnation: entry.signed.head.incarnation,
           sequence: entry.signed.head.sequence,
+          tie: headHash(entry.signed).subarray(0, TIE_BYTES),
           standing: entry.lostAt !== undefined ? 'gone' : entry.connected ? 'connected' : 'known'
         }))
     },
@@ -245,7 +271,12 @@ export function createDirectory(self: string, emit: (event: DirectoryEvent) => v
       if (entry === undefined || !counts(entry)) return undefined
       const capabilities = [...(entry.document?.capabilities.values() ?? [])].map((capability) => capability.bytes)
       // A node that is connected vouches for the origin now; otherwise the age goes with the record, so that no record lives for ever.
-      return { signed: entry.signed, info: entry.document?.infoBytes ?? EMPTY, capabilities, ageMs: entry.connected ? 0 : now - entry.heardAt }
+      return {
+        signed: entry.signed,
+        info: entry.document?.infoBytes ?? EMPTY,
+        capabilities,
+        ageMs: entry.connected ? 0 : now - entry.heardAt
+      }
     },
 
     expire(now) {
@@ -270,6 +301,17 @@ export function createDirectory(self: string, emit: (event: DirectoryEvent) => v
       return entries.size
     }
   }
+}
+
+function compareTie({ tie }: Row, signed: SignedHead): number {
+  return compareBytes(tie, headHash(signed).subarray(0, TIE_BYTES))
+}
+
+function sizeOf(document: NodeDocument | undefined): number {
+  if (document === undefined) return 0
+  let bytes = document.infoBytes.length
+  for (const capability of document.capabilities.values()) bytes += capability.bytes.length
+  return bytes
 }
 
 const EMPTY = new Uint8Array(0)

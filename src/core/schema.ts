@@ -4,14 +4,31 @@ import type { JsonSchema, JsonValue } from './invoke.ts'
 
 /** Faults named in one error at most. */
 export const MAX_NAMED_FAULTS = 20
-/** Compiled schemas kept; past it the ones that nobody holds any more go first anyway (the cache is weak). */
-const OPTIONS = { strict: false, allErrors: true, useDefaults: true, validateFormats: false, addUsedSchema: false, ownProperties: true } as const
+/** References in a peer's schema past which it is not run here: a few dozen that name each other twice take for ever. */
+export const MAX_FOREIGN_REFS = 16
+
+const OPTIONS = {
+  strict: false,
+  allErrors: true,
+  useDefaults: true,
+  validateFormats: false,
+  addUsedSchema: false,
+  ownProperties: true
+} as const
 
 const own = new Ajv2020(OPTIONS)
 /** A peer's patterns never run here: one bad regular expression would stop this node. The peer checks them itself. */
-const foreign = new Ajv2020({ ...OPTIONS, code: { regExp: Object.assign(() => ({ test: () => true }), { code: 'undefined' }) as never } })
+const foreign = new Ajv2020({
+  ...OPTIONS,
+  code: { regExp: Object.assign(() => ({ test: () => true }), { code: 'undefined' }) as never }
+})
 
-const compiled = { own: new WeakMap<object, ValidateFunction>(), foreign: new WeakMap<object, ValidateFunction | null>() }
+interface Compiled {
+  check: ValidateFunction
+  hasDefaults: boolean
+}
+
+const compiled = { own: new WeakMap<object, Compiled>(), foreign: new WeakMap<object, Compiled | null>() }
 
 /** A fault of a value against a schema. */
 export interface SchemaFault {
@@ -31,10 +48,22 @@ export type SchemaOwner = 'own' | 'foreign'
 export function validate(schema: JsonSchema | undefined, value: JsonValue, owner: SchemaOwner, what = 'input'): JsonValue {
   if (schema === undefined || schema === true) return value
   if (schema === false) throw new MeshError('invalid_argument', `${what} is not accepted at all by this schema`, { errors: [] })
-  const check = compile(schema, owner)
-  if (check === undefined) return value
-  const copy = 'default' in schema || JSON.stringify(schema).includes('"default"') ? structuredClone(value) : value
-  if (check(copy) === true) return copy
+  const known = compile(schema, owner)
+  if (known === null) return value
+  const { check, hasDefaults } = known
+  const copy = hasDefaults ? structuredClone(value) : value
+  try {
+    if (check(copy) === true) return copy
+  } catch (error) {
+    // A schema that refers to itself without end. The provider decides about its own.
+    if (owner === 'foreign') return value
+    throw new MeshError(
+      'invalid_argument',
+      `the schema of ${what} cannot be run: ${(error as Error).message}`,
+      { errors: [] },
+      { cause: error }
+    )
+  }
   const errors = faults(check.errors ?? [], schema)
   const shown = errors.map(({ pointer, message }) => `${pointer === '' ? what : pointer} ${message}`).join('; ')
   throw new MeshError('invalid_argument', `${what} does not match the schema: ${shown}`, { errors })
@@ -46,33 +75,41 @@ export function checkSchema(schema: JsonSchema | undefined, where: string): void
   try {
     compile(schema, 'own')
   } catch (error) {
-    throw new MeshError('invalid_argument', `${where} is not a usable JSON Schema (2020-12): ${(error as Error).message}`, { path: where })
+    throw new MeshError('invalid_argument', `${where} is not a usable JSON Schema (2020-12): ${(error as Error).message}`, {
+      path: where
+    })
   }
 }
 
-function compile(schema: object, owner: SchemaOwner): ValidateFunction | undefined {
-  if (owner === 'own') {
-    let check = compiled.own.get(schema)
-    if (check === undefined) compiled.own.set(schema, (check = own.compile(withoutDialect(schema))))
-    return check
-  }
-  let check = compiled.foreign.get(schema)
-  if (check === undefined) {
+function compile(schema: object, owner: SchemaOwner): Compiled | null {
+  let known = compiled[owner].get(schema)
+  if (known !== undefined) return known
+  if (owner === 'own') known = make(own, schema)
+  else {
+    known = null
+    // The provider decides; a schema that this node cannot or will not read must not stop the call.
     try {
-      check = foreign.compile(withoutDialect(schema))
-    } catch {
-      // The provider decides; a schema that this node cannot read must not stop the call.
-      check = null
-    }
-    compiled.foreign.set(schema, check)
+      if (isTame(JSON.stringify(schema))) known = make(foreign, schema)
+    } catch {}
   }
-  return check ?? undefined
+  compiled[owner].set(schema, known as Compiled)
+  return known
 }
 
-/** Older dialects (MCP servers write draft-07) differ in nothing that tools use; the keyword itself would be refused. */
-function withoutDialect(schema: object): object {
+function make(ajv: Ajv2020, schema: object): Compiled {
+  const text = JSON.stringify(schema)
+  // Older dialects (MCP servers write draft-07) differ in nothing that tools use; the keyword itself would be refused.
   const { $schema: _dialect, ...rest } = schema as Record<string, unknown>
-  return rest
+  const check = ajv.compile(rest)
+  // Ajv keeps every schema for ever; the weak map above keeps it as long as its capability lives. Without its id, because by that it would drop a dialect of the same name.
+  delete rest['$id']
+  ajv.removeSchema(rest)
+  return { check, hasDefaults: text.includes('"default"') }
+}
+
+/** Ids are left out because they would stay known to the schemas of others. */
+function isTame(text: string): boolean {
+  return !/"\$(id|anchor|dynamicAnchor)"/.test(text) && text.split(/"\$(?:ref|dynamicRef)"/).length - 1 <= MAX_FOREIGN_REFS
 }
 
 function faults(errors: ErrorObject[], schema: object): SchemaFault[] {
@@ -81,9 +118,13 @@ function faults(errors: ErrorObject[], schema: object): SchemaFault[] {
     if (error.keyword === 'additionalProperties' || error.keyword === 'unevaluatedProperties') {
       const key = String(params['additionalProperty'] ?? params['unevaluatedProperty'])
       const near = nearest(key, Object.keys((schema as { properties?: object }).properties ?? {}))
-      return { pointer: `${error.instancePath}/${escape(key)}`, message: `is not a known key${near === undefined ? '' : `, did you mean "${near}"?`}` }
+      return {
+        pointer: `${error.instancePath}/${escape(key)}`,
+        message: `is not a known key${near === undefined ? '' : `, did you mean "${near}"?`}`
+      }
     }
-    if (error.keyword === 'required') return { pointer: `${error.instancePath}/${escape(String(params['missingProperty']))}`, message: 'is required' }
+    if (error.keyword === 'required')
+      return { pointer: `${error.instancePath}/${escape(String(params['missingProperty']))}`, message: 'is required' }
     const allowed = error.keyword === 'enum' ? `: ${JSON.stringify(params['allowedValues']).slice(0, 200)}` : ''
     return { pointer: error.instancePath, message: `${error.message ?? error.keyword}${allowed}` }
   })

@@ -1,4 +1,12 @@
-import { CALL_PROTOCOL, MAX_BYTES_PER_ITEM, decodeItem, decodeRequest, encodeItem, encodeRequest, asJson } from '../../protocols/call/messages.ts'
+import {
+  CALL_PROTOCOL,
+  MAX_BYTES_PER_ITEM,
+  decodeItem,
+  decodeRequest,
+  encodeItem,
+  encodeRequest
+} from '../../protocols/call/messages.ts'
+import { asJson } from '../../protocols/shape.ts'
 import type { Invoke, Item, ToolRequest } from '../core/invoke.ts'
 import type { IncomingExchange } from './inbound-exchanges.ts'
 import type { Protocol } from './protocol.ts'

@@ -323,12 +323,14 @@ export async function openSession({ channel, initiator, handler, now, timeoutMs 
   }
 }
 
-async function unlessAborted(signal: AbortSignal, wait: Promise<void>): Promise<void> {
+/** What `wait` resolves with, unless the signal aborts first. @throws MeshError that the signal stands for. */
+export async function unlessAborted<T>(signal: AbortSignal, wait: Promise<T>): Promise<T> {
   let onAbort!: () => void
   const aborted = new Promise<never>((_, reject) => (onAbort = () => reject(abortError(signal))))
-  signal.addEventListener('abort', onAbort, { once: true })
+  if (signal.aborted) onAbort()
+  else signal.addEventListener('abort', onAbort, { once: true })
   try {
-    await Promise.race([wait, aborted])
+    return await Promise.race([wait, aborted])
   } finally {
     signal.removeEventListener('abort', onAbort)
   }
