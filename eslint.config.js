@@ -1,6 +1,13 @@
 import eslint from '@eslint/js'
 import tseslint from 'typescript-eslint'
 
+// What plain JavaScript (scripts and fixtures that must run without tsx) finds in Node; TypeScript knows it by itself.
+const NODE_GLOBALS = Object.fromEntries(
+  ['process', 'console', 'Buffer', 'URL', 'AbortController', 'AbortSignal', 'performance', 'fetch', 'setTimeout', 'clearTimeout']
+    .concat(['setInterval', 'clearInterval', 'setImmediate', 'queueMicrotask', 'TextEncoder', 'TextDecoder', 'structuredClone'])
+    .map((name) => [name, 'readonly'])
+)
+
 // Who may import what is not a lint rule: test/unit/boundary.spec.ts enforces it, with its reasons.
 export default tseslint.config(
   { ignores: ['dist/', 'coverage/', 'node_modules/', '.atmo-demo/'] },
@@ -50,6 +57,6 @@ export default tseslint.config(
   { files: ['src/cli/**/*.ts'], rules: { 'no-console': 'off' } },
   {
     files: ['**/*.{js,mjs}'],
-    languageOptions: { globals: { process: 'readonly', console: 'readonly', URL: 'readonly', setTimeout: 'readonly' } }
+    languageOptions: { globals: NODE_GLOBALS }
   }
 )
