@@ -43,7 +43,8 @@ export function createBackendRunner({ self, tools, emit, log }: BackendRunnerCom
     try {
       for await (const snapshot of backend.discover(controller.signal)) {
         const faults = tools.apply(backend, snapshot)
-        for (const { id, error } of faults) log('warn', `backend ${backend.id} offers "${id}", which is left out: ${error.message}`)
+        for (const { id, error } of faults)
+          log('warn', `backend ${backend.id} offers "${id}", which is left out: ${error.message}`)
         const down = snapshot.find((declaration) => statusOf(declaration) === 'offline')
         const allDown = snapshot.length > 0 && snapshot.every((declaration) => statusOf(declaration) === 'offline')
         if (allDown) show(state, 'offline', down?.statusReason)

@@ -110,7 +110,16 @@ export type MeshEvent = { at: number } & (
   | { event: 'capability:available' | 'capability:updated' | 'capability:suspended'; node: string; capability: CapabilityView }
   | { event: 'capability:removed'; node: string; id: string; type: string; reason: string }
   | { event: 'trigger'; node: string; capability: string; trigger: string; payload: JsonValue }
-  | { event: 'call'; direction: 'in' | 'out'; capability: string; tool: string; peerId: string; status: string; durationMs: number; code?: string }
+  | {
+      event: 'call'
+      direction: 'in' | 'out'
+      capability: string
+      tool: string
+      peerId: string
+      status: string
+      durationMs: number
+      code?: string
+    }
   | { event: 'network'; state: 'ok' | 'no-network' | 'no-multicast'; message: string }
   | { event: 'backend'; id: string; state: 'online' | 'offline'; reason?: string }
 )

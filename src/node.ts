@@ -45,7 +45,8 @@ export async function createNode(options: NodeOptions = {}): Promise<Mesh> {
   try {
     const privateKey = options.privateKey ?? (await loadKey(dataDir))
     const incarnation = await loadIncarnation(dataDir, log)
-    const libp2p = await createNodeLibp2p(privateKey, options.listen ?? DEFAULT_LISTEN)
+    const listen = options.listen ?? DEFAULT_LISTEN
+    const libp2p = await createNodeLibp2p(privateKey, listen)
     return await createMesh({
       libp2p,
       privateKey,
@@ -53,7 +54,13 @@ export async function createNode(options: NodeOptions = {}): Promise<Mesh> {
       discovery: (onState) =>
         createNodeDiscovery(
           libp2p,
-          { peers: options.peers ?? [], mdns: options.mdns ?? true, dataDir: dataDir?.path, log: (message) => log('warn', message) },
+          {
+            listen,
+            peers: options.peers ?? [],
+            mdns: options.mdns ?? true,
+            dataDir: dataDir?.path,
+            log: (message) => log('warn', message)
+          },
           onState
         ),
       name,
@@ -87,7 +94,12 @@ async function loadKey(dataDir: DataDir | undefined): Promise<PrivateKey> {
   try {
     return privateKeyFromProtobuf(stored)
   } catch (error) {
-    throw new MeshError('invalid_config', `the key in ${dataDir.path} is damaged; restore it from a backup or move it away for a new identity`, {}, { cause: error })
+    throw new MeshError(
+      'invalid_config',
+      `the key in ${dataDir.path} is damaged; restore it from a backup or move it away for a new identity`,
+      {},
+      { cause: error }
+    )
   }
 }
 
@@ -101,7 +113,11 @@ async function loadIncarnation(dataDir: DataDir | undefined, log: NonNullable<No
 
 function checkName(name: string): string {
   if (!/^[^\s@/\p{Cc}][^@/\p{Cc}]*$/u.test(name) || name.length > MAX_NODE_NAME) {
-    throw new MeshError('invalid_config', `"${name}" is no name for a node: 1 to ${MAX_NODE_NAME} characters, without @, / and line breaks`, { key: 'name' })
+    throw new MeshError(
+      'invalid_config',
+      `"${name}" is no name for a node: 1 to ${MAX_NODE_NAME} characters, without @, / and line breaks`,
+      { key: 'name' }
+    )
   }
   return name
 }

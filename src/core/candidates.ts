@@ -50,7 +50,11 @@ export function findCandidates(offers: Offer[], target: string, tool: string, no
     const names = [...new Set(named.flatMap((offer) => (offer.capability.tools ?? []).map((t) => t.name)))]
     const near = nearest(tool, names)
     const hint = near === undefined ? `it has ${names.slice(0, 20).join(', ') || 'none'}` : `did you mean "${near}"?`
-    throw new MeshError('unknown_tool', `"${name}" has no tool "${tool}"; ${hint}`, { capability: name, tool, tools: names.slice(0, 50) })
+    throw new MeshError('unknown_tool', `"${name}" has no tool "${tool}"; ${hint}`, {
+      capability: name,
+      tool,
+      tools: names.slice(0, 50)
+    })
   }
   const callable = able.filter((offer) => !['offline', 'suspended'].includes(statusOf(offer.capability)))
   if (callable.length === 0) {
@@ -86,18 +90,25 @@ function onNode(offers: Offer[], node: string): Offer[] {
   const named = offers.filter((offer) => offer.nodeName === node)
   const nodes = [...new Set(named.map((offer) => offer.node))]
   if (nodes.length > 1) {
-    throw new MeshError('ambiguous', `${nodes.length} nodes are named "${node}"; use a PeerId: ${nodes.join(', ')}`, { node, nodes })
+    throw new MeshError('ambiguous', `${nodes.length} nodes are named "${node}"; use a PeerId: ${nodes.join(', ')}`, {
+      node,
+      nodes
+    })
   }
   if (named.length > 0) return named
   const known = [...new Set(offers.map((offer) => offer.nodeName))]
-  throw new MeshError('unavailable', `no node "${node}" is here; known: ${known.slice(0, 20).join(', ') || 'none'}`, { node, known: known.slice(0, 50) })
+  throw new MeshError('unavailable', `no node "${node}" is here; known: ${known.slice(0, 20).join(', ') || 'none'}`, {
+    node,
+    known: known.slice(0, 50)
+  })
 }
 
 function refuseAmbiguous(named: Offer[], name: string): void {
   const types = [...new Set(named.map((offer) => offer.capability.type))]
   const refs = named.map((offer) => `${offer.capability.id}@${offer.nodeName}`)
   const message = (why: string): string => `"${name}" ${why}; say which: ${refs.slice(0, 10).join(', ')}`
-  if (types.length > 1) throw new MeshError('ambiguous', message(`is ${types.length} different things (${types.join(', ')})`), { refs })
+  if (types.length > 1)
+    throw new MeshError('ambiguous', message(`is ${types.length} different things (${types.join(', ')})`), { refs })
   if (named.length > 1 && named.some((offer) => offer.capability.scope === 'node')) {
     throw new MeshError('ambiguous', message('is on several nodes, and each is its own'), { refs })
   }
@@ -108,7 +119,10 @@ function unknownCapability(offers: Offer[], name: string, node: string | undefin
   const near = nearest(name, ids)
   const where = node === undefined ? 'in the mesh' : `on ${node}`
   const hint = near === undefined ? 'see `atmo capabilities`' : `did you mean "${near}"?`
-  return new MeshError('unknown_capability', `nothing ${where} is called "${name}"; ${hint}`, { capability: name, ...(near === undefined ? {} : { near }) })
+  return new MeshError('unknown_capability', `nothing ${where} is called "${name}"; ${hint}`, {
+    capability: name,
+    ...(near === undefined ? {} : { near })
+  })
 }
 
 function reasonOf(offer: Offer): string {

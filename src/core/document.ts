@@ -2,7 +2,14 @@ import { sha256 } from '@noble/hashes/sha2.js'
 import { compare as compareBytes } from 'uint8arrays/compare'
 import { concat } from 'uint8arrays/concat'
 import { toString } from 'uint8arrays/to-string'
-import { decodeInfo, MAX_CAPABILITIES, MAX_DOCUMENT_BYTES, type Head, type NodeInfo, type SignedHead } from '../../protocols/announce/messages.ts'
+import {
+  decodeInfo,
+  MAX_CAPABILITIES,
+  MAX_DOCUMENT_BYTES,
+  type Head,
+  type NodeInfo,
+  type SignedHead
+} from '../../protocols/announce/messages.ts'
 import { decodeCapability, type CapabilityDeclaration } from '../../protocols/capability.ts'
 
 /** A capability as its origin encoded it. The bytes are kept: hashes are over them, and keys of a newer version survive. */
@@ -71,7 +78,10 @@ export function standsBy(head: Head, document: NodeDocument): boolean {
 }
 
 /** Newer is positive, older negative, 0 for the same version. */
-export function compareVersion(a: { incarnation: number; sequence: number }, b: { incarnation: number; sequence: number }): number {
+export function compareVersion(
+  a: { incarnation: number; sequence: number },
+  b: { incarnation: number; sequence: number }
+): number {
   return a.incarnation - b.incarnation || a.sequence - b.sequence
 }
 
@@ -81,7 +91,10 @@ export function winsTie(a: SignedHead, b: SignedHead): boolean {
 }
 
 /** What differs between two documents, by capability. */
-export function diffDocuments(before: NodeDocument | undefined, after: NodeDocument | undefined): { added: StoredCapability[]; changed: StoredCapability[]; removed: StoredCapability[] } {
+export function diffDocuments(
+  before: NodeDocument | undefined,
+  after: NodeDocument | undefined
+): { added: StoredCapability[]; changed: StoredCapability[]; removed: StoredCapability[] } {
   const added: StoredCapability[] = []
   const changed: StoredCapability[] = []
   const removed: StoredCapability[] = []

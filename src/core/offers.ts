@@ -59,7 +59,8 @@ export function createOffers(directory: Directory, self: string): Offers {
         })
       }
     }
-    for (const [peer, node] of stats) if (node.link === undefined && node.outstanding === 0 && directory.get(peer) === undefined) stats.delete(peer)
+    for (const [peer, node] of stats)
+      if (node.link === undefined && node.outstanding === 0 && directory.get(peer) === undefined) stats.delete(peer)
     return list
   }
 

@@ -63,6 +63,12 @@ function containsWords(capability: CapabilityDeclaration, text: string): boolean
   const words = [id, type, name, description, ...(examples ?? []), ...(keywords ?? [])]
   for (const tool of tools ?? []) words.push(tool.name, tool.description)
   for (const trigger of triggers ?? []) words.push(trigger.event, trigger.description)
-  const all = words.filter((word) => typeof word === 'string').join('\n').toLowerCase()
-  return text.toLowerCase().split(/\s+/).every((word) => all.includes(word))
+  const all = words
+    .filter((word) => typeof word === 'string')
+    .join('\n')
+    .toLowerCase()
+  return text
+    .toLowerCase()
+    .split(/\s+/)
+    .every((word) => all.includes(word))
 }

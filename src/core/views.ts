@@ -5,7 +5,8 @@ import { matches, statusOf } from './query.ts'
 /** The visible capabilities that fit a query, own ones first, then by node name and id. */
 export function capabilityViews(entries: DirectoryEntry[], self: string, query: CapabilityQuery = {}): CapabilityView[] {
   const holders = new Map<string, number>()
-  for (const { document } of entries) for (const id of document?.capabilities.keys() ?? []) holders.set(id, (holders.get(id) ?? 0) + 1)
+  for (const { document } of entries)
+    for (const id of document?.capabilities.keys() ?? []) holders.set(id, (holders.get(id) ?? 0) + 1)
   const views: CapabilityView[] = []
   for (const entry of entries) {
     const { document, origin } = entry
@@ -28,11 +29,22 @@ export function capabilityViews(entries: DirectoryEntry[], self: string, query: 
       })
     }
   }
-  return views.sort((a, b) => Number(b.local) - Number(a.local) || compareText(a.nodeName, b.nodeName) || compareText(a.id, b.id) || compareText(a.node, b.node))
+  return views.sort(
+    (a, b) =>
+      Number(b.local) - Number(a.local) ||
+      compareText(a.nodeName, b.nodeName) ||
+      compareText(a.id, b.id) ||
+      compareText(a.node, b.node)
+  )
 }
 
 /** The view of one capability, for events. */
-export function capabilityView(entry: DirectoryEntry, id: string, entries: DirectoryEntry[], self: string): CapabilityView | undefined {
+export function capabilityView(
+  entry: DirectoryEntry,
+  id: string,
+  entries: DirectoryEntry[],
+  self: string
+): CapabilityView | undefined {
   return capabilityViews(entries, self, { node: entry.origin, id })[0]
 }
 

@@ -7,6 +7,10 @@ import type { KnownPeer } from './known-peers.ts'
 export const LARGER_PEER_WAIT_MS = 1_500
 /** Wait after a failure, ms: doubles from the first to the second, jittered by a quarter. */
 export const BACKOFF_MS = { min: 250, max: 30_000 } as const
+/** A peer that was there this long ago, in ms, is still tried every {@link RECENT_BACKOFF_MS}: cables are plugged in again, laptops wake up. */
+export const RECENT_LOSS_MS = 120_000
+/** Longest wait before a peer of {@link RECENT_LOSS_MS} is tried again, ms. */
+export const RECENT_BACKOFF_MS = 1_000
 /** A peer heard again is dialled at most this often, ms. */
 export const MIN_REDIAL_MS = 500
 /** Unreachable peers are dropped after so long, ms; remembered ones go on at {@link REMEMBERED_BACKOFF_MS}, static ones as before. */
@@ -35,7 +39,8 @@ export function createDialPolicy({ ownId, now, random }: { ownId: string; now():
     headStart,
     backoff: (peer) => {
       const tired = peer.source === 'remembered' && now() - peer.wantedSince > GIVE_UP_MS
-      const wait = tired ? REMEMBERED_BACKOFF_MS : Math.min(BACKOFF_MS.max, BACKOFF_MS.min * 2 ** Math.min(peer.failures, 20))
+      const longest = now() - peer.lostAt < RECENT_LOSS_MS ? RECENT_BACKOFF_MS : BACKOFF_MS.max
+      const wait = tired ? REMEMBERED_BACKOFF_MS : Math.min(longest, BACKOFF_MS.min * 2 ** Math.min(peer.failures, 20))
       return wait * (0.75 + random() / 2)
     },
     heardDueAt: (peer, source, fresh, delayMs) => {

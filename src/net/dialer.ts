@@ -249,7 +249,7 @@ export function createDialer(components: DialerComponents, init: DialerInit = {}
     const peer = peers.get(detail.toString())
     if (peer === undefined || connectionsOf(libp2p, peer.key).length > 0) return
     peer.failures = 0
-    peer.wantedSince = now()
+    peer.wantedSince = peer.lostAt = now()
     retry(peer)
     pump()
   }

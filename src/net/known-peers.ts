@@ -27,6 +27,8 @@ export interface KnownPeer {
   heardAt: number
   /** When it was last connected or taken up. */
   wantedSince: number
+  /** When its last connection ended; -Infinity if it never had one. */
+  lostAt: number
   attempt: AbortController | undefined
   /** Something changed while the attempt was running: try again when it fails, without a wait. */
   again: boolean
@@ -76,7 +78,7 @@ export function createKnownPeers({ maxPeers, now }: { maxPeers: number; now(): n
       }
       const time = now()
       const sets = { addrs: new Set<string>(), pinned: new Set<string>(), anonymous: new Set<string>() }
-      const times = { dueAt: Infinity, lastAttemptAt: -Infinity, heardAt: time, wantedSince: time }
+      const times = { dueAt: Infinity, lastAttemptAt: -Infinity, heardAt: time, wantedSince: time, lostAt: -Infinity }
       const peer: KnownPeer = {
         key,
         peerId,

@@ -68,7 +68,10 @@ export function createLinks({ libp2p, sessions, now, onUp, onDown }: LinksCompon
   function schedule(peer: string, delayMs: number, attempt: number): void {
     if (!running || links.has(peer)) return
     clearTimeout(attempts.get(peer))
-    attempts.set(peer, setTimeout(() => void open(peer, attempt), delayMs))
+    attempts.set(
+      peer,
+      setTimeout(() => void open(peer, attempt), delayMs)
+    )
   }
 
   async function open(peer: string, attempt: number): Promise<void> {

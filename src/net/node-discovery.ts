@@ -12,6 +12,8 @@ export const PEERS_FILE = 'peers.json'
 
 /** Options of discovery. */
 export interface NodeDiscoveryInit {
+  /** What the node listens on, as given. */
+  listen: string[]
   /** Multiaddrs of static peers. */
   peers: string[]
   /** False: no multicast at all. */
@@ -39,7 +41,11 @@ export interface NodeDiscovery {
 }
 
 /** @param onState is told when the network comes and goes. */
-export function createNodeDiscovery(libp2p: Libp2p, init: NodeDiscoveryInit, onState: (state: NetworkState) => void): NodeDiscovery {
+export function createNodeDiscovery(
+  libp2p: Libp2p,
+  init: NodeDiscoveryInit,
+  onState: (state: NetworkState) => void
+): NodeDiscovery {
   const self = libp2p.peerId.toString()
   const schedule = (action: () => void, ms: number): (() => void) => {
     const timer = setTimeout(action, ms)
@@ -55,14 +61,30 @@ export function createNodeDiscovery(libp2p: Libp2p, init: NodeDiscoveryInit, onS
   })
   let interfaces: readonly InterfaceAddress[] = readInterfaces(networkInterfaces(), filter)
   let state: NetworkState = { state: 'ok', message: '' }
-  const dialer = createDialer({ libp2p, addressBook: book, now: () => performance.now(), random: Math.random, schedule, interfaces: () => interfaces })
+  const dialer = createDialer({
+    libp2p,
+    addressBook: book,
+    now: () => performance.now(),
+    random: Math.random,
+    schedule,
+    interfaces: () => interfaces
+  })
+
+  /** libp2p leaves link-local addresses out; a wildcard with its real port lets mDNS name them on their own link. */
+  function listenAddresses(): string[] {
+    const concrete = libp2p.getMultiaddrs().map((address) => address.toString())
+    const port = concrete.map((address) => /^\/ip6\/[^/]+\/tcp\/(\d+)/.exec(address)?.[1]).find((found) => found !== undefined)
+    const wildcard = init.listen.some((address) => address.startsWith('/ip6/::/'))
+    return port === undefined || !wildcard ? concrete : [...concrete, `/ip6/::/tcp/${port}/p2p/${self}`]
+  }
+
   const mdns =
     init.mdns === false
       ? undefined
       : createMdns(
           {
             peerId: self,
-            getMultiaddrs: () => libp2p.getMultiaddrs().map((address) => address.toString()),
+            getMultiaddrs: listenAddresses,
             onPeer: (peer, addresses) => dialer.found(peer, addresses, 'mdns'),
             onState: (next, message) => onState((state = { state: next, message })),
             onInterfaces(addresses) {
@@ -88,8 +110,7 @@ export function createNodeDiscovery(libp2p: Libp2p, init: NodeDiscoveryInit, onS
     },
     learned: (peer, addresses) => dialer.found(peer, addresses, 'peer'),
     add(address) {
-      const peer = /\/p2p\/([^/]+)$/.exec(address)?.[1]
-      dialer.found(peer, [address], 'static')
+      dialer.found(undefined, [address], 'static')
     },
     sourceOf: (peer) => dialer.peers().find(({ peerId }) => peerId === peer)?.source ?? 'inbound',
     state: () => state,

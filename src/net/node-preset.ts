@@ -2,13 +2,13 @@ import './node20-shims.ts'
 import { identify, type Identify } from '@libp2p/identify'
 import type { Libp2p, PrivateKey } from '@libp2p/interface'
 import { noise } from '@libp2p/noise'
-import { tcp } from '@libp2p/tcp'
 import { tls } from '@libp2p/tls'
 import { yamux } from '@libp2p/yamux'
 import type { GossipSub } from '@libp2p/gossipsub'
 import { createLibp2p } from 'libp2p'
 import { VERSION } from '../version.ts'
 import { gossipService } from './gossip.ts'
+import { tcpWithZones } from './node-tcp-zones.ts'
 
 /** Where a node listens unless told otherwise: any free TCP port, IPv4 and IPv6. */
 export const DEFAULT_LISTEN = ['/ip4/0.0.0.0/tcp/0', '/ip6/::/tcp/0']
@@ -31,11 +31,15 @@ export async function createNodeLibp2p(privateKey: PrivateKey, listen: string[] 
     start: false,
     privateKey,
     addresses: { listen },
-    transports: [tcp()],
+    transports: [tcpWithZones()],
     connectionEncrypters: [tls(), noise()],
     streamMuxers: [yamux({ streamOptions: { maxStreamWindowSize: STREAM_WINDOW_BYTES }, enableKeepAlive: false })],
     connectionMonitor: { enabled: false },
-    connectionManager: { inboundConnectionThreshold: INBOUND_PER_SECOND, maxIncomingPendingConnections: INBOUND_PER_SECOND, maxConnections: MAX_CONNECTIONS },
+    connectionManager: {
+      inboundConnectionThreshold: INBOUND_PER_SECOND,
+      maxIncomingPendingConnections: INBOUND_PER_SECOND,
+      maxConnections: MAX_CONNECTIONS
+    },
     nodeInfo: { userAgent: `atmosphere/${VERSION}` },
     services: { identify: identify(), pubsub: gossipService() }
   })

@@ -5,7 +5,14 @@ import { multiaddr } from '@multiformats/multiaddr'
 import type { Multiaddr } from '@multiformats/multiaddr'
 import type { RememberedPeer } from '../../../src/net/address-book.ts'
 import { CONNECT_MS, DIAL_MS } from '../../../src/net/dial-attempt.ts'
-import { BACKOFF_MS, GIVE_UP_MS, LARGER_PEER_WAIT_MS, MIN_REDIAL_MS } from '../../../src/net/dial-policy.ts'
+import {
+  BACKOFF_MS,
+  RECENT_BACKOFF_MS,
+  RECENT_LOSS_MS,
+  GIVE_UP_MS,
+  LARGER_PEER_WAIT_MS,
+  MIN_REDIAL_MS
+} from '../../../src/net/dial-policy.ts'
 import { createDialer } from '../../../src/net/dialer.ts'
 import type { DialerInit } from '../../../src/net/dialer.ts'
 import { MAX_DIAL_ADDRESSES } from '../../../src/net/known-peers.ts'
@@ -236,6 +243,21 @@ describe('dialer', () => {
       assert.ok(dialer.peers()[0]?.connected)
     }
     assert.equal(dials.length, 4)
+  })
+
+  it('tries a peer that was there every second for two minutes, then ever more seldom', async () => {
+    const { dialer, world, dials, cut, advance } = setup(small)
+    world.set('/ip4/10.0.0.2/tcp/1', answers(middle))
+    dialer.found(middle, ['/ip4/10.0.0.2/tcp/1'], 'peer')
+    await advance(1_000)
+    world.delete('/ip4/10.0.0.2/tcp/1')
+    const before = dials.length
+    cut(middle)
+    await advance(RECENT_LOSS_MS)
+    const recent = dials.length - before
+    assert.ok(recent >= RECENT_LOSS_MS / (DIAL_MS + RECENT_BACKOFF_MS) - 2, String(recent))
+    await advance(RECENT_LOSS_MS)
+    assert.ok(dials.length - before - recent <= RECENT_LOSS_MS / BACKOFF_MS.max + 2, String(dials.length - before - recent))
   })
 
   it('hearing a lost peer by mDNS brings the dial forward, however long the wait was', async () => {

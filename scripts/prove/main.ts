@@ -1,0 +1,30 @@
+/** `npm run prove -- CASE [--json] [--name value]…`: what the project promises, measured on real processes and hosts. Exit code 1 if a promise is not kept. */
+import { unavailable } from '../../test/fixtures/netns.ts'
+
+const CASES: Record<string, () => Promise<(options: Record<string, number>) => Promise<object>>> = {
+  discovery: async () => (await import('./discovery.ts')).proveDiscovery,
+  directory: async () => (await import('./directory.ts')).proveDirectory,
+  late: async () => (await import('./late-joiner.ts')).proveLateJoiner,
+  partition: async () => (await import('./partition.ts')).provePartition,
+  slow: async () => (await import('./slow-consumer.ts')).proveSlowConsumer,
+  chaos: async () => (await import('./chaos.ts')).proveChaos,
+  idle: async () => (await import('./idle.ts')).proveIdle
+}
+
+const [name = '', ...rest] = process.argv.slice(2)
+const load = CASES[name]
+if (load === undefined) {
+  console.error(`usage: npm run prove -- CASE [--json] [--<option> <number>]…\ncases: ${Object.keys(CASES).join(', ')}`)
+  process.exit(2)
+}
+const reason = unavailable()
+if (reason !== undefined) {
+  console.error(`cannot run here: ${reason}`)
+  process.exit(2)
+}
+const options: Record<string, number> = {}
+for (let n = 0; n < rest.length; n++)
+  if (rest[n]!.startsWith('--') && rest[n] !== '--json') options[rest[n]!.slice(2)] = Number(rest[++n])
+const result = (await (await load())(options)) as { pass?: boolean }
+console.log(rest.includes('--json') ? JSON.stringify(result) : JSON.stringify(result, undefined, 2))
+process.exitCode = result.pass === false ? 1 : 0
