@@ -1,0 +1,136 @@
+/** The steps of the demo, in order. Each does one thing, checks that it happened, and says how long it took. */
+import { showDuration } from '../../src/cli/output.ts'
+import { check } from './programs.ts'
+import type { DemoNode, Fleet, NodeName } from './nodes.ts'
+import { NAMES } from './nodes.ts'
+import { cancel, mistakes } from './steps-cancel.ts'
+import { failover, shutdown, withdrawal } from './steps-end.ts'
+import { callCommand, callMcp, progress } from './steps-call.ts'
+import type { Report, StepResult } from './report.ts'
+
+/** What the steps share. */
+export interface Stage {
+  fleet: Fleet
+  report: Report
+  /** Nodes that run, filled by the first step. */
+  nodes: Map<NodeName, DemoNode>
+  /** Processes that nodes started and that must be gone at the end. */
+  pids: Set<number>
+}
+
+/** One step. */
+export interface Step {
+  name: string
+  title: string
+  run(stage: Stage): Promise<StepResult>
+}
+
+/** A node of the stage. Throws if it does not run. */
+export function nodeOf({ nodes }: Stage, name: NodeName): DemoNode {
+  const node = nodes.get(name)
+  check(node, `${name} does not run`)
+  return node
+}
+
+const start: Step = {
+  name: 'start',
+  title: 'Four nodes start',
+  async run({ fleet, nodes, report }) {
+    const startedAt = performance.now()
+    const up = async (name: NodeName, peer?: string) => {
+      const node = await fleet.start(name, peer)
+      nodes.set(name, node)
+      report.say(`${name.padEnd(7)} ${node.address.replace(/\/p2p\/.*(.{8})$/, '/p2p/…$1')}`)
+    }
+    await up('desk')
+    const desk = nodes.get('desk')
+    await Promise.all(NAMES.slice(1).map((name) => up(name, desk?.address)))
+    return { ms: performance.now() - startedAt, what: 'all four are up; three were told the address of desk, and nothing else' }
+  }
+}
+
+const discovery: Step = {
+  name: 'discovery',
+  title: 'They find each other',
+  async run(stage) {
+    const { fleet, report } = stage
+    const nodes = NAMES.map((name) => nodeOf(stage, name))
+    const lastReady = Math.max(...nodes.map(({ readyAt }) => readyAt))
+    let last = lastReady
+    await Promise.all(
+      nodes.map(async (node) => {
+        const others = nodes.filter((other) => other !== node)
+        // A join before `ready` is no event any more, but what the node knows says it.
+        const known = new Set((await fleet.peers(node.name)).map(({ peerId }) => peerId))
+        for (const { peerId, name } of others) {
+          const isJoin = (line: { event: string; peerId?: string }) => line.event === 'peer:join' && line.peerId === peerId
+          if (known.has(peerId) && !node.process.lines.some(({ line }) => isJoin(line))) continue
+          last = Math.max(last, (await node.process.waitFor(isJoin, `sight of ${name}`)).at)
+        }
+      })
+    )
+    for (const { name, rttMs, direct, source } of await fleet.peers('desk')) {
+      check(direct, `desk knows ${name}, but has no connection to it`)
+      report.say(`desk sees ${name.padEnd(7)} round trip ${rttMs === null ? 'not measured yet' : showDuration(rttMs)}, ${source}`)
+    }
+    const others = (await fleet.peers('garage')).filter(({ direct }) => direct).map(({ name }) => name)
+    check(others.includes('cellar') && others.includes('attic'), `garage is connected to ${others.join(', ')} only`)
+    return { ms: last - lastReady, what: 'each sees the three others, after the last was up' }
+  }
+}
+
+const announcements: Step = {
+  name: 'announcements',
+  title: 'They learn what the others can do',
+  async run(stage) {
+    const { fleet, report } = stage
+    const desk = nodeOf(stage, 'desk')
+    const attic = nodeOf(stage, 'attic')
+    const expected: [NodeName, string, string[]][] = [
+      ['attic', 'everything', ['echo', 'get-sum', 'trigger-long-running-operation']],
+      ['cellar', 'tools', ['words', 'sort', 'count']],
+      ['garage', 'tools', ['words', 'sort', 'count']]
+    ]
+    const known = await fleet.capabilities('desk')
+    for (const [name, id] of expected) {
+      const { peerId } = nodeOf(stage, name)
+      if (known.some((one) => one.id === id && one.node === peerId)) continue
+      await desk.process.waitFor(
+        (line) => line.event === 'capability:available' && line.node === peerId && line.capability.id === id,
+        `${id} of ${name}`
+      )
+    }
+    const capabilities = await fleet.capabilities('desk')
+    for (const [name, id, tools] of expected) {
+      const found = capabilities.find((one) => one.id === id && one.nodeName === name)
+      check(found, `desk does not know ${id} of ${name}`)
+      check(found.status === 'online', `${id} of ${name} is ${found.status}: ${found.statusReason ?? ''}`)
+      const names = found.tools.map((tool) => tool.name)
+      for (const tool of tools) check(names.includes(tool), `${id} of ${name} has no tool ${tool}, only ${names.join(', ')}`)
+      report.say(
+        `${found.ref.padEnd(16)} ${found.type.padEnd(15)} ${names.length} tools: ${names.slice(0, 4).join(', ')}${names.length > 4 ? ', …' : ''}`
+      )
+    }
+    const isMcp = (line: { event: string; node?: string }) => line.event === 'capability:available' && line.node === attic.peerId
+    const there = attic.process.lines.find(({ line }) => isMcp(line))
+    const here = desk.process.lines.find(({ line }) => isMcp(line))
+    // Both are read from pipes: what is left of a millisecond is noise.
+    const ms = there && here ? Math.max(0, here.at - there.at) : 0
+    return { ms, what: 'what attic offers is known at desk, after attic had it itself' }
+  }
+}
+
+/** All steps. A step needs those before it. */
+export const STEPS: readonly Step[] = [
+  start,
+  discovery,
+  announcements,
+  callMcp,
+  callCommand,
+  progress,
+  cancel,
+  mistakes,
+  failover,
+  withdrawal,
+  shutdown
+]
