@@ -1,0 +1,94 @@
+import {
+  MAX_BYTES_PER_ITEM,
+  MAX_REMAINING_MS,
+  encodeItem,
+  encodeRequest,
+  type CallRequest,
+  type Item
+} from '../../protocols/call/messages.ts'
+import { encodeCbor } from '../../protocols/cbor.ts'
+import { MAX_JSON_DEPTH } from '../../protocols/shape.ts'
+import { cbor, cborFaults, hex, join, type InvalidVector, type Vectors } from './form.ts'
+
+const TRACE = '00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01'
+const REQUESTS: [string, CallRequest][] = [
+  ['request', { capability: 'camera', tool: 'snap', input: { width: 640 } }],
+  [
+    'request with all fields',
+    { capability: 'a', tool: 'b', input: { x: [1, 'two', null] }, remainingMs: 30_000, idempotencyKey: 'k-1', traceparent: TRACE }
+  ],
+  ['request without input', { capability: 'a', tool: 'b', input: null }],
+  ['request with no time left', { capability: 'a', tool: 'b', input: {}, remainingMs: 0 }],
+  ['request with a day', { capability: 'a', tool: 'b', input: {}, remainingMs: MAX_REMAINING_MS }],
+  ['request with a list', { capability: 'a', tool: 'b', input: [1, [2, [3]]] }],
+  ['request with a key __proto__', { capability: 'a', tool: 'b', input: JSON.parse('{"__proto__":1,"constructor":2}') as never }]
+]
+const ITEMS: [string, Exclude<Item, { kind: 'result' }>][] = [
+  ['json item', { kind: 'json', value: { token: 'hello' } }],
+  ['json item null', { kind: 'json', value: null }],
+  ['bytes item', { kind: 'bytes', bytes: Uint8Array.of(1, 2, 3) }],
+  ['empty bytes item', { kind: 'bytes', bytes: new Uint8Array(0) }],
+  ['largest bytes item', { kind: 'bytes', bytes: new Uint8Array(MAX_BYTES_PER_ITEM) }],
+  ['progress', { kind: 'progress', progress: { done: 1 } }],
+  ['progress with all fields', { kind: 'progress', progress: { done: 0.5, total: 2, message: 'half of it' } }]
+]
+const nested = (depth: number): unknown => Array.from({ length: depth }).reduce((inner) => [inner], 1 as unknown)
+
+/** Vectors of the call protocol: bodies of open and item frames. */
+export function callVectors(): Vectors {
+  const request = (name: string, why: string, value: unknown): InvalidVector => ({
+    name,
+    message: 'request',
+    error: 'protocol_error',
+    why,
+    bytes: cbor(value)
+  })
+  const item = (name: string, why: string, value: unknown): InvalidVector => ({
+    name,
+    message: 'item',
+    error: 'protocol_error',
+    why,
+    bytes: cbor(value)
+  })
+  const ok = { c: 'a', t: 'b', i: {} }
+  return {
+    valid: [
+      ...REQUESTS.map(([name, value]) => ({ name, message: 'request', bytes: encodeCbor(encodeRequest(value)) })),
+      ...ITEMS.map(([name, value]) => ({ name, message: 'item', bytes: encodeCbor(encodeItem(value)) }))
+    ],
+    invalid: [
+      ...cborFaults('request', cbor(ok), (inner) => join(hex('a3 6163 6161 6174 6162 6169'), inner)),
+      ...cborFaults('item', cbor([0, 1]), (inner) => join(hex('82 00'), inner)),
+      request('no capability', 'c is needed', { t: 'b', i: {} }),
+      request('capability as a number', 'c is text', { ...ok, c: 1 }),
+      request('long capability', 'c has at most 128 characters', { ...ok, c: 'x'.repeat(129) }),
+      request('no tool', 't is needed', { c: 'a', i: {} }),
+      request('long tool', 't has at most 128 characters', { ...ok, t: 'x'.repeat(129) }),
+      request('bytes inside JSON', 'JSON holds no bytes', { ...ok, i: { a: [new Uint8Array(1)] } }),
+      request('input of bytes', 'JSON holds no bytes', { ...ok, i: new Uint8Array(4) }),
+      request('input too deep', `JSON has at most ${MAX_JSON_DEPTH} levels`, { ...ok, i: nested(MAX_JSON_DEPTH + 1) }),
+      request('negative time', 'ms is 0 to a day', { ...ok, ms: -1 }),
+      request('time over a day', 'ms is 0 to a day', { ...ok, ms: MAX_REMAINING_MS + 1 }),
+      request('fraction of a ms', 'ms is an integer', { ...ok, ms: 1.5 }),
+      request('time as text', 'ms is an integer', { ...ok, ms: '5s' }),
+      request('long key', 'k has at most 128 characters', { ...ok, k: 'x'.repeat(129) }),
+      request('key as a number', 'k is text', { ...ok, k: 7 }),
+      request('bad traceparent', 'hexadecimal digits in four groups', { ...ok, tp: 'x'.repeat(55) }),
+      request('traceparent in capitals', 'W3C Trace Context wants lower case', { ...ok, tp: TRACE.toUpperCase() }),
+      request('short traceparent', 'hexadecimal digits in four groups', { ...ok, tp: TRACE.slice(0, -1) }),
+      request('long traceparent', 'at most 55 characters', { ...ok, tp: `${TRACE}-00` }),
+      request('list as request', 'a request is a map', ['a', 'b', {}]),
+      item('unknown kind', 'kinds are 0, 1 and 2', [3, null]),
+      item('kind as text', 'kinds are 0, 1 and 2', ['json', null]),
+      item('three fields', 'an item has two fields', [0, 1, 2]),
+      item('bytes in a json item', 'JSON holds no bytes', [0, { a: new Uint8Array(1) }]),
+      item('json too deep', `JSON has at most ${MAX_JSON_DEPTH} levels`, [0, nested(MAX_JSON_DEPTH + 1)]),
+      item('text as bytes', 'the second kind is bytes', [1, 'abc']),
+      item('oversize bytes', `at most ${MAX_BYTES_PER_ITEM} bytes an item`, [1, new Uint8Array(MAX_BYTES_PER_ITEM + 1)]),
+      item('progress without done', 'd is needed', [2, { t: 2 }]),
+      item('progress as a number', 'progress is a map', [2, 0.5]),
+      item('progress with text as done', 'd is a number', [2, { d: '1' }]),
+      item('progress with a long message', 'a message has at most 1,024 characters', [2, { d: 1, m: 'x'.repeat(1_025) }])
+    ]
+  }
+}
