@@ -101,9 +101,13 @@ export function createChannel(stream: Stream, init: ChannelInit = {}): Channel {
   }
 
   function onDrain(): void {
-    blocked = false
-    if (queuedBytes > 0) flush()
-    if (isWritable()) wakeWriters()
+    // Every window update is a 'drain', however small. libp2p goes on with what it holds in a microtask of its own;
+    // only if that took all of it is there room for more: else its buffer grows by what the update was too small for.
+    queueMicrotask(() => {
+      blocked = stream.writableNeedsDrain || stream.writeBufferLength > 0
+      if (queuedBytes > 0) flush()
+      if (isWritable()) wakeWriters()
+    })
   }
 
   function wakeWriters(): void {
