@@ -38,10 +38,10 @@ export function addCall(program: Command): void {
       'after',
       `
 Examples:
-  $ atmo call clock now
-  $ atmo call shell date --param format=%H:%M
-  $ atmo call camera snapshot --out picture.jpg
-  $ echo '{"text":"hello"}' | atmo call speech say --params -`
+  $ atmo call system info
+  $ atmo call system@kitchen count --param to=5 --param intervalMs=200
+  $ atmo call files read --param path=photos/cat.jpg --out cat.jpg
+  $ echo '{"text":"hello"}' | atmo call system echo --params -`
     )
     .action(async (capability: string, tool: string, flags: CallFlags) => {
       const { dataDir, output } = contextOf(flags)

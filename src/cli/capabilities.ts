@@ -16,7 +16,7 @@ export function addCapabilities(program: Command): void {
       .command('capabilities')
       .alias('caps')
       .description('list what the mesh can do')
-      .argument('[id]', 'only capabilities of this id; one is shown with its tools')
+      .argument('[id]', 'only capabilities of this id, or ID@NODE; one is shown with its tools')
   )
     .option('--type <glob>', 'only types that fit, such as "sensor/*"')
     .option('--domain <word>', 'only types with this segment')
@@ -27,7 +27,10 @@ export function addCapabilities(program: Command): void {
     .addOption(new Option('--status <status>', 'only those with this status').choices(CAPABILITY_STATUSES))
     .action(async (id: string | undefined, options: NodeOptions & Filters) => {
       const { dataDir, output } = contextOf(options)
-      const query = new URLSearchParams(id === undefined ? {} : { id })
+      // The same names that `call` takes: what the list shows can be asked for.
+      const at = id?.lastIndexOf('@') ?? -1
+      const named = id === undefined ? {} : at > 0 ? { id: id.slice(0, at), node: id.slice(at + 1) } : { id }
+      const query = new URLSearchParams(named)
       for (const key of FILTERS) if (options[key] !== undefined) query.set(key, options[key])
       const answer = await (
         await connectToNode(dataDir)

@@ -12,20 +12,21 @@ const EXIT_POLL_MS = 10
 /** `atmo stop`: stops the node here and returns when its process is gone. */
 export function addStop(program: Command): void {
   withNodeOptions(program.command('stop').description('stop the node that runs here'))
-    .option('--timeout <duration>', 'how long to wait until it is gone (default: 30s)', parseDuration, DEFAULT_TIMEOUT_MS)
-    .action(async (options: NodeOptions & { timeout: number }) => {
+    .option('--timeout <duration>', 'how long to wait until it is gone (default: 30s)', parseDuration)
+    .action(async (options: NodeOptions & { timeout?: number }) => {
       const { dataDir, output } = contextOf(options)
+      const { timeout: timeoutMs = DEFAULT_TIMEOUT_MS } = options
       const started = performance.now()
       const client = await connectToNode(dataDir)
       const holder = await lockHolder(dataDir)
-      const deadline = new Promise<'late'>((resolve) => setTimeout(() => resolve('late'), options.timeout).unref())
+      const deadline = new Promise<'late'>((resolve) => setTimeout(() => resolve('late'), timeoutMs).unref())
       try {
         await client.post('/mesh/stop')
-        const gone = (holder?.released ?? Promise.resolve()).then(() => exited(client.node.pid, options.timeout))
+        const gone = (holder?.released ?? Promise.resolve()).then(() => exited(client.node.pid, timeoutMs))
         if ((await Promise.race([gone, deadline])) === 'late') {
           throw new MeshError(
             'deadline_exceeded',
-            `the node (process ${client.node.pid}) is still stopping after ${showDuration(options.timeout)}`,
+            `the node (process ${client.node.pid}) is still stopping after ${showDuration(timeoutMs)}`,
             { pid: client.node.pid }
           )
         }

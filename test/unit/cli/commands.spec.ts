@@ -64,6 +64,11 @@ describe('cli with a node', function () {
     assert.match(texts[2]!.stdout, /^CAPABILITY[^\n]*\ndemo +test\/demo +kitchen +online +echo/)
     for (const { stdout, code } of texts) assert.ok(code === 0 && !stdout.includes('\u001b'))
   })
+  it('capabilities takes ID@NODE, as call does', async () => {
+    const [one, none] = await Promise.all([atmo(['capabilities', 'demo@kitchen']), atmo(['capabilities', 'other@kitchen'])])
+    assert.match(one.stdout, /^demo {2}test\/demo {2}online\n {2}on kitchen/)
+    assert.equal(none.stdout, 'Nothing fits.\n')
+  })
   it('FORCE_COLOR colours, NO_COLOR wins over it, --json has none', async () => {
     const env = { FORCE_COLOR: '1' }
     const [color, none, json] = await Promise.all([
