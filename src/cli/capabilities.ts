@@ -29,7 +29,8 @@ export function addCapabilities(program: Command): void {
       const { dataDir, output } = contextOf(options)
       // The same names that `call` takes: what the list shows can be asked for.
       const at = id?.lastIndexOf('@') ?? -1
-      const named = id === undefined ? {} : at > 0 ? { id: id.slice(0, at), node: id.slice(at + 1) } : { id }
+      const named: Record<string, string> =
+        id === undefined ? {} : at > 0 ? { id: id.slice(0, at), node: id.slice(at + 1) } : { id }
       const query = new URLSearchParams(named)
       for (const key of FILTERS) if (options[key] !== undefined) query.set(key, options[key])
       const answer = await (
