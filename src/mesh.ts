@@ -95,7 +95,9 @@ export async function createMesh(components: MeshComponents): Promise<Mesh> {
     find: (capability, tool) => tools.find(capability, tool),
     replays: createReplays(now),
     now,
+    onBegin: () => void calls.inFlight++,
     onServed({ request, durationMs, error }) {
+      calls.inFlight--
       calls.served++
       if (error !== undefined) calls.failed++
       const { capability, tool, caller } = request
@@ -111,23 +113,15 @@ export async function createMesh(components: MeshComponents): Promise<Mesh> {
       })
     }
   })
-  const counted: Invoke = async function* (request, options) {
-    calls.inFlight++
-    try {
-      yield* provider(request, options)
-    } finally {
-      calls.inFlight--
-    }
-  }
   const onFault = (peer: string, error: MeshError): void => {
     count(`session.${error.code}`)
     log('warn', `session with ${peer}: ${error.message}`)
   }
-  const callSessions = createSessions({ libp2p, now, onFault }, createCallProtocol(counted))
+  const callSessions = createSessions({ libp2p, now, onFault }, createCallProtocol(provider))
   const caller = createCaller({
     self,
     offers: () => offers.all(),
-    invokeAt: (offer) => (offer.local ? counted : remote(offer)),
+    invokeAt: (offer) => (offer.local ? provider : remote(offer)),
     cache: createResultCache(now),
     now,
     onMade: ({ capability, tool, provider: peer, durationMs, error }) =>
@@ -144,9 +138,10 @@ export async function createMesh(components: MeshComponents): Promise<Mesh> {
   })
 
   function remote(offer: Offer): Invoke {
+    const session = callSessions.peek(offer.node)
+    if (session !== undefined) return callOver(session)
     return async function* (request, options) {
-      const session = callSessions.peek(offer.node) ?? (await unlessAborted(options.signal, connect(offer)))
-      yield* callOver(session)(request, options)
+      yield* callOver(await unlessAborted(options.signal, connect(offer)))(request, options)
     }
   }
 

@@ -1,5 +1,6 @@
 import type { ToolDeclaration } from '../../protocols/capability.ts'
 import { findCandidates, type Offer } from '../core/candidates.ts'
+import { Cancellation } from '../core/cancellation.ts'
 import type { Invoke, Item, JsonValue, ToolRequest } from '../core/invoke.ts'
 import { validate } from '../core/schema.ts'
 import { MeshError, abortError, toMeshError } from '../errors.ts'
@@ -41,7 +42,7 @@ export function createCaller({
   onMade
 }: CallerComponents): (target: string, tool: string, input?: JsonValue, options?: CallOptions) => Call {
   return (target, toolName, input = {}, options = {}) => {
-    const controller = new AbortController()
+    const cancellation = new Cancellation()
     let outcome: CallResult | undefined
     let started = false
     const finished = deferred<CallResult>()
@@ -51,10 +52,10 @@ export function createCaller({
       let error: MeshError | undefined
       let provider: string | undefined
       let deadline: Deadline | undefined
-      const unlink = link(options.signal, controller)
+      const unlink = link(options.signal, cancellation)
       try {
         const { tool, offers: found } = findCandidates(offers(), target, toolName, options.node)
-        deadline = createDeadline(undefined, options.timeoutMs ?? tool.timeoutMs ?? DEFAULT_TIMEOUT_MS, now, controller)
+        deadline = createDeadline(cancellation, options.timeoutMs ?? tool.timeoutMs ?? DEFAULT_TIMEOUT_MS, now)
         const checked = validate(tool.input, input, found[0]!.local ? 'own' : 'foreign')
         const key = tool.cache === undefined || options.stream !== undefined ? undefined : cacheKey(found[0]!, tool, checked)
         const hit = key === undefined ? undefined : cache.get(key)
@@ -84,7 +85,7 @@ export function createCaller({
           }
           offer.outstanding++
           try {
-            for await (const item of invokeAt(offer)(request, { signal: deadline.signal })) {
+            for await (const item of invokeAt(offer)(request, cancellation)) {
               if (item.kind === 'result') {
                 outcome = resultOf(item.value, offer, startedAt, tried, false)
                 if (key !== undefined && items === 0) cache.set(key, item.value, offer.node, tool.cache!.ttlMs)
@@ -94,7 +95,7 @@ export function createCaller({
             outcome ??= resultOf(null, offer, startedAt, tried, false)
             return
           } catch (thrown) {
-            const failed = deadline.signal.aborted ? abortError(deadline.signal) : toMeshError(thrown)
+            const failed = cancellation.reason ?? toMeshError(thrown)
             tried.push({ provider: offer.node, code: failed.code })
             const again = n + 1 < attempts.length && mayRetry(failed, tool, items, stream?.begun ?? false)
             if (!again) throw withTried(failed, tried)
@@ -105,7 +106,7 @@ export function createCaller({
           }
         }
       } catch (thrown) {
-        error = deadline?.signal.aborted === true ? abortError(deadline.signal) : toMeshError(thrown)
+        error = cancellation.reason ?? toMeshError(thrown)
         throw error
       } finally {
         deadline?.clear()
@@ -147,7 +148,7 @@ export function createCaller({
         }
         return finished.promise
       },
-      cancel: (reason) => controller.abort(new MeshError('cancelled', reason ?? 'the caller cancelled'))
+      cancel: (reason) => cancellation.abort(new MeshError('cancelled', reason ?? 'the caller cancelled'))
     }
   }
 }
@@ -193,9 +194,9 @@ function watched(stream: AsyncIterable<Item>): { items: AsyncIterable<Item>; rea
   }
 }
 
-function link(signal: AbortSignal | undefined, controller: AbortController): () => void {
+function link(signal: AbortSignal | undefined, cancellation: Cancellation): () => void {
   if (signal === undefined) return () => undefined
-  const onAbort = (): void => controller.abort(abortError(signal))
+  const onAbort = (): void => cancellation.abort(abortError(signal))
   if (signal.aborted) onAbort()
   else signal.addEventListener('abort', onAbort, { once: true })
   return () => signal.removeEventListener('abort', onAbort)

@@ -1,94 +1,83 @@
-import { MeshError, abortError } from '../errors.ts'
+import type { Cancellation } from '../core/cancellation.ts'
+import { MeshError } from '../errors.ts'
 
 /** Time given to a call when neither caller nor tool names one, in ms. */
 export const DEFAULT_TIMEOUT_MS = 30_000
+/** A source that ignores its cancellation gets this long to end after it was told to, in ms; then it is left behind. */
+export const ABANDON_AFTER_MS = 5_000
 
-/** A signal that aborts with its parent, or with `deadline_exceeded` when the time is over. */
+/** A time limit on a call. */
 export interface Deadline {
-  readonly signal: AbortSignal
   /** Ms left, never below 0. */
   remaining(): number
-  abort(error: MeshError): void
-  /** Frees the timer and the listener. */
+  /** Frees the timer. */
   clear(): void
 }
 
-/** @param now monotonic ms. `controller` is the one that is aborted, if there is one already. */
-export function createDeadline(
-  parent: AbortSignal | undefined,
-  timeoutMs: number,
-  now: () => number,
-  controller = new AbortController()
-): Deadline {
+/** Aborts the call with `deadline_exceeded` when `timeoutMs` are over. @param now monotonic ms. */
+export function createDeadline(cancellation: Cancellation, timeoutMs: number, now: () => number): Deadline {
   const endsAt = now() + timeoutMs
-  const onAbort = (): void => controller.abort(abortError(parent!))
-  const expire = (): void =>
-    controller.abort(
-      new MeshError('deadline_exceeded', `the call took longer than the ${Math.round(timeoutMs)} ms that it was given`, {
-        timeoutMs
-      })
-    )
   // setTimeout counts in 32 bits; a longer deadline than 24 days is none.
-  const timer = timeoutMs <= 0x7fff_ffff ? setTimeout(expire, timeoutMs) : undefined
-  if (parent?.aborted === true) onAbort()
-  else parent?.addEventListener('abort', onAbort, { once: true })
+  const timer = timeoutMs <= 0x7fff_ffff ? setTimeout(expire, timeoutMs, cancellation, timeoutMs) : undefined
   return {
-    signal: controller.signal,
     remaining: () => Math.max(0, endsAt - now()),
-    abort: (error) => controller.abort(error),
-    clear() {
-      clearTimeout(timer)
-      parent?.removeEventListener('abort', onAbort)
-    }
+    clear: () => clearTimeout(timer)
   }
 }
 
-/** A source that ignores its signal gets this long to end after it was told to, in ms; then it is left behind. */
-export const ABANDON_AFTER_MS = 5_000
+function expire(cancellation: Cancellation, timeoutMs: number): void {
+  const message = `the call took longer than the ${Math.round(timeoutMs)} ms that it was given`
+  cancellation.abort(new MeshError('deadline_exceeded', message, { timeoutMs }))
+}
 
-/**
- * Iterates `source` so that an abort ends the iteration at once, even if the source does not listen.
- * @param onSettled runs once, when the source has really ended, or ABANDON_AFTER_MS after it was told to.
- * @throws the reason of the signal.
- */
-export async function* abortable<T>(
-  source: AsyncIterable<T>,
-  signal: AbortSignal,
-  onSettled: () => void
-): AsyncGenerator<T, void, void> {
+/** Reads a source step by step; an abort ends the read at once, even if the source does not listen. */
+export interface AbortableSteps<T> {
+  /** The next step. Rejects with the reason of the cancellation, or with what the source threw. */
+  next(): Promise<IteratorResult<T>>
+  /** Must be called when no step is read any more: tells the source to end, if it has not. */
+  close(): void
+}
+
+/** @param onSettled runs once, when the source has really ended, or ABANDON_AFTER_MS after it was told to. */
+export function abortableSteps<T>(source: AsyncIterable<T>, cancellation: Cancellation, onSettled: () => void): AbortableSteps<T> {
   const iterator = source[Symbol.asyncIterator]()
   let rejectStep: ((reason: unknown) => void) | undefined
-  let finished = false
-  let left = false
-  const onAbort = (): void => {
-    if (rejectStep !== undefined) return rejectStep(signal.reason)
+  let over = false
+  const onAbort = (reason: MeshError): void => {
+    if (rejectStep !== undefined) return rejectStep(reason)
     // Its consumer holds an item and may never come back: the source must not wait for that.
-    left = true
-    leave(iterator, onSettled)
+    end(false)
   }
-  signal.addEventListener('abort', onAbort, { once: true })
-  try {
-    for (;;) {
-      const step = await new Promise<IteratorResult<T>>((resolve, reject) => {
-        if (signal.aborted) return reject(signal.reason as Error)
-        rejectStep = reject
-        iterator.next().then(resolve, (error: unknown) => {
-          finished = true
-          reject(error as Error)
-        })
-      })
-      rejectStep = undefined
-      if (step.done === true) {
-        finished = true
-        return
-      }
-      if (signal.aborted) throw signal.reason
-      yield step.value
-    }
-  } finally {
-    signal.removeEventListener('abort', onAbort)
+  cancellation.onAbort(onAbort)
+
+  function end(finished: boolean): void {
+    if (over) return
+    over = true
+    cancellation.offAbort(onAbort)
     if (finished) onSettled()
-    else if (!left) leave(iterator, onSettled)
+    else leave(iterator, onSettled)
+  }
+
+  return {
+    next: () =>
+      new Promise((resolve, reject) => {
+        if (cancellation.reason !== undefined) return reject(cancellation.reason)
+        rejectStep = reject
+        iterator.next().then(
+          (step) => {
+            rejectStep = undefined
+            if (step.done === true) end(true)
+            if (cancellation.reason !== undefined) reject(cancellation.reason)
+            else resolve(step)
+          },
+          (error: unknown) => {
+            rejectStep = undefined
+            end(true)
+            reject(error as Error)
+          }
+        )
+      }),
+    close: () => end(false)
   }
 }
 

@@ -1,9 +1,10 @@
 import type { CapabilityDeclaration, ToolDeclaration } from '../../protocols/capability.ts'
 import type { Admission } from '../core/admission.ts'
-import type { Invoke, Item, JsonValue, ToolRequest } from '../core/invoke.ts'
+import { Cancellation } from '../core/cancellation.ts'
+import type { Invoke, InvokeOptions, Item, JsonValue, ToolRequest } from '../core/invoke.ts'
 import { validate } from '../core/schema.ts'
-import { MeshError, abortError, isMeshError } from '../errors.ts'
-import { DEFAULT_TIMEOUT_MS, abortable, createDeadline } from './deadline.ts'
+import { MeshError, isMeshError } from '../errors.ts'
+import { DEFAULT_TIMEOUT_MS, abortableSteps, createDeadline, type AbortableSteps, type Deadline } from './deadline.ts'
 import type { Replays } from './replay.ts'
 
 /** A tool of this node with what runs it. */
@@ -27,6 +28,8 @@ export interface ProviderComponents {
   find(capability: string, tool: string): LocalTool
   replays: Replays
   now: () => number
+  /** A call begins to run here; `onServed` follows. */
+  onBegin(): void
   onServed(call: ServedCall): void
 }
 
@@ -34,55 +37,54 @@ export interface ProviderComponents {
  * Runs calls at this node, whoever they come from: schema, slot, deadline, cancel, then the backend.
  * The same function answers remote and local callers, so both meet the same rules.
  */
-export function createProvider({ find, replays, now, onServed }: ProviderComponents): Invoke {
-  return async function* provide(request, { signal }) {
+export function createProvider({ find, replays, now, onBegin, onServed }: ProviderComponents): Invoke {
+  return (request, options) => {
+    const { idempotencyKey } = request
+    if (idempotencyKey === undefined) return run(request, options)
+    const key = JSON.stringify([request.caller, request.capability, request.tool, idempotencyKey])
+    return replays.follow(key, (signal) => run(request, { signal }), options.signal)
+  }
+
+  async function* run(request: ToolRequest, options: InvokeOptions): AsyncGenerator<Item, void, void> {
     const startedAt = now()
+    const cancellation = Cancellation.of(options)
     let error: MeshError | undefined
+    let deadline: Deadline | undefined
+    let steps: AbortableSteps<Item> | undefined
+    onBegin()
     try {
-      const local = find(request.capability, request.tool)
-      const input = validate(local.tool.input, request.input, 'own')
-      if (request.stream !== undefined && local.tool.acceptsStream !== true) {
+      const { tool, admission, invoke } = find(request.capability, request.tool)
+      const input = validate(tool.input, request.input, 'own')
+      if (request.stream !== undefined && tool.acceptsStream !== true) {
         throw new MeshError('invalid_argument', `tool "${request.tool}" does not read a stream`)
       }
-      const accepted: ToolRequest = { ...request, input }
-      const { idempotencyKey } = request
-      if (idempotencyKey === undefined) yield* run(local, accepted, signal)
-      else {
-        const key = JSON.stringify([request.caller, request.capability, request.tool, idempotencyKey])
-        yield* replays.follow(key, (shared) => run(local, accepted, shared), signal)
+      const timeoutMs = request.remainingMs ?? tool.timeoutMs ?? DEFAULT_TIMEOUT_MS
+      if (timeoutMs <= 0) throw new MeshError('deadline_exceeded', 'the time for this call was over when it arrived')
+      deadline = createDeadline(cancellation, timeoutMs, now)
+      if (!admission.tryEnter()) await admission.enter(cancellation.signal)
+      steps = begin(invoke, { ...request, input, remainingMs: deadline.remaining() }, cancellation, admission)
+      for (let step = await steps.next(); step.done !== true; step = await steps.next()) {
+        if (step.value.kind === 'result') checkResult(tool, step.value.value)
+        yield step.value
       }
     } catch (thrown) {
-      error = signal.aborted ? abortError(signal) : failure(thrown)
+      error = cancellation.reason ?? failure(thrown)
       throw error
     } finally {
+      deadline?.clear()
+      steps?.close()
+      cancellation.release()
       onServed({ request, durationMs: now() - startedAt, error })
     }
   }
+}
 
-  async function* run(local: LocalTool, request: ToolRequest, signal: AbortSignal): AsyncGenerator<Item, void, void> {
-    const { tool, admission, invoke } = local
-    const timeoutMs = request.remainingMs ?? tool.timeoutMs ?? DEFAULT_TIMEOUT_MS
-    if (timeoutMs <= 0) throw new MeshError('deadline_exceeded', 'the time for this call was over when it arrived')
-    const deadline = createDeadline(signal, timeoutMs, now)
-    try {
-      const turn = admission.enter(deadline.signal)
-      if (turn !== undefined) await turn
-      let source: AsyncIterable<Item>
-      try {
-        source = invoke({ ...request, remainingMs: deadline.remaining() }, { signal: deadline.signal })
-      } catch (error) {
-        admission.leave()
-        throw error
-      }
-      for await (const item of abortable(source, deadline.signal, () => admission.leave())) {
-        if (item.kind === 'result') checkResult(tool, item.value)
-        yield item
-      }
-    } catch (error) {
-      throw deadline.signal.aborted ? abortError(deadline.signal) : error
-    } finally {
-      deadline.clear()
-    }
+function begin(invoke: Invoke, request: ToolRequest, cancellation: Cancellation, admission: Admission): AbortableSteps<Item> {
+  try {
+    return abortableSteps(invoke(request, cancellation), cancellation, () => admission.leave())
+  } catch (error) {
+    admission.leave()
+    throw error
   }
 }
 

@@ -12,6 +12,8 @@ export interface Admission {
   /** Undefined: go on at once. A promise: wait for it; it rejects when `signal` aborts. Throws MeshError `busy` when full. Then `leave()`. */
   enter(signal: AbortSignal): Promise<void> | undefined
   leave(): void
+  /** Goes in if there is a free place now. */
+  tryEnter(): boolean
   readonly running: number
   readonly waiting: number
 }
@@ -24,6 +26,7 @@ export function createAdmission(name: string, concurrency = DEFAULT_CONCURRENCY,
   let running = 0
 
   return {
+    tryEnter: () => running < slots && ++running > 0,
     enter(signal) {
       if (running < slots) {
         running++

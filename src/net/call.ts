@@ -7,6 +7,7 @@ import {
   encodeRequest
 } from '../../protocols/call/messages.ts'
 import { asJson } from '../../protocols/shape.ts'
+import { Cancellation } from '../core/cancellation.ts'
 import type { Invoke, Item, ToolRequest } from '../core/invoke.ts'
 import type { IncomingExchange } from './inbound-exchanges.ts'
 import type { Protocol } from './protocol.ts'
@@ -20,7 +21,7 @@ export function createCallProtocol(provider: Invoke): Protocol {
       const request = decodeRequest(exchange.body)
       const { input } = exchange
       const stream = input === undefined ? undefined : items(input)
-      for await (const item of provider({ ...request, stream, caller: peer } as ToolRequest, { signal: exchange.signal })) {
+      for await (const item of provider({ ...request, stream, caller: peer } as ToolRequest, exchange.cancellation)) {
         if (item.kind === 'result') return item.value
         yield* bodies(item)
       }
@@ -31,17 +32,41 @@ export function createCallProtocol(provider: Invoke): Protocol {
 
 /** A call at the peer of a session: the same function type as a local one. */
 export function callOver(session: Session): Invoke {
-  return async function* (request, { signal }): AsyncGenerator<Item, void, void> {
+  return (request, options) => {
     const { stream } = request
-    const input = stream === undefined ? undefined : outgoing(stream)
-    const replies = session.request(encodeRequest(request), { signal, input })
-    let step = await replies.next()
-    try {
-      for (; step.done !== true; step = await replies.next()) yield decodeItem(step.value)
-    } finally {
-      if (step.done !== true) await replies.return(undefined)
-    }
-    yield { kind: 'result', value: asJson(step.value) }
+    const replies = session.request(encodeRequest(request), {
+      cancellation: Cancellation.of(options),
+      input: stream === undefined ? undefined : outgoing(stream)
+    })
+    return new RemoteItems(replies)
+  }
+}
+
+/** Not a generator: a small call passes here twice, and each generator in its way costs. */
+class RemoteItems implements AsyncIterableIterator<Item> {
+  readonly #replies: AsyncGenerator<unknown, unknown, void>
+  #over = false
+
+  constructor(replies: AsyncGenerator<unknown, unknown, void>) {
+    this.#replies = replies
+  }
+
+  [Symbol.asyncIterator](): this {
+    return this
+  }
+
+  async next(): Promise<IteratorResult<Item, undefined>> {
+    if (this.#over) return { done: true, value: undefined }
+    const step = await this.#replies.next()
+    if (step.done !== true) return { done: false, value: decodeItem(step.value) }
+    this.#over = true
+    return { done: false, value: { kind: 'result', value: asJson(step.value) } }
+  }
+
+  async return(): Promise<IteratorResult<Item, undefined>> {
+    this.#over = true
+    await this.#replies.return(undefined)
+    return { done: true, value: undefined }
   }
 }
 

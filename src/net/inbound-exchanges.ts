@@ -1,4 +1,5 @@
 import { MAX_EXCHANGES, encodeFrame, errorFrame, type Frame } from '../../protocols/framing/messages.ts'
+import { Cancellation } from '../core/cancellation.ts'
 import { MeshError, toMeshError } from '../errors.ts'
 import type { Channel } from './channel.ts'
 import {
@@ -19,7 +20,9 @@ export interface IncomingExchange {
   /** Bodies that the other side streams after its open frame, if it said so. */
   input: AsyncIterable<unknown> | undefined
   /** Aborted when the other side cancels or is gone. */
-  signal: AbortSignal
+  cancellation: Cancellation
+  /** The same as a signal. */
+  readonly signal: AbortSignal
 }
 
 /** Answers an exchange: yields bodies of items, returns the body of the end. Its `finally` runs when the other side cancels. */
@@ -39,8 +42,9 @@ export interface InboundExchanges {
 
 interface Running {
   queue: ReceiveQueue | undefined
-  credit: SendCredit
-  controller: AbortController
+  /** From the first item on. */
+  credit: SendCredit | undefined
+  cancellation: Cancellation
   output: AsyncGenerator<unknown, unknown, void>
   openBytes: number
   timer: ReturnType<typeof setTimeout> | undefined
@@ -56,6 +60,17 @@ export interface InboundInit {
   remoteParity: 0 | 1
   /** An exchange that takes longer is ended with `deadline_exceeded`. Default: no limit. */
   timeoutMs?: number | undefined
+}
+
+function incoming(body: unknown, input: AsyncIterable<unknown> | undefined, cancellation: Cancellation): IncomingExchange {
+  return {
+    body,
+    input,
+    cancellation,
+    get signal() {
+      return cancellation.signal
+    }
+  }
 }
 
 /** See {@link InboundExchanges}. */
@@ -80,28 +95,30 @@ export function createInboundExchanges({
     if (running.size >= MAX_EXCHANGES || openBytes + bytes > MAX_OPEN_BYTES) {
       return send(errorFrame(id, 'busy', 'too many calls of this peer are running here', { running: running.size }))
     }
-    const controller = new AbortController()
+    const cancellation = new Cancellation()
     const queue = frame.more ? createReceiveQueue((credit) => send({ type: 'credit', id, bytes: credit }), budgets) : undefined
-    const output = handler({ body: frame.body, input: queue?.read(), signal: controller.signal })
+    const output = handler(incoming(frame.body, queue?.read(), cancellation))
     openBytes += bytes
     const timer = timeoutMs === undefined ? undefined : setTimeout(() => expire(id), timeoutMs)
-    const exchange: Running = { queue, credit: createSendCredit(), controller, output, openBytes: bytes, timer }
+    const exchange: Running = { queue, credit: undefined, cancellation, output, openBytes: bytes, timer }
     running.set(id, exchange)
     void serve(id, exchange)
   }
 
-  async function serve(id: number, { credit, output }: Running): Promise<void> {
+  async function serve(id: number, exchange: Running): Promise<void> {
     try {
       for (;;) {
-        const step = await output.next()
+        const step = await exchange.output.next()
         if (!running.has(id)) return
         if (step.done === true) {
           send({ type: 'end', id, body: step.value })
           return
         }
         const frame = encodeFrame({ type: 'item', id, body: step.value })
+        const credit = (exchange.credit ??= createSendCredit())
         if (!credit.open) await credit.wait()
-        if (!channel.writable) await channel.ready()
+        // Asked again after each wait: all who wait are woken at once, and the first ones fill the channel.
+        while (!channel.writable) await channel.ready()
         if (!running.has(id)) return
         credit.spend(frame.length)
         channel.send(frame)
@@ -130,10 +147,10 @@ export function createInboundExchanges({
     openBytes -= exchange.openBytes
     clearTimeout(exchange.timer)
     const error = reason ?? EXCHANGE_OVER
-    if (reason !== undefined) exchange.controller.abort(reason)
+    if (reason !== undefined) exchange.cancellation.abort(reason)
     exchange.queue?.fail(error)
     exchange.queue?.dispose()
-    exchange.credit.fail(error)
+    exchange.credit?.fail(error)
     // Trap 4: the source generator is told even if it is in the middle of something. Not awaited: it may take its time.
     exchange.output.return(undefined).then(undefined, () => undefined)
     if (running.size === 0) for (const wake of idleWaiters.splice(0)) wake()
@@ -152,7 +169,7 @@ export function createInboundExchanges({
         // The end of an input says only that: a body would be memory without credit.
         return exchange.queue?.end(null)
       case 'credit':
-        return exchange.credit.add(frame.bytes)
+        return (exchange.credit ??= createSendCredit()).add(frame.bytes)
       default:
         throw new MeshError('protocol_error', `a ${frame.type} frame from the side that opened the exchange`)
     }

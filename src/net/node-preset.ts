@@ -8,6 +8,7 @@ import type { GossipSub } from '@libp2p/gossipsub'
 import { createLibp2p } from 'libp2p'
 import { VERSION } from '../version.ts'
 import { gossipService } from './gossip.ts'
+import { joinedWrites } from './joined-writes.ts'
 import { tcpWithZones } from './node-tcp-zones.ts'
 
 /** Where a node listens unless told otherwise: any free TCP port, IPv4 and IPv6. */
@@ -32,7 +33,7 @@ export async function createNodeLibp2p(privateKey: PrivateKey, listen: string[] 
     privateKey,
     addresses: { listen },
     transports: [tcpWithZones()],
-    connectionEncrypters: [tls(), noise()],
+    connectionEncrypters: [joinedWrites(tls()), joinedWrites(noise())],
     streamMuxers: [yamux({ streamOptions: { maxStreamWindowSize: STREAM_WINDOW_BYTES }, enableKeepAlive: false })],
     connectionMonitor: { enabled: false },
     connectionManager: {

@@ -7,18 +7,23 @@ export const MAX_WINDOW_BYTES = 1024 * 1024
 /** One for all: an error per exchange that nobody sees would cost a stack trace per call. */
 export const EXCHANGE_OVER = new MeshError('cancelled', 'the exchange is over')
 
-/** Items of one direction of one exchange, received and not yet taken. Bounded by the credit that it grants. */
+/** Items of one direction of one exchange, received and not yet taken. Bounded by the credit that it grants. One reader. */
 export interface ReceiveQueue {
   /** A received item. Throws MeshError `protocol_error` if the sender had no credit for it. */
   push(body: unknown, bytes: number): void
   /** No more items; `body` is the body of the end frame. */
   end(body: unknown): void
   fail(error: MeshError): void
-  /** Yields the items and returns the end body; throws what `fail` was given. One reader. */
+  /** The next item, if one is here. Throws what `fail` was given once all before it are taken. */
+  take(): { body: unknown } | undefined
+  /** Resolves when `take` or `ended` has something new to say. */
+  wait(): Promise<void>
+  /** All of it by iteration: yields the bodies of the items, returns the body of the end. */
   read(): AsyncGenerator<unknown, unknown, void>
-  /** True once the other side said that there is no more. */
+  /** True once the sender said that no item follows; there may be some to take. */
   readonly ended: boolean
-  /** Drops what is left and gives all that it took back to the budgets. */
+  readonly endBody: unknown
+  /** Frees what is kept and what its window has grown by. Idempotent. */
   dispose(): void
 }
 
@@ -50,93 +55,118 @@ export interface ReceiveBudgets {
 }
 
 /** @param grant called with bytes that the sender may send on top; sends a credit frame. */
-export function createReceiveQueue(grant: (bytes: number) => void, { windows, excess }: ReceiveBudgets): ReceiveQueue {
-  let items: { body: unknown; bytes: number; excess: number }[] = []
-  let head = 0
-  let endBody: unknown
-  let ended = false
-  let error: MeshError | undefined
-  let wake: (() => void) | undefined
-  let windowBytes = INITIAL_WINDOW_BYTES
-  let creditLeft = INITIAL_WINDOW_BYTES
-  let consumed = 0
-  let excessTaken = 0
-  let disposed = false
+export function createReceiveQueue(grant: (bytes: number) => void, budgets: ReceiveBudgets): ReceiveQueue {
+  return new Queue(grant, budgets)
+}
 
-  function push(body: unknown, bytes: number): void {
-    if (ended || disposed || error !== undefined) return
+interface Received {
+  body: unknown
+  bytes: number
+  excess: number
+}
+
+/** A class, not closures: every call makes one, and most use little of it. */
+class Queue implements ReceiveQueue {
+  ended = false
+  endBody: unknown = undefined
+  #items: Received[] | undefined
+  #head = 0
+  #error: MeshError | undefined
+  #wake: (() => void) | undefined
+  #windowBytes = INITIAL_WINDOW_BYTES
+  #creditLeft = INITIAL_WINDOW_BYTES
+  #consumed = 0
+  #excess = 0
+  #disposed = false
+  readonly #grant: (bytes: number) => void
+  readonly #budgets: ReceiveBudgets
+
+  constructor(grant: (bytes: number) => void, budgets: ReceiveBudgets) {
+    this.#grant = grant
+    this.#budgets = budgets
+  }
+
+  push(body: unknown, bytes: number): void {
+    if (this.ended || this.#disposed || this.#error !== undefined) return
     // One frame may overshoot: a sender with any credit may send one frame of any size.
-    if (creditLeft <= 0) throw new MeshError('protocol_error', 'a peer sent more than it was given credit for')
-    creditLeft -= bytes
-    const over = Math.max(0, -creditLeft)
-    if (over > 0 && !excess.take(over))
-      return fail(new MeshError('busy', 'too many large items of the peer wait here to be read'))
-    excessTaken += over
-    items.push({ body, bytes, excess: over })
-    wake?.()
-  }
-
-  function fail(reason: MeshError): void {
-    error ??= reason
-    wake?.()
-  }
-
-  function take(): unknown {
-    const item = items[head++]!
-    excess.give(item.excess)
-    excessTaken -= item.excess
-    const drained = head === items.length
-    if (drained || head > 64) {
-      items = drained ? [] : items.slice(head)
-      head = 0
+    if (this.#creditLeft <= 0) throw new MeshError('protocol_error', 'a peer sent more than it was given credit for')
+    this.#creditLeft -= bytes
+    const excess = Math.max(0, -this.#creditLeft)
+    if (excess > 0 && !this.#budgets.excess.take(excess)) {
+      return this.fail(new MeshError('busy', 'too many large items of the peer wait here to be read'))
     }
-    consumed += item.bytes
-    if (consumed * 2 >= windowBytes && !ended && error === undefined) {
-      let credit = consumed
-      consumed = 0
-      if (drained && windowBytes < MAX_WINDOW_BYTES && windows.take(windowBytes)) {
-        credit += windowBytes
-        windowBytes *= 2
-      }
-      creditLeft += credit
-      grant(credit)
-    }
-    return item.body
+    this.#excess += excess
+    ;(this.#items ??= []).push({ body, bytes, excess })
+    this.#wake?.()
   }
 
-  async function* read(): AsyncGenerator<unknown, unknown, void> {
+  end(body: unknown): void {
+    this.ended = true
+    this.endBody = body
+    this.#wake?.()
+  }
+
+  fail(error: MeshError): void {
+    this.#error ??= error
+    this.#wake?.()
+  }
+
+  take(): Received | undefined {
+    const items = this.#items
+    const item = items?.[this.#head]
+    if (items === undefined || item === undefined) {
+      if (this.#error !== undefined) throw this.#error
+      return undefined
+    }
+    this.#head++
+    const drained = this.#head === items.length
+    if (drained || this.#head > 64) {
+      this.#items = drained ? undefined : items.slice(this.#head)
+      this.#head = 0
+    }
+    if (item.excess > 0) {
+      this.#budgets.excess.give(item.excess)
+      this.#excess -= item.excess
+    }
+    this.#consumed += item.bytes
+    if (this.#consumed * 2 >= this.#windowBytes && !this.ended && this.#error === undefined) this.#refill(drained)
+    return item
+  }
+
+  #refill(drained: boolean): void {
+    let credit = this.#consumed
+    this.#consumed = 0
+    // A reader that keeps up gets a larger window, while the session has memory for it.
+    if (drained && this.#windowBytes < MAX_WINDOW_BYTES && this.#budgets.windows.take(this.#windowBytes)) {
+      credit += this.#windowBytes
+      this.#windowBytes *= 2
+    }
+    this.#creditLeft += credit
+    this.#grant(credit)
+  }
+
+  async wait(): Promise<void> {
+    await new Promise<void>((resolve) => (this.#wake = resolve))
+    this.#wake = undefined
+  }
+
+  async *read(): AsyncGenerator<unknown, unknown, void> {
     for (;;) {
-      if (head < items.length) yield take()
-      else if (error !== undefined) throw error
-      else if (ended) return endBody
-      else {
-        await new Promise<void>((resolve) => (wake = resolve))
-        wake = undefined
-      }
+      const item = this.take()
+      if (item !== undefined) yield item.body
+      else if (this.ended) return this.endBody
+      else await this.wait()
     }
   }
 
-  return {
-    push,
-    read,
-    end(body) {
-      ended = true
-      endBody = body
-      wake?.()
-    },
-    fail,
-    get ended() {
-      return ended
-    },
-    dispose() {
-      if (disposed) return
-      disposed = true
-      error ??= EXCHANGE_OVER
-      items = []
-      head = 0
-      excess.give(excessTaken)
-      windows.give(windowBytes - INITIAL_WINDOW_BYTES)
-    }
+  dispose(): void {
+    if (this.#disposed) return
+    this.#disposed = true
+    this.#error ??= EXCHANGE_OVER
+    this.#items = undefined
+    this.#head = 0
+    this.#budgets.excess.give(this.#excess)
+    this.#budgets.windows.give(this.#windowBytes - INITIAL_WINDOW_BYTES)
   }
 }
 

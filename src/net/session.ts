@@ -10,6 +10,7 @@ import {
   type Frame,
   type Hello
 } from '../../protocols/framing/messages.ts'
+import { Cancellation } from '../core/cancellation.ts'
 import { MeshError, abortError, isMeshError, toMeshError } from '../errors.ts'
 import type { Channel } from './channel.ts'
 import { createInboundExchanges, type ExchangeHandler } from './inbound-exchanges.ts'
@@ -42,10 +43,15 @@ const HELLO: Hello = {
 
 /** What goes with a request. */
 export interface RequestOptions {
-  signal: AbortSignal
+  /** Default: never aborted. */
+  signal?: AbortSignal
+  /** Instead of the signal, for calls that have one. */
+  cancellation?: Cancellation
   /** Bodies streamed to the other side after the open frame. */
   input?: AsyncIterable<unknown> | undefined
 }
+
+const NEVER = new AbortController().signal
 
 /** Many exchanges over one channel, opened by either side: see protocols/framing/README.md. */
 export interface Session {
@@ -83,7 +89,8 @@ export interface SessionInit {
 
 interface Outbound {
   queue: ReceiveQueue
-  credit: SendCredit
+  /** Only where something is streamed in. */
+  credit: SendCredit | undefined
 }
 
 /**
@@ -131,7 +138,7 @@ export async function openSession({ channel, initiator, handler, now, timeoutMs 
     if (exchange === undefined) return inbound.onFrame(frame, bytes)
     if (frame.type === 'item') exchange.queue.push(frame.body, bytes)
     else if (frame.type === 'end') exchange.queue.end(frame.body)
-    else if (frame.type === 'credit') exchange.credit.add(frame.bytes)
+    else if (frame.type === 'credit') exchange.credit?.add(frame.bytes)
     else exchange.queue.fail(fromWire(frame.code, frame.message, frame.details))
   }
 
@@ -157,7 +164,7 @@ export async function openSession({ channel, initiator, handler, now, timeoutMs 
         : new MeshError('unavailable', `the session with the peer ended: ${error.message}`, {}, { cause: error })
     for (const exchange of outbound.values()) {
       exchange.queue.fail(ended)
-      exchange.credit.fail(ended)
+      exchange.credit?.fail(ended)
     }
     for (const ping of pings.values()) ping.reject(ended)
     for (const slot of slots.splice(0)) slot.reject(ended)
@@ -192,39 +199,48 @@ export async function openSession({ channel, initiator, handler, now, timeoutMs 
     }
   }
 
-  async function* request(body: unknown, { signal, input }: RequestOptions): AsyncGenerator<unknown, unknown, void> {
-    if (signal.aborted) throw abortError(signal)
-    if (ended !== undefined || draining || outbound.size >= remote.maxExchanges || !channel.writable) await turn(signal)
+  async function* request(body: unknown, options: RequestOptions): AsyncGenerator<unknown, unknown, void> {
+    const { input } = options
+    const cancellation = options.cancellation ?? Cancellation.of({ signal: options.signal ?? NEVER })
+    if (cancellation.reason !== undefined) throw cancellation.reason
+    while (ended !== undefined || draining || outbound.size >= remote.maxExchanges || !channel.writable) await turn(cancellation.signal)
     // From here to the sending nothing waits: ids must reach the peer in order.
     const id = nextId
     const frame = encodeFrame({ type: 'open', id, body, more: input !== undefined })
     nextId += 2
-    const credit = createSendCredit()
+    const credit = input === undefined ? undefined : createSendCredit()
     const queue = createReceiveQueue((bytes) => send({ type: 'credit', id, bytes }), budgets)
-    const onAbort = (): void => queue.fail(abortError(signal))
+    const onAbort = (reason: MeshError): void => queue.fail(reason)
     outbound.set(id, { queue, credit })
-    signal.addEventListener('abort', onAbort, { once: true })
+    cancellation.onAbort(onAbort)
     let remoteDone = false
     let stopInput: (() => void) | undefined
     try {
       channel.send(frame)
-      if (input !== undefined) stopInput = pump(id, input, credit, queue)
-      const result = yield* queue.read()
-      remoteDone = true
-      return result
+      if (input !== undefined) stopInput = pump(id, input, credit!, queue)
+      for (;;) {
+        if (cancellation.reason !== undefined) throw cancellation.reason
+        const item = queue.take()
+        if (item !== undefined) yield item.body
+        else if (queue.ended) {
+          remoteDone = true
+          return queue.endBody
+        } else await queue.wait()
+      }
     } catch (error) {
       // An error that the other side sent has ended the exchange there; anything else has not.
       remoteDone = isMeshError(error) && fromPeer.has(error)
       throw error
     } finally {
-      signal.removeEventListener('abort', onAbort)
+      cancellation.offAbort(onAbort)
+      if (options.cancellation === undefined) cancellation.release()
       outbound.delete(id)
-      credit.fail(EXCHANGE_OVER)
+      credit?.fail(EXCHANGE_OVER)
       queue.dispose()
       stopInput?.()
       slots.shift()?.resolve()
       if (!remoteDone && ended === undefined)
-        send({ type: 'cancel', id, reason: signal.aborted ? abortError(signal).code : 'cancelled' })
+        send({ type: 'cancel', id, reason: cancelReason(cancellation) })
     }
   }
 
@@ -241,7 +257,7 @@ export async function openSession({ channel, initiator, handler, now, timeoutMs 
         if (step.done === true) return send({ type: 'end', id, body: null })
         const frame = encodeFrame({ type: 'item', id, body: step.value })
         if (!credit.open) await credit.wait()
-        if (!channel.writable) await channel.ready()
+        while (!channel.writable) await channel.ready()
         if (stopped) return
         credit.spend(frame.length)
         channel.send(frame)
@@ -334,6 +350,11 @@ export async function unlessAborted<T>(signal: AbortSignal, wait: Promise<T>): P
   } finally {
     signal.removeEventListener('abort', onAbort)
   }
+}
+
+/** Apart, so that an abort in the meantime is seen. */
+function cancelReason({ reason }: Cancellation): string {
+  return reason?.code ?? 'cancelled'
 }
 
 /** Errors that came over the wire: their exchange has already ended at the other side. */

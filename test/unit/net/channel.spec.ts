@@ -162,7 +162,7 @@ describe('channel', function () {
   it('trap 4: a generator that waits on its own is told by its signal', async () => {
     let aborted = false
     const [a, b] = await pair.sessions({
-      b: async function* ({ signal }) {
+      b: async function* ({ cancellation: { signal } }) {
         yield 1
         await new Promise<void>((resolve) => signal.addEventListener('abort', () => resolve(), { once: true }))
         aborted = true
