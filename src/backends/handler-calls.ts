@@ -2,6 +2,7 @@
  * Runs a {@link ToolHandler} as a call. Every backend whose tools are functions of this process uses it, so the rules of
  * cancelling, progress and errors are the same everywhere. Runs in Node and in the browser.
  */
+import { Cancellation } from '../core/cancellation.ts'
 import { MeshError, toMeshError } from '../errors.ts'
 import type { Invoke, Item, ToolRequest } from '../core/invoke.ts'
 import type { ToolHandler } from '../mesh-api.ts'
@@ -32,10 +33,10 @@ export function createHandlerCalls(lookup: (request: ToolRequest) => ToolHandler
   }
 
   return {
-    call(request, { signal }) {
+    call(request, options) {
       try {
         if (stopped !== undefined) throw stopped
-        return new HandlerRun(lookup(request), request, signal, working, ended)
+        return new HandlerRun(lookup(request), request, Cancellation.of(options), working, ended)
       } catch (error) {
         return failedCall(toMeshError(error))
       }

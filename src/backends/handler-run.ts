@@ -1,5 +1,6 @@
 /** One call of one {@link ToolHandler}. Runs in Node and in the browser. */
-import { MeshError, abortError, isMeshError } from '../errors.ts'
+import type { Cancellation } from '../core/cancellation.ts'
+import { MeshError, isMeshError } from '../errors.ts'
 import type { Item, JsonObject, JsonValue, Progress, ToolRequest } from '../core/invoke.ts'
 import type { ToolContext, ToolHandler } from '../mesh-api.ts'
 import { abortable } from './abortable-stream.ts'
@@ -11,9 +12,9 @@ const DONE: Step = { done: true, value: undefined }
 const NEVER_ABORTED = (): void => {}
 
 /** What a handler threw, as the mesh sees it: MeshErrors pass, all else is `tool_failed`. */
-export function toToolError(error: unknown, signal?: AbortSignal): MeshError {
+export function toToolError(error: unknown, cancellation?: Cancellation): MeshError {
   if (isMeshError(error)) return error
-  if (signal?.aborted === true) return abortError(signal)
+  if (cancellation?.reason !== undefined) return cancellation.reason
   const message = error instanceof Error ? error.message || error.name : String(error)
   return new MeshError('tool_failed', message || 'the tool failed without a message', {}, { cause: error })
 }
@@ -30,7 +31,7 @@ function isObject(value: unknown): value is object {
 export class HandlerRun implements AsyncIterableIterator<Item> {
   readonly request: ToolRequest
   readonly #handler: ToolHandler
-  readonly #signal: AbortSignal
+  readonly #cancellation: Cancellation
   readonly #working: Set<HandlerRun>
   readonly #ended: (run: HandlerRun) => void
   #started = false
@@ -46,18 +47,18 @@ export class HandlerRun implements AsyncIterableIterator<Item> {
   #resolve: ((step: Step) => void) | undefined
   #reject: ((error: MeshError) => void) | undefined
   #controller: AbortController | undefined
-  #onAbort: () => void = NEVER_ABORTED
+  #onAbort: (reason: MeshError) => void = NEVER_ABORTED
 
   constructor(
     handler: ToolHandler,
     request: ToolRequest,
-    signal: AbortSignal,
+    cancellation: Cancellation,
     working: Set<HandlerRun>,
     ended: (run: HandlerRun) => void
   ) {
     this.#handler = handler
     this.request = request
-    this.#signal = signal
+    this.#cancellation = cancellation
     this.#working = working
     this.#ended = ended
   }
@@ -117,7 +118,7 @@ export class HandlerRun implements AsyncIterableIterator<Item> {
   get signal(): AbortSignal {
     if (this.#controller === undefined) {
       this.#controller = new AbortController()
-      if (this.#signal.aborted) this.#controller.abort(this.#signal.reason)
+      if (this.#cancellation.aborted) this.#controller.abort(this.#cancellation.reason)
       else if (this.#closed) this.#controller.abort(new MeshError('cancelled', 'the call is over'))
       // A handler that asks for its signal is at work: from here on an abort has to reach it.
       else this.#listen()
@@ -139,9 +140,9 @@ export class HandlerRun implements AsyncIterableIterator<Item> {
   #start(): void {
     this.#started = true
     if (this.#closed) return
-    if (this.#signal.aborted) {
+    if (this.#cancellation.aborted) {
       this.#closed = true
-      this.#failure = abortError(this.#signal)
+      this.#failure = this.#cancellation.reason
       return
     }
     try {
@@ -194,7 +195,7 @@ export class HandlerRun implements AsyncIterableIterator<Item> {
     this.#ended(this)
     if (this.#closed) return
     this.#close()
-    this.#deliverFailure(toToolError(error, this.#signal))
+    this.#deliverFailure(toToolError(error, this.#cancellation))
   }
 
   #finish(value: JsonValue | void | undefined): void {
@@ -228,16 +229,17 @@ export class HandlerRun implements AsyncIterableIterator<Item> {
 
   #listen(): void {
     if (this.#onAbort !== NEVER_ABORTED || this.#closed) return
-    this.#onAbort = () => this.fail(abortError(this.#signal))
-    this.#signal.addEventListener('abort', this.#onAbort, { once: true })
+    this.#onAbort = (reason) => this.fail(reason)
     this.#working.add(this)
     // The handler itself may have caused the abort, before anyone listened.
-    if (this.#signal.aborted) this.#onAbort()
+    const { reason } = this.#cancellation
+    if (reason === undefined) this.#cancellation.onAbort(this.#onAbort)
+    else this.#onAbort(reason)
   }
 
   #close(): void {
     this.#closed = true
-    if (this.#onAbort !== NEVER_ABORTED) this.#signal.removeEventListener('abort', this.#onAbort)
+    if (this.#onAbort !== NEVER_ABORTED) this.#cancellation.offAbort(this.#onAbort)
     // A handler that is neither waiting nor a generator has nothing left to do.
     if (!this.#busy && this.#generator === undefined) this.#ended(this)
   }
