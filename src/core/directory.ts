@@ -159,9 +159,9 @@ export function createDirectory(self: string, emit: (event: DirectoryEvent) => v
   function makeRoom(): boolean {
     let oldest: DirectoryEntry | undefined
     for (const entry of entries.values()) {
-      if (!entry.connected && (oldest === undefined || entry.heardAt < oldest.heardAt)) oldest = entry
+      if (!entry.connected && !isVisible(entry) && (oldest === undefined || entry.heardAt < oldest.heardAt)) oldest = entry
     }
-    if (oldest === undefined || isVisible(oldest)) return false
+    if (oldest === undefined) return false
     forget(oldest)
     return true
   }

@@ -107,9 +107,14 @@ function make(ajv: Ajv2020, schema: object): Compiled {
   return { check, hasDefaults: text.includes('"default"') }
 }
 
-/** Ids are left out because they would stay known to the schemas of others. */
+/**
+ * Ids are left out because they would stay known to the schemas of others. A pattern that is taken as matched is right only where
+ * matching is what is wanted: not in the name of a key, nor below a keyword that counts or turns round what matches.
+ */
 function isTame(text: string): boolean {
-  return !/"\$(id|anchor|dynamicAnchor)"/.test(text) && text.split(/"\$(?:ref|dynamicRef)"/).length - 1 <= MAX_FOREIGN_REFS
+  if (/"(\$id|\$anchor|\$dynamicAnchor|patternProperties)"/.test(text)) return false
+  if (text.includes('"pattern"') && /"(not|oneOf|if|contains|unevaluatedProperties|unevaluatedItems)"/.test(text)) return false
+  return text.split(/"\$(?:ref|dynamicRef)"/).length - 1 <= MAX_FOREIGN_REFS
 }
 
 function faults(errors: ErrorObject[], schema: object): SchemaFault[] {

@@ -1,0 +1,174 @@
+import assert from 'node:assert/strict'
+import fc from 'fast-check'
+import type { CapabilityDeclaration } from '../../../protocols/capability.ts'
+import { findCandidates, parseTarget, toolOf, type Offer } from '../../../src/core/candidates.ts'
+import { matchGlob, matches } from '../../../src/core/query.ts'
+import { isMeshError, type ErrorCode } from '../../../src/errors.ts'
+
+describe('matchGlob', () => {
+  /** The same by a regular expression, which the real one must not use: a caller's text could make it run for ever. */
+  function reference(pattern: string, path: string): boolean {
+    const source = pattern.replace(/\*\*|[\s\S]/g, (token) => {
+      if (token === '**') return '[\\s\\S]*'
+      if (token === '*') return '[^/]*'
+      if (token === '?') return '[^/]'
+      return token.replace(/[.+^${}()|[\]\\]/g, '\\$&')
+    })
+    return new RegExp(`^${source}$`).test(path)
+  }
+
+  it('agrees with a reference', () => {
+    const text = (alphabet: string): fc.Arbitrary<string> =>
+      fc.array(fc.constantFrom(...alphabet), { maxLength: 10 }).map((parts) => parts.join(''))
+    fc.assert(
+      fc.property(text('ab/*?.+('), text('ab/.+('), (pattern, path) => {
+        assert.equal(matchGlob(pattern, path), reference(pattern, path), `${pattern} on ${path}`)
+      }),
+      { numRuns: 5_000 }
+    )
+  })
+
+  it('knows segments', () => {
+    assert.ok(matchGlob('sensor/*', 'sensor/camera'))
+    assert.ok(!matchGlob('sensor/*', 'sensor/camera/ip'))
+    assert.ok(matchGlob('sensor/**', 'sensor/camera/ip'))
+    assert.ok(!matchGlob('sensor', 'sensor/camera'))
+  })
+
+  it('answers at once what would stop a regular expression', () => {
+    const before = performance.now()
+    assert.equal(matchGlob(`${'*a'.repeat(100)}b`, 'a'.repeat(128)), false)
+    assert.equal(matchGlob('*'.repeat(300), 'a'), false)
+    assert.ok(performance.now() - before < 500)
+  })
+})
+
+describe('query', () => {
+  const camera: CapabilityDeclaration = {
+    id: 'cam',
+    type: 'sensor/camera/ip',
+    description: 'Over the door',
+    tools: [{ name: 'snap' }],
+    triggers: [{ event: 'motion' }],
+    keywords: ['video'],
+    status: 'busy'
+  }
+
+  it('wants every field to fit', () => {
+    for (const fits of [
+      {},
+      { id: 'cam' },
+      { type: 'sensor/**' },
+      { domain: 'camera' },
+      { tool: 'snap' },
+      { trigger: 'motion' },
+      { status: 'busy' },
+      { text: 'DOOR video' },
+      { id: 'cam', tool: 'snap' }
+    ] as const) {
+      assert.ok(matches(camera, fits), JSON.stringify(fits))
+    }
+    for (const not of [
+      { id: 'ca' },
+      { type: 'sensor/*' },
+      { domain: 'cam' },
+      { tool: 'Snap' },
+      { trigger: 'sound' },
+      { status: 'online' },
+      { text: 'door window' },
+      { id: 'cam', tool: 'x' }
+    ] as const) {
+      assert.ok(!matches(camera, not), JSON.stringify(not))
+    }
+  })
+})
+
+describe('candidates', () => {
+  const offer = (
+    node: string,
+    id: string,
+    change: Partial<Offer> = {},
+    declaration: Partial<CapabilityDeclaration> = {}
+  ): Offer => ({
+    node: `peer-${node}`,
+    nodeName: node,
+    local: false,
+    direct: true,
+    rttMs: undefined,
+    outstanding: 0,
+    capability: { id, type: 'demo/echo', tools: [{ name: 'echo' }], ...declaration },
+    ...change
+  })
+  const nodesOf = (offers: Offer[], target: string, node?: string): string[] =>
+    findCandidates(offers, target, 'echo', node).offers.map(({ nodeName }) => nodeName)
+  const fails = (code: ErrorCode, pattern: RegExp, run: () => unknown): void =>
+    void assert.throws(run, (error: unknown) => {
+      assert.ok(isMeshError(error, code), String(error))
+      assert.match(error.message, pattern)
+      return true
+    })
+
+  it('reads a target', () => {
+    assert.deepEqual(parseTarget('a'), { name: 'a', node: undefined })
+    assert.deepEqual(parseTarget('a@b'), { name: 'a', node: 'b' })
+    assert.deepEqual(parseTarget('@b'), { name: '@b', node: undefined })
+  })
+
+  it('finds by id before type, on one node by name or PeerId', () => {
+    const offers = [offer('x', 'echo'), offer('y', 'echo'), offer('z', 'other', {}, { type: 'echo' })]
+    assert.deepEqual(nodesOf(offers, 'echo'), ['x', 'y'])
+    assert.deepEqual(nodesOf(offers, 'demo/echo'), ['x', 'y'])
+    assert.deepEqual(nodesOf(offers, 'echo@y'), ['y'])
+    assert.deepEqual(nodesOf(offers, 'demo/echo@peer-x'), ['x'])
+    assert.deepEqual(nodesOf(offers, 'echo', 'peer-y'), ['y'])
+    assert.deepEqual(nodesOf(offers, 'echo@z', undefined), ['z'])
+  })
+
+  it('orders: this node, status, open session, running, distance, then name', () => {
+    const offers = [
+      offer('far', 'echo', { rttMs: 20 }),
+      offer('none', 'echo'),
+      offer('near', 'echo', { rttMs: 1 }),
+      offer('loaded', 'echo', { rttMs: 0.1, outstanding: 3 }),
+      offer('unlinked', 'echo', { direct: false }),
+      offer('busy', 'echo', { rttMs: 0 }, { status: 'busy' }),
+      offer('newer', 'echo', { rttMs: 0 }, { status: 'from-tomorrow' as never }),
+      offer('self', 'echo', { local: true, outstanding: 9 }, { status: 'busy' })
+    ]
+    assert.deepEqual(nodesOf(offers, 'echo'), ['self', 'near', 'far', 'none', 'loaded', 'unlinked', 'newer', 'busy'])
+  })
+
+  it('refuses what is ambiguous, and says which there are', () => {
+    fails('ambiguous', /x.*y|echo@x/, () => nodesOf([offer('x', 'echo'), offer('y', 'echo', {}, { type: 'demo/other' })], 'echo'))
+    const clocks = ['x', 'y'].map((node) => offer(node, 'clock', {}, { scope: 'node' }))
+    fails('ambiguous', /clock@x, clock@y/, () => nodesOf(clocks, 'clock'))
+    assert.deepEqual(nodesOf(clocks, 'clock@y'), ['y'])
+    const twins = [offer('same', 'echo', { node: 'p1' }), offer('same', 'echo', { node: 'p2' })]
+    fails('ambiguous', /p1, p2/, () => nodesOf(twins, 'echo@same'))
+    assert.equal(findCandidates(twins, 'echo@p2', 'echo').offers.length, 1)
+  })
+
+  it('names what is near when nothing is found', () => {
+    const offers = [offer('kitchen', 'camera')]
+    fails('unknown_capability', /did you mean "camera"/, () => nodesOf(offers, 'camara'))
+    fails('unknown_capability', /on kitchen/, () => nodesOf(offers, 'zzz@kitchen'))
+    fails('unknown_tool', /did you mean "echo"/, () => findCandidates(offers, 'camera', 'ecko'))
+    fails('unknown_tool', /it has echo/, () => findCandidates(offers, 'camera', 'snapshot'))
+    fails('unavailable', /known: kitchen/, () => nodesOf(offers, 'camera@attic'))
+    fails('unknown_capability', /atmo capabilities/, () => nodesOf([], 'anything'))
+  })
+
+  it('says why none can be called', () => {
+    const offers = [
+      offer('x', 'echo', {}, { status: 'offline', statusReason: 'no such file' }),
+      offer('y', 'echo', {}, { status: 'suspended' })
+    ]
+    fails('unavailable', /x: offline, no such file; y: suspended/, () => nodesOf(offers, 'echo'))
+  })
+
+  it('leaves out providers without the tool', () => {
+    const offers = [offer('x', 'echo', {}, { tools: [] }), offer('y', 'echo')]
+    assert.deepEqual(nodesOf(offers, 'echo'), ['y'])
+    assert.equal(toolOf(offers[0]!, 'echo'), undefined)
+  })
+})

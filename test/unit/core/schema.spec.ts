@@ -1,0 +1,144 @@
+import assert from 'node:assert/strict'
+import type { JsonSchema, JsonValue } from '../../../protocols/json.ts'
+import { MAX_NAMED_FAULTS, checkSchema, nearest, validate, type SchemaFault } from '../../../src/core/schema.ts'
+import { isMeshError } from '../../../src/errors.ts'
+
+function faults(schema: JsonSchema, value: JsonValue): string[] {
+  let found: string[] = []
+  assert.throws(
+    () => validate(schema, value, 'own'),
+    (error: unknown) => {
+      assert.ok(isMeshError(error, 'invalid_argument'))
+      found = (error.details['errors'] as SchemaFault[]).map(({ pointer, message }) => `${pointer} ${message}`)
+      return true
+    }
+  )
+  return found
+}
+
+describe('schema', () => {
+  const schema: JsonSchema = {
+    $schema: 'http://json-schema.org/draft-07/schema#',
+    type: 'object',
+    properties: {
+      width: { type: 'integer', minimum: 1 },
+      mode: { enum: ['fast', 'slow'] },
+      'a/b~c': { type: 'string' },
+      list: { type: 'array', items: { type: 'object', required: ['x'] } }
+    },
+    required: ['width'],
+    additionalProperties: false
+  }
+
+  it('names each fault by its JSON pointer', () => {
+    assert.deepEqual(faults(schema, { width: 'x' }), ['/width must be integer'])
+    assert.deepEqual(faults(schema, {}), ['/width is required'])
+    assert.deepEqual(faults(schema, { width: 1, widht: 2 }), ['/widht is not a known key, did you mean "width"?'])
+    assert.deepEqual(faults(schema, { width: 1, 'z/z~': 2 }), ['/z~1z~0 is not a known key'])
+    assert.deepEqual(faults(schema, { width: 1, 'a/b~c': 2 }), ['/a~1b~0c must be string'])
+    assert.deepEqual(faults(schema, { width: 1, list: [{ x: 1 }, {}] }), ['/list/1/x is required'])
+    assert.deepEqual(faults(schema, { width: 1, mode: 'warp' }), [
+      '/mode must be equal to one of the allowed values: ["fast","slow"]'
+    ])
+    assert.deepEqual(faults(schema, 'text'), [' must be object'])
+    assert.deepEqual(faults(schema, { width: 0, mode: 1, q: 1 }).length, 3)
+    assert.equal(faults(schema, { width: 1, list: Array.from({ length: 100 }, () => ({})) }).length, MAX_NAMED_FAULTS)
+  })
+
+  it('takes anything without a schema, and nothing with false', () => {
+    for (const open of [undefined, true, {}] as const) assert.deepEqual(validate(open, { a: 1 }, 'own'), { a: 1 })
+    assert.throws(
+      () => validate(false, {}, 'own'),
+      (error) => isMeshError(error, 'invalid_argument')
+    )
+  })
+
+  it('applies defaults on a copy, never in what the caller gave', () => {
+    const nested: JsonSchema = {
+      type: 'object',
+      properties: { a: { default: 1 }, b: { type: 'object', properties: { c: { default: [] } } } }
+    }
+    const input = Object.freeze({ b: Object.freeze({}) }) as never
+    assert.deepEqual(validate(nested, input, 'own'), { a: 1, b: { c: [] } })
+    assert.deepEqual(input, { b: {} })
+    // Nor is what one call got shared with the next.
+    const first = validate(nested, { b: {} }, 'own') as { b: { c: number[] } }
+    first.b.c.push(7)
+    assert.deepEqual(validate(nested, { b: {} }, 'own'), { a: 1, b: { c: [] } })
+  })
+
+  it('does not take names of Object.prototype for keys', () => {
+    assert.deepEqual(faults({ type: 'object', required: ['constructor'] }, {}), ['/constructor is required'])
+    assert.deepEqual(
+      faults({ type: 'object', properties: {}, additionalProperties: false }, JSON.parse('{"__proto__":1}') as JsonValue),
+      ['/__proto__ is not a known key']
+    )
+  })
+
+  it('never runs the patterns of a peer, and does run its own', () => {
+    const evil: JsonSchema = {
+      type: 'object',
+      properties: { a: { type: 'string', pattern: '^(a+)+$' } },
+
+      required: ['a']
+    }
+    const value = { a: `${'a'.repeat(40)}!` }
+    const before = performance.now()
+    assert.equal(validate(evil, value, 'foreign'), value)
+    assert.ok(performance.now() - before < 500)
+    assert.throws(
+      () => validate(evil, {}, 'foreign'),
+      (error) => isMeshError(error, 'invalid_argument'),
+      'the rest of it holds'
+    )
+    // Where a pattern that always matches would refuse what is right, the peer alone decides.
+    for (const right of [
+      { patternProperties: { '^n': { type: 'number' } } },
+      { properties: { a: { not: { pattern: '^b' } } } },
+      { properties: { a: { oneOf: [{ pattern: '^a' }, { pattern: '^b' }] } } }
+    ] as JsonSchema[]) {
+      assert.equal(validate(right, value, 'foreign'), value)
+    }
+    assert.equal(faults({ type: 'string', pattern: '^a+$' }, 'b').length, 1)
+  })
+
+  it('is not stopped by a peer whose definitions double at each step, or go in circles', () => {
+    const $defs: Record<string, JsonSchema> = { d40: { type: 'object' } }
+    for (let n = 39; n >= 0; n--) $defs[`d${n}`] = { allOf: [{ $ref: `#/$defs/d${n + 1}` }, { $ref: `#/$defs/d${n + 1}` }] }
+    const before = performance.now()
+    assert.deepEqual(validate({ $ref: '#/$defs/d0', $defs }, {}, 'foreign'), {})
+    assert.ok(performance.now() - before < 1_000)
+    assert.deepEqual(validate({ $ref: '#/$defs/a', $defs: { a: { allOf: [{ $ref: '#/$defs/a' }] } } }, {}, 'foreign'), {})
+  })
+
+  it('leaves to the peer what it cannot read, and cannot be told to forget its own dialect', () => {
+    for (const broken of [
+      { type: 'nonsense' },
+      { $ref: '#/nowhere' },
+      { $id: 'https://json-schema.org/draft/2020-12/schema', type: 'string' },
+      { properties: { a: { $id: 'x' } } }
+    ] as JsonSchema[]) {
+      assert.deepEqual(validate(broken, { a: 1 }, 'foreign'), { a: 1 })
+    }
+    assert.throws(() => validate({ type: 'string' }, 1, 'foreign'))
+    checkSchema({ $id: 'https://json-schema.org/draft/2020-12/schema', type: 'string' }, 'x')
+    checkSchema({ type: 'string' }, 'x')
+    assert.throws(
+      () => checkSchema({ type: 'nonsense' }, 'input of tool "a"'),
+      (error) => isMeshError(error, 'invalid_argument') && error.message.includes('input of tool "a"')
+    )
+  })
+
+  it('compiles a schema once, and many of one id', () => {
+    for (let n = 0; n < 50; n++) {
+      assert.throws(() => validate({ $id: 'same', const: n }, -1, 'own'))
+      assert.equal(validate({ $id: 'same', const: n }, n, 'own'), n)
+    }
+  })
+
+  it('finds what is at most two edits away', () => {
+    assert.equal(nearest('camra', ['camera', 'kitchen']), 'camera')
+    assert.equal(nearest('xyz', ['camera']), undefined)
+    assert.equal(nearest('a', []), undefined)
+  })
+})
