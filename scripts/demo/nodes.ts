@@ -111,7 +111,8 @@ function configOf(name: NodeName): Config {
   if (name === 'desk') return { ...common, backends: [] }
   if (name === 'attic')
     return { ...common, backends: [{ kind: 'mcp', id: 'everything', command: [process.execPath, mcpServer(), 'stdio'] }] }
-  const file = { type: 'string', description: 'A file of this folder.' }
+  // The pattern keeps callers inside the folder.
+  const file = { type: 'string', pattern: '^[A-Za-z0-9_][A-Za-z0-9_.-]*$', description: 'A file of this folder.' }
   const fileInput = { type: 'object', additionalProperties: false, required: ['file'], properties: { file } }
   return {
     ...common,
