@@ -72,6 +72,7 @@ export function createCaller({
         const stream = options.stream === undefined ? undefined : watched(options.stream)
         const attempts = options.failover === false ? found.slice(0, 1) : found.slice(0, MAX_ATTEMPTS)
         for (const [n, offer] of attempts.entries()) {
+          if (cancellation.reason !== undefined) throw cancellation.reason
           provider = offer.node
           const request: ToolRequest = {
             capability: offer.capability.id,

@@ -1,5 +1,5 @@
 import type { Item } from '../core/invoke.ts'
-import { MeshError, isMeshError, toMeshError } from '../errors.ts'
+import { MeshError, toMeshError, type ErrorCode } from '../errors.ts'
 
 /** How long the outcome of a keyed call is kept, in ms. */
 export const REPLAY_TTL_MS = 600_000
@@ -10,6 +10,16 @@ export const MAX_REPLAY_BYTES = 256 * 1024
 
 /** What an item takes beside its content, about. */
 const ITEM_BYTES = 64
+
+/** Errors after which the same key may be used for a better try. */
+const NOTHING_RAN: ReadonlySet<ErrorCode> = new Set([
+  'busy',
+  'cancelled',
+  'invalid_argument',
+  'unknown_capability',
+  'unknown_tool',
+  'permission_denied'
+])
 
 interface Run {
   items: Item[]
@@ -63,7 +73,7 @@ export function createReplays(now: () => number): Replays {
       .catch((error: unknown) => {
         run.error = toMeshError(error)
         // Nothing ran, or nobody wanted it: the key is free again.
-        if (run.readers.size === 0 || isMeshError(error, 'busy') || isMeshError(error, 'cancelled')) forget(key, run)
+        if (run.readers.size === 0 || NOTHING_RAN.has(run.error.code)) forget(key, run)
       })
       .finally(() => {
         run.done = true

@@ -1,0 +1,383 @@
+import assert from 'node:assert/strict'
+import type { ToolDeclaration } from '../../../protocols/capability.ts'
+import { MAX_ATTEMPTS, createCaller, mayRetry, type MadeCall } from '../../../src/calls/caller.ts'
+import { createProvider, type ServedCall } from '../../../src/calls/provider.ts'
+import { createReplays } from '../../../src/calls/replay.ts'
+import { createResultCache } from '../../../src/calls/result-cache.ts'
+import { createAdmission, type Admission } from '../../../src/core/admission.ts'
+import type { Offer } from '../../../src/core/candidates.ts'
+import type { Invoke, Item, ToolRequest } from '../../../src/core/invoke.ts'
+import { MeshError, isMeshError, type ErrorCode } from '../../../src/errors.ts'
+import type { CallItem } from '../../../src/mesh-api.ts'
+import { until, within } from '../../fixtures/libp2p-pair.ts'
+
+const now = (): number => performance.now()
+const fails = (code: ErrorCode) => (error: unknown) => isMeshError(error, code)
+
+describe('caller', () => {
+  /** A mesh of providers `p0`, `p1`, …, each of which answers as its script says. */
+  function mesh(scripts: Invoke[], tool: Partial<ToolDeclaration> = {}, change: Partial<Offer>[] = []) {
+    const made: MadeCall[] = []
+    const asked: string[] = []
+    const offers: Offer[] = scripts.map((_, n) => ({
+      node: `p${n}`,
+      nodeName: `node${n}`,
+      local: false,
+      direct: true,
+      rttMs: n,
+      outstanding: 0,
+      capability: { id: 'echo', type: 'demo/echo', tools: [{ name: 'echo', ...tool }] },
+      ...change[n]
+    }))
+    const call = createCaller({
+      self: 'self',
+      offers: () => offers,
+      invokeAt: (offer) => (request, options) => {
+        asked.push(offer.node)
+        return scripts[Number(offer.node.slice(1))]!(request, options)
+      },
+      cache: createResultCache(now),
+      now,
+      onMade: (one) => made.push(one)
+    })
+    return { call, made, asked, offers }
+  }
+  const answers = (value: string): Invoke =>
+    async function* () {
+      yield { kind: 'result', value }
+    }
+  const throws = (code: ErrorCode, before: Item[] = []): Invoke =>
+    async function* () {
+      yield* before
+      throw new MeshError(code, 'scripted')
+    }
+  const silent: Invoke = async function* (_, { signal }) {
+    yield { kind: 'progress', progress: { done: 0 } }
+    await new Promise((_resolve, reject) => signal.addEventListener('abort', () => reject(signal.reason as Error)))
+  }
+  const item: Item = { kind: 'json', value: 1 }
+  async function read(items: AsyncIterable<CallItem>): Promise<CallItem[]> {
+    const all: CallItem[] = []
+    for await (const one of items) all.push(one)
+    return all
+  }
+
+  it('tries the next provider before the first item, and says whom it tried', async () => {
+    const { call, made } = mesh([throws('unavailable'), throws('busy'), answers('third')])
+    const { result, provider, providerName, route } = await call('echo', 'echo').result
+    assert.deepEqual([result, provider, providerName], ['third', 'p2', 'node2'])
+    assert.deepEqual(route, {
+      path: ['self', 'p2'],
+      local: false,
+      hops: 1,
+      rttMs: 2,
+      tried: [
+        { provider: 'p0', code: 'unavailable' },
+        { provider: 'p1', code: 'busy' }
+      ]
+    })
+    assert.deepEqual([made.length, made[0]?.provider, made[0]?.error], [1, 'p2', undefined])
+  })
+
+  it('tries after the first item only what is idempotent, and tells that it begins anew', async () => {
+    const once = mesh([throws('unavailable', [item]), answers('second')])
+    await assert.rejects(once.call('echo', 'echo').result, fails('unavailable'))
+    assert.deepEqual(once.asked, ['p0'])
+    const again = mesh([throws('unavailable', [item]), answers('second')], { idempotent: true })
+    assert.deepEqual(await read(again.call('echo', 'echo')), [
+      item,
+      { kind: 'restart', provider: 'p1', reason: 'unavailable' },
+      { kind: 'result', value: 'second' }
+    ])
+  })
+
+  it('tries nothing again that must not run twice, unless it was busy and did not run', async () => {
+    const harmful = mesh([throws('unavailable'), answers('second')], { idempotent: false })
+    await assert.rejects(harmful.call('echo', 'echo').result, fails('unavailable'))
+    assert.deepEqual(harmful.asked, ['p0'])
+    const busy = mesh([throws('busy'), answers('second')], { idempotent: false })
+    assert.equal((await busy.call('echo', 'echo').result).result, 'second')
+  })
+
+  it('never tries again after a mistake of the caller, a failure of the tool, or at the word of the caller', async () => {
+    for (const code of ['invalid_argument', 'tool_failed', 'permission_denied', 'deadline_exceeded', 'too_large'] as const) {
+      const { call, asked } = mesh([throws(code), answers('second')], { idempotent: true })
+      await assert.rejects(call('echo', 'echo').result, fails(code))
+      assert.deepEqual(asked, ['p0'], code)
+    }
+    const { call, asked } = mesh([throws('busy'), answers('second')])
+    await assert.rejects(call('echo', 'echo', {}, { failover: false }).result, fails('busy'))
+    assert.deepEqual(asked, ['p0'])
+  })
+
+  it('validates before it asks anyone', async () => {
+    const { call, asked, made } = mesh([answers('x')], { input: { type: 'object', properties: { a: { type: 'number' } } } })
+    await assert.rejects(call('echo', 'echo', { a: 'x' }).result, fails('invalid_argument'))
+    await assert.rejects(call('nothing', 'echo').result, fails('unknown_capability'))
+    assert.deepEqual([asked.length, made.length], [0, 2])
+  })
+
+  it('does not send a stream a second time that a provider has begun to read', async () => {
+    const reads: Invoke = async function* ({ stream }) {
+      for await (const one of stream ?? []) void one
+      throw new MeshError('unavailable', 'died')
+      yield item
+    }
+    async function* stream(): AsyncGenerator<Item, void, void> {
+      yield item
+    }
+    const begun = mesh([reads, answers('second')], { idempotent: true })
+    await assert.rejects(begun.call('echo', 'echo', {}, { stream: stream() }).result, fails('unavailable'))
+    const unread = mesh([throws('unavailable'), answers('second')])
+    assert.equal((await unread.call('echo', 'echo', {}, { stream: stream() }).result).result, 'second')
+  })
+
+  it('gives up after a few providers, and says how many', async () => {
+    const { call, asked } = mesh(Array.from({ length: 8 }, () => throws('busy')))
+    await assert.rejects(
+      call('echo', 'echo').result,
+      (error: unknown) =>
+        isMeshError(error, 'busy') && /3 providers/.test(error.message) && (error.details['tried'] as unknown[]).length === 3
+    )
+    assert.equal(asked.length, MAX_ATTEMPTS)
+  })
+
+  it('ends at its deadline, and tries no other then', async () => {
+    const { call, asked, offers } = mesh([silent, answers('second')], { timeoutMs: 60_000 })
+    await assert.rejects(within(call('echo', 'echo', {}, { timeoutMs: 30 }).result, 'deadline'), fails('deadline_exceeded'))
+    assert.deepEqual([asked, offers[0]!.outstanding], [['p0'], 0])
+  })
+
+  it('ends once, however it is ended: cancel, signal, leaving', async () => {
+    const { call, made } = mesh([silent])
+    const cancelled = call('echo', 'echo')
+    const result = cancelled.result
+    setImmediate(() => cancelled.cancel('enough'))
+    await assert.rejects(result, fails('cancelled'))
+    const controller = new AbortController()
+    const aborted = call('echo', 'echo', {}, { signal: controller.signal }).result
+    setImmediate(() => controller.abort())
+    await assert.rejects(aborted, fails('cancelled'))
+    const left = call('echo', 'echo')
+    for await (const one of left) {
+      assert.equal(one.kind, 'progress')
+      break
+    }
+    await assert.rejects(left.result, fails('cancelled'))
+    await assert.rejects(call('echo', 'echo', {}, { signal: AbortSignal.abort() }).result, fails('cancelled'))
+    assert.deepEqual(
+      made.map(({ error }) => error?.code),
+      Array.from({ length: 4 }, () => 'cancelled')
+    )
+  })
+
+  it('runs once: a second reader is told so', async () => {
+    const { call, asked } = mesh([answers('x')])
+    const one = call('echo', 'echo')
+    await one.result
+    assert.equal((await one.result).result, 'x')
+    assert.throws(() => one[Symbol.asyncIterator](), fails('conflict'))
+    assert.deepEqual(asked, ['p0'])
+  })
+
+  it('takes results from its cache only where that is declared, and never those of another node', async () => {
+    const cached = mesh([answers('x')], { cache: { ttlMs: 60_000 } })
+    assert.equal((await cached.call('echo', 'echo', { list: [1, 2] }).result).cached, false)
+    assert.equal((await cached.call('echo', 'echo', { list: [1, 2] }).result).cached, true)
+    assert.equal((await cached.call('echo', 'echo', { list: [2, 1] }).result).cached, false)
+    assert.equal(cached.asked.length, 2)
+    const plain = mesh([answers('x')])
+    await plain.call('echo', 'echo').result
+    await plain.call('echo', 'echo').result
+    assert.equal(plain.asked.length, 2)
+    const clocks = mesh([answers('of 0'), answers('of 1')], { cache: { ttlMs: 60_000 } })
+    for (const { capability } of clocks.offers) capability.scope = 'node'
+    for (const [target, want] of [
+      ['echo@node0', 'of 0'],
+      ['echo@node1', 'of 1'],
+      ['echo@node1', 'of 1'],
+      ['echo@node0', 'of 0']
+    ] as const) {
+      assert.equal((await clocks.call(target, 'echo').result).result, want)
+    }
+  })
+
+  it('gives null for a call that ends without a result', async () => {
+    const { call } = mesh([
+      async function* () {
+        yield item
+      }
+    ])
+    assert.equal((await call('echo', 'echo').result).result, null)
+  })
+
+  it('knows which errors may be tried elsewhere', () => {
+    const tool = { name: 't' }
+    assert.equal(mayRetry(new MeshError('unavailable', ''), tool, 0, true), false)
+    assert.equal(mayRetry(new MeshError('protocol_error', ''), tool, 0, false), true)
+    assert.equal(mayRetry(new MeshError('busy', ''), tool, 5, false), true)
+    assert.equal(mayRetry(new MeshError('unavailable', ''), tool, 1, false), false)
+  })
+})
+
+describe('provider', () => {
+  function provider(
+    invoke: Invoke,
+    tool: Partial<ToolDeclaration> = {}
+  ): { run: Invoke; served: ServedCall[]; admission: Admission; begun: () => number } {
+    const served: ServedCall[] = []
+    let begun = 0
+    const admission = createAdmission('t', tool.concurrency, tool.queue)
+    const run = createProvider({
+      find: () => ({ capability: { id: 'c', type: 't' }, tool: { name: 't', ...tool }, invoke, admission }),
+      replays: createReplays(now),
+      now,
+      onBegin: () => begun++,
+      onServed: (one) => served.push(one)
+    })
+    return { run, served, admission, begun: () => begun }
+  }
+  const request = (change: Partial<ToolRequest> = {}): ToolRequest => ({
+    capability: 'c',
+    tool: 't',
+    input: {},
+    caller: 'peer',
+    ...change
+  })
+  const options = (): { signal: AbortSignal } => ({ signal: new AbortController().signal })
+  async function read(items: AsyncIterable<Item>): Promise<Item[]> {
+    const all: Item[] = []
+    for await (const one of items) all.push(one)
+    return all
+  }
+  const echo: Invoke = async function* ({ input }) {
+    yield { kind: 'result', value: input }
+  }
+
+  it('validates the input, applies defaults, and validates the result', async () => {
+    const { run } = provider(echo, { input: { type: 'object', properties: { a: { default: 1 } }, additionalProperties: false } })
+    assert.deepEqual(await read(run(request(), options())), [{ kind: 'result', value: { a: 1 } }])
+    await assert.rejects(read(run(request({ input: { b: 1 } }), options())), fails('invalid_argument'))
+    const wrong = provider(echo, { output: { type: 'string' } })
+    await assert.rejects(
+      read(wrong.run(request(), options())),
+      (error: unknown) => isMeshError(error, 'tool_failed') && /its own schema forbids/.test(error.message)
+    )
+  })
+
+  it('names what a tool throws, without its stack', async () => {
+    const { run, served } = provider(async function* () {
+      throw new TypeError('disk full')
+      yield { kind: 'result', value: 1 }
+    })
+    await assert.rejects(
+      read(run(request(), options())),
+      (error: unknown) => isMeshError(error, 'tool_failed') && error.message === 'disk full'
+    )
+    assert.equal(served[0]?.error?.code, 'tool_failed')
+  })
+
+  it('ends at the deadline, even if the tool does not listen, and frees the slot', async () => {
+    let release!: () => void
+    const { run, admission } = provider(async function* () {
+      await new Promise<void>((resolve) => (release = resolve))
+      yield { kind: 'result', value: 1 }
+    })
+    await assert.rejects(within(read(run(request({ remainingMs: 20 }), options())), 'deadline'), fails('deadline_exceeded'))
+    assert.equal(admission.running, 1, 'it still runs')
+    release()
+    await until(() => admission.running === 0, 'the slot is free once it has ended')
+    await assert.rejects(read(run(request({ remainingMs: 0 }), options())), fails('deadline_exceeded'))
+  })
+
+  it('frees the slot at the deadline of a caller that took an item and never came back', async () => {
+    let ended = false
+    const { run, admission } = provider(async function* () {
+      try {
+        for (;;) yield { kind: 'json', value: 1 }
+      } finally {
+        ended = true
+      }
+    })
+    const items = run(request({ remainingMs: 30 }), options())[Symbol.asyncIterator]()
+    await items.next()
+    await until(() => ended && admission.running === 0, 'the source has ended')
+    await assert.rejects(items.next(), fails('deadline_exceeded'))
+  })
+
+  it('stops the tool when the caller leaves or cancels', async () => {
+    let stopped = 0
+    const { run, admission, served } = provider(async function* () {
+      try {
+        for (;;) yield { kind: 'json', value: 1 }
+      } finally {
+        stopped++
+      }
+    })
+    for await (const one of run(request(), options())) {
+      assert.equal(one.kind, 'json')
+      break
+    }
+    await until(() => stopped === 1 && admission.running === 0, 'stopped')
+    const controller = new AbortController()
+    const items = run(request(), { signal: controller.signal })[Symbol.asyncIterator]()
+    await items.next()
+    controller.abort(new MeshError('cancelled', 'enough'))
+    await assert.rejects(items.next(), fails('cancelled'))
+    await until(() => stopped === 2 && admission.running === 0, 'stopped')
+    assert.equal(served.length, 2)
+  })
+
+  it('runs as many as the tool allows, the rest wait or are told busy', async () => {
+    let release!: () => void
+    const gate = new Promise<void>((resolve) => (release = resolve))
+    const { run, begun, served } = provider(
+      async function* () {
+        await gate
+        yield { kind: 'result', value: 1 }
+      },
+      { concurrency: 2, queue: 1 }
+    )
+    const all = Array.from({ length: 5 }, () => read(run(request(), options())))
+    const settled = Promise.allSettled(all)
+    await until(() => served.length === 2, 'two are refused')
+    release()
+    const ends = await settled
+    assert.equal(ends.filter(({ status }) => status === 'fulfilled').length, 3)
+    assert.ok(ends.every((end) => end.status === 'fulfilled' || isMeshError(end.reason, 'busy')))
+    assert.deepEqual([begun(), served.length], [5, 5])
+  })
+
+  it('lets who waits for a slot give up, and a tool that throws at once gives its slot back', async () => {
+    const { run, admission } = provider(
+      () => {
+        throw new Error('at once')
+      },
+      { concurrency: 1 }
+    )
+    await assert.rejects(read(run(request(), options())), fails('tool_failed'))
+    assert.equal(admission.running, 0)
+    assert.equal(admission.tryEnter(), true)
+    await assert.rejects(within(read(run(request({ remainingMs: 20 }), options())), 'gives up'), fails('deadline_exceeded'))
+    assert.equal(admission.waiting, 0)
+  })
+
+  it('refuses a stream that the tool does not read', async () => {
+    const { run } = provider(echo)
+    await assert.rejects(read(run(request({ stream: (async function* () {})() }), options())), fails('invalid_argument'))
+  })
+
+  it('runs a key of one caller once, and does not mix up callers or tools', async () => {
+    let runs = 0
+    const { run } = provider(async function* () {
+      yield { kind: 'result', value: ++runs }
+    })
+    const keyed = async (change: Partial<ToolRequest>): Promise<unknown> =>
+      (await read(run(request({ idempotencyKey: 'k', ...change }), options())))[0]
+    assert.deepEqual(await keyed({}), await keyed({}))
+    await keyed({ caller: 'other' })
+    await keyed({ tool: 'u' })
+    await keyed({ idempotencyKey: 'l' })
+    assert.equal(runs, 4)
+  })
+})
