@@ -1,0 +1,117 @@
+import assert from 'node:assert/strict'
+import { encodeRequest } from '../../protocols/call/messages.ts'
+import type { Invoke, Item, ToolRequest } from '../../src/core/invoke.ts'
+import { MeshError } from '../../src/errors.ts'
+import { callOver, createCallProtocol } from '../../src/net/call.ts'
+import { startPair, within, type Pair } from '../fixtures/libp2p-pair.ts'
+import { protocolContract } from './contract.ts'
+
+const provider: Invoke = async function* (request, { signal }): AsyncGenerator<Item, void, void> {
+  switch (request.tool) {
+    case 'hold':
+      await new Promise<void>((_, reject) =>
+        signal.addEventListener('abort', () => reject(signal.reason as Error), { once: true })
+      )
+      return
+    case 'stream':
+      for await (const item of request.stream ?? []) yield item
+      yield { kind: 'result', value: 'over' }
+      return
+    case 'bulk':
+      yield { kind: 'bytes', bytes: new Uint8Array(1_000_000).fill(7) }
+      return
+    default:
+      yield { kind: 'progress', progress: { done: 1, total: 2, message: 'half' } }
+      yield { kind: 'result', value: request.input }
+  }
+}
+const request = (change: Partial<ToolRequest> = {}): ToolRequest => ({
+  capability: 'c',
+  tool: 'echo',
+  input: { text: 'x'.repeat(1_000) },
+  caller: '',
+  ...change
+})
+const never = (): { signal: AbortSignal } => ({ signal: new AbortController().signal })
+async function read(items: AsyncIterable<Item>): Promise<Item[]> {
+  const all: Item[] = []
+  for await (const item of items) all.push(item)
+  return all
+}
+
+protocolContract('call', () => ({
+  protocol: createCallProtocol(provider),
+  async good(session) {
+    const items = await read(callOver(session)(request(), never()))
+    assert.deepEqual(items.at(-1), { kind: 'result', value: request().input })
+  },
+  request: encodeRequest(request()),
+  holding: encodeRequest(request({ tool: 'hold' })),
+  unknown: { c: 1, t: null }
+}))
+
+describe('call protocol', () => {
+  let pair: Pair
+  before(async () => (pair = await startPair()))
+  after(async () => pair.stop())
+  const over = async (serve: Invoke): Promise<{ call: Invoke; stop(): void }> => {
+    const protocol = createCallProtocol(serve)
+    const [a] = await pair.sessions({ b: (exchange) => protocol.handle(exchange, 'the caller') })
+    return { call: callOver(a), stop: () => a.abort(new MeshError('cancelled', 'over')) }
+  }
+
+  it('carries everything of a request, with the verified caller and nothing that it claims', async () => {
+    let seen: ToolRequest | undefined
+    const { call, stop } = await over(async function* (incoming) {
+      seen = incoming
+      yield { kind: 'result', value: null }
+    })
+    const traceparent = '00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01'
+    await read(call(request({ caller: 'someone else', remainingMs: 1_234.9, idempotencyKey: 'k', traceparent }), never()))
+    assert.deepEqual(
+      { ...seen, stream: undefined },
+      { ...request(), caller: 'the caller', remainingMs: 1_234, idempotencyKey: 'k', traceparent, stream: undefined }
+    )
+    stop()
+  })
+
+  it('streams items both ways, in order', async () => {
+    const { call, stop } = await over(provider)
+    const sent: Item[] = [
+      { kind: 'json', value: [1] },
+      { kind: 'bytes', bytes: Uint8Array.of(1) },
+      { kind: 'progress', progress: { done: 0.5 } }
+    ]
+    async function* stream(): AsyncGenerator<Item, void, void> {
+      yield* sent
+    }
+    const got = await read(call(request({ tool: 'stream', stream: stream() }), never()))
+    assert.deepEqual(
+      got.map((item) => (item.kind === 'bytes' ? { ...item, bytes: [...item.bytes] } : item)),
+      [sent[0], { kind: 'bytes', bytes: [1] }, sent[2], { kind: 'result', value: 'over' }]
+    )
+    stop()
+  })
+
+  it('cuts large bytes into items, and loses none', async () => {
+    const { call, stop } = await over(provider)
+    const items = await read(call(request({ tool: 'bulk' }), never()))
+    const sizes = items.flatMap((item) => (item.kind === 'bytes' ? [item.bytes.length] : []))
+    assert.equal(
+      sizes.reduce((sum, size) => sum + size, 0),
+      1_000_000
+    )
+    assert.ok(Math.max(...sizes) <= 64 * 1024)
+    assert.deepEqual(items.at(-1), { kind: 'result', value: null })
+    stop()
+  })
+
+  it('ends when the caller cancels, also before an answer', async () => {
+    const { call, stop } = await over(provider)
+    const controller = new AbortController()
+    const held = read(call(request({ tool: 'hold' }), { signal: controller.signal }))
+    setImmediate(() => controller.abort(new MeshError('deadline_exceeded', 'late')))
+    await assert.rejects(within(held, 'ends'), { code: 'deadline_exceeded' })
+    stop()
+  })
+})

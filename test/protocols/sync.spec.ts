@@ -1,0 +1,170 @@
+import assert from 'node:assert/strict'
+import { encodeHead, encodeInfo, type DocumentRecord } from '../../protocols/announce/messages.ts'
+import { encodeCapability } from '../../protocols/capability.ts'
+import { encodeSyncItem, encodeSyncRequest } from '../../protocols/sync/messages.ts'
+import { createDirectory, type Directory } from '../../src/core/directory.ts'
+import { changeDocument, documentHash } from '../../src/core/document.ts'
+import { MeshError } from '../../src/errors.ts'
+import { MAX_CONCURRENT_COMPARISONS, createSync, type Sync } from '../../src/net/sync.ts'
+import { startPair, until, within, type Pair } from '../fixtures/libp2p-pair.ts'
+import { protocolContract } from './contract.ts'
+
+const now = (): number => performance.now()
+
+function recordOf(n: number): DocumentRecord {
+  const info = encodeInfo({ name: `n${n}`, version: '1', addresses: [] })
+  const capabilities = [encodeCapability({ id: `c${n}`, type: 't', description: 'x'.repeat(500) })]
+  const hash = documentHash(changeDocument(undefined, { info, put: capabilities, drop: [] })!)
+  const head = {
+    mesh: 'open',
+    origin: Uint8Array.of(0, 2, n >> 8, n & 255),
+    incarnation: 1,
+    sequence: 1,
+    left: false,
+    leaseMs: 60_000,
+    documentHash: hash,
+    note: ''
+  }
+  return { signed: { head, bytes: encodeHead(head), signature: new Uint8Array(64) }, info, capabilities, ageMs: 0 }
+}
+
+function node(records: DocumentRecord[]): { directory: Directory; sync: Sync; learned: string[] } {
+  const directory = createDirectory('self', () => undefined)
+  for (const record of records) directory.applyRecord(record, now())
+  const learned: string[] = []
+  const sync = createSync({
+    directory,
+    now,
+    random: () => 0.5,
+    ingest: async (record) => directory.applyRecord(record, now()) === 'applied',
+    onLearned: (from) => learned.push(from)
+  })
+  return { directory, sync, learned }
+}
+
+const all = (from: number, to: number): DocumentRecord[] => Array.from({ length: to - from }, (_, n) => recordOf(from + n))
+const hex = (directory: Directory): string => Buffer.from(directory.digest()).toString('hex')
+
+protocolContract('sync', () => {
+  const { sync, directory } = node(all(0, 20))
+  return {
+    protocol: sync.protocol,
+    async good(session) {
+      const other = node([])
+      await other.sync.reconcile(session, 'peer')
+      assert.equal(hex(other.directory), hex(directory))
+    },
+    request: encodeSyncRequest({ op: 'pull', origins: all(0, 20).map(({ signed }) => signed.head.origin) }),
+    unknown: { op: 'push' }
+  }
+})
+
+describe('sync protocol', function () {
+  this.timeout(30_000)
+  let pair: Pair
+  before(async () => (pair = await startPair()))
+  after(async () => pair.stop())
+
+  it('brings a late joiner the whole directory, and both sides what the other has, within a second', async () => {
+    const a = node(all(0, 900))
+    const b = node(all(600, 1_500))
+    const [session] = await pair.sessions({ b: (exchange) => b.sync.protocol.handle(exchange, 'a') })
+    const start = performance.now()
+    await a.sync.reconcile(session, 'b')
+    assert.ok(performance.now() - start < 2_000)
+    assert.equal(hex(a.directory), hex(b.directory))
+    assert.equal(a.directory.size, 1_500)
+    assert.deepEqual([a.learned, b.learned], [['b'], ['a']])
+    await a.sync.reconcile(session, 'b')
+    assert.equal(a.learned.length, 1, 'nothing was sent when both were equal')
+    session.abort(new MeshError('cancelled', 'over'))
+  })
+
+  it('pulls single origins', async () => {
+    const [a, b] = [node([]), node(all(0, 5))]
+    const [session] = await pair.sessions({ b: (exchange) => b.sync.protocol.handle(exchange, 'a') })
+    await a.sync.pull(session, 'b', [recordOf(2).signed.head.origin, Uint8Array.of(9, 9)])
+    assert.deepEqual([a.directory.size, a.learned], [1, ['b']])
+    session.abort(new MeshError('cancelled', 'over'))
+  })
+
+  it('tells who comes while it compares with others to come back, and it does', async () => {
+    const [a, b] = [node(all(0, 5)), node(all(5, 9))]
+    const [session] = await pair.sessions({ b: (exchange) => b.sync.protocol.handle(exchange, 'a') })
+    const body = encodeSyncRequest({ op: 'digest', digest: new Uint8Array(16), count: 0 })
+    let stop!: () => void
+    const gate = new Promise<void>((resolve) => (stop = resolve))
+    async function* silent(): AsyncGenerator<unknown, void, void> {
+      await gate
+    }
+    const holders = Array.from({ length: MAX_CONCURRENT_COMPARISONS }, () =>
+      session.request(body, { signal: new AbortController().signal, input: silent() })
+    )
+    await Promise.all(holders.map((holder) => holder.next()))
+    const third = session.request(body, { signal: new AbortController().signal, input: silent() })
+    assert.deepEqual(await third.next(), { done: true, value: 'busy' })
+    const reconciled = a.sync.reconcile(session, 'b')
+    stop()
+    await within(reconciled, 'it comes through')
+    assert.equal(hex(a.directory), hex(b.directory))
+    for (const holder of holders) await holder.return(undefined)
+    session.abort(new MeshError('cancelled', 'over'))
+  })
+
+  it('does not let silent peers keep the others from comparing for ever', async () => {
+    const [a, b] = [node(all(0, 5)), node(all(5, 9))]
+    const { timeoutMs } = b.sync.protocol
+    assert.ok(timeoutMs !== undefined && timeoutMs <= 15_000)
+    const [session, other] = await pair.sessions({ b: (exchange) => b.sync.protocol.handle(exchange, 'a') }, 200)
+    const body = encodeSyncRequest({ op: 'digest', digest: new Uint8Array(16), count: 0 })
+    const silent = { [Symbol.asyncIterator]: () => ({ next: () => new Promise<IteratorResult<unknown>>(() => undefined) }) }
+    const holders = Array.from({ length: MAX_CONCURRENT_COMPARISONS }, () =>
+      session.request(body, { signal: new AbortController().signal, input: silent })
+    )
+    await Promise.all(holders.map((holder) => holder.next()))
+    for (const holder of holders) await assert.rejects(holder.next(), { code: 'deadline_exceeded' })
+    await until(() => other.active === 0, 'nothing is held')
+    await a.sync.reconcile(session, 'b')
+    assert.equal(hex(a.directory), hex(b.directory))
+    session.abort(new MeshError('cancelled', 'over'))
+  })
+
+  for (const [what, items] of [
+    ['rows from the side that asked', [{ kind: 'rows', rows: [], last: true }]],
+    ['a forged item', ['nonsense']]
+  ] as [string, unknown[]][]) {
+    it(`refuses ${what}`, async () => {
+      const b = node(all(0, 3))
+      const [session] = await pair.sessions({ b: (exchange) => b.sync.protocol.handle(exchange, 'a') })
+      async function* input(): AsyncGenerator<unknown, void, void> {
+        for (const item of items) yield typeof item === 'string' ? item : encodeSyncItem(item as never)
+      }
+      const exchange = session.request(encodeSyncRequest({ op: 'digest', digest: new Uint8Array(16), count: 0 }), {
+        signal: new AbortController().signal,
+        input: input()
+      })
+      await exchange.next()
+      await assert.rejects(exchange.next(), { code: 'protocol_error' })
+      session.abort(new MeshError('cancelled', 'over'))
+    })
+  }
+
+  it('does not take a flood of rows', async () => {
+    const a = node([])
+    const [session] = await pair.sessions({
+      b: async function* () {
+        const rows = Array.from({ length: 512 }, (_, n) => ({
+          origin: Uint8Array.of(1, 1, n >> 8, n & 255),
+          incarnation: 1,
+          sequence: 1,
+          standing: 'known' as const,
+          tie: new Uint8Array(8)
+        }))
+        for (;;) yield encodeSyncItem({ kind: 'rows', rows, last: false })
+      }
+    })
+    await assert.rejects(within(a.sync.reconcile(session, 'b'), 'refused'), { code: 'too_large' })
+    assert.equal(a.directory.size, 0)
+    session.abort(new MeshError('cancelled', 'over'))
+  })
+})
