@@ -65,7 +65,7 @@ export function protocolContract(name: string, factory: () => Promise<ContractSu
     afterEach('does others no harm and leaves nothing behind', async () => {
       await within(subject.good(good), 'the session of a friend works')
       assert.equal(good.active, 0)
-      for (const stream of connection.streams) if (stream.protocol === subject.protocol.id) stream.abort(new Error('over'))
+      for (const stream of [...connection.streams]) if (stream.protocol === subject.protocol.id) stream.abort(new Error('over'))
       const left = (): number =>
         node
           .getConnections(attacker.peerId)
