@@ -30,6 +30,18 @@ export function encodeCbor(value: unknown): Uint8Array {
 }
 
 /**
+ * Encodes a value into `target`, from its start.
+ * @returns how many bytes it took; undefined if it does not fit or has no encoding, which {@link encodeCbor} then tells.
+ */
+export function encodeCborInto(value: unknown, target: Uint8Array): number | undefined {
+  try {
+    return cborg.encodeInto(value, target, ENCODE).written
+  } catch {
+    return undefined
+  }
+}
+
+/**
  * Decodes exactly one value. Safe on hostile bytes: cost and memory are linear in their length.
  * @throws MeshError `protocol_error`, never anything else.
  */

@@ -100,6 +100,7 @@ export async function createMesh(components: MeshComponents): Promise<Mesh> {
       calls.inFlight--
       calls.served++
       if (error !== undefined) calls.failed++
+      if (!hub.read) return
       const { capability, tool, caller } = request
       emit({
         event: 'call',
@@ -125,6 +126,7 @@ export async function createMesh(components: MeshComponents): Promise<Mesh> {
     cache: createResultCache(now),
     now,
     onMade: ({ capability, tool, provider: peer, durationMs, error }) =>
+      hub.read &&
       emit({
         event: 'call',
         direction: 'out',

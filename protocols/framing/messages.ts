@@ -1,4 +1,4 @@
-import { decodeCbor, encodeCbor } from '../cbor.ts'
+import { decodeCbor, encodeCbor, encodeCborInto } from '../cbor.ts'
 import { MeshError } from '../errors.ts'
 import { asArray, asMap, asText, asUint } from '../shape.ts'
 
@@ -54,7 +54,10 @@ const NUMBER: Record<Frame['type'], number> = Object.fromEntries(TYPES.map((name
  * @throws MeshError `too_large` over MAX_FRAME_BYTES, `invalid_argument` if the body has no encoding.
  */
 export function encodeFrame(frame: Frame): Uint8Array {
-  const payload = encodeCbor([NUMBER[frame.type], ...fields(frame)])
+  const value = [NUMBER[frame.type], ...fields(frame)]
+  // Nearly all frames fit here, and are then copied once instead of twice.
+  const written = encodeCborInto(value, SCRATCH)
+  const payload = written === undefined ? encodeCbor(value) : SCRATCH.subarray(0, written)
   if (payload.length > MAX_FRAME_BYTES) {
     throw new MeshError(
       'too_large',
@@ -67,6 +70,9 @@ export function encodeFrame(frame: Frame): Uint8Array {
   }
   return withPrefix(payload)
 }
+
+/** Used within one call of encodeFrame only, which never waits. */
+const SCRATCH = new Uint8Array(96 * 1024)
 
 function fields(frame: Frame): unknown[] {
   switch (frame.type) {

@@ -39,7 +39,11 @@ export interface AbortableSteps<T> {
 }
 
 /** @param onSettled runs once, when the source has really ended, or ABANDON_AFTER_MS after it was told to. */
-export function abortableSteps<T>(source: AsyncIterable<T>, cancellation: Cancellation, onSettled: () => void): AbortableSteps<T> {
+export function abortableSteps<T>(
+  source: AsyncIterable<T>,
+  cancellation: Cancellation,
+  onSettled: () => void
+): AbortableSteps<T> {
   const iterator = source[Symbol.asyncIterator]()
   let rejectStep: ((reason: unknown) => void) | undefined
   let over = false

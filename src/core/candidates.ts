@@ -35,7 +35,26 @@ export function parseTarget(target: string): { name: string; node: string | unde
  * unless its scope is `node`; different types under one id are not.
  * @throws MeshError `unknown_capability`, `unknown_tool`, `ambiguous`, `unavailable`; messages name what is near.
  */
-export function findCandidates(offers: Offer[], target: string, tool: string, node?: string): Candidates {
+export function findCandidates(offers: readonly Offer[], target: string, tool: string, node?: string): Candidates {
+  let found = answers.get(offers)
+  if (found === undefined) answers.set(offers, (found = new Map()))
+  const key = `${target}\n${tool}\n${node ?? ''}`
+  let able = found.get(key)
+  if (able === undefined) {
+    able = findAble(offers, target, tool, node)
+    if (found.size < MAX_ANSWERS) found.set(key, able)
+  }
+  if (able.offers.length === 1) return able
+  const sorted = [...able.offers].sort(compareOffers)
+  return { tool: toolOf(sorted[0]!, tool)!, offers: sorted }
+}
+
+/** Questions remembered per state of the directory. */
+const MAX_ANSWERS = 1_024
+/** Who is able changes only with the directory, which makes a new array then; who is best, with every call. */
+const answers = new WeakMap<readonly Offer[], Map<string, Candidates>>()
+
+function findAble(offers: readonly Offer[], target: string, tool: string, node: string | undefined): Candidates {
   const parsed = parseTarget(target)
   const wantedNode = node ?? parsed.node
   const inScope = wantedNode === undefined ? offers : onNode(offers, wantedNode)
@@ -61,7 +80,6 @@ export function findCandidates(offers: Offer[], target: string, tool: string, no
     const reasons = able.map((offer) => `${offer.nodeName}: ${statusOf(offer.capability)}${reasonOf(offer)}`)
     throw new MeshError('unavailable', `"${name}" cannot be called now (${reasons.join('; ')})`, { capability: name, reasons })
   }
-  callable.sort(compareOffers)
   return { tool: toolOf(callable[0]!, tool)!, offers: callable }
 }
 
@@ -84,7 +102,7 @@ export function toolOf(offer: Offer, tool: string): ToolDeclaration | undefined 
   return offer.capability.tools?.find(({ name }) => name === tool)
 }
 
-function onNode(offers: Offer[], node: string): Offer[] {
+function onNode(offers: readonly Offer[], node: string): readonly Offer[] {
   const exact = offers.filter((offer) => offer.node === node)
   if (exact.length > 0) return exact
   const named = offers.filter((offer) => offer.nodeName === node)
@@ -114,7 +132,7 @@ function refuseAmbiguous(named: Offer[], name: string): void {
   }
 }
 
-function unknownCapability(offers: Offer[], name: string, node: string | undefined): MeshError {
+function unknownCapability(offers: readonly Offer[], name: string, node: string | undefined): MeshError {
   const ids = [...new Set(offers.flatMap((offer) => [offer.capability.id, offer.capability.type]))]
   const near = nearest(name, ids)
   const where = node === undefined ? 'in the mesh' : `on ${node}`

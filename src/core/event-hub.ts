@@ -7,6 +7,8 @@ export interface EventHub<T> {
   /** Events from now on, until the signal aborts or the hub closes. */
   subscribe(signal: AbortSignal): AsyncIterable<T>
   close(): void
+  /** True if anybody reads: events that cost something to make need not be made otherwise. */
+  readonly read: boolean
 }
 
 /** @param onDropped called for each event that a slow reader lost. */
@@ -50,6 +52,9 @@ export function createEventHub<T>(onDropped: () => void): EventHub<T> {
         }
       }
       return read()
+    },
+    get read() {
+      return readers.size > 0
     },
     close() {
       closed = true

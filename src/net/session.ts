@@ -203,7 +203,8 @@ export async function openSession({ channel, initiator, handler, now, timeoutMs 
     const { input } = options
     const cancellation = options.cancellation ?? Cancellation.of({ signal: options.signal ?? NEVER })
     if (cancellation.reason !== undefined) throw cancellation.reason
-    while (ended !== undefined || draining || outbound.size >= remote.maxExchanges || !channel.writable) await turn(cancellation.signal)
+    while (ended !== undefined || draining || outbound.size >= remote.maxExchanges || !channel.writable)
+      await turn(cancellation.signal)
     // From here to the sending nothing waits: ids must reach the peer in order.
     const id = nextId
     const frame = encodeFrame({ type: 'open', id, body, more: input !== undefined })
@@ -239,8 +240,7 @@ export async function openSession({ channel, initiator, handler, now, timeoutMs 
       queue.dispose()
       stopInput?.()
       slots.shift()?.resolve()
-      if (!remoteDone && ended === undefined)
-        send({ type: 'cancel', id, reason: cancelReason(cancellation) })
+      if (!remoteDone && ended === undefined) send({ type: 'cancel', id, reason: cancelReason(cancellation) })
     }
   }
 
