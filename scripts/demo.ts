@@ -2,6 +2,7 @@
  * `npm run demo [-- --json]`: four real nodes on this machine find each other, announce, call, stream, cancel, fail over and leave.
  * Every step is checked: exit code 0 if all hold, else 1 and the reason. With --json one object comes last, on stdout, and the rest goes to stderr.
  */
+import { setMaxListeners } from 'node:events'
 import { mkdtemp, rm } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
@@ -22,6 +23,8 @@ if (unknown !== undefined) {
 const json = args.includes('--json')
 
 const abort = new AbortController()
+// Every wait listens to it.
+setMaxListeners(0, abort.signal)
 const limit = setTimeout(() => abort.abort(new DemoError(`the demo takes longer than ${LIMIT_MS} ms`)), LIMIT_MS)
 const programs = createPrograms(abort.signal)
 for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP'] as const)

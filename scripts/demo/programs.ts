@@ -6,7 +6,7 @@ import { createInterface } from 'node:readline'
 const STOP_GRACE_MS = 5_000
 
 /** Limit of each wait, in ms: ten times what a slow machine needs. */
-const DEADLINE_MS = 15_000
+export const DEADLINE_MS = 15_000
 
 /** A check of the demo did not hold. */
 export class DemoError extends Error {

@@ -43,18 +43,37 @@ export async function runInForeground(
   }
 }
 
-/** `ready` is first; events that come before it is printed wait. */
+/** `ready` is first; then what was there before it, as events, so that a reader misses nothing; then what happens. */
 async function tell(node: RunningNode, settings: Settings, output: Output, signal: AbortSignal): Promise<void> {
   const events = node.mesh.events({ signal })[Symbol.asyncIterator]()
+  // No wait between the two: nothing is told twice.
+  const before = eventsOf(node.mesh)
+  const print = (event: MeshEvent) => output.out(output.json ? `${JSON.stringify(event)}\n` : showEvent(event, output.colors))
   let pending = events.next()
   await output.out(output.json ? `${JSON.stringify(readyLine(node))}\n` : readyText(node, settings, output))
+  for (const event of before) await print(event)
   while (true) {
     const next = await pending.catch(() => ({ done: true }) as const)
     if (next.done) return
-    const event: MeshEvent = next.value
-    await output.out(output.json ? `${JSON.stringify(event)}\n` : showEvent(event, output.colors))
+    await print(next.value)
     pending = events.next()
   }
+}
+
+/** What the node knows, as the events that would have told it. */
+function eventsOf(mesh: Mesh): MeshEvent[] {
+  const { uptimeMs: at, backends } = mesh.status()
+  return [
+    ...backends.flatMap(({ id, kind, state, reason }): MeshEvent[] =>
+      state === 'starting' || kind === 'function'
+        ? []
+        : [{ at, event: 'backend', id, state, ...(reason !== undefined && { reason }) }]
+    ),
+    ...mesh.peers().map(({ peerId, name }): MeshEvent => ({ at, event: 'peer:join', peerId, name })),
+    ...mesh
+      .capabilities()
+      .map((capability): MeshEvent => ({ at, event: 'capability:available', node: capability.node, capability }))
+  ]
 }
 
 function readyLine({ mesh, api, dataDir }: RunningNode) {

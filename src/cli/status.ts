@@ -28,7 +28,9 @@ function showStatus(status: MeshStatus & { api: string; pid: number; dataDir: st
   text += row('capabilities', `${capabilities.local} here, ${capabilities.remote} elsewhere`)
   text += row('calls', `${calls.inFlight} running, ${calls.served} served, ${calls.failed} failed`)
   const states = { online: colors.green, starting: colors.yellow, offline: colors.red }
-  backends.forEach(({ id, kind, state, reason }, index) => {
+  // Functions are registered by a program around a node; here there is none.
+  const configured = backends.filter(({ kind }) => kind !== 'function')
+  configured.forEach(({ id, kind, state, reason }, index) => {
     text += row(
       index === 0 ? 'backends' : '',
       `${states[state](state)} ${plain(id)} ${colors.dim(kind)}${reason ? ` ${plain(reason)}` : ''}`

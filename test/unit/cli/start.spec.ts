@@ -41,6 +41,17 @@ describe('cli start and stop', function () {
       assert.deepEqual((await readdir(dir)).sort(), ['api-token', 'lock.1'])
     })
   }
+  it('tells what was there before it was ready, after ready', async () => {
+    const node = fake({}, '--json')
+    const lines = [await node.line(), await node.line(), await node.line(), await node.line()].map(
+      (line) => JSON.parse(line) as Line
+    )
+    assert.deepEqual(
+      lines.map(({ event }) => event),
+      ['ready', 'backend', 'peer:join', 'capability:available']
+    )
+    assert.equal(lines[2]?.['name'], 'kitchen')
+  })
   it('a second signal ends it at once', async () => {
     const node = fake({ FAKE_STOP: 'never' }, '--json')
     await node.line()
