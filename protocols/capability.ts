@@ -56,6 +56,8 @@ export interface TriggerDeclaration {
 
 /** `online` and `degraded` can be called; `busy` can, but rather not; `suspended` and `offline` cannot. */
 export const CAPABILITY_STATUSES = ['online', 'degraded', 'busy', 'suspended', 'offline'] as const
+/** One of {@link CAPABILITY_STATUSES}. */
+/** One of {@link CAPABILITY_STATUSES}. */
 export type CapabilityStatus = (typeof CAPABILITY_STATUSES)[number]
 
 /** Something a node offers. Keys that this version does not know are kept and passed on. */

@@ -63,7 +63,7 @@ export function asJson(value: unknown): JsonValue {
     const next: object[] = []
     for (const node of level) {
       if (node instanceof Uint8Array) throw new MeshError('protocol_error', "a JSON value of a peer's message holds bytes")
-      for (const child of Array.isArray(node) ? (node as unknown[]) : Object.values(node)) {
+      for (const child of Array.isArray(node) ? (node as unknown[]) : (Object.values(node) as unknown[])) {
         if (typeof child === 'object' && child !== null) next.push(child)
       }
     }

@@ -1,7 +1,8 @@
 import type { Backend } from './backends/backend.ts'
 import type { LocalTools } from './calls/local-tools.ts'
 import { statusOf } from './core/query.ts'
-import type { MeshEvent, MeshStatus } from './mesh-api.ts'
+import type { MeshStatus } from './mesh-api.ts'
+import type { NewMeshEvent } from './mesh-events.ts'
 
 /** A backend that has not freed what it holds by then is left behind, in ms. */
 export const BACKEND_STOP_TIMEOUT_MS = 5_000
@@ -14,14 +15,12 @@ export interface BackendRunner {
   stop(): Promise<void>
 }
 
-type WithoutTime<E> = E extends { at: number } ? Omit<E, 'at'> : never
-
 /** What it needs. */
 export interface BackendRunnerComponents {
   /** PeerId of this node. */
   self: string
   tools: LocalTools
-  emit: (event: WithoutTime<MeshEvent>) => void
+  emit: (event: NewMeshEvent) => void
   log: (level: 'info' | 'warn', message: string) => void
 }
 

@@ -11,7 +11,8 @@ export function toMeshError(error: unknown): MeshError {
   if (isMeshError(error)) return error
   const name = error instanceof Error ? error.name : ''
   if (name === 'AbortError') return new MeshError('cancelled', 'the operation was cancelled', {}, { cause: error })
-  if (name === 'TimeoutError') return new MeshError('deadline_exceeded', 'the time given for the operation is over', {}, { cause: error })
+  if (name === 'TimeoutError')
+    return new MeshError('deadline_exceeded', 'the time given for the operation is over', {}, { cause: error })
   const message = error instanceof Error ? error.message : String(error)
   return new MeshError('internal', message, {}, { cause: error })
 }

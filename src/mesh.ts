@@ -2,7 +2,6 @@
  * The composition root: what a node is built from, in which order it starts and stops. The same in Node and in the browser;
  * the two entries differ in the libp2p that they pass in.
  */
-import { peerIdFromString } from '@libp2p/peer-id'
 import type { Libp2p, PrivateKey } from '@libp2p/interface'
 import { multiaddr } from '@multiformats/multiaddr'
 import { toString } from 'uint8arrays/to-string'
@@ -14,27 +13,24 @@ import { createProvider } from './calls/provider.ts'
 import { createReplays } from './calls/replay.ts'
 import { createResultCache } from './calls/result-cache.ts'
 import { createBackendRunner } from './backend-runner.ts'
-import type { Offer } from './core/candidates.ts'
-import { createDirectory, type DirectoryEvent } from './core/directory.ts'
-import { createEventHub } from './core/event-hub.ts'
+import { createDirectory } from './core/directory.ts'
 import { createOffers } from './core/offers.ts'
-import { capabilityView, capabilityViews } from './core/views.ts'
-import type { Invoke } from './core/invoke.ts'
-import { MeshError } from './errors.ts'
-import type { Mesh, MeshEvent, MeshStatus } from './mesh-api.ts'
+import { capabilityViews } from './core/views.ts'
+import type { MeshError } from './errors.ts'
+import type { Mesh, MeshStatus } from './mesh-api.ts'
+import { createMeshEvents } from './mesh-events.ts'
 import { createAnnouncer, type Gossip } from './net/announce.ts'
-import { createCallProtocol, callOver } from './net/call.ts'
 import { createLinks } from './net/links.ts'
 import { createReconciler } from './net/reconciler.ts'
-import { unlessAborted, type Session } from './net/session.ts'
+import { createRemoteCalls } from './net/remote-calls.ts'
 import { createSessions } from './net/sessions.ts'
 import { createSync } from './net/sync.ts'
 import { VERSION } from './version.ts'
 
 /** Name of the one mesh that there is until meshes are private. */
 export const OPEN_MESH = 'open'
-/** A dial that a call waits for takes at most this long, in ms. */
-export const CALL_DIAL_TIMEOUT_MS = 2_000
+/** How long `addPeer` tries, in ms. */
+export const ADD_PEER_TIMEOUT_MS = 10_000
 
 /** What finds peers and keeps connected to them: mDNS and dialer in Node, less in a browser. */
 export interface Discovery {
@@ -77,12 +73,14 @@ export async function createMesh(components: MeshComponents): Promise<Mesh> {
   const startedAt = now()
   const counters: Record<string, number> = {}
   const count = (counter: string): void => void (counters[counter] = (counters[counter] ?? 0) + 1)
-  const hub = createEventHub<MeshEvent>(() => count('events.dropped'))
-  const emit = (event: MeshEvent extends infer E ? (E extends { at: number } ? Omit<E, 'at'> : never) : never): void =>
-    hub.emit({ at: now() - startedAt, ...event } as MeshEvent)
+  const events = createMeshEvents(self, now, () => count('events.dropped'))
 
   // ---- what is known -------------------------------------------------------------------------
-  const directory = createDirectory(self, (event) => onDirectory(event))
+  const directory = createDirectory(self, (event) => {
+    offers.changed()
+    if (event.kind === 'node-join') learn(event.origin)
+    events.onDirectory(event, directory)
+  })
   const offers = createOffers(directory, self)
 
   // ---- calls ---------------------------------------------------------------------------------
@@ -96,79 +94,26 @@ export async function createMesh(components: MeshComponents): Promise<Mesh> {
     replays: createReplays(now),
     now,
     onBegin: () => void calls.inFlight++,
-    onServed({ request, durationMs, error }) {
+    onServed(call) {
       calls.inFlight--
       calls.served++
-      if (error !== undefined) calls.failed++
-      if (!hub.read) return
-      const { capability, tool, caller } = request
-      emit({
-        event: 'call',
-        direction: 'in',
-        capability,
-        tool,
-        peerId: caller,
-        status: error === undefined ? 'success' : 'error',
-        durationMs,
-        ...(error && { code: error.code })
-      })
+      if (call.error !== undefined) calls.failed++
+      events.onServed(call)
     }
   })
   const onFault = (peer: string, error: MeshError): void => {
     count(`session.${error.code}`)
     log('warn', `session with ${peer}: ${error.message}`)
   }
-  const callSessions = createSessions({ libp2p, now, onFault }, createCallProtocol(provider))
+  const remote = createRemoteCalls({ libp2p, provider, now, onFault, addressesOf })
   const caller = createCaller({
     self,
     offers: () => offers.all(),
-    invokeAt: (offer) => (offer.local ? provider : remote(offer)),
+    invokeAt: (offer) => (offer.local ? provider : remote.at(offer)),
     cache: createResultCache(now),
     now,
-    onMade: ({ capability, tool, provider: peer, durationMs, error }) =>
-      hub.read &&
-      emit({
-        event: 'call',
-        direction: 'out',
-        capability,
-        tool,
-        peerId: peer ?? '',
-        status: error === undefined ? 'success' : 'error',
-        durationMs,
-        ...(error && { code: error.code })
-      })
+    onMade: events.onMade
   })
-
-  function remote(offer: Offer): Invoke {
-    const session = callSessions.peek(offer.node)
-    if (session !== undefined) return callOver(session)
-    return async function* (request, options) {
-      yield* callOver(await unlessAborted(options.signal, connect(offer)))(request, options)
-    }
-  }
-
-  async function connect(offer: Offer): Promise<Session> {
-    if (!offer.direct) await dial(offer.node)
-    return callSessions.get(offer.node)
-  }
-
-  async function dial(peer: string): Promise<void> {
-    const addresses = directory.get(peer)?.document?.info.addresses ?? []
-    const target =
-      addresses.length > 0
-        ? addresses.map((address) => multiaddr(`${address.replace(/\/p2p\/[^/]+$/, '')}/p2p/${peer}`))
-        : peerIdFromString(peer)
-    try {
-      await libp2p.dial(target, { signal: AbortSignal.timeout(CALL_DIAL_TIMEOUT_MS) })
-    } catch (error) {
-      throw new MeshError(
-        'unavailable',
-        `cannot reach ${offers.nodeName(peer)} (${peer}): ${(error as Error).message}`,
-        { peer },
-        { cause: error }
-      )
-    }
-  }
 
   // ---- announcements and sync ----------------------------------------------------------------
   const announcer = createAnnouncer(
@@ -212,40 +157,21 @@ export async function createMesh(components: MeshComponents): Promise<Mesh> {
   })
   const reconciler = createReconciler({ links, sync, directory, now, random, log: (message) => log('warn', message) })
 
-  function onDirectory(event: DirectoryEvent): void {
-    offers.changed()
-    const { origin: node } = event
-    switch (event.kind) {
-      case 'node-join':
-        if (node !== self) emit({ event: 'peer:join', peerId: node, name: event.name })
-        learn(node)
-        return
-      case 'node-leave':
-        if (node !== self) emit({ event: 'peer:leave', peerId: node, name: event.name, reason: event.reason })
-        return
-      case 'removed': {
-        const { id, type } = event.capability.declaration
-        return emit({ event: 'capability:removed', node, id, type, reason: event.reason })
-      }
-      default: {
-        const entry = directory.get(node)
-        const view = entry && capabilityView(entry, event.capability.declaration.id, directory.visible(), self)
-        if (view !== undefined) emit({ event: `capability:${event.kind}`, node, capability: view })
-      }
-    }
+  function addressesOf(node: string): string[] {
+    return directory.get(node)?.document?.info.addresses ?? []
   }
 
   function learn(node: string): void {
-    const addresses = directory.get(node)?.document?.info.addresses ?? []
+    const addresses = addressesOf(node)
     if (node !== self && addresses.length > 0) discovery.learned(node, addresses)
   }
 
   // ---- what this node offers -----------------------------------------------------------------
   const functions = createFunctionBackend({ onChange: (snapshot) => tools.apply(functions, snapshot) })
-  const runner = createBackendRunner({ self, tools, emit, log })
+  const runner = createBackendRunner({ self, tools, emit: events.emit, log })
   let network: MeshStatus['network'] = { state: 'ok', message: '' }
   const discovery = components.discovery((state) => {
-    if (state.state !== network.state) emit({ event: 'network', ...state })
+    if (state.state !== network.state) events.emit({ event: 'network', ...state })
     network = state
   })
   const onAddresses = (): void => announcer.setInfo({ name, version: VERSION, addresses: announcedAddresses() })
@@ -258,7 +184,7 @@ export async function createMesh(components: MeshComponents): Promise<Mesh> {
 
   // ---- start ---------------------------------------------------------------------------------
   try {
-    await callSessions.start()
+    await remote.start()
     await syncSessions.start()
     await libp2p.start()
     links.start()
@@ -282,12 +208,12 @@ export async function createMesh(components: MeshComponents): Promise<Mesh> {
     reconciler.stop()
     await announcer.stop('shutdown')
     // What runs may finish; then sessions, backends and sockets go.
-    await callSessions.stop()
+    await remote.stop()
     links.stop()
     await syncSessions.stop()
     await runner.stop()
     await libp2p.stop()
-    hub.close()
+    events.close()
     await components.onStopped?.()
   }
 
@@ -299,10 +225,10 @@ export async function createMesh(components: MeshComponents): Promise<Mesh> {
     capabilities: (query) => capabilityViews(directory.visible(), self, query),
     call: caller,
     addBackend: (backend) => runner.add(backend),
-    events: ({ signal }) => hub.subscribe(signal),
+    events: ({ signal }) => events.subscribe(signal),
     async addPeer(address, { signal } = {}) {
       discovery.add(address)
-      await libp2p.dial(multiaddr(address), { signal: signal ?? AbortSignal.timeout(CALL_DIAL_TIMEOUT_MS * 5) })
+      await libp2p.dial(multiaddr(address), { signal: signal ?? AbortSignal.timeout(ADD_PEER_TIMEOUT_MS) })
     },
     register(declaration, handlers) {
       checkOwn(declaration)

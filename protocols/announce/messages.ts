@@ -29,6 +29,8 @@ export const ANNOUNCEMENT_KINDS = [
   'heartbeat',
   'node-leave'
 ] as const
+/** One of {@link ANNOUNCEMENT_KINDS}. */
+/** One of {@link ANNOUNCEMENT_KINDS}. */
 export type AnnouncementKind = (typeof ANNOUNCEMENT_KINDS)[number]
 
 /** The signed part: which version of its document an origin stands by. Ordered by (incarnation, sequence). */

@@ -16,6 +16,8 @@ export const TIE_BYTES = 8
 
 /** How a node stands to an origin: heard of it, has a live session with it, or had one and lost it. */
 export const STANDINGS = ['known', 'connected', 'gone'] as const
+/** One of {@link STANDINGS}. */
+/** One of {@link STANDINGS}. */
 export type Standing = (typeof STANDINGS)[number]
 
 /** Which version of an origin's document a node has. */

@@ -76,7 +76,11 @@ const FRAMES: Frame[] = [
   { type: 'goaway', reason: 'stopping' }
 ]
 const SYNC_ITEMS: SyncItem[] = [
-  { kind: 'rows', rows: [{ origin: ORIGIN, incarnation: 3, sequence: 9, standing: 'connected', tie: new Uint8Array(8) }], last: true },
+  {
+    kind: 'rows',
+    rows: [{ origin: ORIGIN, incarnation: 3, sequence: 9, standing: 'connected', tie: new Uint8Array(8) }],
+    last: true
+  },
   { kind: 'want', origins: [ORIGIN] },
   { kind: 'record', record: RECORD }
 ]

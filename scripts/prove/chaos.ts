@@ -2,7 +2,7 @@
 import { mkdtempSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
-import { allSeeAll, createFleet } from './fleet.ts'
+import { createFleet } from './fleet.ts'
 
 interface Storm {
   issued: number

@@ -77,7 +77,7 @@ export function abortableSteps<T>(
           (error: unknown) => {
             rejectStep = undefined
             end(true)
-            reject(error as Error)
+            reject(error)
           }
         )
       }),

@@ -52,7 +52,12 @@ export function createLocalTools(
     const json = JSON.stringify(declaration)
     if (old?.json === json) return
     onPut(declaration)
-    owned.set(declaration.id, { source, declaration, json, admissions: old?.admissions ?? new Map() })
+    owned.set(declaration.id, {
+      source,
+      declaration,
+      json,
+      admissions: old?.admissions ?? new Map<string, { admission: Admission; limits: string }>()
+    })
   }
 
   return {

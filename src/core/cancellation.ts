@@ -1,4 +1,5 @@
-import { MeshError, abortError } from '../errors.ts'
+import type { MeshError } from '../errors.ts'
+import { abortError } from '../errors.ts'
 import type { InvokeOptions } from './invoke.ts'
 
 /**
@@ -39,6 +40,11 @@ export class Cancellation implements InvokeOptions {
       if (this.reason !== undefined) this.#controller.abort(this.reason)
     }
     return this.#controller.signal
+  }
+
+  /** @throws the reason, once aborted. */
+  throwIfAborted(): void {
+    if (this.reason !== undefined) throw this.reason
   }
 
   /** The first reason counts. */

@@ -37,7 +37,7 @@ export function parseTarget(target: string): { name: string; node: string | unde
  */
 export function findCandidates(offers: readonly Offer[], target: string, tool: string, node?: string): Candidates {
   let found = answers.get(offers)
-  if (found === undefined) answers.set(offers, (found = new Map()))
+  if (found === undefined) answers.set(offers, (found = new Map<string, Candidates>()))
   const key = `${target}\n${tool}\n${node ?? ''}`
   let able = found.get(key)
   if (able === undefined) {

@@ -1,12 +1,13 @@
-import { sha256 } from '@noble/hashes/sha2.js'
-import { compare as compareBytes } from 'uint8arrays/compare'
 import { DIGEST_BYTES, TIE_BYTES, type Row } from '../../protocols/sync/messages.ts'
 import type { DocumentRecord, SignedHead } from '../../protocols/announce/messages.ts'
 import {
   changeDocument,
+  compareTie,
   compareVersion,
   diffDocuments,
+  headHash,
   originId,
+  sizeOf,
   standsBy,
   winsTie,
   type DocumentChange,
@@ -73,8 +74,6 @@ export interface Directory {
   record(origin: string, now: number): DocumentRecord | undefined
   /** Forgets what was not renewed within its lease. */
   expire(now: number): void
-  /** Ms timestamp of the next expiry, if any. */
-  nextExpiry(): number | undefined
   get(origin: string): DirectoryEntry | undefined
   /** Origins that count: not left, not lost. */
   visible(): DirectoryEntry[]
@@ -285,16 +284,6 @@ export function createDirectory(self: string, emit: (event: DirectoryEvent) => v
       }
     },
 
-    nextExpiry() {
-      let next: number | undefined
-      for (const entry of entries.values()) {
-        if (entry.connected) continue
-        const at = entry.heardAt + entry.signed.head.leaseMs
-        if (next === undefined || at < next) next = at
-      }
-      return next
-    },
-
     get: (origin) => entries.get(origin),
     visible: () => [...entries.values()].filter(isVisible),
     get size() {
@@ -303,22 +292,4 @@ export function createDirectory(self: string, emit: (event: DirectoryEvent) => v
   }
 }
 
-function compareTie({ tie }: Row, signed: SignedHead): number {
-  return compareBytes(tie, headHash(signed).subarray(0, TIE_BYTES))
-}
-
-function sizeOf(document: NodeDocument | undefined): number {
-  if (document === undefined) return 0
-  let bytes = document.infoBytes.length
-  for (const capability of document.capabilities.values()) bytes += capability.bytes.length
-  return bytes
-}
-
 const EMPTY = new Uint8Array(0)
-const hashes = new WeakMap<SignedHead, Uint8Array>()
-
-function headHash(signed: SignedHead): Uint8Array {
-  let hash = hashes.get(signed)
-  if (hash === undefined) hashes.set(signed, (hash = sha256(signed.bytes)))
-  return hash
-}

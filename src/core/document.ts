@@ -87,7 +87,7 @@ export function compareVersion(
 
 /** Of two heads of one version with different content (an origin that contradicts itself), all nodes keep the same one. */
 export function winsTie(a: SignedHead, b: SignedHead): boolean {
-  return compareBytes(sha256(a.bytes), sha256(b.bytes)) < 0
+  return compareBytes(headHash(a), headHash(b)) < 0
 }
 
 /** What differs between two documents, by capability. */
@@ -105,4 +105,26 @@ export function diffDocuments(
   }
   for (const [id, capability] of before?.capabilities ?? []) if (after?.capabilities.has(id) !== true) removed.push(capability)
   return { added, changed, removed }
+}
+
+/** Bytes that a document takes; 0 for none. */
+export function sizeOf(document: NodeDocument | undefined): number {
+  if (document === undefined) return 0
+  let bytes = document.infoBytes.length
+  for (const capability of document.capabilities.values()) bytes += capability.bytes.length
+  return bytes
+}
+
+const hashes = new WeakMap<SignedHead, Uint8Array>()
+
+/** SHA-256 of a head's bytes, reckoned once. */
+export function headHash(signed: SignedHead): Uint8Array {
+  let hash = hashes.get(signed)
+  if (hash === undefined) hashes.set(signed, (hash = sha256(signed.bytes)))
+  return hash
+}
+
+/** Orders a row against a head of the same version as {@link winsTie} does: negative if the row's head is the one to keep. */
+export function compareTie({ tie }: { tie: Uint8Array }, signed: SignedHead): number {
+  return compareBytes(tie, headHash(signed).subarray(0, tie.length))
 }

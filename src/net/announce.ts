@@ -1,6 +1,4 @@
-import { publicKeyFromMultihash } from '@libp2p/crypto/keys'
 import type { PeerId, PrivateKey } from '@libp2p/interface'
-import { decode as decodeMultihash } from 'multiformats/hashes/digest'
 import {
   announceTopic,
   decodeAnnouncement,
@@ -21,6 +19,7 @@ import { MeshError } from '../errors.ts'
 import { changeDocument, compareVersion, documentHash, originId, type NodeDocument } from '../core/document.ts'
 import type { Directory } from '../core/directory.ts'
 import { createTokenBuckets } from '../core/token-buckets.ts'
+import { hasSigned } from './head-signature.ts'
 
 /** A record is forgotten this long after it was last heard, in ms; it is renewed three times in that span. */
 export const LEASE_MS = 300_000
@@ -289,15 +288,5 @@ export function createAnnouncer(components: AnnounceComponents, init: AnnounceIn
       }
       await line
     }
-  }
-}
-
-/** True if the origin itself signed the head: its Ed25519 public key is in its PeerId (libp2p peer-ids specification). */
-async function hasSigned({ head, bytes, signature }: SignedHead): Promise<boolean> {
-  try {
-    const key = publicKeyFromMultihash(decodeMultihash(head.origin) as never)
-    return key.type === 'Ed25519' && (await key.verify(signedBytes(bytes), signature))
-  } catch {
-    return false
   }
 }

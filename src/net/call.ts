@@ -1,3 +1,4 @@
+import { pipe } from 'it-pipe'
 import {
   CALL_PROTOCOL,
   MAX_BYTES_PER_ITEM,
@@ -8,7 +9,7 @@ import {
 } from '../../protocols/call/messages.ts'
 import { asJson } from '../../protocols/shape.ts'
 import { Cancellation } from '../core/cancellation.ts'
-import type { Invoke, Item, ToolRequest } from '../core/invoke.ts'
+import type { Invoke, Item } from '../core/invoke.ts'
 import type { IncomingExchange } from './inbound-exchanges.ts'
 import type { Protocol } from './protocol.ts'
 import type { Session } from './session.ts'
@@ -20,8 +21,8 @@ export function createCallProtocol(provider: Invoke): Protocol {
     async *handle(exchange: IncomingExchange, peer: string) {
       const request = decodeRequest(exchange.body)
       const { input } = exchange
-      const stream = input === undefined ? undefined : items(input)
-      for await (const item of provider({ ...request, stream, caller: peer } as ToolRequest, exchange.cancellation)) {
+      const stream = input === undefined ? undefined : pipe(input, items)
+      for await (const item of provider({ ...request, stream, caller: peer }, exchange.cancellation)) {
         if (item.kind === 'result') return item.value
         yield* bodies(item)
       }
@@ -36,7 +37,7 @@ export function callOver(session: Session): Invoke {
     const { stream } = request
     const replies = session.request(encodeRequest(request), {
       cancellation: Cancellation.of(options),
-      input: stream === undefined ? undefined : outgoing(stream)
+      input: stream === undefined ? undefined : pipe(stream, outgoing)
     })
     return new RemoteItems(replies)
   }

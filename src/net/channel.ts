@@ -1,6 +1,8 @@
 import type { Stream, StreamCloseEvent, StreamMessageEvent } from '@libp2p/interface'
-import { MAX_FRAME_BYTES, readPrefix } from '../../protocols/framing/messages.ts'
+import { MAX_FRAME_BYTES } from '../../protocols/framing/messages.ts'
 import { MeshError, isMeshError } from '../errors.ts'
+import { createFrameBuffer, joinBytes } from './frame-buffer.ts'
+import { spareWindowUpdates } from './yamux-window.ts'
 
 /** Received bytes kept for a reader that is behind; past it the muxer is paused. A single larger frame may pass it. */
 export const READ_HIGH_WATER_BYTES = 256 * 1024
@@ -10,8 +12,6 @@ export const WRITE_HIGH_WATER_BYTES = 256 * 1024
 export const WRITE_LIMIT_BYTES = 16 * 1024 * 1024
 /** Frames waiting to be sent past which the same holds: small ones cost far more memory than their bytes. */
 export const WRITE_LIMIT_FRAMES = 65_536
-/** Received chunks that are kept apart; past it they are joined, because a chunk of one byte costs a hundred. */
-export const MAX_CHUNKS = 1_024
 /** A close waits this long for the remote's end before it resets the stream, in ms. */
 export const CLOSE_TIMEOUT_MS = 2_000
 
@@ -87,7 +87,7 @@ export function createChannel(stream: Stream, init: ChannelInit = {}): Channel {
   function flush(): void {
     flushDue = false
     if (ended || blocked || queuedBytes === 0) return
-    const bytes = queue.length === 1 ? queue[0]! : join(queue, queuedBytes)
+    const bytes = joinBytes(queue)
     queue = []
     queuedBytes = 0
     try {
@@ -127,66 +127,35 @@ export function createChannel(stream: Stream, init: ChannelInit = {}): Channel {
   }
 
   // ---- reading -------------------------------------------------------------------------------
-  let chunks: Uint8Array[] = []
-  let joinedChunks = 0
-  let chunkBytes = 0
-  let neededBytes = 1
+  const received = createFrameBuffer(maxFrameBytes)
   let paused = false
   let remoteDone = false
   let wakeReader: (() => void) | undefined
 
   function onMessage(event: StreamMessageEvent): void {
     const bytes = event.data instanceof Uint8Array ? event.data : event.data.subarray()
-    chunks.push(bytes)
-    if (chunks.length - joinedChunks > MAX_CHUNKS) joinedChunks = chunks.push(joinAll(chunks.splice(joinedChunks)))
-    chunkBytes += bytes.length
-    if (!paused && chunkBytes >= Math.max(READ_HIGH_WATER_BYTES, neededBytes)) {
+    received.push(bytes)
+    if (!paused && received.bytes >= Math.max(READ_HIGH_WATER_BYTES, received.needed)) {
       paused = true
       // Trap 3: pause() inside a 'message' listener is undone when the message came from resume(); do it after.
       queueMicrotask(() => {
         if (paused && !ended && stream.status === 'open') stream.pause()
       })
     }
-    if (chunkBytes >= neededBytes) wakeReader?.()
+    if (received.bytes >= received.needed) wakeReader?.()
   }
 
   function resumeIfDrained(): void {
-    if (!paused || chunkBytes >= Math.max(READ_HIGH_WATER_BYTES, neededBytes)) return
+    if (!paused || received.bytes >= Math.max(READ_HIGH_WATER_BYTES, received.needed)) return
     paused = false
     if (stream.readStatus === 'paused') stream.resume()
-  }
-
-  function takeFrames(): Uint8Array[] {
-    if (chunkBytes < neededBytes) return []
-    const bytes = chunks.length === 1 ? chunks[0]! : join(chunks, chunkBytes)
-    const frames: Uint8Array[] = []
-    let offset = 0
-    neededBytes = 1
-    while (offset < bytes.length) {
-      const prefix = readPrefix(bytes, offset, maxFrameBytes)
-      if (prefix === undefined) {
-        neededBytes = bytes.length - offset + 1
-        break
-      }
-      const end = prefix.start + prefix.length
-      if (end > bytes.length) {
-        neededBytes = end - offset
-        break
-      }
-      frames.push(bytes.subarray(prefix.start, end))
-      offset = end
-    }
-    chunks = offset === bytes.length ? [] : [bytes.subarray(offset)]
-    joinedChunks = 0
-    chunkBytes = bytes.length - offset
-    return frames
   }
 
   async function* batches(): AsyncIterableIterator<Uint8Array[]> {
     for (;;) {
       let frames: Uint8Array[]
       try {
-        frames = takeFrames()
+        frames = received.take()
       } catch (error) {
         abort(toChannelError(error))
         throw error
@@ -197,10 +166,10 @@ export function createChannel(stream: Stream, init: ChannelInit = {}): Channel {
         continue
       }
       // resume() may have delivered what the paused stream still held.
-      if (chunkBytes >= neededBytes) continue
+      if (received.bytes >= received.needed) continue
       if (ended && endError !== undefined) throw endError
       if (ended || remoteDone) {
-        if (chunkBytes > 0) throw new MeshError('protocol_error', 'the peer closed the stream in the middle of a frame')
+        if (received.bytes > 0) throw new MeshError('protocol_error', 'the peer closed the stream in the middle of a frame')
         return
       }
       await new Promise<void>((resolve) => (wakeReader = resolve))
@@ -280,54 +249,9 @@ export function createChannel(stream: Stream, init: ChannelInit = {}): Channel {
       return !ended && isWritable()
     },
     get bufferedBytes() {
-      return chunkBytes
+      return received.bytes
     }
   }
-}
-
-/** What is used of a yamux stream beyond the libp2p interface; checked before use, since it may change. */
-interface WindowedStream {
-  recvWindow: number
-  recvWindowCapacity: number
-  sendWindowUpdate(): void
-}
-
-/**
- * yamux answers every data frame with a window update, which costs a small call as many encrypted writes again.
- * The yamux specification asks for no more than that the window does not run dry: half of it is a good moment.
- */
-function spareWindowUpdates(stream: Stream): void {
-  const windowed = stream as unknown as Partial<WindowedStream>
-  const { sendWindowUpdate } = windowed
-  if (
-    typeof sendWindowUpdate !== 'function' ||
-    typeof windowed.recvWindow !== 'number' ||
-    typeof windowed.recvWindowCapacity !== 'number'
-  )
-    return
-  let first = true
-  windowed.sendWindowUpdate = () => {
-    // The first one carries the acknowledgement of the stream itself.
-    if (first || windowed.recvWindowCapacity! * 2 <= windowed.recvWindow!) sendWindowUpdate.call(stream)
-    first = false
-  }
-}
-
-function joinAll(parts: Uint8Array[]): Uint8Array {
-  return join(
-    parts,
-    parts.reduce((sum, { length }) => sum + length, 0)
-  )
-}
-
-function join(parts: Uint8Array[], total: number): Uint8Array {
-  const out = new Uint8Array(total)
-  let offset = 0
-  for (const part of parts) {
-    out.set(part, offset)
-    offset += part.length
-  }
-  return out
 }
 
 function gone(): MeshError {

@@ -85,7 +85,7 @@ export function createInboundExchanges({
   const running = new Map<number, Running>()
   let lastId = 0
   let openBytes = 0
-  let idleWaiters: (() => void)[] = []
+  const idleWaiters: (() => void)[] = []
 
   function open(frame: Frame & { type: 'open' }, bytes: number): void {
     const { id } = frame

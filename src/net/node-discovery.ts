@@ -117,7 +117,7 @@ export function createNodeDiscovery(
     counters() {
       const counted: Record<string, number> = {}
       for (const [name, value] of Object.entries(dialer.counters())) counted[`dialer.${name}`] = value
-      for (const [name, value] of Object.entries(mdns?.counters() ?? {})) counted[`mdns.${name}`] = value
+      for (const [name, value] of Object.entries<number>({ ...mdns?.counters() })) counted[`mdns.${name}`] = value
       return counted
     }
   }

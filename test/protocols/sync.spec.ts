@@ -94,6 +94,7 @@ describe('sync protocol', function () {
     const body = encodeSyncRequest({ op: 'digest', digest: new Uint8Array(16), count: 0 })
     let stop!: () => void
     const gate = new Promise<void>((resolve) => (stop = resolve))
+    // eslint-disable-next-line require-yield
     async function* silent(): AsyncGenerator<unknown, void, void> {
       await gate
     }
@@ -152,7 +153,7 @@ describe('sync protocol', function () {
   it('does not take a flood of rows', async () => {
     const a = node([])
     const [session] = await pair.sessions({
-      b: async function* () {
+      async *b() {
         const rows = Array.from({ length: 512 }, (_, n) => ({
           origin: Uint8Array.of(1, 1, n >> 8, n & 255),
           incarnation: 1,

@@ -21,7 +21,7 @@ describe('admission', () => {
 
   it('serves who came first', async () => {
     const admission = createAdmission('t', 1, 10)
-    admission.enter(never())
+    assert.equal(admission.enter(never()), undefined)
     const order: number[] = []
     const all = [1, 2, 3, 4].map(async (n) => {
       await admission.enter(never())
@@ -36,7 +36,7 @@ describe('admission', () => {
 
   it('forgets who gave up waiting, and passes the slot to the next', async () => {
     const admission = createAdmission('t', 1, 10)
-    admission.enter(never())
+    assert.equal(admission.enter(never()), undefined)
     const controller = new AbortController()
     const gaveUp = admission.enter(controller.signal)!
     const next = admission.enter(never())!

@@ -215,7 +215,6 @@ describe('directory', () => {
     const { directory: node, events } = directory()
     const record = recordOf(1, 3, ['a'])
     node.applyRecord(record, 1_000)
-    assert.equal(node.nextExpiry(), 1_000 + LEASE_MS)
     node.expire(1_000 + LEASE_MS - 1)
     assert.equal(node.size, 1)
     node.expire(1_000 + LEASE_MS)

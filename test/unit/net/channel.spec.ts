@@ -1,9 +1,9 @@
 import assert from 'node:assert/strict'
 import type { Stream } from '@libp2p/interface'
-import { encodeFrame, type Frame } from '../../../protocols/framing/messages.ts'
+import { MAX_CHUNKS } from '../../../src/net/frame-buffer.ts'
+import { encodeFrame } from '../../../protocols/framing/messages.ts'
 import { MeshError, isMeshError } from '../../../src/errors.ts'
 import {
-  MAX_CHUNKS,
   READ_HIGH_WATER_BYTES,
   WRITE_HIGH_WATER_BYTES,
   WRITE_LIMIT_BYTES,
@@ -134,7 +134,7 @@ describe('channel', function () {
       let finished = false
       let made = 0
       const [a, b] = await pair.sessions({
-        b: async function* () {
+        async *b() {
           try {
             for (;;) {
               made++
@@ -162,7 +162,7 @@ describe('channel', function () {
   it('trap 4: a generator that waits on its own is told by its signal', async () => {
     let aborted = false
     const [a, b] = await pair.sessions({
-      b: async function* ({ cancellation: { signal } }) {
+      async *b({ cancellation: { signal } }) {
         yield 1
         await new Promise<void>((resolve) => signal.addEventListener('abort', () => resolve(), { once: true }))
         aborted = true
@@ -231,7 +231,8 @@ describe('channel', function () {
       if (!mine.send(Uint8Array.of(byte))) await new Promise((resolve) => mine.addEventListener('drain', resolve, { once: true }))
     }
     assert.ok(frame.length > 4 * MAX_CHUNKS)
-    assert.equal((await within(batch, 'the frame comes')).value?.length, 1)
+    const step = await within(batch, 'the frame comes')
+    assert.equal((step.value as Uint8Array[]).length, 1)
     await stop(b)
   })
 
@@ -296,7 +297,5 @@ describe('channel', function () {
     b.abort(new MeshError('cancelled', 'enough'))
     await within(sender.ended, 'the sender ends')
     assert.equal((await a.closed)?.code, 'unavailable')
-    const frames: Frame[] = []
-    assert.equal(frames.length, 0)
   })
 })

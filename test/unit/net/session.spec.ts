@@ -100,7 +100,7 @@ describe('session', function () {
 
   it('lets who waits for a free exchange, or for a peer that does not read, give up in time', async () => {
     const [a, b] = await sessions({
-      b: async function* ({ cancellation: { signal } }) {
+      async *b({ cancellation: { signal } }) {
         yield 1
         await new Promise((_, reject) => signal.addEventListener('abort', () => reject(signal.reason as Error), { once: true }))
       }
@@ -133,7 +133,7 @@ describe('session', function () {
   it('cancels at the other side when left early, and when the signal aborts', async () => {
     const reasons: string[] = []
     const [a, b] = await sessions({
-      b: async function* ({ cancellation: { signal } }) {
+      async *b({ cancellation: { signal } }) {
         signal.addEventListener('abort', () => reasons.push((signal.reason as Error).message), { once: true })
         for (;;) yield 1
       }
@@ -152,7 +152,8 @@ describe('session', function () {
 
   it('passes on errors with code, message and details, also codes from tomorrow', async () => {
     const [a] = await sessions({
-      b: async function* ({ body }) {
+      // eslint-disable-next-line require-yield
+      async *b({ body }) {
         throw body === 'plain' ? new TypeError('secret') : new MeshError('busy', 'no slot', { running: 3 })
       }
     })
@@ -167,10 +168,11 @@ describe('session', function () {
 
   it('answers a result that is over the frame limit with too_large, and lives on', async () => {
     const [a] = await sessions({
-      b: async function* ({ body }) {
+      // eslint-disable-next-line require-yield
+      async *b({ body }) {
         return body === 'big' ? new Uint8Array(5 * MIB) : 'small'
       }
-    }) // eslint-disable-line require-yield
+    })
     await assert.rejects(resultOf(a.request('big', { signal: never() })), (error) => isMeshError(error, 'too_large'))
     assert.equal(await resultOf(a.request('', { signal: never() })), 'small')
     await assert.rejects(resultOf(a.request(new Uint8Array(5 * MIB), { signal: never() })), (error) =>
@@ -260,7 +262,7 @@ describe('session', function () {
     let finish!: () => void
     const gate = new Promise<void>((resolve) => (finish = resolve))
     const [a, b] = await sessions({
-      b: async function* () {
+      async *b() {
         yield 'began'
         await gate
         return 'finished'
@@ -293,10 +295,11 @@ describe('session', function () {
   it('stops the input of a request that is over, even if it waits', async () => {
     let stopped = false
     const [a] = await sessions({
-      b: async function* () {
+      // eslint-disable-next-line require-yield
+      async *b() {
         return 'early'
       }
-    }) // eslint-disable-line require-yield
+    })
     async function* input(): AsyncGenerator<unknown, void, void> {
       try {
         for (;;) {
@@ -325,7 +328,7 @@ describe('session', function () {
 
   it('stays fair: a bulk stream of 64 MB does not hold up small calls', async () => {
     const [a] = await sessions({
-      b: async function* ({ body }) {
+      async *b({ body }) {
         if (body === 'bulk') for (let n = 0; n < 1_024; n++) yield new Uint8Array(64 * 1024)
         return body
       }

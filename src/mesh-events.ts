@@ -1,0 +1,66 @@
+import type { ServedCall } from './calls/provider.ts'
+import type { MadeCall } from './calls/caller.ts'
+import type { Directory, DirectoryEvent } from './core/directory.ts'
+import { createEventHub } from './core/event-hub.ts'
+import { capabilityView } from './core/views.ts'
+import type { MeshEvent } from './mesh-api.ts'
+
+type WithoutTime<E> = E extends { at: number } ? Omit<E, 'at'> : never
+
+/** An event before it has its time. */
+export type NewMeshEvent = WithoutTime<MeshEvent>
+
+/** Turns what happens within a node into its {@link MeshEvent}s. */
+export interface MeshEvents {
+  emit(event: NewMeshEvent): void
+  onDirectory(event: DirectoryEvent, directory: Directory): void
+  onServed(call: ServedCall): void
+  onMade(call: MadeCall): void
+  subscribe(signal: AbortSignal): AsyncIterable<MeshEvent>
+  close(): void
+}
+
+/** @param self PeerId. @param now monotonic ms. @param onDropped called for each event that a slow reader lost. */
+export function createMeshEvents(self: string, now: () => number, onDropped: () => void): MeshEvents {
+  const startedAt = now()
+  const hub = createEventHub<MeshEvent>(onDropped)
+  const emit = (event: NewMeshEvent): void => hub.emit({ at: now() - startedAt, ...event })
+
+  return {
+    emit,
+    onDirectory(event, directory) {
+      const { origin: node } = event
+      switch (event.kind) {
+        case 'node-join':
+          if (node !== self) emit({ event: 'peer:join', peerId: node, name: event.name })
+          return
+        case 'node-leave':
+          if (node !== self) emit({ event: 'peer:leave', peerId: node, name: event.name, reason: event.reason })
+          return
+        case 'removed': {
+          const { id, type } = event.capability.declaration
+          return emit({ event: 'capability:removed', node, id, type, reason: event.reason })
+        }
+        default: {
+          const entry = hub.read ? directory.get(node) : undefined
+          const view = entry && capabilityView(entry, event.capability.declaration.id, directory.visible(), self)
+          if (view !== undefined) emit({ event: `capability:${event.kind}`, node, capability: view })
+        }
+      }
+    },
+    // Calls are many: their events are made only if somebody reads.
+    onServed({ request: { capability, tool, caller }, durationMs, error }) {
+      if (hub.read) emit({ event: 'call', direction: 'in', capability, tool, peerId: caller, durationMs, ...outcome(error) })
+    },
+    onMade({ capability, tool, provider, durationMs, error }) {
+      if (hub.read)
+        emit({ event: 'call', direction: 'out', capability, tool, peerId: provider ?? '', durationMs, ...outcome(error) })
+    },
+    subscribe: (signal) => hub.subscribe(signal),
+    close: () => hub.close()
+  }
+}
+
+function outcome(error: { code: string } | undefined): { status: string; code?: string } {
+  return error === undefined ? { status: 'success' } : { status: 'error', code: error.code }
+}

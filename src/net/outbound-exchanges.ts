@@ -1,0 +1,220 @@
+import { isErrorCode } from '../../protocols/errors.ts'
+import { encodeFrame, type Frame } from '../../protocols/framing/messages.ts'
+import { Cancellation } from '../core/cancellation.ts'
+import { MeshError, abortError, isMeshError, toMeshError } from '../errors.ts'
+import type { Channel } from './channel.ts'
+import {
+  EXCHANGE_OVER,
+  createReceiveQueue,
+  createSendCredit,
+  type ReceiveBudgets,
+  type ReceiveQueue,
+  type SendCredit
+} from './receive-queue.ts'
+
+/** Calls that may wait here for a free exchange at the peer; past it a call fails with `busy`. */
+export const MAX_WAITING_REQUESTS = 4_096
+
+/** What goes with a request. */
+export interface RequestOptions {
+  /** Default: never aborted. */
+  signal?: AbortSignal
+  /** Instead of the signal, for calls that have one. */
+  cancellation?: Cancellation
+  /** Bodies streamed to the other side after the open frame. */
+  input?: AsyncIterable<unknown> | undefined
+}
+
+const NEVER = new AbortController().signal
+
+/** The exchanges of one session that this side opened. */
+export interface OutboundExchanges {
+  /** See Session.request. */
+  request(body: unknown, options: RequestOptions): AsyncGenerator<unknown, unknown, void>
+  /** A frame of an exchange; false if it is none of the running ones. */
+  onFrame(frame: Frame & { id: number }, bytes: number): boolean
+  /** Ends all with an error, those that wait included. */
+  failAll(error: MeshError): void
+  readonly size: number
+}
+
+/** What the exchanges need of their session. */
+export interface OutboundInit {
+  channel: Channel
+  send: (frame: Frame) => void
+  budgets: ReceiveBudgets
+  /** Odd on the side that opened the stream, else even. */
+  firstId: 1 | 2
+  /** Exchanges that the other side allows. */
+  maxExchanges: () => number
+  /** Why no exchange can be opened, if so. */
+  closedBecause: () => MeshError | undefined
+  /** False once the session has ended. */
+  alive: () => boolean
+}
+
+interface Outbound {
+  queue: ReceiveQueue
+  /** Only where something is streamed in. */
+  credit: SendCredit | undefined
+}
+
+/** See {@link OutboundExchanges}. */
+export function createOutboundExchanges({
+  channel,
+  send,
+  budgets,
+  firstId,
+  maxExchanges,
+  closedBecause,
+  alive
+}: OutboundInit): OutboundExchanges {
+  const running = new Map<number, Outbound>()
+  const slots: { resolve: () => void; reject: (error: MeshError) => void }[] = []
+  let nextId: number = firstId
+
+  async function slot(signal: AbortSignal): Promise<void> {
+    if (slots.length >= MAX_WAITING_REQUESTS) throw new MeshError('busy', 'too many calls to this peer are waiting; slow down')
+    let mine: (typeof slots)[number] | undefined
+    try {
+      await unlessAborted(signal, new Promise<void>((resolve, reject) => slots.push((mine = { resolve, reject }))))
+    } finally {
+      const at = slots.indexOf(mine!)
+      if (at >= 0) slots.splice(at, 1)
+    }
+  }
+
+  /** Waits for a free exchange and a channel that takes more. Whoever gives up lets the next one try. */
+  async function turn(signal: AbortSignal): Promise<void> {
+    try {
+      while (closedBecause() === undefined) {
+        if (running.size >= maxExchanges()) await slot(signal)
+        else if (!channel.writable) await unlessAborted(signal, channel.ready())
+        else return
+      }
+      throw closedBecause()!
+    } catch (error) {
+      slots.shift()?.resolve()
+      throw error
+    }
+  }
+
+  async function* request(body: unknown, options: RequestOptions): AsyncGenerator<unknown, unknown, void> {
+    const { input } = options
+    const cancellation = options.cancellation ?? Cancellation.of({ signal: options.signal ?? NEVER })
+    cancellation.throwIfAborted()
+    while (closedBecause() !== undefined || running.size >= maxExchanges() || !channel.writable) await turn(cancellation.signal)
+    // From here to the sending nothing waits: ids must reach the peer in order.
+    const id = nextId
+    const frame = encodeFrame({ type: 'open', id, body, more: input !== undefined })
+    nextId += 2
+    const credit = input === undefined ? undefined : createSendCredit()
+    const queue = createReceiveQueue((bytes) => send({ type: 'credit', id, bytes }), budgets)
+    const onAbort = (reason: MeshError): void => queue.fail(reason)
+    running.set(id, { queue, credit })
+    cancellation.onAbort(onAbort)
+    let remoteDone = false
+    let stopInput: (() => void) | undefined
+    try {
+      channel.send(frame)
+      if (input !== undefined) stopInput = pump(id, input, credit!, queue)
+      for (;;) {
+        cancellation.throwIfAborted()
+        const item = queue.take()
+        if (item !== undefined) yield item.body
+        else if (queue.ended) {
+          remoteDone = true
+          return queue.endBody
+        } else await queue.wait()
+      }
+    } catch (error) {
+      // An error that the other side sent has ended the exchange there; anything else has not.
+      remoteDone = isMeshError(error) && fromPeer.has(error)
+      throw error
+    } finally {
+      cancellation.offAbort(onAbort)
+      if (options.cancellation === undefined) cancellation.release()
+      running.delete(id)
+      credit?.fail(EXCHANGE_OVER)
+      queue.dispose()
+      stopInput?.()
+      slots.shift()?.resolve()
+      if (!remoteDone && alive()) send({ type: 'cancel', id, reason: cancelReason(cancellation) })
+    }
+  }
+
+  /** Streams the input of a request; the returned function stops it and its source. */
+  function pump(id: number, input: AsyncIterable<unknown>, credit: SendCredit, queue: ReceiveQueue): () => void {
+    const source = input[Symbol.asyncIterator]()
+    let stopped = false
+    const stop = (): void => {
+      stopped = true
+      source.return?.().then(undefined, () => undefined)
+    }
+    const feed = async (): Promise<void> => {
+      for (let step = await source.next(); !stopped; step = await source.next()) {
+        if (step.done === true) return send({ type: 'end', id, body: null })
+        const frame = encodeFrame({ type: 'item', id, body: step.value })
+        if (!credit.open) await credit.wait()
+        while (!channel.writable) await channel.ready()
+        if (stopped) return
+        credit.spend(frame.length)
+        channel.send(frame)
+      }
+    }
+    feed().catch((error: unknown) => {
+      if (!stopped) queue.fail(toMeshError(error))
+    })
+    return stop
+  }
+
+  return {
+    request,
+    onFrame(frame, bytes) {
+      const exchange = running.get(frame.id)
+      if (exchange === undefined) return false
+      if (frame.type === 'item') exchange.queue.push(frame.body, bytes)
+      else if (frame.type === 'end') exchange.queue.end(frame.body)
+      else if (frame.type === 'credit') exchange.credit?.add(frame.bytes)
+      else if (frame.type === 'error') exchange.queue.fail(fromWire(frame.code, frame.message, frame.details))
+      return true
+    },
+    failAll(error) {
+      for (const { queue, credit } of running.values()) {
+        queue.fail(error)
+        credit?.fail(error)
+      }
+      for (const slot of slots.splice(0)) slot.reject(error)
+    },
+    get size() {
+      return running.size
+    }
+  }
+}
+
+/** What `wait` resolves with, unless the signal aborts first. @throws MeshError that the signal stands for. */
+export async function unlessAborted<T>(signal: AbortSignal, wait: Promise<T>): Promise<T> {
+  let onAbort!: () => void
+  const aborted = new Promise<never>((_, reject) => (onAbort = () => reject(abortError(signal))))
+  if (signal.aborted) onAbort()
+  else signal.addEventListener('abort', onAbort, { once: true })
+  try {
+    return await Promise.race([wait, aborted])
+  } finally {
+    signal.removeEventListener('abort', onAbort)
+  }
+}
+
+/** Apart, so that an abort in the meantime is seen. */
+function cancelReason({ reason }: Cancellation): string {
+  return reason?.code ?? 'cancelled'
+}
+
+/** Errors that came over the wire: their exchange has already ended at the other side. */
+const fromPeer = new WeakSet<MeshError>()
+
+function fromWire(code: string, message: string, details: Record<string, unknown>): MeshError {
+  const error = new MeshError(isErrorCode(code) ? code : 'internal', message, isErrorCode(code) ? details : { ...details, code })
+  fromPeer.add(error)
+  return error
+}
