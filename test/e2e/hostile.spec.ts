@@ -234,7 +234,7 @@ describe('a live node under attack', function () {
         channel: createChannel(stream),
         initiator: false,
         now: () => performance.now(),
-        handler: async function* () {
+        async *handler() {
           asked++
           try {
             const rows = Array.from({ length: 512 }, (_, n) => ({

@@ -46,7 +46,7 @@ export async function openRaw(connection: Connection, protocol: string, reads = 
       if (prefix === undefined || prefix.start + prefix.length > rest.length) break
       at = prefix.start + prefix.length
       // A flood is answered by a flood: only the newest are kept.
-      if (heard.length > 100_000) heard.splice(0, 50_000)
+      if (heard.length > 32_768) heard.splice(0, 16_384)
       heard.push(decodeFrame(rest.subarray(prefix.start, at)))
     }
     rest = rest.subarray(at)
