@@ -3,7 +3,7 @@
  * the two entries differ in the libp2p that they pass in.
  */
 import type { Libp2p, PrivateKey } from '@libp2p/interface'
-import { multiaddr } from '@multiformats/multiaddr'
+import { multiaddr, type Multiaddr } from '@multiformats/multiaddr'
 import { toString } from 'uint8arrays/to-string'
 import type { Backend } from './backends/backend.ts'
 import { createFunctionBackend } from './backends/function.ts'
@@ -16,7 +16,7 @@ import { createBackendRunner } from './backend-runner.ts'
 import { createDirectory } from './core/directory.ts'
 import { createOffers } from './core/offers.ts'
 import { capabilityViews } from './core/views.ts'
-import type { MeshError } from './errors.ts'
+import { MeshError } from './errors.ts'
 import type { Mesh, MeshStatus } from './mesh-api.ts'
 import { createMeshEvents } from './mesh-events.ts'
 import { createAnnouncer, type Gossip } from './net/announce.ts'
@@ -90,6 +90,7 @@ export async function createMesh(components: MeshComponents): Promise<Mesh> {
     (id, reason) => announcer?.remove(id, reason)
   )
   const provider = createProvider({
+    self,
     find: (capability, tool) => tools.find(capability, tool),
     replays: createReplays(now),
     now,
@@ -169,10 +170,10 @@ export async function createMesh(components: MeshComponents): Promise<Mesh> {
   // ---- what this node offers -----------------------------------------------------------------
   const functions = createFunctionBackend({ onChange: (snapshot) => tools.apply(functions, snapshot) })
   const runner = createBackendRunner({ self, tools, emit: events.emit, log })
-  let network: MeshStatus['network'] = { state: 'ok', message: '' }
+  let shown: MeshStatus['network']['state'] = 'ok'
   const discovery = components.discovery((state) => {
-    if (state.state !== network.state) events.emit({ event: 'network', ...state })
-    network = state
+    if (state.state !== shown) events.emit({ event: 'network', ...state })
+    shown = state.state
   })
   const onAddresses = (): void => announcer.setInfo({ name, version: VERSION, addresses: announcedAddresses() })
 
@@ -227,8 +228,14 @@ export async function createMesh(components: MeshComponents): Promise<Mesh> {
     addBackend: (backend) => runner.add(backend),
     events: ({ signal }) => events.subscribe(signal),
     async addPeer(address, { signal } = {}) {
+      const target = parseMultiaddr(address)
       discovery.add(address)
-      await libp2p.dial(multiaddr(address), { signal: signal ?? AbortSignal.timeout(ADD_PEER_TIMEOUT_MS) })
+      try {
+        await libp2p.dial(target, { signal: signal ?? AbortSignal.timeout(ADD_PEER_TIMEOUT_MS) })
+      } catch (error) {
+        const message = `${address} does not answer (${(error as Error).message}); this node keeps trying`
+        throw new MeshError('unavailable', message, { multiaddr: address }, { cause: error })
+      }
     },
     register(declaration, handlers) {
       checkOwn(declaration)
@@ -250,13 +257,23 @@ export async function createMesh(components: MeshComponents): Promise<Mesh> {
       peers: links.all().length,
       capabilities: offers.counts(),
       backends: runner.states(),
-      network,
+      network: discovery.state(),
       calls: { ...calls },
       counters: { ...counters, ...discovery.counters() },
       directoryDigest: toString(directory.digest(), 'base16')
     }),
     stop: () => (stopping ??= stopAll()),
     [Symbol.asyncDispose]: () => (stopping ??= stopAll())
+  }
+}
+
+/** @throws MeshError `invalid_argument`. */
+function parseMultiaddr(text: string): Multiaddr {
+  try {
+    return multiaddr(text)
+  } catch (error) {
+    const message = `"${text}" is no multiaddr; write it like /ip4/192.168.1.20/tcp/4001 (https://multiformats.io/multiaddr/)`
+    throw new MeshError('invalid_argument', message, { multiaddr: text }, { cause: error })
   }
 }
 

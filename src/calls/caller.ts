@@ -128,7 +128,14 @@ export function createCaller({
     ): CallResult {
       const path = offer.local ? [self] : [self, offer.node]
       const route = { path, local: offer.local, hops: path.length - 1, rttMs: offer.rttMs ?? null, tried }
-      return { result, provider: offer.node, providerName: offer.nodeName, durationMs: now() - startedAt, route, cached }
+      return {
+        result,
+        provider: offer.node,
+        providerName: offer.nodeName,
+        durationMs: Math.round((now() - startedAt) * 1_000) / 1_000,
+        route,
+        cached
+      }
     }
 
     const drain = async (): Promise<void> => {

@@ -74,7 +74,7 @@ export function abortableSteps<T>(
             if (cancellation.reason !== undefined) reject(cancellation.reason)
             else resolve(step)
           },
-          (error: unknown) => {
+          (error: Error) => {
             rejectStep = undefined
             end(true)
             reject(error)

@@ -24,6 +24,8 @@ export interface ServedCall {
 
 /** What the provider side needs. */
 export interface ProviderComponents {
+  /** PeerId of this node. */
+  self: string
   /** @throws MeshError `unknown_capability`, `unknown_tool`, `unavailable`. */
   find(capability: string, tool: string): LocalTool
   replays: Replays
@@ -37,7 +39,7 @@ export interface ProviderComponents {
  * Runs calls at this node, whoever they come from: schema, slot, deadline, cancel, then the backend.
  * The same function answers remote and local callers, so both meet the same rules.
  */
-export function createProvider({ find, replays, now, onBegin, onServed }: ProviderComponents): Invoke {
+export function createProvider({ self, find, replays, now, onBegin, onServed }: ProviderComponents): Invoke {
   return (request, options) => {
     const { idempotencyKey } = request
     if (idempotencyKey === undefined) return run(request, options)
@@ -57,6 +59,10 @@ export function createProvider({ find, replays, now, onBegin, onServed }: Provid
       const input = validate(tool.input, request.input, 'own')
       if (request.stream !== undefined && tool.acceptsStream !== true) {
         throw new MeshError('invalid_argument', `tool "${request.tool}" does not read a stream`)
+      }
+      if (tool.requiresApproval === true && request.caller !== self) {
+        const message = `tool "${request.tool}" needs the approval of its owner, which this version cannot ask for; call it on its own node`
+        throw new MeshError('permission_denied', message, { capability: request.capability, tool: request.tool })
       }
       const timeoutMs = request.remainingMs ?? tool.timeoutMs ?? DEFAULT_TIMEOUT_MS
       if (timeoutMs <= 0) throw new MeshError('deadline_exceeded', 'the time for this call was over when it arrived')

@@ -60,7 +60,10 @@ export function createNodeDiscovery(
     schedule
   })
   let interfaces: readonly InterfaceAddress[] = readInterfaces(networkInterfaces(), filter)
-  let state: NetworkState = { state: 'ok', message: '' }
+  let state: NetworkState = {
+    state: 'ok',
+    message: init.mdns === false ? 'mDNS is off: only static, remembered and announced peers' : ''
+  }
   const dialer = createDialer({
     libp2p,
     addressBook: book,
@@ -112,7 +115,14 @@ export function createNodeDiscovery(
     add(address) {
       dialer.found(undefined, [address], 'static')
     },
-    sourceOf: (peer) => dialer.peers().find(({ peerId }) => peerId === peer)?.source ?? 'inbound',
+    sourceOf(peer) {
+      const source = dialer.peers().find(({ peerId }) => peerId === peer)?.source ?? 'inbound'
+      // Its own announcement told its addresses after it had come to us: that is not how it was found.
+      const inbound =
+        source === 'peer' &&
+        libp2p.getConnections().some(({ remotePeer, direction }) => direction === 'inbound' && remotePeer.toString() === peer)
+      return inbound ? 'inbound' : source
+    },
     state: () => state,
     counters() {
       const counted: Record<string, number> = {}

@@ -229,6 +229,7 @@ describe('provider', () => {
     let begun = 0
     const admission = createAdmission('t', tool.concurrency, tool.queue)
     const run = createProvider({
+      self: 'me',
       find: () => ({ capability: { id: 'c', type: 't' }, tool: { name: 't', ...tool }, invoke, admission }),
       replays: createReplays(now),
       now,
@@ -253,6 +254,22 @@ describe('provider', () => {
   const echo: Invoke = async function* ({ input }) {
     yield { kind: 'result', value: input }
   }
+
+  it('runs a tool that needs approval for its own node only: nobody else can be asked for yet', async () => {
+    let runs = 0
+    const { run } = provider(
+      async function* () {
+        runs++
+        yield { kind: 'result', value: null }
+      },
+      { requiresApproval: true }
+    )
+    const options = { signal: new AbortController().signal }
+    await assert.rejects(read(run(request({ caller: 'somebody' }), options)), (error) => isMeshError(error, 'permission_denied'))
+    assert.equal(runs, 0)
+    await read(run(request({ caller: 'me' }), options))
+    assert.equal(runs, 1)
+  })
 
   it('validates the input, applies defaults, and validates the result', async () => {
     const { run } = provider(echo, { input: { type: 'object', properties: { a: { default: 1 } }, additionalProperties: false } })
