@@ -9,9 +9,10 @@ import { bundle, buildPackage } from './bundle.ts'
 import { bulk } from './bulk.ts'
 import { calls } from './calls.ts'
 import { profileTable } from './profile.ts'
+import { streams } from './streams.ts'
 import type { Suite } from './suite.ts'
 
-const SUITES: Suite[] = [calls, bulk]
+const SUITES: Suite[] = [calls, bulk, streams]
 
 const root = join(import.meta.dirname, '../..')
 const args = process.argv.slice(2)

@@ -17,7 +17,7 @@ export const CLOSE_TIMEOUT_MS = 2_000
 
 /**
  * Frames over one libp2p stream, with real backpressure both ways. This is the only file that touches `Stream`;
- * it closes the five traps of libp2p 3 streams that docs/protocol.md lists.
+ * it closes the five traps of libp2p 3 streams, each named where it is met and in test/unit/net/channel.spec.ts.
  */
 export interface Channel {
   /** Queues a frame (with its length prefix); frames of one tick leave in one write. Never blocks, never throws. */

@@ -12,7 +12,7 @@ import {
 } from './receive-queue.ts'
 
 /** Bodies of open frames of running exchanges that one peer may make this node keep, in bytes; past it: `busy`. */
-export const MAX_OPEN_BYTES = 32 * 1024 * 1024
+export const MAX_OPEN_BYTES = 16 * 1024 * 1024
 
 /** An exchange that the other side opened. */
 export interface IncomingExchange {

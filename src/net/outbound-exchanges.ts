@@ -25,8 +25,6 @@ export interface RequestOptions {
   input?: AsyncIterable<unknown> | undefined
 }
 
-const NEVER = new AbortController().signal
-
 /** The exchanges of one session that this side opened. */
 export interface OutboundExchanges {
   /** See Session.request. */
@@ -101,7 +99,8 @@ export function createOutboundExchanges({
 
   async function* request(body: unknown, options: RequestOptions): AsyncGenerator<unknown, unknown, void> {
     const { input } = options
-    const cancellation = options.cancellation ?? Cancellation.of({ signal: options.signal ?? NEVER })
+    const cancellation =
+      options.cancellation ?? (options.signal === undefined ? new Cancellation() : Cancellation.of({ signal: options.signal }))
     cancellation.throwIfAborted()
     while (closedBecause() !== undefined || running.size >= maxExchanges() || !channel.writable) await turn(cancellation.signal)
     // From here to the sending nothing waits: ids must reach the peer in order.
