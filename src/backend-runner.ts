@@ -1,3 +1,4 @@
+import type { CapabilityDeclaration } from '../protocols/capability.ts'
 import type { Backend } from './backends/backend.ts'
 import type { LocalTools } from './calls/local-tools.ts'
 import { statusOf } from './core/query.ts'
@@ -26,7 +27,7 @@ export interface BackendRunnerComponents {
 
 /** See {@link BackendRunner}. A backend that throws is shown as offline with its reason; the node runs on. */
 export function createBackendRunner({ self, tools, emit, log }: BackendRunnerComponents): BackendRunner {
-  const controller = new AbortController()
+  const controllers = new Set<AbortController>()
   const running = new Map<Backend, { state: MeshStatus['backends'][number]; ended: Promise<unknown> }>()
 
   function show(state: MeshStatus['backends'][number], next: 'online' | 'offline', reason: string | undefined): void {
@@ -38,16 +39,16 @@ export function createBackendRunner({ self, tools, emit, log }: BackendRunnerCom
     if (next === 'offline') log('warn', `backend ${state.id} is offline: ${reason ?? 'no reason given'}`)
   }
 
-  async function discover(backend: Backend, state: MeshStatus['backends'][number]): Promise<void> {
+  async function discover(backend: Backend, state: MeshStatus['backends'][number], signal: AbortSignal): Promise<void> {
     try {
-      for await (const snapshot of backend.discover(controller.signal)) {
+      for await (const snapshot of backend.discover(signal)) {
         const faults = tools.apply(backend, snapshot)
         for (const { id, error } of faults)
           log('warn', `backend ${backend.id} offers "${id}", which is left out: ${error.message}`)
         const down = snapshot.find((declaration) => statusOf(declaration) === 'offline')
         const allDown = snapshot.length > 0 && snapshot.every((declaration) => statusOf(declaration) === 'offline')
         if (allDown) show(state, 'offline', down?.statusReason)
-        else show(state, 'online', faults[0]?.error.message)
+        else show(state, 'online', faults[0]?.error.message ?? degradedBecause(snapshot))
       }
     } catch (error) {
       show(state, 'offline', (error as Error).message)
@@ -56,9 +57,9 @@ export function createBackendRunner({ self, tools, emit, log }: BackendRunnerCom
     }
   }
 
-  async function watch(backend: Backend): Promise<void> {
+  async function watch(backend: Backend, signal: AbortSignal): Promise<void> {
     try {
-      for await (const { capability, event, payload } of backend.watch?.(controller.signal) ?? []) {
+      for await (const { capability, event, payload } of backend.watch?.(signal) ?? []) {
         emit({ event: 'trigger', node: self, capability, trigger: event, payload })
       }
     } catch (error) {
@@ -69,15 +70,22 @@ export function createBackendRunner({ self, tools, emit, log }: BackendRunnerCom
   return {
     add(backend) {
       const state: MeshStatus['backends'][number] = { id: backend.id, kind: backend.kind, state: 'starting' }
-      running.set(backend, { state, ended: Promise.all([discover(backend, state), watch(backend)]) })
+      const controller = new AbortController()
+      controllers.add(controller)
+      const { signal } = controller
+      running.set(backend, { state, ended: Promise.all([discover(backend, state, signal), watch(backend, signal)]) })
     },
     states: () => [...running.values()].map(({ state }) => ({ ...state })),
     async stop() {
-      controller.abort()
+      for (const controller of controllers) controller.abort()
       let timer: ReturnType<typeof setTimeout> | undefined
       const late = new Promise((resolve) => (timer = setTimeout(resolve, BACKEND_STOP_TIMEOUT_MS)))
       await Promise.race([Promise.all([...running.values()].map(({ ended }) => ended)), late])
       clearTimeout(timer)
     }
   }
+}
+
+function degradedBecause(snapshot: CapabilityDeclaration[]): string | undefined {
+  return snapshot.find((declaration) => statusOf(declaration) !== 'online')?.statusReason
 }

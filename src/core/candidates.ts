@@ -65,22 +65,31 @@ function findAble(offers: readonly Offer[], target: string, tool: string, node: 
   refuseAmbiguous(named, name)
 
   const able = named.filter((offer) => toolOf(offer, tool) !== undefined)
+  // What is offline may not even know its tools: that is the reason, not the name.
+  if (able.length === 0 && !named.some(isCallable)) throw notCallable(named, name)
   if (able.length === 0) {
     const names = [...new Set(named.flatMap((offer) => (offer.capability.tools ?? []).map((t) => t.name)))]
     const near = nearest(tool, names)
     const hint = near === undefined ? `it has ${names.slice(0, 20).join(', ') || 'none'}` : `did you mean "${near}"?`
-    throw new MeshError('unknown_tool', `"${name}" has no tool "${tool}"; ${hint}`, {
+    const reasons = named.map(reasonOf).filter((reason) => reason !== '')
+    throw new MeshError('unknown_tool', `"${name}" has no tool "${tool}"${reasons.join('')}; ${hint}`, {
       capability: name,
       tool,
       tools: names.slice(0, 50)
     })
   }
-  const callable = able.filter((offer) => !['offline', 'suspended'].includes(statusOf(offer.capability)))
-  if (callable.length === 0) {
-    const reasons = able.map((offer) => `${offer.nodeName}: ${statusOf(offer.capability)}${reasonOf(offer)}`)
-    throw new MeshError('unavailable', `"${name}" cannot be called now (${reasons.join('; ')})`, { capability: name, reasons })
-  }
+  const callable = able.filter(isCallable)
+  if (callable.length === 0) throw notCallable(able, name)
   return { tool: toolOf(callable[0]!, tool)!, offers: callable }
+}
+
+function isCallable({ capability }: Offer): boolean {
+  return !['offline', 'suspended'].includes(statusOf(capability))
+}
+
+function notCallable(offers: readonly Offer[], name: string): MeshError {
+  const reasons = offers.map((offer) => `${offer.nodeName}: ${statusOf(offer.capability)}${reasonOf(offer)}`)
+  return new MeshError('unavailable', `"${name}" cannot be called now (${reasons.join('; ')})`, { capability: name, reasons })
 }
 
 const RANK: Record<string, number> = { online: 0, degraded: 1, busy: 2 }
