@@ -1,7 +1,7 @@
 /** What a call yields, for people: results on stdout, bytes to a file or raw, progress as a live line on stderr. */
-import { open, type FileHandle } from 'node:fs/promises'
 import type { CallLine } from '../http/call-routes.ts'
 import { MeshError, isErrorCode } from '../errors.ts'
+import { openOutFile } from './out-file.ts'
 import { plain, showBytes, showDuration, showJson, write, type Output } from './output.ts'
 
 /** Prints the lines of one call. */
@@ -13,7 +13,7 @@ export interface CallPrinter {
 
 /** `outFile` takes the bytes; without it they go to stdout if that is no terminal. */
 export async function createCallPrinter(output: Output, outFile: string | undefined): Promise<CallPrinter> {
-  let file = outFile === undefined ? undefined : await openOut(outFile)
+  const file = outFile === undefined ? undefined : await openOutFile(outFile)
   const live = process.stderr.isTTY === true
   const { errorColors } = output
   let bytes = 0
@@ -42,13 +42,16 @@ export async function createCallPrinter(output: Output, outFile: string | undefi
         await clearLive()
         if (line.status === 'error')
           throw new MeshError(isErrorCode(line.error.code) ? line.error.code : 'internal', line.error.message, line.error.details)
+        if (file && bytes > 0) await file.keep()
         // Raw bytes on stdout must stay alone there.
         if (line.result !== null) await (raw ? output.err : output.out)(`${showJson(line.result)}\n`)
         const way = line.route.local ? 'here' : line.route.hops === 1 ? 'direct' : `${line.route.hops} hops`
-        const saved = file ? `, ${showBytes(bytes)} in ${plain(outFile ?? '')}` : ''
+        const saved = file && bytes > 0 ? `, ${showBytes(bytes)} in ${plain(outFile ?? '')}` : ''
         await output.err(
           `${errorColors.green('✓')} ${errorColors.dim(`${plain(line.providerName)}, ${way}, ${showDuration(line.durationMs)}${line.cached ? ', from cache' : ''}${saved}`)}\n`
         )
+        if (file && bytes === 0)
+          await output.err(`${errorColors.yellow('note:')} the tool yielded no bytes; ${plain(outFile ?? '')} was not written\n`)
         return
       }
       switch (line.kind) {
@@ -70,10 +73,7 @@ export async function createCallPrinter(output: Output, outFile: string | undefi
               'the provider died after bytes had been written to stdout; use --out FILE, which can start over'
             )
           bytes = 0
-          if (outFile !== undefined) {
-            await file?.close()
-            file = await openOut(outFile)
-          }
+          await file?.restart()
           return output.err(
             `${errorColors.yellow('↻')} ${errorColors.dim(`the provider failed (${plain(line.reason)}); starting over at another`)}\n`
           )
@@ -90,17 +90,4 @@ function progressText({ done, total, message }: { done: number; total?: number; 
   const count = total === undefined || total <= 0 ? String(done) : `${Math.min(100, Math.round((100 * done) / total))} %`
   const width = Math.max(10, (process.stderr.columns ?? 80) - 12)
   return `${count}${message ? ` ${plain(message).slice(0, width)}` : ''}`
-}
-
-async function openOut(path: string): Promise<FileHandle> {
-  try {
-    return await open(path, 'w')
-  } catch (error) {
-    throw new MeshError(
-      'invalid_argument',
-      `cannot write ${path} (${(error as NodeJS.ErrnoException).code})`,
-      { path },
-      { cause: error }
-    )
-  }
 }

@@ -1,5 +1,5 @@
 import assert from 'node:assert/strict'
-import { mkdtemp, readFile, rm, writeFile } from 'node:fs/promises'
+import { mkdtemp, readFile, readdir, rm, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { startChild, type Child } from '../../fixtures/child.ts'
@@ -163,6 +163,24 @@ describe('cli with a node', function () {
       const { code, stderr } = await atmo(['call', 'demo', 'restarts', '--out', file])
       assert.equal(code, 0, stderr)
       assert.deepEqual([...(await readFile(file))], [9])
+    })
+    it('leaves the file of --out alone when the call fails or yields no bytes', async () => {
+      const [file, none] = [join(dir, 'kept.bin'), join(dir, 'none.bin')]
+      await writeFile(file, 'precious')
+      const [failed, empty, fresh, full] = await Promise.all([
+        atmo(['call', 'demo', 'fail', '--out', file]),
+        atmo(['call', 'demo', 'items', '--out', file]),
+        atmo(['call', 'demo', 'items', '--out', none]),
+        atmo(['call', 'demo', 'bytes', '--out', '/dev/full'])
+      ])
+      assert.deepEqual([failed.code, empty.code, fresh.code, full.code], [1, 0, 0, 1])
+      assert.match(empty.stderr, /the tool yielded no bytes; .*kept\.bin was not written\n/)
+      assert.match(full.stderr, /error: cannot write \/dev\/full \(ENOSPC\)/)
+      assert.equal(await readFile(file, 'utf8'), 'precious')
+      assert.deepEqual(
+        (await readdir(dir)).filter((name) => /none\.bin|\.part$/.test(name)),
+        []
+      )
     })
     it('Ctrl-C cancels the tool where it runs', async () => {
       const seen = new Promise<void>((resolve) =>
