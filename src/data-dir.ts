@@ -4,7 +4,7 @@
 import { randomBytes } from 'node:crypto'
 import { chmod, link, mkdir, readFile, readdir, rename, stat, unlink, writeFile } from 'node:fs/promises'
 import { homedir } from 'node:os'
-import { isAbsolute, join, resolve } from 'node:path'
+import { dirname, isAbsolute, join, resolve } from 'node:path'
 import { lockDataDir } from './data-dir-lock.ts'
 import { MeshError } from './errors.ts'
 
@@ -72,7 +72,7 @@ export function resolveDataDir(flag?: string, environment: DirEnvironment = {}):
 export async function openDataDir(path: string): Promise<DataDir> {
   const dir = resolve(path)
   try {
-    await mkdir(dir, { recursive: true, mode: 0o700 })
+    await makeDir(dir)
     await closeToOthers(dir)
   } catch (error) {
     if (error instanceof MeshError) throw error
@@ -86,6 +86,22 @@ export async function openDataDir(path: string): Promise<DataDir> {
   }
   const lock = await lockDataDir(dir)
   return { path: dir, release: () => lock.release() }
+}
+
+/** Level by level: the recursive `mkdir` of Node spins for ever where a directory exists and nothing can be made in it, as in /proc. */
+async function makeDir(dir: string): Promise<void> {
+  const make = () =>
+    mkdir(dir, { mode: 0o700 }).catch(async (error: NodeJS.ErrnoException) => {
+      if (!(await stat(dir).catch(() => undefined))?.isDirectory()) throw error
+    })
+  try {
+    await make()
+  } catch (error) {
+    const parent = dirname(dir)
+    if ((error as NodeJS.ErrnoException).code !== 'ENOENT' || parent === dir) throw error
+    await makeDir(parent)
+    await make()
+  }
 }
 
 /** Others must not be able to swap the key: a directory of ours is tightened, a foreign one that others may write is refused. */

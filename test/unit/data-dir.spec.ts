@@ -81,6 +81,20 @@ describe('data directory', () => {
     })
   })
 
+  it('makes missing directories, and gives up at once where none can be made', async () => {
+    const deep = join(base, 'a', 'b', 'c')
+    await (await openDataDir(deep)).release()
+    assert.equal(await mode(join(base, 'a')), 0o700)
+    if (process.platform !== 'linux') return
+    for (const path of ['/proc/foo', '/proc/foo/bar']) {
+      await assert.rejects(
+        openDataDir(path),
+        (error) =>
+          isMeshError(error, 'invalid_config') && error.message.startsWith(`cannot use the data directory ${path} (ENOENT)`)
+      )
+    }
+  })
+
   describe('lock', () => {
     it('refuses a second holder in the same process, and names the process', async () => {
       const opened = await openDataDir(dir)
