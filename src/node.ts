@@ -5,8 +5,10 @@ import { hostname } from 'node:os'
 import type { Backend } from './backends/backend.ts'
 import { createIdentityKey, nextIncarnation, openDataDir, readIdentityKey, type DataDir } from './data-dir.ts'
 import { MeshError, isMeshError } from './errors.ts'
+import { listenProblem, multiaddrProblem } from './config-addresses.ts'
 import { createMesh } from './mesh.ts'
 import type { Mesh } from './mesh-api.ts'
+import { listenError } from './node-listen.ts'
 import { createGossip } from './net/gossip.ts'
 import type { InterfaceFilter } from './net/interfaces.ts'
 import { createNodeDiscovery } from './net/node-discovery.ts'
@@ -46,6 +48,7 @@ export async function createNode(options: NodeOptions = {}): Promise<Mesh> {
     const privateKey = options.privateKey ?? (await loadKey(dataDir))
     const incarnation = await loadIncarnation(dataDir, log)
     const listen = options.listen ?? DEFAULT_LISTEN
+    checkAddresses(listen, options.peers ?? [])
     const libp2p = await createNodeLibp2p(privateKey, listen)
     return await createMesh({
       libp2p,
@@ -74,8 +77,13 @@ export async function createNode(options: NodeOptions = {}): Promise<Mesh> {
   } catch (error) {
     await release(dataDir, options)
     if (isMeshError(error)) throw error
-    throw new MeshError('unavailable', `the node cannot start: ${(error as Error).message}`, {}, { cause: error })
+    throw listenError(error) ?? new MeshError('unavailable', `the node cannot start: ${firstLine(error)}`, {}, { cause: error })
   }
+}
+
+/** Messages of libp2p carry stacks; those are for the cause. */
+function firstLine(error: unknown): string {
+  return (error instanceof Error ? error.message : String(error)).split('\n', 1)[0] ?? ''
 }
 
 /** A directory that the caller opened stays the caller's. */
@@ -109,6 +117,11 @@ async function loadIncarnation(dataDir: DataDir | undefined, log: NonNullable<No
   const { value, warning } = await nextIncarnation(dataDir.path)
   if (warning !== undefined) log('warn', warning)
   return value
+}
+
+function checkAddresses(listen: readonly string[], peers: readonly string[]): void {
+  const problem = listen.map(listenProblem).find(Boolean) ?? peers.map(multiaddrProblem).find(Boolean)
+  if (problem !== undefined) throw new MeshError('invalid_config', problem)
 }
 
 function checkName(name: string): string {

@@ -1,0 +1,51 @@
+import assert from 'node:assert/strict'
+import { createServer, type AddressInfo } from 'node:net'
+import { isMeshError, type MeshError } from '../../src/errors.ts'
+import { createNode, type NodeOptions } from '../../src/node.ts'
+
+const failure = async (options: NodeOptions): Promise<MeshError> => {
+  try {
+    await (await createNode({ name: 'n', mdns: false, ...options })).stop()
+  } catch (error) {
+    assert.ok(isMeshError(error))
+    return error
+  }
+  return assert.fail('it started')
+}
+
+describe('createNode', () => {
+  it('says in one line that an address is taken', async () => {
+    const server = createServer()
+    await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve))
+    const taken = `/ip4/127.0.0.1/tcp/${(server.address() as AddressInfo).port}`
+    const { code, message } = await failure({ listen: [taken] })
+    server.close()
+    assert.deepEqual(
+      [code, message],
+      ['conflict', `cannot listen on ${taken}: another program uses it; choose another with --listen`]
+    )
+  })
+  for (const [listen, said] of [
+    [
+      '/ip4/192.0.2.1/tcp/4001',
+      'cannot listen on /ip4/192.0.2.1/tcp/4001: it is no address of this machine; choose another with --listen'
+    ],
+    [
+      '/ip4/127.0.0.1/udp/4001',
+      'cannot listen on /ip4/127.0.0.1/udp/4001: only TCP addresses can be listened on, like /ip4/0.0.0.0/tcp/4001'
+    ],
+    ['foo', '"foo" is no multiaddr; write it like /ip4/192.168.1.20/tcp/4001 (https://multiformats.io/multiaddr/)']
+  ] as const) {
+    it(`refuses to listen on ${listen}`, async () => {
+      const { code, message } = await failure({ listen: [listen] })
+      assert.deepEqual([code, message], ['invalid_config', said])
+    })
+  }
+  for (const peer of ['foo', '/ip4/999.0.0.1/tcp/1', '']) {
+    it(`refuses the peer "${peer}"`, async () => {
+      const { code, message } = await failure({ listen: [], peers: [peer] })
+      assert.equal(code, 'invalid_config')
+      assert.match(message, new RegExp(`^"${peer}" is no multiaddr; write it like `))
+    })
+  }
+})
