@@ -86,6 +86,8 @@ export interface CapabilityDeclaration {
 
 /** Largest encoded capability, in bytes. */
 export const MAX_CAPABILITY_BYTES = 64 * 1024
+/** Most values in one capability, of any kind and keys included. */
+export const MAX_CAPABILITY_VALUES = 8_192
 /** Most tools of one capability; the same for triggers. */
 export const MAX_TOOLS = 256
 /** Most examples, and most keywords, of one capability. */
@@ -145,7 +147,7 @@ export function encodeCapability(declaration: CapabilityDeclaration): Uint8Array
 export function decodeCapability(bytes: Uint8Array): CapabilityDeclaration {
   if (bytes.length > MAX_CAPABILITY_BYTES)
     throw new MeshError('protocol_error', `a peer's capability is over ${MAX_CAPABILITY_BYTES} bytes`)
-  const value = decodeCbor(bytes)
+  const value = decodeCbor(bytes, MAX_CAPABILITY_VALUES)
   try {
     return checkCapability(value)
   } catch (error) {

@@ -15,7 +15,22 @@ const DECODE: cborg.DecodeOptions = {
   tags: []
 }
 
-const ENCODE: cborg.EncodeOptions = { ignoreUndefinedProperties: true }
+/** What DECODE refuses is refused here: else one bad value of this node would end its session with the peer. */
+function refuseValue(value: unknown): never {
+  throw new MeshError('invalid_argument', `${String(value)} is no JSON value`)
+}
+
+const ENCODE: cborg.EncodeOptions = {
+  ignoreUndefinedProperties: true,
+  typeEncoders: {
+    number: (value: number) => (Number.isFinite(value) ? null : refuseValue(value)),
+    undefined: refuseValue,
+    bigint: refuseValue
+  }
+}
+
+/** Values (of any kind, keys included) in one message: what is decoded takes many times the memory of its bytes. */
+export const MAX_VALUES = 262_144
 
 /**
  * Encodes a value of JSON types and Uint8Array. Keys with the value undefined are left out.
@@ -42,14 +57,28 @@ export function encodeCborInto(value: unknown, target: Uint8Array): number | und
 }
 
 /**
- * Decodes exactly one value. Safe on hostile bytes: cost and memory are linear in their length.
+ * Decodes exactly one value. Safe on hostile bytes: cost is linear in their length, memory in `maxValues`.
  * @throws MeshError `protocol_error`, never anything else.
  */
-export function decodeCbor(bytes: Uint8Array): unknown {
+export function decodeCbor(bytes: Uint8Array, maxValues = MAX_VALUES): unknown {
   try {
-    return cborg.decode(bytes, DECODE)
+    // Each value takes a byte at least: short messages need no counting.
+    return cborg.decode(bytes, bytes.length <= maxValues ? DECODE : { ...DECODE, tokenizer: countingTokenizer(bytes, maxValues) })
   } catch (error) {
     throw new MeshError('protocol_error', `bytes from a peer are not valid CBOR: ${reason(error)}`, {}, { cause: error })
+  }
+}
+
+function countingTokenizer(bytes: Uint8Array, maxValues: number): NonNullable<cborg.DecodeOptions['tokenizer']> {
+  const tokens = new cborg.Tokenizer(bytes, DECODE)
+  let count = 0
+  return {
+    done: () => tokens.done(),
+    pos: () => tokens.pos(),
+    next() {
+      if (++count > maxValues) throw new Error(`more than ${maxValues} values`)
+      return tokens.next()
+    }
   }
 }
 

@@ -183,6 +183,33 @@ export async function createMesh(components: MeshComponents): Promise<Mesh> {
     return beyond.length > 0 ? beyond : all
   }
 
+  // ---- stop ----------------------------------------------------------------------------------
+  /** In this order: nobody new, say goodbye, let what runs finish, then sessions, backends and sockets. Each also undoes a start cut short. */
+  const stops: (() => unknown)[] = [
+    () => libp2p.removeEventListener('self:peer:update', onAddresses),
+    () => discovery.stop(),
+    () => reconciler.stop(),
+    () => announcer.stop('shutdown'),
+    () => remote.stop(),
+    () => links.stop(),
+    () => syncSessions.stop(),
+    () => runner.stop(),
+    () => libp2p.stop(),
+    () => events.close(),
+    () => components.onStopped?.()
+  ]
+  let stopping: Promise<void> | undefined
+  async function stopAll(): Promise<void> {
+    for (const stop of stops) {
+      try {
+        await stop()
+      } catch (error) {
+        // One that fails must not keep the others from ending: the lock and the sockets above all.
+        log('warn', `stopping: ${(error as Error).message}`)
+      }
+    }
+  }
+
   // ---- start ---------------------------------------------------------------------------------
   try {
     await remote.start()
@@ -196,26 +223,8 @@ export async function createMesh(components: MeshComponents): Promise<Mesh> {
     reconciler.start()
     for (const backend of [functions, ...components.backends]) runner.add(backend)
   } catch (error) {
-    await libp2p.stop()
-    await components.onStopped?.()
+    await stopAll()
     throw error
-  }
-
-  // ---- stop ----------------------------------------------------------------------------------
-  let stopping: Promise<void> | undefined
-  async function stopAll(): Promise<void> {
-    libp2p.removeEventListener('self:peer:update', onAddresses)
-    await discovery.stop()
-    reconciler.stop()
-    await announcer.stop('shutdown')
-    // What runs may finish; then sessions, backends and sockets go.
-    await remote.stop()
-    links.stop()
-    await syncSessions.stop()
-    await runner.stop()
-    await libp2p.stop()
-    events.close()
-    await components.onStopped?.()
   }
 
   return {

@@ -59,9 +59,14 @@ class RemoteItems implements AsyncIterableIterator<Item> {
   async next(): Promise<IteratorResult<Item, undefined>> {
     if (this.#over) return { done: true, value: undefined }
     const step = await this.#replies.next()
-    if (step.done !== true) return { done: false, value: decodeItem(step.value) }
-    this.#over = true
-    return { done: false, value: { kind: 'result', value: asJson(step.value) } }
+    if (step.done === true) this.#over = true
+    try {
+      return { done: false, value: step.done === true ? { kind: 'result', value: asJson(step.value) } : decodeItem(step.value) }
+    } catch (error) {
+      // Whoever iterates does not call return() after a rejection: the exchange would stay open for ever.
+      await this.return()
+      throw error
+    }
   }
 
   async return(): Promise<IteratorResult<Item, undefined>> {

@@ -102,6 +102,12 @@ export function createInboundExchanges({
     const timer = timeoutMs === undefined ? undefined : setTimeout(() => expire(id), timeoutMs)
     const exchange: Running = { queue, credit: undefined, cancellation, output, openBytes: bytes, timer }
     running.set(id, exchange)
+    // Whoever runs the call may end it, by its deadline: the other side is told even if it takes nothing at the moment.
+    cancellation.onAbort((reason) => {
+      if (!running.has(id)) return
+      send(errorFrame(id, reason.code, reason.message, reason.details))
+      drop(id, reason)
+    })
     void serve(id, exchange)
   }
 

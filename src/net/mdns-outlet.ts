@@ -131,19 +131,27 @@ export function openOutlet(place: OutletPlace, shared: OutletShared): Outlet {
     })
   }
 
+  const hearing = (): void => {
+    failures = 0
+    trouble = unheardSince = undefined
+    if (heard) return
+    heard = true
+    shared.onHearing()
+  }
+
   const open = (): void => {
     const mine: MdnsSocket = openMdnsSocket({
       ...place,
       port: shared.port,
-      admit: (bytes) => shared.admit(bytes),
+      admit: (bytes) => {
+        const admitted = shared.admit(bytes)
+        // In a flood our own packets may be among those not looked at: multicast works all the same.
+        if (!admitted && socket === mine) hearing()
+        return admitted
+      },
       onMessage: (message, from) => {
         if (socket !== mine || !shared.belongs(place, from)) return
-        failures = 0
-        trouble = unheardSince = undefined
-        if (!heard) {
-          heard = true
-          shared.onHearing()
-        }
+        hearing()
         shared.onMessage(outlet, message, from)
       },
       onMalformed: () => shared.onMalformed(),

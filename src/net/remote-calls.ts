@@ -4,6 +4,8 @@ import { multiaddr } from '@multiformats/multiaddr'
 import type { Invoke } from '../core/invoke.ts'
 import { MeshError } from '../errors.ts'
 import { callOver, createCallProtocol } from './call.ts'
+import { withPeerId } from './address-book.ts'
+import { parseIpMultiaddr } from './ip-multiaddr.ts'
 import { unlessAborted } from './outbound-exchanges.ts'
 import type { Session } from './session.ts'
 import { createSessions } from './sessions.ts'
@@ -50,9 +52,12 @@ export function createRemoteCalls({ libp2p, provider, now, onFault, addressesOf 
   }
 
   async function dial({ node, nodeName }: RemoteProvider): Promise<void> {
-    const addresses = addressesOf(node).map((address) => multiaddr(`${address.replace(/\/p2p\/[^/]+$/, '')}/p2p/${node}`))
-    const target = addresses.length > 0 ? addresses : peerIdFromString(node)
     try {
+      // What an announcement calls an address may be anything: only plain ones of that node are dialled.
+      const addresses = addressesOf(node).flatMap((address) =>
+        parseIpMultiaddr(address) === undefined ? [] : (withPeerId(address, node) ?? [])
+      )
+      const target = addresses.length > 0 ? addresses.map((address) => multiaddr(address)) : peerIdFromString(node)
       await libp2p.dial(target, { signal: AbortSignal.timeout(CALL_DIAL_TIMEOUT_MS) })
     } catch (error) {
       const message = `cannot reach ${nodeName} (${node}): ${(error as Error).message}`
