@@ -1,6 +1,13 @@
 import assert from 'node:assert/strict'
 import type { JsonSchema, JsonValue } from '../../../protocols/json.ts'
-import { MAX_NAMED_FAULTS, checkSchema, nearest, validate, type SchemaFault } from '../../../src/core/schema.ts'
+import {
+  MAX_ALL_FAULTS_CHARACTERS,
+  MAX_NAMED_FAULTS,
+  checkSchema,
+  nearest,
+  validate,
+  type SchemaFault
+} from '../../../src/core/schema.ts'
 import { isMeshError } from '../../../src/errors.ts'
 
 function faults(schema: JsonSchema, value: JsonValue): string[] {
@@ -134,6 +141,55 @@ describe('schema', () => {
       assert.throws(() => validate({ $id: 'same', const: n }, -1, 'own'))
       assert.equal(validate({ $id: 'same', const: n }, n, 'own'), n)
     }
+  })
+
+  it('refuses a schema whose check would answer later, and leaves that of a peer to the peer', async () => {
+    const unhandled: unknown[] = []
+    const onUnhandled = (reason: unknown): void => void unhandled.push(reason)
+    process.on('unhandledRejection', onUnhandled)
+    try {
+      for (const schema of [
+        { $async: true, type: 'string' },
+        { type: 'object', properties: { a: { $async: true, type: 'string' } } },
+        { $defs: { s: { $async: true, type: 'string' } }, properties: { a: { $ref: '#/$defs/s' } } }
+      ] as JsonSchema[]) {
+        assert.throws(
+          () => checkSchema(schema, 'x'),
+          (error) => isMeshError(error, 'invalid_argument')
+        )
+        assert.throws(() => validate(schema, { a: 1 }, 'own'))
+        assert.deepEqual(validate(schema, { a: 1 }, 'foreign'), { a: 1 })
+      }
+      await new Promise((resolve) => setTimeout(resolve, 20))
+      assert.deepEqual(unhandled, [])
+    } finally {
+      process.off('unhandledRejection', onUnhandled)
+    }
+  })
+
+  it('runs a schema that refers to itself if it is its own, and not if it is of a peer', () => {
+    for (const schema of [
+      { type: 'object', properties: { a: { $ref: '#' } } },
+      { $id: 'https://example.org/tree', type: 'object', properties: { a: { $ref: 'https://example.org/tree' } } },
+      { $defs: { t: { type: 'object', properties: { a: { $ref: '#/$defs/t' } } } }, $ref: '#/$defs/t' }
+    ] as JsonSchema[]) {
+      checkSchema(schema, 'x')
+      assert.deepEqual(validate(schema, { a: { a: {} } }, 'own'), { a: { a: {} } })
+      assert.deepEqual(faults(schema, { a: { a: 1 } }), ['/a/a must be object'])
+      assert.deepEqual(validate(schema, { a: { a: 1 } }, 'foreign'), { a: { a: 1 } })
+    }
+    checkSchema({ $ref: '#' }, 'x')
+    // The same names in two schemas are two things.
+    checkSchema({ $defs: { s: { $id: 'part', type: 'string' } }, $ref: 'part' }, 'x')
+    checkSchema({ $defs: { s: { $id: 'part', type: 'number' } }, $ref: 'part' }, 'x')
+    const plain: JsonSchema = { $defs: { 'a/b': { type: 'string' } }, properties: { a: { $ref: '#/$defs/a~1b' } } }
+    assert.throws(() => validate(plain, { a: 1 }, 'foreign'), 'what does not go in circles is run')
+  })
+
+  it('looks for all faults of a short input, and for the first of a long one', () => {
+    const list: JsonSchema = { type: 'array', items: { type: 'string' } }
+    assert.equal(faults(list, [1, 2, 3]).length, 3)
+    assert.equal(faults(list, [1, 2, 3, 'x'.repeat(MAX_ALL_FAULTS_CHARACTERS)]).length, 1)
   })
 
   it('finds what is at most two edits away', () => {
