@@ -148,8 +148,9 @@ export function createDirectory(self: string, emit: (event: DirectoryEvent) => v
       else {
         const restarted = signed.head.incarnation > old.signed.head.incarnation
         Object.assign(old, { signed, document, heardAt })
-        // What is still on its way when a node dies must not bring it back; a start after that does.
-        if (old.lostAt !== undefined && (restarted || now - old.lostAt > LOST_QUARANTINE_MS)) old.lostAt = undefined
+        // What is still on its way when a node dies must not bring it back; a start after that does. Hearsay yields to any newer head.
+        if (old.lostAt !== undefined && (restarted || !old.lostFirsthand || now - old.lostAt > LOST_QUARANTINE_MS))
+          old.lostAt = undefined
       }
     })
     return 'applied'
@@ -223,7 +224,8 @@ export function createDirectory(self: string, emit: (event: DirectoryEvent) => v
         const entry = entries.get(origin)
         const order = entry === undefined ? 1 : compareVersion(row, entry.signed.head)
         if (row.standing === 'gone') {
-          if (entry !== undefined && order >= 0 && !entry.connected && counts(entry))
+          // Rows are not signed: only a loss of the very version that is known is believed, so that the next head undoes a lie.
+          if (entry !== undefined && order === 0 && !entry.connected && counts(entry))
             markLost(entry, 'lost by its neighbours', false, now)
           continue
         }

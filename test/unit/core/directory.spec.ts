@@ -291,7 +291,23 @@ describe('directory', () => {
     const { directory: node } = directory()
     node.applyRecord(recordOf(1, 9, ['a']), 0)
     node.compare([row(1, 8, 'gone')], 10)
-    assert.equal(node.visible().length, 1, 'an older loss says nothing of a newer life')
+    node.compare([row(1, Number.MAX_SAFE_INTEGER, 'gone')], 10)
+    assert.equal(node.visible().length, 1, 'a loss of another version says nothing of this one')
+  })
+
+  it('shows a node that was only said to be gone again with its next signed head, not one that it lost itself', () => {
+    for (const firsthand of [false, true]) {
+      const { directory: node } = directory()
+      const record = recordOf(1, 1, ['a'])
+      node.applyRecord(record, 0)
+      if (firsthand) {
+        node.setConnected(id(1), true, 0)
+        node.setConnected(id(1), false, 10)
+      } else node.compare([row(1, 1, 'gone', record)], 10)
+      assert.equal(node.visible().length, 0)
+      node.applyRecord(recordOf(1, 2, ['a']), 20)
+      assert.equal(node.visible().length, firsthand ? 0 : 1)
+    }
   })
 
   it('says goodbye once: a node that left is not lost, and stays known as left', () => {
