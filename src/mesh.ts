@@ -78,7 +78,7 @@ export async function createMesh(components: MeshComponents): Promise<Mesh> {
   // ---- what is known -------------------------------------------------------------------------
   const directory = createDirectory(self, (event) => {
     offers.changed()
-    if (event.kind === 'node-join') learn(event.origin)
+    if (event.kind === 'node-join' || event.kind === 'info') learn(event.origin)
     events.onDirectory(event, directory)
   })
   const offers = createOffers(directory, self)

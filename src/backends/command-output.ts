@@ -7,7 +7,7 @@ import type { StdoutMode } from './command-config.ts'
 /** Longest line in `lines` and `ndjson`, in bytes. */
 export const MAX_LINE_BYTES = 1024 * 1024
 /** Longest output in `text` and `json`, in bytes. */
-export const MAX_RESULT_BYTES = 8 * 1024 * 1024
+export const MAX_RESULT_BYTES = 3 * 1024 * 1024
 
 const NEWLINE = 0x0a
 const CARRIAGE_RETURN = 0x0d

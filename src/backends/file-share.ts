@@ -138,7 +138,8 @@ export function createFileShareBackend(config: FilesConfig, init: { baseDir: str
 
 async function folderProblem(root: string, writable: boolean): Promise<string | undefined> {
   const found = await stat(root).catch(() => undefined)
-  if (found?.isDirectory() !== true) return 'the shared folder is not there; create it, or change its path'
+  if (found?.isDirectory() === false) return 'what is shared is not a folder; change its path'
+  if (found === undefined) return 'the shared folder is not there; create it, or change its path'
   const mode = constants.R_OK | constants.X_OK | (writable ? constants.W_OK : 0)
   return access(root, mode).then(
     () => undefined,

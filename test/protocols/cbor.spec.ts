@@ -28,7 +28,7 @@ describe('CBOR', () => {
   })
 
   for (const [name, value] of Object.entries({
-    NaN: NaN,
+    NaN,
     Infinity: -Infinity,
     bigint: 1n,
     'undefined in a list': [1, undefined]
@@ -43,7 +43,7 @@ describe('CBOR', () => {
   }
 
   it('leaves out keys that are undefined, and keeps numbers beyond 2^53 as floats', () => {
-    assert.deepEqual(decodeCbor(encodeCbor({ a: undefined, b: 12345678901234567890 })), { b: 12345678901234567890 })
+    assert.deepEqual(decodeCbor(encodeCbor({ a: undefined, b: 2 ** 64 })), { b: 2 ** 64 })
   })
 
   it('refuses more values than it is told to take, before it makes them', () => {
