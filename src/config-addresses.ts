@@ -25,6 +25,12 @@ export function apiAddressProblem(text: string): string | undefined {
     : undefined
 }
 
+/** True if only this machine can reach an API on this address, which is one. */
+export function isLoopbackApi(text: string): boolean {
+  const host = text.trim().replace(/:?\d+$/, '')
+  return host === '' || host === 'localhost' || host === '[::1]' || /^127\.\d+\.\d+\.\d+$/.test(host)
+}
+
 function componentsOf(text: string): string[] | undefined {
   try {
     const names = multiaddr(text)

@@ -2,12 +2,15 @@
 import { readFile, stat } from 'node:fs/promises'
 import { homedir } from 'node:os'
 import { dirname, isAbsolute, join, resolve } from 'node:path'
+import { apiAddressProblem, isLoopbackApi } from './config-addresses.ts'
 import { mergeConfig, parseConfig, type Config } from './config.ts'
 import { defaultDataDir, resolveDataDir, type DirEnvironment } from './data-dir.ts'
 import { MeshError } from './errors.ts'
 
 /** Largest configuration file, in bytes. */
 const MAX_CONFIG_BYTES = 1024 * 1024
+/** Shortest key for an API that others can reach, in characters; `serveApi` refuses it as well. */
+const MIN_KEY_LENGTH = 16
 const CONFIG_NAME = 'atmo.yaml'
 
 /** What `atmo start` was told on its command line. */
@@ -43,9 +46,17 @@ export async function loadSettings(flags: StartFlags = {}, environment: DirEnvir
   const fromFile = file === undefined ? {} : parseConfig(await readConfig(file), file)
   const baseDir = file === undefined ? process.cwd() : dirname(resolve(file))
   const config = mergeConfig(mergeConfig(fromFile, { api: env['ATMO_API'] || undefined }), over)
+  const apiProblem = config.api === undefined ? undefined : apiAddressProblem(config.api)
+  if (apiProblem !== undefined) throw new MeshError('invalid_config', apiProblem, { api: config.api })
   const keyFlag = over.apiKeyFile ?? (env['ATMO_API_KEY_FILE'] || undefined)
   const keyFile = keyFlag ?? (fromFile.apiKeyFile === undefined ? undefined : resolve(baseDir, fromFile.apiKeyFile))
   return { config, dataDir, baseDir, file, apiKey: keyFile === undefined ? undefined : await readKey(keyFile) }
+}
+
+/** What is wrong with the address of the local API and its key together; undefined if nothing is. */
+export function apiKeyProblem({ config, apiKey = '' }: Settings): string | undefined {
+  if (config.api === undefined || isLoopbackApi(config.api) || apiKey.length >= MIN_KEY_LENGTH) return undefined
+  return `the local API would be open to other machines on ${config.api}: give a key of at least ${MIN_KEY_LENGTH} characters with --api-key-file FILE, or listen on 127.0.0.1`
 }
 
 /**

@@ -1,5 +1,6 @@
 /** What is wrong with a configuration, in words that name the key and what to do. */
 import type { ErrorObject } from 'ajv'
+import { FORMATS } from './config-formats.ts'
 
 /** Something wrong at one place. */
 export interface ConfigProblem {
@@ -22,7 +23,10 @@ export function problemsOf(errors: readonly ErrorObject[]): ConfigProblem[] {
   const choices = errors.filter(({ keyword }) => keyword === 'oneOf')
   const inBranch = (error: ErrorObject) =>
     choices.some((choice) => choice !== error && error.schemaPath.startsWith(`${choice.schemaPath}/`))
-  const outer = errors.filter((error) => !inBranch(error))
+  // A format of ours says it better than the patterns and lengths beside it.
+  const told = (error: ErrorObject) =>
+    errors.some((other) => other !== error && other.keyword === 'format' && other.instancePath === error.instancePath)
+  const outer = errors.filter((error) => !inBranch(error) && !told(error))
   const problems = outer.flatMap((error) => (error.keyword === 'oneOf' ? choiceProblems(error, errors) : [problemOf(error)]))
   // A mistyped key is missing under its right name as well: that is one mistake, not two.
   const isTypo = ({ path, missing = [] }: ConfigProblem) =>
@@ -30,10 +34,10 @@ export function problemsOf(errors: readonly ErrorObject[]): ConfigProblem[] {
       (other) =>
         other.meant !== undefined && missing.includes(other.meant) && showPath(other.path.slice(0, -1)) === showPath(path)
     )
-  const told = new Map(
+  const unique = new Map(
     problems.filter((problem) => !isTypo(problem)).map((problem) => [`${showPath(problem.path)} ${problem.message}`, problem])
   )
-  return [...told.values()]
+  return [...unique.values()]
 }
 
 /** Of several forms none fits: tell what is missing for the one that comes closest. */
@@ -99,6 +103,8 @@ function problemOf(error: ErrorObject): ConfigProblem {
     }
     case 'const':
       return { path, message: `must be ${JSON.stringify(params['allowedValue'])}` }
+    case 'format':
+      return { path, message: FORMATS[String(params['format'])]?.(String(error.data)) ?? error.message ?? error.keyword }
     case 'false schema':
       return { path, atKey: true, message: 'does not go with the other keys here' }
     default:

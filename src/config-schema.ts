@@ -4,11 +4,13 @@ import { BACKENDS } from './backends/index.ts'
 
 const text = { type: 'string', minLength: 1 } satisfies JsonSchema
 const globs = { type: 'array', items: text } satisfies JsonSchema
-const multiaddrs = {
-  type: 'array',
-  uniqueItems: true,
-  items: { type: 'string', pattern: '^/', description: 'A multiaddr, such as /ip4/192.168.1.5/tcp/4001' }
-} satisfies JsonSchema
+// The formats are ours (config-formats.ts) and say what is wrong; the patterns are for editors, which do not know them.
+const multiaddrs = (format: string) =>
+  ({
+    type: 'array',
+    uniqueItems: true,
+    items: { type: 'string', format, pattern: '^/', description: 'A multiaddr, such as /ip4/192.168.1.5/tcp/4001' }
+  }) satisfies JsonSchema
 
 /** JSON Schema (2020-12) of the configuration file. Backends add their own part. */
 export const CONFIG_SCHEMA: JsonObject = {
@@ -18,14 +20,25 @@ export const CONFIG_SCHEMA: JsonObject = {
   type: 'object',
   additionalProperties: false,
   properties: {
-    name: { ...text, maxLength: 64, description: 'Name of the node, for people. Default: the host name.' },
+    name: {
+      type: 'string',
+      format: 'node-name',
+      minLength: 1,
+      maxLength: 64,
+      description: 'Name of the node, for people. Default: the host name.'
+    },
     listen: {
-      ...multiaddrs,
+      ...multiaddrs('listen-multiaddr'),
       description: 'Addresses to listen on. Default: every interface, any free port. --listen replaces them.'
     },
-    peers: { ...multiaddrs, description: 'Peers to stay connected with, beside those that are found. --peer adds to them.' },
+    peers: {
+      ...multiaddrs('multiaddr'),
+      description: 'Peers to stay connected with, beside those that are found. --peer adds to them.'
+    },
     api: {
-      ...text,
+      type: 'string',
+      format: 'api-address',
+      pattern: ':?[0-9]+$',
       description: 'HOST:PORT of the local API. Default 127.0.0.1 and any free port. Beyond loopback it needs apiKeyFile.',
       examples: ['127.0.0.1:7700']
     },

@@ -3,6 +3,8 @@ import { Ajv2020, type ValidateFunction } from 'ajv/dist/2020.js'
 import { LineCounter, isAlias, isMap, isNode, isScalar, isSeq, parseDocument, type Document, type Node } from 'yaml'
 import type { BackendConfig } from './backends/index.ts'
 import { CONFIG_SCHEMA } from './config-schema.ts'
+import { backendProblems } from './config-backends.ts'
+import { FORMATS } from './config-formats.ts'
 import { MAX_PROBLEMS, problemsOf, showPath, type ConfigProblem } from './config-problems.ts'
 import { MeshError } from './errors.ts'
 
@@ -51,7 +53,7 @@ export function parseConfig(text: string, file: string): Config {
   // An empty file is an empty configuration.
   const value: unknown = toJs(document, file) ?? {}
   const validate = compiled()
-  const problems = validate(value) ? duplicateIds((value as Config).backends ?? []) : problemsOf(validate.errors ?? [])
+  const problems = validate(value) ? backendProblems((value as Config).backends ?? []) : problemsOf(validate.errors ?? [])
   if (problems.length > 0) {
     throw invalid(
       file,
@@ -73,14 +75,16 @@ export function mergeConfig(base: Config, over: Config): Config {
   return merged
 }
 
-/** Id of a backend: its own, else its kind. */
-export function backendId(config: BackendConfig): string {
-  return 'id' in config && config.id !== undefined ? config.id : config.kind
-}
-
 // Compiled on first use: most commands read no configuration.
 const compiled = once((): ValidateFunction => {
-  const ajv = new Ajv2020({ allErrors: true, verbose: true, discriminator: true, strict: false })
+  const formats = Object.entries(FORMATS).map(([name, problem]) => [name, (text: string) => problem(text) === undefined] as const)
+  const ajv = new Ajv2020({
+    allErrors: true,
+    verbose: true,
+    discriminator: true,
+    strict: false,
+    formats: Object.fromEntries(formats)
+  })
   const properties = CONFIG_SCHEMA['properties'] as Record<string, { items?: object }>
   const backends = properties['backends']
   // With the discriminator, only the form of the given kind is checked. It is no keyword of JSON Schema, so it is not published.
@@ -100,18 +104,6 @@ function toJs(document: Document, file: string): unknown {
     // Too many aliases: a "billion laughs" file.
     throw invalid(file, [{ line: 1, column: 1, path: '', message: error instanceof Error ? error.message : 'it cannot be read' }])
   }
-}
-
-function duplicateIds(backends: BackendConfig[]): ConfigProblem[] {
-  const first = new Map<string, number>()
-  return backends.flatMap((backend, index) => {
-    const id = backendId(backend)
-    const before = first.get(id)
-    if (before === undefined) first.set(id, index)
-    return before === undefined
-      ? []
-      : [{ path: ['backends', index, 'id'], message: `'${id}' is the id of backends[${before}] already` }]
-  })
 }
 
 function invalid(file: string, problems: PlacedProblem[]): MeshError {

@@ -5,6 +5,7 @@ import { hostname } from 'node:os'
 import type { Backend } from './backends/backend.ts'
 import { createIdentityKey, nextIncarnation, openDataDir, readIdentityKey, type DataDir } from './data-dir.ts'
 import { MeshError, isMeshError } from './errors.ts'
+import { MAX_NODE_NAME, nodeNameProblem } from './config-formats.ts'
 import { listenProblem, multiaddrProblem } from './config-addresses.ts'
 import { createMesh } from './mesh.ts'
 import type { Mesh } from './mesh-api.ts'
@@ -13,9 +14,6 @@ import { createGossip } from './net/gossip.ts'
 import type { InterfaceFilter } from './net/interfaces.ts'
 import { createNodeDiscovery } from './net/node-discovery.ts'
 import { DEFAULT_LISTEN, createNodeLibp2p } from './net/node-preset.ts'
-
-/** Longest name of a node, in characters. */
-export const MAX_NODE_NAME = 64
 
 /** Options of {@link createNode}; all may be left out. */
 export interface NodeOptions {
@@ -125,12 +123,7 @@ function checkAddresses(listen: readonly string[], peers: readonly string[]): vo
 }
 
 function checkName(name: string): string {
-  if (!/^[^\s@/\p{Cc}][^@/\p{Cc}]*$/u.test(name) || name.length > MAX_NODE_NAME) {
-    throw new MeshError(
-      'invalid_config',
-      `"${name}" is no name for a node: 1 to ${MAX_NODE_NAME} characters, without @, / and line breaks`,
-      { key: 'name' }
-    )
-  }
+  const problem = nodeNameProblem(name)
+  if (problem !== undefined) throw new MeshError('invalid_config', problem, { key: 'name' })
   return name
 }

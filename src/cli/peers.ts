@@ -1,7 +1,8 @@
 import type { Command } from 'commander'
 import type { PeerView } from '../mesh-api.ts'
 import { connectToNode } from './client.ts'
-import { contextOf, withNodeOptions, type NodeOptions } from './command-line.ts'
+import { isMeshError } from '../errors.ts'
+import { contextOf, usageError, withNodeOptions, type NodeOptions } from './command-line.ts'
 import { plain, shortId, showDuration, table } from './output.ts'
 
 /** `atmo peers` and `atmo peers add MULTIADDR`. */
@@ -37,7 +38,10 @@ export function addPeers(program: Command): void {
     // Options that stand before `add` belong to `peers`; the command sees both.
     async (multiaddr: string, _own: NodeOptions, command: Command) => {
       const { dataDir, output } = contextOf(command.optsWithGlobals<NodeOptions>())
-      const answer = await (await connectToNode(dataDir)).post<{ added: string }>('/mesh/peers', { multiaddr })
+      const client = await connectToNode(dataDir)
+      const answer = await client.post<{ added: string }>('/mesh/peers', { multiaddr }).catch((error: unknown) => {
+        throw isMeshError(error, 'invalid_argument') ? usageError(error.message) : error
+      })
       return output.out(output.json ? `${JSON.stringify(answer)}\n` : `connected to ${plain(answer.added)}\n`)
     }
   )

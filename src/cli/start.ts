@@ -1,5 +1,6 @@
 import type { Command } from 'commander'
-import { contextOf, gather, withNodeOptions, type NodeOptions } from './command-line.ts'
+import { MeshError } from '../errors.ts'
+import { contextOf, gather, usageError, withNodeOptions, type NodeOptions } from './command-line.ts'
 
 interface StartFlags extends NodeOptions {
   name?: string
@@ -25,10 +26,33 @@ export function addStart(program: Command): void {
       const { output } = contextOf(flags)
       const { name, config, listen, peer: peers, api, apiKeyFile, mdns, dataDir } = flags
       // Loaded when needed: no other command needs the node, libp2p takes a while, and a wrong setting is told before that.
-      const [{ loadSettings }, { runInForeground }] = await Promise.all([import('../config-file.ts'), import('./run-node.ts')])
+      const [{ apiKeyProblem, loadSettings }, { FORMATS }, { runInForeground }] = await Promise.all([
+        import('../config-file.ts'),
+        import('../config-formats.ts'),
+        import('./run-node.ts')
+      ])
+      checkFlags(flags, FORMATS)
       const settings = await loadSettings({ name, config, listen, peers, api, apiKeyFile, dataDir, ...(!mdns && { mdns }) })
+      const open = apiKeyProblem(settings)
+      if (open !== undefined) throw api === undefined ? new MeshError('invalid_config', open) : usageError(open)
       await runInForeground(settings, output, async (init) => (await import('../index.ts')).createNode(init))
       // It has stopped in order; nothing that a backend left behind may keep the process.
       process.exit(0)
     })
+}
+
+/** What stands on the command line is told as wrong usage, before anything starts. */
+function checkFlags(flags: StartFlags, formats: Readonly<Record<string, (text: string) => string | undefined>>): void {
+  const given: [flag: string, format: string, values: readonly (string | undefined)[]][] = [
+    ['--name', 'node-name', [flags.name]],
+    ['--listen', 'listen-multiaddr', flags.listen ?? []],
+    ['--peer', 'multiaddr', flags.peer ?? []],
+    ['--api', 'api-address', [flags.api]]
+  ]
+  for (const [flag, format, values] of given) {
+    for (const value of values) {
+      const problem = value === undefined ? undefined : formats[format]?.(value)
+      if (problem !== undefined) throw usageError(`${flag}: ${problem}`)
+    }
+  }
 }

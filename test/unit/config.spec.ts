@@ -32,6 +32,8 @@ backends:
         input: { type: object, properties: { format: { type: string } } }
 `
 
+const COMMAND = 'backends:\n  - kind: command\n    id: x\n    type: a/b\n    tools:\n'
+
 function messageOf(text: string): string {
   try {
     parseConfig(text, 'atmo.yaml')
@@ -89,7 +91,35 @@ describe('config', () => {
     ],
     ['a missing key', 'backends:\n  - kind: command\n    id: x\n', "atmo.yaml:2:5 backends[0]: key 'type' is missing"],
     ['a wrong item', 'listen: [/ip4/1.2.3.4/tcp/1, 7]\n', 'atmo.yaml:1:30 listen[1]: must be string'],
-    ['a port for an address', 'peers: [localhost:4001]\n', /^atmo\.yaml:1:9 peers\[0\]: must match/],
+    [
+      'a port for an address',
+      'peers: [localhost:4001]\n',
+      'atmo.yaml:1:9 peers[0]: "localhost:4001" is no multiaddr; write it like /ip4/192.168.1.20/tcp/4001 (https://multiformats.io/multiaddr/)'
+    ],
+    ['an IP address that is none', 'peers: [/ip4/999.0.0.1/tcp/1]\n', /^atmo\.yaml:1:9 peers\[0\]: "[^"]+" is no multiaddr/],
+    ['a host and port to listen on', 'listen: [127.0.0.1:4001]\n', /^atmo\.yaml:1:10 listen\[0\]: .*write it like \/ip4\//],
+    ['UDP to listen on', 'listen: [/ip4/1.2.3.4/udp/1]\n', /^atmo\.yaml:1:10 listen\[0\]: .*only TCP/],
+    [
+      'a wrong API address',
+      'api: foo\n',
+      "atmo.yaml:1:6 api: 'foo' is not an address for the local API; write HOST:PORT, such as 127.0.0.1:7700"
+    ],
+    ['a wrong name', 'name: a/b\n', /^atmo\.yaml:1:7 name: "a\/b" is no name for a node/],
+    [
+      'a placeholder without a property',
+      `${COMMAND}      - { name: a, run: [echo, '{nix}'] }\n`,
+      /^atmo\.yaml:6:25 backends\[0\]\.tools\[0\]\.run: .*placeholder \{nix\} is no property/
+    ],
+    [
+      'two tools of one name',
+      `${COMMAND}      - { name: a, run: [b] }\n      - { name: a, run: [b] }\n`,
+      "atmo.yaml:7:17 backends[0].tools[1].name: 'a' is the name of tools[0] already; rename one"
+    ],
+    [
+      'a schema that is none',
+      `${COMMAND}      - { name: a, run: [b], input: { type: objekt } }\n`,
+      /^atmo\.yaml:6:37 backends\[0\]\.tools\[0\]\.input: 'input' is not a usable JSON Schema/
+    ],
     ['mdns in words', 'mdns: maybe\n', 'atmo.yaml:1:7 mdns: must be boolean or object'],
     [
       'a typo under mdns',
@@ -165,7 +195,7 @@ describe('config', () => {
 
     it('take flags before environment before file', async () => {
       const file = join(dir, 'my.yaml')
-      await writeFile(file, 'name: file\napi: 127.0.0.1:1\npeers: [/a]\n')
+      await writeFile(file, 'name: file\napi: 127.0.0.1:1\npeers: [/dns4/a/tcp/1]\n')
       const env = { ATMO_API: '127.0.0.1:2', ATMO_CONFIG: file, ATMO_DATA_DIR: join(dir, 'data') }
       const settings = await loadSettings({}, { env })
       assert.deepEqual(
@@ -175,7 +205,7 @@ describe('config', () => {
       const flagged = await loadSettings({ api: '127.0.0.1:3', name: 'flag', peers: ['/b'], dataDir: dir }, { env })
       assert.deepEqual(
         [flagged.config.api, flagged.config.name, flagged.config.peers, flagged.dataDir],
-        ['127.0.0.1:3', 'flag', ['/a', '/b'], dir]
+        ['127.0.0.1:3', 'flag', ['/dns4/a/tcp/1', '/b'], dir]
       )
     })
     it('find atmo.yaml in a chosen data directory, else in the XDG one', async () => {

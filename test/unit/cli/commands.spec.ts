@@ -86,7 +86,7 @@ describe('cli with a node', function () {
       atmo(['peers', 'add', 'nonsense', '--json'])
     ])
     assert.deepEqual([ok.code, ok.lines], [0, [{ added: '/ip4/192.0.2.9/tcp/1' }]])
-    assert.deepEqual([bad.code, bad.lines[0]?.error?.code], [1, 'invalid_argument'])
+    assert.deepEqual([bad.code, bad.lines[0]?.error?.code], [2, 'invalid_argument'])
   })
 
   describe('call', () => {

@@ -108,10 +108,19 @@ describe('cli start and stop', function () {
     assert.deepEqual(await readdir(dir), ['broken.yaml'])
   })
   it('frees the data directory when it cannot start', async () => {
-    const { code, stdout } = await atmo('start', '--json', '--data-dir', dir, '--no-mdns', '--api', '0.0.0.0:0').ended
+    const args = ['start', '--json', '--data-dir', dir, '--no-mdns', '--listen', '/ip4/192.0.2.1/tcp/4001']
+    const { code, stdout } = await atmo(...args).ended
     assert.deepEqual([code, (JSON.parse(stdout) as Line).error?.code], [1, 'invalid_config'])
     assert.equal(await lockHolder(dir), undefined)
     assert.equal(await readNodeFile(dir), undefined)
+  })
+  it('an open API without a key in the configuration starts nothing', async () => {
+    const file = join(dir, 'open.yaml')
+    await writeFile(file, 'api: 0.0.0.0:0\n')
+    const { code, stderr } = await atmo('start', '--data-dir', join(dir, 'data'), '--config', file).ended
+    assert.equal(code, 1)
+    assert.match(stderr, /would be open to other machines/)
+    assert.deepEqual(await readdir(dir), ['open.yaml'])
   })
   it('a real node: start, call, stop', async () => {
     const file = join(dir, 'atmo.yaml')

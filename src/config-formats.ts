@@ -1,0 +1,20 @@
+/** The formats of the configuration: what JSON Schema has no word for. */
+import { apiAddressProblem, listenProblem, multiaddrProblem } from './config-addresses.ts'
+
+/** Longest name of a node, in characters. */
+export const MAX_NODE_NAME = 64
+
+/** Of the name of a node. */
+export function nodeNameProblem(name: string): string | undefined {
+  return !/^[^\s@/\p{Cc}][^@/\p{Cc}]*$/u.test(name) || name.length > MAX_NODE_NAME
+    ? `"${name.slice(0, 2 * MAX_NODE_NAME)}" is no name for a node: 1 to ${MAX_NODE_NAME} characters, without @, / and line breaks`
+    : undefined
+}
+
+/** What is wrong with a text, by the `format` that it should have; undefined if nothing is. */
+export const FORMATS: Readonly<Record<string, (text: string) => string | undefined>> = {
+  multiaddr: multiaddrProblem,
+  'listen-multiaddr': listenProblem,
+  'api-address': apiAddressProblem,
+  'node-name': nodeNameProblem
+}
