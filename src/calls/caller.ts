@@ -163,11 +163,11 @@ export function createCaller({
 
 /**
  * Another provider may be tried if the fault lies with the first and nothing can happen twice that must not:
- * before the first item unless the tool says that a second run does harm (`idempotent: false`), later only if it says that it does none.
+ * always if the first says that it did not begin (`details.notStarted`), else before the first item unless the tool says that a second run does harm (`idempotent: false`), later only if it says that it does none.
  */
 export function mayRetry(error: MeshError, tool: ToolDeclaration, items: number, streamBegun: boolean): boolean {
   if (!error.retryable || streamBegun) return false
-  if (error.code === 'busy') return true
+  if (items === 0 && error.details['notStarted'] === true) return true
   return items === 0 ? tool.idempotent !== false : tool.idempotent === true
 }
 

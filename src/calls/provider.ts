@@ -44,15 +44,18 @@ export function createProvider({ self, find, replays, now, onBegin, onServed }: 
     const { idempotencyKey } = request
     if (idempotencyKey === undefined) return run(request, options)
     const key = JSON.stringify([request.caller, request.capability, request.tool, idempotencyKey])
-    return replays.follow(key, (signal) => run(request, { signal }), options.signal)
+    const call = { key, caller: request.caller, input: request.input }
+    return replays.follow(call, (signal, onRun) => run(request, { signal }, onRun), options.signal)
   }
 
-  async function* run(request: ToolRequest, options: InvokeOptions): AsyncGenerator<Item, void, void> {
+  /** @param onRun is told right before the backend begins. */
+  async function* run(request: ToolRequest, options: InvokeOptions, onRun?: () => void): AsyncGenerator<Item, void, void> {
     const startedAt = now()
     const cancellation = Cancellation.of(options)
     let error: MeshError | undefined
     let deadline: Deadline | undefined
     let steps: AbortableSteps<Item> | undefined
+    let begun = false
     onBegin()
     try {
       const { tool, admission, invoke } = find(request.capability, request.tool)
@@ -68,13 +71,15 @@ export function createProvider({ self, find, replays, now, onBegin, onServed }: 
       if (timeoutMs <= 0) throw new MeshError('deadline_exceeded', 'the time for this call was over when it arrived')
       deadline = createDeadline(cancellation, timeoutMs, now)
       if (!admission.tryEnter()) await admission.enter(cancellation.signal)
+      begun = true
+      onRun?.()
       steps = begin(invoke, { ...request, input, remainingMs: deadline.remaining() }, cancellation, admission)
       for (let step = await steps.next(); step.done !== true; step = await steps.next()) {
         if (step.value.kind === 'result') checkResult(tool, step.value.value)
         yield step.value
       }
     } catch (thrown) {
-      error = cancellation.reason ?? failure(thrown)
+      error = cancellation.reason ?? (begun ? ofBackend(failure(thrown)) : failure(thrown))
       throw error
     } finally {
       deadline?.clear()
@@ -105,6 +110,13 @@ function checkResult(tool: ToolDeclaration, value: JsonValue): void {
       isMeshError(error) ? error.details : {}
     )
   }
+}
+
+/** Only what refuses a call before it runs may say that it did not. */
+function ofBackend(error: MeshError): MeshError {
+  if (!('notStarted' in error.details)) return error
+  const { notStarted: _claimed, ...details } = error.details
+  return new MeshError(error.code, error.message, details, { cause: error })
 }
 
 /** What a tool throws is its failure, told by its message; a stack never leaves the node. */

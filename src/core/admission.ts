@@ -35,7 +35,8 @@ export function createAdmission(name: string, concurrency = DEFAULT_CONCURRENCY,
       if (line.size >= places) {
         throw new MeshError('busy', `"${name}" is busy: ${running} running, ${line.size} waiting; try later or elsewhere`, {
           running,
-          waiting: line.size
+          waiting: line.size,
+          notStarted: true
         })
       }
       return new Promise<void>((resolve, reject) => {

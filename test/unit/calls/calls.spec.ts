@@ -96,7 +96,12 @@ describe('caller', () => {
     await assert.rejects(harmful.call('echo', 'echo').result, fails('unavailable'))
     assert.deepEqual(harmful.asked, ['p0'])
     const busy = mesh([throws('busy'), answers('second')], { idempotent: false })
-    assert.equal((await busy.call('echo', 'echo').result).result, 'second')
+    await assert.rejects(busy.call('echo', 'echo').result, fails('busy'), 'it may have begun')
+    const refuses: Invoke = () => {
+      throw new MeshError('busy', 'full', { notStarted: true })
+    }
+    const refused = mesh([refuses, answers('second')], { idempotent: false })
+    assert.equal((await refused.call('echo', 'echo').result).result, 'second')
   })
 
   it('never tries again after a mistake of the caller, a failure of the tool, or at the word of the caller', async () => {
@@ -215,7 +220,8 @@ describe('caller', () => {
     const tool = { name: 't' }
     assert.equal(mayRetry(new MeshError('unavailable', ''), tool, 0, true), false)
     assert.equal(mayRetry(new MeshError('protocol_error', ''), tool, 0, false), true)
-    assert.equal(mayRetry(new MeshError('busy', ''), tool, 5, false), true)
+    assert.equal(mayRetry(new MeshError('busy', ''), tool, 5, false), false)
+    assert.equal(mayRetry(new MeshError('busy', '', { notStarted: true }), tool, 5, false), false)
     assert.equal(mayRetry(new MeshError('unavailable', ''), tool, 1, false), false)
   })
 })
@@ -363,6 +369,19 @@ describe('provider', () => {
     assert.equal(ends.filter(({ status }) => status === 'fulfilled').length, 3)
     assert.ok(ends.every((end) => end.status === 'fulfilled' || isMeshError(end.reason, 'busy')))
     assert.deepEqual([begun(), served.length], [5, 5])
+  })
+
+  it('says that a call did not start only where that is so, whatever the tool says', async () => {
+    const { run, admission } = provider(
+      () => {
+        throw new MeshError('busy', 'full', { notStarted: true, why: 1 })
+      },
+      { concurrency: 1, queue: 0 }
+    )
+    const details = async (): Promise<unknown> => read(run(request(), options())).catch((error: MeshError) => error.details)
+    assert.deepEqual(await details(), { why: 1 })
+    admission.tryEnter()
+    assert.deepEqual(await details(), { running: 1, waiting: 0, notStarted: true })
   })
 
   it('lets who waits for a slot give up, and a tool that throws at once gives its slot back', async () => {
