@@ -93,7 +93,9 @@ export function createInboundExchanges({
       throw new MeshError('protocol_error', `exchange id ${id} is not a new one of the peer`)
     lastId = id
     if (running.size >= MAX_EXCHANGES || openBytes + bytes > MAX_OPEN_BYTES) {
-      return send(errorFrame(id, 'busy', 'too many calls of this peer are running here', { running: running.size }))
+      return send(
+        errorFrame(id, 'busy', 'too many calls of this peer are running here', { running: running.size, notStarted: true })
+      )
     }
     const cancellation = new Cancellation()
     const queue = frame.more ? createReceiveQueue((credit) => send({ type: 'credit', id, bytes: credit }), budgets) : undefined
