@@ -1,9 +1,13 @@
 /** The input of a tool from the command line. */
-import { readFile } from 'node:fs/promises'
-import { text } from 'node:stream/consumers'
+import { createReadStream } from 'node:fs'
 import type { JsonObject, JsonSchema, JsonValue } from '../../protocols/json.ts'
 import type { CapabilityView } from '../mesh-api.ts'
 import { usageError } from './command-line.ts'
+
+/** Most that is read of a file or stdin, in bytes: what the local API takes. */
+const MAX_INPUT_BYTES = 32 * 1024 * 1024
+/** Deepest input; the local API takes no deeper one. */
+const MAX_DEPTH = 128
 
 /**
  * Reads `--params`: JSON, `@FILE` with JSON, or `-` for JSON on stdin. Throws wrong usage.
@@ -11,17 +15,45 @@ import { usageError } from './command-line.ts'
 export async function readParams(given: string, stdin: NodeJS.ReadableStream = process.stdin): Promise<JsonValue> {
   const source = given === '-' ? 'stdin' : given.startsWith('@') ? given.slice(1) : '--params'
   let json = given
-  if (given === '-') json = await text(stdin as NodeJS.ReadStream)
-  else if (given.startsWith('@')) {
-    json = await readFile(source, 'utf8').catch((error: NodeJS.ErrnoException) => {
-      throw usageError(`cannot read ${source} (${error.code})`)
-    })
-  }
+  if (given === '-') json = await readAll(stdin, source)
+  else if (given.startsWith('@')) json = await readAll(createReadStream(source), source)
+  let value: JsonValue
   try {
-    return JSON.parse(json) as JsonValue
+    // Editors on Windows begin a file with a byte order mark.
+    value = JSON.parse(json.replace(/^\ufeff/, '')) as JsonValue
   } catch (error) {
     throw usageError(`${source} is not JSON: ${error instanceof Error ? error.message : 'it cannot be parsed'}`)
   }
+  if (isDeeper(value, MAX_DEPTH)) throw usageError(`${source} is nested too deep; ${MAX_DEPTH} levels are the most`)
+  return value
+}
+
+/** A device has no size to look at, so what comes is counted. */
+async function readAll(stream: NodeJS.ReadableStream, source: string): Promise<string> {
+  const chunks: Buffer[] = []
+  let bytes = 0
+  try {
+    for await (const chunk of stream) {
+      const piece = Buffer.from(chunk)
+      bytes += piece.byteLength
+      if (bytes > MAX_INPUT_BYTES) break
+      chunks.push(piece)
+    }
+  } catch (error) {
+    throw usageError(`cannot read ${source} (${(error as NodeJS.ErrnoException).code})`)
+  }
+  if (bytes > MAX_INPUT_BYTES) throw usageError(`${source} is over ${MAX_INPUT_BYTES} bytes, which no call takes`)
+  return Buffer.concat(chunks).toString('utf8')
+}
+
+/** Without recursion: what it looks for would overflow the stack. */
+function isDeeper(value: JsonValue, levels: number): boolean {
+  let level: JsonValue[] = [value]
+  for (let depth = 0; depth <= levels; depth++) {
+    level = level.flatMap((one) => (typeof one === 'object' && one !== null ? Object.values(one) : []))
+    if (level.length === 0) return false
+  }
+  return true
 }
 
 /**
@@ -38,7 +70,9 @@ export function addParams(input: JsonValue | undefined, params: readonly string[
     if (at < 1) throw usageError(`--param takes KEY=VALUE, not '${param}'`)
     const key = param.slice(0, at)
     const value = param.slice(at + 1)
-    return [key, isText(schema, key) ? value : jsonOrText(value)]
+    const read = isText(schema, key) ? value : jsonOrText(value)
+    if (isDeeper(read, MAX_DEPTH)) throw usageError(`--param ${key} is nested too deep; ${MAX_DEPTH} levels are the most`)
+    return [key, read]
   })
   return { ...input, ...Object.fromEntries(entries) }
 }

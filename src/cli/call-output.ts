@@ -44,7 +44,8 @@ export async function createCallPrinter(output: Output, outFile: string | undefi
           throw new MeshError(isErrorCode(line.error.code) ? line.error.code : 'internal', line.error.message, line.error.details)
         if (file && bytes > 0) await file.keep()
         // Raw bytes on stdout must stay alone there.
-        if (line.result !== null) await (raw ? output.err : output.out)(`${showJson(line.result)}\n`)
+        if (line.result !== null)
+          await (raw ? output.err(`${showJson(line.result, true)}\n`) : output.out(`${showJson(line.result)}\n`))
         const way = line.route.local ? 'here' : line.route.hops === 1 ? 'direct' : `${line.route.hops} hops`
         const saved = file && bytes > 0 ? `, ${showBytes(bytes)} in ${plain(outFile ?? '')}` : ''
         await output.err(

@@ -28,8 +28,16 @@ export interface NodeClient {
 
 /** Finds the node of a data directory. Throws `unavailable` if none runs there. */
 export async function connectToNode(dataDir: string): Promise<NodeClient> {
-  const node = await readNodeFile(dataDir)
-  const token = await readApiToken(dataDir)
+  const [node, token] = await Promise.all([readNodeFile(dataDir), readApiToken(dataDir)]).catch(
+    (error: NodeJS.ErrnoException) => {
+      throw new MeshError(
+        'unavailable',
+        `cannot read ${error.path ?? dataDir} (${error.code ?? error.message}); run this as the user who started the node, or name another --data-dir`,
+        { dataDir },
+        { cause: error }
+      )
+    }
+  )
   // After a kill -9 another program may have its port: the token goes only to who holds the lock.
   const holder = node && (await lockHolder(dataDir))
   holder?.cancel()

@@ -134,7 +134,8 @@ export function showPath(path: string): string {
   return path === home || path.startsWith(`${home}/`) ? `~${path.slice(home.length)}` : path
 }
 
-/** A JSON value for people, indented. */
-export function showJson(value: unknown): string {
-  return plainText(typeof value === 'string' ? value : JSON.stringify(value, null, 2))
+/** A JSON value for people, indented. A terminal gets it made safe, a file or a program as it is. */
+export function showJson(value: unknown, terminal: boolean = process.stdout.isTTY === true): string {
+  const text = typeof value === 'string' ? value : JSON.stringify(value, null, 2)
+  return terminal ? plainText(text) : text
 }

@@ -9,7 +9,10 @@ export function addStatus(program: Command): void {
   withNodeOptions(program.command('status').description('show the node that runs here')).action(async (options: NodeOptions) => {
     const { dataDir, output } = contextOf(options)
     const client = await connectToNode(dataDir)
-    const status = { ...(await client.get<MeshStatus>('/mesh/status')), api: client.node.api, pid: client.node.pid, dataDir }
+    const told = await client.get<MeshStatus>('/mesh/status')
+    // Functions are registered by a program around a node; here there is none.
+    const backends = told.backends.filter(({ kind }) => kind !== 'function')
+    const status = { ...told, backends, api: client.node.api, pid: client.node.pid, dataDir }
     await output.out(output.json ? `${JSON.stringify(status)}\n` : showStatus(status, output.colors))
   })
 }
@@ -28,9 +31,7 @@ function showStatus(status: MeshStatus & { api: string; pid: number; dataDir: st
   text += row('capabilities', `${capabilities.local} here, ${capabilities.remote} elsewhere`)
   text += row('calls', `${calls.inFlight} running, ${calls.served} served, ${calls.failed} failed`)
   const states = { online: colors.green, starting: colors.yellow, offline: colors.red }
-  // Functions are registered by a program around a node; here there is none.
-  const configured = backends.filter(({ kind }) => kind !== 'function')
-  configured.forEach(({ id, kind, state, reason }, index) => {
+  backends.forEach(({ id, kind, state, reason }, index) => {
     text += row(
       index === 0 ? 'backends' : '',
       `${states[state](state)} ${plain(id)} ${colors.dim(kind)}${reason ? ` ${plain(reason)}` : ''}`

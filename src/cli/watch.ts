@@ -17,6 +17,7 @@ export function addWatch(program: Command): void {
     const query = new URLSearchParams(pattern === undefined ? {} : { filter: pattern })
     const { signal, off } = interruptSignal()
     try {
+      if (!output.json) await output.err(`${output.errorColors.dim('watching what happens in the mesh (Ctrl-C ends)')}\n`)
       for await (const line of client.lines({ method: 'GET', path: `/mesh/events?${query.toString()}`, signal })) {
         await output.out(output.json ? `${line}\n` : showEvent(JSON.parse(line) as MeshEvent, output.colors))
       }

@@ -5,6 +5,9 @@ import { refusal } from './errors.ts'
 /** Largest request body that is read, in bytes: 32 MiB. */
 export const MAX_BODY_BYTES = 32 * 1024 * 1024
 
+/** Deepest request body: an input of 128 levels in its envelope. What checks and encodes it is recursive. */
+export const MAX_BODY_DEPTH = 130
+
 /**
  * Reads a JSON object. An absent body is `{}`. Throws `invalid_argument` (status 415 for another content type:
  * a web page can send text/plain without asking, but not JSON) and `too_large`.
@@ -32,9 +35,21 @@ export async function readJsonObject(request: Request, maxBytes: number = MAX_BO
       `the body is not JSON: ${error instanceof Error ? error.message : 'it cannot be parsed'}`
     )
   }
+  if (isDeeper(value, MAX_BODY_DEPTH))
+    throw new MeshError('invalid_argument', `the body is nested too deep; ${MAX_BODY_DEPTH} levels are the most`)
   if (typeof value !== 'object' || value === null || Array.isArray(value))
     throw new MeshError('invalid_argument', 'the body must be a JSON object')
   return value as JsonObject
+}
+
+/** Without recursion: what it looks for would overflow the stack. */
+function isDeeper(value: unknown, levels: number): boolean {
+  let level: unknown[] = [value]
+  for (let depth = 0; depth <= levels; depth++) {
+    level = level.flatMap((one) => (typeof one === 'object' && one !== null ? (Object.values(one) as unknown[]) : []))
+    if (level.length === 0) return false
+  }
+  return true
 }
 
 async function readText(request: Request, maxBytes: number): Promise<string> {

@@ -1,7 +1,10 @@
 import assert from 'node:assert/strict'
-import { mkdtemp, readFile, readdir, rm, writeFile } from 'node:fs/promises'
+import { spawn } from 'node:child_process'
+import { once } from 'node:events'
+import { mkdtemp, open, readFile, readdir, rm, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
+import { text } from 'node:stream/consumers'
 import { startChild, type Child } from '../../fixtures/child.ts'
 
 type Line = Record<string, unknown> & { error?: { code: string; message: string; details: Record<string, unknown> } }
@@ -103,9 +106,9 @@ describe('cli with a node', function () {
         typeof last['durationMs'] === 'number' && typeof last['provider'] === 'string' && typeof last['route'] === 'object'
       )
     })
-    it('prints items and the result on stdout, the rest on stderr, and nothing that moves the cursor', async () => {
+    it('prints items and the result on stdout, the rest on stderr; text goes into a pipe as it is', async () => {
       const { code, stdout, stderr } = await atmo(['call', 'demo', 'items'])
-      assert.deepEqual([code, stdout], [0, '{\n  "n": 1\n}\ntext[31m\n{\n  "sum": 1\n}\n'])
+      assert.deepEqual([code, stdout], [0, '{\n  "n": 1\n}\ntext\u001b[31m\n{\n  "sum": 1\n}\n'])
       assert.match(stderr, /^✓ kitchen, direct, /)
     })
     it('gives the input by --params, a file, stdin and --param', async () => {
@@ -181,6 +184,28 @@ describe('cli with a node', function () {
         (await readdir(dir)).filter((name) => /none\.bin|\.part$/.test(name)),
         []
       )
+    })
+    it('takes a byte order mark, and refuses input that is too deep or has no end', async () => {
+      const [bom, deep] = [join(dir, 'bom.json'), join(dir, 'deep.json')]
+      await writeFile(bom, '\ufeff{"text":"x"}')
+      await writeFile(deep, `{"a":${'['.repeat(1e5)}${']'.repeat(1e5)}}`)
+      const [ok, tooDeep, endless] = await Promise.all([
+        atmo(['call', 'demo', 'echo', '--params', `@${bom}`]),
+        atmo(['call', 'demo', 'echo', '--params', `@${deep}`]),
+        atmo(['call', 'demo', 'echo', '--params', '@/dev/zero'])
+      ])
+      assert.deepEqual([ok.code, tooDeep.code, endless.code], [0, 2, 2], ok.stderr)
+      assert.match(tooDeep.stderr, /nested too deep; 128 levels/)
+      assert.match(endless.stderr, /\/dev\/zero is over 33554432 bytes/)
+    })
+    it('says that standard output cannot be written', async () => {
+      const full = await open('/dev/full', 'w')
+      const child = spawn(process.execPath, ['--import', 'tsx', 'src/cli/main.ts', 'status', '--data-dir', dir], {
+        stdio: ['ignore', full.fd, 'pipe']
+      })
+      const [said, ended] = await Promise.all([text(child.stderr!), once(child, 'exit')])
+      await full.close()
+      assert.deepEqual([ended[0], said], [1, 'error: cannot write to standard output (ENOSPC)\n'])
     })
     it('Ctrl-C cancels the tool where it runs', async () => {
       const seen = new Promise<void>((resolve) =>

@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict'
 import { execFile } from 'node:child_process'
-import { mkdtemp, rm, writeFile } from 'node:fs/promises'
+import { mkdir, mkdtemp, rm, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { promisify } from 'node:util'
@@ -97,6 +97,12 @@ describe('cli usage', function () {
     await rm(join(dir, 'node.json'))
     assert.equal(code, 1)
     assert.match(stderr, /No node is running here/)
+  })
+  it('says which file of the node it cannot read', async () => {
+    await mkdir(join(dir, 'odd', 'node.json'), { recursive: true })
+    const { code, stderr } = await atmo(['status', '--data-dir', join(dir, 'odd')])
+    assert.equal(code, 1)
+    assert.match(stderr, /^error: cannot read .*odd.* \(EISDIR\); run this as the user who started the node/)
   })
   it('every command has a help text with its options', async () => {
     const [top, call, version] = await Promise.all([atmo(['--help']), atmo(['call', '--help']), atmo(['--version'])])
