@@ -37,6 +37,8 @@ export function createMeshEvents(self: string, now: () => number, onDropped: () 
         case 'node-leave':
           if (node !== self) emit({ event: 'peer:leave', peerId: node, name: event.name, reason: event.reason })
           return
+        case 'info':
+          return
         case 'removed': {
           const { id, type } = event.capability.declaration
           return emit({ event: 'capability:removed', node, id, type, reason: event.reason })

@@ -1,5 +1,7 @@
+import { compare as compareBytes } from 'uint8arrays/compare'
 import { DIGEST_BYTES, TIE_BYTES, type Row } from '../../protocols/sync/messages.ts'
 import type { DocumentRecord, SignedHead } from '../../protocols/announce/messages.ts'
+import { oldestToForget } from './directory-room.ts'
 import {
   changeDocument,
   compareTie,
@@ -15,9 +17,9 @@ import {
   type StoredCapability
 } from './document.ts'
 
-/** Most origins in a directory; the one heard longest ago of those without a session makes room. */
+/** Most origins in a directory; {@link oldestToForget} names the one that makes room. */
 export const MAX_ORIGINS = 4_096
-/** Most bytes of all documents together; past it a document that would add to them is not taken. */
+/** Most bytes of all documents together; past it one that would add to them is not taken, unless its origin has a session. */
 export const MAX_DIRECTORY_BYTES = 64 * 1024 * 1024
 /** Most origins whose last version is remembered after they were forgotten, so that an old record cannot return. */
 export const MAX_FORGOTTEN = 4_096
@@ -39,9 +41,10 @@ export interface DirectoryEntry {
   lostFirsthand: boolean
 }
 
-/** A change in what is visible, in the words of the announcements. */
+/** A change in what is visible, in the words of the announcements; `info`: name, version or addresses of a node. */
 export type DirectoryEvent =
   | { kind: 'node-join' | 'node-leave'; origin: string; name: string; reason: string }
+  | { kind: 'info'; origin: string; reason: string }
   | { kind: 'available' | 'updated' | 'suspended' | 'removed'; origin: string; capability: StoredCapability; reason: string }
 
 /** `pull`: the head is newer, but the change does not lead to its document; get the whole record. */
@@ -96,6 +99,8 @@ export function createDirectory(self: string, emit: (event: DirectoryEvent) => v
     change()
     const after = shown(origin)
     if (before === undefined && after !== undefined) emit({ kind: 'node-join', origin, name: after.info.name, reason })
+    if (before !== undefined && after !== undefined && compareBytes(before.infoBytes, after.infoBytes) !== 0)
+      emit({ kind: 'info', origin, reason })
     const { added, changed, removed } = diffDocuments(before, after)
     for (const capability of added) emit({ kind: 'available', origin, capability, reason })
     for (const capability of changed) {
@@ -130,9 +135,13 @@ export function createDirectory(self: string, emit: (event: DirectoryEvent) => v
   function store(signed: SignedHead, document: NodeDocument | undefined, heardAt: number, now: number): ApplyOutcome {
     const origin = originId(signed.head.origin)
     const old = entries.get(origin)
-    if (old === undefined && entries.size >= MAX_ORIGINS && !makeRoom()) return 'full'
+    if (old === undefined && entries.size >= MAX_ORIGINS && !makeRoom(origin, false)) return 'full'
     const growth = sizeOf(document) - sizeOf(old?.document)
-    if (growth > 0 && documentBytes + growth > MAX_DIRECTORY_BYTES && origin !== self) return 'full'
+    while (growth > 0 && documentBytes + growth > MAX_DIRECTORY_BYTES)
+      if (!sessions.has(origin) || !makeRoom(origin, true)) {
+        if (origin !== self) return 'full'
+        break
+      }
     documentBytes += growth
     changing(origin, signed.head.note, () => {
       const fresh = {
@@ -156,21 +165,22 @@ export function createDirectory(self: string, emit: (event: DirectoryEvent) => v
     return 'applied'
   }
 
-  function makeRoom(): boolean {
-    let oldest: DirectoryEntry | undefined
-    for (const entry of entries.values()) {
-      if (!entry.connected && !isVisible(entry) && (oldest === undefined || entry.heardAt < oldest.heardAt)) oldest = entry
-    }
+  /** False if nobody may be put out for the origin. */
+  function makeRoom(origin: string, needsBytes: boolean): boolean {
+    const spared = sessions.has(origin) ? undefined : isVisible
+    const oldest = oldestToForget(entries.values(), origin, { isVisible: spared, needsBytes })
     if (oldest === undefined) return false
-    forget(oldest)
+    // Its lease still runs: should there be room again, the same version may come back.
+    forget(oldest, 'no room', 1)
     return true
   }
 
-  function forget(entry: DirectoryEntry): void {
-    changing(entry.origin, 'lease ended', () => entries.delete(entry.origin))
-    documentBytes -= sizeOf(entry.document)
-    forgotten.delete(entry.origin)
-    forgotten.set(entry.origin, { incarnation: entry.signed.head.incarnation, sequence: entry.signed.head.sequence })
+  /** @param back how many of its last versions may return. */
+  function forget({ origin, document, signed: { head } }: DirectoryEntry, reason: string, back = 0): void {
+    changing(origin, reason, () => entries.delete(origin))
+    documentBytes -= sizeOf(document)
+    forgotten.delete(origin)
+    forgotten.set(origin, { incarnation: head.incarnation, sequence: head.sequence - back })
     if (forgotten.size > MAX_FORGOTTEN) forgotten.delete(forgotten.keys().next().value!)
   }
 
@@ -282,7 +292,7 @@ export function createDirectory(self: string, emit: (event: DirectoryEvent) => v
 
     expire(now) {
       for (const entry of [...entries.values()]) {
-        if (!entry.connected && now >= entry.heardAt + entry.signed.head.leaseMs) forget(entry)
+        if (!entry.connected && now >= entry.heardAt + entry.signed.head.leaseMs) forget(entry, 'lease ended')
       }
     },
 

@@ -348,6 +348,34 @@ describe('directory', () => {
     assert.equal(node.size, MAX_ORIGINS)
   })
 
+  it('always has room for an origin with a session: the one heard longest ago without a session goes', () => {
+    const { directory: node, events } = directory()
+    for (let n = 0; n < MAX_ORIGINS; n++) node.applyRecord(recordOf(n, 1, []), n)
+    node.setConnected(id(0), true, 4_500)
+    node.setConnected(id(MAX_ORIGINS), true, 5_000)
+    assert.equal(node.applyRecord(recordOf(MAX_ORIGINS, 1, []), 5_000), 'applied')
+    assert.deepEqual([node.get(id(1)), node.size], [undefined, MAX_ORIGINS])
+    assert.deepEqual([events.at(-2)?.kind, events.at(-1)?.kind], ['node-leave', 'node-join'])
+    // Who was put out may come back with what it said last, once it has a session.
+    assert.equal(node.applyRecord(recordOf(1, 1, []), 5_000), 'full')
+    node.setConnected(id(1), true, 5_000)
+    assert.equal(node.applyRecord(recordOf(1, 1, []), 5_000), 'applied')
+    assert.deepEqual([node.get(id(2)), node.size], [undefined, MAX_ORIGINS])
+  })
+
+  it('says so when the name or the addresses of a node change', () => {
+    const { directory: node, events } = directory()
+    node.applyRecord(recordOf(1, 1, ['a']), 0)
+    const info = encodeInfo({ name: 'node-1', version: '1', addresses: ['/ip4/10.0.0.2/tcp/1'] })
+    const documentHashed = documentHash(changeDocument(undefined, { info, put: [], drop: [] })!)
+    const { signed } = recordOf(1, 2, [], { documentHash: documentHashed })
+    node.applyRecord({ signed, info, capabilities: [], ageMs: 0 }, 0)
+    assert.deepEqual(
+      events.slice(2).map(({ kind }) => kind),
+      ['info', 'removed']
+    )
+  })
+
   it('holds no more bytes of documents than its limit, and takes new ones when others shrink', () => {
     const { directory: node } = directory()
     const big = 'x'.repeat(8_000)
@@ -357,7 +385,10 @@ describe('directory', () => {
     while (outcome !== 'full' && n < 200) outcome = node.applyRecord(recordOf(++n, 1, ids, {}, big), 0)
     assert.equal(outcome, 'full')
     assert.ok(Math.abs(n - MAX_DIRECTORY_BYTES / (120 * 8_050)) < 4, `full after ${n}`)
-    node.applyRecord(recordOf(1, 2, [], { left: true }), 0)
+    node.setConnected(id(300), true, 0)
+    assert.equal(node.applyRecord(recordOf(300, 1, ids, {}, big), 0), 'applied', 'a session makes room')
+    assert.equal(node.size, n - 1)
+    node.applyRecord(recordOf(2, 2, [], { left: true }), 0)
     assert.equal(node.applyRecord(recordOf(n, 1, ids, {}, big), 0), 'applied')
   })
 
