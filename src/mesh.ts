@@ -126,7 +126,8 @@ export async function createMesh(components: MeshComponents): Promise<Mesh> {
       now,
       random,
       count,
-      needRecord: (origin, from) => reconciler.pull(origin, from)
+      needRecord: (origin, from) => reconciler.pull(origin, from),
+      onConflict: () => log('warn', `another node uses this node's key: ${self}; give one of them a data directory of its own`)
     },
     { mesh: OPEN_MESH, incarnation: components.incarnation, info: { name, version: VERSION, addresses: [] } }
   )

@@ -5,19 +5,25 @@ import { asArray, asBytes, asMap, asText, asUint, optional } from '../shape.ts'
 
 /** Gossipsub topic of the announcements of a mesh. */
 export const announceTopic = (mesh: string): string => `/atmosphere/announce/1/${mesh}`
-/** Largest announcement on gossip, in bytes. Larger documents are pulled over the sync protocol. */
-export const MAX_ANNOUNCEMENT_BYTES = 128 * 1024
+/**
+ * Largest announcement on gossip, in bytes; what is larger is pulled over the sync protocol. Small, because gossipsub puts all
+ * messages that a neighbour asks for into one RPC.
+ */
+export const MAX_ANNOUNCEMENT_BYTES = 16 * 1024
 /** Most capabilities of one node. */
 export const MAX_CAPABILITIES = 1_024
 /** Most bytes of all capabilities of one node together. */
 export const MAX_DOCUMENT_BYTES = 1024 * 1024
 /** Longest lease, in ms. */
-export const MAX_LEASE_MS = 86_400_000
+export const MAX_LEASE_MS = 900_000
 /** Most addresses in a node's announcement. */
 export const MAX_ADDRESSES = 32
 const MAX_INFO_BYTES = 16 * 1024
 const MAX_NOTE = 256
 const MAX_HEAD_BYTES = 1_024
+const MAX_SIGNATURE_BYTES = 512
+/** Most bytes that CBOR puts before a byte or text string of a message. */
+const BYTES_PREFIX = 5
 
 /** The kinds of announcements. The kind names what changed; what counts is the signed head. */
 export const ANNOUNCEMENT_KINDS = [
@@ -29,7 +35,6 @@ export const ANNOUNCEMENT_KINDS = [
   'heartbeat',
   'node-leave'
 ] as const
-/** One of {@link ANNOUNCEMENT_KINDS}. */
 /** One of {@link ANNOUNCEMENT_KINDS}. */
 export type AnnouncementKind = (typeof ANNOUNCEMENT_KINDS)[number]
 
@@ -159,16 +164,26 @@ export function encodeAnnouncement({ kind, signed, info, put, drop }: Announceme
   return bytes
 }
 
+/** As {@link encodeAnnouncement}, but what does not fit goes as its head alone: it makes the others ask for the record over sync. */
+export function encodeFitting(announcement: Announcement): Uint8Array {
+  const { info, put, drop } = announcement
+  let bytes = info?.length ?? 0
+  for (const { length } of put) bytes += length + BYTES_PREFIX
+  // A code unit takes three bytes at most.
+  for (const { length } of drop) bytes += length * 3 + BYTES_PREFIX
+  const fits = bytes <= MAX_ANNOUNCEMENT_BYTES - MAX_HEAD_BYTES - MAX_SIGNATURE_BYTES - 128
+  return encodeAnnouncement(fits ? announcement : { ...announcement, info: undefined, put: [], drop: [] })
+}
+
 /** @throws MeshError `protocol_error`. The signature is not checked here. */
 export function decodeAnnouncement(bytes: Uint8Array): Announcement {
   if (bytes.length > MAX_ANNOUNCEMENT_BYTES)
     throw new MeshError('protocol_error', `an announcement over ${MAX_ANNOUNCEMENT_BYTES} bytes`)
   const map = asMap(decodeCbor(bytes), 'announcement')
   const kind = asText(map['k'], 'k', 32) as AnnouncementKind
-  if (!ANNOUNCEMENT_KINDS.includes(kind))
-    throw new MeshError('protocol_error', 'an announcement of a kind that this node does not know')
   return {
-    kind,
+    // The kind only tells people what changed: one of a later version is a change like any other.
+    kind: ANNOUNCEMENT_KINDS.includes(kind) ? kind : 'updated',
     signed: decodeSigned(map),
     info: optional(map['i'], (value) => asBytes(value, 'i', MAX_INFO_BYTES)),
     put: optional(map['p'], capabilityBytes) ?? [],
@@ -200,7 +215,7 @@ export function decodeRecord(body: unknown): DocumentRecord {
 
 function decodeSigned(map: Record<string, unknown>): SignedHead {
   const bytes = asBytes(map['h'], 'h', MAX_HEAD_BYTES)
-  return { bytes, signature: asBytes(map['s'], 's', 512, 1), head: decodeHead(bytes) }
+  return { bytes, signature: asBytes(map['s'], 's', MAX_SIGNATURE_BYTES, 1), head: decodeHead(bytes) }
 }
 
 function capabilityBytes(value: unknown): Uint8Array[] {

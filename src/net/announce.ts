@@ -2,12 +2,10 @@ import type { PeerId, PrivateKey } from '@libp2p/interface'
 import {
   announceTopic,
   decodeAnnouncement,
-  encodeAnnouncement,
+  encodeFitting,
   encodeHead,
   encodeInfo,
-  MAX_ANNOUNCEMENT_BYTES,
   signedBytes,
-  type Announcement,
   type AnnouncementKind,
   type DocumentRecord,
   type Head,
@@ -16,19 +14,17 @@ import {
 } from '../../protocols/announce/messages.ts'
 import { encodeCapability, type CapabilityDeclaration } from '../../protocols/capability.ts'
 import { MeshError } from '../errors.ts'
+import { compare as compareBytes } from 'uint8arrays/compare'
 import { changeDocument, compareVersion, documentHash, originId, type NodeDocument } from '../core/document.ts'
 import type { Directory } from '../core/directory.ts'
-import { createTokenBuckets } from '../core/token-buckets.ts'
+import { emptyChange, recordAfter, wholeChange, type Change } from './announce-change.ts'
+import { createAnnounceRates } from './announce-rates.ts'
 import { hasSigned } from './head-signature.ts'
 
 /** A record is forgotten this long after it was last heard, in ms; it is renewed three times in that span. */
 export const LEASE_MS = 300_000
 /** Changes made within this time leave in one announcement, in ms. */
 export const BATCH_MS = 10
-/** Announcements a second that one origin may send, and how many at once. */
-export const ORIGIN_RATE = { perSecond: 20, burst: 200 } as const
-/** Announcements a second whose signature is checked for one neighbour, whoever they are of, and how many at once. */
-export const SENDER_RATE = { perSecond: 500, burst: 4_000 } as const
 
 /** What a validator says of a message: pass on, drop without a word, or drop and hold it against the sender. */
 export type Verdict = 'accept' | 'ignore' | 'reject'
@@ -50,6 +46,8 @@ export interface AnnounceComponents {
   /** A newer version of an origin exists, but what came does not lead to it. */
   needRecord(origin: Uint8Array, from: string): void
   count(counter: string): void
+  /** Another node uses this node's key and does not give way. Called once. */
+  onConflict?(): void
 }
 
 /** Options. `incarnation` must be higher than at any start before with the same key. */
@@ -75,26 +73,20 @@ export interface Announcer {
   flushed(): Promise<void>
 }
 
-interface Change {
-  kind: AnnouncementKind
-  note: string
-  info?: Uint8Array
-  put: Map<string, Uint8Array>
-  drop: Set<string>
-}
-
 /** See {@link Announcer}. */
 export function createAnnouncer(components: AnnounceComponents, init: AnnounceInit): Announcer {
-  const { peerId, privateKey, gossip, directory, now, random, needRecord, count } = components
+  const { peerId, privateKey, gossip, directory, now, random, needRecord, count, onConflict } = components
   const self = peerId.toString()
   const origin = peerId.toMultihash().bytes
   const topic = announceTopic(init.mesh)
   const leaseMs = init.leaseMs ?? LEASE_MS
-  const origins = createTokenBuckets(ORIGIN_RATE, now)
-  const senders = createTokenBuckets(SENDER_RATE, now)
+  const { origins, senders, records, heals } = createAnnounceRates(now)
   let { incarnation } = init
   let sequence = 0
   let document: NodeDocument = { infoBytes: encodeInfo(init.info), info: init.info, capabilities: new Map() }
+  /** What the last head stands by: changes that are not announced yet are not in it. */
+  let announced = document
+  let conflict = false
   let changes: Change[] = []
   let batchTimer: ReturnType<typeof setTimeout> | undefined
   let leaseTimer: ReturnType<typeof setTimeout> | undefined
@@ -102,7 +94,7 @@ export function createAnnouncer(components: AnnounceComponents, init: AnnounceIn
   let running = false
 
   // ---- out -----------------------------------------------------------------------------------
-  async function sign(left: boolean, note: string): Promise<SignedHead> {
+  async function sign(left: boolean, note: string, after: NodeDocument): Promise<SignedHead> {
     sequence++
     const head: Head = {
       mesh: init.mesh,
@@ -111,32 +103,19 @@ export function createAnnouncer(components: AnnounceComponents, init: AnnounceIn
       sequence,
       left,
       leaseMs,
-      documentHash: documentHash(document),
+      documentHash: documentHash(after),
       note
     }
     const bytes = encodeHead(head)
     return { bytes, signature: await privateKey.sign(signedBytes(bytes)), head }
   }
 
-  async function announce(kind: AnnouncementKind, note: string, change: Omit<Change, 'kind' | 'note'>): Promise<void> {
-    const parts = { info: change.info, put: [...change.put.values()], drop: [...change.drop] }
-    const signed = await sign(kind === 'node-leave', note)
-    directory.applyRecord(
-      {
-        signed,
-        info: document.infoBytes,
-        capabilities: kind === 'node-leave' ? [] : [...document.capabilities.values()].map(({ bytes }) => bytes),
-        ageMs: 0
-      },
-      now()
-    )
-    await gossip.publish(topic, encodeFitting({ kind, signed, ...parts }))
-  }
-
-  /** What does not fit an announcement is left to the sync protocol: its head alone makes the others ask. */
-  function encodeFitting(announcement: Announcement): Uint8Array {
-    const bytes = announcement.put.reduce((sum, { length }) => sum + length, 0)
-    return encodeAnnouncement(bytes < MAX_ANNOUNCEMENT_BYTES - 8_192 ? announcement : { ...announcement, put: [], drop: [] })
+  async function announce(change: Change): Promise<void> {
+    const { kind, note, info, put, drop, after } = change
+    announced = after
+    const signed = await sign(kind === 'node-leave', note, after)
+    directory.applyRecord(recordAfter(change, signed), now())
+    await gossip.publish(topic, encodeFitting({ kind, signed, info, put: [...put.values()], drop: [...drop] }))
   }
 
   function enqueue(task: () => Promise<void>): Promise<void> {
@@ -148,22 +127,21 @@ export function createAnnouncer(components: AnnounceComponents, init: AnnounceIn
     batchTimer = undefined
     const due = changes
     changes = []
-    for (const change of due) {
-      void enqueue(() => announce(change.kind, change.note, change))
-    }
+    for (const change of due) void enqueue(() => announce(change))
   }
 
   function queue(kind: AnnouncementKind, note: string, edit: (change: Change) => void): void {
     let change = changes.at(-1)
-    if (change?.kind !== kind || change.note !== note) changes.push((change = { kind, note, put: new Map(), drop: new Set() }))
+    if (change?.kind !== kind || change.note !== note) changes.push((change = emptyChange(kind, note, document)))
     edit(change)
+    change.after = document
     if (running) batchTimer ??= setTimeout(flush, BATCH_MS)
   }
 
   function renew(): void {
     leaseTimer = setTimeout(
       () => {
-        void enqueue(() => announce('heartbeat', '', { put: new Map(), drop: new Set() }))
+        void enqueue(() => announce(emptyChange('heartbeat', '', announced)))
         renew()
       },
       (leaseMs / 3) * (0.9 + 0.2 * random())
@@ -217,19 +195,18 @@ export function createAnnouncer(components: AnnounceComponents, init: AnnounceIn
   async function heardOfMyself(signed: SignedHead): Promise<Verdict> {
     if (compareVersion(signed.head, { incarnation, sequence }) <= 0) return 'ignore'
     if (!(await hasSigned(signed))) return refuse('announce.forged', 'reject')
+    // While the signature was checked an answer to another head may have gone beyond this one.
+    if (compareVersion(signed.head, { incarnation, sequence }) <= 0) return 'ignore'
+    if (!heals.take(self)) {
+      if (!conflict) onConflict?.()
+      conflict = true
+      return refuse('announce.duplicate-identity', 'ignore')
+    }
     count('announce.incarnation-healed')
     incarnation = signed.head.incarnation + 1
     sequence = 0
-    if (running) void enqueue(() => announce('node-join', '', whole()))
+    if (running) void enqueue(() => announce(wholeChange(announced)))
     return 'ignore'
-  }
-
-  function whole(): Omit<Change, 'kind' | 'note'> {
-    return {
-      info: document.infoBytes,
-      put: new Map([...document.capabilities].map(([id, { bytes }]) => [id, bytes])),
-      drop: new Set()
-    }
   }
 
   function edit(put: Uint8Array[], drop: string[], info?: Uint8Array): void {
@@ -244,7 +221,8 @@ export function createAnnouncer(components: AnnounceComponents, init: AnnounceIn
       running = true
       changes = []
       gossip.subscribe(topic, validate)
-      await enqueue(() => announce('node-join', '', whole()))
+      const first = wholeChange(document)
+      await enqueue(() => announce(first))
       renew()
     },
     async stop(reason) {
@@ -253,7 +231,7 @@ export function createAnnouncer(components: AnnounceComponents, init: AnnounceIn
       clearTimeout(batchTimer)
       clearTimeout(leaseTimer)
       document = { ...document, capabilities: new Map() }
-      await enqueue(() => announce('node-leave', reason, { put: new Map(), drop: new Set() }))
+      await enqueue(() => announce(emptyChange('node-leave', reason, document)))
     },
     put(capability) {
       const bytes = encodeCapability(capability)
@@ -268,10 +246,15 @@ export function createAnnouncer(components: AnnounceComponents, init: AnnounceIn
     },
     setInfo(info) {
       const bytes = encodeInfo(info)
+      if (compareBytes(bytes, document.infoBytes) === 0) return
       edit([], [], bytes)
       queue('updated', '', (change) => (change.info = bytes))
     },
-    async ingest(record) {
+    async ingest(record, from) {
+      if (!records.take(from)) {
+        count('announce.too-often')
+        return false
+      }
       const verdict = await check(record.signed)
       // A peer that checks what it takes has nothing false to pass on.
       if (verdict === 'reject')

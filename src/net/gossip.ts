@@ -1,10 +1,12 @@
 import { TopicValidatorResult, gossipsub, type GossipSub, type GossipSubComponents } from '@libp2p/gossipsub'
 import { sha256 } from '@noble/hashes/sha2.js'
-import { MAX_ANNOUNCEMENT_BYTES } from '../../protocols/announce/messages.ts'
 import type { Gossip, Verdict } from './announce.ts'
 
-/** Largest gossip RPC that is read, in bytes. The same on every node: a larger one would silently cut two peers off. */
-const MAX_RPC_BYTES = MAX_ANNOUNCEMENT_BYTES + 64 * 1024
+/**
+ * Largest gossip RPC that is read, in bytes. The same on every node: a larger one would silently cut two peers off. An IWANT is
+ * answered with all messages in one RPC: there must be room for a few hundred of the largest announcements.
+ */
+const MAX_RPC_BYTES = 4 * 1024 * 1024
 
 /** Gossipsub set for small, trusted-by-signature messages on a LAN; see docs/adr for each choice. */
 export function gossipService(): (components: GossipSubComponents) => GossipSub {
