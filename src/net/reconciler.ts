@@ -15,7 +15,7 @@ export interface Reconciler {
   start(): void
   stop(): void
   up(link: Link): void
-  /** Gets the record of an origin from whoever told of it, or from the origin itself. */
+  /** Gets the record of an origin from itself, or from whoever told of it. */
   pull(origin: Uint8Array, from: string): void
   /** Records came from a peer over sync: the other neighbours may lack them too. */
   learned(from: string): void
@@ -34,7 +34,8 @@ export interface ReconcilerComponents {
 /** See {@link Reconciler}. */
 export function createReconciler({ links, sync, directory, now, random, log }: ReconcilerComponents): Reconciler {
   const timers = new Set<ReturnType<typeof setTimeout>>()
-  const pulling = new Set<string>()
+  /** Origins whose record is on its way, and whether it is to be got again after that. */
+  const pulling = new Map<string, { again: (() => void) | undefined }>()
   const teachers = new Set<string>()
   let repush: ReturnType<typeof setTimeout> | undefined
   let running = false
@@ -63,6 +64,25 @@ export function createReconciler({ links, sync, directory, now, random, log }: R
     later(RECONCILE_INTERVAL_MS * (0.8 + 0.4 * random()), tick)
   }
 
+  function pull(origin: Uint8Array, from: string): void {
+    const id = originId(origin)
+    const current = pulling.get(id)
+    // What is on its way may be older than what was heard now.
+    if (current !== undefined) return void (current.again = () => pull(origin, from))
+    // The origin itself has its record for certain; who passed the head on may still wait for it.
+    const link = links.get(id) ?? links.get(from)
+    if (link === undefined) return
+    const mine: { again: (() => void) | undefined } = { again: undefined }
+    pulling.set(id, mine)
+    sync
+      .pull(link.session, link.peer, [origin])
+      .catch((error: Error) => log(`getting the record of ${id} from ${link.peer}: ${error.message}`))
+      .finally(() => {
+        pulling.delete(id)
+        if (running) mine.again?.()
+      })
+  }
+
   return {
     start() {
       running = true
@@ -79,16 +99,7 @@ export function createReconciler({ links, sync, directory, now, random, log }: R
       void reconcile(link)
       later(SECOND_LOOK_MS * (1 + random()), () => links.get(link.peer)?.session === link.session && void reconcile(link))
     },
-    pull(origin, from) {
-      const id = originId(origin)
-      const link = links.get(from) ?? links.get(id)
-      if (link === undefined || pulling.has(id)) return
-      pulling.add(id)
-      sync
-        .pull(link.session, link.peer, [origin])
-        .catch((error: Error) => log(`getting the record of ${id} from ${link.peer}: ${error.message}`))
-        .finally(() => pulling.delete(id))
-    },
+    pull,
     learned(from) {
       teachers.add(from)
       repush ??= later(REPUSH_DELAY_MS, () => {
