@@ -1,13 +1,21 @@
 /** Between the words of MCP and ours. Pure, but for the error classes of the SDK. */
 import { ProtocolError, ProtocolErrorCode, SdkError, SdkErrorCode } from '@modelcontextprotocol/client'
 import type { CallToolResult, Tool } from '@modelcontextprotocol/client'
-import type { ToolDeclaration } from '../../protocols/capability.ts'
+import { MAX_TOOLS, checkCapability, type ToolDeclaration } from '../../protocols/capability.ts'
+import { encodeCbor } from '../../protocols/cbor.ts'
+import { checkSchema } from '../core/schema.ts'
 import { MeshError } from '../errors.ts'
 import type { JsonSchema, JsonValue } from '../core/invoke.ts'
 import type { McpConfig } from './mcp-config.ts'
 
-/** Tools of one server; the rest is left out, and said so. */
-export const MAX_TOOLS = 512
+/** What the tools of one server may take together, in bytes; past it the largest are left out. A capability has 64 KiB. */
+export const MAX_TOOLS_BYTES = 60_000
+/** Longest description of a tool; what is longer is cut. */
+export const MAX_TOOL_DESCRIPTION_LENGTH = 8_192
+/** Tools that are left out and named; of more, only how many. */
+export const MAX_NAMED_SKIPS = 16
+/** A name that is longer is cut where it is told that it is left out. */
+const MAX_SKIPPED_NAME = 64
 
 const TOOL_NAME = /^[A-Za-z0-9_.-]{1,128}$/
 
@@ -23,17 +31,52 @@ export function offeredTools(tools: readonly Tool[], filter: McpConfig['tools'])
   const isAllowed = toolFilter(filter)
   const allowed = tools.filter((tool) => isAllowed(tool.name))
   // A tool that only runs as an MCP task has no answer that a call could wait for.
-  const fit = allowed
-    .filter((tool) => TOOL_NAME.test(tool.name) && tool.execution?.taskSupport !== 'required')
-    .slice(0, MAX_TOOLS)
+  const runnable = allowed.filter((tool) => TOOL_NAME.test(tool.name) && tool.execution?.taskSupport !== 'required')
+  // The first of a name counts.
+  const named = new Map(runnable.toReversed().map((tool) => [tool.name, tool]))
+  const usable = runnable
+    .filter((tool) => named.get(tool.name) === tool)
+    .map(toDeclaration)
+    .filter(isUsable)
+  const fit = withinSize(usable.slice(0, MAX_TOOLS))
   const names = new Set(fit.map((tool) => tool.name))
-  return { tools: fit.map(toDeclaration), skipped: allowed.map((tool) => tool.name).filter((name) => !names.has(name)) }
+  return { tools: fit, skipped: shortened(allowed.map((tool) => tool.name).filter((name) => !names.has(name))) }
+}
+
+/** Whether a capability may have it: one bad tool must not take the others of its server with it. */
+function isUsable(tool: ToolDeclaration): boolean {
+  try {
+    checkCapability({ id: 'x', type: 'x', tools: [tool] })
+    checkSchema(tool.input, 'input')
+    checkSchema(tool.output, 'output')
+    return true
+  } catch {
+    return false
+  }
+}
+
+/** Leaves out the largest until the rest fits; of equal ones the last. */
+function withinSize(tools: ToolDeclaration[]): ToolDeclaration[] {
+  const sizes = new Map(tools.map((tool) => [tool, encodeCbor(tool).length]))
+  let total = [...sizes.values()].reduce((sum, size) => sum + size, 0)
+  const largestFirst = [...sizes].toReversed().sort(([, a], [, b]) => b - a)
+  for (const [tool, size] of largestFirst) {
+    if (total <= MAX_TOOLS_BYTES) break
+    total -= size
+    sizes.delete(tool)
+  }
+  return [...sizes.keys()]
+}
+
+function shortened(skipped: string[]): string[] {
+  const shown = skipped.slice(0, MAX_NAMED_SKIPS).map((name) => name.slice(0, MAX_SKIPPED_NAME))
+  return skipped.length > shown.length ? [...shown, `and ${skipped.length - shown.length} more`] : shown
 }
 
 function toDeclaration(tool: Tool): ToolDeclaration {
   const declaration: ToolDeclaration = { name: tool.name, input: tool.inputSchema as JsonSchema }
   if (tool.title !== undefined) declaration['title'] = tool.title
-  if (tool.description !== undefined) declaration.description = tool.description
+  if (tool.description !== undefined) declaration.description = tool.description.slice(0, MAX_TOOL_DESCRIPTION_LENGTH)
   if (tool.outputSchema !== undefined) declaration.output = tool.outputSchema as JsonSchema
   if (tool.annotations !== undefined) {
     declaration.annotations = tool.annotations

@@ -6,7 +6,7 @@ import type { AddressInfo } from 'node:net'
 import { fileURLToPath } from 'node:url'
 import type { Backend } from '../../src/backends/backend.ts'
 import type { McpConfig, McpStdioConfig } from '../../src/backends/mcp-config.ts'
-import { offeredTools } from '../../src/backends/mcp-items.ts'
+import { MAX_NAMED_SKIPS, MAX_TOOLS_BYTES, MAX_TOOL_DESCRIPTION_LENGTH, offeredTools } from '../../src/backends/mcp-items.ts'
 import { createMcpBackend } from '../../src/backends/mcp.ts'
 import { createBackoff } from '../../src/backends/restart-delay.ts'
 import type { Item, JsonObject } from '../../src/core/invoke.ts'
@@ -166,6 +166,38 @@ describe('mcp backend: tool declarations', () => {
     assert.deepEqual(tools, [
       { name: 'a.b', title: 'A', description: 'does', input: inputSchema, output: inputSchema, annotations, idempotent: false }
     ])
+  })
+
+  it('leave out single tools that cannot be offered, and name them', () => {
+    const tool = (name: string, schema: object = {}, description = '') => ({
+      name,
+      description,
+      inputSchema: { type: 'object' as const, ...schema }
+    })
+    const names = (tools: ReturnType<typeof tool>[]) => {
+      const { tools: offered, skipped } = offeredTools(tools, undefined)
+      return { offered: offered.map(({ name }) => name), skipped }
+    }
+    assert.deepEqual(
+      names([
+        tool('good', { properties: { self: { $ref: '#' } } }),
+        tool('async', { properties: { a: { $async: true } } }),
+        tool('nowhere', { $ref: '#/$defs/none' }),
+        tool('deep', { properties: { a: JSON.parse(`${'['.repeat(500)}${']'.repeat(500)}`) as object } })
+      ]),
+      { offered: ['good'], skipped: ['async', 'nowhere', 'deep'] }
+    )
+    const long = offeredTools([tool('a', {}, 'x'.repeat(10_000))], undefined).tools[0]!
+    assert.equal(long.description?.length, MAX_TOOL_DESCRIPTION_LENGTH)
+    const many = names(Array.from({ length: 300 }, (_, n) => tool(`t${n}`)))
+    assert.deepEqual([many.offered.length, many.offered.at(-1)], [256, 't255'])
+    assert.deepEqual([many.skipped.length, many.skipped.at(-1)], [MAX_NAMED_SKIPS + 1, `and ${44 - MAX_NAMED_SKIPS} more`])
+    const half = { $comment: 'x'.repeat(MAX_TOOLS_BYTES / 2) }
+    assert.deepEqual(names([tool('a'), tool('big', half), tool('too', half), tool('z')]), {
+      offered: ['a', 'big', 'z'],
+      skipped: ['too']
+    })
+    assert.deepEqual(names([tool('twice'), tool('twice')]).offered, ['twice'])
   })
 })
 
