@@ -14,13 +14,19 @@ import { compare as compareBytes } from 'uint8arrays/compare'
 import { MeshError } from '../errors.ts'
 import { originId } from '../core/document.ts'
 import type { Directory } from '../core/directory.ts'
+import type { IncomingExchange } from './inbound-exchanges.ts'
 import type { Protocol } from './protocol.ts'
 import type { Session } from './session.ts'
 
-/** Comparisons that this node answers at once; more are told to come back. A late joiner is not sent its directory fifty times. */
+/**
+ * Comparisons that this node answers at once, one a peer; more are told to come back. Those that it asks for itself are not counted:
+ * they cannot be held up by others.
+ */
 export const MAX_CONCURRENT_COMPARISONS = 2
 /** One comparison takes at most this long, on either side, in ms: a silent peer must not keep others from theirs. */
 export const SYNC_TIMEOUT_MS = 15_000
+/** A peer whose comparison is answered and that neither sends nor reads for this time is not waited for any longer, in ms. */
+export const SYNC_IDLE_MS = 3_000
 /** Wait before a busy peer is asked again, in ms, plus as much again at random. */
 export const BUSY_RETRY_MS = 100
 const MAX_BUSY_RETRIES = 20
@@ -34,6 +40,8 @@ export interface SyncComponents {
   ingest(record: DocumentRecord, from: string): Promise<boolean>
   /** Records were learnt from a peer: others may need them too. */
   onLearned(from: string): void
+  /** Default: {@link SYNC_IDLE_MS}. */
+  idleMs?: number
 }
 
 /** What gossip cannot give: the whole directory for who comes late, agreement after a partition. */
@@ -46,8 +54,9 @@ export interface Sync {
 }
 
 /** See {@link Sync}. */
-export function createSync({ directory, now, random, ingest, onLearned }: SyncComponents): Sync {
-  let comparing = 0
+export function createSync({ directory, now, random, ingest, onLearned, idleMs = SYNC_IDLE_MS }: SyncComponents): Sync {
+  /** Peers whose comparisons are being answered. */
+  const answering = new Set<string>()
 
   function* rowItems(): Generator<SyncItem> {
     const rows = directory.rows()
@@ -67,38 +76,43 @@ export function createSync({ directory, now, random, ingest, onLearned }: SyncCo
     if (await ingest(record, peer)) learned.count++
   }
 
-  async function* handle(
-    { body, input }: { body: unknown; input: AsyncIterable<unknown> | undefined },
-    peer: string
-  ): AsyncGenerator<unknown, unknown, void> {
+  async function* handle({ body, input, cancellation }: IncomingExchange, peer: string): AsyncGenerator<unknown, unknown, void> {
     const request = decodeSyncRequest(body)
     if (request.op === 'pull') {
       for (const item of recordItems(request.origins.map(originId))) yield encodeSyncItem(item)
       return 'done'
     }
     if (compareBytes(request.digest, directory.digest()) === 0) return 'equal'
-    if (comparing >= MAX_CONCURRENT_COMPARISONS) return 'busy'
-    comparing++
+    if (answering.has(peer) || answering.size >= MAX_CONCURRENT_COMPARISONS) return 'busy'
+    answering.add(peer)
+    const watch = watchdog(idleMs, (error) => cancellation.abort(error))
     const learned = { count: 0 }
     try {
-      for (const item of rowItems()) yield encodeSyncItem(item)
+      for (const item of rowItems()) {
+        yield encodeSyncItem(item)
+        watch.alive()
+      }
       let wanted: string[] = []
       for await (const raw of input ?? []) {
+        watch.alive()
         const item = decodeSyncItem(raw)
         if (item.kind === 'want') wanted = item.origins.map(originId)
         else if (item.kind === 'record') await take(item.record, peer, learned)
         else throw new MeshError('protocol_error', 'rows from the side that asked')
       }
-      for (const item of recordItems(wanted)) yield encodeSyncItem(item)
+      for (const item of recordItems(wanted)) {
+        yield encodeSyncItem(item)
+        watch.alive()
+      }
       return 'done'
     } finally {
-      comparing--
+      watch.stop()
+      answering.delete(peer)
       if (learned.count > 0) onLearned(peer)
     }
   }
 
   async function compareOnce(session: Session, peer: string): Promise<'equal' | 'done' | 'busy'> {
-    comparing++
     const learned = { count: 0 }
     let gotRows!: (rows: Row[] | undefined) => void
     const rows = new Promise<Row[] | undefined>((resolve) => (gotRows = resolve))
@@ -125,7 +139,6 @@ export function createSync({ directory, now, random, ingest, onLearned }: SyncCo
         } else throw new MeshError('protocol_error', 'a wish from the side that answers')
       }
     } finally {
-      comparing--
       gotRows(undefined)
       await exchange.return(undefined)
       if (learned.count > 0) onLearned(peer)
@@ -153,4 +166,15 @@ export function createSync({ directory, now, random, ingest, onLearned }: SyncCo
       if (learned.count > 0) onLearned(peer)
     }
   }
+}
+
+/** Barks once when `alive` was not called for `ms`. */
+function watchdog(ms: number, bark: (error: MeshError) => void): { alive(): void; stop(): void } {
+  let timer: ReturnType<typeof setTimeout>
+  const alive = (): void => {
+    clearTimeout(timer)
+    timer = setTimeout(() => bark(new MeshError('deadline_exceeded', `the peer neither sent nor read for ${ms} ms`)), ms)
+  }
+  alive()
+  return { alive, stop: () => clearTimeout(timer) }
 }

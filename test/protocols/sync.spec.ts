@@ -5,7 +5,7 @@ import { encodeSyncItem, encodeSyncRequest } from '../../protocols/sync/messages
 import { createDirectory, type Directory } from '../../src/core/directory.ts'
 import { changeDocument, documentHash } from '../../src/core/document.ts'
 import { MeshError } from '../../src/errors.ts'
-import { MAX_CONCURRENT_COMPARISONS, createSync, type Sync } from '../../src/net/sync.ts'
+import { MAX_CONCURRENT_COMPARISONS, SYNC_IDLE_MS, createSync, type Sync } from '../../src/net/sync.ts'
 import { startPair, until, within, type Pair } from '../fixtures/libp2p-pair.ts'
 import { protocolContract } from './contract.ts'
 
@@ -28,7 +28,7 @@ function recordOf(n: number): DocumentRecord {
   return { signed: { head, bytes: encodeHead(head), signature: new Uint8Array(64) }, info, capabilities, ageMs: 0 }
 }
 
-function node(records: DocumentRecord[]): { directory: Directory; sync: Sync; learned: string[] } {
+function node(records: DocumentRecord[], idleMs?: number): { directory: Directory; sync: Sync; learned: string[] } {
   const directory = createDirectory('self', () => undefined)
   for (const record of records) directory.applyRecord(record, now())
   const learned: string[] = []
@@ -37,7 +37,8 @@ function node(records: DocumentRecord[]): { directory: Directory; sync: Sync; le
     now,
     random: () => 0.5,
     ingest: async (record) => directory.applyRecord(record, now()) === 'applied',
-    onLearned: (from) => learned.push(from)
+    onLearned: (from) => learned.push(from),
+    ...(idleMs === undefined ? {} : { idleMs })
   })
   return { directory, sync, learned }
 }
@@ -90,7 +91,8 @@ describe('sync protocol', function () {
 
   it('tells who comes while it compares with others to come back, and it does', async () => {
     const [a, b] = [node(all(0, 5)), node(all(5, 9))]
-    const [session] = await pair.sessions({ b: (exchange) => b.sync.protocol.handle(exchange, 'a') })
+    let peers = 0
+    const [session] = await pair.sessions({ b: (exchange) => b.sync.protocol.handle(exchange, `a${peers++}`) })
     const body = encodeSyncRequest({ op: 'digest', digest: new Uint8Array(16), count: 0 })
     let stop!: () => void
     const gate = new Promise<void>((resolve) => (stop = resolve))
@@ -112,11 +114,33 @@ describe('sync protocol', function () {
     session.abort(new MeshError('cancelled', 'over'))
   })
 
+  it('answers one comparison of a peer at a time, and is not kept from that by its own', async () => {
+    const b = node(all(5, 9))
+    const [session, back] = await pair.sessions({
+      // Never answers what b asks: b's own comparisons stay open.
+      async *a() {
+        yield await new Promise<never>(() => undefined)
+      },
+      b: (exchange) => b.sync.protocol.handle(exchange, 'a')
+    })
+    const own = Array.from({ length: MAX_CONCURRENT_COMPARISONS }, async () => b.sync.reconcile(back, 'a').catch(() => undefined))
+    const body = encodeSyncRequest({ op: 'digest', digest: new Uint8Array(16), count: 0 })
+    const silent = { [Symbol.asyncIterator]: () => ({ next: () => new Promise<IteratorResult<unknown>>(() => undefined) }) }
+    const ask = (): AsyncGenerator<unknown, unknown, void> =>
+      session.request(body, { signal: new AbortController().signal, input: silent })
+    const first = ask()
+    assert.equal((await first.next()).done, false)
+    assert.deepEqual(await ask().next(), { done: true, value: 'busy' })
+    session.abort(new MeshError('cancelled', 'over'))
+    await Promise.all([...own, first.return(undefined)])
+  })
+
   it('does not let silent peers keep the others from comparing for ever', async () => {
-    const [a, b] = [node(all(0, 5)), node(all(5, 9))]
+    const [a, b] = [node(all(0, 5)), node(all(5, 9), 200)]
     const { timeoutMs } = b.sync.protocol
-    assert.ok(timeoutMs !== undefined && timeoutMs <= 15_000)
-    const [session, other] = await pair.sessions({ b: (exchange) => b.sync.protocol.handle(exchange, 'a') }, 200)
+    assert.ok(timeoutMs !== undefined && timeoutMs <= 15_000 && SYNC_IDLE_MS <= 3_000)
+    let peers = 0
+    const [session, other] = await pair.sessions({ b: (exchange) => b.sync.protocol.handle(exchange, `a${peers++}`) })
     const body = encodeSyncRequest({ op: 'digest', digest: new Uint8Array(16), count: 0 })
     const silent = { [Symbol.asyncIterator]: () => ({ next: () => new Promise<IteratorResult<unknown>>(() => undefined) }) }
     const holders = Array.from({ length: MAX_CONCURRENT_COMPARISONS }, () =>
