@@ -249,14 +249,7 @@ export async function createMesh(components: MeshComponents): Promise<Mesh> {
     },
     register(declaration, handlers) {
       checkOwn(declaration)
-      const registration = functions.register(declaration, handlers)
-      return {
-        ...registration,
-        update(change) {
-          checkOwn({ ...declaration, ...change })
-          registration.update(change)
-        }
-      }
+      return functions.register(declaration, handlers)
     },
     status: () => ({
       peerId: self,

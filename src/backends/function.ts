@@ -14,7 +14,7 @@ export interface FunctionBackend extends Backend {
   watch: NonNullable<Backend['watch']>
   /**
    * Offers a capability. Tools that have a handler but no declaration are declared by their name alone.
-   * Throws `invalid_argument` if a declared tool has no handler, `conflict` if the id is taken.
+   * Throws `invalid_argument` if a declared tool has no handler, `conflict` if the id is taken, and what `onChange` has against it.
    */
   register(declaration: CapabilityDeclaration, handlers?: Record<string, ToolHandler>): Registration
 }
@@ -26,9 +26,12 @@ interface Entry {
   handlers: ReadonlyMap<string, ToolHandler>
 }
 
-/** Makes an empty function backend. `onChange` is told at once of every change, before `discover` yields it. */
+/**
+ * Makes an empty function backend. `onChange` is told at once of every change, before `discover` yields it; it returns what
+ * cannot be offered: that change is taken back, and thrown to who made it.
+ */
 export function createFunctionBackend(
-  init: { id?: string; onChange?: (declarations: CapabilityDeclaration[]) => void } = {}
+  init: { id?: string; onChange?: (declarations: CapabilityDeclaration[]) => { id: string; error: MeshError }[] } = {}
 ): FunctionBackend {
   const entries = new Map<string, Entry>()
   const changes = createDropOldestQueue<true>({ limit: 1 })
@@ -46,9 +49,17 @@ export function createFunctionBackend(
   })
 
   const declarations = (): CapabilityDeclaration[] => [...entries.values()].map((entry) => entry.declaration)
-  const changed = (): void => {
+  const changed = (): { id: string; error: MeshError }[] => {
     changes.push(true)
-    init.onChange?.(declarations())
+    return init.onChange?.(declarations()) ?? []
+  }
+  /** Tells of a change of one capability; takes it back if it cannot be offered. */
+  const changedOrUndone = (id: string, undo: () => void): void => {
+    const fault = changed().find((one) => one.id === id)
+    if (fault === undefined) return
+    undo()
+    changed()
+    throw fault.error
   }
 
   return {
@@ -74,13 +85,14 @@ export function createFunctionBackend(
       const declaration = withTools(given, table)
       const entry: Entry = { declaration, active: { status: given.status, statusReason: given.statusReason }, handlers: table }
       entries.set(id, entry)
-      changed()
+      changedOrUndone(id, () => entries.delete(id))
 
-      const change = (next: CapabilityDeclaration): void => {
+      const change = (next: CapabilityDeclaration, active = entry.active): void => {
         if (entries.get(id) !== entry)
           throw new MeshError('unknown_capability', `capability "${id}" was removed; register it again`, { id })
-        entry.declaration = next
-        changed()
+        const before = { ...entry }
+        Object.assign(entry, { declaration: next, active })
+        changedOrUndone(id, () => Object.assign(entry, before))
       }
       return {
         id,
@@ -91,8 +103,7 @@ export function createFunctionBackend(
             })
           }
           const next = withTools({ ...entry.declaration, ...partial }, table)
-          if ('status' in partial) entry.active = { status: partial.status, statusReason: partial.statusReason }
-          change(next)
+          change(next, 'status' in partial ? { status: partial.status, statusReason: partial.statusReason } : undefined)
         },
         suspend: (reason) => change({ ...entry.declaration, status: 'suspended', statusReason: reason }),
         resume: () => change(withoutUndefined({ ...entry.declaration, ...entry.active })),
