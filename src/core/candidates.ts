@@ -32,7 +32,7 @@ export function parseTarget(target: string): { name: string; node: string | unde
 
 /**
  * Finds who can run `tool` of `target`: by id, else by type. The same id and type on several nodes is the same thing,
- * unless its scope is `node`; different types under one id are not.
+ * unless its scope is `node`; different types under one id are not, but where this node offers one of them, that one is meant.
  * @throws MeshError `unknown_capability`, `unknown_tool`, `ambiguous`, `unavailable`; messages name what is near.
  */
 export function findCandidates(offers: readonly Offer[], target: string, tool: string, node?: string): Candidates {
@@ -60,7 +60,7 @@ function findAble(offers: readonly Offer[], target: string, tool: string, node: 
   const inScope = wantedNode === undefined ? offers : onNode(offers, wantedNode)
   const name = node !== undefined || parsed.node !== undefined ? parsed.name : target
   const byId = inScope.filter((offer) => offer.capability.id === name)
-  const named = byId.length > 0 ? byId : inScope.filter((offer) => offer.capability.type === name)
+  const named = preferOwn(byId.length > 0 ? byId : inScope.filter((offer) => offer.capability.type === name))
   if (named.length === 0) throw unknownCapability(inScope, name, wantedNode)
   refuseAmbiguous(named, name)
 
@@ -81,6 +81,14 @@ function findAble(offers: readonly Offer[], target: string, tool: string, node: 
   const callable = able.filter(isCallable)
   if (callable.length === 0) throw notCallable(able, name)
   return { tool: toolOf(callable[0]!, tool)!, offers: callable }
+}
+
+/** What this node offers under a name is what it means by it: others that announce something else under it do not count. */
+function preferOwn(named: Offer[]): Offer[] {
+  const own = named.filter((offer) => offer.local)
+  return own.length === 0
+    ? named
+    : named.filter((offer) => own.some(({ capability }) => capability.type === offer.capability.type))
 }
 
 function isCallable({ capability }: Offer): boolean {

@@ -140,6 +140,10 @@ describe('candidates', () => {
 
   it('refuses what is ambiguous, and says which there are', () => {
     fails('ambiguous', /x.*y|echo@x/, () => nodesOf([offer('x', 'echo'), offer('y', 'echo', {}, { type: 'demo/other' })], 'echo'))
+    const mine = offer('self', 'echo', { local: true })
+    const stranger = offer('y', 'echo', {}, { type: 'demo/other' })
+    assert.deepEqual(nodesOf([stranger, mine, offer('x', 'echo')], 'echo'), ['self', 'x'], 'a stranger cannot take its name')
+    assert.deepEqual(nodesOf([stranger, mine], 'echo@y'), ['y'])
     const clocks = ['x', 'y'].map((node) => offer(node, 'clock', {}, { scope: 'node' }))
     fails('ambiguous', /clock@x, clock@y/, () => nodesOf(clocks, 'clock'))
     assert.deepEqual(nodesOf(clocks, 'clock@y'), ['y'])
