@@ -28,7 +28,7 @@ export async function createNode(options: BrowserNodeOptions = {}): Promise<Mesh
   return createMesh({
     libp2p,
     privateKey,
-    gossip: () => createGossip(libp2p.services.pubsub),
+    gossip: createGossip(libp2p.services.pubsub),
     discovery: () => staticPeers(libp2p, options.peers ?? []),
     name: options.name ?? 'browser',
     incarnation: Math.floor(Date.now() / 1_000),

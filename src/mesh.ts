@@ -3,7 +3,7 @@
  * the two entries differ in the libp2p that they pass in.
  */
 import type { Libp2p, PrivateKey } from '@libp2p/interface'
-import { multiaddr, type Multiaddr } from '@multiformats/multiaddr'
+import { multiaddr } from '@multiformats/multiaddr'
 import { toString } from 'uint8arrays/to-string'
 import type { Backend } from './backends/backend.ts'
 import { createFunctionBackend } from './backends/function.ts'
@@ -13,6 +13,7 @@ import { createProvider } from './calls/provider.ts'
 import { createReplays } from './calls/replay.ts'
 import { createResultCache } from './calls/result-cache.ts'
 import { createBackendRunner } from './backend-runner.ts'
+import { multiaddrProblem } from './config-addresses.ts'
 import { createDirectory } from './core/directory.ts'
 import { createOffers } from './core/offers.ts'
 import { capabilityViews } from './core/views.ts'
@@ -51,8 +52,7 @@ export interface MeshComponents {
   /** Created and not yet started. */
   libp2p: Libp2p
   privateKey: PrivateKey
-  /** Made after libp2p has started. */
-  gossip: () => Gossip
+  gossip: Gossip
   discovery: (onState: (state: MeshStatus['network']) => void) => Discovery
   name: string
   /** Higher than at any start before with the same key. */
@@ -121,7 +121,7 @@ export async function createMesh(components: MeshComponents): Promise<Mesh> {
     {
       peerId: libp2p.peerId,
       privateKey,
-      gossip: lazyGossip(components.gossip),
+      gossip: components.gossip,
       directory,
       now,
       random,
@@ -238,10 +238,11 @@ export async function createMesh(components: MeshComponents): Promise<Mesh> {
     addBackend: (backend) => runner.add(backend),
     events: ({ signal }) => events.subscribe(signal),
     async addPeer(address, { signal } = {}) {
-      const target = parseMultiaddr(address)
+      const problem = multiaddrProblem(address)
+      if (problem !== undefined) throw new MeshError('invalid_argument', problem, { multiaddr: address })
       discovery.add(address)
       try {
-        await libp2p.dial(target, { signal: signal ?? AbortSignal.timeout(ADD_PEER_TIMEOUT_MS) })
+        await libp2p.dial(multiaddr(address), { signal: signal ?? AbortSignal.timeout(ADD_PEER_TIMEOUT_MS) })
       } catch (error) {
         const message = `${address} does not answer (${(error as Error).message}); this node keeps trying`
         throw new MeshError('unavailable', message, { multiaddr: address }, { cause: error })
@@ -267,24 +268,5 @@ export async function createMesh(components: MeshComponents): Promise<Mesh> {
     }),
     stop: () => (stopping ??= stopAll()),
     [Symbol.asyncDispose]: () => (stopping ??= stopAll())
-  }
-}
-
-/** @throws MeshError `invalid_argument`. */
-function parseMultiaddr(text: string): Multiaddr {
-  try {
-    return multiaddr(text)
-  } catch (error) {
-    const message = `"${text}" is no multiaddr; write it like /ip4/192.168.1.20/tcp/4001 (https://multiformats.io/multiaddr/)`
-    throw new MeshError('invalid_argument', message, { multiaddr: text }, { cause: error })
-  }
-}
-
-function lazyGossip(make: () => Gossip): Gossip {
-  let gossip: Gossip | undefined
-  const get = (): Gossip => (gossip ??= make())
-  return {
-    subscribe: (topic, validate) => get().subscribe(topic, validate),
-    publish: (topic, data) => get().publish(topic, data)
   }
 }

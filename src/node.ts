@@ -51,7 +51,7 @@ export async function createNode(options: NodeOptions = {}): Promise<Mesh> {
     return await createMesh({
       libp2p,
       privateKey,
-      gossip: () => createGossip(libp2p.services.pubsub),
+      gossip: createGossip(libp2p.services.pubsub),
       discovery: (onState) =>
         createNodeDiscovery(
           libp2p,

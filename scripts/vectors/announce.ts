@@ -141,7 +141,7 @@ export function announceVectors(): Vectors {
       head('negative incarnation', 'counters are 0 to 2^53-1', field(3, -1)),
       head('sequence as a fraction', 'counters are integers', field(4, 0.5)),
       head('left as a number', 'field 5 is a boolean', field(5, 0)),
-      head('lease over a day', `at most ${MAX_LEASE_MS}`, field(6, MAX_LEASE_MS + 1)),
+      head('lease over 15 minutes', `at most ${MAX_LEASE_MS}`, field(6, MAX_LEASE_MS + 1)),
       head('hash of 31 bytes', 'SHA-256 has 32 bytes', field(7, new Uint8Array(31))),
       head('hash of 33 bytes', 'SHA-256 has 32 bytes', field(7, new Uint8Array(33))),
       head('long note', 'at most 256 characters', field(8, 'x'.repeat(257))),
@@ -174,7 +174,6 @@ export function announceVectors(): Vectors {
       capability('bytes inside', 'a capability is JSON', { ...least, metadata: { a: new Uint8Array(1) } }),
       capability('status as a number', 'text', { ...least, status: 1 }),
       capability('oversize', `at most ${MAX_CAPABILITY_BYTES} bytes`, { ...least, extra: 'x'.repeat(MAX_CAPABILITY_BYTES) }),
-      announcement('unknown kind', 'one of seven', { ...message, k: 'rumour' }),
       announcement('no head', 'h is needed', { k: 'updated', s: SIGNED.signature }),
       announcement('head as a list', 'h is bytes, as they were signed', { ...message, h: FIELDS }),
       announcement('no signature', 's is needed', { k: 'updated', h: SIGNED.bytes }),
@@ -196,8 +195,8 @@ export function announceVectors(): Vectors {
         x: new Uint8Array(MAX_ANNOUNCEMENT_BYTES)
       }),
       record('no info', 'i is needed, empty at least', { h: SIGNED.bytes, s: SIGNED.signature, p: [], a: 0 }),
-      record('negative age', '0 to a day', { ...entry, a: -1 }),
-      record('age over a day', '0 to a day', { ...entry, a: MAX_LEASE_MS + 1 }),
+      record('negative age', '0 to 15 minutes', { ...entry, a: -1 }),
+      record('age over 15 minutes', '0 to 15 minutes', { ...entry, a: MAX_LEASE_MS + 1 }),
       record('document over 1 MiB', 'all capabilities together', {
         ...entry,
         p: Array.from({ length: 17 }, () => new Uint8Array(MAX_CAPABILITY_BYTES))

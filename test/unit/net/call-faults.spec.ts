@@ -11,7 +11,7 @@ describe('a call that goes wrong', () => {
 
   it('leaves no exchange behind when an item does not decode', async () => {
     const [a, b] = await pair.sessions({
-      async *b () {
+      async *b() {
         yield ['an item of a kind that nobody knows']
         await new Promise(() => undefined)
       }
@@ -28,7 +28,7 @@ describe('a call that goes wrong', () => {
   it('is told of the deadline of its provider even while it takes nothing', async () => {
     let provider: Cancellation | undefined
     const [a, b] = await pair.sessions({
-      async *b ({ cancellation }) {
+      async *b({ cancellation }) {
         provider = cancellation
         for (;;) yield new Uint8Array(16 * 1024)
       }
