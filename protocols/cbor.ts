@@ -15,19 +15,34 @@ const DECODE: cborg.DecodeOptions = {
   tags: []
 }
 
-/** What DECODE refuses is refused here: else one bad value of this node would end its session with the peer. */
-function refuseValue(value: unknown): never {
-  throw new MeshError('invalid_argument', `${String(value)} is no JSON value`)
-}
+const ENCODE: cborg.EncodeOptions = { ignoreUndefinedProperties: true }
 
-const ENCODE: cborg.EncodeOptions = {
-  ignoreUndefinedProperties: true,
-  typeEncoders: {
-    number: (value: number) => (Number.isFinite(value) ? null : refuseValue(value)),
-    undefined: refuseValue,
-    bigint: refuseValue
+/**
+ * What DECODE refuses must not be encoded: one bad value of this node would end its session with the peer.
+ * A walk of our own, because type encoders of the library turn its fast path off. Cycles are left to the library.
+ */
+function refuseUndecodable(value: unknown, depth = 0): void {
+  switch (typeof value) {
+    case 'number':
+      if (!Number.isFinite(value)) throw new TypeError(`${value} is no JSON value`)
+      return
+    case 'undefined':
+    case 'bigint':
+      throw new TypeError(`a value of type ${typeof value} is no JSON value`)
+    case 'object': {
+      if (value === null || value instanceof Uint8Array || depth > MAX_WALK) return
+      if (Array.isArray(value)) for (const element of value) refuseUndecodable(element, depth + 1)
+      else {
+        for (const key in value) {
+          const member = (value as Record<string, unknown>)[key]
+          if (member !== undefined) refuseUndecodable(member, depth + 1)
+        }
+      }
+    }
   }
 }
+/** Deeper values are refused elsewhere (shape.ts) or are cycles, which the library refuses. */
+const MAX_WALK = 256
 
 /** Values (of any kind, keys included) in one message: what is decoded takes many times the memory of its bytes. */
 export const MAX_VALUES = 262_144
@@ -38,6 +53,7 @@ export const MAX_VALUES = 262_144
  */
 export function encodeCbor(value: unknown): Uint8Array {
   try {
+    refuseUndecodable(value)
     return cborg.encode(value, ENCODE)
   } catch (error) {
     throw new MeshError('invalid_argument', `this value cannot be sent: ${reason(error)}`, {}, { cause: error })
@@ -50,6 +66,7 @@ export function encodeCbor(value: unknown): Uint8Array {
  */
 export function encodeCborInto(value: unknown, target: Uint8Array): number | undefined {
   try {
+    refuseUndecodable(value)
     return cborg.encodeInto(value, target, ENCODE).written
   } catch {
     return undefined
