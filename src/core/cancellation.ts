@@ -9,7 +9,8 @@ import type { InvokeOptions } from './invoke.ts'
 export class Cancellation implements InvokeOptions {
   /** Why, once aborted. */
   reason: MeshError | undefined
-  #listeners: Set<(reason: MeshError) => void> | undefined
+  // A list, not a Set: a call has two or three, and makes it anew each time.
+  #listeners: ((reason: MeshError) => void)[] | undefined
   #controller: AbortController | undefined
 
   /** The one that is passed along, or a new one that follows the signal; `release` then stops following. */
@@ -59,11 +60,12 @@ export class Cancellation implements InvokeOptions {
 
   /** Calls `listener` once when aborted; not if that has happened. */
   onAbort(listener: (reason: MeshError) => void): void {
-    if (this.reason === undefined) (this.#listeners ??= new Set()).add(listener)
+    if (this.reason === undefined) (this.#listeners ??= []).push(listener)
   }
 
   offAbort(listener: (reason: MeshError) => void): void {
-    this.#listeners?.delete(listener)
+    const at = this.#listeners?.indexOf(listener) ?? -1
+    if (at >= 0) this.#listeners!.splice(at, 1)
   }
 }
 
