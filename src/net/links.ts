@@ -5,7 +5,9 @@ import type { Session } from './session.ts'
 import type { Sessions } from './sessions.ts'
 
 /** How often the side that opened the session pings an idle peer, in ms. */
-export const PING_INTERVAL_MS = 5_000
+export const PING_INTERVAL_MS = 6_000
+/** The other side pings by itself when it has heard nothing for this much longer, in ms. */
+export const PASSIVE_GRACE_MS = 500
 /** How long a pong may take, in ms. */
 export const PONG_TIMEOUT_MS = 1_500
 /** Pings without an answer after which a peer counts as gone. */
@@ -114,7 +116,7 @@ export function createLinks({ libp2p, sessions, now, onUp, onDown }: LinksCompon
     while (links.get(link.peer) === link) {
       // The passive side pings only if the other one has fallen silent.
       const silentFor = now() - link.session.lastHeardAt
-      const interval = link.initiator ? PING_INTERVAL_MS : PING_INTERVAL_MS + PONG_TIMEOUT_MS
+      const interval = link.initiator ? PING_INTERVAL_MS : PING_INTERVAL_MS + PASSIVE_GRACE_MS
       if (missed === 0 && silentFor < interval - 50) {
         await pause(link, interval - silentFor)
         continue

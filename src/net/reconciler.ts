@@ -4,7 +4,7 @@ import type { Link, Links } from './links.ts'
 import type { Sync } from './sync.ts'
 
 /** How often the directory is compared with a random neighbour's, in ms. */
-export const RECONCILE_INTERVAL_MS = 10_000
+export const RECONCILE_INTERVAL_MS = 20_000
 /** A link that is new is compared again after this, in ms: what was announced before gossip had taken hold. */
 export const SECOND_LOOK_MS = 1_000
 /** News is passed on to the other neighbours after this, in ms, together with what else comes meanwhile. */
