@@ -1,9 +1,8 @@
 /** Addresses that worked, remembered over restarts, and the order in which addresses are worth a try. */
-import { peerIdFromString } from '@libp2p/peer-id'
 import { multiaddr } from '@multiformats/multiaddr'
 import { isSameSubnet } from './interfaces.ts'
 import type { InterfaceAddress } from './interfaces.ts'
-import { MAX_MULTIADDR_LENGTH, ipScope, parseIpMultiaddr } from './ip-multiaddr.ts'
+import { ipScope, parseIpMultiaddr, withPeerId } from './ip-multiaddr.ts'
 
 /** How a peer was found. */
 export type PeerSource = 'static' | 'remembered' | 'mdns' | 'peer' | 'inbound'
@@ -126,22 +125,6 @@ export function createAddressBook({ load, save, now, schedule }: AddressBookComp
     },
     flush: write,
     counters: () => ({ ...counters })
-  }
-}
-
-/** The multiaddr with `/p2p/<peerId>` at its end; undefined if it does not parse or belongs to another peer. Never throws. */
-export function withPeerId(addr: string, peerId: string): string | undefined {
-  if (addr.length > MAX_MULTIADDR_LENGTH) return undefined
-  try {
-    const id = peerIdFromString(peerId).toString()
-    const parsed = multiaddr(addr)
-    const last = parsed.getComponents().at(-1)
-    if (last === undefined) return undefined
-    if (last.name === 'p2p')
-      return last.value !== undefined && peerIdFromString(last.value).toString() === id ? parsed.toString() : undefined
-    return `${parsed.toString()}/p2p/${id}`
-  } catch {
-    return undefined
   }
 }
 

@@ -1,7 +1,7 @@
 /** What hearsay becomes before it reaches the dialer's table. Pure; never throws. */
+import { withPeerId } from './ip-multiaddr.ts'
 import { peerIdFromString } from '@libp2p/peer-id'
 import { multiaddr } from '@multiformats/multiaddr'
-import { withPeerId } from './address-book.ts'
 import type { PeerSource } from './address-book.ts'
 import { MAX_DIAL_ADDRESSES } from './known-peers.ts'
 

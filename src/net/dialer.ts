@@ -2,9 +2,9 @@
  * Keeps us connected to the peers that are known: one dial at a time per peer, dead addresses out of the way quickly,
  * and a reconnect loop of our own (libp2p's gives up after 31 s). Owns no timer: time comes through `schedule`.
  */
+import { withPeerId } from './ip-multiaddr.ts'
 import { multiaddr } from '@multiformats/multiaddr'
-import { rankAddresses, withPeerId } from './address-book.ts'
-import type { AddressBook, PeerSource, Schedule } from './address-book.ts'
+import { rankAddresses, type AddressBook, type PeerSource, type Schedule } from './address-book.ts'
 import { createDialAttempt } from './dial-attempt.ts'
 import { connectionAt, connectionsOf, provenAddress } from './dial-links.ts'
 import type { DialerLibp2p } from './dial-links.ts'

@@ -1,3 +1,4 @@
+import { peerIdFromString } from '@libp2p/peer-id'
 import { multiaddr } from '@multiformats/multiaddr'
 
 /** What a host address is good for, widest rule first that fits. */
@@ -41,6 +42,22 @@ export function parseIpMultiaddr(text: string): IpMultiaddr | undefined {
       protocols: components.map(({ name }) => name),
       rest: components.map(({ name, value }) => `/${name}${value === undefined ? '' : `/${value}`}`).join('')
     }
+  } catch {
+    return undefined
+  }
+}
+
+/** The multiaddr with `/p2p/<peerId>` at its end; undefined if it does not parse or belongs to another peer. Never throws. */
+export function withPeerId(addr: string, peerId: string): string | undefined {
+  if (addr.length > MAX_MULTIADDR_LENGTH) return undefined
+  try {
+    const id = peerIdFromString(peerId).toString()
+    const parsed = multiaddr(addr)
+    const last = parsed.getComponents().at(-1)
+    if (last === undefined) return undefined
+    if (last.name === 'p2p')
+      return last.value !== undefined && peerIdFromString(last.value).toString() === id ? parsed.toString() : undefined
+    return `${parsed.toString()}/p2p/${id}`
   } catch {
     return undefined
   }

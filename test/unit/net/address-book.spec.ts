@@ -1,4 +1,5 @@
 import assert from 'node:assert/strict'
+import { withPeerId } from '../../../src/net/ip-multiaddr.ts'
 import { mkdtemp, readFile, readdir, rm, stat, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
@@ -13,8 +14,7 @@ import {
   MAX_BOOK_PEERS,
   SAVE_DELAY_MS,
   createAddressBook,
-  rankAddresses,
-  withPeerId
+  rankAddresses
 } from '../../../src/net/address-book.ts'
 import type { InterfaceAddress } from '../../../src/net/interfaces.ts'
 
