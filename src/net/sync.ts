@@ -22,7 +22,7 @@ import type { Session } from './session.ts'
  * Comparisons that this node answers at once, one a peer; more are told to come back. Those that it asks for itself are not counted:
  * they cannot be held up by others.
  */
-export const MAX_CONCURRENT_COMPARISONS = 2
+export const MAX_CONCURRENT_COMPARISONS = 8
 /** One comparison takes at most this long, on either side, in ms: a silent peer must not keep others from theirs. */
 export const SYNC_TIMEOUT_MS = 15_000
 /** A peer whose comparison is answered and that neither sends nor reads for this time is not waited for any longer, in ms. */
