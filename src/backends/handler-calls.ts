@@ -3,6 +3,7 @@
  * cancelling, progress and errors are the same everywhere. Runs in Node and in the browser.
  */
 import { Cancellation } from '../core/cancellation.ts'
+import { IdTable } from '../core/id-table.ts'
 import { MeshError, toMeshError } from '../errors.ts'
 import type { Invoke, Item, ToolRequest } from '../core/invoke.ts'
 import type { ToolHandler } from '../mesh-api.ts'
@@ -25,18 +26,19 @@ export interface HandlerCalls {
  */
 export function createHandlerCalls(lookup: (request: ToolRequest) => ToolHandler): HandlerCalls {
   // Runs whose handler is still at work, those included that were cancelled and are cleaning up.
-  const working = new Set<HandlerRun>()
+  const working = new IdTable<HandlerRun>()
+  let runs = 0
   let stopped: MeshError | undefined
   let onIdle: (() => void) | undefined
   const ended = (run: HandlerRun): void => {
-    if (working.delete(run) && working.size === 0) onIdle?.()
+    if (working.delete(run.id) && working.size === 0) onIdle?.()
   }
 
   return {
     call(request, options) {
       try {
         if (stopped !== undefined) throw stopped
-        return new HandlerRun(lookup(request), request, Cancellation.of(options), working, ended)
+        return new HandlerRun(runs++, lookup(request), request, Cancellation.of(options), working, ended)
       } catch (error) {
         return failedCall(toMeshError(error))
       }
@@ -45,7 +47,7 @@ export function createHandlerCalls(lookup: (request: ToolRequest) => ToolHandler
       stopped ??= error
       if (working.size === 0) return
       const idle = new Promise<void>((resolve) => (onIdle = resolve))
-      for (const run of working) run.fail(error)
+      for (const id of working.ids()) working.get(id)?.fail(error)
       let timer: ReturnType<typeof setTimeout> | undefined
       const late = new Promise<void>((resolve) => (timer = setTimeout(resolve, STOP_WAIT_MS)))
       if (working.size > 0) await Promise.race([idle, late])

@@ -1,5 +1,6 @@
 /** One call of one {@link ToolHandler}. Runs in Node and in the browser. */
 import type { Cancellation } from '../core/cancellation.ts'
+import type { IdTable } from '../core/id-table.ts'
 import { MeshError, isMeshError } from '../errors.ts'
 import type { Item, JsonObject, JsonValue, Progress, ToolRequest } from '../core/invoke.ts'
 import type { ToolContext, ToolHandler } from '../mesh-api.ts'
@@ -29,10 +30,11 @@ function isObject(value: unknown): value is object {
  * A class, not closures: one call costs two small objects, and a plain function never gets a listener or a controller.
  */
 export class HandlerRun implements AsyncIterableIterator<Item> {
+  readonly id: number
   readonly request: ToolRequest
   readonly #handler: ToolHandler
   readonly #cancellation: Cancellation
-  readonly #working: Set<HandlerRun>
+  readonly #working: IdTable<HandlerRun>
   readonly #ended: (run: HandlerRun) => void
   #started = false
   #closed = false
@@ -50,12 +52,14 @@ export class HandlerRun implements AsyncIterableIterator<Item> {
   #onAbort: (reason: MeshError) => void = NEVER_ABORTED
 
   constructor(
+    id: number,
     handler: ToolHandler,
     request: ToolRequest,
     cancellation: Cancellation,
-    working: Set<HandlerRun>,
+    working: IdTable<HandlerRun>,
     ended: (run: HandlerRun) => void
   ) {
+    this.id = id
     this.#handler = handler
     this.request = request
     this.#cancellation = cancellation
@@ -230,7 +234,7 @@ export class HandlerRun implements AsyncIterableIterator<Item> {
   #listen(): void {
     if (this.#onAbort !== NEVER_ABORTED || this.#closed) return
     this.#onAbort = (reason) => this.fail(reason)
-    this.#working.add(this)
+    this.#working.add(this.id, this)
     // The handler itself may have caused the abort, before anyone listened.
     const { reason } = this.#cancellation
     if (reason === undefined) this.#cancellation.onAbort(this.#onAbort)

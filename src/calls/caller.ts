@@ -33,130 +33,154 @@ export interface CallerComponents {
 }
 
 /** Makes calls: finds who can, validates, tries, and fails over where that does no harm. */
-export function createCaller({
-  self,
-  offers,
-  invokeAt,
-  cache,
-  now,
-  onMade
-}: CallerComponents): (target: string, tool: string, input?: JsonValue, options?: CallOptions) => Call {
-  return (target, toolName, input = {}, options = {}) => {
-    const cancellation = new Cancellation()
-    let outcome: CallResult | undefined
-    let started = false
-    const finished = deferred<CallResult>()
+export function createCaller(
+  components: CallerComponents
+): (target: string, tool: string, input?: JsonValue, options?: CallOptions) => Call {
+  return (target, tool, input = {}, options = {}) => new RunningCall(components, target, tool, input, options)
+}
 
-    async function* run(): AsyncGenerator<CallItem, void, void> {
-      const startedAt = now()
-      let error: MeshError | undefined
-      let provider: string | undefined
-      let deadline: Deadline | undefined
-      const unlink = link(options.signal, cancellation)
-      try {
-        const { tool, offers: found } = findCandidates(offers(), target, toolName, options.node)
-        deadline = createDeadline(cancellation, options.timeoutMs ?? tool.timeoutMs ?? DEFAULT_TIMEOUT_MS, now)
-        const checked = validate(tool.input, input, found[0]!.local ? 'own' : 'foreign')
-        const key = tool.cache === undefined || options.stream !== undefined ? undefined : cacheKey(found[0]!, tool, checked)
-        const hit = key === undefined ? undefined : cache.get(key)
-        // Another node's result is not the answer where one node was meant.
-        const source = hit && found.find((offer) => offer.node === hit.provider)
-        if (hit !== undefined && source !== undefined) {
-          provider = hit.provider
-          outcome = resultOf(hit.value, source, startedAt, [], true)
-          yield { kind: 'result', value: hit.value }
+/**
+ * One call. A class, not closures: a generator function that is made anew for each call brings a hidden class of its own
+ * each time, which V8 keeps, and with it everything the call held, until the next major collection.
+ */
+class RunningCall implements Call {
+  readonly #parts: CallerComponents
+  readonly #target: string
+  readonly #tool: string
+  readonly #input: JsonValue
+  readonly #options: CallOptions
+  readonly #cancellation = new Cancellation()
+  readonly #finished = deferred<CallResult>()
+  readonly #startedAt: number
+  readonly #tried: { provider: string; code: string }[] = []
+  #outcome: CallResult | undefined
+  #provider: string | undefined
+  #started = false
+
+  constructor(parts: CallerComponents, target: string, tool: string, input: JsonValue, options: CallOptions) {
+    this.#parts = parts
+    this.#target = target
+    this.#tool = tool
+    this.#input = input
+    this.#options = options
+    this.#startedAt = parts.now()
+  }
+
+  [Symbol.asyncIterator](): AsyncGenerator<CallItem, void, void> {
+    // A second run would do twice what was asked for once.
+    if (this.#started) throw new MeshError('conflict', 'this call runs already: iterate it once, or await its result')
+    this.#started = true
+    return this.#run()
+  }
+
+  get result(): Promise<CallResult> {
+    if (!this.#started) {
+      this.#started = true
+      this.#drain().catch(() => undefined)
+    }
+    return this.#finished.promise
+  }
+
+  cancel(reason?: string): void {
+    this.#cancellation.abort(new MeshError('cancelled', reason ?? 'the caller cancelled'))
+  }
+
+  async #drain(): Promise<void> {
+    for await (const item of this.#run()) void item
+  }
+
+  async *#run(): AsyncGenerator<CallItem, void, void> {
+    const { offers, invokeAt, cache, now, onMade } = this.#parts
+    const options = this.#options
+    let error: MeshError | undefined
+    let deadline: Deadline | undefined
+    const unlink = link(options.signal, this.#cancellation)
+    try {
+      const { tool, offers: found } = findCandidates(offers(), this.#target, this.#tool, options.node)
+      deadline = createDeadline(this.#cancellation, options.timeoutMs ?? tool.timeoutMs ?? DEFAULT_TIMEOUT_MS, now)
+      const checked = validate(tool.input, this.#input, found[0]!.local ? 'own' : 'foreign')
+      const key = tool.cache === undefined || options.stream !== undefined ? undefined : cacheKey(found[0]!, tool, checked)
+      const hit = key === undefined ? undefined : cache.get(key)
+      // Another node's result is not the answer where one node was meant.
+      const source = hit && found.find((offer) => offer.node === hit.provider)
+      if (hit !== undefined && source !== undefined) {
+        this.#provider = hit.provider
+        this.#settle(hit.value, source, true)
+        yield { kind: 'result', value: hit.value }
+        return
+      }
+      const stream = options.stream === undefined ? undefined : watched(options.stream)
+      const attempts = options.failover === false ? found.slice(0, 1) : found.slice(0, MAX_ATTEMPTS)
+      let items = 0
+      for (const [n, offer] of attempts.entries()) {
+        if (this.#cancellation.reason !== undefined) throw this.#cancellation.reason
+        this.#provider = offer.node
+        const request = this.#requestTo(offer, checked, deadline.remaining(), stream?.items)
+        offer.outstanding++
+        try {
+          for await (const item of invokeAt(offer)(request, this.#cancellation)) {
+            if (item.kind === 'result') {
+              this.#settle(item.value, offer, false)
+              if (key !== undefined && items === 0) cache.set(key, item.value, offer.node, tool.cache!.ttlMs)
+            } else if (item.kind !== 'progress') items++
+            yield item
+          }
+          if (this.#outcome === undefined) this.#settle(null, offer, false)
           return
+        } catch (thrown) {
+          const failed = this.#cancellation.reason ?? toMeshError(thrown)
+          this.#tried.push({ provider: offer.node, code: failed.code })
+          const again = n + 1 < attempts.length && mayRetry(failed, tool, items, stream?.begun ?? false)
+          if (!again) throw withTried(failed, this.#tried)
+          if (items > 0) yield { kind: 'restart', provider: attempts[n + 1]!.node, reason: failed.code }
+          items = 0
+        } finally {
+          offer.outstanding--
         }
-        const tried: { provider: string; code: string }[] = []
-        let items = 0
-        const stream = options.stream === undefined ? undefined : watched(options.stream)
-        const attempts = options.failover === false ? found.slice(0, 1) : found.slice(0, MAX_ATTEMPTS)
-        for (const [n, offer] of attempts.entries()) {
-          if (cancellation.reason !== undefined) throw cancellation.reason
-          provider = offer.node
-          const request: ToolRequest = {
-            capability: offer.capability.id,
-            tool: toolName,
-            input: checked,
-            caller: self,
-            remainingMs: deadline.remaining(),
-            ...(stream === undefined ? {} : { stream: stream.items }),
-            ...(options.idempotencyKey === undefined ? {} : { idempotencyKey: options.idempotencyKey }),
-            ...(options.traceparent === undefined ? {} : { traceparent: options.traceparent })
-          }
-          offer.outstanding++
-          try {
-            for await (const item of invokeAt(offer)(request, cancellation)) {
-              if (item.kind === 'result') {
-                outcome = resultOf(item.value, offer, startedAt, tried, false)
-                if (key !== undefined && items === 0) cache.set(key, item.value, offer.node, tool.cache!.ttlMs)
-              } else if (item.kind !== 'progress') items++
-              yield item
-            }
-            outcome ??= resultOf(null, offer, startedAt, tried, false)
-            return
-          } catch (thrown) {
-            const failed = cancellation.reason ?? toMeshError(thrown)
-            tried.push({ provider: offer.node, code: failed.code })
-            const again = n + 1 < attempts.length && mayRetry(failed, tool, items, stream?.begun ?? false)
-            if (!again) throw withTried(failed, tried)
-            if (items > 0) yield { kind: 'restart', provider: attempts[n + 1]!.node, reason: failed.code }
-            items = 0
-          } finally {
-            offer.outstanding--
-          }
-        }
-      } catch (thrown) {
-        error = cancellation.reason ?? toMeshError(thrown)
-        throw error
-      } finally {
-        deadline?.clear()
-        unlink()
-        if (outcome === undefined) error ??= new MeshError('cancelled', 'the call was left before its end')
-        onMade({ capability: target, tool: toolName, provider, durationMs: now() - startedAt, error })
-        if (outcome === undefined) finished.reject(error!)
-        else finished.resolve(outcome)
       }
+    } catch (thrown) {
+      error = this.#cancellation.reason ?? toMeshError(thrown)
+      throw error
+    } finally {
+      deadline?.clear()
+      unlink()
+      if (this.#outcome === undefined) error ??= new MeshError('cancelled', 'the call was left before its end')
+      onMade({
+        capability: this.#target,
+        tool: this.#tool,
+        provider: this.#provider,
+        durationMs: now() - this.#startedAt,
+        error
+      })
+      if (this.#outcome === undefined) this.#finished.reject(error!)
+      else this.#finished.resolve(this.#outcome)
     }
+  }
 
-    function resultOf(
-      result: JsonValue,
-      offer: Offer,
-      startedAt: number,
-      tried: { provider: string; code: string }[],
-      cached: boolean
-    ): CallResult {
-      const path = offer.local ? [self] : [self, offer.node]
-      const route = { path, local: offer.local, hops: path.length - 1, rttMs: offer.rttMs ?? null, tried }
-      return {
-        result,
-        provider: offer.node,
-        providerName: offer.nodeName,
-        durationMs: Math.round((now() - startedAt) * 1_000) / 1_000,
-        route,
-        cached
-      }
-    }
-
-    const drain = async (): Promise<void> => {
-      for await (const item of run()) void item
-    }
-
+  #requestTo(offer: Offer, input: JsonValue, remainingMs: number, stream: AsyncIterable<Item> | undefined): ToolRequest {
+    const { idempotencyKey, traceparent } = this.#options
     return {
-      [Symbol.asyncIterator]() {
-        // A second run would do twice what was asked for once.
-        if (started) throw new MeshError('conflict', 'this call runs already: iterate it once, or await its result')
-        started = true
-        return run()
-      },
-      get result() {
-        if (!started) {
-          started = true
-          drain().catch(() => undefined)
-        }
-        return finished.promise
-      },
-      cancel: (reason) => cancellation.abort(new MeshError('cancelled', reason ?? 'the caller cancelled'))
+      capability: offer.capability.id,
+      tool: this.#tool,
+      input,
+      caller: this.#parts.self,
+      remainingMs,
+      ...(stream === undefined ? {} : { stream }),
+      ...(idempotencyKey === undefined ? {} : { idempotencyKey }),
+      ...(traceparent === undefined ? {} : { traceparent })
+    }
+  }
+
+  #settle(result: JsonValue, offer: Offer, cached: boolean): void {
+    const { self, now } = this.#parts
+    const path = offer.local ? [self] : [self, offer.node]
+    this.#outcome = {
+      result,
+      provider: offer.node,
+      providerName: offer.nodeName,
+      durationMs: Math.round((now() - this.#startedAt) * 1_000) / 1_000,
+      route: { path, local: offer.local, hops: path.length - 1, rttMs: offer.rttMs ?? null, tried: this.#tried },
+      cached
     }
   }
 }

@@ -19,10 +19,11 @@ export function createCallProtocol(provider: Invoke): Protocol {
   return {
     id: CALL_PROTOCOL,
     async *handle(exchange: IncomingExchange, peer: string) {
-      const request = decodeRequest(exchange.body)
-      const { input } = exchange
-      const stream = input === undefined ? undefined : pipe(input, items)
-      for await (const item of provider({ ...request, stream, caller: peer }, exchange.cancellation)) {
+      const { capability, tool, input, remainingMs, idempotencyKey, traceparent } = decodeRequest(exchange.body)
+      const stream = exchange.input === undefined ? undefined : pipe(exchange.input, items)
+      // Written out: the copy of a spread lives on to the next major collection, in each call.
+      const request = { capability, tool, input, remainingMs, idempotencyKey, traceparent, stream, caller: peer }
+      for await (const item of provider(request, exchange.cancellation)) {
         if (item.kind === 'result') return item.value
         yield* bodies(item)
       }

@@ -2,6 +2,7 @@ import { MAX_EXCHANGES, encodeFrame, errorFrame, type Frame } from '../../protoc
 import { Cancellation } from '../core/cancellation.ts'
 import { MeshError, toMeshError } from '../errors.ts'
 import type { Channel } from './channel.ts'
+import { IdTable } from '../core/id-table.ts'
 import {
   EXCHANGE_OVER,
   createReceiveQueue,
@@ -62,14 +63,20 @@ export interface InboundInit {
   timeoutMs?: number | undefined
 }
 
-function incoming(body: unknown, input: AsyncIterable<unknown> | undefined, cancellation: Cancellation): IncomingExchange {
-  return {
-    body,
-    input,
-    cancellation,
-    get signal() {
-      return cancellation.signal
-    }
+/** A class: a getter in an object literal is a hidden class of its own for each object, kept to the next major collection. */
+class Incoming implements IncomingExchange {
+  readonly body: unknown
+  readonly input: AsyncIterable<unknown> | undefined
+  readonly cancellation: Cancellation
+
+  constructor(body: unknown, input: AsyncIterable<unknown> | undefined, cancellation: Cancellation) {
+    this.body = body
+    this.input = input
+    this.cancellation = cancellation
+  }
+
+  get signal(): AbortSignal {
+    return this.cancellation.signal
   }
 }
 
@@ -82,7 +89,7 @@ export function createInboundExchanges({
   remoteParity,
   timeoutMs
 }: InboundInit): InboundExchanges {
-  const running = new Map<number, Running>()
+  const running = new IdTable<Running>()
   let lastId = 0
   let openBytes = 0
   const idleWaiters: (() => void)[] = []
@@ -99,11 +106,11 @@ export function createInboundExchanges({
     }
     const cancellation = new Cancellation()
     const queue = frame.more ? createReceiveQueue((credit) => send({ type: 'credit', id, bytes: credit }), budgets) : undefined
-    const output = handler(incoming(frame.body, queue?.read(), cancellation))
+    const output = handler(new Incoming(frame.body, queue?.read(), cancellation))
     openBytes += bytes
     const timer = timeoutMs === undefined ? undefined : setTimeout(() => expire(id), timeoutMs)
     const exchange: Running = { queue, credit: undefined, cancellation, output, openBytes: bytes, timer }
-    running.set(id, exchange)
+    running.add(id, exchange)
     // Whoever runs the call may end it, by its deadline: the other side is told even if it takes nothing at the moment.
     cancellation.onAbort((reason) => {
       if (!running.has(id)) return
@@ -188,7 +195,7 @@ export function createInboundExchanges({
     onFrame,
     cancel: (id, reason) => drop(id, new MeshError('cancelled', `the caller cancelled (${reason})`)),
     abortAll(error) {
-      for (const id of [...running.keys()]) drop(id, error)
+      for (const id of running.ids()) drop(id, error)
     },
     async idle() {
       if (running.size > 0) await new Promise<void>((resolve) => idleWaiters.push(resolve))

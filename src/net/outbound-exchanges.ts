@@ -3,6 +3,7 @@ import { encodeFrame, type Frame } from '../../protocols/framing/messages.ts'
 import { Cancellation } from '../core/cancellation.ts'
 import { MeshError, abortError, isMeshError, toMeshError } from '../errors.ts'
 import type { Channel } from './channel.ts'
+import { IdTable } from '../core/id-table.ts'
 import {
   EXCHANGE_OVER,
   createReceiveQueue,
@@ -67,7 +68,7 @@ export function createOutboundExchanges({
   closedBecause,
   alive
 }: OutboundInit): OutboundExchanges {
-  const running = new Map<number, Outbound>()
+  const running = new IdTable<Outbound>()
   const slots: { resolve: () => void; reject: (error: MeshError) => void }[] = []
   let nextId: number = firstId
 
@@ -110,7 +111,7 @@ export function createOutboundExchanges({
     const credit = input === undefined ? undefined : createSendCredit()
     const queue = createReceiveQueue((bytes) => send({ type: 'credit', id, bytes }), budgets)
     const onAbort = (reason: MeshError): void => queue.fail(reason)
-    running.set(id, { queue, credit })
+    running.add(id, { queue, credit })
     cancellation.onAbort(onAbort)
     let remoteDone = false
     let stopInput: (() => void) | undefined
@@ -179,9 +180,9 @@ export function createOutboundExchanges({
       return true
     },
     failAll(error) {
-      for (const { queue, credit } of running.values()) {
-        queue.fail(error)
-        credit?.fail(error)
+      for (const id of running.ids()) {
+        running.get(id)?.queue.fail(error)
+        running.get(id)?.credit?.fail(error)
       }
       for (const slot of slots.splice(0)) slot.reject(error)
     },

@@ -4,6 +4,7 @@ import { MAX_CHUNKS } from '../../../src/net/frame-buffer.ts'
 import { encodeFrame } from '../../../protocols/framing/messages.ts'
 import { MeshError, isMeshError } from '../../../src/errors.ts'
 import {
+  FLUSH_BYTES,
   READ_HIGH_WATER_BYTES,
   WRITE_HIGH_WATER_BYTES,
   WRITE_LIMIT_BYTES,
@@ -66,6 +67,23 @@ describe('channel', function () {
     for (const channel of all) channel.abort(new MeshError('cancelled', 'the test is over'))
     await Promise.all(all.map(({ closed }) => closed))
   }
+
+  it('sends at once what is past the flush limit, the rest after the tick', async () => {
+    const [a, b, stream] = await channels()
+    let writes = 0
+    const send = stream.send.bind(stream)
+    stream.send = (data) => (writes++, send(data))
+    for (let i = 0; i < 3; i++) a.send(item(1 * KIB))
+    assert.equal(writes, 0)
+    a.send(item(FLUSH_BYTES))
+    assert.equal(writes, 1)
+    a.send(item(1 * KIB))
+    assert.equal(writes, 1)
+    const reader = b.batches()
+    for (let got = 0; got < 5;) got += ((await reader.next()).value as Uint8Array[]).length
+    assert.equal(writes, 2)
+    await stop(a, b)
+  })
 
   it('trap 1: a slow reader really pauses the sender', async () => {
     const [a, b] = await channels()
