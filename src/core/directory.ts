@@ -233,7 +233,8 @@ export function createDirectory(self: string, emit: (event: DirectoryEvent) => v
         seen.add(origin)
         const entry = entries.get(origin)
         const order = entry === undefined ? 1 : compareVersion(row, entry.signed.head)
-        if (row.standing === 'gone') {
+        // One that is gone there may be back here: what is newer than what was lost is offered like any other.
+        if (row.standing === 'gone' && !(entry !== undefined && order < 0)) {
           // Rows are not signed: only a loss of the very version that is known is believed, so that the next head undoes a lie.
           if (entry !== undefined && order === 0 && !entry.connected && counts(entry))
             markLost(entry, 'lost by its neighbours', false, now)

@@ -295,6 +295,18 @@ describe('directory', () => {
     assert.equal(node.visible().length, 1, 'a loss of another version says nothing of this one')
   })
 
+  it('offers what is newer to a neighbour that lost the origin before it changed', () => {
+    const { directory: lost } = directory()
+    const { directory: heard } = directory()
+    lost.setConnected(id(1), true, 0)
+    for (const node of [lost, heard]) node.applyRecord(recordOf(1, 1, ['a']), 0)
+    lost.setConnected(id(1), false, 0)
+    const now = LOST_QUARANTINE_MS + 1
+    heard.applyRecord(recordOf(1, 2, ['a', 'b']), now)
+    reconcile(heard, lost, now)
+    assert.equal(hex(lost.digest()), hex(heard.digest()))
+  })
+
   it('shows a node that was only said to be gone again with its next signed head, not one that it lost itself', () => {
     for (const firsthand of [false, true]) {
       const { directory: node } = directory()
