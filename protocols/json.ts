@@ -6,3 +6,13 @@ export type JsonObject = { [key: string]: JsonValue }
 
 /** A JSON Schema, draft 2020-12 (https://json-schema.org/draft/2020-12). */
 export type JsonSchema = JsonObject | boolean
+
+/** True if arrays and objects are nested in more than that many levels. Without recursion: what it looks for would overflow the stack. */
+export function isDeeper(value: unknown, levels: number): boolean {
+  let level: unknown[] = [value]
+  for (let depth = 0; depth <= levels; depth++) {
+    level = level.flatMap((one) => (typeof one === 'object' && one !== null ? (Object.values(one) as unknown[]) : []))
+    if (level.length === 0) return false
+  }
+  return true
+}

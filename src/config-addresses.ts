@@ -17,20 +17,6 @@ export function listenProblem(text: string): string | undefined {
     : `cannot listen on ${text}: only TCP addresses can be listened on, like /ip4/0.0.0.0/tcp/4001`
 }
 
-/** Of the address of the local API: `HOST:PORT`, `:PORT` or `PORT`, `[::1]:PORT` for IPv6. */
-export function apiAddressProblem(text: string): string | undefined {
-  const port = /^(?:(?:\[[0-9a-f:.]+\]|[^:[\]\s]*):)?(\d{1,5})$/i.exec(text.trim())?.[1]
-  return port === undefined || Number(port) > 65_535
-    ? `'${text}' is not an address for the local API; write HOST:PORT, such as 127.0.0.1:7700`
-    : undefined
-}
-
-/** True if only this machine can reach an API on this address, which is one. */
-export function isLoopbackApi(text: string): boolean {
-  const host = text.trim().replace(/:?\d+$/, '')
-  return host === '' || host === 'localhost' || host === '[::1]' || /^127\.\d+\.\d+\.\d+$/.test(host)
-}
-
 function componentsOf(text: string): string[] | undefined {
   try {
     const names = multiaddr(text)

@@ -2,7 +2,7 @@
 import { readFile, stat } from 'node:fs/promises'
 import { homedir } from 'node:os'
 import { dirname, isAbsolute, join, resolve } from 'node:path'
-import { apiAddressProblem, isLoopbackApi } from './config-addresses.ts'
+import { apiAddressProblem, isLoopbackHost, readApiAddress } from './http/api-address.ts'
 import { mergeConfig, parseConfig, type Config } from './config.ts'
 import { defaultDataDir, resolveDataDir, type DirEnvironment } from './data-dir.ts'
 import { MeshError } from './errors.ts'
@@ -55,7 +55,8 @@ export async function loadSettings(flags: StartFlags = {}, environment: DirEnvir
 
 /** What is wrong with the address of the local API and its key together; undefined if nothing is. */
 export function apiKeyProblem({ config, apiKey = '' }: Settings): string | undefined {
-  if (config.api === undefined || isLoopbackApi(config.api) || apiKey.length >= MIN_KEY_LENGTH) return undefined
+  const host = config.api === undefined ? undefined : readApiAddress(config.api)?.host
+  if (host === undefined || isLoopbackHost(host) || apiKey.length >= MIN_KEY_LENGTH) return undefined
   return `the local API would be open to other machines on ${config.api}: give a key of at least ${MIN_KEY_LENGTH} characters with --api-key-file FILE, or listen on 127.0.0.1`
 }
 

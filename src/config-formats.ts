@@ -1,5 +1,6 @@
 /** The formats of the configuration: what JSON Schema has no word for. */
-import { apiAddressProblem, listenProblem, multiaddrProblem } from './config-addresses.ts'
+import { listenProblem, multiaddrProblem } from './config-addresses.ts'
+import { apiAddressProblem } from './http/api-address.ts'
 
 /** Longest name of a node, in characters. */
 export const MAX_NODE_NAME = 64

@@ -1,4 +1,5 @@
 /** Between the words of MCP and ours. Pure, but for the error classes of the SDK. */
+import { matchName } from '../../protocols/glob.ts'
 import { ProtocolError, ProtocolErrorCode, SdkError, SdkErrorCode } from '@modelcontextprotocol/client'
 import type { CallToolResult, Tool } from '@modelcontextprotocol/client'
 import { MAX_TOOLS, checkCapability, type ToolDeclaration } from '../../protocols/capability.ts'
@@ -86,14 +87,8 @@ function toDeclaration(tool: Tool): ToolDeclaration {
 }
 
 function toolFilter(filter: McpConfig['tools']): (name: string) => boolean {
-  const allow = filter?.allow?.map(globToRegExp)
-  const deny = filter?.deny?.map(globToRegExp) ?? []
-  return (name) => (allow === undefined || allow.some((glob) => glob.test(name))) && !deny.some((glob) => glob.test(name))
-}
-
-function globToRegExp(glob: string): RegExp {
-  const parts = glob.split(/\*+/).map((part) => part.replace(/[\\^$.|?+()[\]{}]/g, '\\$&'))
-  return new RegExp(`^${parts.join('.*')}$`, 's')
+  const fits = (globs: readonly string[], name: string): boolean => globs.some((glob) => matchName(glob, name))
+  return (name) => (filter?.allow === undefined || fits(filter.allow, name)) && !fits(filter?.deny ?? [], name)
 }
 
 /**

@@ -1,6 +1,6 @@
 /** The input of a tool from the command line. */
 import { createReadStream } from 'node:fs'
-import type { JsonObject, JsonSchema, JsonValue } from '../../protocols/json.ts'
+import { isDeeper, type JsonObject, type JsonSchema, type JsonValue } from '../../protocols/json.ts'
 import type { CapabilityView } from '../mesh-api.ts'
 import { usageError } from './command-line.ts'
 
@@ -44,16 +44,6 @@ async function readAll(stream: NodeJS.ReadableStream, source: string): Promise<s
   }
   if (bytes > MAX_INPUT_BYTES) throw usageError(`${source} is over ${MAX_INPUT_BYTES} bytes, which no call takes`)
   return Buffer.concat(chunks).toString('utf8')
-}
-
-/** Without recursion: what it looks for would overflow the stack. */
-function isDeeper(value: JsonValue, levels: number): boolean {
-  let level: JsonValue[] = [value]
-  for (let depth = 0; depth <= levels; depth++) {
-    level = level.flatMap((one) => (typeof one === 'object' && one !== null ? Object.values(one) : []))
-    if (level.length === 0) return false
-  }
-  return true
 }
 
 /**

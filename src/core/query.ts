@@ -1,3 +1,4 @@
+import { matchGlob } from '../../protocols/glob.ts'
 import { CAPABILITY_STATUSES, type CapabilityDeclaration, type CapabilityStatus } from '../../protocols/capability.ts'
 
 /** Fields that a query may ask for; all given must fit. See CapabilityQuery in mesh-api.ts for their meaning. */
@@ -27,35 +28,6 @@ export function matches(capability: CapabilityDeclaration, query: QueryFields): 
 export function statusOf(capability: CapabilityDeclaration): CapabilityStatus {
   const status = capability.status ?? 'online'
   return CAPABILITY_STATUSES.includes(status) ? status : 'degraded'
-}
-
-/**
- * Glob over paths: `*` is any text within a segment, `**` any text across segments, `?` one character. Everything else is literal.
- * Linear in pattern times path: no regular expression is built from a caller's text.
- */
-export function matchGlob(pattern: string, path: string): boolean {
-  if (pattern.length > 256) return false
-  // reach[j]: the pattern read so far can end after j characters of the path.
-  let reach = new Array<boolean>(path.length + 1).fill(false)
-  reach[0] = true
-  for (let i = 0; i < pattern.length; i++) {
-    const next = new Array<boolean>(path.length + 1).fill(false)
-    if (pattern[i] === '*') {
-      const across = pattern[i + 1] === '*'
-      if (across) i++
-      let open = false
-      for (let j = 0; j <= path.length; j++) {
-        open = reach[j]! || (open && (across || path[j - 1] !== '/'))
-        next[j] = open
-      }
-    } else {
-      for (let j = 0; j < path.length; j++) {
-        if (reach[j]! && (pattern[i] === path[j] || (pattern[i] === '?' && path[j] !== '/'))) next[j + 1] = true
-      }
-    }
-    reach = next
-  }
-  return reach[path.length]!
 }
 
 function containsWords(capability: CapabilityDeclaration, text: string): boolean {

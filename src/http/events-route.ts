@@ -1,3 +1,4 @@
+import { matchName } from '../../protocols/glob.ts'
 import { Hono } from 'hono'
 import { MeshError } from '../errors.ts'
 import type { Mesh, MeshEvent } from '../mesh-api.ts'
@@ -40,23 +41,6 @@ export function eventsRoute({ mesh, heartbeatMs = HEARTBEAT_MS, closing }: Event
   })
 }
 
-/** True if `name` fits `glob`, where `*` stands for any characters. Takes linear time. */
-export function fitsFilter(glob: string, name: string): boolean {
-  const parts = glob.split('*')
-  const first = parts[0] ?? ''
-  if (parts.length === 1) return name === glob
-  const last = parts[parts.length - 1] ?? ''
-  if (!name.startsWith(first) || !name.endsWith(last) || name.length < first.length + last.length) return false
-  let at = first.length
-  const end = name.length - last.length
-  for (const part of parts.slice(1, -1)) {
-    const found = name.indexOf(part, at)
-    if (found < 0 || found + part.length > end) return false
-    at = found + part.length
-  }
-  return true
-}
-
 async function* eventLines(
   events: AsyncIterator<MeshEvent>,
   { filter, sse, heartbeatMs, signal }: { filter: string; sse: boolean; heartbeatMs: number; signal: AbortSignal }
@@ -75,7 +59,7 @@ async function* eventLines(
         continue
       }
       if (next === 'ended' || next.done) return
-      if (fitsFilter(filter, next.value.event))
+      if (matchName(filter, next.value.event))
         yield sse ? `event: ${next.value.event}\ndata: ${JSON.stringify(next.value)}\n\n` : `${JSON.stringify(next.value)}\n`
       pending = events.next()
     }

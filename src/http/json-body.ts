@@ -1,5 +1,5 @@
 import { MeshError } from '../errors.ts'
-import type { JsonObject } from '../../protocols/json.ts'
+import { isDeeper, type JsonObject } from '../../protocols/json.ts'
 import { refusal } from './errors.ts'
 
 /** Largest request body that is read, in bytes: 32 MiB. */
@@ -40,16 +40,6 @@ export async function readJsonObject(request: Request, maxBytes: number = MAX_BO
   if (typeof value !== 'object' || value === null || Array.isArray(value))
     throw new MeshError('invalid_argument', 'the body must be a JSON object')
   return value as JsonObject
-}
-
-/** Without recursion: what it looks for would overflow the stack. */
-function isDeeper(value: unknown, levels: number): boolean {
-  let level: unknown[] = [value]
-  for (let depth = 0; depth <= levels; depth++) {
-    level = level.flatMap((one) => (typeof one === 'object' && one !== null ? (Object.values(one) as unknown[]) : []))
-    if (level.length === 0) return false
-  }
-  return true
 }
 
 async function readText(request: Request, maxBytes: number): Promise<string> {

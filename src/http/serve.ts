@@ -5,6 +5,7 @@ import { isIP, type AddressInfo } from 'node:net'
 import { getRequestListener } from '@hono/node-server'
 import { MeshError } from '../errors.ts'
 import type { Mesh } from '../mesh-api.ts'
+import { apiAddressProblem, isLoopbackHost, readApiAddress } from './api-address.ts'
 import { createApp } from './app.ts'
 import { errorResponse } from './errors.ts'
 import { LOOPBACK_HOSTS } from './guard.ts'
@@ -49,7 +50,7 @@ export interface ApiServer {
 /** Serves the local API. Throws `invalid_config` for a wrong address or a missing key, `conflict` if the port is taken. */
 export async function serveApi(init: ServeInit): Promise<ApiServer> {
   const { host, port } = parseListen(init.listen ?? '127.0.0.1:0')
-  const loopback = isLoopback(host)
+  const loopback = isLoopbackHost(host)
   if (!loopback && (init.apiKey ?? '').length < MIN_KEY_LENGTH) {
     throw new MeshError(
       'invalid_config',
@@ -93,19 +94,9 @@ export async function serveApi(init: ServeInit): Promise<ApiServer> {
 
 /** Splits `HOST:PORT`. Throws `invalid_config`. */
 export function parseListen(text: string): { host: string; port: number } {
-  const match = /^(?:(?:\[([0-9a-f:.]+)\]|([^:[\]\s]*)):)?(\d{1,5})$/i.exec(text.trim())
-  const port = Number(match?.[3])
-  if (!match || port > 65_535)
-    throw new MeshError(
-      'invalid_config',
-      `'${text}' is not an address for the local API; write HOST:PORT, such as 127.0.0.1:7700`,
-      { api: text }
-    )
-  return { host: match[1] ?? (match[2] || '127.0.0.1'), port }
-}
-
-function isLoopback(host: string): boolean {
-  return host === 'localhost' || host === '::1' || (isIP(host) === 4 && host.startsWith('127.'))
+  const address = readApiAddress(text)
+  if (address === undefined) throw new MeshError('invalid_config', apiAddressProblem(text)!, { api: text })
+  return address
 }
 
 const isWildcard = (host: string) => host === '0.0.0.0' || host === '::'

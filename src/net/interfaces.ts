@@ -1,3 +1,4 @@
+import { matchName } from '../../protocols/glob.ts'
 import { ipBytes, ipScope } from './ip-multiaddr.ts'
 
 /** One address of one network interface of this machine. Loopback is never listed. */
@@ -68,16 +69,16 @@ const VIRTUAL_NAMES = [
   'awdl*',
   'llw*',
   'vEthernet*'
-].map(globPattern)
+]
 
 /** True for the names that container engines, hypervisors and VPNs give. A veth end renamed to `eth0` inside a container is real there. */
 export function isVirtualInterface(name: string): boolean {
-  return VIRTUAL_NAMES.some((pattern) => pattern.test(name))
+  return VIRTUAL_NAMES.some((pattern) => matchName(pattern, name))
 }
 
 /** True if the filter lets an interface of this name be used. */
 export function isAllowedInterface(name: string, filter: InterfaceFilter = {}): boolean {
-  const fits = (globs: readonly string[]): boolean => globs.some((glob) => globPattern(glob).test(name))
+  const fits = (globs: readonly string[]): boolean => globs.some((glob) => matchName(glob, name))
   if (filter.deny !== undefined && fits(filter.deny)) return false
   return filter.allow === undefined || filter.allow.length === 0 || fits(filter.allow)
 }
@@ -114,12 +115,4 @@ export function isSameSubnet(host: string, local: InterfaceAddress): boolean {
   for (let index = 0; index < whole; index++) if (a[index] !== b[index]) return false
   const mask = 0xff & (0xff << (8 - (local.prefix & 7)))
   return (local.prefix & 7) === 0 || ((a[whole] ?? 0) & mask) === ((b[whole] ?? 0) & mask)
-}
-
-function globPattern(glob: string): RegExp {
-  const source = glob
-    .replace(/[.+^${}()|[\]\\]/g, '\\$&')
-    .replace(/\*+/g, '.*')
-    .replace(/\?/g, '.')
-  return new RegExp(`^${source}$`)
 }

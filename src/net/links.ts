@@ -14,7 +14,7 @@ export const PONG_TIMEOUT_MS = 1_500
 export const MAX_MISSED_PONGS = 3
 /** The side with the larger PeerId opens a session itself if the other has not within this time, in ms. */
 export const OPEN_GRACE_MS = 1_500
-/** Waits between attempts to open a session on a live connection, in ms. After the last it is left alone. */
+/** Waits between attempts to open a session on a live connection, in ms; the last one again and again, for a peer may be busy for long. */
 const RETRY_MS = [100, 300, 1_000, 3_000, 10_000]
 
 /** A live session with a peer. */
@@ -83,8 +83,7 @@ export function createLinks({ libp2p, sessions, now, onUp, onDown }: LinksCompon
       up(peer, await sessions.get(peer), true)
     } catch (error) {
       if (isMeshError(error, 'unsupported') || libp2p.getConnections(peerIdFromString(peer)).length === 0) return
-      const delay = RETRY_MS[attempt]
-      if (delay !== undefined) schedule(peer, delay, attempt + 1)
+      schedule(peer, RETRY_MS[Math.min(attempt, RETRY_MS.length - 1)]!, attempt + 1)
     }
   }
 

@@ -1,47 +1,8 @@
 import assert from 'node:assert/strict'
-import fc from 'fast-check'
 import type { CapabilityDeclaration } from '../../../protocols/capability.ts'
 import { findCandidates, parseTarget, toolOf, type Offer } from '../../../src/core/candidates.ts'
-import { matchGlob, matches } from '../../../src/core/query.ts'
+import { matches } from '../../../src/core/query.ts'
 import { isMeshError, type ErrorCode } from '../../../src/errors.ts'
-
-describe('matchGlob', () => {
-  /** The same by a regular expression, which the real one must not use: a caller's text could make it run for ever. */
-  function reference(pattern: string, path: string): boolean {
-    const source = pattern.replace(/\*\*|[\s\S]/g, (token) => {
-      if (token === '**') return '[\\s\\S]*'
-      if (token === '*') return '[^/]*'
-      if (token === '?') return '[^/]'
-      return token.replace(/[.+^${}()|[\]\\]/g, '\\$&')
-    })
-    return new RegExp(`^${source}$`).test(path)
-  }
-
-  it('agrees with a reference', () => {
-    const text = (alphabet: string): fc.Arbitrary<string> =>
-      fc.array(fc.constantFrom(...alphabet), { maxLength: 10 }).map((parts) => parts.join(''))
-    fc.assert(
-      fc.property(text('ab/*?.+('), text('ab/.+('), (pattern, path) => {
-        assert.equal(matchGlob(pattern, path), reference(pattern, path), `${pattern} on ${path}`)
-      }),
-      { numRuns: 5_000 }
-    )
-  })
-
-  it('knows segments', () => {
-    assert.ok(matchGlob('sensor/*', 'sensor/camera'))
-    assert.ok(!matchGlob('sensor/*', 'sensor/camera/ip'))
-    assert.ok(matchGlob('sensor/**', 'sensor/camera/ip'))
-    assert.ok(!matchGlob('sensor', 'sensor/camera'))
-  })
-
-  it('answers at once what would stop a regular expression', () => {
-    const before = performance.now()
-    assert.equal(matchGlob(`${'*a'.repeat(100)}b`, 'a'.repeat(128)), false)
-    assert.equal(matchGlob('*'.repeat(300), 'a'), false)
-    assert.ok(performance.now() - before < 500)
-  })
-})
 
 describe('query', () => {
   const camera: CapabilityDeclaration = {
