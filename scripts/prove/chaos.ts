@@ -20,7 +20,7 @@ interface Usage {
 /** @param calls made by the first node. @param killMs between two kills. */
 export async function proveChaos({
   calls = 10_000,
-  killMs = 2_500,
+  killMs = 500,
   seed = 1
 }: { calls?: number; killMs?: number; seed?: number } = {}): Promise<object> {
   const dirs = mkdtempSync(join(tmpdir(), 'atmo-chaos-'))

@@ -6,7 +6,7 @@ export async function proveLateJoiner({
   nodes: count = 50,
   joins = 5
 }: { nodes?: number; joins?: number } = {}): Promise<object> {
-  const fleet = await createFleet(Array.from({ length: count + 1 }, () => ({})))
+  const fleet = await createFleet(Array.from({ length: count + 1 }, () => ({ linkLocal6: false })))
   try {
     const old = fleet.nodes.slice(0, count)
     await fleet.nodes[count]!.process.end('SIGKILL')

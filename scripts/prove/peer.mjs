@@ -93,7 +93,7 @@ const verbs = {
     }
     return { bytes, ms: clock() - began }
   },
-  async storm({ calls, seed, width = 48 }) {
+  async storm({ calls, seed, width = 24 }) {
     let random = seed + 1
     const next = () => (random = (random * 48_271) % 0x7fffffff) / 0x7fffffff
     const pick = (list) => list[Math.floor(next() * list.length)]
@@ -103,8 +103,8 @@ const verbs = {
       const tool = pick(['echo', 'echo', 'slow', 'count', 'stream', 'fail'])
       const input = {
         echo: { text: 'x'.repeat(100) },
-        slow: { ms: next() * 50 },
-        count: { to: 20 },
+        slow: { ms: next() * 400 },
+        count: { to: 20, ms: 5 },
         stream: { bytes: 300_000 },
         fail: {}
       }[tool]
