@@ -79,6 +79,8 @@ export async function createMesh(components: MeshComponents): Promise<Mesh> {
   const directory = createDirectory(self, (event) => {
     offers.changed()
     if (event.kind === 'node-join' || event.kind === 'info') learn(event.origin)
+    // It may be back after a lease, without a session with this node.
+    if (event.kind === 'node-join' && event.origin !== self) void announcer.refresh()
     events.onDirectory(event, directory)
   })
   const offers = createOffers(directory, self)
@@ -149,7 +151,8 @@ export async function createMesh(components: MeshComponents): Promise<Mesh> {
     onUp(link) {
       directory.setConnected(link.peer, true, now())
       offers.setLink(link.peer, link)
-      reconciler.up(link)
+      // Whoever lost this node for a lease has forgotten it, and takes only a newer head.
+      void announcer.refresh().then(() => reconciler.up(link))
     },
     onDown(peer, reason) {
       log('info', `lost ${peer}: ${reason}`)

@@ -69,8 +69,8 @@ export interface Announcer {
   setInfo(info: NodeInfo): void
   /** A record that came over sync. Resolves with true if it was news. */
   ingest(record: DocumentRecord, from: string): Promise<boolean>
-  /** Resolves when all changes so far are published. */
-  flushed(): Promise<void>
+  /** Publishes what is due: changes, and a heartbeat if the last one is a third of the lease ago. Resolves when that is done. */
+  refresh(): Promise<void>
 }
 
 /** See {@link Announcer}. */
@@ -92,10 +92,13 @@ export function createAnnouncer(components: AnnounceComponents, init: AnnounceIn
   let leaseTimer: ReturnType<typeof setTimeout> | undefined
   let line: Promise<void> = Promise.resolve()
   let running = false
+  /** When the last head was signed. */
+  let signedAt = 0
 
   // ---- out -----------------------------------------------------------------------------------
   async function sign(left: boolean, note: string, after: NodeDocument): Promise<SignedHead> {
     sequence++
+    signedAt = now()
     const head: Head = {
       mesh: init.mesh,
       origin,
@@ -138,10 +141,15 @@ export function createAnnouncer(components: AnnounceComponents, init: AnnounceIn
     if (running) batchTimer ??= setTimeout(flush, BATCH_MS)
   }
 
+  function heartbeat(): void {
+    void enqueue(() => announce(emptyChange('heartbeat', '', announced)))
+  }
+
+  /** A node with a session knows that this one is there. So the lease is renewed only while the directory holds one without; see also `refresh`. */
   function renew(): void {
     leaseTimer = setTimeout(
       () => {
-        void enqueue(() => announce(emptyChange('heartbeat', '', announced)))
+        if (directory.visible().some(({ connected }) => !connected)) heartbeat()
         renew()
       },
       (leaseMs / 3) * (0.9 + 0.2 * random())
@@ -264,11 +272,12 @@ export function createAnnouncer(components: AnnounceComponents, init: AnnounceIn
       if (outcome === 'invalid') throw new MeshError('protocol_error', 'a record does not match its signed hash')
       return outcome === 'applied'
     },
-    async flushed() {
+    async refresh() {
       if (batchTimer !== undefined) {
         clearTimeout(batchTimer)
         flush()
       }
+      if (running && now() - signedAt >= leaseMs / 3) heartbeat()
       await line
     }
   }

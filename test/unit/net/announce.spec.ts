@@ -11,7 +11,8 @@ import {
   type DocumentRecord
 } from '../../../protocols/announce/messages.ts'
 import { createDirectory, type Directory, type DirectoryEvent } from '../../../src/core/directory.ts'
-import { createAnnouncer, type Announcer, type Verdict } from '../../../src/net/announce.ts'
+import { originId } from '../../../src/core/document.ts'
+import { LEASE_MS, createAnnouncer, type Announcer, type Verdict } from '../../../src/net/announce.ts'
 import { RECORD_RATE } from '../../../src/net/announce-rates.ts'
 
 interface Node {
@@ -26,11 +27,16 @@ interface Node {
 }
 
 /** Nodes whose gossip reaches every other at once; `heard` sees each message. */
-function gossipOf(): { nodes: Node[]; heard: Uint8Array[]; clock: { ms: number }; add: (key: PrivateKey) => Node } {
+function gossipOf(): {
+  nodes: Node[]
+  heard: Uint8Array[]
+  clock: { ms: number }
+  add: (key: PrivateKey, leaseMs?: number) => Node
+} {
   const nodes: Node[] = []
   const heard: Uint8Array[] = []
   const clock = { ms: 0 }
-  function add(key: PrivateKey): Node {
+  function add(key: PrivateKey, leaseMs?: number): Node {
     const peerId = peerIdFromPrivateKey(key)
     const events: DirectoryEvent[] = []
     const directory = createDirectory(peerId.toString(), (event) => events.push(event))
@@ -53,7 +59,7 @@ function gossipOf(): { nodes: Node[]; heard: Uint8Array[]; clock: { ms: number }
         count: (counter) => (node.counters[counter] = (node.counters[counter] ?? 0) + 1),
         onConflict: () => void node.conflicts++
       },
-      { mesh: 'open', incarnation: 1, info: { name: 'n', version: '1', addresses: [] } }
+      { mesh: 'open', incarnation: 1, info: { name: 'n', version: '1', addresses: [] }, ...(leaseMs && { leaseMs }) }
     )
     nodes.push(node)
     return node
@@ -61,6 +67,7 @@ function gossipOf(): { nodes: Node[]; heard: Uint8Array[]; clock: { ms: number }
   return { nodes, heard, clock, add }
 }
 
+const recordOf = (node: Node): DocumentRecord => node.directory.record(node.id, 0)!
 const ids = (node: Node, of: Node): string[] => [...(node.directory.get(of.id)?.document?.capabilities.keys() ?? [])].sort()
 
 describe('announcer', () => {
@@ -78,24 +85,58 @@ describe('announcer', () => {
   it('takes different changes of one batch to others by gossip alone, also if more is changed meanwhile', async () => {
     const [b, a] = [await start(), await start()]
     a.announcer.put({ id: 'old', type: 't' })
-    await a.announcer.flushed()
+    await a.announcer.refresh()
     a.announcer.put({ id: 'new', type: 't' })
     a.announcer.put({ id: 'lamp', type: 't', status: 'suspended', statusReason: 'broken' })
     a.announcer.remove('old', 'sold')
-    const flushed = a.announcer.flushed()
+    const flushed = a.announcer.refresh()
     a.announcer.put({ id: 'late', type: 't' })
     await flushed
     assert.deepEqual(ids(b, a), ['lamp', 'new'])
     assert.deepEqual(ids(a, a), ['lamp', 'new'])
-    await a.announcer.flushed()
+    await a.announcer.refresh()
     assert.deepEqual(ids(b, a), ['lamp', 'late', 'new'])
     assert.equal(b.pulls, 0)
+  })
+
+  it('renews its lease while it knows a node that it has no session with', async () => {
+    const LEASE_MS = 30
+    const [a, b] = [mesh.add(await generateKeyPair('Ed25519'), LEASE_MS), mesh.add(await generateKeyPair('Ed25519'), LEASE_MS)]
+    for (const { announcer } of [b, a]) await announcer.start()
+    await b.announcer.refresh()
+    b.directory.setConnected(a.id, true, 0)
+    a.directory.applyRecord(recordOf(b), 0)
+    const beats = (node: Node): number =>
+      mesh.heard
+        .map(decodeAnnouncement)
+        .filter(({ kind, signed }) => kind === 'heartbeat' && originId(signed.head.origin) === node.id).length
+    const deadline = Date.now() + 5_000
+    while (beats(a) < 5) {
+      assert.ok(Date.now() < deadline, 'no heartbeat')
+      await new Promise((resolve) => setTimeout(resolve, LEASE_MS / 3))
+    }
+    assert.equal(beats(b), 0)
+  })
+
+  it('tells whoever comes a head that it cannot have forgotten', async () => {
+    const a = await start()
+    await a.announcer.refresh()
+    const before = mesh.heard.length
+    mesh.clock.ms = LEASE_MS / 3 - 1
+    await a.announcer.refresh()
+    assert.equal(mesh.heard.length, before)
+    mesh.clock.ms++
+    await a.announcer.refresh()
+    assert.deepEqual(
+      mesh.heard.slice(before).map((data) => decodeAnnouncement(data).kind),
+      ['heartbeat']
+    )
   })
 
   it('announces what is too large for gossip by its head alone', async () => {
     const [b, a] = [await start(), await start()]
     for (const id of ['a', 'b']) a.announcer.put({ id, type: 't', description: 'x'.repeat(MAX_ANNOUNCEMENT_BYTES / 2) })
-    await a.announcer.flushed()
+    await a.announcer.refresh()
     assert.equal(b.pulls, 1)
     const { put } = decodeAnnouncement(mesh.heard.at(-1)!)
     assert.deepEqual(put, [])
@@ -106,10 +147,10 @@ describe('announcer', () => {
     const [b, a] = [await start(), await start()]
     const before = mesh.heard.length
     a.announcer.setInfo({ name: 'n', version: '1', addresses: [] })
-    await a.announcer.flushed()
+    await a.announcer.refresh()
     assert.equal(mesh.heard.length, before)
     a.announcer.setInfo({ name: 'n', version: '1', addresses: ['/ip4/10.0.0.2/tcp/1'] })
-    await a.announcer.flushed()
+    await a.announcer.refresh()
     assert.deepEqual(b.events.at(-1), { kind: 'info', origin: a.id, reason: '' })
   })
 
@@ -117,7 +158,7 @@ describe('announcer', () => {
     const key = await generateKeyPair('Ed25519')
     const a = await start(key)
     for (let n = 0; n < 6; n++) await a.validate('peer', await headOf(key, 10 + n * 10))
-    await a.announcer.flushed()
+    await a.announcer.refresh()
     assert.deepEqual([a.counters['announce.incarnation-healed'], a.counters['announce.duplicate-identity']], [3, 3])
     assert.equal(a.conflicts, 1)
     mesh.clock.ms = 20_001
@@ -130,7 +171,7 @@ describe('announcer', () => {
     const a = await start(key)
     const heads = await Promise.all([headOf(key, 30), headOf(key, 20), headOf(key, 10)])
     await Promise.all(heads.map(async (head) => a.validate('peer', head)))
-    await a.announcer.flushed()
+    await a.announcer.refresh()
     const { head } = decodeAnnouncement(mesh.heard.at(-1)!).signed
     assert.ok(head.incarnation > 30, `${head.incarnation}`)
   })
