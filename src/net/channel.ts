@@ -27,8 +27,10 @@ export const CLOSE_TIMEOUT_MS = 2_000
 export interface Channel {
   /** Queues a frame (with its length prefix); frames of one tick leave in few writes. Never blocks, never throws. */
   send(frame: Uint8Array): void
-  /** True while senders need not wait. */
+  /** True while senders of much need not wait: the stream takes what they send. */
   readonly writable: boolean
+  /** True while senders of a frame or two need not wait: the stream may be full for the moment, the queue is not. */
+  readonly hasRoom: boolean
   /** Resolves when `writable`; rejects when the channel ends. */
   ready(): Promise<void>
   /** Batches of frames without prefix, in order. One reader. Slow reading pauses the remote. Ends when the remote closes; throws MeshError. */
@@ -73,7 +75,8 @@ export function createChannel(stream: Stream, init: ChannelInit = {}): Channel {
   let blocked = false
   let waiters: { resolve: () => void; reject: (error: MeshError) => void }[] = []
 
-  const isWritable = (): boolean => queuedBytes < WRITE_HIGH_WATER_BYTES
+  const hasRoom = (): boolean => queuedBytes < WRITE_HIGH_WATER_BYTES
+  const isWritable = (): boolean => !blocked && hasRoom()
 
   function send(frame: Uint8Array): void {
     if (ended) return
@@ -253,6 +256,9 @@ export function createChannel(stream: Stream, init: ChannelInit = {}): Channel {
     closed,
     get writable() {
       return !ended && isWritable()
+    },
+    get hasRoom() {
+      return !ended && hasRoom()
     },
     get bufferedBytes() {
       return received.bytes

@@ -88,7 +88,7 @@ export function createOutboundExchanges({
     try {
       while (closedBecause() === undefined) {
         if (running.size >= maxExchanges()) await slot(signal)
-        else if (!channel.writable) await unlessAborted(signal, channel.ready())
+        else if (!channel.hasRoom) await unlessAborted(signal, channel.ready())
         else return
       }
       throw closedBecause()!
@@ -103,7 +103,7 @@ export function createOutboundExchanges({
     const cancellation =
       options.cancellation ?? (options.signal === undefined ? new Cancellation() : Cancellation.of({ signal: options.signal }))
     cancellation.throwIfAborted()
-    while (closedBecause() !== undefined || running.size >= maxExchanges() || !channel.writable) await turn(cancellation.signal)
+    while (closedBecause() !== undefined || running.size >= maxExchanges() || !channel.hasRoom) await turn(cancellation.signal)
     // From here to the sending nothing waits: ids must reach the peer in order.
     const id = nextId
     const frame = encodeFrame({ type: 'open', id, body, more: input !== undefined })
