@@ -2,7 +2,7 @@ import type { Stream, StreamCloseEvent, StreamMessageEvent } from '@libp2p/inter
 import { MAX_FRAME_BYTES } from '../../protocols/framing/messages.ts'
 import { MeshError, isMeshError } from '../errors.ts'
 import { createFrameBuffer, joinBytes } from './frame-buffer.ts'
-import { spareWindowUpdates } from './yamux-window.ts'
+import { openWindow } from './yamux-window.ts'
 
 /** Received bytes kept for a reader that is behind; past it the muxer is paused. A single larger frame may pass it. */
 export const READ_HIGH_WATER_BYTES = 256 * 1024
@@ -238,7 +238,7 @@ export function createChannel(stream: Stream, init: ChannelInit = {}): Channel {
     }
   }
 
-  spareWindowUpdates(stream)
+  openWindow(stream)
   // Trap 1: the stream's own iterator never pauses the muxer, so the events are read directly.
   stream.addEventListener('message', onMessage)
   stream.addEventListener('drain', onDrain)

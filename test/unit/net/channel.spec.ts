@@ -85,6 +85,17 @@ describe('channel', function () {
     await stop(a, b)
   })
 
+  it('opens the window of yamux to its largest: nothing measures round trips for it', async () => {
+    const [a, b, sending] = await channels()
+    void readAll(b).catch(() => undefined)
+    for (let i = 0; i < 4; i++) a.send(item(128 * KIB))
+    await until(
+      () => (sending as unknown as { sendWindowCapacity: number }).sendWindowCapacity > 256 * KIB,
+      'the window stays as small as it began'
+    )
+    await stop(a, b)
+  })
+
   it('trap 1: a slow reader really pauses the sender', async () => {
     const [a, b] = await channels()
     const sender = sendForEver(a, item(64 * KIB))
