@@ -152,7 +152,7 @@ export async function createMesh(components: MeshComponents): Promise<Mesh> {
       directory.setConnected(link.peer, true, now())
       offers.setLink(link.peer, link)
       // Whoever lost this node for a lease has forgotten it, and takes only a newer head.
-      void announcer.refresh().then(() => reconciler.up(link))
+      void announcer.refresh().then(() => links.get(link.peer)?.session === link.session && reconciler.up(link))
     },
     onDown(peer, reason) {
       log('info', `lost ${peer}: ${reason}`)

@@ -51,7 +51,7 @@ class RunningCall implements Call {
   readonly #options: CallOptions
   readonly #cancellation = new Cancellation()
   readonly #finished = deferred<CallResult>()
-  readonly #startedAt: number
+  #startedAt = 0
   readonly #tried: { provider: string; code: string }[] = []
   #outcome: CallResult | undefined
   #provider: string | undefined
@@ -63,7 +63,6 @@ class RunningCall implements Call {
     this.#tool = tool
     this.#input = input
     this.#options = options
-    this.#startedAt = parts.now()
   }
 
   [Symbol.asyncIterator](): AsyncGenerator<CallItem, void, void> {
@@ -92,6 +91,7 @@ class RunningCall implements Call {
   async *#run(): AsyncGenerator<CallItem, void, void> {
     const { offers, invokeAt, cache, now, onMade } = this.#parts
     const options = this.#options
+    this.#startedAt = now()
     let error: MeshError | undefined
     let deadline: Deadline | undefined
     const unlink = link(options.signal, this.#cancellation)
@@ -157,18 +157,20 @@ class RunningCall implements Call {
     }
   }
 
+  /** Written out: the copy of a spread lives on to the next major collection. */
   #requestTo(offer: Offer, input: JsonValue, remainingMs: number, stream: AsyncIterable<Item> | undefined): ToolRequest {
     const { idempotencyKey, traceparent } = this.#options
-    return {
+    const request: ToolRequest = {
       capability: offer.capability.id,
       tool: this.#tool,
       input,
       caller: this.#parts.self,
-      remainingMs,
-      ...(stream === undefined ? {} : { stream }),
-      ...(idempotencyKey === undefined ? {} : { idempotencyKey }),
-      ...(traceparent === undefined ? {} : { traceparent })
+      remainingMs
     }
+    if (stream !== undefined) request.stream = stream
+    if (idempotencyKey !== undefined) request.idempotencyKey = idempotencyKey
+    if (traceparent !== undefined) request.traceparent = traceparent
+    return request
   }
 
   #settle(result: JsonValue, offer: Offer, cached: boolean): void {

@@ -73,7 +73,7 @@ export function createProvider({ self, find, replays, now, onBegin, onServed }: 
       if (!admission.tryEnter()) await admission.enter(cancellation.signal)
       begun = true
       onRun?.()
-      steps = begin(invoke, { ...request, input, remainingMs: deadline.remaining() }, cancellation, admission)
+      steps = begin(invoke, withInput(request, input, deadline.remaining()), cancellation, admission)
       for (let step = await steps.next(); step.done !== true; step = await steps.next()) {
         if (step.value.kind === 'result') checkResult(tool, step.value.value)
         yield step.value
@@ -88,6 +88,16 @@ export function createProvider({ self, find, replays, now, onBegin, onServed }: 
       onServed({ request, durationMs: now() - startedAt, error })
     }
   }
+}
+
+/** Written out: the copy of a spread lives on to the next major collection. */
+function withInput(request: ToolRequest, input: JsonValue, remainingMs: number): ToolRequest {
+  const { capability, tool, caller, stream, idempotencyKey, traceparent } = request
+  const copy: ToolRequest = { capability, tool, input, caller, remainingMs }
+  if (stream !== undefined) copy.stream = stream
+  if (idempotencyKey !== undefined) copy.idempotencyKey = idempotencyKey
+  if (traceparent !== undefined) copy.traceparent = traceparent
+  return copy
 }
 
 function begin(invoke: Invoke, request: ToolRequest, cancellation: Cancellation, admission: Admission): AbortableSteps<Item> {

@@ -124,7 +124,10 @@ export function createDirectory(self: string, emit: (event: DirectoryEvent) => v
     const entry = entries.get(origin)
     if (entry === undefined) {
       const old = forgotten.get(origin)
-      return old !== undefined && compareVersion(signed.head, old) <= 0 ? 'stale' : undefined
+      if (old === undefined) return undefined
+      // A live session says that the very version that was forgotten holds again: its node may have slept while its lease ran out here.
+      const order = compareVersion(signed.head, old)
+      return order < 0 || (order === 0 && !sessions.has(origin)) ? 'stale' : undefined
     }
     const order = compareVersion(signed.head, entry.signed.head)
     return order > 0 || (order === 0 && winsTie(signed, entry.signed)) ? undefined : 'stale'
@@ -242,7 +245,8 @@ export function createDirectory(self: string, emit: (event: DirectoryEvent) => v
         }
         if (order > 0) {
           const old = forgotten.get(origin)
-          if (entry !== undefined || old === undefined || compareVersion(row, old) > 0) want.push(row.origin)
+          if (entry !== undefined || old === undefined || compareVersion(row, old) >= (sessions.has(origin) ? 0 : 1))
+            want.push(row.origin)
         } else if (entry !== undefined && order < 0 && counts(entry)) offer.push(origin)
         else if (entry !== undefined && counts(entry) && compareTie(row, entry.signed) !== 0) {
           // Of two heads of one version all nodes keep the one that winsTie() names.

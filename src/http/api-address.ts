@@ -17,5 +17,5 @@ export function readApiAddress(text: string): { host: string; port: number } | u
 
 /** True if only this machine can reach an API on this host. */
 export function isLoopbackHost(host: string): boolean {
-  return host === 'localhost' || host === '::1' || /^127\.\d+\.\d+\.\d+$/.test(host)
+  return host === 'localhost' || host === '::1' || /^127(\.(25[0-5]|2[0-4]\d|1?\d?\d)){3}$/.test(host)
 }

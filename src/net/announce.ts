@@ -142,8 +142,13 @@ export function createAnnouncer(components: AnnounceComponents, init: AnnounceIn
   }
 
   function heartbeat(): void {
-    void enqueue(() => announce(emptyChange('heartbeat', '', announced)))
+    // Asked again when its turn comes: one is enough for all who wanted it meanwhile.
+    void enqueue(async () => {
+      if (running && isOld()) await announce(emptyChange('heartbeat', '', announced))
+    })
   }
+
+  const isOld = (): boolean => now() - signedAt >= (leaseMs / 3) * 0.9
 
   /** A node with a session knows that this one is there. So the lease is renewed only while the directory holds one without; see also `refresh`. */
   function renew(): void {
@@ -237,6 +242,9 @@ export function createAnnouncer(components: AnnounceComponents, init: AnnounceIn
       if (!running) return
       running = false
       clearTimeout(batchTimer)
+      // What is not announced yet must not follow the goodbye.
+      batchTimer = undefined
+      changes = []
       clearTimeout(leaseTimer)
       document = { ...document, capabilities: new Map() }
       await enqueue(() => announce(emptyChange('node-leave', reason, document)))
@@ -273,11 +281,12 @@ export function createAnnouncer(components: AnnounceComponents, init: AnnounceIn
       return outcome === 'applied'
     },
     async refresh() {
+      if (!running) return line
       if (batchTimer !== undefined) {
         clearTimeout(batchTimer)
         flush()
       }
-      if (running && now() - signedAt >= leaseMs / 3) heartbeat()
+      if (isOld()) heartbeat()
       await line
     }
   }

@@ -295,6 +295,15 @@ describe('directory', () => {
     assert.equal(node.visible().length, 1, 'a loss of another version says nothing of this one')
   })
 
+  it('takes a forgotten version again from a node that has a session: it may have slept', () => {
+    const { directory: node } = directory()
+    node.applyRecord(recordOf(1, 1, ['a']), 0)
+    node.expire(LEASE_MS + 1)
+    assert.equal(node.applyRecord(recordOf(1, 1, ['a']), LEASE_MS + 2), 'stale')
+    node.setConnected(id(1), true, LEASE_MS + 3)
+    assert.equal(node.applyRecord(recordOf(1, 1, ['a']), LEASE_MS + 4), 'applied')
+  })
+
   it('offers what is newer to a neighbour that lost the origin before it changed', () => {
     const { directory: lost } = directory()
     const { directory: heard } = directory()

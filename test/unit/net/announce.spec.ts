@@ -113,6 +113,7 @@ describe('announcer', () => {
     const deadline = Date.now() + 5_000
     while (beats(a) < 5) {
       assert.ok(Date.now() < deadline, 'no heartbeat')
+      mesh.clock.ms += LEASE_MS
       await new Promise((resolve) => setTimeout(resolve, LEASE_MS / 3))
     }
     assert.equal(beats(b), 0)
@@ -122,15 +123,25 @@ describe('announcer', () => {
     const a = await start()
     await a.announcer.refresh()
     const before = mesh.heard.length
-    mesh.clock.ms = LEASE_MS / 3 - 1
+    mesh.clock.ms = LEASE_MS / 4
     await a.announcer.refresh()
     assert.equal(mesh.heard.length, before)
-    mesh.clock.ms++
+    mesh.clock.ms = LEASE_MS / 3
     await a.announcer.refresh()
     assert.deepEqual(
       mesh.heard.slice(before).map((data) => decodeAnnouncement(data).kind),
       ['heartbeat']
     )
+  })
+
+  it('says nothing after its goodbye, whoever comes then', async () => {
+    const [b, a] = [await start(), await start()]
+    a.announcer.put({ id: 'late', type: 't' })
+    await a.announcer.stop('over')
+    mesh.clock.ms = LEASE_MS
+    await a.announcer.refresh()
+    assert.equal(decodeAnnouncement(mesh.heard.at(-1)!).kind, 'node-leave')
+    assert.deepEqual(ids(b, a), [])
   })
 
   it('announces what is too large for gossip by its head alone', async () => {
