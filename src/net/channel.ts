@@ -11,8 +11,10 @@ export const READ_HIGH_WATER_BYTES = 256 * 1024
  * this side makes the next: with 32 in flight a third more calls than one write a tick, where the two take turns (`npm run bench -- calls`).
  */
 export const FLUSH_BYTES = 8 * 1024
-/** Bytes waiting to be sent past which `ready()` makes senders wait. */
+/** Bytes waiting to be sent past which `ready()` makes senders of streams wait. */
 export const WRITE_HIGH_WATER_BYTES = 256 * 1024
+/** Bytes waiting to be sent past which new calls wait: less than the above, so that a stream of calls never fills the queue for streams. */
+export const CALL_HIGH_WATER_BYTES = 128 * 1024
 /** Bytes waiting to be sent past which the peer counts as one that asks and never reads; the stream is reset. */
 export const WRITE_LIMIT_BYTES = 16 * 1024 * 1024
 /** Frames waiting to be sent past which the same holds: small ones cost far more memory than their bytes. */
@@ -29,10 +31,12 @@ export interface Channel {
   send(frame: Uint8Array): void
   /** True while senders of much need not wait: the stream takes what they send. */
   readonly writable: boolean
-  /** True while senders of a frame or two need not wait: the stream may be full for the moment, the queue is not. */
-  readonly hasRoom: boolean
   /** Resolves when `writable`; rejects when the channel ends. */
   ready(): Promise<void>
+  /** True while senders of a frame or two need not wait: the stream may be full for the moment, the queue is not. */
+  readonly hasRoom: boolean
+  /** Resolves when `hasRoom`; rejects when the channel ends. */
+  room(): Promise<void>
   /** Batches of frames without prefix, in order. One reader. Slow reading pauses the remote. Ends when the remote closes; throws MeshError. */
   batches(): AsyncIterableIterator<Uint8Array[]>
   /** Sends what is queued, then closes. Never rejects. */
@@ -73,10 +77,13 @@ export function createChannel(stream: Stream, init: ChannelInit = {}): Channel {
   let queuedBytes = 0
   let flushDue = false
   let blocked = false
-  let waiters: { resolve: () => void; reject: (error: MeshError) => void }[] = []
+  let writers: Waiter[] = []
+  let callers: Waiter[] = []
+  /** A drain went by while the queue was too full for those in `writers`: nobody else fills it before they had their turn. */
+  let writersFirst = false
 
-  const hasRoom = (): boolean => queuedBytes < WRITE_HIGH_WATER_BYTES
-  const isWritable = (): boolean => !blocked && hasRoom()
+  const isWritable = (): boolean => !blocked && queuedBytes < WRITE_HIGH_WATER_BYTES
+  const hasRoom = (): boolean => !writersFirst && queuedBytes < CALL_HIGH_WATER_BYTES
 
   function send(frame: Uint8Array): void {
     if (ended) return
@@ -87,14 +94,19 @@ export function createChannel(stream: Stream, init: ChannelInit = {}): Channel {
       return
     }
     if (queuedBytes >= FLUSH_BYTES && !blocked) return flush()
-    if (!flushDue && !blocked) {
-      flushDue = true
-      defer(flush)
-    }
+    if (!blocked) flushSoon()
+  }
+
+  function flushSoon(): void {
+    if (flushDue) return
+    flushDue = true
+    defer(() => {
+      flushDue = false
+      flush()
+    })
   }
 
   function flush(): void {
-    flushDue = false
     if (ended || blocked || queuedBytes === 0) return
     const bytes = joinBytes(queue)
     queue = []
@@ -106,7 +118,7 @@ export function createChannel(stream: Stream, init: ChannelInit = {}): Channel {
       finish(toChannelError(error))
       return
     }
-    if (!blocked) wakeWriters()
+    wake()
   }
 
   function onDrain(): void {
@@ -114,24 +126,35 @@ export function createChannel(stream: Stream, init: ChannelInit = {}): Channel {
     // only if that took all of it is there room for more: else its buffer grows by what the update was too small for.
     queueMicrotask(() => {
       blocked = stream.writableNeedsDrain || stream.writeBufferLength > 0
-      if (queuedBytes > 0) flush()
-      if (isWritable()) wakeWriters()
+      if (blocked) return
+      if (writers.length === 0) return flush()
+      // Those who stream come before the calls that were queued meanwhile: else these would fill the stream at each drain.
+      if (isWritable()) {
+        wake()
+        flushSoon()
+      } else {
+        writersFirst = true
+        flush()
+      }
     })
   }
 
-  function wakeWriters(): void {
-    if (waiters.length === 0) return
-    const woken = waiters
-    waiters = []
-    for (const waiter of woken) waiter.resolve()
+  /** Wakes whom the state lets send. A woken one may find the channel full again because another was faster: it waits in line once more. */
+  function wake(): void {
+    if (isWritable()) {
+      writersFirst = false
+      writers = resolveAll(writers)
+    }
+    if (hasRoom()) callers = resolveAll(callers)
   }
 
   async function ready(): Promise<void> {
-    // A woken writer may find the queue full again because another was faster: wait in line once more.
-    while (!isWritable()) {
-      if (ended) throw endError ?? gone()
-      await new Promise<void>((resolve, reject) => waiters.push({ resolve, reject }))
-    }
+    while (!ended && !isWritable()) await new Promise<void>((resolve, reject) => writers.push({ resolve, reject }))
+    if (ended) throw endError ?? gone()
+  }
+
+  async function room(): Promise<void> {
+    while (!ended && !hasRoom()) await new Promise<void>((resolve, reject) => callers.push({ resolve, reject }))
     if (ended) throw endError ?? gone()
   }
 
@@ -197,9 +220,7 @@ export function createChannel(stream: Stream, init: ChannelInit = {}): Channel {
     stream.removeEventListener('drain', onDrain)
     stream.removeEventListener('remoteCloseWrite', onRemoteDone)
     stream.removeEventListener('close', onClose)
-    const waiting = waiters
-    waiters = []
-    for (const waiter of waiting) waiter.reject(error ?? gone())
+    for (const waiter of [...writers.splice(0), ...callers.splice(0)]) waiter.reject(error ?? gone())
     wakeReader?.()
     resolveClosed(error)
   }
@@ -228,7 +249,10 @@ export function createChannel(stream: Stream, init: ChannelInit = {}): Channel {
     )
     try {
       // What a blocked stream has not taken yet is still to leave: the ends of the exchanges that were waited for.
-      if (queuedBytes > 0) await new Promise<void>((resolve, reject) => waiters.push({ resolve, reject }))
+      while (queuedBytes > 0) {
+        await new Promise<void>((resolve, reject) => writers.push({ resolve, reject }))
+        flush()
+      }
       await stream.close({ signal: AbortSignal.timeout(CLOSE_TIMEOUT_MS) })
       await closed
     } catch {
@@ -250,6 +274,7 @@ export function createChannel(stream: Stream, init: ChannelInit = {}): Channel {
   return {
     send,
     ready,
+    room,
     batches,
     close,
     abort,
@@ -264,6 +289,18 @@ export function createChannel(stream: Stream, init: ChannelInit = {}): Channel {
       return received.bytes
     }
   }
+}
+
+interface Waiter {
+  resolve: () => void
+  reject: (error: MeshError) => void
+}
+
+/** @returns who waits now. */
+function resolveAll(waiters: Waiter[]): Waiter[] {
+  if (waiters.length === 0) return waiters
+  for (const { resolve } of waiters) resolve()
+  return []
 }
 
 function gone(): MeshError {

@@ -1,7 +1,7 @@
 import { isErrorCode } from '../../protocols/errors.ts'
 import { encodeFrame, type Frame } from '../../protocols/framing/messages.ts'
 import { Cancellation } from '../core/cancellation.ts'
-import { MeshError, abortError, isMeshError, toMeshError } from '../errors.ts'
+import { MeshError, isMeshError, toMeshError } from '../errors.ts'
 import type { Channel } from './channel.ts'
 import { IdTable } from '../core/id-table.ts'
 import {
@@ -12,6 +12,7 @@ import {
   type ReceiveQueue,
   type SendCredit
 } from './receive-queue.ts'
+import { createWaitingLine } from './waiting-line.ts'
 
 /** Calls that may wait here for a free exchange at the peer; past it a call fails with `busy`. */
 export const MAX_WAITING_REQUESTS = 4_096
@@ -58,6 +59,10 @@ interface Outbound {
   credit: SendCredit | undefined
 }
 
+interface Started extends Outbound {
+  id: number
+}
+
 /** See {@link OutboundExchanges}. */
 export function createOutboundExchanges({
   channel,
@@ -69,54 +74,66 @@ export function createOutboundExchanges({
   alive
 }: OutboundInit): OutboundExchanges {
   const running = new IdTable<Outbound>()
-  const slots: { resolve: () => void; reject: (error: MeshError) => void }[] = []
+  const line = createWaitingLine(MAX_WAITING_REQUESTS, hasPlace)
   let nextId: number = firstId
+  let watchesRoom = false
 
-  async function slot(signal: AbortSignal): Promise<void> {
-    if (slots.length >= MAX_WAITING_REQUESTS) throw new MeshError('busy', 'too many calls to this peer are waiting; slow down')
-    let mine: (typeof slots)[number] | undefined
-    try {
-      await unlessAborted(signal, new Promise<void>((resolve, reject) => slots.push((mine = { resolve, reject }))))
-    } finally {
-      const at = slots.indexOf(mine!)
-      if (at >= 0) slots.splice(at, 1)
-    }
+  /** True for a closed session too: there the start of an exchange throws why. */
+  function hasPlace(): boolean {
+    if (closedBecause() !== undefined) return true
+    if (running.size >= maxExchanges()) return false
+    if (!channel.hasRoom && !watchesRoom) void watchRoom()
+    return channel.hasRoom
   }
 
-  /** Waits for a free exchange and a channel that takes more. Whoever gives up lets the next one try. */
-  async function turn(signal: AbortSignal): Promise<void> {
-    try {
-      while (closedBecause() === undefined) {
-        if (running.size >= maxExchanges()) await slot(signal)
-        else if (!channel.hasRoom) await unlessAborted(signal, channel.ready())
-        else return
-      }
-      throw closedBecause()!
-    } catch (error) {
-      slots.shift()?.resolve()
-      throw error
-    }
+  /** The end of an exchange is told by `request`, room in the channel only to who asks for it. */
+  async function watchRoom(): Promise<void> {
+    watchesRoom = true
+    await channel.room().catch(() => undefined)
+    watchesRoom = false
+    line.next()
+  }
+
+  /** Sends the open frame. Nothing in here waits: ids must reach the peer in order. */
+  function start(body: unknown, more: boolean, cancellation: Cancellation): Started {
+    cancellation.throwIfAborted()
+    const reason = closedBecause()
+    if (reason !== undefined) throw reason
+    const id = nextId
+    const frame = encodeFrame({ type: 'open', id, body, more })
+    nextId += 2
+    const credit = more ? createSendCredit() : undefined
+    const queue = createReceiveQueue((bytes) => send({ type: 'credit', id, bytes }), budgets)
+    running.add(id, { queue, credit })
+    channel.send(frame)
+    return { id, queue, credit }
+  }
+
+  /** Apart from `request`: a closure there would cost every call, waiting or not. */
+  function startLater(body: unknown, more: boolean, cancellation: Cancellation): Promise<Started> {
+    return line.enter(cancellation.signal, () => start(body, more, cancellation))
   }
 
   async function* request(body: unknown, options: RequestOptions): AsyncGenerator<unknown, unknown, void> {
     const { input } = options
     const cancellation =
       options.cancellation ?? (options.signal === undefined ? new Cancellation() : Cancellation.of({ signal: options.signal }))
-    cancellation.throwIfAborted()
-    while (closedBecause() !== undefined || running.size >= maxExchanges() || !channel.hasRoom) await turn(cancellation.signal)
-    // From here to the sending nothing waits: ids must reach the peer in order.
-    const id = nextId
-    const frame = encodeFrame({ type: 'open', id, body, more: input !== undefined })
-    nextId += 2
-    const credit = input === undefined ? undefined : createSendCredit()
-    const queue = createReceiveQueue((bytes) => send({ type: 'credit', id, bytes }), budgets)
+    const ours = options.cancellation === undefined
+    let started: Started
+    try {
+      started = line.isFree
+        ? start(body, input !== undefined, cancellation)
+        : await startLater(body, input !== undefined, cancellation)
+    } catch (error) {
+      if (ours) cancellation.release()
+      throw error
+    }
+    const { id, queue, credit } = started
     const onAbort = (reason: MeshError): void => queue.fail(reason)
-    running.add(id, { queue, credit })
     cancellation.onAbort(onAbort)
     let remoteDone = false
     let stopInput: (() => void) | undefined
     try {
-      channel.send(frame)
       if (input !== undefined) stopInput = pump(id, input, credit!, queue)
       for (;;) {
         cancellation.throwIfAborted()
@@ -133,13 +150,14 @@ export function createOutboundExchanges({
       throw error
     } finally {
       cancellation.offAbort(onAbort)
-      if (options.cancellation === undefined) cancellation.release()
+      if (ours) cancellation.release()
       running.delete(id)
       credit?.fail(EXCHANGE_OVER)
       queue.dispose()
       stopInput?.()
-      slots.shift()?.resolve()
       if (!remoteDone && alive()) send({ type: 'cancel', id, reason: cancelReason(cancellation) })
+      // After the cancel: at the other side the place is not free before it.
+      line.next()
     }
   }
 
@@ -184,24 +202,11 @@ export function createOutboundExchanges({
         running.get(id)?.queue.fail(error)
         running.get(id)?.credit?.fail(error)
       }
-      for (const slot of slots.splice(0)) slot.reject(error)
+      line.failAll(error)
     },
     get size() {
       return running.size
     }
-  }
-}
-
-/** What `wait` resolves with, unless the signal aborts first. @throws MeshError that the signal stands for. */
-export async function unlessAborted<T>(signal: AbortSignal, wait: Promise<T>): Promise<T> {
-  let onAbort!: () => void
-  const aborted = new Promise<never>((_, reject) => (onAbort = () => reject(abortError(signal))))
-  if (signal.aborted) onAbort()
-  else signal.addEventListener('abort', onAbort, { once: true })
-  try {
-    return await Promise.race([wait, aborted])
-  } finally {
-    signal.removeEventListener('abort', onAbort)
   }
 }
 

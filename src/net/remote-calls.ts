@@ -2,10 +2,9 @@ import { peerIdFromString } from '@libp2p/peer-id'
 import type { Libp2p } from '@libp2p/interface'
 import { multiaddr } from '@multiformats/multiaddr'
 import type { Invoke } from '../core/invoke.ts'
-import { MeshError } from '../errors.ts'
+import { MeshError, abortError } from '../errors.ts'
 import { callOver, createCallProtocol } from './call.ts'
 import { parseIpMultiaddr, withPeerId } from './ip-multiaddr.ts'
-import { unlessAborted } from './outbound-exchanges.ts'
 import type { Session } from './session.ts'
 import { createSessions } from './sessions.ts'
 
@@ -74,5 +73,18 @@ export function createRemoteCalls({ libp2p, provider, now, onFault, addressesOf 
         yield* callOver(await unlessAborted(options.signal, connect(remote)))(request, options)
       }
     }
+  }
+}
+
+/** What `wait` resolves with, unless the signal aborts first. @throws MeshError that the signal stands for. */
+async function unlessAborted<T>(signal: AbortSignal, wait: Promise<T>): Promise<T> {
+  let onAbort!: () => void
+  const aborted = new Promise<never>((_, reject) => (onAbort = () => reject(abortError(signal))))
+  if (signal.aborted) onAbort()
+  else signal.addEventListener('abort', onAbort, { once: true })
+  try {
+    return await Promise.race([wait, aborted])
+  } finally {
+    signal.removeEventListener('abort', onAbort)
   }
 }

@@ -313,6 +313,25 @@ describe('channel', function () {
     assert.equal(await a.closed, undefined)
   })
 
+  it('lets a stream have its turn while calls fill the queue at every drain, and calls while streams do', async () => {
+    const [a, b] = await channels()
+    const sent = { call: 0, stream: 0 }
+    const keepSending = async (kind: 'call' | 'stream', turn: () => Promise<void>, bytes: number): Promise<void> => {
+      for (;;) {
+        await turn()
+        a.send(item(bytes))
+        sent[kind]++
+      }
+    }
+    const senders = Array.from({ length: 16 }, (_, n) =>
+      n % 2 === 0 ? keepSending('call', a.room, 256 * KIB) : keepSending('stream', a.ready, 64 * KIB)
+    )
+    const read = readAll(b)
+    await until(() => Math.min(sent.call, sent.stream) >= 100, 'both kinds are sent', 15_000)
+    await stop(a, b)
+    await Promise.allSettled([...senders, read])
+  })
+
   it('does not wait for ever for a remote that does not close', async () => {
     const [a] = await channels()
     await within(a.close(), 'close gives up', 4_000)

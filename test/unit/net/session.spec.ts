@@ -8,6 +8,7 @@ import {
   readPrefix,
   type Frame
 } from '../../../protocols/framing/messages.ts'
+import { Cancellation } from '../../../src/core/cancellation.ts'
 import { MeshError, isMeshError } from '../../../src/errors.ts'
 import { createChannel } from '../../../src/net/channel.ts'
 import { MAX_WINDOW_BYTES, createReceiveQueue, createSendCredit, createWindowBudget } from '../../../src/net/receive-queue.ts'
@@ -130,6 +131,31 @@ describe('session', function () {
     assert.ok(a.open)
   })
 
+  it('opens the requests that waited for a slow peer before those that come later', async () => {
+    const { stream, heard, session } = await rawAgainst(echo)
+    stream.pause()
+    const cancellation = new Cancellation()
+    const ask = (label: string): void =>
+      void session
+        .request([label, new Uint8Array(64 * 1024)], { cancellation })
+        .next()
+        .catch(() => undefined)
+    for (let n = 0; n < 100; n++) {
+      ask(`early ${n}`)
+      await new Promise((resolve) => setImmediate(resolve))
+    }
+    const opened = (): string[] => heard.flatMap((frame) => (frame.type === 'open' ? [(frame.body as [string])[0]] : []))
+    let late = 0
+    stream.addEventListener('message', () => ask(`late ${late++}`))
+    stream.resume()
+    await until(() => opened().length >= 120, 'all of the first and some of the later are opened')
+    assert.deepEqual(
+      opened().slice(0, 100),
+      Array.from({ length: 100 }, (_, n) => `early ${n}`)
+    )
+    cancellation.abort(over())
+  })
+
   it('cancels at the other side when left early, and when the signal aborts', async () => {
     const reasons: string[] = []
     const [a, b] = await sessions({
@@ -152,7 +178,6 @@ describe('session', function () {
 
   it('passes on errors with code, message and details, also codes from tomorrow', async () => {
     const [a] = await sessions({
-      // eslint-disable-next-line require-yield
       async *b({ body }) {
         throw body === 'plain' ? new TypeError('secret') : new MeshError('busy', 'no slot', { running: 3 })
       }
@@ -168,7 +193,6 @@ describe('session', function () {
 
   it('answers a result that is over the frame limit with too_large, and lives on', async () => {
     const [a] = await sessions({
-      // eslint-disable-next-line require-yield
       async *b({ body }) {
         return body === 'big' ? new Uint8Array(5 * MIB) : 'small'
       }
@@ -295,7 +319,6 @@ describe('session', function () {
   it('stops the input of a request that is over, even if it waits', async () => {
     let stopped = false
     const [a] = await sessions({
-      // eslint-disable-next-line require-yield
       async *b() {
         return 'early'
       }
