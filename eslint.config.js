@@ -35,6 +35,7 @@ export default tseslint.config(
       '@typescript-eslint/unbound-method': 'off',
       // An async method or generator may satisfy an interface without an await of its own.
       '@typescript-eslint/require-await': 'off',
+      'require-yield': 'off',
       'no-console': 'error',
       'no-constant-condition': ['error', { checkLoops: 'allExceptWhileTrue' }],
       'no-restricted-syntax': [

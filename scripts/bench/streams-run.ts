@@ -20,7 +20,6 @@ const OVER = new MeshError('cancelled', 'the call is over')
 
 const pair = await startPair()
 const handlers = {
-  // eslint-disable-next-line require-yield
   async *b({ body: request }: { body: unknown }): AsyncGenerator<unknown, unknown, void> {
     return Promise.resolve(request)
   }

@@ -96,7 +96,6 @@ describe('sync protocol', function () {
     const body = encodeSyncRequest({ op: 'digest', digest: new Uint8Array(16), count: 0 })
     let stop!: () => void
     const gate = new Promise<void>((resolve) => (stop = resolve))
-    // eslint-disable-next-line require-yield
     async function* silent(): AsyncGenerator<unknown, void, void> {
       await gate
     }

@@ -90,7 +90,6 @@ describe('replays', () => {
     const replays = createReplays(() => 0)
     let stopped = false
     const alone = new AbortController()
-    // eslint-disable-next-line require-yield
     const start: StartCall = async function* (signal) {
       await new Promise((_, reject) => signal.addEventListener('abort', () => ((stopped = true), reject(signal.reason as Error))))
     }
@@ -106,7 +105,6 @@ describe('replays', () => {
       for (const code of ['tool_failed', 'busy', 'invalid_argument', 'cancelled'] as ErrorCode[]) {
         const replays = createReplays(() => 0)
         let runs = 0
-        // eslint-disable-next-line require-yield
         const start: StartCall = async function* (_, onRun) {
           runs++
           if (begins) onRun()
