@@ -1,20 +1,20 @@
 import { compare as compareBytes } from 'uint8arrays/compare'
-import { DIGEST_BYTES, TIE_BYTES, type Row } from '../../protocols/sync/messages.ts'
+import type { Row } from '../../protocols/sync/messages.ts'
 import type { DocumentRecord, SignedHead } from '../../protocols/announce/messages.ts'
 import { oldestToForget } from './directory-room.ts'
+import { believesHearsay, compareRows, counts, digestOf, recordOf, rowsOf } from './directory-sync.ts'
 import {
   changeDocument,
-  compareTie,
   compareVersion,
   diffDocuments,
-  headHash,
   originId,
   sizeOf,
   standsBy,
   winsTie,
   type DocumentChange,
   type NodeDocument,
-  type StoredCapability
+  type StoredCapability,
+  type Version
 } from './document.ts'
 
 /** Most origins in a directory; {@link oldestToForget} names the one that makes room. */
@@ -23,8 +23,6 @@ export const MAX_ORIGINS = 4_096
 export const MAX_DIRECTORY_BYTES = 64 * 1024 * 1024
 /** Most origins whose last version is remembered after they were forgotten, so that an old record cannot return. */
 export const MAX_FORGOTTEN = 4_096
-/** A node that lost its session to an origin believes another's word for it only after this time, in ms. */
-export const LOST_QUARANTINE_MS = 15_000
 
 /** What the directory holds of one origin. */
 export interface DirectoryEntry {
@@ -35,10 +33,17 @@ export interface DirectoryEntry {
   heardAt: number
   /** This node has a live session with it, or is it. */
   connected: boolean
-  /** When the last session was lost; undefined while there is no reason to doubt it. */
-  lostAt: number | undefined
-  /** The loss was seen by this node itself, not told. */
-  lostFirsthand: boolean
+  /** Undefined while there is no reason to doubt it. */
+  lost: Loss | undefined
+}
+
+/** That an origin is gone. */
+export interface Loss {
+  at: number
+  /** Seen by this node itself, not told. */
+  firsthand: boolean
+  /** The newest head at that time. */
+  signed: SignedHead
 }
 
 /** A change in what is visible, in the words of the announcements; `info`: name, version or addresses of a node. */
@@ -86,11 +91,10 @@ export interface Directory {
 /** @param emit receives what changed, in order, while a method runs. */
 export function createDirectory(self: string, emit: (event: DirectoryEvent) => void): Directory {
   const entries = new Map<string, DirectoryEntry>()
-  const forgotten = new Map<string, { incarnation: number; sequence: number }>()
+  const forgotten = new Map<string, Version>()
   /** Kept apart from the entries: a session often begins before the record of its peer is here. */
   const sessions = new Set<string>([self])
 
-  const counts = (entry: DirectoryEntry): boolean => entry.lostAt === undefined
   const isVisible = (entry: DirectoryEntry): boolean => counts(entry) && entry.document !== undefined
 
   /** Runs a change of one entry and emits what it did to the visible part. */
@@ -147,23 +151,14 @@ export function createDirectory(self: string, emit: (event: DirectoryEvent) => v
       }
     documentBytes += growth
     changing(origin, signed.head.note, () => {
-      const fresh = {
-        origin,
-        signed,
-        document,
-        heardAt,
-        connected: sessions.has(origin),
-        lostAt: undefined,
-        lostFirsthand: false
+      if (old === undefined) {
+        entries.set(origin, { origin, signed, document, heardAt, connected: sessions.has(origin), lost: undefined })
+        return
       }
-      if (old === undefined) entries.set(origin, fresh)
-      else {
-        const restarted = signed.head.incarnation > old.signed.head.incarnation
-        Object.assign(old, { signed, document, heardAt })
-        // What is still on its way when a node dies must not bring it back; a start after that does. Hearsay yields to any newer head.
-        if (old.lostAt !== undefined && (restarted || !old.lostFirsthand || now - old.lostAt > LOST_QUARANTINE_MS))
-          old.lostAt = undefined
-      }
+      const restarted = signed.head.incarnation > old.signed.head.incarnation
+      Object.assign(old, { signed, document, heardAt })
+      // What is still on its way when a node dies must not bring it back; a start after that does. Hearsay yields to any newer head.
+      if (restarted || believesHearsay(old, now)) old.lost = undefined
     })
     return 'applied'
   }
@@ -188,10 +183,7 @@ export function createDirectory(self: string, emit: (event: DirectoryEvent) => v
   }
 
   function markLost(entry: DirectoryEntry, reason: string, firsthand: boolean, now: number): void {
-    changing(entry.origin, reason, () => {
-      entry.lostAt = now
-      entry.lostFirsthand = firsthand
-    })
+    changing(entry.origin, reason, () => (entry.lost = { at: now, firsthand, signed: entry.signed }))
   }
 
   return {
@@ -222,77 +214,24 @@ export function createDirectory(self: string, emit: (event: DirectoryEvent) => v
       if (entry === undefined || entry.connected === connected) return
       entry.connected = connected
       entry.heardAt = now
-      if (connected) changing(origin, 'connected', () => (entry.lostAt = undefined))
+      if (connected) changing(origin, 'connected', () => (entry.lost = undefined))
       // One that said goodbye is not lost.
       else if (entry.document !== undefined) markLost(entry, 'unreachable', true, now)
     },
 
     compare(rows, now) {
-      const want: Uint8Array[] = []
-      const offer: string[] = []
-      const seen = new Set<string>()
-      for (const row of rows) {
-        const origin = originId(row.origin)
-        seen.add(origin)
-        const entry = entries.get(origin)
-        const order = entry === undefined ? 1 : compareVersion(row, entry.signed.head)
-        // One that is gone there may be back here: what is newer than what was lost is offered like any other.
-        if (row.standing === 'gone' && !(entry !== undefined && order < 0)) {
-          // Rows are not signed: only a loss of the very version that is known is believed, so that the next head undoes a lie.
-          if (entry !== undefined && order === 0 && !entry.connected && counts(entry))
-            markLost(entry, 'lost by its neighbours', false, now)
-          continue
-        }
-        if (order > 0) {
-          const old = forgotten.get(origin)
-          if (entry !== undefined || old === undefined || compareVersion(row, old) >= (sessions.has(origin) ? 0 : 1))
-            want.push(row.origin)
-        } else if (entry !== undefined && order < 0 && counts(entry)) offer.push(origin)
-        else if (entry !== undefined && counts(entry) && compareTie(row, entry.signed) !== 0) {
-          // Of two heads of one version all nodes keep the one that winsTie() names.
-          if (compareTie(row, entry.signed) < 0) want.push(row.origin)
-          else offer.push(origin)
-        } else if (entry?.lostAt !== undefined && row.standing === 'connected' && now - entry.lostAt > LOST_QUARANTINE_MS) {
-          changing(origin, 'seen by a neighbour', () => (entry.lostAt = undefined))
-        }
-      }
-      for (const entry of entries.values()) if (!seen.has(entry.origin) && counts(entry)) offer.push(entry.origin)
+      const { want, offer, lost, seen } = compareRows({ entries, forgotten, sessions }, rows, now)
+      for (const origin of lost) markLost(entries.get(origin)!, 'lost by its neighbours', false, now)
+      for (const origin of seen) changing(origin, 'seen by a neighbour', () => (entries.get(origin)!.lost = undefined))
       return { want, offer }
     },
 
-    digest() {
-      const sum = new Uint8Array(DIGEST_BYTES)
-      for (const entry of entries.values()) {
-        if (!counts(entry)) continue
-        const hash = headHash(entry.signed)
-        for (let i = 0; i < DIGEST_BYTES; i++) sum[i]! ^= hash[i]!
-      }
-      return sum
-    },
-
-    rows() {
-      return [...entries.values()]
-        .filter((entry) => counts(entry) || entry.lostFirsthand)
-        .map((entry) => ({
-          origin: entry.signed.head.origin,
-          incarnation: entry.signed.head.incarnation,
-          sequence: entry.signed.head.sequence,
-          tie: headHash(entry.signed).subarray(0, TIE_BYTES),
-          standing: entry.lostAt !== undefined ? 'gone' : entry.connected ? 'connected' : 'known'
-        }))
-    },
+    digest: () => digestOf(entries.values()),
+    rows: () => rowsOf(entries.values()),
 
     record(origin, now) {
       const entry = entries.get(origin)
-      if (entry === undefined || !counts(entry)) return undefined
-      const capabilities = [...(entry.document?.capabilities.values() ?? [])].map((capability) => capability.bytes)
-      // A node that is connected vouches for the origin now; otherwise the age goes with the record, so that no record lives for ever.
-      return {
-        signed: entry.signed,
-        info: entry.document?.infoBytes ?? EMPTY,
-        capabilities,
-        ageMs: entry.connected ? 0 : now - entry.heardAt
-      }
+      return entry === undefined || !counts(entry) ? undefined : recordOf(entry, now)
     },
 
     expire(now) {
@@ -308,5 +247,3 @@ export function createDirectory(self: string, emit: (event: DirectoryEvent) => v
     }
   }
 }
-
-const EMPTY = new Uint8Array(0)

@@ -77,11 +77,14 @@ export function standsBy(head: Head, document: NodeDocument): boolean {
   return compareBytes(documentHash(document), head.documentHash) === 0
 }
 
+/** Orders the heads of one origin: last writer wins. */
+export interface Version {
+  incarnation: number
+  sequence: number
+}
+
 /** Newer is positive, older negative, 0 for the same version. */
-export function compareVersion(
-  a: { incarnation: number; sequence: number },
-  b: { incarnation: number; sequence: number }
-): number {
+export function compareVersion(a: Version, b: Version): number {
   return a.incarnation - b.incarnation || a.sequence - b.sequence
 }
 

@@ -3,8 +3,8 @@ import fc from 'fast-check'
 import { encodeHead, encodeInfo, type DocumentRecord, type Head, type SignedHead } from '../../../protocols/announce/messages.ts'
 import { decodeCapability, encodeCapability, type CapabilityDeclaration } from '../../../protocols/capability.ts'
 import type { Row, Standing } from '../../../protocols/sync/messages.ts'
+import { LOST_QUARANTINE_MS } from '../../../src/core/directory-sync.ts'
 import {
-  LOST_QUARANTINE_MS,
   MAX_DIRECTORY_BYTES,
   MAX_ORIGINS,
   createDirectory,
@@ -314,6 +314,21 @@ describe('directory', () => {
     heard.applyRecord(recordOf(1, 2, ['a', 'b']), now)
     reconcile(heard, lost, now)
     assert.equal(hex(lost.digest()), hex(heard.digest()))
+  })
+
+  it('does not spread its loss to a version that it was offered after it', () => {
+    const { directory: lost } = directory('lost')
+    const { directory: heard } = directory('heard')
+    const { directory: third } = directory('third')
+    lost.setConnected(id(1), true, 0)
+    for (const node of [lost, heard, third]) node.applyRecord(recordOf(1, 1, ['a']), 0)
+    lost.setConnected(id(1), false, 0)
+    for (const node of [heard, third]) node.applyRecord(recordOf(1, 2, ['a']), 10)
+    reconcile(heard, lost, 20)
+    assert.equal(lost.visible().length, 0, 'in quarantine')
+    reconcile(third, lost, 30)
+    reconcile(lost, heard, 40)
+    assert.deepEqual([third.visible().length, heard.visible().length], [1, 1])
   })
 
   it('shows a node that was only said to be gone again with its next signed head, not one that it lost itself', () => {
