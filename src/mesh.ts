@@ -80,7 +80,7 @@ export async function createMesh(components: MeshComponents): Promise<Mesh> {
     offers.changed()
     if (event.kind === 'node-join' || event.kind === 'info') learn(event.origin)
     // It may be back after a lease, without a session with this node.
-    if (event.kind === 'node-join' && event.origin !== self) void announcer.refresh()
+    if (event.kind === 'node-join' && directory.get(event.origin)?.connected === false) announcer.heardOfStranger()
     events.onDirectory(event, directory)
   })
   const offers = createOffers(directory, self)
@@ -148,6 +148,7 @@ export async function createMesh(components: MeshComponents): Promise<Mesh> {
     libp2p,
     sessions: syncSessions,
     now,
+    random,
     onUp(link) {
       directory.setConnected(link.peer, true, now())
       offers.setLink(link.peer, link)

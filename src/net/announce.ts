@@ -20,8 +20,9 @@ import type { Directory } from '../core/directory.ts'
 import { emptyChange, recordAfter, wholeChange, type Change } from './announce-change.ts'
 import { createAnnounceRates } from './announce-rates.ts'
 import { hasSigned } from './head-signature.ts'
+import { createLeaseTimer } from './lease-timer.ts'
 
-/** A record is forgotten this long after it was last heard, in ms; it is renewed three times in that span. */
+/** A record is forgotten this long after it was last heard, in ms, unless a session says that its node is there. */
 export const LEASE_MS = 300_000
 /** Changes made within this time leave in one announcement, in ms. */
 export const BATCH_MS = 10
@@ -71,6 +72,8 @@ export interface Announcer {
   ingest(record: DocumentRecord, from: string): Promise<boolean>
   /** Publishes what is due: changes, and a heartbeat if the last one is a third of the lease ago. Resolves when that is done. */
   refresh(): Promise<void>
+  /** To be told of a node without a session: unless it has one soon, the lease is renewed for it. All who hear of it do so at moments of their own. */
+  heardOfStranger(): void
 }
 
 /** See {@link Announcer}. */
@@ -89,7 +92,6 @@ export function createAnnouncer(components: AnnounceComponents, init: AnnounceIn
   let conflict = false
   let changes: Change[] = []
   let batchTimer: ReturnType<typeof setTimeout> | undefined
-  let leaseTimer: ReturnType<typeof setTimeout> | undefined
   let line: Promise<void> = Promise.resolve()
   let running = false
   /** When the last head was signed. */
@@ -151,16 +153,9 @@ export function createAnnouncer(components: AnnounceComponents, init: AnnounceIn
   const isOld = (): boolean => now() - signedAt >= (leaseMs / 3) * 0.9
 
   /** A node with a session knows that this one is there. So the lease is renewed only while the directory holds one without; see also `refresh`. */
-  function renew(): void {
-    leaseTimer = setTimeout(
-      () => {
-        if (directory.visible().some(({ connected }) => !connected)) heartbeat()
-        renew()
-      },
-      (leaseMs / 3) * (0.9 + 0.2 * random())
-    )
-    leaseTimer.unref?.()
-  }
+  const lease = createLeaseTimer(leaseMs, random, () => {
+    if (directory.visible().some(({ connected }) => !connected)) heartbeat()
+  })
 
   // ---- in ------------------------------------------------------------------------------------
   async function validate(from: string, data: Uint8Array): Promise<Verdict> {
@@ -236,7 +231,7 @@ export function createAnnouncer(components: AnnounceComponents, init: AnnounceIn
       gossip.subscribe(topic, validate)
       const first = wholeChange(document)
       await enqueue(() => announce(first))
-      renew()
+      lease.start()
     },
     async stop(reason) {
       if (!running) return
@@ -245,7 +240,7 @@ export function createAnnouncer(components: AnnounceComponents, init: AnnounceIn
       // What is not announced yet must not follow the goodbye.
       batchTimer = undefined
       changes = []
-      clearTimeout(leaseTimer)
+      lease.stop()
       document = { ...document, capabilities: new Map() }
       await enqueue(() => announce(emptyChange('node-leave', reason, document)))
     },
@@ -288,6 +283,7 @@ export function createAnnouncer(components: AnnounceComponents, init: AnnounceIn
       }
       if (isOld()) heartbeat()
       await line
-    }
+    },
+    heardOfStranger: () => lease.hasten()
   }
 }

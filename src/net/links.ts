@@ -14,8 +14,8 @@ export const PONG_TIMEOUT_MS = 1_500
 export const MAX_MISSED_PONGS = 3
 /** The side with the larger PeerId opens a session itself if the other has not within this time, in ms. */
 export const OPEN_GRACE_MS = 1_500
-/** Waits between attempts to open a session on a live connection, in ms; the last one again and again, for a peer may be busy for long. */
-const RETRY_MS = [100, 300, 1_000, 3_000, 10_000]
+/** Waits between attempts to open a session on a live connection, in ms, each ±20 %; the last one again and again, for a peer may be busy for long. */
+const RETRY_MS = [100, 300, 1_000, 3_000, 10_000, 30_000]
 
 /** A live session with a peer. */
 export interface Link {
@@ -42,6 +42,7 @@ export interface LinksComponents {
   libp2p: Pick<Libp2p, 'peerId' | 'getConnections' | 'getPeers' | 'addEventListener' | 'removeEventListener'>
   sessions: Sessions
   now: () => number
+  random: () => number
   onUp(link: Link): void
   onDown(peer: string, reason: string): void
 }
@@ -55,7 +56,7 @@ interface LiveLink {
 }
 
 /** See {@link Links}. */
-export function createLinks({ libp2p, sessions, now, onUp, onDown }: LinksComponents): Links {
+export function createLinks({ libp2p, sessions, now, random, onUp, onDown }: LinksComponents): Links {
   const self = libp2p.peerId.toString()
   const links = new Map<string, LiveLink>()
   const attempts = new Map<string, ReturnType<typeof setTimeout>>()
@@ -70,10 +71,13 @@ export function createLinks({ libp2p, sessions, now, onUp, onDown }: LinksCompon
   function schedule(peer: string, delayMs: number, attempt: number): void {
     if (!running || links.has(peer)) return
     clearTimeout(attempts.get(peer))
-    attempts.set(
-      peer,
-      setTimeout(() => void open(peer, attempt), delayMs)
-    )
+    const timer = setTimeout(() => void open(peer, attempt), delayMs)
+    timer.unref?.()
+    attempts.set(peer, timer)
+  }
+
+  function retry(peer: string, attempt: number): void {
+    schedule(peer, RETRY_MS[Math.min(attempt, RETRY_MS.length - 1)]! * (0.8 + 0.4 * random()), attempt + 1)
   }
 
   async function open(peer: string, attempt: number): Promise<void> {
@@ -83,7 +87,7 @@ export function createLinks({ libp2p, sessions, now, onUp, onDown }: LinksCompon
       up(peer, await sessions.get(peer), true)
     } catch (error) {
       if (isMeshError(error, 'unsupported') || libp2p.getConnections(peerIdFromString(peer)).length === 0) return
-      schedule(peer, RETRY_MS[Math.min(attempt, RETRY_MS.length - 1)]!, attempt + 1)
+      retry(peer, attempt)
     }
   }
 
@@ -105,7 +109,7 @@ export function createLinks({ libp2p, sessions, now, onUp, onDown }: LinksCompon
     const other = sessions.peek(link.peer)
     if (other !== undefined && other !== link.session) return up(link.peer, other, link.initiator)
     onDown(link.peer, reason)
-    if (libp2p.getConnections(peerIdFromString(link.peer)).length > 0) schedule(link.peer, RETRY_MS[0]!, 1)
+    if (libp2p.getConnections(peerIdFromString(link.peer)).length > 0) retry(link.peer, 0)
   }
 
   /** Pings when it is due; any frame of the peer counts as a sign of life. */

@@ -95,7 +95,7 @@ export function createReconciler({ links, sync, directory, now, random, log }: R
     },
     up(link) {
       // One side asks: both end up with the same.
-      if (!link.initiator) return
+      if (!running || !link.initiator) return
       void reconcile(link)
       later(SECOND_LOOK_MS * (1 + random()), () => links.get(link.peer)?.session === link.session && void reconcile(link))
     },

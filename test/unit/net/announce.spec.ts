@@ -1,4 +1,5 @@
 import assert from 'node:assert/strict'
+import { mock } from 'node:test'
 import { generateKeyPair } from '@libp2p/crypto/keys'
 import { peerIdFromPrivateKey } from '@libp2p/peer-id'
 import type { PrivateKey } from '@libp2p/interface'
@@ -14,6 +15,7 @@ import { createDirectory, type Directory, type DirectoryEvent } from '../../../s
 import { originId } from '../../../src/core/document.ts'
 import { LEASE_MS, createAnnouncer, type Announcer, type Verdict } from '../../../src/net/announce.ts'
 import { RECORD_RATE } from '../../../src/net/announce-rates.ts'
+import { within } from '../../fixtures/libp2p-pair.ts'
 
 interface Node {
   id: string
@@ -30,11 +32,14 @@ interface Node {
 function gossipOf(): {
   nodes: Node[]
   heard: Uint8Array[]
+  /** Resolves with the next message. */
+  nextHeard: () => Promise<Uint8Array>
   clock: { ms: number }
   add: (key: PrivateKey, leaseMs?: number) => Node
 } {
   const nodes: Node[] = []
   const heard: Uint8Array[] = []
+  const listeners: ((data: Uint8Array) => void)[] = []
   const clock = { ms: 0 }
   function add(key: PrivateKey, leaseMs?: number): Node {
     const peerId = peerIdFromPrivateKey(key)
@@ -49,6 +54,7 @@ function gossipOf(): {
           subscribe: (_topic, validate) => void (node.validate = validate),
           async publish(_topic, data) {
             heard.push(data)
+            for (const hear of listeners.splice(0)) hear(data)
             for (const other of nodes) if (other !== node) await other.validate?.(node.id, data)
           }
         },
@@ -64,7 +70,7 @@ function gossipOf(): {
     nodes.push(node)
     return node
   }
-  return { nodes, heard, clock, add }
+  return { nodes, heard, nextHeard: () => new Promise((resolve) => listeners.push(resolve)), clock, add }
 }
 
 const recordOf = (node: Node): DocumentRecord => node.directory.record(node.id, 0)!
@@ -110,13 +116,38 @@ describe('announcer', () => {
       mesh.heard
         .map(decodeAnnouncement)
         .filter(({ kind, signed }) => kind === 'heartbeat' && originId(signed.head.origin) === node.id).length
-    const deadline = Date.now() + 5_000
     while (beats(a) < 5) {
-      assert.ok(Date.now() < deadline, 'no heartbeat')
+      const heard = mesh.nextHeard()
       mesh.clock.ms += LEASE_MS
-      await new Promise((resolve) => setTimeout(resolve, LEASE_MS / 3))
+      await within(heard, 'a heartbeat')
     }
     assert.equal(beats(b), 0)
+  })
+
+  it('renews its lease early for a node that it hears of and gets no session with, once for many', async () => {
+    mock.timers.enable({ apis: ['setTimeout'] })
+    try {
+      const [a, friend] = [await start(), await start()]
+      a.directory.setConnected(friend.id, true, 0)
+      mesh.clock.ms = LEASE_MS / 3
+      let before = mesh.heard.length
+      a.announcer.heardOfStranger()
+      mock.timers.tick(LEASE_MS / 30)
+      await new Promise((resolve) => setImmediate(resolve))
+      assert.equal(mesh.heard.length, before, 'all have a session')
+      await start()
+      before = mesh.heard.length
+      const heard = mesh.nextHeard()
+      a.announcer.heardOfStranger()
+      mock.timers.tick(LEASE_MS / 30 - 1)
+      a.announcer.heardOfStranger()
+      mock.timers.tick(1)
+      assert.equal(decodeAnnouncement(await heard).kind, 'heartbeat')
+      await a.announcer.refresh()
+      assert.equal(mesh.heard.length, before + 1)
+    } finally {
+      mock.timers.reset()
+    }
   })
 
   it('tells whoever comes a head that it cannot have forgotten', async () => {

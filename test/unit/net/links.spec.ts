@@ -39,12 +39,13 @@ describe('links', () => {
         }
       },
       now: () => 0,
+      random: () => 1,
       onUp: (link) => up.push(link.peer),
       onDown: () => {}
     })
     links.start()
     for (let n = 0; n <= FAILURES; n++) {
-      mock.timers.tick(10_000)
+      mock.timers.tick(36_000)
       await new Promise((resolve) => setImmediate(resolve))
     }
     assert.deepEqual([asked, up], [FAILURES + 1, [peer.toString()]])
