@@ -2,15 +2,13 @@
 import { readFile, stat } from 'node:fs/promises'
 import { homedir } from 'node:os'
 import { dirname, isAbsolute, join, resolve } from 'node:path'
-import { apiAddressProblem, isLoopbackHost, readApiAddress } from './http/api-address.ts'
+import { apiAddressProblem, apiKeyProblem, readApiAddress } from './http/api-address.ts'
 import { mergeConfig, parseConfig, type Config } from './config.ts'
 import { defaultDataDir, resolveDataDir, type DirEnvironment } from './data-dir.ts'
 import { MeshError } from './errors.ts'
 
 /** Largest configuration file, in bytes. */
 const MAX_CONFIG_BYTES = 1024 * 1024
-/** Shortest key for an API that others can reach, in characters; `serveApi` refuses it as well. */
-const MIN_KEY_LENGTH = 16
 const CONFIG_NAME = 'atmo.yaml'
 
 /** What `atmo start` was told on its command line. */
@@ -54,10 +52,9 @@ export async function loadSettings(flags: StartFlags = {}, environment: DirEnvir
 }
 
 /** What is wrong with the address of the local API and its key together; undefined if nothing is. */
-export function apiKeyProblem({ config, apiKey = '' }: Settings): string | undefined {
+export function settingsProblem({ config, apiKey }: Settings): string | undefined {
   const host = config.api === undefined ? undefined : readApiAddress(config.api)?.host
-  if (host === undefined || isLoopbackHost(host) || apiKey.length >= MIN_KEY_LENGTH) return undefined
-  return `the local API would be open to other machines on ${config.api}: give a key of at least ${MIN_KEY_LENGTH} characters with --api-key-file FILE, or listen on 127.0.0.1`
+  return host === undefined ? undefined : apiKeyProblem(host, config.api!, apiKey)
 }
 
 /**

@@ -1,9 +1,11 @@
 /** The JSON Schema of the configuration file, built from code; `docs/config.schema.json` is written from it. */
 import type { JsonObject, JsonSchema } from '../protocols/json.ts'
+import { MAX_PATTERN } from '../protocols/glob.ts'
 import { BACKENDS } from './backends/index.ts'
+import { MAX_NODE_NAME } from './config-formats.ts'
 
 const text = { type: 'string', minLength: 1 } satisfies JsonSchema
-const globs = { type: 'array', items: text } satisfies JsonSchema
+const globs = { type: 'array', items: { ...text, maxLength: MAX_PATTERN } } satisfies JsonSchema
 // The formats are ours (config-formats.ts) and say what is wrong; the patterns are for editors, which do not know them.
 const multiaddrs = (format: string) =>
   ({
@@ -24,7 +26,7 @@ export const CONFIG_SCHEMA: JsonObject = {
       type: 'string',
       format: 'node-name',
       minLength: 1,
-      maxLength: 64,
+      maxLength: MAX_NODE_NAME,
       description: 'Name of the node, for people. Default: the host name.'
     },
     listen: {
@@ -55,7 +57,10 @@ export const CONFIG_SCHEMA: JsonObject = {
               type: 'object',
               additionalProperties: false,
               properties: {
-                allow: { ...globs, description: 'Globs over interface names; only these are used.' },
+                allow: {
+                  ...globs,
+                  description: 'Globs over interface names (* is any text, ? one character); only these are used.'
+                },
                 deny: { ...globs, description: 'Globs over interface names that are not used. Deny wins.' }
               }
             }

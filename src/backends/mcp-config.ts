@@ -1,4 +1,5 @@
 /** What the configuration of backend `mcp` looks like. Data only. */
+import { MAX_PATTERN } from '../../protocols/glob.ts'
 import type { JsonObject, JsonSchema } from '../../protocols/json.ts'
 
 interface McpCommon {
@@ -34,7 +35,7 @@ export interface McpHttpConfig extends McpCommon {
 /** Configuration of one `mcp` backend: one server is one capability. */
 export type McpConfig = McpStdioConfig | McpHttpConfig
 
-const globs = { type: 'array', items: { type: 'string', minLength: 1 } } satisfies JsonSchema
+const globs = { type: 'array', items: { type: 'string', minLength: 1, maxLength: MAX_PATTERN } } satisfies JsonSchema
 
 /** JSON Schema (2020-12) of {@link McpConfig}. */
 export const configSchema: JsonObject = {
@@ -86,7 +87,7 @@ export const configSchema: JsonObject = {
       type: 'object',
       additionalProperties: false,
       properties: { allow: globs, deny: globs },
-      description: 'Which tools are offered: globs over their names. Deny wins.'
+      description: 'Which tools are offered: globs over their names (* is any text, ? one character). Deny wins.'
     },
     scope: {
       enum: ['mesh', 'node'],

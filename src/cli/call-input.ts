@@ -1,13 +1,12 @@
 /** The input of a tool from the command line. */
 import { createReadStream } from 'node:fs'
 import { isDeeper, type JsonObject, type JsonSchema, type JsonValue } from '../../protocols/json.ts'
+import { MAX_JSON_DEPTH } from '../../protocols/shape.ts'
 import type { CapabilityView } from '../mesh-api.ts'
 import { usageError } from './command-line.ts'
 
 /** Most that is read of a file or stdin, in bytes: what the local API takes. */
 const MAX_INPUT_BYTES = 32 * 1024 * 1024
-/** Deepest input; the local API takes no deeper one. */
-const MAX_DEPTH = 128
 
 /**
  * Reads `--params`: JSON, `@FILE` with JSON, or `-` for JSON on stdin. Throws wrong usage.
@@ -24,7 +23,7 @@ export async function readParams(given: string, stdin: NodeJS.ReadableStream = p
   } catch (error) {
     throw usageError(`${source} is not JSON: ${error instanceof Error ? error.message : 'it cannot be parsed'}`)
   }
-  if (isDeeper(value, MAX_DEPTH)) throw usageError(`${source} is nested too deep; ${MAX_DEPTH} levels are the most`)
+  if (isDeeper(value, MAX_JSON_DEPTH)) throw usageError(`${source} is nested too deep; ${MAX_JSON_DEPTH} levels are the most`)
   return value
 }
 
@@ -61,7 +60,8 @@ export function addParams(input: JsonValue | undefined, params: readonly string[
     const key = param.slice(0, at)
     const value = param.slice(at + 1)
     const read = isText(schema, key) ? value : jsonOrText(value)
-    if (isDeeper(read, MAX_DEPTH)) throw usageError(`--param ${key} is nested too deep; ${MAX_DEPTH} levels are the most`)
+    if (isDeeper(read, MAX_JSON_DEPTH))
+      throw usageError(`--param ${key} is nested too deep; ${MAX_JSON_DEPTH} levels are the most`)
     return [key, read]
   })
   return { ...input, ...Object.fromEntries(entries) }

@@ -26,14 +26,14 @@ export function addStart(program: Command): void {
       const { output } = contextOf(flags)
       const { name, config, listen, peer: peers, api, apiKeyFile, mdns, dataDir } = flags
       // Loaded when needed: no other command needs the node, libp2p takes a while, and a wrong setting is told before that.
-      const [{ apiKeyProblem, loadSettings }, { FORMATS }, { runInForeground }] = await Promise.all([
+      const [{ loadSettings, settingsProblem }, { FORMATS }, { runInForeground }] = await Promise.all([
         import('../config-file.ts'),
         import('../config-formats.ts'),
         import('./run-node.ts')
       ])
       checkFlags(flags, FORMATS)
       const settings = await loadSettings({ name, config, listen, peers, api, apiKeyFile, dataDir, ...(!mdns && { mdns }) })
-      const open = apiKeyProblem(settings)
+      const open = settingsProblem(settings)
       if (open !== undefined) throw api === undefined ? new MeshError('invalid_config', open) : usageError(open)
       await runInForeground(settings, output, async (init) => (await import('../index.ts')).createNode(init))
       // It has stopped in order; nothing that a backend left behind may keep the process.

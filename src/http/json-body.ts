@@ -1,12 +1,13 @@
 import { MeshError } from '../errors.ts'
 import { isDeeper, type JsonObject } from '../../protocols/json.ts'
+import { MAX_JSON_DEPTH } from '../../protocols/shape.ts'
 import { refusal } from './errors.ts'
 
 /** Largest request body that is read, in bytes: 32 MiB. */
 export const MAX_BODY_BYTES = 32 * 1024 * 1024
 
-/** Deepest request body: an input of 128 levels in its envelope. What checks and encodes it is recursive. */
-export const MAX_BODY_DEPTH = 130
+/** Deepest request body: an input of the most levels in its envelope of two. What checks and encodes it is recursive. */
+export const MAX_BODY_DEPTH = MAX_JSON_DEPTH + 2
 
 /**
  * Reads a JSON object. An absent body is `{}`. Throws `invalid_argument` (status 415 for another content type:

@@ -5,7 +5,7 @@ import { isIP, type AddressInfo } from 'node:net'
 import { getRequestListener } from '@hono/node-server'
 import { MeshError } from '../errors.ts'
 import type { Mesh } from '../mesh-api.ts'
-import { apiAddressProblem, isLoopbackHost, readApiAddress } from './api-address.ts'
+import { apiAddressProblem, apiKeyProblem, isLoopbackHost, readApiAddress } from './api-address.ts'
 import { createApp } from './app.ts'
 import { errorResponse } from './errors.ts'
 import { LOOPBACK_HOSTS } from './guard.ts'
@@ -20,8 +20,6 @@ const CHECK_INTERVAL_MS = 1_000
 const MAX_CONNECTIONS = 512
 /** Time for running requests to end when the server closes, in ms. */
 const CLOSE_GRACE_MS = 2_000
-/** Shortest key for a server that others can reach, in characters. */
-const MIN_KEY_LENGTH = 16
 
 /** What a server of the local API is made of. Times are for tests; the defaults are named above. */
 export interface ServeInit {
@@ -51,13 +49,8 @@ export interface ApiServer {
 export async function serveApi(init: ServeInit): Promise<ApiServer> {
   const { host, port } = parseListen(init.listen ?? '127.0.0.1:0')
   const loopback = isLoopbackHost(host)
-  if (!loopback && (init.apiKey ?? '').length < MIN_KEY_LENGTH) {
-    throw new MeshError(
-      'invalid_config',
-      `the local API would be open to other machines on ${host}: give a key of at least ${MIN_KEY_LENGTH} characters with --api-key-file FILE, or listen on 127.0.0.1`,
-      { host }
-    )
-  }
+  const problem = apiKeyProblem(host, host, init.apiKey)
+  if (problem !== undefined) throw new MeshError('invalid_config', problem, { host })
   const closing = new AbortController()
   const fetch = createApp({
     mesh: init.mesh,

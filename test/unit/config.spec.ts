@@ -126,6 +126,16 @@ describe('config', () => {
       'mdns: { interfaces: { alow: [a] } }\n',
       "atmo.yaml:1:23 mdns.interfaces.alow: unknown key; did you mean 'allow'?"
     ],
+    [
+      'a glob that is too long to be looked at',
+      `mdns: { interfaces: { deny: ['${'x'.repeat(257)}'] } }\n`,
+      /^atmo\.yaml:1:30 mdns\.interfaces\.deny\[0\]: must NOT have more than 256 characters/
+    ],
+    [
+      'such a glob over tools',
+      `backends: [{ kind: mcp, id: x, command: [a], tools: { deny: ['${'x'.repeat(257)}'] } }]\n`,
+      /^atmo\.yaml:1:62 backends\[0\]\.tools\.deny\[0\]: must NOT have more than 256 characters/
+    ],
     ['a list for a file', '- a\n- b\n', 'atmo.yaml:1:1 (top): must be object'],
     ['broken YAML', 'name: a\nbackends: [\n', /^atmo\.yaml:\d:\d+ /],
     ['a key twice', 'name: a\nname: b\n', /^atmo\.yaml:2:1 Map keys must be unique/],
