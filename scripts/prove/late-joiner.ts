@@ -48,12 +48,15 @@ export async function proveLateJoiner({
 const SETTLED_WITHIN_MS = 180_000
 const PROGRESS_MS = 5_000
 
+/** How often the nodes are asked how far they are, in ms: they are not told to watch, which would cost them what is measured later. */
+const POLL_MS = 100
+
 /** Waits until a node has sessions with that many others. */
 async function connected(node: FleetNode, peers: number): Promise<void> {
   const deadline = clock() + SETTLED_WITHIN_MS
   while ((await node.ask<{ peers: number }>('status')).peers < peers) {
     if (clock() > deadline) throw new Error(`${node.name} did not reach its ${peers} neighbours`)
-    await new Promise((resolve) => setTimeout(resolve, 50))
+    await new Promise((resolve) => setTimeout(resolve, POLL_MS))
   }
 }
 
@@ -72,6 +75,6 @@ async function settle(nodes: FleetNode[], capabilities: number): Promise<void> {
       sayAt = clock() + PROGRESS_MS
     }
     if (clock() > deadline) throw new Error(`after ${SETTLED_WITHIN_MS} ms not every node knew all: ${known.join(' ')}`)
-    await new Promise((resolve) => setTimeout(resolve, 500))
+    await new Promise((resolve) => setTimeout(resolve, 5 * POLL_MS))
   }
 }

@@ -80,7 +80,8 @@ class RunningCall implements Call {
     return this.#finished.promise
   }
 
-  cancel(reason?: string): void {
+  /** Bound, so that it can be handed to a button or a signal as it is. */
+  readonly cancel = (reason?: string): void => {
     this.#cancellation.abort(new MeshError('cancelled', reason ?? 'the caller cancelled'))
   }
 
@@ -160,17 +161,8 @@ class RunningCall implements Call {
   /** Written out: the copy of a spread lives on to the next major collection. */
   #requestTo(offer: Offer, input: JsonValue, remainingMs: number, stream: AsyncIterable<Item> | undefined): ToolRequest {
     const { idempotencyKey, traceparent } = this.#options
-    const request: ToolRequest = {
-      capability: offer.capability.id,
-      tool: this.#tool,
-      input,
-      caller: this.#parts.self,
-      remainingMs
-    }
-    if (stream !== undefined) request.stream = stream
-    if (idempotencyKey !== undefined) request.idempotencyKey = idempotencyKey
-    if (traceparent !== undefined) request.traceparent = traceparent
-    return request
+    const [capability, tool, caller] = [offer.capability.id, this.#tool, this.#parts.self]
+    return { capability, tool, input, caller, remainingMs, stream, idempotencyKey, traceparent }
   }
 
   #settle(result: JsonValue, offer: Offer, cached: boolean): void {

@@ -93,11 +93,7 @@ export function createProvider({ self, find, replays, now, onBegin, onServed }: 
 /** Written out: the copy of a spread lives on to the next major collection. */
 function withInput(request: ToolRequest, input: JsonValue, remainingMs: number): ToolRequest {
   const { capability, tool, caller, stream, idempotencyKey, traceparent } = request
-  const copy: ToolRequest = { capability, tool, input, caller, remainingMs }
-  if (stream !== undefined) copy.stream = stream
-  if (idempotencyKey !== undefined) copy.idempotencyKey = idempotencyKey
-  if (traceparent !== undefined) copy.traceparent = traceparent
-  return copy
+  return { capability, tool, input, caller, remainingMs, stream, idempotencyKey, traceparent }
 }
 
 function begin(invoke: Invoke, request: ToolRequest, cancellation: Cancellation, admission: Admission): AbortableSteps<Item> {

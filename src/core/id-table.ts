@@ -30,7 +30,7 @@ export class IdTable<T> {
     return true
   }
 
-  /** A copy, in ascending order. */
+  /** A copy. */
   ids(): number[] {
     return Object.keys(this.#entries).map(Number)
   }

@@ -21,10 +21,17 @@ const FOUND_WITHIN_MS = 10_000
 
 /** Waits until a capability of the other node is known. */
 export async function found(mesh: Mesh, capability: string): Promise<void> {
-  const deadline = Date.now() + FOUND_WITHIN_MS
-  while (mesh.capabilities({ id: capability }).length === 0) {
-    if (Date.now() > deadline) throw new Error(`the capability ${capability} was not announced within ${FOUND_WITHIN_MS} ms`)
-    await new Promise((resolve) => setTimeout(resolve, 20))
+  const known = (): boolean => mesh.capabilities({ id: capability }).length > 0
+  const over = new AbortController()
+  const late = setTimeout(() => over.abort(), FOUND_WITHIN_MS)
+  const events = mesh.events({ signal: over.signal })
+  try {
+    if (known()) return
+    for await (const event of events) if (event.event === 'capability:available' && known()) return
+    throw new Error(`the capability ${capability} was not announced within ${FOUND_WITHIN_MS} ms`)
+  } finally {
+    clearTimeout(late)
+    over.abort()
   }
 }
 

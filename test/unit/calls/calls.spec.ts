@@ -155,9 +155,9 @@ describe('caller', () => {
 
   it('ends once, however it is ended: cancel, signal, leaving', async () => {
     const { call, made } = mesh([silent])
-    const cancelled = call('echo', 'echo')
-    const result = cancelled.result
-    setImmediate(() => cancelled.cancel('enough'))
+    const { result, cancel } = call('echo', 'echo')
+    setImmediate(cancel, 'enough')
+
     await assert.rejects(result, fails('cancelled'))
     const controller = new AbortController()
     const aborted = call('echo', 'echo', {}, { signal: controller.signal }).result
