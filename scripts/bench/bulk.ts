@@ -9,6 +9,7 @@ type Bulk = Request<BulkRequest>
 
 const RIVALS = ['atmo', 'libp2pTls', 'libp2pNoise']
 const MIB = 1024 * 1024
+const WARM_UP_MIB = 1024
 const PEER = 'scripts/bench/bulk-peer.ts'
 
 interface Pair {
@@ -45,7 +46,8 @@ export const bulk: Suite = {
     const pairs: Pair[] = []
     try {
       for (const name of option('only')?.split(',') ?? RIVALS) pairs.push(await start(name, compiled[PEER] ?? '', execArgv))
-      for (const pair of pairs) await pair.client.ask({ do: 'read', bytes: 64 * MIB })
+      // Chunks are few and large: what runs per chunk is compiled only after a gigabyte.
+      for (const pair of pairs) await pair.client.ask({ do: 'read', bytes: WARM_UP_MIB * MIB })
       for (let i = 0; i < rounds; i++) {
         for (let k = 0; k < pairs.length; k++) {
           const pair = pairs[(i + k) % pairs.length]
