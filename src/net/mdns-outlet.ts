@@ -39,7 +39,7 @@ export interface OutletShared {
   /** Time until the next query, ms, jittered. */
   nextQueryMs(): number
   /** Asked before a packet is decoded. */
-  admit(bytes: number): boolean
+  admit(bytes: number, from: string): boolean
   /** True if a packet from there came in by this interface. */
   belongs(place: OutletPlace, from: RemoteInfo): boolean
   onMessage(outlet: Outlet, message: HeardMessage, from: RemoteInfo): void
@@ -143,8 +143,8 @@ export function openOutlet(place: OutletPlace, shared: OutletShared): Outlet {
     const mine: MdnsSocket = openMdnsSocket({
       ...place,
       port: shared.port,
-      admit: (bytes) => {
-        const admitted = shared.admit(bytes)
+      admit: (bytes, from) => {
+        const admitted = shared.admit(bytes, from)
         // In a flood our own packets may be among those not looked at: multicast works all the same.
         if (!admitted && socket === mine) hearing()
         return admitted

@@ -15,8 +15,8 @@ export interface MdnsSocketInit {
   address: string
   /** UDP port, 5353. */
   port: number
-  /** Asked before a packet is decoded; false drops it. */
-  admit(bytes: number): boolean
+  /** Asked before a packet is decoded, with the address it came from; false drops it. */
+  admit(bytes: number, from: string): boolean
   onMessage(message: DnsMessage & { type: 'query' | 'response' }, from: RemoteInfo): void
   onMalformed(): void
   /** The socket cannot be used any more: close it. Called once at most. */
@@ -44,7 +44,8 @@ export function openMdnsSocket(init: MdnsSocketInit): MdnsSocket {
   const emit = socket.emit.bind(socket)
   // The gate stands before the decoder: decoding is what a flood would make us pay for.
   socket.emit = ((event: string, ...values: [never]) => {
-    if (event === 'message' && (!open || !init.admit((values[0] as Buffer).length))) return true
+    const [packet, from] = values as unknown as [Buffer, RemoteInfo]
+    if (event === 'message' && (!open || !init.admit(packet.length, from.address))) return true
     return emit(event as 'message', ...(values as unknown as [never, never]))
   }) as typeof socket.emit
   const dns = multicastDns({

@@ -1,6 +1,7 @@
 /** Peer discovery by multicast DNS on every interface, IPv4 and IPv6. Node only. */
 import type { RemoteInfo } from 'node:dgram'
 import { networkInterfaces } from 'node:os'
+import { createTokenBuckets } from '../core/token-buckets.ts'
 import { isSameSubnet, readInterfaces } from './interfaces.ts'
 import type { InterfaceAddress, InterfaceFilter, SystemInterfaces } from './interfaces.ts'
 import { openOutlet } from './mdns-outlet.ts'
@@ -66,6 +67,8 @@ export const INTERFACE_POLL_MS = 5_000
 export const QUERY_INTERVAL_MS = { min: 10_000, max: 60_000 } as const
 /** Packets taken per second, all sockets together. */
 export const MAX_PACKETS_PER_SECOND = 400
+/** Packets taken of one sender, all sockets together: one that floods must not use up what all share. */
+export const SENDER_RATE = { perSecond: 50, burst: 150 } as const
 /** Larger packets are not decoded; honest ones stay below 1,500 bytes. */
 export const MAX_PACKET_BYTES = 4_096
 /** Peers remembered as known, to tell a new one from an old one. */
@@ -93,6 +96,7 @@ export function createMdns(components: MdnsComponents, init: MdnsInit = {}): Mdn
   let localSignature: string | undefined
   let intervalMs: number = QUERY_INTERVAL_MS.min
   let budget = { second: -1, left: 0 }
+  const senders = createTokenBuckets(SENDER_RATE, now)
   let poll: NodeJS.Timeout | undefined
   let shown = ''
   let closing: Promise<void> | undefined
@@ -121,10 +125,10 @@ export function createMdns(components: MdnsComponents, init: MdnsInit = {}): Mdn
     onState(state, message)
   }
 
-  const admit = (bytes: number): boolean => {
+  const admit = (bytes: number, from: string): boolean => {
     const second = Math.floor(now() / 1000)
     if (budget.second !== second) budget = { second, left: MAX_PACKETS_PER_SECOND }
-    if (bytes > MAX_PACKET_BYTES || budget.left-- <= 0) {
+    if (bytes > MAX_PACKET_BYTES || !senders.take(from) || budget.left-- <= 0) {
       counters.limited++
       return false
     }
