@@ -8,6 +8,7 @@ import { join } from 'node:path'
 import { announceVectors } from './vectors/announce.ts'
 import { callVectors } from './vectors/call.ts'
 import { framingVectors } from './vectors/framing.ts'
+import { memberVectors } from './vectors/member.ts'
 import { syncVectors } from './vectors/sync.ts'
 import { toJsonForm, type Vectors } from './vectors/form.ts'
 
@@ -16,7 +17,8 @@ const ALL: Record<string, () => Vectors> = {
   framing: framingVectors,
   announce: announceVectors,
   sync: syncVectors,
-  call: callVectors
+  call: callVectors,
+  member: memberVectors
 }
 
 for (const name of process.argv.length > 2 ? process.argv.slice(2) : Object.keys(ALL)) {

@@ -14,6 +14,19 @@ import { decodeCbor, encodeCbor } from '../../protocols/cbor.ts'
 import { decodeFrame, encodeFrame, readPrefix } from '../../protocols/framing/messages.ts'
 import type { Frame } from '../../protocols/framing/messages.ts'
 import {
+  decodeCertificate,
+  decodeMemberAnswer,
+  decodeMemberEnd,
+  decodeMemberHello,
+  decodeMemberProof,
+  encodeCertificate,
+  encodeMemberAnswer,
+  encodeMemberEnd,
+  encodeMemberHello,
+  encodeMemberProof
+} from '../../protocols/member/messages.ts'
+import type { SignedCertificate } from '../../protocols/member/messages.ts'
+import {
   decodeSyncEnd,
   decodeSyncItem,
   decodeSyncRequest,
@@ -75,6 +88,21 @@ const FRAMES: Frame[] = [
   { type: 'pong', nonce: 7 },
   { type: 'goaway', reason: 'stopping' }
 ]
+const CERTIFICATE: SignedCertificate = (() => {
+  const certificate = {
+    mesh: ORIGIN,
+    node: ORIGIN,
+    role: 'admin' as const,
+    forward: true,
+    notBefore: 1_800_000_000,
+    notAfter: 1_800_086_400,
+    issuer: ORIGIN,
+    serial: new Uint8Array(16),
+    name: 'kitchen'
+  }
+  return { certificate, bytes: encodeCertificate(certificate), signature: new Uint8Array(64) }
+})()
+const [NONCE, PROOF] = [new Uint8Array(16), new Uint8Array(32)]
 const SYNC_ITEMS: SyncItem[] = [
   {
     kind: 'rows',
@@ -132,6 +160,19 @@ export const DECODERS: Decoder[] = [
     valid: [encodeAnnouncement({ kind: 'updated', signed: SIGNED, info: INFO, put: [CAPABILITY], drop: ['gone'] })]
   },
   { name: 'announce/record', decode: body(decodeRecord), valid: [encodeCbor(encodeRecord(RECORD))] },
+  { name: 'member/certificate', decode: decodeCertificate, valid: [CERTIFICATE.bytes] },
+  { name: 'member/hello', decode: body(decodeMemberHello), valid: [encodeCbor(encodeMemberHello({ nonce: NONCE }))] },
+  {
+    name: 'member/answer',
+    decode: body(decodeMemberAnswer),
+    valid: [encodeCbor(encodeMemberAnswer({ nonce: NONCE, proof: PROOF }))]
+  },
+  {
+    name: 'member/proof',
+    decode: body(decodeMemberProof),
+    valid: [encodeCbor(encodeMemberProof({ proof: PROOF, chain: [CERTIFICATE] }))]
+  },
+  { name: 'member/end', decode: body(decodeMemberEnd), valid: [encodeCbor(encodeMemberEnd({ chain: [CERTIFICATE] }))] },
   { name: 'capability', decode: decodeCapability, valid: [CAPABILITY] },
   {
     name: 'sync/request',

@@ -18,6 +18,18 @@ import { decodeCbor, encodeCbor } from '../../protocols/cbor.ts'
 import { isMeshError } from '../../protocols/errors.ts'
 import { decodeFrame, encodeFrame, readPrefix } from '../../protocols/framing/messages.ts'
 import {
+  decodeCertificate,
+  decodeMemberAnswer,
+  decodeMemberEnd,
+  decodeMemberHello,
+  decodeMemberProof,
+  encodeCertificate,
+  encodeMemberAnswer,
+  encodeMemberEnd,
+  encodeMemberHello,
+  encodeMemberProof
+} from '../../protocols/member/messages.ts'
+import {
   decodeSyncEnd,
   decodeSyncItem,
   decodeSyncRequest,
@@ -67,7 +79,14 @@ const CODECS: Record<string, Record<string, Codec>> = {
     item: body(decodeSyncItem, encodeSyncItem),
     end: body(decodeSyncEnd, (end) => end)
   },
-  call: { request: body(decodeRequest, encodeRequest), item: body(decodeItem, encodeItem) }
+  call: { request: body(decodeRequest, encodeRequest), item: body(decodeItem, encodeItem) },
+  member: {
+    certificate: { decode: decodeCertificate, encode: encodeCertificate },
+    hello: body(decodeMemberHello, encodeMemberHello),
+    answer: body(decodeMemberAnswer, encodeMemberAnswer),
+    proof: body(decodeMemberProof, encodeMemberProof),
+    end: body(decodeMemberEnd, encodeMemberEnd)
+  }
 }
 
 function read(protocol: string, file: string): unknown {

@@ -1,0 +1,112 @@
+import { generateKeyPairFromSeed } from '@libp2p/crypto/keys'
+import { peerIdFromPrivateKey } from '@libp2p/peer-id'
+import {
+  MAX_CERTIFICATE_BYTES,
+  MAX_CHAIN,
+  MAX_VALIDITY_S,
+  encodeCertificate,
+  encodeMemberAnswer,
+  encodeMemberEnd,
+  encodeMemberHello,
+  encodeMemberProof,
+  signedCertificateBytes,
+  type Certificate,
+  type SignedCertificate
+} from '../../protocols/member/messages.ts'
+import { encodeCbor } from '../../protocols/cbor.ts'
+import { ORIGIN } from './announce.ts'
+import { cbor, cborFaults, type InvalidVector, type Vectors } from './form.ts'
+
+const MESH_KEY = await generateKeyPairFromSeed('Ed25519', new Uint8Array(32).fill(7))
+const MESH = peerIdFromPrivateKey(MESH_KEY).toMultihash().bytes
+const NONCE = Uint8Array.from({ length: 16 }, (_, n) => n)
+const PROOF = Uint8Array.from({ length: 32 }, (_, n) => 255 - n)
+const CERTIFICATE: Certificate = {
+  mesh: MESH,
+  node: ORIGIN,
+  role: 'admin',
+  forward: true,
+  notBefore: 1_800_000_000,
+  notAfter: 1_800_000_000 + MAX_VALIDITY_S,
+  issuer: MESH,
+  serial: NONCE,
+  name: 'kitchen'
+}
+const FIELDS = [1, MESH, ORIGIN, 1, true, 1_800_000_000, 1_800_000_000 + MAX_VALIDITY_S, MESH, NONCE, 'kitchen']
+
+async function signed(certificate: Certificate): Promise<SignedCertificate> {
+  const bytes = encodeCertificate(certificate)
+  return { bytes, certificate, signature: await MESH_KEY.sign(signedCertificateBytes(bytes)) }
+}
+const SIGNED = await signed(CERTIFICATE)
+
+/** Vectors of the member protocol: certificates, signed by the Ed25519 key with the seed 0707…07, and bodies of frames. */
+export function memberVectors(): Vectors {
+  const bad =
+    (message: string) =>
+    (name: string, why: string, value: unknown): InvalidVector => ({
+      name,
+      message,
+      error: 'protocol_error',
+      why,
+      bytes: cbor(value)
+    })
+  const [certificate, hello, answer, proof, end] = ['certificate', 'hello', 'answer', 'proof', 'end'].map(bad) as [
+    ReturnType<typeof bad>,
+    ReturnType<typeof bad>,
+    ReturnType<typeof bad>,
+    ReturnType<typeof bad>,
+    ReturnType<typeof bad>
+  ]
+  const field = (at: number, value: unknown): unknown[] => FIELDS.map((old, n) => (n === at ? value : old))
+  const wire = [SIGNED.bytes, SIGNED.signature]
+  return {
+    valid: [
+      { name: 'an admin', message: 'certificate', bytes: SIGNED.bytes },
+      {
+        name: 'a guest for one second, without a name',
+        message: 'certificate',
+        bytes: encodeCertificate({ ...CERTIFICATE, role: 'guest', forward: false, notAfter: CERTIFICATE.notBefore, name: '' })
+      },
+      { name: 'hello', message: 'hello', bytes: encodeCbor(encodeMemberHello({ nonce: NONCE })) },
+      { name: 'answer', message: 'answer', bytes: encodeCbor(encodeMemberAnswer({ nonce: NONCE, proof: PROOF })) },
+      { name: 'proof', message: 'proof', bytes: encodeCbor(encodeMemberProof({ proof: PROOF, chain: [SIGNED] })) },
+      { name: 'proof in an open mesh', message: 'proof', bytes: encodeCbor(encodeMemberProof({ proof: PROOF, chain: [] })) },
+      { name: 'end', message: 'end', bytes: encodeCbor(encodeMemberEnd({ chain: [SIGNED, SIGNED] })) }
+    ],
+    invalid: [
+      certificate('an unknown version', 'version 2', field(0, 2)),
+      certificate('no mesh', 'empty id', field(1, new Uint8Array(0))),
+      certificate('a mesh that is text', 'not bytes', field(1, 'open')),
+      certificate('a node that is too long', 'over 64 bytes', field(2, new Uint8Array(65))),
+      certificate('an unknown role', 'role 4', field(3, 4)),
+      certificate('a negative role', 'role -1', field(3, -1)),
+      certificate('forward as a number', 'not a boolean', field(4, 1)),
+      certificate('a time that is no integer', 'fraction', field(5, 1.5)),
+      certificate('an end before its beginning', 'holds never', field(6, 1_799_999_999)),
+      certificate('a validity of over 90 days', 'too long', field(6, 1_800_000_001 + MAX_VALIDITY_S)),
+      certificate('an issuer of one byte', 'too short', field(7, new Uint8Array(1))),
+      certificate('a short serial', '15 bytes', field(8, NONCE.subarray(1))),
+      certificate('a long name', 'over 64 characters', field(9, 'x'.repeat(65))),
+      certificate('a missing field', 'nine of ten', FIELDS.slice(0, 9)),
+      certificate('a map', 'not an array', { mesh: MESH }),
+      { ...certificate('too large', 'over the limit', 0), bytes: cbor([...FIELDS, new Uint8Array(MAX_CERTIFICATE_BYTES)]) },
+      hello('a short nonce', '15 bytes', { n: NONCE.subarray(1) }),
+      hello('no nonce', 'missing', {}),
+      hello('a list', 'not a map', [NONCE]),
+      answer('no proof', 'missing', { n: NONCE }),
+      answer('a long proof', '33 bytes', { n: NONCE, p: new Uint8Array(33) }),
+      answer('no nonce', 'missing', { p: PROOF }),
+      proof('no chain', 'missing', { p: PROOF }),
+      proof('no proof', 'missing', { c: [wire] }),
+      proof('a long chain', `more than ${MAX_CHAIN}`, { p: PROOF, c: Array.from({ length: MAX_CHAIN + 1 }, () => wire) }),
+      proof('a short signature', '63 bytes', { p: PROOF, c: [[SIGNED.bytes, SIGNED.signature.subarray(1)]] }),
+      proof('a certificate without a signature', 'missing', { p: PROOF, c: [[SIGNED.bytes]] }),
+      proof('three parts', 'too many', { p: PROOF, c: [[...wire, 0]] }),
+      proof('a certificate that is none', 'bytes of something else', { p: PROOF, c: [[cbor('x'), SIGNED.signature]] }),
+      end('a chain that is a map', 'not an array', { c: {} }),
+      ...cborFaults('certificate', SIGNED.bytes),
+      ...cborFaults('hello', encodeCbor(encodeMemberHello({ nonce: NONCE })))
+    ]
+  }
+}
