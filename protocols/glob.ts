@@ -1,4 +1,4 @@
-/** Longest pattern; a longer one fits nothing. */
+/** Longest pattern, in code points as JSON Schema counts them; a longer one fits nothing. */
 export const MAX_PATTERN = 256
 
 /**
@@ -15,7 +15,7 @@ export function matchName(pattern: string, name: string): boolean {
 }
 
 function match(pattern: string, path: string, separator: string | undefined): boolean {
-  if (pattern.length > MAX_PATTERN) return false
+  if (pattern.length > MAX_PATTERN && [...pattern.slice(0, 2 * MAX_PATTERN + 1)].length > MAX_PATTERN) return false
   // reach[j]: the pattern read so far can end after j characters of the path.
   let reach = new Array<boolean>(path.length + 1).fill(false)
   reach[0] = true

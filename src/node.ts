@@ -2,6 +2,7 @@ import './net/node20-shims.ts'
 import { generateKeyPair, privateKeyFromProtobuf, privateKeyToProtobuf } from '@libp2p/crypto/keys'
 import type { PrivateKey } from '@libp2p/interface'
 import { hostname } from 'node:os'
+import { MAX_PATTERN } from '../protocols/glob.ts'
 import type { Backend } from './backends/backend.ts'
 import { createIdentityKey, nextIncarnation, openDataDir, readIdentityKey, type DataDir } from './data-dir.ts'
 import { MeshError, isMeshError } from './errors.ts'
@@ -50,6 +51,7 @@ export async function createNode(options: NodeOptions = {}): Promise<Mesh> {
     const incarnation = await loadIncarnation(dataDir, log)
     const listen = options.listen ?? DEFAULT_LISTEN
     checkAddresses(listen, options.peers ?? [])
+    checkInterfaces(options.mdns)
     const libp2p = await createNodeLibp2p(privateKey, listen)
     return await createMesh({
       libp2p,
@@ -124,6 +126,13 @@ async function loadIncarnation(dataDir: DataDir | undefined, log: NonNullable<No
 function checkAddresses(listen: readonly string[], peers: readonly string[]): void {
   const problem = listen.map(listenProblem).find(Boolean) ?? peers.map(multiaddrProblem).find(Boolean)
   if (problem !== undefined) throw new MeshError('invalid_config', problem)
+}
+
+/** A glob that is too long fits nothing: one of `deny` would let pass what it names. */
+function checkInterfaces(mdns: NodeOptions['mdns']): void {
+  const { allow = [], deny = [] } = (typeof mdns === 'object' ? mdns.interfaces : undefined) ?? {}
+  if ([...allow, ...deny].some((glob) => glob.length > MAX_PATTERN))
+    throw new MeshError('invalid_config', `a glob over interface names is longer than ${MAX_PATTERN} characters`)
 }
 
 function checkName(name: string): string {

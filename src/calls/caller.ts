@@ -80,9 +80,9 @@ class RunningCall implements Call {
     return this.#finished.promise
   }
 
-  /** Bound, so that it can be handed to a button or a signal as it is. */
+  /** Bound, so that it can be handed on as it is, to a button as well: what is no text is no reason. */
   readonly cancel = (reason?: string): void => {
-    this.#cancellation.abort(new MeshError('cancelled', reason ?? 'the caller cancelled'))
+    this.#cancellation.abort(new MeshError('cancelled', typeof reason === 'string' ? reason : 'the caller cancelled'))
   }
 
   async #drain(): Promise<void> {

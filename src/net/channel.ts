@@ -1,6 +1,7 @@
 import type { Stream, StreamCloseEvent, StreamMessageEvent } from '@libp2p/interface'
 import { MAX_FRAME_BYTES } from '../../protocols/framing/messages.ts'
 import { MeshError, isMeshError } from '../errors.ts'
+import { createDefer, type Defer } from './defer.ts'
 import { createFrameBuffer, joinBytes } from './frame-buffer.ts'
 import { openWindow } from './yamux-window.ts'
 
@@ -49,12 +50,7 @@ export interface Channel {
   readonly bufferedBytes: number
 }
 
-/** Runs `task` after the work of this tick, so that frames made meanwhile share one write. */
-export type Defer = (task: () => void) => void
-
-const immediate = (globalThis as { setImmediate?: (task: () => void) => unknown }).setImmediate
-/** After the current I/O phase where the platform has that, else a microtask. */
-const defaultDefer: Defer = immediate === undefined ? queueMicrotask : (task) => void immediate(task)
+const defaultDefer: Defer = createDefer(globalThis)
 
 /** Options of {@link createChannel}. */
 export interface ChannelInit {

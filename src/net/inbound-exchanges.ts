@@ -92,6 +92,8 @@ export function createInboundExchanges({
   const running = new IdTable<Running>()
   let lastId = 0
   let openBytes = 0
+  /** Running ones, and those that are over but whose source, or whose last item, has not come to its end: each holds memory. */
+  let unfinished = 0
   const idleWaiters: (() => void)[] = []
 
   function open(frame: Frame & { type: 'open' }, bytes: number): void {
@@ -99,7 +101,7 @@ export function createInboundExchanges({
     if (id % 2 !== remoteParity || id <= lastId)
       throw new MeshError('protocol_error', `exchange id ${id} is not a new one of the peer`)
     lastId = id
-    if (running.size >= MAX_EXCHANGES || openBytes + bytes > MAX_OPEN_BYTES) {
+    if (running.size >= MAX_EXCHANGES || unfinished >= 2 * MAX_EXCHANGES || openBytes + bytes > MAX_OPEN_BYTES) {
       return send(
         errorFrame(id, 'busy', 'too many calls of this peer are running here', { running: running.size, notStarted: true })
       )
@@ -121,6 +123,7 @@ export function createInboundExchanges({
   }
 
   async function serve(id: number, exchange: Running): Promise<void> {
+    unfinished++
     try {
       for (;;) {
         const step = await exchange.output.next()
@@ -143,6 +146,7 @@ export function createInboundExchanges({
       const mesh = toMeshError(error)
       send(errorFrame(id, mesh.code, mesh.message, mesh.details))
     } finally {
+      unfinished--
       drop(id)
     }
   }

@@ -144,13 +144,15 @@ export function openOutlet(place: OutletPlace, shared: OutletShared): Outlet {
       ...place,
       port: shared.port,
       admit: (bytes, from) => {
-        const admitted = shared.admit(bytes, from)
+        // Every socket hears every packet: only the one it belongs to pays for it.
+        if (!shared.belongs(place, from)) return false
+        const admitted = shared.admit(bytes, from.address)
         // In a flood our own packets may be among those not looked at: multicast works all the same.
         if (!admitted && socket === mine) hearing()
         return admitted
       },
       onMessage: (message, from) => {
-        if (socket !== mine || !shared.belongs(place, from)) return
+        if (socket !== mine) return
         hearing()
         shared.onMessage(outlet, message, from)
       },

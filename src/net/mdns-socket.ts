@@ -15,8 +15,8 @@ export interface MdnsSocketInit {
   address: string
   /** UDP port, 5353. */
   port: number
-  /** Asked before a packet is decoded, with the address it came from; false drops it. */
-  admit(bytes: number, from: string): boolean
+  /** Asked before a packet is decoded, with where it came from; false drops it. */
+  admit(bytes: number, from: RemoteInfo): boolean
   onMessage(message: DnsMessage & { type: 'query' | 'response' }, from: RemoteInfo): void
   onMalformed(): void
   /** The socket cannot be used any more: close it. Called once at most. */
@@ -45,7 +45,7 @@ export function openMdnsSocket(init: MdnsSocketInit): MdnsSocket {
   // The gate stands before the decoder: decoding is what a flood would make us pay for.
   socket.emit = ((event: string, ...values: [never]) => {
     const [packet, from] = values as unknown as [Buffer, RemoteInfo]
-    if (event === 'message' && (!open || !init.admit(packet.length, from.address))) return true
+    if (event === 'message' && (!open || !init.admit(packet.length, from))) return true
     return emit(event as 'message', ...(values as unknown as [never, never]))
   }) as typeof socket.emit
   const dns = multicastDns({

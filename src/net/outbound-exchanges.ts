@@ -33,6 +33,8 @@ export interface OutboundExchanges {
   request(body: unknown, options: RequestOptions): AsyncGenerator<unknown, unknown, void>
   /** A frame of an exchange; false if it is none of the running ones. */
   onFrame(frame: Frame & { id: number }, bytes: number): boolean
+  /** Ends those that wait for a place: none will come. */
+  failWaiting(error: MeshError): void
   /** Ends all with an error, those that wait included. */
   failAll(error: MeshError): void
   readonly size: number
@@ -197,6 +199,7 @@ export function createOutboundExchanges({
       else if (frame.type === 'error') exchange.queue.fail(fromWire(frame.code, frame.message, frame.details))
       return true
     },
+    failWaiting: (error) => line.failAll(error),
     failAll(error) {
       for (const id of running.ids()) {
         running.get(id)?.queue.fail(error)

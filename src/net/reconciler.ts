@@ -83,22 +83,25 @@ export function createReconciler({ links, sync, directory, now, random, log }: R
       })
   }
 
+  function up(link: Link): void {
+    // One side asks: both end up with the same. Before the start: done then.
+    if (!running || !link.initiator) return
+    void reconcile(link)
+    later(SECOND_LOOK_MS * (1 + random()), () => links.get(link.peer)?.session === link.session && void reconcile(link))
+  }
+
   return {
     start() {
       running = true
       later(RECONCILE_INTERVAL_MS * random(), tick)
+      for (const link of links.all()) up(link)
     },
     stop() {
       running = false
       for (const timer of timers) clearTimeout(timer)
       timers.clear()
     },
-    up(link) {
-      // One side asks: both end up with the same.
-      if (!running || !link.initiator) return
-      void reconcile(link)
-      later(SECOND_LOOK_MS * (1 + random()), () => links.get(link.peer)?.session === link.session && void reconcile(link))
-    },
+    up,
     pull,
     learned(from) {
       teachers.add(from)

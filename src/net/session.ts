@@ -69,9 +69,16 @@ export async function openSession({ channel, initiator, handler, now, timeoutMs 
     budgets,
     firstId: initiator ? 1 : 2,
     maxExchanges: () => allowed,
-    closedBecause: () => ended ?? (draining ? new MeshError('unavailable', 'the peer is stopping') : undefined),
+    closedBecause: () =>
+      ended ?? (draining ? new MeshError('unavailable', 'the peer is stopping', { notStarted: true }) : undefined),
     alive: () => ended === undefined
   })
+
+  /** What runs may end, nothing begins: also not what waits. */
+  function drain(why: string): void {
+    draining = true
+    outbound.failWaiting(new MeshError('unavailable', why, { notStarted: true }))
+  }
 
   // ---- frames in -----------------------------------------------------------------------------
   function onFrame(frame: Frame, bytes: number): void {
@@ -89,8 +96,7 @@ export async function openSession({ channel, initiator, handler, now, timeoutMs 
         return ping?.resolve(now() - ping.sentAt)
       }
       case 'goaway':
-        draining = true
-        return
+        return drain('the peer is stopping')
       case 'hello':
       case 'accept':
         throw new MeshError('protocol_error', `a ${frame.type} frame in the middle of a session`)
@@ -130,7 +136,7 @@ export async function openSession({ channel, initiator, handler, now, timeoutMs 
 
   async function close(): Promise<void> {
     if (ended === undefined && !draining) send({ type: 'goaway', reason: 'stopping' })
-    draining = true
+    drain('this node is stopping')
     let timer: ReturnType<typeof setTimeout> | undefined
     await Promise.race([
       inbound.idle(),

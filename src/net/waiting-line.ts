@@ -33,7 +33,8 @@ export function createWaitingLine(limit: number, hasPlace: () => boolean): Waiti
     enter<T>(signal: AbortSignal, work: () => T) {
       return new Promise<T>((resolve, reject) => {
         if (signal.aborted) return reject(abortError(signal))
-        if (line.length >= limit) return reject(new MeshError('busy', 'too many calls to this peer are waiting; slow down'))
+        if (line.length >= limit)
+          return reject(new MeshError('busy', 'too many calls to this peer are waiting; slow down', { notStarted: true }))
         const leave = (): void => signal.removeEventListener('abort', onAbort)
         const place: Place = {
           take() {

@@ -12,6 +12,7 @@ import {
   createChannel,
   type Channel
 } from '../../../src/net/channel.ts'
+import { createDefer } from '../../../src/net/defer.ts'
 import { openSession } from '../../../src/net/session.ts'
 import { startPair, until, within, type Pair } from '../../fixtures/libp2p-pair.ts'
 
@@ -330,6 +331,27 @@ describe('channel', function () {
     await until(() => Math.min(sent.call, sent.stream) >= 100, 'both kinds are sent', 15_000)
     await stop(a, b)
     await Promise.allSettled([...senders, read])
+  })
+
+  it('defers past the microtasks of woken senders also where there is no setImmediate', async () => {
+    const ports: MessagePort[] = []
+    class Noted extends MessageChannel {
+      constructor() {
+        super()
+        ports.push(this.port1, this.port2)
+      }
+    }
+    const defer = createDefer({ MessageChannel: Noted })
+    const ran: string[] = []
+    const done = new Promise<void>((resolve) => {
+      defer(() => ran.push('first'))
+      defer(() => resolve(void ran.push('second')))
+    })
+    for (let n = 0; n < 10; n++) await Promise.resolve()
+    assert.deepEqual(ran, [])
+    await within(done, 'the tasks run')
+    assert.deepEqual(ran, ['first', 'second'])
+    for (const port of ports) port.close()
   })
 
   it('does not wait for ever for a remote that does not close', async () => {

@@ -156,6 +156,39 @@ describe('session', function () {
     cancellation.abort(over())
   })
 
+  it('holds a bounded number of items for a peer that opens, cancels and never reads', async () => {
+    let begun = 0
+    const { stream, session } = await rawAgainst(async function* () {
+      begun++
+      for (;;) yield new Uint8Array(64 * 1024)
+    })
+    stream.pause()
+    const ROUND = 256
+    for (let at = 0; at < 6 * MAX_EXCHANGES; at += ROUND) {
+      const ids = Array.from({ length: ROUND }, (_, n) => 2 * (at + n) + 1)
+      for (const id of ids) stream.send(encodeFrame({ type: 'open', id, body: null, more: false }))
+      // Time for each to make an item, and to wait with it for a channel that takes it.
+      for (let n = 0; n < 20; n++) await new Promise((resolve) => setImmediate(resolve))
+      for (const id of ids) stream.send(encodeFrame({ type: 'cancel', id, reason: 'enough' }))
+    }
+    stream.send(encodeFrame({ type: 'goaway', reason: 'that was all' }))
+    await until(() => !session.open, 'all is heard')
+    assert.ok(begun > 0 && begun <= 3 * MAX_EXCHANGES, `${begun} were begun, each holds an item`)
+  })
+
+  it('tells those that wait for a place at once that none will come, and that they have not begun', async () => {
+    const [a, b] = await sessions({ b: endless })
+    const running = Array.from({ length: MAX_EXCHANGES }, () => a.request(null, { signal: never() }))
+    await Promise.all(running.map((exchange) => exchange.next()))
+    const waiting = a.request('waits', { signal: never() }).next()
+    void b.close()
+    await assert.rejects(
+      within(waiting, 'the one that waits', 2_000),
+      (error) => isMeshError(error, 'unavailable') && error.details['notStarted'] === true
+    )
+    a.abort(over())
+  })
+
   it('cancels at the other side when left early, and when the signal aborts', async () => {
     const reasons: string[] = []
     const [a, b] = await sessions({
