@@ -11,7 +11,7 @@ import {
   issueCertificate,
   verifyChain,
   type Grant,
-  type CheckedMember,
+  type Membership,
   type Refusal
 } from '../../../src/trust/certificate.ts'
 
@@ -34,7 +34,7 @@ const grant = (node: number, change: Partial<Grant> = {}): Grant => ({
 })
 const issue = (by: number, node: number, change: Partial<Grant> = {}): Promise<SignedCertificate> =>
   issueCertificate(grant(node, change), keys.get(by)!)
-const verify = (chain: SignedCertificate[], node = 1, change: object = {}): Promise<CheckedMember> =>
+const verify = (chain: SignedCertificate[], node = 1, change: object = {}): Promise<Membership> =>
   verifyChain(chain, { mesh: id(0), node: id(node), nowS: NOW, ...change })
 const isRefused =
   (reason: Refusal) =>
