@@ -2,6 +2,7 @@ import { decodeCbor, encodeCbor } from '../cbor.ts'
 import { MAX_CAPABILITY_BYTES } from '../capability.ts'
 import { MeshError } from '../errors.ts'
 import { asArray, asBytes, asMap, asText, asUint, optional } from '../shape.ts'
+import { signingDomain } from '../signing.ts'
 
 /** Gossipsub topic of the announcements of a mesh. */
 export const announceTopic = (mesh: string): string => `/atmosphere/announce/1/${mesh}`
@@ -93,14 +94,7 @@ export interface DocumentRecord {
 }
 
 /** The bytes that the origin signs: domain and head. */
-export function signedBytes(head: Uint8Array): Uint8Array {
-  const domain = DOMAIN
-  const out = new Uint8Array(domain.length + head.length)
-  out.set(domain)
-  out.set(head, domain.length)
-  return out
-}
-const DOMAIN = new TextEncoder().encode('atmosphere/announce/1\n')
+export const signedBytes: (head: Uint8Array) => Uint8Array = signingDomain('atmosphere/announce/1')
 
 /** Deterministic bytes of a head. */
 export function encodeHead(head: Head): Uint8Array {

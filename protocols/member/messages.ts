@@ -1,6 +1,7 @@
 import { decodeCbor, encodeCbor } from '../cbor.ts'
 import { MeshError } from '../errors.ts'
 import { asArray, asBytes, asMap, asText, asUint } from '../shape.ts'
+import { signingDomain } from '../signing.ts'
 
 /** Protocol id: the proof of membership, first on every connection. */
 export const MEMBER_PROTOCOL = '/atmosphere/member/1'
@@ -53,13 +54,7 @@ export interface SignedCertificate {
 }
 
 /** The bytes that the issuer signs: domain and certificate. */
-export function signedCertificateBytes(certificate: Uint8Array): Uint8Array {
-  const out = new Uint8Array(DOMAIN.length + certificate.length)
-  out.set(DOMAIN)
-  out.set(certificate, DOMAIN.length)
-  return out
-}
-const DOMAIN = new TextEncoder().encode('atmosphere/member/1 certificate\n')
+export const signedCertificateBytes: (certificate: Uint8Array) => Uint8Array = signingDomain('atmosphere/member/1 certificate')
 
 /** Deterministic bytes of a certificate. @throws MeshError `invalid_argument` if it is over a limit. */
 export function encodeCertificate(certificate: Certificate): Uint8Array {

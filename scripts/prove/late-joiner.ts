@@ -56,6 +56,7 @@ async function connected(node: FleetNode, peers: number): Promise<void> {
   const deadline = clock() + SETTLED_WITHIN_MS
   while ((await node.ask<{ peers: number }>('status')).peers < peers) {
     if (clock() > deadline) throw new Error(`${node.name} did not reach its ${peers} neighbours`)
+    // Asked, not watched: see POLL_MS.
     await new Promise((resolve) => setTimeout(resolve, POLL_MS))
   }
 }
@@ -75,6 +76,7 @@ async function settle(nodes: FleetNode[], capabilities: number): Promise<void> {
       sayAt = clock() + PROGRESS_MS
     }
     if (clock() > deadline) throw new Error(`after ${SETTLED_WITHIN_MS} ms not every node knew all: ${known.join(' ')}`)
+    // Rarer, because each round asks all of them.
     await new Promise((resolve) => setTimeout(resolve, 5 * POLL_MS))
   }
 }

@@ -16,7 +16,7 @@ import {
 } from '../../protocols/announce/messages.ts'
 import { MAX_CAPABILITY_BYTES, encodeCapability } from '../../protocols/capability.ts'
 import { encodeCbor } from '../../protocols/cbor.ts'
-import { cbor, cborFaults, hex, join, type InvalidVector, type ValidVector, type Vectors } from './form.ts'
+import { cbor, cborFaults, invalidValue, hex, join, type ValidVector, type Vectors } from './form.ts'
 
 const KEY = await generateKeyPairFromSeed('Ed25519', new Uint8Array(32).fill(1))
 /** The origin of the vectors: the Ed25519 key with the seed 0101…01. */
@@ -103,21 +103,12 @@ export function announceVectors(): Vectors {
     { name: 'record', message: 'record', bytes: encodeCbor(RECORD) },
     { name: 'record of an origin that left', message: 'record', bytes: encodeCbor(LEFT_RECORD) }
   ]
-  const bad =
-    (message: string) =>
-    (name: string, why: string, value: unknown): InvalidVector => ({
-      name,
-      message,
-      error: 'protocol_error',
-      why,
-      bytes: cbor(value)
-    })
   const [head, info, capability, announcement, record] = [
-    bad('head'),
-    bad('info'),
-    bad('capability'),
-    bad('announcement'),
-    bad('record')
+    invalidValue('head'),
+    invalidValue('info'),
+    invalidValue('capability'),
+    invalidValue('announcement'),
+    invalidValue('record')
   ]
   const field = (at: number, value: unknown): unknown[] => FIELDS.map((old, n) => (n === at ? value : old))
   const facts = { name: 'a', version: '1', addresses: [] }

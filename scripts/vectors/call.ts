@@ -8,7 +8,7 @@ import {
 } from '../../protocols/call/messages.ts'
 import { encodeCbor } from '../../protocols/cbor.ts'
 import { MAX_JSON_DEPTH } from '../../protocols/shape.ts'
-import { cbor, cborFaults, hex, join, type InvalidVector, type Vectors } from './form.ts'
+import { cbor, cborFaults, hex, invalidValue, join, type Vectors } from './form.ts'
 
 const TRACE = '00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01'
 const REQUESTS: [string, CallRequest][] = [
@@ -36,20 +36,7 @@ const nested = (depth: number): unknown => Array.from({ length: depth }).reduce(
 
 /** Vectors of the call protocol: bodies of open and item frames. */
 export function callVectors(): Vectors {
-  const request = (name: string, why: string, value: unknown): InvalidVector => ({
-    name,
-    message: 'request',
-    error: 'protocol_error',
-    why,
-    bytes: cbor(value)
-  })
-  const item = (name: string, why: string, value: unknown): InvalidVector => ({
-    name,
-    message: 'item',
-    error: 'protocol_error',
-    why,
-    bytes: cbor(value)
-  })
+  const [request, item] = [invalidValue('request'), invalidValue('item')]
   const ok = { c: 'a', t: 'b', i: {} }
   return {
     valid: [

@@ -50,6 +50,17 @@ export const hex = (text: string): Uint8Array => Uint8Array.from(Buffer.from(tex
 /** Byte strings one after another. */
 export const join = (...parts: Uint8Array[]): Uint8Array => Uint8Array.from(Buffer.concat(parts))
 
+/** Makes invalid vectors of one message out of values that CBOR can write and its decoder must refuse. */
+export const invalidValue =
+  (message: string) =>
+  (name: string, why: string, value: unknown): InvalidVector => ({
+    name,
+    message,
+    error: 'protocol_error',
+    why,
+    bytes: cbor(value)
+  })
+
 /** The invalid vectors of the CBOR layer, the same for each message: `wrap` puts an item where the message allows any. */
 export function cborFaults(message: string, valid: Uint8Array, wrap?: (item: Uint8Array) => Uint8Array): InvalidVector[] {
   const fault = (name: string, why: string, bytes: Uint8Array): InvalidVector => ({

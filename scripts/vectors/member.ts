@@ -15,7 +15,7 @@ import {
 } from '../../protocols/member/messages.ts'
 import { encodeCbor } from '../../protocols/cbor.ts'
 import { ORIGIN } from './announce.ts'
-import { cbor, cborFaults, type InvalidVector, type Vectors } from './form.ts'
+import { cbor, cborFaults, invalidValue, type Vectors } from './form.ts'
 
 const MESH_KEY = await generateKeyPairFromSeed('Ed25519', new Uint8Array(32).fill(7))
 const MESH = peerIdFromPrivateKey(MESH_KEY).toMultihash().bytes
@@ -42,22 +42,8 @@ const SIGNED = await signed(CERTIFICATE)
 
 /** Vectors of the member protocol: certificates, signed by the Ed25519 key with the seed 0707…07, and bodies of frames. */
 export function memberVectors(): Vectors {
-  const bad =
-    (message: string) =>
-    (name: string, why: string, value: unknown): InvalidVector => ({
-      name,
-      message,
-      error: 'protocol_error',
-      why,
-      bytes: cbor(value)
-    })
-  const [certificate, hello, answer, proof, end] = ['certificate', 'hello', 'answer', 'proof', 'end'].map(bad) as [
-    ReturnType<typeof bad>,
-    ReturnType<typeof bad>,
-    ReturnType<typeof bad>,
-    ReturnType<typeof bad>,
-    ReturnType<typeof bad>
-  ]
+  const [certificate, hello, answer] = [invalidValue('certificate'), invalidValue('hello'), invalidValue('answer')]
+  const [proof, end] = [invalidValue('proof'), invalidValue('end')]
   const field = (at: number, value: unknown): unknown[] => FIELDS.map((old, n) => (n === at ? value : old))
   const wire = [SIGNED.bytes, SIGNED.signature]
   return {

@@ -9,7 +9,7 @@ import {
   type Row
 } from '../../protocols/sync/messages.ts'
 import { LEFT_RECORD, ORIGIN, RECORD } from './announce.ts'
-import { cbor, cborFaults, hex, join, type InvalidVector, type Vectors } from './form.ts'
+import { cbor, cborFaults, invalidValue, hex, join, type Vectors } from './form.ts'
 
 const TIE = Uint8Array.from({ length: TIE_BYTES }, (_, n) => n)
 const ROW: Row = { origin: ORIGIN, incarnation: 3, sequence: 9, standing: 'connected', tie: TIE }
@@ -17,16 +17,7 @@ const rows = (list: Row[], last: boolean): Uint8Array => encodeCbor(encodeSyncIt
 
 /** Vectors of the sync protocol: bodies of open, item and end frames. */
 export function syncVectors(): Vectors {
-  const bad =
-    (message: string) =>
-    (name: string, why: string, value: unknown): InvalidVector => ({
-      name,
-      message,
-      error: 'protocol_error',
-      why,
-      bytes: cbor(value)
-    })
-  const [request, item, end] = [bad('request'), bad('item'), bad('end')]
+  const [request, item, end] = [invalidValue('request'), invalidValue('item'), invalidValue('end')]
   const row = (at: number, value: unknown): unknown => ({
     r: [[ORIGIN, 3, 9, 1, TIE].map((old, n) => (n === at ? value : old))],
     l: true

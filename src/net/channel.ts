@@ -2,24 +2,12 @@ import type { Stream, StreamCloseEvent, StreamMessageEvent } from '@libp2p/inter
 import { MAX_FRAME_BYTES } from '../../protocols/framing/messages.ts'
 import { MeshError, isMeshError } from '../errors.ts'
 import { createDefer, type Defer } from './defer.ts'
-import { createFrameBuffer, joinBytes } from './frame-buffer.ts'
+import { createFrameBuffer } from './frame-buffer.ts'
+import { createSendQueue } from './send-queue.ts'
 import { openWindow } from './yamux-window.ts'
 
 /** Received bytes kept for a reader that is behind; past it the muxer is paused. A single larger frame may pass it. */
 export const READ_HIGH_WATER_BYTES = 256 * 1024
-/**
- * Bytes waiting to be sent past which they leave at once, not after this tick. So the peer works on the first calls of a batch while
- * this side makes the next: with 32 in flight a third more calls than one write a tick, where the two take turns (`npm run bench -- calls`).
- */
-export const FLUSH_BYTES = 8 * 1024
-/** Bytes waiting to be sent past which `ready()` makes senders of streams wait. */
-export const WRITE_HIGH_WATER_BYTES = 256 * 1024
-/** Bytes waiting to be sent past which new calls wait: less than the above, so that a stream of calls never fills the queue for streams. */
-export const CALL_HIGH_WATER_BYTES = 128 * 1024
-/** Bytes waiting to be sent past which the peer counts as one that asks and never reads; the stream is reset. */
-export const WRITE_LIMIT_BYTES = 16 * 1024 * 1024
-/** Frames waiting to be sent past which the same holds: small ones cost far more memory than their bytes. */
-export const WRITE_LIMIT_FRAMES = 65_536
 /** A close waits this long for the remote's end before it resets the stream, in ms. */
 export const CLOSE_TIMEOUT_MS = 2_000
 
@@ -68,91 +56,13 @@ export function createChannel(stream: Stream, init: ChannelInit = {}): Channel {
   let resolveClosed!: (error: MeshError | undefined) => void
   const closed = new Promise<MeshError | undefined>((resolve) => (resolveClosed = resolve))
 
-  // ---- writing -------------------------------------------------------------------------------
-  let queue: Uint8Array[] = []
-  let queuedBytes = 0
-  let flushDue = false
-  let blocked = false
-  let writers: Waiter[] = []
-  let callers: Waiter[] = []
-  /** A drain went by while the queue was too full for those in `writers`: nobody else fills it before they had their turn. */
-  let writersFirst = false
-
-  const isWritable = (): boolean => !blocked && queuedBytes < WRITE_HIGH_WATER_BYTES
-  const hasRoom = (): boolean => !writersFirst && queuedBytes < CALL_HIGH_WATER_BYTES
-
-  function send(frame: Uint8Array): void {
-    if (ended) return
-    queue.push(frame)
-    queuedBytes += frame.length
-    if (queuedBytes > WRITE_LIMIT_BYTES || queue.length > WRITE_LIMIT_FRAMES) {
-      abort(new MeshError('protocol_error', 'the peer makes this node send without reading'))
-      return
-    }
-    if (queuedBytes >= FLUSH_BYTES && !blocked) return flush()
-    if (!blocked) flushSoon()
-  }
-
-  function flushSoon(): void {
-    if (flushDue) return
-    flushDue = true
-    defer(() => {
-      flushDue = false
-      flush()
-    })
-  }
-
-  function flush(): void {
-    if (ended || blocked || queuedBytes === 0) return
-    const bytes = joinBytes(queue)
-    queue = []
-    queuedBytes = 0
-    try {
-      // Trap 2: onDrain() works once, so the answer of send() and the 'drain' event decide.
-      blocked = !stream.send(bytes)
-    } catch (error) {
-      finish(toChannelError(error))
-      return
-    }
-    wake()
-  }
-
-  function onDrain(): void {
-    // Every window update is a 'drain', however small. libp2p goes on with what it holds in a microtask of its own;
-    // only if that took all of it is there room for more: else its buffer grows by what the update was too small for.
-    queueMicrotask(() => {
-      blocked = stream.writableNeedsDrain || stream.writeBufferLength > 0
-      if (blocked) return
-      if (writers.length === 0) return flush()
-      // Those who stream come before the calls that were queued meanwhile: else these would fill the stream at each drain.
-      if (isWritable()) {
-        wake()
-        flushSoon()
-      } else {
-        writersFirst = true
-        flush()
-      }
-    })
-  }
-
-  /** Wakes whom the state lets send. A woken one may find the channel full again because another was faster: it waits in line once more. */
-  function wake(): void {
-    if (isWritable()) {
-      writersFirst = false
-      writers = resolveAll(writers)
-    }
-    if (hasRoom()) callers = resolveAll(callers)
-  }
-
-  async function ready(): Promise<void> {
-    while (!ended && !isWritable()) await new Promise<void>((resolve, reject) => writers.push({ resolve, reject }))
-    if (ended) throw endError ?? gone()
-  }
-
-  async function room(): Promise<void> {
-    while (!ended && !hasRoom()) await new Promise<void>((resolve, reject) => callers.push({ resolve, reject }))
-    if (ended) throw endError ?? gone()
-  }
+  const queue = createSendQueue({
+    // Trap 2: onDrain() works once, so the answer of send() and the 'drain' event decide.
+    write: (bytes) => stream.send(bytes),
+    isHolding: () => stream.writableNeedsDrain || stream.writeBufferLength > 0,
+    failed: (error) => abort(toChannelError(error)),
+    defer
+  })
 
   // ---- reading -------------------------------------------------------------------------------
   const received = createFrameBuffer(maxFrameBytes)
@@ -210,13 +120,11 @@ export function createChannel(stream: Stream, init: ChannelInit = {}): Channel {
     if (ended) return
     ended = true
     endError = error
-    queue = []
-    queuedBytes = 0
     stream.removeEventListener('message', onMessage)
-    stream.removeEventListener('drain', onDrain)
+    stream.removeEventListener('drain', queue.drained)
     stream.removeEventListener('remoteCloseWrite', onRemoteDone)
     stream.removeEventListener('close', onClose)
-    for (const waiter of [...writers.splice(0), ...callers.splice(0)]) waiter.reject(error ?? gone())
+    queue.end(error ?? gone())
     wakeReader?.()
     resolveClosed(error)
   }
@@ -238,17 +146,13 @@ export function createChannel(stream: Stream, init: ChannelInit = {}): Channel {
 
   async function close(): Promise<void> {
     if (ended) return
-    flush()
     const deadline = setTimeout(
       () => abort(new MeshError('unavailable', 'the peer did not close its end of the stream')),
       CLOSE_TIMEOUT_MS
     )
     try {
       // What a blocked stream has not taken yet is still to leave: the ends of the exchanges that were waited for.
-      while (queuedBytes > 0) {
-        await new Promise<void>((resolve, reject) => writers.push({ resolve, reject }))
-        flush()
-      }
+      await queue.flushed()
       await stream.close({ signal: AbortSignal.timeout(CLOSE_TIMEOUT_MS) })
       await closed
     } catch {
@@ -261,42 +165,30 @@ export function createChannel(stream: Stream, init: ChannelInit = {}): Channel {
   openWindow(stream)
   // Trap 1: the stream's own iterator never pauses the muxer, so the events are read directly.
   stream.addEventListener('message', onMessage)
-  stream.addEventListener('drain', onDrain)
+  stream.addEventListener('drain', queue.drained)
   stream.addEventListener('remoteCloseWrite', onRemoteDone)
   stream.addEventListener('close', onClose)
   if (stream.status !== 'open' && stream.status !== 'closing') finish(gone())
   else if (stream.remoteWriteStatus === 'closed') onRemoteDone()
 
   return {
-    send,
-    ready,
-    room,
+    send: queue.send,
+    ready: queue.ready,
+    room: queue.room,
     batches,
     close,
     abort,
     closed,
     get writable() {
-      return !ended && isWritable()
+      return queue.writable
     },
     get hasRoom() {
-      return !ended && hasRoom()
+      return queue.hasRoom
     },
     get bufferedBytes() {
       return received.bytes
     }
   }
-}
-
-interface Waiter {
-  resolve: () => void
-  reject: (error: MeshError) => void
-}
-
-/** @returns who waits now. */
-function resolveAll(waiters: Waiter[]): Waiter[] {
-  if (waiters.length === 0) return waiters
-  for (const { resolve } of waiters) resolve()
-  return []
 }
 
 function gone(): MeshError {

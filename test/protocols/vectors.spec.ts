@@ -2,104 +2,13 @@ import { Ajv2020 } from 'ajv/dist/2020.js'
 import assert from 'node:assert/strict'
 import { readFileSync } from 'node:fs'
 import { join } from 'node:path'
-import {
-  decodeAnnouncement,
-  decodeHead,
-  decodeInfo,
-  decodeRecord,
-  encodeAnnouncement,
-  encodeHead,
-  encodeInfo,
-  encodeRecord
-} from '../../protocols/announce/messages.ts'
-import { decodeItem, decodeRequest, encodeItem, encodeRequest } from '../../protocols/call/messages.ts'
-import { decodeCapability, encodeCapability } from '../../protocols/capability.ts'
-import { decodeCbor, encodeCbor } from '../../protocols/cbor.ts'
+import { decodeCbor } from '../../protocols/cbor.ts'
 import { isMeshError } from '../../protocols/errors.ts'
-import { decodeFrame, encodeFrame, readPrefix } from '../../protocols/framing/messages.ts'
-import {
-  decodeCertificate,
-  decodeMemberAnswer,
-  decodeMemberEnd,
-  decodeMemberHello,
-  decodeMemberProof,
-  encodeCertificate,
-  encodeMemberAnswer,
-  encodeMemberEnd,
-  encodeMemberHello,
-  encodeMemberProof
-} from '../../protocols/member/messages.ts'
-import {
-  decodeSyncEnd,
-  decodeSyncItem,
-  decodeSyncRequest,
-  encodeSyncItem,
-  encodeSyncRequest
-} from '../../protocols/sync/messages.ts'
-
-type Hex = string | (string | { repeat: string; times: number })[]
-interface ValidRow {
-  name: string
-  message: string
-  bytes: Hex
-  json: unknown
-}
-interface InvalidRow {
-  name: string
-  message: string
-  error: string
-  why: string
-  bytes: Hex
-}
-interface Codec {
-  decode(bytes: Uint8Array): unknown
-  encode(message: never): Uint8Array
-}
-
-/** A codec of a body: it sees what CBOR made of the bytes. */
-const body = (decode: (value: unknown) => unknown, encode: (message: never) => unknown): Codec => ({
-  decode: (bytes) => decode(decodeCbor(bytes)),
-  encode: (message) => encodeCbor(encode(message))
-})
-
-const CODECS: Record<string, Record<string, Codec>> = {
-  framing: {
-    frame: { decode: decodeFrame, encode: (frame) => encodeFrame(frame) },
-    prefix: { decode: (bytes) => readPrefix(bytes, 0), encode: () => new Uint8Array(0) }
-  },
-  announce: {
-    head: { decode: decodeHead, encode: encodeHead },
-    info: { decode: decodeInfo, encode: encodeInfo },
-    capability: { decode: decodeCapability, encode: encodeCapability },
-    announcement: { decode: decodeAnnouncement, encode: encodeAnnouncement },
-    record: body(decodeRecord, encodeRecord)
-  },
-  sync: {
-    request: body(decodeSyncRequest, encodeSyncRequest),
-    item: body(decodeSyncItem, encodeSyncItem),
-    end: body(decodeSyncEnd, (end) => end)
-  },
-  call: { request: body(decodeRequest, encodeRequest), item: body(decodeItem, encodeItem) },
-  member: {
-    certificate: { decode: decodeCertificate, encode: encodeCertificate },
-    hello: body(decodeMemberHello, encodeMemberHello),
-    answer: body(decodeMemberAnswer, encodeMemberAnswer),
-    proof: body(decodeMemberProof, encodeMemberProof),
-    end: body(decodeMemberEnd, encodeMemberEnd)
-  }
-}
-
-function read(protocol: string, file: string): unknown {
-  return JSON.parse(readFileSync(join(import.meta.dirname, '../../protocols', protocol, file), 'utf8'))
-}
+import { encodeFrame, readPrefix } from '../../protocols/framing/messages.ts'
+import { CODECS } from '../../scripts/vectors/codecs.ts'
+import { readVectors } from '../../scripts/vectors/read.ts'
 
 const hexOf = (bytes: Uint8Array): string => Buffer.from(bytes).toString('hex')
-
-function bytesOf(hex: Hex): Uint8Array {
-  const parts =
-    typeof hex === 'string' ? [hex] : hex.map((part) => (typeof part === 'string' ? part : part.repeat.repeat(part.times)))
-  return Uint8Array.from(Buffer.from(parts.join(''), 'hex'))
-}
 
 /** The JSON form of decoded CBOR, as protocols/README.md has it. */
 function jsonForm(value: unknown): unknown {
@@ -121,9 +30,9 @@ function expanded(value: unknown): unknown {
 for (const [protocol, codecs] of Object.entries(CODECS)) {
   describe(`vectors of ${protocol}`, () => {
     const ajv = new Ajv2020({ strict: false, allErrors: true })
-    const schema = read(protocol, 'schema.json') as { $id: string; $defs: Record<string, unknown> }
-    const valid = read(protocol, 'vectors/valid.json') as ValidRow[]
-    const invalid = read(protocol, 'vectors/invalid.json') as InvalidRow[]
+    const file = join(import.meta.dirname, '../../protocols', protocol, 'schema.json')
+    const schema = JSON.parse(readFileSync(file, 'utf8')) as { $id: string; $defs: Record<string, unknown> }
+    const { valid, invalid } = readVectors(protocol)
 
     it('has a schema that is valid JSON Schema 2020-12, with an entry for each message', () => {
       assert.ok(ajv.validateSchema(schema), ajv.errorsText())
@@ -132,9 +41,7 @@ for (const [protocol, codecs] of Object.entries(CODECS)) {
     })
 
     it(`reads and writes ${valid.length} valid messages byte for byte`, () => {
-      for (const { name, message, bytes: hex, json } of valid) {
-        const bytes = bytesOf(hex)
-        const payload = message === 'frame' ? bytes.subarray(readPrefix(bytes, 0)!.start) : bytes
+      for (const { name, message, bytes, payload, json } of valid) {
         assert.deepEqual(jsonForm(decodeCbor(payload)), expanded(json), `${name}: decodes`)
         const codec = codecs[message]!
         assert.equal(hexOf(codec.encode(codec.decode(payload) as never)), hexOf(bytes), `${name}: encodes`)
@@ -144,8 +51,7 @@ for (const [protocol, codecs] of Object.entries(CODECS)) {
     })
 
     it(`refuses ${invalid.length} invalid messages with the error they name, at once`, () => {
-      for (const { name, message, error, bytes: hex } of invalid) {
-        const bytes = bytesOf(hex)
+      for (const { name, message, error, bytes } of invalid) {
         const before = performance.now()
         assert.throws(
           () => codecs[message]!.decode(bytes),

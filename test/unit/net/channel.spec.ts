@@ -3,16 +3,9 @@ import type { Stream } from '@libp2p/interface'
 import { MAX_CHUNKS } from '../../../src/net/frame-buffer.ts'
 import { encodeFrame } from '../../../protocols/framing/messages.ts'
 import { MeshError, isMeshError } from '../../../src/errors.ts'
-import {
-  FLUSH_BYTES,
-  READ_HIGH_WATER_BYTES,
-  WRITE_HIGH_WATER_BYTES,
-  WRITE_LIMIT_BYTES,
-  WRITE_LIMIT_FRAMES,
-  createChannel,
-  type Channel
-} from '../../../src/net/channel.ts'
+import { READ_HIGH_WATER_BYTES, createChannel, type Channel } from '../../../src/net/channel.ts'
 import { createDefer } from '../../../src/net/defer.ts'
+import { FLUSH_BYTES, WRITE_HIGH_WATER_BYTES, WRITE_LIMIT_BYTES, WRITE_LIMIT_FRAMES } from '../../../src/net/send-queue.ts'
 import { openSession } from '../../../src/net/session.ts'
 import { startPair, until, within, type Pair } from '../../fixtures/libp2p-pair.ts'
 

@@ -1,0 +1,48 @@
+import { decodeAnnouncement, decodeHead, decodeInfo, decodeRecord } from '../../protocols/announce/messages.ts'
+import { encodeAnnouncement, encodeHead, encodeInfo, encodeRecord } from '../../protocols/announce/messages.ts'
+import { decodeItem, decodeRequest, encodeItem, encodeRequest } from '../../protocols/call/messages.ts'
+import { decodeCapability, encodeCapability } from '../../protocols/capability.ts'
+import { decodeCbor, encodeCbor } from '../../protocols/cbor.ts'
+import { decodeFrame, encodeFrame, readPrefix } from '../../protocols/framing/messages.ts'
+import * as member from '../../protocols/member/messages.ts'
+import * as sync from '../../protocols/sync/messages.ts'
+
+/** How a message is read and written. */
+export interface Codec {
+  decode(bytes: Uint8Array): unknown
+  encode(message: never): Uint8Array
+}
+
+/** A codec of a body that stands in a frame: it sees what CBOR made of the bytes. */
+const body = (decode: (value: unknown) => unknown, encode: (message: never) => unknown): Codec => ({
+  decode: (bytes) => decode(decodeCbor(bytes)),
+  encode: (message) => encodeCbor(encode(message))
+})
+
+/** Every message of every protocol, by the names of its vectors: what the vectors are checked with and what is fuzzed. */
+export const CODECS: Record<string, Record<string, Codec>> = {
+  framing: {
+    frame: { decode: decodeFrame, encode: (frame) => encodeFrame(frame) },
+    prefix: { decode: (bytes) => readPrefix(bytes, 0), encode: () => new Uint8Array(0) }
+  },
+  announce: {
+    head: { decode: decodeHead, encode: encodeHead },
+    info: { decode: decodeInfo, encode: encodeInfo },
+    capability: { decode: decodeCapability, encode: encodeCapability },
+    announcement: { decode: decodeAnnouncement, encode: encodeAnnouncement },
+    record: body(decodeRecord, encodeRecord)
+  },
+  sync: {
+    request: body(sync.decodeSyncRequest, sync.encodeSyncRequest),
+    item: body(sync.decodeSyncItem, sync.encodeSyncItem),
+    end: body(sync.decodeSyncEnd, (end) => end)
+  },
+  call: { request: body(decodeRequest, encodeRequest), item: body(decodeItem, encodeItem) },
+  member: {
+    certificate: { decode: member.decodeCertificate, encode: member.encodeCertificate },
+    hello: body(member.decodeMemberHello, member.encodeMemberHello),
+    answer: body(member.decodeMemberAnswer, member.encodeMemberAnswer),
+    proof: body(member.decodeMemberProof, member.encodeMemberProof),
+    end: body(member.decodeMemberEnd, member.encodeMemberEnd)
+  }
+}
