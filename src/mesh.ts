@@ -136,9 +136,8 @@ export async function createMesh(components: MeshComponents): Promise<Mesh> {
   const sync = createSync({
     directory,
     now,
-    random,
     ingest: (record, from) => announcer.ingest(record, from),
-    onLearned: (from) => reconciler.learned(from)
+    onLearned: (from, hearsay) => reconciler.learned(from, hearsay)
   })
   const syncSessions = createSessions(
     { libp2p, now, onFault, onInbound: (peer, session) => links.accept(peer, session) },

@@ -28,10 +28,22 @@ export const MAX_SLOW_ADDRESSES = 4
  * as soon as the handshake has begun (libp2p's `upgrader:` progress) it keeps its full {@link DIAL_MS}.
  */
 export function createDialAttempt({ dial, schedule }: { dial: DialFunction; schedule: Schedule }): {
-  /** The first connection that comes about, `self` if this node itself answers, undefined if none does or the signal aborts. Never rejects. */
-  run(addrs: readonly Multiaddr[], signal: AbortSignal): Promise<Reached | 'self' | undefined>
+  /**
+   * The first connection that comes about, `self` if this node itself answers, undefined if none does or the signal aborts. Never rejects.
+   * `onHandshake` is told when a handshake begins, and when it is over.
+   */
+  run(
+    addrs: readonly Multiaddr[],
+    signal: AbortSignal,
+    onHandshake: (begun: boolean) => void
+  ): Promise<Reached | 'self' | undefined>
 } {
-  const once = async (addr: Multiaddr, ms: number, signal: AbortSignal): Promise<Reached | 'late' | 'self' | undefined> => {
+  const once = async (
+    addr: Multiaddr,
+    ms: number,
+    signal: AbortSignal,
+    onHandshake: (begun: boolean) => void
+  ): Promise<Reached | 'late' | 'self' | undefined> => {
     const controller = new AbortController()
     let late = false
     const expire = (): void => {
@@ -41,10 +53,12 @@ export function createDialAttempt({ dial, schedule }: { dial: DialFunction; sche
     const abort = (): void => controller.abort()
     signal.addEventListener('abort', abort, { once: true })
     let cancel = schedule(expire, ms)
-    let extended = ms >= DIAL_MS
+    let shaking = false
     const onProgress = ({ type }: { type: string }): void => {
-      if (extended || controller.signal.aborted || !type.startsWith('upgrader:')) return
-      extended = true
+      if (shaking || controller.signal.aborted || !type.startsWith('upgrader:')) return
+      shaking = true
+      onHandshake(true)
+      if (ms >= DIAL_MS) return
       cancel()
       cancel = schedule(expire, DIAL_MS)
     }
@@ -52,25 +66,26 @@ export function createDialAttempt({ dial, schedule }: { dial: DialFunction; sche
       return await dial([addr], { signal: controller.signal, onProgress })
     } catch (error) {
       if (error instanceof Error && error.name === 'InvalidPeerIdError') return 'self' // libp2p: "Can not dial self"
-      return late && !extended ? 'late' : undefined
+      return late && !shaking && ms < DIAL_MS ? 'late' : undefined
     } finally {
       cancel()
+      if (shaking) onHandshake(false)
       signal.removeEventListener('abort', abort)
     }
   }
 
   return {
-    run: async (addrs, signal) => {
+    run: async (addrs, signal, onHandshake) => {
       const slow: Multiaddr[] = []
       for (const addr of addrs) {
         if (signal.aborted) return undefined
-        const reached = await once(addr, addrs.length === 1 ? DIAL_MS : CONNECT_MS, signal)
+        const reached = await once(addr, addrs.length === 1 ? DIAL_MS : CONNECT_MS, signal, onHandshake)
         if (reached === 'late') slow.push(addr)
         else if (reached !== undefined) return reached
       }
       for (const addr of slow.slice(0, MAX_SLOW_ADDRESSES)) {
         if (signal.aborted) return undefined
-        const reached = await once(addr, DIAL_MS, signal)
+        const reached = await once(addr, DIAL_MS, signal, onHandshake)
         if (reached !== undefined && reached !== 'late') return reached
       }
       return undefined

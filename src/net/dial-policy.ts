@@ -5,6 +5,13 @@ import type { KnownPeer } from './known-peers.ts'
 
 /** The larger PeerId of a pair waits so long for the smaller one to dial, ms. Two dials at once would make two connections. */
 export const LARGER_PEER_WAIT_MS = 1_500
+/**
+ * Who hears of a peer dials it within this time for each other peer that is known, in ms, at {@link MAX_SPREAD_MS} at most: when one
+ * joins a hundred, they do not all shake hands with it at once, and its first session, which brings it the directory, is there early.
+ */
+export const SPREAD_MS = 20
+/** See {@link SPREAD_MS}; less than {@link LARGER_PEER_WAIT_MS}. */
+export const MAX_SPREAD_MS = 1_000
 /** Wait after a failure, ms: doubles from the first to the second, jittered by a quarter. */
 export const BACKOFF_MS = { min: 250, max: 30_000 } as const
 /** A peer that was there this long ago, in ms, is still tried every {@link RECENT_BACKOFF_MS}: cables are plugged in again, laptops wake up. */
@@ -23,8 +30,8 @@ export interface DialPolicy {
   /** What this node leaves to the other side before it dials: nothing where it is the smaller, or the peer is configured. */
   headStart(peer: KnownPeer): number
   backoff(peer: KnownPeer): number
-  /** When to dial a peer that was just heard of; `fresh` if it or one of its addresses is new. */
-  heardDueAt(peer: KnownPeer, source: PeerSource, fresh: boolean, delayMs: number): number
+  /** When to dial a peer that was just heard of; `fresh` if it or one of its addresses is new, `known` how many others there are. */
+  heardDueAt(peer: KnownPeer, source: PeerSource, heard: { fresh: boolean; known: number; delayMs: number }): number
   /** True for hearsay that was unreachable for {@link GIVE_UP_MS}. */
   isHopeless(peer: KnownPeer): boolean
   /** Sort order of what is due: configured and proven peers, then those that failed least: a flood of invented ones cannot starve them. */
@@ -43,8 +50,10 @@ export function createDialPolicy({ ownId, now, random }: { ownId: string; now():
       const wait = tired ? REMEMBERED_BACKOFF_MS : Math.min(longest, BACKOFF_MS.min * 2 ** Math.min(peer.failures, 20))
       return wait * (0.75 + random() / 2)
     },
-    heardDueAt: (peer, source, fresh, delayMs) => {
-      const soonest = now() + (source === 'static' ? delayMs : Math.max(delayMs, headStart(peer)))
+    heardDueAt: (peer, source, { fresh, known, delayMs }) => {
+      if (source === 'static') return Math.max(now() + delayMs, fresh ? -Infinity : peer.lastAttemptAt + MIN_REDIAL_MS)
+      const spread = random() * Math.min(MAX_SPREAD_MS, SPREAD_MS * known)
+      const soonest = now() + Math.max(delayMs, headStart(peer) + spread)
       return fresh ? soonest : Math.max(soonest, peer.lastAttemptAt + MIN_REDIAL_MS)
     },
     isHopeless: ({ source, wantedSince, heardAt }) =>

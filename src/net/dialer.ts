@@ -5,10 +5,12 @@
 import { withPeerId } from './ip-multiaddr.ts'
 import { multiaddr } from '@multiformats/multiaddr'
 import { rankAddresses, type AddressBook, type PeerSource, type Schedule } from './address-book.ts'
+import { createAvoidedPeers } from './avoided-peers.ts'
 import { createDialAttempt } from './dial-attempt.ts'
 import { connectionAt, connectionsOf, provenAddress } from './dial-links.ts'
 import type { DialerLibp2p } from './dial-links.ts'
 import { BACKOFF_MS, createDialPolicy } from './dial-policy.ts'
+import { createDialSlots } from './dial-slots.ts'
 import { readDialTargets } from './dial-targets.ts'
 import type { DialTarget } from './dial-targets.ts'
 import type { InterfaceAddress } from './interfaces.ts'
@@ -65,23 +67,19 @@ export interface Dialer {
   stop(): void
 }
 
-/** Peers dialled at once. */
-export const MAX_PARALLEL_DIALS = 8
-/** Peers avoided at once; the oldest goes first. */
-export const MAX_AVOIDED_PEERS = 1_024
 /** Creates a dialer; nothing happens before `start`, but `found` may be called. */
 export function createDialer(components: DialerComponents, init: DialerInit = {}): Dialer {
   const { libp2p, addressBook, now, random, schedule } = components
-  const { maxPeers = MAX_KNOWN_PEERS, maxParallelDials = MAX_PARALLEL_DIALS } = init
+  const { maxPeers = MAX_KNOWN_PEERS, maxParallelDials } = init
   const table = createKnownPeers({ maxPeers, now })
   const { peers, take, addAddress } = table
   const ownId = libp2p.peerId.toString()
   const policy = createDialPolicy({ ownId, now, random })
-  const avoided = new Map<string, number>()
+  const avoided = createAvoidedPeers(now)
   const counters = { dials: 0, failed: 0, refused: 0, gaveUp: 0 }
   const attempts = createDialAttempt({ dial: (addrs, options) => libp2p.dial(addrs, options), schedule })
+  const slots = createDialSlots({ now, schedule, onFree: () => pump(), max: maxParallelDials })
   let running = false
-  let dialing = 0
   let cancelWake: (() => void) | undefined
 
   /** Starts what is due and sets the one timer for what is next. */
@@ -93,14 +91,12 @@ export function createDialer(components: DialerComponents, init: DialerInit = {}
     )
     const due = waiting.filter(({ dueAt }) => dueAt <= time)
     due.sort(policy.compare)
-    for (const peer of due) {
-      if (dialing >= maxParallelDials) break
-      void attempt(peer)
-    }
-    const next = Math.min(...waiting.filter(({ dueAt }) => dueAt > time).map(({ dueAt }) => dueAt))
-    // Last, as an attempt may come back here at once. When all places are taken, the end of a dial calls again.
+    if (due.length > 0 && slots.wait() === 0) void attempt(due.shift()!)
+    const later = waiting.filter(({ dueAt }) => dueAt > time).map(({ dueAt }) => dueAt - time)
+    const wait = Math.min(...later, due.length > 0 ? slots.wait() : Infinity)
+    // Last, as an attempt may come back here at once. When all places are taken, what frees one calls again.
     cancelWake?.()
-    cancelWake = next < Infinity ? schedule(pump, Math.max(1, next - time)) : undefined
+    cancelWake = wait < Infinity ? schedule(pump, Math.max(1, wait)) : undefined
   }
 
   const attempt = async (peer: KnownPeer): Promise<void> => {
@@ -109,7 +105,7 @@ export function createDialer(components: DialerComponents, init: DialerInit = {}
     peer.again = false
     peer.lastAttemptAt = now()
     peer.dueAt = Infinity
-    dialing++
+    const slot = slots.begin()
     counters.dials++
     const lastGood = peer.peerId === undefined ? [] : (addressBook.get(peer.peerId)?.addrs ?? [])
     const ranked = rankAddresses([...peer.addrs], components.interfaces?.() ?? [], {
@@ -121,9 +117,10 @@ export function createDialer(components: DialerComponents, init: DialerInit = {}
       connectionAt(libp2p, peer) ??
       (await attempts.run(
         ranked.map((addr) => multiaddr(addr)),
-        controller.signal
+        controller.signal,
+        slot.handshake
       ))
-    dialing--
+    slot.end()
     peer.attempt = undefined
     if (!running || peers.get(peer.key) !== peer) return pump()
     // A list of addresses that all nodes share has our own among them.
@@ -197,12 +194,17 @@ export function createDialer(components: DialerComponents, init: DialerInit = {}
   }
 
   const found = (givenId: string | undefined, addrs: readonly string[], source: PeerSource, delayMs = 0): void => {
-    const { targets, refused } = readDialTargets(givenId, addrs, source)
+    const old = givenId === undefined ? undefined : peers.get(givenId)
+    // Most of what is heard is known: it was checked when it was new.
+    const isKnown = givenId !== undefined && old !== undefined && addrs.every((addr) => old.addrs.has(addr))
+    const { targets, refused } = isKnown
+      ? { targets: [{ key: givenId, peerId: givenId, addrs: [...addrs] }], refused: 0 }
+      : readDialTargets(givenId, addrs, source)
     counters.refused += refused
     for (const target of targets) {
       const { peerId } = target
       if (peerId === ownId) counters.refused++
-      else if (peerId !== undefined && source !== 'static' && (avoided.get(peerId) ?? -Infinity) > now()) continue
+      else if (peerId !== undefined && source !== 'static' && avoided.has(peerId)) continue
       // Several nodes may share one name, never one address: an address is a peer of its own until it answers.
       else if (peerId !== undefined || ![...peers.values()].some(({ anonymous }) => anonymous.has(target.addrs[0] ?? '')))
         heard(target, source, delayMs)
@@ -226,7 +228,7 @@ export function createDialer(components: DialerComponents, init: DialerInit = {}
     if (peer.connected || peer.attempt !== undefined) return
     if (fresh) peer.failures = 0
     if (fresh || source === 'mdns' || source === 'static') {
-      peer.dueAt = Math.min(peer.dueAt, policy.heardDueAt(peer, source, fresh, delayMs))
+      peer.dueAt = Math.min(peer.dueAt, policy.heardDueAt(peer, source, { fresh, known: peers.size - 1, delayMs }))
     }
     pump()
   }
@@ -275,9 +277,7 @@ export function createDialer(components: DialerComponents, init: DialerInit = {}
       pump()
     },
     avoid: (peerId, ms) => {
-      avoided.delete(peerId)
-      avoided.set(peerId, now() + ms)
-      if (avoided.size > MAX_AVOIDED_PEERS) avoided.delete(avoided.keys().next().value as string)
+      avoided.add(peerId, ms)
       const peer = peers.get(peerId)
       if (peer === undefined || peer.source === 'static') return
       peer.attempt?.abort()

@@ -1,9 +1,9 @@
 /** One interface and address family of mDNS: its socket, its queries and answers, and its rebuilding after trouble. Node only. */
 import type { RemoteInfo } from 'node:dgram'
 import { encodeGoodbye, encodeQuery } from './mdns-records.ts'
-import type { DnsMessage, DnsRecord } from './mdns-records.ts'
+import type { DnsRecord } from './mdns-records.ts'
 import { openMdnsSocket } from './mdns-socket.ts'
-import type { MdnsSocket } from './mdns-socket.ts'
+import type { HeardMessage, MdnsSocket } from './mdns-socket.ts'
 
 /** Queries of a new socket, ms after its opening. */
 export const QUERY_BURST_MS = [0, 200, 1_000] as const
@@ -13,9 +13,6 @@ export const ANSWER_GAP_MS = 100
 export const SILENCE_MS = 10_000
 /** Wait before a failed socket is rebuilt, ms; doubles from the first to the second, jittered by half. */
 export const REBUILD_MS = { min: 500, max: 30_000 } as const
-
-/** A received DNS message. */
-export type HeardMessage = DnsMessage & { type: 'query' | 'response' }
 
 /** Where an outlet is. */
 export interface OutletPlace {

@@ -2,9 +2,13 @@
 import { createSocket, type RemoteInfo } from 'node:dgram'
 import { createRequire } from 'node:module'
 import type { MulticastDNS, Options } from 'multicast-dns'
+import { createLastMessages } from './last-messages.ts'
 import type { DnsMessage } from './mdns-records.ts'
 
 const multicastDns = createRequire(import.meta.url)('multicast-dns') as (options: Options) => MulticastDNS
+
+/** A received DNS message. */
+export type HeardMessage = DnsMessage & { type: 'query' | 'response' }
 
 /** Where a socket listens and whom it tells. Callbacks come only between open and close. */
 export interface MdnsSocketInit {
@@ -17,7 +21,8 @@ export interface MdnsSocketInit {
   port: number
   /** Asked before a packet is decoded, with where it came from; false drops it. */
   admit(bytes: number, from: RemoteInfo): boolean
-  onMessage(message: DnsMessage & { type: 'query' | 'response' }, from: RemoteInfo): void
+  /** A packet that a sender repeats comes as the same object again. */
+  onMessage(message: HeardMessage, from: RemoteInfo): void
   onMalformed(): void
   /** The socket cannot be used any more: close it. Called once at most. */
   onTrouble(error: NodeJS.ErrnoException): void
@@ -42,10 +47,21 @@ export function openMdnsSocket(init: MdnsSocketInit): MdnsSocket {
   // ipv6Only: a dual-stack socket would hear the IPv4 packets a second time, under mapped addresses.
   const socket = createSocket({ type: init.family === 4 ? 'udp4' : 'udp6', reuseAddr: true, ipv6Only: init.family === 6 })
   const emit = socket.emit.bind(socket)
+  const last = createLastMessages<HeardMessage>()
+  /** The packet that multicast-dns decodes, before its `emit` returns. */
+  let undecoded: Buffer | undefined
   // The gate stands before the decoder: decoding is what a flood would make us pay for.
   socket.emit = ((event: string, ...values: [never]) => {
     const [packet, from] = values as unknown as [Buffer, RemoteInfo]
-    if (event === 'message' && (!open || !init.admit(packet.length, from))) return true
+    if (event === 'message') {
+      if (!open || !init.admit(packet.length, from)) return true
+      const message = last.recall(from.address, packet)
+      if (message !== undefined) {
+        init.onMessage(message, from)
+        return true
+      }
+      undecoded = packet
+    }
     return emit(event as 'message', ...(values as unknown as [never, never]))
   }) as typeof socket.emit
   const dns = multicastDns({
@@ -58,8 +74,10 @@ export function openMdnsSocket(init: MdnsSocketInit): MdnsSocket {
     // A socket bound to an interface's address hears no multicast on Linux.
     bind: init.family === 4 ? '0.0.0.0' : '::'
   })
-  const receive = (message: DnsMessage & { type: 'query' | 'response' }, from: RemoteInfo): void => {
-    if (open) init.onMessage(message, from)
+  const receive = (message: HeardMessage, from: RemoteInfo): void => {
+    if (!open) return
+    if (undecoded !== undefined) last.keep(from.address, undecoded, message)
+    init.onMessage(message, from)
   }
   dns.on('query', receive)
   dns.on('response', receive)

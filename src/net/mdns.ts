@@ -5,7 +5,9 @@ import { createTokenBuckets } from '../core/token-buckets.ts'
 import { isSameSubnet, readInterfaces } from './interfaces.ts'
 import type { InterfaceAddress, InterfaceFilter, SystemInterfaces } from './interfaces.ts'
 import { openOutlet } from './mdns-outlet.ts'
-import type { HeardMessage, Outlet, OutletPlace, OutletShared } from './mdns-outlet.ts'
+import type { Outlet, OutletPlace, OutletShared } from './mdns-outlet.ts'
+import type { HeardMessage } from './mdns-socket.ts'
+import type { HeardAnswer } from './mdns-records.ts'
 import { RECORD_TTL_S, announcedAddresses, createInstanceName, decodeAnswer, encodeAnswer, isPeerQuery } from './mdns-records.ts'
 
 /** `ok`: packets are heard. `no-network`: no usable interface. `no-multicast`: interfaces, but not even our own packets come back. */
@@ -93,6 +95,10 @@ export function createMdns(components: MdnsComponents, init: MdnsInit = {}): Mdn
   const logged = new Map<string, number>()
   const counters: MdnsCounters = { packets: 0, limited: 0, malformed: 0, dropped: 0, rebuilt: 0 }
   let locals: InterfaceAddress[] = []
+  /** Names of the interfaces in whose networks a sender is. */
+  const linksOf = new Map<string, Set<string>>()
+  /** What messages say that are repeated; each comes through one outlet. */
+  const answers = new WeakMap<HeardMessage, HeardAnswer>()
   let localSignature: string | undefined
   let intervalMs: number = QUERY_INTERVAL_MS.min
   let budget = { second: -1, left: 0 }
@@ -143,8 +149,13 @@ export function createMdns(components: MdnsComponents, init: MdnsInit = {}): Mdn
   const belongs = (place: OutletPlace, from: RemoteInfo): boolean => {
     const zone = from.address.split('%')[1]
     if (zone !== undefined) return zone === place.name || place.signature.includes(`#${zone} `)
-    const fitting = locals.filter((local) => isSameSubnet(from.address, local))
-    return fitting.length === 0 || fitting.some(({ name }) => name === place.name)
+    let links = linksOf.get(from.address)
+    if (links === undefined) {
+      if (linksOf.size >= MAX_REMEMBERED_PEERS) linksOf.clear()
+      links = new Set(locals.filter((local) => isSameSubnet(from.address, local)).map(({ name }) => name))
+      linksOf.set(from.address, links)
+    }
+    return links.size === 0 || links.has(place.name)
   }
 
   const receive = (outlet: Outlet, message: HeardMessage, from: RemoteInfo): void => {
@@ -154,7 +165,8 @@ export function createMdns(components: MdnsComponents, init: MdnsInit = {}): Mdn
       // Our own query is answered as well, so that neighbours learn of us by listening (spec, Request).
       return outlet.answer()
     }
-    const heard = decodeAnswer(message, outlet.name)
+    let heard = answers.get(message)
+    if (heard === undefined) answers.set(message, (heard = decodeAnswer(message, outlet.name)))
     counters.dropped += heard.dropped
     if (heard.goodbyes.length > 0) for (const [id, peer] of known) if (heard.goodbyes.includes(peer.instance)) known.delete(id)
     for (const peer of heard.peers) {
@@ -199,6 +211,7 @@ export function createMdns(components: MdnsComponents, init: MdnsInit = {}): Mdn
 
   const refresh = (): void => {
     locals = readInterfaces(systemInterfaces(), init.interfaces)
+    linksOf.clear()
     const wanted = wantedPlaces(locals)
     for (const [key, outlet] of outlets) {
       if (wanted.get(key)?.signature === outlet.signature) continue

@@ -10,6 +10,23 @@ export const SECOND_LOOK_MS = 1_000
 /** News is passed on to the other neighbours after this, in ms, together with what else comes meanwhile. */
 export const REPUSH_DELAY_MS = 50
 
+/**
+ * Neighbours that a peer's own record is passed on to: gossip and the peer itself bring it to nearly all. With all of them a mesh
+ * of n nodes would compare n² times for one that joins.
+ */
+export const REPUSH_OWN = 2
+/**
+ * Comparisons that this node has under way at once. A newcomer has fifty sessions in a moment: from the first neighbour it gets
+ * everything, and then has the same as the others; all at once would bring everything fifty times.
+ */
+export const MAX_COMPARISONS = 3
+/** A comparison that is not over after this time, in ms, goes on, but keeps no other from beginning. */
+export const SLOW_COMPARISON_MS = 500
+/** Wait before a busy peer is asked again, in ms, plus as much again at random. */
+export const BUSY_RETRY_MS = 100
+/** A peer that is still busy when it has been asked so often is left to the regular comparisons. */
+export const MAX_BUSY_RETRIES = 20
+
 /** Decides when to compare with whom. */
 export interface Reconciler {
   start(): void
@@ -17,8 +34,8 @@ export interface Reconciler {
   up(link: Link): void
   /** Gets the record of an origin from itself, or from whoever told of it. */
   pull(origin: Uint8Array, from: string): void
-  /** Records came from a peer over sync: the other neighbours may lack them too. */
-  learned(from: string): void
+  /** Records came from a peer over sync: the other neighbours may lack them too. `hearsay` if any was not the peer's own. */
+  learned(from: string, hearsay: boolean): void
 }
 
 /** What it needs. */
@@ -37,6 +54,10 @@ export function createReconciler({ links, sync, directory, now, random, log }: R
   /** Origins whose record is on its way, and whether it is to be got again after that. */
   const pulling = new Map<string, { again: (() => void) | undefined }>()
   const teachers = new Set<string>()
+  /** Neighbours to compare with, in order. */
+  const waiting = new Map<string, { link: Link; asked: number }>()
+  let comparing = 0
+  let repushAll = false
   let repush: ReturnType<typeof setTimeout> | undefined
   let running = false
 
@@ -50,17 +71,47 @@ export function createReconciler({ links, sync, directory, now, random, log }: R
     return timer
   }
 
-  function reconcile(link: Link): Promise<void> {
-    return sync.reconcile(link.session, link.peer).catch((error: Error) => {
-      if (link.session.open) log(`comparing directories with ${link.peer}: ${error.message}`)
-    })
+  /** Compares with a neighbour as soon as it is its turn; once if asked again before that. */
+  function reconcile(link: Link, asked = 0): void {
+    waiting.set(link.peer, { link, asked })
+    next()
+  }
+
+  function next(): void {
+    for (const [peer, { link, asked }] of waiting) {
+      if (comparing >= MAX_COMPARISONS) return
+      waiting.delete(peer)
+      if (running && link.session.open) void compare(link, asked)
+    }
+  }
+
+  async function compare(link: Link, asked: number): Promise<void> {
+    let holds = true
+    const giveWay = (): void => {
+      if (!holds) return
+      holds = false
+      comparing--
+      next()
+    }
+    comparing++
+    const slow = later(SLOW_COMPARISON_MS, giveWay)
+    try {
+      const outcome = await sync.reconcile(link.session, link.peer)
+      if (outcome === 'busy' && asked < MAX_BUSY_RETRIES) later(BUSY_RETRY_MS * (1 + random()), () => reconcile(link, asked + 1))
+    } catch (error) {
+      if (link.session.open) log(`comparing directories with ${link.peer}: ${(error as Error).message}`)
+    } finally {
+      clearTimeout(slow)
+      timers.delete(slow)
+      giveWay()
+    }
   }
 
   function tick(): void {
     directory.expire(now())
     const all = links.all()
     const link = all[Math.floor(random() * all.length)]
-    if (link !== undefined) void reconcile(link)
+    if (link !== undefined) reconcile(link)
     later(RECONCILE_INTERVAL_MS * (0.8 + 0.4 * random()), tick)
   }
 
@@ -83,11 +134,17 @@ export function createReconciler({ links, sync, directory, now, random, log }: R
       })
   }
 
+  function someOf(all: Link[], count: number): Link[] {
+    const some: Link[] = []
+    while (some.length < count && all.length > 0) some.push(...all.splice(Math.floor(random() * all.length), 1))
+    return some
+  }
+
   function up(link: Link): void {
     // One side asks: both end up with the same. Before the start: done then.
     if (!running || !link.initiator) return
-    void reconcile(link)
-    later(SECOND_LOOK_MS * (1 + random()), () => links.get(link.peer)?.session === link.session && void reconcile(link))
+    reconcile(link)
+    later(SECOND_LOOK_MS * (1 + random()), () => links.get(link.peer)?.session === link.session && reconcile(link))
   }
 
   return {
@@ -103,13 +160,16 @@ export function createReconciler({ links, sync, directory, now, random, log }: R
     },
     up,
     pull,
-    learned(from) {
+    learned(from, hearsay) {
       teachers.add(from)
+      repushAll ||= hearsay
       repush ??= later(REPUSH_DELAY_MS, () => {
-        repush = undefined
         const others = links.all().filter((link) => !teachers.has(link.peer))
+        const chosen = repushAll ? others : someOf(others, REPUSH_OWN)
+        repush = undefined
+        repushAll = false
         teachers.clear()
-        for (const link of others) void reconcile(link)
+        for (const link of chosen) reconcile(link)
       })
     }
   }

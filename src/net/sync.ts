@@ -27,34 +27,36 @@ export const MAX_CONCURRENT_COMPARISONS = 8
 export const SYNC_TIMEOUT_MS = 15_000
 /** A peer whose comparison is answered and that neither sends nor reads for this time is not waited for any longer, in ms. */
 export const SYNC_IDLE_MS = 3_000
-/** Wait before a busy peer is asked again, in ms, plus as much again at random. */
-export const BUSY_RETRY_MS = 100
-const MAX_BUSY_RETRIES = 20
 
 /** What the sync protocol needs. */
 export interface SyncComponents {
   directory: Directory
   now: () => number
-  random: () => number
   /** Checks and applies a record of another origin. Resolves with true if it was news. */
   ingest(record: DocumentRecord, from: string): Promise<boolean>
-  /** Records were learnt from a peer: others may need them too. */
-  onLearned(from: string): void
+  /** Records were learnt from a peer: others may need them too. `hearsay` if any was not the peer's own. */
+  onLearned(from: string, hearsay: boolean): void
   /** Default: {@link SYNC_IDLE_MS}. */
   idleMs?: number
 }
 
+/** How a comparison ended. */
+export type Outcome = ReturnType<typeof decodeSyncEnd>
+
 /** What gossip cannot give: the whole directory for who comes late, agreement after a partition. */
 export interface Sync {
   protocol: Protocol
-  /** Brings this node and the peer to the same directory. Resolves when both have what the other had. */
-  reconcile(session: Session, peer: string): Promise<void>
+  /**
+   * Brings this node and the peer to the same directory. Resolves when both have what the other had, with how that was; `busy` if the
+   * peer compares with too many others and is to be asked again later. Rejects with MeshError if the session or the peer fails.
+   */
+  reconcile(session: Session, peer: string): Promise<Outcome>
   /** Gets the records of some origins. */
   pull(session: Session, peer: string, origins: Uint8Array[]): Promise<void>
 }
 
 /** See {@link Sync}. */
-export function createSync({ directory, now, random, ingest, onLearned, idleMs = SYNC_IDLE_MS }: SyncComponents): Sync {
+export function createSync({ directory, now, ingest, onLearned, idleMs = SYNC_IDLE_MS }: SyncComponents): Sync {
   /** Peers whose comparisons are being answered. */
   const answering = new Set<string>()
 
@@ -72,8 +74,12 @@ export function createSync({ directory, now, random, ingest, onLearned, idleMs =
     }
   }
 
-  async function take(record: DocumentRecord, peer: string, learned: { count: number }): Promise<void> {
-    if (await ingest(record, peer)) learned.count++
+  async function take(record: DocumentRecord, peer: string, learned: Set<string>): Promise<void> {
+    if (await ingest(record, peer)) learned.add(originId(record.signed.head.origin))
+  }
+
+  function tell(peer: string, learned: ReadonlySet<string>): void {
+    if (learned.size > 0) onLearned(peer, learned.size > 1 || !learned.has(peer))
   }
 
   async function* handle({ body, input, cancellation }: IncomingExchange, peer: string): AsyncGenerator<unknown, unknown, void> {
@@ -86,7 +92,7 @@ export function createSync({ directory, now, random, ingest, onLearned, idleMs =
     if (answering.has(peer) || answering.size >= MAX_CONCURRENT_COMPARISONS) return 'busy'
     answering.add(peer)
     const watch = watchdog(idleMs, (error) => cancellation.abort(error))
-    const learned = { count: 0 }
+    const learned = new Set<string>()
     try {
       for (const item of rowItems()) {
         yield encodeSyncItem(item)
@@ -108,12 +114,12 @@ export function createSync({ directory, now, random, ingest, onLearned, idleMs =
     } finally {
       watch.stop()
       answering.delete(peer)
-      if (learned.count > 0) onLearned(peer)
+      tell(peer, learned)
     }
   }
 
-  async function compareOnce(session: Session, peer: string): Promise<'equal' | 'done' | 'busy'> {
-    const learned = { count: 0 }
+  async function reconcile(session: Session, peer: string): Promise<Outcome> {
+    const learned = new Set<string>()
     let gotRows!: (rows: Row[] | undefined) => void
     const rows = new Promise<Row[] | undefined>((resolve) => (gotRows = resolve))
     async function* answer(): AsyncGenerator<unknown, void, void> {
@@ -141,29 +147,24 @@ export function createSync({ directory, now, random, ingest, onLearned, idleMs =
     } finally {
       gotRows(undefined)
       await exchange.return(undefined)
-      if (learned.count > 0) onLearned(peer)
+      tell(peer, learned)
     }
   }
 
   return {
     protocol: { id: SYNC_PROTOCOL, timeoutMs: SYNC_TIMEOUT_MS, handle },
-    async reconcile(session, peer) {
-      for (let n = 0; n < MAX_BUSY_RETRIES && session.open; n++) {
-        if ((await compareOnce(session, peer)) !== 'busy') return
-        await new Promise((resolve) => setTimeout(resolve, BUSY_RETRY_MS * (1 + random())))
-      }
-    },
+    reconcile,
     async pull(session, peer, origins) {
       const exchange = session.request(encodeSyncRequest({ op: 'pull', origins }), {
         signal: AbortSignal.timeout(SYNC_TIMEOUT_MS)
       })
-      const learned = { count: 0 }
+      const learned = new Set<string>()
       for await (const raw of exchange) {
         const item = decodeSyncItem(raw)
         if (item.kind !== 'record') throw new MeshError('protocol_error', 'a pull is answered with records')
         await take(item.record, peer, learned)
       }
-      if (learned.count > 0) onLearned(peer)
+      tell(peer, learned)
     }
   }
 }
