@@ -15,14 +15,17 @@ export interface DialTarget {
 /**
  * Checks what was found: addresses that do not parse or belong to another peer are refused, and so is a `dnsaddr` that nobody
  * configured (libp2p resolves it over the internet). Without `peerId` only static addresses are taken; each stands alone
- * until its owner is known.
+ * until its owner is known. `checked` are addresses of `peerId` that went through this before: most of what is heard is known.
  */
 export function readDialTargets(
   peerId: string | undefined,
   addrs: readonly string[],
-  source: PeerSource
+  source: PeerSource,
+  checked?: ReadonlySet<string>
 ): { targets: DialTarget[]; refused: number } {
   if (peerId !== undefined) {
+    if (checked !== undefined && addrs.every((addr) => checked.has(addr)))
+      return { targets: [{ key: peerId, peerId, addrs: [...addrs] }], refused: 0 }
     const id = canonicalId(peerId)
     if (id === undefined) return { targets: [], refused: 1 }
     const some = addrs.slice(0, MAX_DIAL_ADDRESSES)

@@ -194,12 +194,7 @@ export function createDialer(components: DialerComponents, init: DialerInit = {}
   }
 
   const found = (givenId: string | undefined, addrs: readonly string[], source: PeerSource, delayMs = 0): void => {
-    const old = givenId === undefined ? undefined : peers.get(givenId)
-    // Most of what is heard is known: it was checked when it was new.
-    const isKnown = givenId !== undefined && old !== undefined && addrs.every((addr) => old.addrs.has(addr))
-    const { targets, refused } = isKnown
-      ? { targets: [{ key: givenId, peerId: givenId, addrs: [...addrs] }], refused: 0 }
-      : readDialTargets(givenId, addrs, source)
+    const { targets, refused } = readDialTargets(givenId, addrs, source, peers.get(givenId ?? '')?.addrs)
     counters.refused += refused
     for (const target of targets) {
       const { peerId } = target
