@@ -3,10 +3,12 @@ import { generateKeyPair } from '@libp2p/crypto/keys'
 import type { Libp2p, PrivateKey } from '@libp2p/interface'
 import { multiaddr } from '@multiformats/multiaddr'
 import type { Backend } from './backends/backend.ts'
-import { createMesh, type Discovery } from './mesh.ts'
+import { createMesh } from './mesh.ts'
 import type { Mesh } from './mesh-api.ts'
+import type { Discovery } from './mesh-components.ts'
 import { createBrowserLibp2p } from './net/browser-preset.ts'
 import { createGossip } from './net/gossip.ts'
+import { openMembership, type Membership } from './trust/membership.ts'
 
 export * from './public.ts'
 
@@ -15,6 +17,8 @@ export interface BrowserNodeOptions {
   /** For people; default: `browser`. */
   name?: string
   privateKey?: PrivateKey
+  /** The mesh that this node is of; default: the one that is open to all. */
+  membership?: Membership
   /** Multiaddrs of nodes to connect to. */
   peers?: string[]
   backends?: Backend[]
@@ -31,6 +35,7 @@ export async function createNode(options: BrowserNodeOptions = {}): Promise<Mesh
     gossip: createGossip(libp2p.services.pubsub),
     discovery: () => staticPeers(libp2p, options.peers ?? []),
     name: options.name ?? 'browser',
+    membership: options.membership ?? openMembership(),
     incarnation: Math.floor(Date.now() / 1_000),
     backends: options.backends ?? [],
     now: () => performance.now(),
@@ -47,6 +52,7 @@ function staticPeers(libp2p: Libp2p, peers: string[]): Discovery {
     stop: async () => undefined,
     learned: () => undefined,
     add: dial,
+    avoid: () => undefined,
     sourceOf: () => 'static',
     state: () => ({ state: 'ok', message: '' }),
     counters: () => ({})

@@ -2,10 +2,8 @@
  * The composition root: what a node is built from, in which order it starts and stops. The same in Node and in the browser;
  * the two entries differ in the libp2p that they pass in.
  */
-import type { Libp2p, PrivateKey } from '@libp2p/interface'
 import { multiaddr } from '@multiformats/multiaddr'
 import { toString } from 'uint8arrays/to-string'
-import type { Backend } from './backends/backend.ts'
 import { createFunctionBackend } from './backends/function.ts'
 import { createCaller } from './calls/caller.ts'
 import { checkOwn, createLocalTools } from './calls/local-tools.ts'
@@ -19,8 +17,10 @@ import { createOffers } from './core/offers.ts'
 import { capabilityViews } from './core/views.ts'
 import { MeshError } from './errors.ts'
 import type { Mesh, MeshStatus } from './mesh-api.ts'
+import type { MeshComponents } from './mesh-components.ts'
 import { createMeshEvents } from './mesh-events.ts'
-import { createAnnouncer, type Gossip } from './net/announce.ts'
+import { createAdmission } from './net/admission.ts'
+import { createAnnouncer } from './net/announce.ts'
 import { createLinks } from './net/links.ts'
 import { createReconciler } from './net/reconciler.ts'
 import { createRemoteCalls } from './net/remote-calls.ts'
@@ -28,47 +28,14 @@ import { createSessions } from './net/sessions.ts'
 import { createSync } from './net/sync.ts'
 import { VERSION } from './version.ts'
 
-/** Name of the one mesh that there is until meshes are private. */
-export const OPEN_MESH = 'open'
+/** A node of another mesh is not dialled again for this time, in ms, though it is found. */
+export const STRANGER_MS = 600_000
 /** How long `addPeer` tries, in ms. */
 export const ADD_PEER_TIMEOUT_MS = 10_000
 
-/** What finds peers and keeps connected to them: mDNS and dialer in Node, less in a browser. */
-export interface Discovery {
-  start(): Promise<void>
-  stop(): Promise<void>
-  /** Addresses of a peer that its own announcement names. */
-  learned(peer: string, addresses: string[]): void
-  /** A static peer. */
-  add(address: string): void
-  /** How a peer was found. */
-  sourceOf(peer: string): string
-  state(): MeshStatus['network']
-  counters(): Record<string, number>
-}
-
-/** What a mesh is built from. */
-export interface MeshComponents {
-  /** Created and not yet started. */
-  libp2p: Libp2p
-  privateKey: PrivateKey
-  gossip: Gossip
-  discovery: (onState: (state: MeshStatus['network']) => void) => Discovery
-  name: string
-  /** Higher than at any start before with the same key. */
-  incarnation: number
-  backends: Backend[]
-  /** Monotonic ms. */
-  now: () => number
-  random: () => number
-  log: (level: 'info' | 'warn', message: string) => void
-  /** Runs last, when everything is closed. */
-  onStopped?: () => Promise<void>
-}
-
 /** Builds and starts a node. @throws MeshError if libp2p cannot listen. */
 export async function createMesh(components: MeshComponents): Promise<Mesh> {
-  const { libp2p, privateKey, name, now, random, log } = components
+  const { libp2p, privateKey, name, membership, now, random, log } = components
   const self = libp2p.peerId.toString()
   const startedAt = now()
   const counters: Record<string, number> = {}
@@ -131,7 +98,7 @@ export async function createMesh(components: MeshComponents): Promise<Mesh> {
       needRecord: (origin, from) => reconciler.pull(origin, from),
       onConflict: () => log('warn', `another node uses this node's key: ${self}; give one of them a data directory of its own`)
     },
-    { mesh: OPEN_MESH, incarnation: components.incarnation, info: { name, version: VERSION, addresses: [] } }
+    { mesh: membership.mesh, incarnation: components.incarnation, info: { name, version: VERSION, addresses: [] } }
   )
   const sync = createSync({
     directory,
@@ -179,6 +146,18 @@ export async function createMesh(components: MeshComponents): Promise<Mesh> {
     if (state.state !== shown) events.emit({ event: 'network', ...state })
     shown = state.state
   })
+  const admission = createAdmission({
+    libp2p,
+    secret: membership.secret,
+    chain: () => membership.chain(),
+    check: (chain, peer) => membership.check(chain, peer),
+    now,
+    onStranger(peer, error) {
+      count('admission.refused')
+      discovery.avoid(peer, STRANGER_MS)
+      log('info', `refused ${peer}: ${error.message}`)
+    }
+  })
   const onAddresses = (): void => announcer.setInfo({ name, version: VERSION, addresses: announcedAddresses() })
 
   function announcedAddresses(): string[] {
@@ -198,6 +177,7 @@ export async function createMesh(components: MeshComponents): Promise<Mesh> {
     () => links.stop(),
     () => syncSessions.stop(),
     () => runner.stop(),
+    () => admission.stop(),
     () => libp2p.stop(),
     () => events.close(),
     () => components.onStopped?.()
@@ -216,6 +196,7 @@ export async function createMesh(components: MeshComponents): Promise<Mesh> {
 
   // ---- start ---------------------------------------------------------------------------------
   try {
+    await admission.start()
     await remote.start()
     await syncSessions.start()
     await libp2p.start()

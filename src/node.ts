@@ -14,6 +14,7 @@ import { listenError } from './node-listen.ts'
 import { createGossip } from './net/gossip.ts'
 import type { InterfaceFilter } from './net/interfaces.ts'
 import { createNodeDiscovery } from './net/node-discovery.ts'
+import { openMembership, type Membership } from './trust/membership.ts'
 import { DEFAULT_LISTEN, createNodeLibp2p } from './net/node-preset.ts'
 
 /** Options of {@link createNode}; all may be left out. */
@@ -31,6 +32,8 @@ export interface NodeOptions {
   /** Discovery by multicast DNS; default true. */
   mdns?: boolean | { interfaces?: InterfaceFilter }
   backends?: Backend[]
+  /** The mesh that this node is of; default: the one that is open to all. */
+  membership?: Membership
   /** One line for each thing worth knowing; default: silent. */
   log?: (level: 'info' | 'warn', message: string) => void
 }
@@ -67,6 +70,7 @@ export async function createNode(options: NodeOptions = {}): Promise<Mesh> {
           onState
         ),
       name,
+      membership: options.membership ?? openMembership(),
       incarnation,
       backends: options.backends ?? [],
       now: () => performance.now(),

@@ -5,10 +5,11 @@ import { webSockets } from '@libp2p/websockets'
 import { yamux } from '@libp2p/yamux'
 import type { GossipSub } from '@libp2p/gossipsub'
 import { createLibp2p } from 'libp2p'
+import { createAdmissionGate, type AdmissionGate } from './admission-gate.ts'
 import { gossipService } from './gossip.ts'
 
 /** What the libp2p of a browser peer offers beside libp2p itself. */
-export type BrowserServices = { identify: Identify; pubsub: GossipSub }
+export type BrowserServices = { identify: Identify; pubsub: GossipSub; gate: AdmissionGate }
 
 /** libp2p for a browser tab, not started: dials over WebSocket; WebRTC comes with browser peers. Private addresses may be dialled. */
 export async function createBrowserLibp2p(privateKey: PrivateKey): Promise<Libp2p<BrowserServices>> {
@@ -20,6 +21,11 @@ export async function createBrowserLibp2p(privateKey: PrivateKey): Promise<Libp2
     streamMuxers: [yamux({ streamOptions: { maxStreamWindowSize: 1024 * 1024 }, enableKeepAlive: false })],
     connectionMonitor: { enabled: false },
     connectionGater: { denyDialMultiaddr: () => false },
-    services: { identify: identify(), pubsub: gossipService() }
+    services: {
+      // Asked once a peer is admitted: see admission.ts.
+      identify: identify({ runOnConnectionOpen: false }),
+      pubsub: gossipService(),
+      gate: ({ registrar }: { registrar: object }) => createAdmissionGate(registrar)
+    }
   })
 }

@@ -35,6 +35,8 @@ export interface NodeDiscovery {
   stop(): Promise<void>
   learned(peer: string, addresses: string[]): void
   add(address: string): void
+  /** Ignores a peer for `ms`. */
+  avoid(peer: string, ms: number): void
   sourceOf(peer: string): string
   state(): NetworkState
   counters(): Record<string, number>
@@ -115,6 +117,7 @@ export function createNodeDiscovery(
     add(address) {
       dialer.found(undefined, [address], 'static')
     },
+    avoid: (peer, ms) => dialer.avoid(peer, ms),
     sourceOf(peer) {
       const source = dialer.peers().find(({ peerId }) => peerId === peer)?.source ?? 'inbound'
       // Its own announcement told its addresses after it had come to us: that is not how it was found.

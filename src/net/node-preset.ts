@@ -7,6 +7,7 @@ import { yamux } from '@libp2p/yamux'
 import type { GossipSub } from '@libp2p/gossipsub'
 import { createLibp2p } from 'libp2p'
 import { VERSION } from '../version.ts'
+import { createAdmissionGate, type AdmissionGate } from './admission-gate.ts'
 import { gossipService } from './gossip.ts'
 import { joinedWrites } from './joined-writes.ts'
 import { tcpWithZones } from './node-tcp-zones.ts'
@@ -21,7 +22,7 @@ export const INBOUND_PER_SECOND = 64
 export const MAX_CONNECTIONS = 300
 
 /** What the libp2p of a node offers beside libp2p itself. */
-export type NodeServices = { identify: Identify; pubsub: GossipSub }
+export type NodeServices = { identify: Identify; pubsub: GossipSub; gate: AdmissionGate }
 
 /**
  * libp2p for Node, not started: TCP; TLS first (Node's own, twice the calls per second of noise), noise for whom has no TLS; yamux.
@@ -42,6 +43,11 @@ export async function createNodeLibp2p(privateKey: PrivateKey, listen: string[] 
       maxConnections: MAX_CONNECTIONS
     },
     nodeInfo: { userAgent: `atmosphere/${VERSION}` },
-    services: { identify: identify(), pubsub: gossipService() }
+    services: {
+      // Asked once a peer is admitted: see admission.ts.
+      identify: identify({ runOnConnectionOpen: false }),
+      pubsub: gossipService(),
+      gate: ({ registrar }: { registrar: object }) => createAdmissionGate(registrar)
+    }
   })
 }

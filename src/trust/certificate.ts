@@ -39,7 +39,7 @@ export type Refusal =
   | 'revoked'
 
 /** What a checked chain says of a node. */
-export interface Membership {
+export interface CheckedMember {
   /** PeerId, as multihash bytes. */
   node: Uint8Array
   role: Role
@@ -65,7 +65,7 @@ export interface ChainCheck {
  * Checks a chain from a node up to the mesh key, offline: every link and every signature.
  * @throws MeshError `permission_denied` with a {@link Refusal} as `details.reason`.
  */
-export async function verifyChain(chain: readonly SignedCertificate[], check: ChainCheck): Promise<Membership> {
+export async function verifyChain(chain: readonly SignedCertificate[], check: ChainCheck): Promise<CheckedMember> {
   const leaf = chain[0]?.certificate
   if (leaf === undefined) throw refused('empty', 'it shows no certificate')
   if (chain.length > MAX_CHAIN) throw refused('over_delegated', `its chain is longer than ${MAX_CHAIN} certificates`)

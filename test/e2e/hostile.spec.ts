@@ -23,7 +23,8 @@ import { SYNC_PROTOCOL, encodeSyncItem, encodeSyncRequest } from '../../protocol
 import { mutate } from '../../scripts/fuzz/mutate.ts'
 import { seededRandom } from '../../scripts/fuzz/random.ts'
 import { changeDocument, documentHash } from '../../src/core/document.ts'
-import { OPEN_MESH } from '../../src/mesh.ts'
+import { createAdmission } from '../../src/net/admission.ts'
+import { OPEN_MESH, openMembership } from '../../src/trust/membership.ts'
 import type { Mesh } from '../../src/mesh-api.ts'
 import { createChannel } from '../../src/net/channel.ts'
 import { createNodeLibp2p, type NodeServices } from '../../src/net/node-preset.ts'
@@ -57,6 +58,9 @@ describe('a live node under attack', function () {
     friend.register({ id: 'lamp', type: 'demo/lamp', description: 'first', tools: [] })
     key = await generateKeyPair('Ed25519')
     attacker = await createNodeLibp2p(key, LISTEN)
+    // One of the mesh: what it does, a member does. What a stranger can do is in membership.spec.ts.
+    const now = (): number => performance.now()
+    await createAdmission({ libp2p: attacker, ...openMembership(), now, onStranger: () => undefined }).start()
     await attacker.start()
     const { pubsub } = attacker.services
     pubsub.addEventListener('message', ({ detail }) => {

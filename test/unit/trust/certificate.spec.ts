@@ -11,7 +11,7 @@ import {
   issueCertificate,
   verifyChain,
   type Grant,
-  type Membership,
+  type CheckedMember,
   type Refusal
 } from '../../../src/trust/certificate.ts'
 
@@ -34,7 +34,7 @@ const grant = (node: number, change: Partial<Grant> = {}): Grant => ({
 })
 const issue = (by: number, node: number, change: Partial<Grant> = {}): Promise<SignedCertificate> =>
   issueCertificate(grant(node, change), keys.get(by)!)
-const verify = (chain: SignedCertificate[], node = 1, change: object = {}): Promise<Membership> =>
+const verify = (chain: SignedCertificate[], node = 1, change: object = {}): Promise<CheckedMember> =>
   verifyChain(chain, { mesh: id(0), node: id(node), nowS: NOW, ...change })
 const isRefused =
   (reason: Refusal) =>

@@ -1,0 +1,42 @@
+import type { Libp2p, PrivateKey } from '@libp2p/interface'
+import type { Backend } from './backends/backend.ts'
+import type { MeshStatus } from './mesh-api.ts'
+import type { AdmissionComponents } from './net/admission.ts'
+import type { Gossip } from './net/announce.ts'
+import type { Membership } from './trust/membership.ts'
+
+/** What finds peers and keeps connected to them: mDNS and dialer in Node, less in a browser. */
+export interface Discovery {
+  start(): Promise<void>
+  stop(): Promise<void>
+  /** Addresses of a peer that its own announcement names. */
+  learned(peer: string, addresses: string[]): void
+  /** A static peer. */
+  add(address: string): void
+  /** A peer that is not of this mesh: ignored for `ms`. */
+  avoid(peer: string, ms: number): void
+  /** How a peer was found. */
+  sourceOf(peer: string): string
+  state(): MeshStatus['network']
+  counters(): Record<string, number>
+}
+
+/** What a mesh is built from. */
+export interface MeshComponents {
+  /** Created and not yet started. */
+  libp2p: Libp2p & Pick<AdmissionComponents['libp2p'], 'services'>
+  privateKey: PrivateKey
+  gossip: Gossip
+  discovery: (onState: (state: MeshStatus['network']) => void) => Discovery
+  name: string
+  membership: Membership
+  /** Higher than at any start before with the same key. */
+  incarnation: number
+  backends: Backend[]
+  /** Monotonic ms. */
+  now: () => number
+  random: () => number
+  log: (level: 'info' | 'warn', message: string) => void
+  /** Runs last, when everything is closed. */
+  onStopped?: () => Promise<void>
+}

@@ -1,0 +1,122 @@
+import assert from 'node:assert/strict'
+import { generateKeyPair } from '@libp2p/crypto/keys'
+import type { PrivateKey } from '@libp2p/interface'
+import { peerIdFromPrivateKey } from '@libp2p/peer-id'
+import { multiaddr } from '@multiformats/multiaddr'
+import { CALL_PROTOCOL } from '../../protocols/call/messages.ts'
+import { MEMBER_PROTOCOL } from '../../protocols/member/messages.ts'
+import { SYNC_PROTOCOL } from '../../protocols/sync/messages.ts'
+import { createNode, type Mesh } from '../../src/index.ts'
+import { createNodeLibp2p } from '../../src/net/node-preset.ts'
+import { issueCertificate, type Grant } from '../../src/trust/certificate.ts'
+import { privateMembership, type Membership } from '../../src/trust/membership.ts'
+import { until, within } from '../fixtures/libp2p-pair.ts'
+
+const LISTEN = ['/ip4/127.0.0.1/tcp/0']
+const nowS = (): number => Math.floor(Date.now() / 1_000)
+
+describe('a private mesh', function () {
+  this.timeout(30_000)
+  const nodes: Mesh[] = []
+  let meshKey: PrivateKey
+  let secret: Uint8Array
+  let member: Mesh
+  before(async () => {
+    meshKey = await generateKeyPair('Ed25519')
+    secret = crypto.getRandomValues(new Uint8Array(32))
+    member = await join()
+    member.register(
+      { id: 'vault', type: 'test/vault', tools: [{ name: 'open', input: { type: 'object' } }] },
+      { open: () => 'gold' }
+    )
+  })
+  afterEach(async () => {
+    await Promise.all(nodes.filter((node) => node !== member).map((node) => node.stop()))
+    nodes.splice(1)
+  })
+  after(async () => member.stop())
+
+  const idOf = (key: PrivateKey): string => peerIdFromPrivateKey(key).toString()
+
+  async function membershipOf(key: PrivateKey, change: Partial<Grant> = {}, by = meshKey): Promise<Membership> {
+    const grant: Grant = {
+      mesh: peerIdFromPrivateKey(meshKey).toMultihash().bytes,
+      node: peerIdFromPrivateKey(key).toMultihash().bytes,
+      role: 'member',
+      forward: false,
+      notBefore: nowS() - 60,
+      notAfter: nowS() + 86_400,
+      serial: crypto.getRandomValues(new Uint8Array(16)),
+      name: 'node',
+      ...change
+    }
+    return privateMembership({ mesh: idOf(meshKey), secret, chain: [await issueCertificate(grant, by)], nowS })
+  }
+
+  async function join(change: Partial<Grant> = {}, over: Partial<Membership> = {}): Promise<Mesh> {
+    const privateKey = await generateKeyPair('Ed25519')
+    const membership = { ...(await membershipOf(privateKey, change)), ...over }
+    return start({ privateKey, membership })
+  }
+
+  async function start(options: { privateKey?: PrivateKey; membership?: Membership }): Promise<Mesh> {
+    const peers = nodes.length === 0 ? [] : member.multiaddrs()
+    const node = await createNode({ name: `node-${nodes.length}`, listen: LISTEN, mdns: false, peers, ...options })
+    nodes.push(node)
+    return node
+  }
+
+  const refusals = (node: Mesh): number => node.status().counters['admission.refused'] ?? 0
+
+  it('opens to its members: they find and call each other', async () => {
+    const other = await join()
+    await until(() => other.capabilities({ id: 'vault' }).length === 1, 'the member sees what is offered')
+    assert.equal((await other.call('vault', 'open').result).result, 'gold')
+  })
+
+  it('shows nothing to a node of the open mesh, of another mesh, or with a certificate that is not good', async () => {
+    const foreign = crypto.getRandomValues(new Uint8Array(32))
+    const strangers: [string, () => Promise<Mesh>][] = [
+      ['the open mesh', () => start({})],
+      ['another secret', () => join({}, { secret: foreign })],
+      ['no certificate', () => join({}, { chain: () => [] })],
+      ['an expired certificate', () => join({ notBefore: 1_000, notAfter: 2_000 })],
+      ['a certificate of another node', () => join({ node: peerIdFromPrivateKey(meshKey).toMultihash().bytes })]
+    ]
+    for (const [what, make] of strangers) {
+      const before = refusals(member)
+      const stranger = await make()
+      await until(() => refusals(stranger) + refusals(member) > before, what)
+      await until(() => member.status().peers === 0 && stranger.status().peers === 0, `${what}: disconnected`)
+      assert.deepEqual(
+        stranger.capabilities({}).filter(({ id }) => id === 'vault'),
+        [],
+        what
+      )
+      await assert.rejects(stranger.call('vault', 'open').result, what)
+    }
+    assert.deepEqual(
+      member.capabilities({}).map(({ id }) => id),
+      ['vault']
+    )
+  })
+
+  it('lets a libp2p peer name protocols and no more, and then disconnects it', async () => {
+    const stranger = await createNodeLibp2p(await generateKeyPair('Ed25519'), LISTEN)
+    await stranger.start()
+    try {
+      const connection = await stranger.dial(member.multiaddrs().map((address) => multiaddr(address)))
+      const closed = new Promise((resolve) => connection.addEventListener('close', resolve, { once: true }))
+      let heard = 0
+      for (const protocol of [SYNC_PROTOCOL, CALL_PROTOCOL, '/ipfs/id/1.0.0', '/meshsub/1.2.0', MEMBER_PROTOCOL]) {
+        const stream = await connection.newStream(protocol).catch(() => undefined)
+        stream?.addEventListener('message', () => heard++)
+      }
+      await within(closed, 'the connection ends', 12_000)
+      assert.equal(heard, 0)
+      assert.equal(member.status().peers, 0)
+    } finally {
+      await stranger.stop()
+    }
+  })
+})
