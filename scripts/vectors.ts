@@ -8,6 +8,7 @@ import { join } from 'node:path'
 import { announceVectors } from './vectors/announce.ts'
 import { callVectors } from './vectors/call.ts'
 import { framingVectors } from './vectors/framing.ts'
+import { joinVectors } from './vectors/join.ts'
 import { memberVectors } from './vectors/member.ts'
 import { syncVectors } from './vectors/sync.ts'
 import { toJsonForm, type Vectors } from './vectors/form.ts'
@@ -18,7 +19,8 @@ const ALL: Record<string, () => Vectors> = {
   announce: announceVectors,
   sync: syncVectors,
   call: callVectors,
-  member: memberVectors
+  member: memberVectors,
+  join: joinVectors
 }
 
 for (const name of process.argv.length > 2 ? process.argv.slice(2) : Object.keys(ALL)) {

@@ -2,9 +2,10 @@
  * The data directory of a node: its key, its API token, its lock, and what a running node says of itself. Node only.
  */
 import { randomBytes } from 'node:crypto'
-import { chmod, link, mkdir, readFile, readdir, rename, stat, unlink, writeFile } from 'node:fs/promises'
+import { chmod, mkdir, readFile, readdir, stat, unlink } from 'node:fs/promises'
 import { homedir } from 'node:os'
 import { dirname, isAbsolute, join, resolve } from 'node:path'
+import { absentOr, createPrivate, writeAtomic } from './data-dir-files.ts'
 import { lockDataDir } from './data-dir-lock.ts'
 import { MeshError } from './errors.ts'
 
@@ -223,41 +224,5 @@ export async function nextIncarnation(dir: string, nowMs: number = Date.now()): 
   return {
     value,
     warning: `the start counter ${path} was ${text === undefined ? 'missing' : 'damaged'}; it goes on from ${value}`
-  }
-}
-
-/** Undefined for a file that is not there; any other failure is thrown. */
-function absentOr(error: unknown): undefined {
-  if ((error as NodeJS.ErrnoException).code === 'ENOENT') return undefined
-  throw error
-}
-
-/** False if the file exists. Whole or not at all: a power cut in between must not leave half a key that nobody dares to replace. */
-async function createPrivate(path: string, data: string | Uint8Array): Promise<boolean> {
-  try {
-    await throughTemporary(path, data, (temporary) => link(temporary, path))
-    return true
-  } catch (error) {
-    if ((error as NodeJS.ErrnoException).code === 'EEXIST') return false
-    throw error
-  }
-}
-
-/** A reader sees the old content or the new, also after a power cut. */
-function writeAtomic(path: string, data: string): Promise<void> {
-  return throughTemporary(path, data, (temporary) => rename(temporary, path))
-}
-
-async function throughTemporary(
-  path: string,
-  data: string | Uint8Array,
-  place: (temporary: string) => Promise<void>
-): Promise<void> {
-  const temporary = `${path}.${randomBytes(4).toString('hex')}.tmp`
-  try {
-    await writeFile(temporary, data, { flag: 'wx', mode: 0o600, flush: true })
-    await place(temporary)
-  } finally {
-    await unlink(temporary).catch(absentOr)
   }
 }

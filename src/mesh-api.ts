@@ -2,6 +2,7 @@
  * The Mesh type: all that the local API, the CLI and library users see of a node. Types only; `mesh.ts` builds it.
  */
 import type { CapabilityDeclaration, CapabilityStatus, ToolDeclaration, TriggerDeclaration } from '../protocols/capability.ts'
+import type { Role } from '../protocols/member/messages.ts'
 import type { Backend } from './backends/backend.ts'
 import type { Item, JsonObject, JsonValue } from './core/invoke.ts'
 
@@ -53,6 +54,33 @@ export interface PeerView {
   addresses: string[]
   /** Ids of its capabilities. */
   capabilities: string[]
+}
+
+/** Options of an invite. */
+export interface InviteOptions {
+  /** Default: `member`. */
+  role?: Role
+  /** The right to pass on what others send to each other. Default: all but guests have it. */
+  forward?: boolean
+}
+
+/** An invite to the mesh. */
+export interface InviteView {
+  /** For `atmo join`: works once. Whoever has it becomes a member. */
+  code: string
+  role: Role
+  /** ISO 8601, by this machine's clock; the invite ends then by the monotonic one. */
+  expiresAt: string
+}
+
+/** A member of the mesh, as far as this node knows: itself, those connected, those that it let in. */
+export interface MemberView {
+  peerId: string
+  name: string
+  role: Role
+  /** ISO 8601: when its certificate ends, unless it is renewed; null if not known, or if there is none (open mesh). */
+  certifiedUntil: string | null
+  connected: boolean
 }
 
 /** Who ran a call, and over what. */
@@ -128,6 +156,8 @@ export type MeshEvent = { at: number } & (
 export interface MeshStatus {
   peerId: string
   name: string
+  /** The mesh that this node is of. `open`: everybody is. */
+  mesh: { id: string; name: string; role: Role; open: boolean }
   version: string
   uptimeMs: number
   multiaddrs: string[]
@@ -181,6 +211,10 @@ export interface Mesh extends AsyncDisposable {
   peers(): PeerView[]
   /** Dials a multiaddr and keeps the peer as a static one. */
   addPeer(multiaddr: string, options?: { signal?: AbortSignal }): Promise<void>
+  /** Lets one node into the mesh, within ten minutes. Throws `permission_denied` if this node may not, `unsupported` in the open mesh, `busy`. */
+  invite(options?: InviteOptions): InviteView
+  /** Members as far as this node knows them; itself first. */
+  members(): MemberView[]
   capabilities(query?: CapabilityQuery): CapabilityView[]
   /** Offers a capability of this process; `handlers` by tool name. Throws `invalid_argument`, `conflict`. */
   register(declaration: CapabilityDeclaration, handlers?: Record<string, ToolHandler>): Registration

@@ -19,13 +19,14 @@ import { MeshError } from './errors.ts'
 import type { Mesh, MeshStatus } from './mesh-api.ts'
 import type { MeshComponents } from './mesh-components.ts'
 import { createMeshEvents } from './mesh-events.ts'
-import { createAdmission } from './net/admission.ts'
+import { createMeshTrust } from './mesh-trust.ts'
 import { createAnnouncer } from './net/announce.ts'
 import { createLinks } from './net/links.ts'
 import { createReconciler } from './net/reconciler.ts'
 import { createRemoteCalls } from './net/remote-calls.ts'
 import { createSessions } from './net/sessions.ts'
 import { createSync } from './net/sync.ts'
+import { OPEN_MESH } from './trust/membership.ts'
 import { VERSION } from './version.ts'
 
 /** A node of another mesh is not dialled again for this time, in ms, though it is found. */
@@ -146,12 +147,13 @@ export async function createMesh(components: MeshComponents): Promise<Mesh> {
     if (state.state !== shown) events.emit({ event: 'network', ...state })
     shown = state.state
   })
-  const admission = createAdmission({
+  const trust = createMeshTrust({
     libp2p,
-    secret: membership.secret,
-    chain: () => membership.chain(),
-    check: (chain, peer) => membership.check(chain, peer),
+    membership,
     now,
+    log,
+    addresses: announcedAddresses,
+    nameOf: (peer) => (peer === self ? name : directory.get(peer)?.document?.info.name),
     onStranger(peer, error) {
       count('admission.refused')
       discovery.avoid(peer, STRANGER_MS)
@@ -177,7 +179,7 @@ export async function createMesh(components: MeshComponents): Promise<Mesh> {
     () => links.stop(),
     () => syncSessions.stop(),
     () => runner.stop(),
-    () => admission.stop(),
+    () => trust.stop(),
     () => libp2p.stop(),
     () => events.close(),
     () => components.onStopped?.()
@@ -196,7 +198,7 @@ export async function createMesh(components: MeshComponents): Promise<Mesh> {
 
   // ---- start ---------------------------------------------------------------------------------
   try {
-    await admission.start()
+    await trust.start()
     await remote.start()
     await syncSessions.start()
     await libp2p.start()
@@ -236,9 +238,12 @@ export async function createMesh(components: MeshComponents): Promise<Mesh> {
       checkOwn(declaration)
       return functions.register(declaration, handlers)
     },
+    invite: (options = {}) => trust.invite(options),
+    members: () => trust.members(),
     status: () => ({
       peerId: self,
       name,
+      mesh: { id: membership.mesh, name: membership.name, role: membership.role, open: membership.mesh === OPEN_MESH },
       version: VERSION,
       uptimeMs: now() - startedAt,
       multiaddrs: libp2p.getMultiaddrs().map((address) => address.toString()),

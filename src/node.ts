@@ -1,10 +1,9 @@
 import './net/node20-shims.ts'
-import { generateKeyPair, privateKeyFromProtobuf, privateKeyToProtobuf } from '@libp2p/crypto/keys'
 import type { PrivateKey } from '@libp2p/interface'
 import { hostname } from 'node:os'
 import { MAX_PATTERN } from '../protocols/glob.ts'
 import type { Backend } from './backends/backend.ts'
-import { createIdentityKey, nextIncarnation, openDataDir, readIdentityKey, type DataDir } from './data-dir.ts'
+import { nextIncarnation, openDataDir, type DataDir } from './data-dir.ts'
 import { MeshError, isMeshError } from './errors.ts'
 import { MAX_NODE_NAME, nodeNameProblem } from './config-formats.ts'
 import { listenProblem, multiaddrProblem } from './config-addresses.ts'
@@ -14,7 +13,9 @@ import { listenError } from './node-listen.ts'
 import { createGossip } from './net/gossip.ts'
 import type { InterfaceFilter } from './net/interfaces.ts'
 import { createNodeDiscovery } from './net/node-discovery.ts'
-import { openMembership, type Membership } from './trust/membership.ts'
+import { loadKey } from './node-key.ts'
+import { loadMembership } from './node-membership.ts'
+import type { Membership } from './trust/membership.ts'
 import { DEFAULT_LISTEN, createNodeLibp2p } from './net/node-preset.ts'
 
 /** Options of {@link createNode}; all may be left out. */
@@ -32,7 +33,9 @@ export interface NodeOptions {
   /** Discovery by multicast DNS; default true. */
   mdns?: boolean | { interfaces?: InterfaceFilter }
   backends?: Backend[]
-  /** The mesh that this node is of; default: the one that is open to all. */
+  /** True: the mesh that is open to everybody on the network, for demonstrations. Default: the private one of the data directory, or a new one. */
+  open?: boolean
+  /** Another mesh than these. */
   membership?: Membership
   /** One line for each thing worth knowing; default: silent. */
   log?: (level: 'info' | 'warn', message: string) => void
@@ -47,11 +50,14 @@ export async function createNode(options: NodeOptions = {}): Promise<Mesh> {
   const dataDir = typeof options.dataDir === 'string' ? await openDataDir(options.dataDir) : options.dataDir
   const log = options.log ?? (() => undefined)
   try {
-    const privateKey = options.privateKey ?? (await loadKey(dataDir))
+    const privateKey = options.privateKey ?? (await loadKey(dataDir?.path))
     const incarnation = await loadIncarnation(dataDir, log)
     const listen = options.listen ?? DEFAULT_LISTEN
     checkAddresses(listen, options.peers ?? [])
     checkInterfaces(options.mdns)
+    const { open = false } = options
+    const membership =
+      options.membership ?? (await loadMembership({ open, dataDir: dataDir?.path, nodeKey: privateKey, name: `${name}'s mesh` }))
     const libp2p = await createNodeLibp2p(privateKey, listen)
     return await createMesh({
       libp2p,
@@ -70,7 +76,7 @@ export async function createNode(options: NodeOptions = {}): Promise<Mesh> {
           onState
         ),
       name,
-      membership: options.membership ?? openMembership(),
+      membership,
       incarnation,
       backends: options.backends ?? [],
       now: () => performance.now(),
@@ -93,26 +99,6 @@ function firstLine(error: unknown): string {
 /** A directory that the caller opened stays the caller's. */
 async function release(dataDir: DataDir | undefined, options: NodeOptions): Promise<void> {
   if (typeof options.dataDir === 'string') await dataDir?.release()
-}
-
-async function loadKey(dataDir: DataDir | undefined): Promise<PrivateKey> {
-  if (dataDir === undefined) return generateKeyPair('Ed25519')
-  const stored = await readIdentityKey(dataDir.path)
-  if (stored === undefined) {
-    const fresh = await generateKeyPair('Ed25519')
-    await createIdentityKey(dataDir.path, privateKeyToProtobuf(fresh))
-    return fresh
-  }
-  try {
-    return privateKeyFromProtobuf(stored)
-  } catch (error) {
-    throw new MeshError(
-      'invalid_config',
-      `the key in ${dataDir.path} is damaged; restore it from a backup or move it away for a new identity`,
-      {},
-      { cause: error }
-    )
-  }
 }
 
 /** Without a data directory the key is new, or the caller's: then only the clock can tell this start from the last. */

@@ -113,62 +113,53 @@ export function decodeChain(value: unknown): SignedCertificate[] {
   })
 }
 
-/** First message, of the side that opened the connection: a fresh random number. */
+/** First message, of the side that opened the connection: a fresh random number, and its proof that it knows the secret of the mesh. */
 export interface MemberHello {
-  nonce: Uint8Array
-}
-
-/** Second message: the answering side's random number, and its proof that it knows the secret of the mesh. */
-export interface MemberAnswer {
   nonce: Uint8Array
   proof: Uint8Array
 }
 
-/** Third message: only now, to whom has proved to be of the mesh, who this is. */
-export interface MemberProof {
+/** Second message: the proof of the answering side, and, only now, to whom has proved to be of the mesh, who it is. */
+export interface MemberAnswer {
   proof: Uint8Array
   chain: SignedCertificate[]
 }
 
-/** Last message: who the answering side is. */
-export interface MemberEnd {
+/** Last message: who the side is that opened the connection. */
+export interface MemberIntroduction {
   chain: SignedCertificate[]
 }
 
 /** Body of the open frame. */
-export const encodeMemberHello = ({ nonce }: MemberHello): unknown => ({ n: nonce })
+export const encodeMemberHello = ({ nonce, proof }: MemberHello): unknown => ({ n: nonce, p: proof })
 /** @throws MeshError `protocol_error`. */
-export const decodeMemberHello = (body: unknown): MemberHello => ({ nonce: nonceOf(asMap(body, 'hello')['n']) })
+export function decodeMemberHello(body: unknown): MemberHello {
+  const map = asMap(body, 'hello')
+  return { nonce: asBytes(map['n'], 'n', NONCE_BYTES, NONCE_BYTES), proof: proofOf(map['p']) }
+}
 
 /** Body of the item of the answering side. */
-export const encodeMemberAnswer = ({ nonce, proof }: MemberAnswer): unknown => ({ n: nonce, p: proof })
+export const encodeMemberAnswer = ({ proof, chain }: MemberAnswer): unknown => ({ p: proof, c: encodeChain(chain) })
 /** @throws MeshError `protocol_error`. */
 export function decodeMemberAnswer(body: unknown): MemberAnswer {
   const map = asMap(body, 'answer')
-  return { nonce: nonceOf(map['n']), proof: proofOf(map['p']) }
-}
-
-/** Body of the item of the side that opened. */
-export const encodeMemberProof = ({ proof, chain }: MemberProof): unknown => ({ p: proof, c: encodeChain(chain) })
-/** @throws MeshError `protocol_error`. */
-export function decodeMemberProof(body: unknown): MemberProof {
-  const map = asMap(body, 'proof')
   return { proof: proofOf(map['p']), chain: decodeChain(map['c']) }
 }
 
-/** Body of the end frame. */
-export const encodeMemberEnd = ({ chain }: MemberEnd): unknown => ({ c: encodeChain(chain) })
+/** Body of the item of the side that opened. */
+export const encodeMemberIntroduction = ({ chain }: MemberIntroduction): unknown => ({ c: encodeChain(chain) })
 /** @throws MeshError `protocol_error`. */
-export const decodeMemberEnd = (body: unknown): MemberEnd => ({ chain: decodeChain(asMap(body, 'end')['c']) })
+export const decodeMemberIntroduction = (body: unknown): MemberIntroduction => ({
+  chain: decodeChain(asMap(body, 'introduction')['c'])
+})
 
 /** What the proof of one side is made of: HMAC-SHA256 with the secret of the mesh over these bytes (RFC 2104). */
 export function proofBytes(
   side: 'asks' | 'answers',
-  nonces: { asks: Uint8Array; answers: Uint8Array },
+  nonce: Uint8Array,
   peers: { asks: Uint8Array; answers: Uint8Array }
 ): Uint8Array {
-  return encodeCbor(['atmosphere/member/1 proof', side, nonces.asks, nonces.answers, peers.asks, peers.answers])
+  return encodeCbor(['atmosphere/member/1 proof', side, nonce, peers.asks, peers.answers])
 }
 
-const nonceOf = (value: unknown): Uint8Array => asBytes(value, 'n', NONCE_BYTES, NONCE_BYTES)
 const proofOf = (value: unknown): Uint8Array => asBytes(value, 'p', PROOF_BYTES, PROOF_BYTES)

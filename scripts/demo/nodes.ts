@@ -82,6 +82,7 @@ export function createFleet(programs: Programs, folder: string): Fleet {
       await writeFile(join(home, 'atmo.yaml'), stringify(configOf(name)))
       const args = [
         'start',
+        '--open',
         '--json',
         '--data-dir',
         home,

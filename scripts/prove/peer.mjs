@@ -43,6 +43,7 @@ const verbs = {
     const began = clock()
     node = await createNode({
       name,
+      open: true,
       peers,
       mdns,
       listen,

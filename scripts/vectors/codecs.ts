@@ -4,6 +4,7 @@ import { decodeItem, decodeRequest, encodeItem, encodeRequest } from '../../prot
 import { decodeCapability, encodeCapability } from '../../protocols/capability.ts'
 import { decodeCbor, encodeCbor } from '../../protocols/cbor.ts'
 import { decodeFrame, encodeFrame, readPrefix } from '../../protocols/framing/messages.ts'
+import * as join from '../../protocols/join/messages.ts'
 import * as member from '../../protocols/member/messages.ts'
 import * as sync from '../../protocols/sync/messages.ts'
 
@@ -42,7 +43,11 @@ export const CODECS: Record<string, Record<string, Codec>> = {
     certificate: { decode: member.decodeCertificate, encode: member.encodeCertificate },
     hello: body(member.decodeMemberHello, member.encodeMemberHello),
     answer: body(member.decodeMemberAnswer, member.encodeMemberAnswer),
-    proof: body(member.decodeMemberProof, member.encodeMemberProof),
-    end: body(member.decodeMemberEnd, member.encodeMemberEnd)
+    introduction: body(member.decodeMemberIntroduction, member.encodeMemberIntroduction)
+  },
+  join: {
+    request: body(join.decodeJoinRequest, join.encodeJoinRequest),
+    welcome: body(join.decodeWelcome, join.encodeWelcome),
+    invite: { decode: join.decodeInvite, encode: join.encodeInvite }
   }
 }

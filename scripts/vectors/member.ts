@@ -6,9 +6,8 @@ import {
   MAX_VALIDITY_S,
   encodeCertificate,
   encodeMemberAnswer,
-  encodeMemberEnd,
   encodeMemberHello,
-  encodeMemberProof,
+  encodeMemberIntroduction,
   signedCertificateBytes,
   type Certificate,
   type SignedCertificate
@@ -38,12 +37,13 @@ async function signed(certificate: Certificate): Promise<SignedCertificate> {
   const bytes = encodeCertificate(certificate)
   return { bytes, certificate, signature: await MESH_KEY.sign(signedCertificateBytes(bytes)) }
 }
-const SIGNED = await signed(CERTIFICATE)
+/** The certificate of an admin, signed by the mesh key. */
+export const SIGNED: SignedCertificate = await signed(CERTIFICATE)
 
 /** Vectors of the member protocol: certificates, signed by the Ed25519 key with the seed 0707…07, and bodies of frames. */
 export function memberVectors(): Vectors {
-  const [certificate, hello, answer] = [invalidValue('certificate'), invalidValue('hello'), invalidValue('answer')]
-  const [proof, end] = [invalidValue('proof'), invalidValue('end')]
+  const [certificate, hello] = [invalidValue('certificate'), invalidValue('hello')]
+  const [answer, introduction] = [invalidValue('answer'), invalidValue('introduction')]
   const field = (at: number, value: unknown): unknown[] => FIELDS.map((old, n) => (n === at ? value : old))
   const wire = [SIGNED.bytes, SIGNED.signature]
   return {
@@ -54,11 +54,14 @@ export function memberVectors(): Vectors {
         message: 'certificate',
         bytes: encodeCertificate({ ...CERTIFICATE, role: 'guest', forward: false, notAfter: CERTIFICATE.notBefore, name: '' })
       },
-      { name: 'hello', message: 'hello', bytes: encodeCbor(encodeMemberHello({ nonce: NONCE })) },
-      { name: 'answer', message: 'answer', bytes: encodeCbor(encodeMemberAnswer({ nonce: NONCE, proof: PROOF })) },
-      { name: 'proof', message: 'proof', bytes: encodeCbor(encodeMemberProof({ proof: PROOF, chain: [SIGNED] })) },
-      { name: 'proof in an open mesh', message: 'proof', bytes: encodeCbor(encodeMemberProof({ proof: PROOF, chain: [] })) },
-      { name: 'end', message: 'end', bytes: encodeCbor(encodeMemberEnd({ chain: [SIGNED, SIGNED] })) }
+      { name: 'hello', message: 'hello', bytes: encodeCbor(encodeMemberHello({ nonce: NONCE, proof: PROOF })) },
+      { name: 'answer', message: 'answer', bytes: encodeCbor(encodeMemberAnswer({ proof: PROOF, chain: [SIGNED] })) },
+      { name: 'answer in an open mesh', message: 'answer', bytes: encodeCbor(encodeMemberAnswer({ proof: PROOF, chain: [] })) },
+      {
+        name: 'introduction',
+        message: 'introduction',
+        bytes: encodeCbor(encodeMemberIntroduction({ chain: [SIGNED, SIGNED] }))
+      }
     ],
     invalid: [
       certificate('an unknown version', 'version 2', field(0, 2)),
@@ -77,22 +80,22 @@ export function memberVectors(): Vectors {
       certificate('a missing field', 'nine of ten', FIELDS.slice(0, 9)),
       certificate('a map', 'not an array', { mesh: MESH }),
       { ...certificate('too large', 'over the limit', 0), bytes: cbor([...FIELDS, new Uint8Array(MAX_CERTIFICATE_BYTES)]) },
-      hello('a short nonce', '15 bytes', { n: NONCE.subarray(1) }),
-      hello('no nonce', 'missing', {}),
+      hello('a short nonce', '15 bytes', { n: NONCE.subarray(1), p: PROOF }),
+      hello('no nonce', 'missing', { p: PROOF }),
+      hello('no proof', 'missing', { n: NONCE }),
+      hello('a long proof', '33 bytes', { n: NONCE, p: new Uint8Array(33) }),
       hello('a list', 'not a map', [NONCE]),
-      answer('no proof', 'missing', { n: NONCE }),
-      answer('a long proof', '33 bytes', { n: NONCE, p: new Uint8Array(33) }),
-      answer('no nonce', 'missing', { p: PROOF }),
-      proof('no chain', 'missing', { p: PROOF }),
-      proof('no proof', 'missing', { c: [wire] }),
-      proof('a long chain', `more than ${MAX_CHAIN}`, { p: PROOF, c: Array.from({ length: MAX_CHAIN + 1 }, () => wire) }),
-      proof('a short signature', '63 bytes', { p: PROOF, c: [[SIGNED.bytes, SIGNED.signature.subarray(1)]] }),
-      proof('a certificate without a signature', 'missing', { p: PROOF, c: [[SIGNED.bytes]] }),
-      proof('three parts', 'too many', { p: PROOF, c: [[...wire, 0]] }),
-      proof('a certificate that is none', 'bytes of something else', { p: PROOF, c: [[cbor('x'), SIGNED.signature]] }),
-      end('a chain that is a map', 'not an array', { c: {} }),
+      answer('no chain', 'missing', { p: PROOF }),
+      answer('no proof', 'missing', { c: [wire] }),
+      answer('a long chain', `more than ${MAX_CHAIN}`, { p: PROOF, c: Array.from({ length: MAX_CHAIN + 1 }, () => wire) }),
+      answer('a short signature', '63 bytes', { p: PROOF, c: [[SIGNED.bytes, SIGNED.signature.subarray(1)]] }),
+      answer('a certificate without a signature', 'missing', { p: PROOF, c: [[SIGNED.bytes]] }),
+      answer('three parts', 'too many', { p: PROOF, c: [[...wire, 0]] }),
+      answer('a certificate that is none', 'bytes of something else', { p: PROOF, c: [[cbor('x'), SIGNED.signature]] }),
+      introduction('no chain', 'missing', {}),
+      introduction('a chain that is a map', 'not an array', { c: {} }),
       ...cborFaults('certificate', SIGNED.bytes),
-      ...cborFaults('hello', encodeCbor(encodeMemberHello({ nonce: NONCE })))
+      ...cborFaults('hello', encodeCbor(encodeMemberHello({ nonce: NONCE, proof: PROOF })))
     ]
   }
 }

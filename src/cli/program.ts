@@ -4,6 +4,11 @@ import { addCall } from './call.ts'
 import { addCapabilities } from './capabilities.ts'
 import { addCompletion } from './completion.ts'
 import { wantsColor } from './output.ts'
+import { addInit } from './init.ts'
+import { addInvite } from './invite.ts'
+import { addJoin } from './join.ts'
+import { addLeave } from './leave.ts'
+import { addMembers } from './members.ts'
 import { addPeers } from './peers.ts'
 import { addStart } from './start.ts'
 import { addStatus } from './status.ts'
@@ -23,6 +28,8 @@ export function createProgram(quiet: boolean): Command {
     })
     .showHelpAfterError('(see --help)')
     .addHelpText('after', '\nExit codes: 0 done, 1 failed, 2 wrong usage. With --json every command prints JSON, its errors too.')
-  for (const add of [addStart, addStatus, addPeers, addCapabilities, addCall, addWatch, addStop, addCompletion]) add(program)
+  const mesh = [addInit, addInvite, addJoin, addLeave, addMembers]
+  for (const add of [addStart, ...mesh, addStatus, addPeers, addCapabilities, addCall, addWatch, addStop, addCompletion])
+    add(program)
   return program
 }

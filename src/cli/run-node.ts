@@ -4,6 +4,7 @@ import { runNode, type NodeInit, type RunningNode } from '../node-run.ts'
 import type { Mesh, MeshEvent } from '../mesh-api.ts'
 import { EXIT } from './command-line.ts'
 import { plain, showPath, type Output } from './output.ts'
+import { showMesh } from './show-mesh.ts'
 import { showEvent } from './show-event.ts'
 
 /**
@@ -77,7 +78,17 @@ function eventsOf(mesh: Mesh): MeshEvent[] {
 }
 
 function readyLine({ mesh, api, dataDir }: RunningNode) {
-  return { event: 'ready', peerId: mesh.peerId, name: mesh.name, multiaddrs: mesh.multiaddrs(), api, dataDir, pid: process.pid }
+  const { mesh: of } = mesh.status()
+  return {
+    event: 'ready',
+    peerId: mesh.peerId,
+    name: mesh.name,
+    mesh: of,
+    multiaddrs: mesh.multiaddrs(),
+    api,
+    dataDir,
+    pid: process.pid
+  }
 }
 
 function readyText({ mesh, api, dataDir }: RunningNode, { file }: Settings, { colors }: Output): string {
@@ -85,6 +96,7 @@ function readyText({ mesh, api, dataDir }: RunningNode, { file }: Settings, { co
   const addresses = mesh.multiaddrs()
   return [
     `${colors.green('●')} ${colors.bold(plain(mesh.name))} is up\n`,
+    row('mesh', showMesh(mesh.status().mesh, colors)),
     row('peer id', mesh.peerId),
     ...(addresses.length > 0
       ? addresses.map((address, index) => row(index === 0 ? 'listening' : '', address))

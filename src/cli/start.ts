@@ -10,6 +10,7 @@ interface StartFlags extends NodeOptions {
   api?: string
   apiKeyFile?: string
   mdns: boolean
+  open?: boolean
 }
 
 /** `atmo start`: runs a node in the foreground. */
@@ -22,9 +23,10 @@ export function addStart(program: Command): void {
     .option('--api <host:port>', 'address of the local API (default: $ATMO_API, else 127.0.0.1 and any free port)')
     .option('--api-key-file <file>', 'key for the local API; needed if --api is not on loopback')
     .option('--no-mdns', 'do not look for peers on the local network')
+    .option('--open', 'join the mesh that is open to everybody on the network: for demonstrations only')
     .action(async (flags: StartFlags) => {
       const { output } = contextOf(flags)
-      const { name, config, listen, peer: peers, api, apiKeyFile, mdns, dataDir } = flags
+      const { name, config, listen, peer: peers, api, apiKeyFile, mdns, open = false, dataDir } = flags
       // Loaded when needed: no other command needs the node, libp2p takes a while, and a wrong setting is told before that.
       const [{ loadSettings, settingsProblem }, { FORMATS }, { runInForeground }] = await Promise.all([
         import('../config-file.ts'),
@@ -33,9 +35,9 @@ export function addStart(program: Command): void {
       ])
       checkFlags(flags, FORMATS)
       const settings = await loadSettings({ name, config, listen, peers, api, apiKeyFile, dataDir, ...(!mdns && { mdns }) })
-      const open = settingsProblem(settings)
-      if (open !== undefined) throw api === undefined ? new MeshError('invalid_config', open) : usageError(open)
-      await runInForeground(settings, output, async (init) => (await import('../index.ts')).createNode(init))
+      const problem = settingsProblem(settings)
+      if (problem !== undefined) throw api === undefined ? new MeshError('invalid_config', problem) : usageError(problem)
+      await runInForeground(settings, output, async (init) => (await import('../index.ts')).createNode({ ...init, open }))
       // It has stopped in order; nothing that a backend left behind may keep the process.
       process.exit(0)
     })

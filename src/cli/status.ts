@@ -2,6 +2,7 @@ import type { Command } from 'commander'
 import type { MeshStatus } from '../mesh-api.ts'
 import { connectToNode } from './client.ts'
 import { contextOf, withNodeOptions, type NodeOptions } from './command-line.ts'
+import { showMesh } from './show-mesh.ts'
 import { plain, showDuration, showPath, type Colors } from './output.ts'
 
 /** `atmo status`: what the node here says of itself. */
@@ -22,6 +23,7 @@ function showStatus(status: MeshStatus & { api: string; pid: number; dataDir: st
   const networkDot = network.state === 'ok' ? colors.green('●') : colors.yellow('●')
   const row = (label: string, value: string) => `  ${colors.dim(label.padEnd(13))}${value}\n`
   let text = `${colors.green('●')} ${colors.bold(plain(status.name))} ${colors.dim(`up ${showDuration(status.uptimeMs)}, version ${plain(status.version)}, process ${status.pid}`)}\n`
+  text += row('mesh', showMesh(status.mesh, colors))
   text += row('peer id', status.peerId)
   text += status.multiaddrs.map((address, index) => row(index === 0 ? 'listening' : '', address)).join('')
   text += row('local API', status.api)

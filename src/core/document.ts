@@ -1,6 +1,7 @@
 import { sha256 } from '@noble/hashes/sha2.js'
 import { compare as compareBytes } from 'uint8arrays/compare'
 import { concat } from 'uint8arrays/concat'
+import { fromString } from 'uint8arrays/from-string'
 import { toString } from 'uint8arrays/to-string'
 import {
   decodeInfo,
@@ -29,6 +30,11 @@ export interface NodeDocument {
 /** PeerId of an origin in its usual text form (base58btc of the multihash, libp2p peer-ids specification). */
 export function originId(origin: Uint8Array): string {
   return toString(origin, 'base58btc')
+}
+
+/** The multihash bytes of a PeerId in its usual text form: the way back of {@link originId}. */
+export function originBytes(peer: string): Uint8Array {
+  return fromString(peer, 'base58btc')
 }
 
 /** @throws MeshError `protocol_error` if the bytes are no capability. */

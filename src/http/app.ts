@@ -5,6 +5,7 @@ import { callRoutes } from './call-routes.ts'
 import { refusal, errorResponse } from './errors.ts'
 import { eventsRoute } from './events-route.ts'
 import { hostGuard, tokenGuard, type GuardInit } from './guard.ts'
+import { memberRoutes } from './member-routes.ts'
 import { meshRoutes } from './mesh-routes.ts'
 
 /** What the local API is built from. */
@@ -43,6 +44,7 @@ export function createApp(init: AppInit): FetchHandler {
   app.get('/health', (context) => context.json({ status: 'ok' }))
   app.use(tokenGuard(init))
   app.route('/mesh', meshRoutes({ mesh, stop }))
+  app.route('/mesh', memberRoutes({ mesh }))
   app.route('/mesh', eventsRoute({ mesh, heartbeatMs, closing }))
   app.route('/capabilities', callRoutes({ mesh }))
   return (request) => app.fetch(request)

@@ -15,8 +15,8 @@ interface MiddlewareSource {
 export interface AdmissionGate {
   /** Until then everything passes. @throws MeshError `internal` if the registrar is not what it was: a node without a gate must not start. */
   close(): void
-  /** Streams of these protocols pass before their peer is admitted. */
-  leaveOpen(protocol: string): void
+  /** Streams of this protocol pass before their peer is admitted, while `isOpen` says so. */
+  leaveOpen(protocol: string, isOpen?: () => boolean): void
   admit(peer: string): void
   /** From now on; streams that are open stay so until their connection ends. */
   dismiss(peer: string): void
@@ -30,13 +30,13 @@ export interface AdmissionGate {
  */
 export function createAdmissionGate(registrar: object): AdmissionGate {
   const source = registrar as Partial<MiddlewareSource>
-  const open = new Set<string>()
+  const open = new Map<string, () => boolean>()
   const admitted = new Set<string>()
   const waiting = new Map<string, Set<() => void>>()
 
   const pass: StreamMiddleware = async (stream, connection, next) => {
     const peer = connection.remotePeer.toString()
-    if (!open.has(stream.protocol) && !admitted.has(peer)) await wait(peer, connection)
+    if (open.get(stream.protocol)?.() !== true && !admitted.has(peer)) await wait(peer, connection)
     next(stream, connection)
   }
   async function wait(peer: string, connection: Connection): Promise<void> {
@@ -68,7 +68,7 @@ export function createAdmissionGate(registrar: object): AdmissionGate {
         )
       source.getMiddleware = () => [pass]
     },
-    leaveOpen: (protocol) => void open.add(protocol),
+    leaveOpen: (protocol, isOpen = () => true) => void open.set(protocol, isOpen),
     admit(peer) {
       admitted.add(peer)
       for (const wake of waiting.get(peer) ?? []) wake()

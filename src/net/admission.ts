@@ -1,19 +1,18 @@
 import type { Identify } from '@libp2p/identify'
-import type { Connection, Libp2p } from '@libp2p/interface'
+import type { Connection, Libp2p, StreamHandler } from '@libp2p/interface'
 import { peerIdFromString } from '@libp2p/peer-id'
 import { MEMBER_PROTOCOL } from '../../protocols/member/messages.ts'
-import { toMeshError, type MeshError } from '../errors.ts'
+import { MeshError, toMeshError } from '../errors.ts'
 import type { AdmissionGate } from './admission-gate.ts'
-import { createChannel } from './channel.ts'
 import { createMember, type MemberComponents } from './member.ts'
-import { openSession, type Session } from './session.ts'
+import { MAX_SINGLE_STREAMS, answerSingle, openSingle } from './single-exchange.ts'
 
-/** A peer that connects and proves nothing within this time is disconnected, in ms. */
-export const PROOF_WITHIN_MS = 5_000
-/** Streams of the member protocol that one connection may open: one is needed. */
-const MAX_MEMBER_STREAMS = 2
+/** A connection on which nothing is proved within this time is closed, in ms. */
+export const PROOF_WITHIN_MS = 10_000
+/** Connections that have not proved anything yet; the oldest is closed for a new one. */
+export const MAX_UNPROVED = 64
 
-/** Disconnects whoever is not of the mesh, before anything else is open to them. */
+/** Lets members in and disconnects everybody else, before anything else is open to them. */
 export interface Admission {
   start(): Promise<void>
   stop(): Promise<void>
@@ -28,7 +27,7 @@ export interface AdmissionComponents extends Omit<MemberComponents, 'self'> {
     services: { gate: AdmissionGate; identify: Identify }
   }
   now: () => number
-  /** A peer that is not of the mesh; its connection is closed. */
+  /** A peer has shown that it is not of the mesh: to try again makes no sense. Its connections are closed. */
   onStranger(peer: string, error: MeshError): void
 }
 
@@ -37,59 +36,80 @@ export function createAdmission({ libp2p, now, onStranger, ...rest }: AdmissionC
   const { gate, identify } = libp2p.services
   const self = libp2p.peerId.toString()
   const member = createMember({ self, ...rest }, admit)
-  const timers = new Map<Connection, ReturnType<typeof setTimeout>>()
+  /** Connections without a proof, the oldest first. */
+  const unproved = new Map<Connection, ReturnType<typeof setTimeout>>()
   let running = false
 
   function onOpen({ detail: connection }: CustomEvent<Connection>): void {
     if (!running) return
     const peer = connection.remotePeer.toString()
-    // Also of a peer that is admitted: it may have started anew and not know this node any more.
-    if (connection.direction === 'outbound') return void ask(connection, peer)
-    if (gate.isAdmitted(peer)) return
-    const timer = setTimeout(() => {
-      timers.delete(connection)
-      if (!gate.isAdmitted(peer)) refuse(connection, toMeshError(new Error('no proof of membership came in time')))
-    }, PROOF_WITHIN_MS)
+    const [oldest] = unproved.size >= MAX_UNPROVED ? unproved.keys() : []
+    if (oldest !== undefined) refuse(oldest, new MeshError('busy', 'too many peers have not proved to be of this mesh'))
+    if (connection.direction === 'inbound' && gate.isAdmitted(peer)) return
+    const late = new MeshError('unavailable', `no proof of membership within ${PROOF_WITHIN_MS} ms`)
+    const timer = setTimeout(() => refuse(connection, late), PROOF_WITHIN_MS)
     timer.unref?.()
-    timers.set(connection, timer)
+    unproved.set(connection, timer)
+    // Also to a peer that is admitted: it may have started anew and not know this node any more.
+    if (connection.direction === 'outbound') void ask(connection, peer)
   }
 
   /** This side opened the connection: it asks. */
   async function ask(connection: Connection, peer: string): Promise<void> {
     try {
       const signal = AbortSignal.timeout(PROOF_WITHIN_MS)
-      const stream = await connection.newStream(MEMBER_PROTOCOL, { signal, maxOutboundStreams: MAX_MEMBER_STREAMS })
-      const session = await openSession({ channel: createChannel(stream), initiator: true, handler: nothing, now })
+      const session = await openSingle(connection, MEMBER_PROTOCOL, { signal, now })
       await member.prove(session, peer)
-      admit(peer)
       await session.close()
     } catch (error) {
-      refuse(connection, toMeshError(error))
+      refuse(
+        connection,
+        isUnsupported(error) ? new MeshError('permission_denied', 'it is no node of a mesh') : toMeshError(error)
+      )
     }
   }
 
   function admit(peer: string): void {
-    if (gate.isAdmitted(peer)) return
-    const [connection] = libp2p.getConnections(peerIdFromString(peer))
-    if (connection === undefined) return
+    const connections = libp2p.getConnections(peerIdFromString(peer))
+    for (const connection of connections) proved(connection)
+    const [connection] = connections
+    if (connection === undefined || gate.isAdmitted(peer)) return
     gate.admit(peer)
     // Only now: who the node is and what it speaks is for members. Gossip learns from it whom it may speak to.
     identify.identify(connection).then(undefined, () => undefined)
   }
 
+  function proved(connection: Connection): void {
+    clearTimeout(unproved.get(connection))
+    unproved.delete(connection)
+  }
+
+  /** Closes a connection; all of the peer's, if it has shown that it is not of the mesh. */
   function refuse(connection: Connection, error: MeshError): void {
-    const peer = connection.remotePeer
+    const { remotePeer } = connection
+    const peer = remotePeer.toString()
+    proved(connection)
     connection.abort(error)
-    if (!running || gate.isAdmitted(peer.toString())) return
-    onStranger(peer.toString(), error)
+    if (error.code === 'permission_denied') {
+      gate.dismiss(peer)
+      for (const other of libp2p.getConnections(remotePeer)) other.abort(error)
+      if (running) onStranger(peer, error)
+    }
     // libp2p notes what a stranger names: nothing of it is kept.
-    libp2p.peerStore.delete(peer).catch(() => undefined)
+    if (!gate.isAdmitted(peer)) libp2p.peerStore.delete(remotePeer).catch(() => undefined)
   }
 
   function onClose({ detail: connection }: CustomEvent<Connection>): void {
-    clearTimeout(timers.get(connection))
-    timers.delete(connection)
+    proved(connection)
     if (libp2p.getConnections(connection.remotePeer).length === 0) gate.dismiss(connection.remotePeer.toString())
+  }
+
+  /** The other side opened the connection: it asks. */
+  const answer: StreamHandler = async (stream, connection) => {
+    const peer = connection.remotePeer.toString()
+    const refusal = await answerSingle(stream, peer, member.protocol, now)
+    if (refusal !== undefined || !gate.isAdmitted(peer))
+      refuse(connection, refusal ?? new MeshError('unavailable', 'the peer proved nothing'))
   }
 
   return {
@@ -99,35 +119,20 @@ export function createAdmission({ libp2p, now, onStranger, ...rest }: AdmissionC
       gate.leaveOpen(MEMBER_PROTOCOL)
       libp2p.addEventListener('connection:open', onOpen)
       libp2p.addEventListener('connection:close', onClose)
-      await libp2p.handle(
-        MEMBER_PROTOCOL,
-        async (stream, connection) => {
-          const peer = connection.remotePeer.toString()
-          let session: Session | undefined
-          try {
-            const { timeoutMs } = member.protocol
-            const handler: Parameters<typeof openSession>[0]['handler'] = (exchange) => member.protocol.handle(exchange, peer)
-            session = await openSession({ channel: createChannel(stream), initiator: false, handler, now, timeoutMs })
-            await session.closed
-          } catch (error) {
-            session?.abort(toMeshError(error))
-          }
-          if (!gate.isAdmitted(peer)) refuse(connection, toMeshError(new Error('no proof of membership')))
-        },
-        { maxInboundStreams: MAX_MEMBER_STREAMS, maxOutboundStreams: MAX_MEMBER_STREAMS }
-      )
+      const streams = { maxInboundStreams: MAX_SINGLE_STREAMS, maxOutboundStreams: MAX_SINGLE_STREAMS }
+      await libp2p.handle(MEMBER_PROTOCOL, answer, streams)
     },
     async stop() {
       running = false
       libp2p.removeEventListener('connection:open', onOpen)
       libp2p.removeEventListener('connection:close', onClose)
-      for (const timer of timers.values()) clearTimeout(timer)
-      timers.clear()
+      for (const timer of unproved.values()) clearTimeout(timer)
+      unproved.clear()
       await libp2p.unhandle(MEMBER_PROTOCOL)
     }
   }
 }
 
-async function* nothing(): AsyncGenerator<unknown, unknown, void> {
-  throw new Error('this side only asks')
+function isUnsupported(error: unknown): boolean {
+  return error instanceof Error && error.name === 'UnsupportedProtocolError'
 }

@@ -1,20 +1,18 @@
 import { hmac } from '@noble/hashes/hmac.js'
 import { sha256 } from '@noble/hashes/sha2.js'
-import { peerIdFromString } from '@libp2p/peer-id'
 import {
   MEMBER_PROTOCOL,
   NONCE_BYTES,
   decodeMemberAnswer,
-  decodeMemberEnd,
   decodeMemberHello,
-  decodeMemberProof,
+  decodeMemberIntroduction,
   encodeMemberAnswer,
-  encodeMemberEnd,
   encodeMemberHello,
-  encodeMemberProof,
+  encodeMemberIntroduction,
   proofBytes,
   type SignedCertificate
 } from '../../protocols/member/messages.ts'
+import { originBytes } from '../core/document.ts'
 import { MeshError } from '../errors.ts'
 import type { Protocol } from './protocol.ts'
 import type { Session } from './session.ts'
@@ -37,39 +35,37 @@ export interface MemberComponents {
 /** Both sides of the member protocol. */
 export interface Member {
   protocol: Protocol
-  /** Proves membership over a session that this side opened. Resolves when each side has accepted the other. @throws MeshError `permission_denied`, `protocol_error`, `unavailable`. */
+  /** Proves membership over a session that this side opened. Resolves when each side has accepted the other; what fails after `onAdmitted` takes the peer's admission back. @throws MeshError `permission_denied`, `protocol_error`, `unavailable`. */
   prove(session: Session, peer: string): Promise<void>
 }
 
-/** @param onAdmitted called for a peer that asked and was accepted, before it is told. */
+/** @param onAdmitted called for a peer that is accepted: on the asking side before it is told who this node is, on the answering side at the end. */
 export function createMember({ self, secret, chain, check }: MemberComponents, onAdmitted: (peer: string) => void): Member {
-  type Pair = Parameters<typeof proofBytes>[1]
-  const proofOf = (side: 'asks' | 'answers', nonces: Pair, asks: string, answers: string): Uint8Array =>
-    hmac(sha256, secret, proofBytes(side, nonces, { asks: idBytes(asks), answers: idBytes(answers) }))
+  const proofOf = (side: 'asks' | 'answers', nonce: Uint8Array, asks: string, answers: string): Uint8Array =>
+    hmac(sha256, secret, proofBytes(side, nonce, { asks: originBytes(asks), answers: originBytes(answers) }))
 
   return {
     protocol: {
       id: MEMBER_PROTOCOL,
       timeoutMs: MEMBER_TIMEOUT_MS,
       async *handle({ body, input }, peer) {
-        const nonces = { asks: decodeMemberHello(body).nonce, answers: randomNonce() }
-        yield encodeMemberAnswer({ nonce: nonces.answers, proof: proofOf('answers', nonces, peer, self) })
+        const { nonce, proof } = decodeMemberHello(body)
+        if (!sameProof(proof, proofOf('asks', nonce, peer, self))) throw stranger()
+        yield encodeMemberAnswer({ proof: proofOf('answers', nonce, peer, self), chain: chain() })
         for await (const item of input ?? []) {
-          const theirs = decodeMemberProof(item)
-          if (!sameProof(theirs.proof, proofOf('asks', nonces, peer, self))) throw stranger()
-          await check(theirs.chain, peer)
+          await check(decodeMemberIntroduction(item).chain, peer)
           onAdmitted(peer)
-          return encodeMemberEnd({ chain: chain() })
+          return null
         }
-        throw new MeshError('protocol_error', 'the exchange ended without a proof')
+        throw new MeshError('protocol_error', 'the exchange ended without an introduction')
       }
     },
 
     async prove(session, peer) {
-      let answered!: (proof: unknown) => void
-      const mine = new Promise<unknown>((resolve) => (answered = resolve))
-      const nonce = randomNonce()
-      const exchange = session.request(encodeMemberHello({ nonce }), {
+      let accepted!: (introduction: unknown) => void
+      const mine = new Promise<unknown>((resolve) => (accepted = resolve))
+      const nonce = crypto.getRandomValues(new Uint8Array(NONCE_BYTES))
+      const exchange = session.request(encodeMemberHello({ nonce, proof: proofOf('asks', nonce, self, peer) }), {
         signal: AbortSignal.timeout(MEMBER_TIMEOUT_MS),
         input: (async function* () {
           yield await mine
@@ -79,12 +75,13 @@ export function createMember({ self, secret, chain, check }: MemberComponents, o
         const first = await exchange.next()
         if (first.done === true) throw new MeshError('protocol_error', 'the peer ended the exchange without an answer')
         const answer = decodeMemberAnswer(first.value)
-        const nonces = { asks: nonce, answers: answer.nonce }
-        if (!sameProof(answer.proof, proofOf('answers', nonces, self, peer))) throw stranger()
-        answered(encodeMemberProof({ proof: proofOf('asks', nonces, self, peer), chain: chain() }))
+        if (!sameProof(answer.proof, proofOf('answers', nonce, self, peer))) throw stranger()
+        await check(answer.chain, peer)
+        accepted(encodeMemberIntroduction({ chain: chain() }))
+        // What this side sends from now on waits at the other until it has accepted, too.
+        onAdmitted(peer)
         const last = await exchange.next()
         if (last.done !== true) throw new MeshError('protocol_error', 'the peer sent more than an answer')
-        await check(decodeMemberEnd(last.value).chain, peer)
       } finally {
         await exchange.return(undefined)
       }
@@ -102,12 +99,4 @@ function sameProof(a: Uint8Array, b: Uint8Array): boolean {
 /** The same for whoever it is: a stranger learns nothing from it. */
 function stranger(): MeshError {
   return new MeshError('permission_denied', 'the node is no member of this mesh')
-}
-
-function randomNonce(): Uint8Array {
-  return crypto.getRandomValues(new Uint8Array(NONCE_BYTES))
-}
-
-function idBytes(peer: string): Uint8Array {
-  return peerIdFromString(peer).toMultihash().bytes
 }

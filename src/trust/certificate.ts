@@ -25,6 +25,11 @@ const MAY_GIVE: Record<Role, readonly Role[]> = {
   guest: []
 }
 
+/** True if a member of the first role may make members of the second. */
+export function mayGive(role: Role, given: Role): boolean {
+  return MAY_GIVE[role].includes(given)
+}
+
 /** Why a chain of certificates is refused; `details.reason` of the error. */
 export type Refusal =
   | 'empty'
@@ -45,6 +50,8 @@ export interface CheckedMember {
   role: Role
   forward: boolean
   name: string
+  /** The last certificate of the chain to begin, Unix time in s. */
+  notBefore: number
   /** The first certificate of the chain to end, Unix time in s. */
   notAfter: number
 }
@@ -57,6 +64,8 @@ export interface ChainCheck {
   node: Uint8Array
   /** Unix time in s. */
   nowS: number
+  /** How much later than now a certificate may begin, in s. Default: {@link CLOCK_TOLERANCE_S}. */
+  toleranceS?: number
   /** True for a certificate that may not be used any more. Default: none is. */
   isRevoked?: (certificate: Certificate) => boolean
 }
@@ -80,19 +89,24 @@ export async function verifyChain(chain: readonly SignedCertificate[], check: Ch
     role: leaf.role,
     forward: leaf.forward,
     name: leaf.name,
+    notBefore: Math.max(...chain.map(({ certificate }) => certificate.notBefore)),
     notAfter: Math.min(...chain.map(({ certificate }) => certificate.notAfter))
   }
 }
 
 /** @param above the certificate of who issued it; undefined if the mesh key must have. */
-function checkLink(certificate: Certificate, above: Certificate | undefined, { mesh, nowS, isRevoked }: ChainCheck): void {
+function checkLink(
+  certificate: Certificate,
+  above: Certificate | undefined,
+  { mesh, nowS, isRevoked, toleranceS = CLOCK_TOLERANCE_S }: ChainCheck
+): void {
   const { role, issuer, notBefore, notAfter } = certificate
   if (!equal(certificate.mesh, mesh)) throw refused('wrong_mesh', 'its certificate is of another mesh')
   if (!equal(issuer, above === undefined ? mesh : above.node))
     throw refused('broken_chain', 'its certificates do not lead to the key of the mesh')
-  if (above !== undefined && !MAY_GIVE[above.role].includes(role))
+  if (above !== undefined && !mayGive(above.role, role))
     throw refused('not_allowed', `its certificate makes it ${role}, which a node that is ${above.role} may not do`)
-  if (nowS + CLOCK_TOLERANCE_S < notBefore)
+  if (nowS + toleranceS < notBefore)
     throw refused('not_yet_valid', 'its certificate does not hold yet; are the clocks of both machines right?')
   if (nowS > notAfter) throw refused('expired', 'its certificate has expired; are the clocks of both machines right?')
   if (isRevoked?.(certificate) === true) throw refused('revoked', 'its membership was revoked')

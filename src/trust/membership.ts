@@ -1,52 +1,189 @@
+import { privateKeyToProtobuf } from '@libp2p/crypto/keys'
+import type { PrivateKey } from '@libp2p/interface'
 import { sha256 } from '@noble/hashes/sha2.js'
-import { peerIdFromString } from '@libp2p/peer-id'
-import type { SignedCertificate } from '../../protocols/member/messages.ts'
-import { verifyChain } from './certificate.ts'
+import { peerIdFromPrivateKey } from '@libp2p/peer-id'
+import type { JoinRequest, Welcome } from '../../protocols/join/messages.ts'
+import type { Role, SignedCertificate } from '../../protocols/member/messages.ts'
+import { originBytes, originId } from '../core/document.ts'
+import { MeshError } from '../errors.ts'
+import { verifyChain, type CheckedMember } from './certificate.ts'
+import { createInvites, type InviteGrant } from './invites.ts'
+import { VALIDITY_S, canIssue, issueChain } from './issuer.ts'
+import { createMeshClock } from './mesh-clock.ts'
+import { MAX_ISSUED, type IssuedMember, type MeshState } from './mesh-state.ts'
 
 /** Id of the mesh that everybody is a member of. */
 export const OPEN_MESH = 'open'
 
-/** Which mesh a node belongs to, how it shows that, and how it checks others. */
+/** Which mesh a node belongs to, how it shows that, how it checks others, and how it lets others in. */
 export interface Membership {
   /** PeerId of the key of the mesh, or {@link OPEN_MESH}. */
-  mesh: string
+  readonly mesh: string
+  /** For people. */
+  readonly name: string
   /** 32 bytes that members know. */
-  secret: Uint8Array
+  readonly secret: Uint8Array
+  /** Of this node. */
+  readonly role: Role
   /** This node's own certificates. */
   chain(): SignedCertificate[]
-  /** Checks those of a peer. @throws MeshError `permission_denied`. */
-  check(chain: readonly SignedCertificate[], peer: string): Promise<void>
+  /** Checks those of a peer. @returns who it is. @throws MeshError `permission_denied`. */
+  check(chain: readonly SignedCertificate[], peer: string): Promise<CheckedMember>
+  /** Members that this node let in. */
+  readonly issued: readonly IssuedMember[]
+  /** True while this node has given an invite that is not used. */
+  readonly isInviting: boolean
+  /** Gives an invite. @returns its token. @throws MeshError `permission_denied` if this node may not, `busy`, `unsupported` in the open mesh. */
+  invite(grant: InviteGrant): Uint8Array
+  /** Answers a node that asks to join, or a member to renew. @param member who it is, if it is admitted. @throws MeshError `permission_denied`. */
+  welcome(request: JoinRequest, peer: string, member: CheckedMember | undefined): Promise<Welcome>
+  /** True when this node's certificates end soon, so that a new chain is to be asked for. */
+  needsRenewal(): boolean
+  /** Takes a new chain. @throws MeshError `permission_denied` if it is not good. */
+  renewed(welcome: Welcome): Promise<void>
 }
 
 /** The mesh without members or secrets, for demonstrations: whoever speaks the protocol is in. */
 export function openMembership(): Membership {
+  const none = (): never => {
+    throw new MeshError(
+      'unsupported',
+      'this node is in the open mesh, which everybody is in; start it without --open for a mesh of your own'
+    )
+  }
   return {
     mesh: OPEN_MESH,
+    name: 'open to everybody',
     secret: sha256(new TextEncoder().encode('atmosphere: the open mesh')),
+    role: 'member',
     chain: () => [],
-    check: async () => undefined
+    check: async (_chain, peer) => ({
+      node: originBytes(peer),
+      role: 'member',
+      forward: true,
+      name: '',
+      notBefore: 0,
+      notAfter: Number.MAX_SAFE_INTEGER
+    }),
+    issued: [],
+    isInviting: false,
+    invite: none,
+    welcome: async () => none(),
+    needsRenewal: () => false,
+    renewed: async () => none()
   }
 }
 
-/** What a node of a private mesh has. */
+/** What a membership in a private mesh stands on. */
 export interface MembershipInit {
-  /** PeerId of the key of the mesh. */
-  mesh: string
-  secret: Uint8Array
-  chain: SignedCertificate[]
-  /** Unix time in s. */
-  nowS: () => number
+  state: MeshState
+  /** Key of this node. */
+  nodeKey: PrivateKey
+  /** The machine's clock, Unix time in s. */
+  wallS: () => number
+  /** Monotonic, in ms. */
+  now: () => number
+  /** Keeps the state; what it says has not happened before it resolves. */
+  save(state: MeshState): Promise<void>
 }
 
-/** Membership in a private mesh. */
-export function privateMembership({ mesh, secret, chain, nowS }: MembershipInit): Membership {
-  const meshBytes = peerIdFromString(mesh).toMultihash().bytes
+/**
+ * Membership in a private mesh. Of an owner without a certificate, the first is made here.
+ * @throws MeshError `permission_denied` if the state's own certificates are not those of this node.
+ */
+export async function privateMembership({ state: initial, nodeKey, wallS, now, save }: MembershipInit): Promise<Membership> {
+  let state = initial
+  const self = peerIdFromPrivateKey(nodeKey).toString()
+  const clock = createMeshClock(wallS, now, state.clock)
+  const invites = createInvites(now, (bytes) => crypto.getRandomValues(new Uint8Array(bytes)))
+
+  async function change(to: Partial<MeshState>): Promise<void> {
+    const next = { ...state, ...to, clock: clock.state() }
+    await save(next)
+    state = next
+  }
+
+  async function check(chain: readonly SignedCertificate[], peer: string): Promise<CheckedMember> {
+    const member = await verifyChain(chain, {
+      mesh: originBytes(state.mesh),
+      node: originBytes(peer),
+      nowS: clock.nowS(),
+      toleranceS: clock.toleranceS()
+    })
+    clock.atLeast(member.notBefore)
+    return member
+  }
+
+  /** An owner needs nobody for its own certificate. */
+  async function issueOwn(): Promise<void> {
+    const { role = 'owner', name = '' } = state.chain[0]?.certificate ?? {}
+    await change({ chain: await issueChain(state, nodeKey, { node: self, role, forward: true, name }, clock.nowS()) })
+  }
+
+  async function letIn(peer: string, grant: InviteGrant, name: string): Promise<Welcome> {
+    const chain = await issueChain(state, nodeKey, { node: peer, name, ...grant }, clock.nowS())
+    const issued = [...state.issued.filter(({ node }) => node !== peer), { node: peer, name, role: grant.role, at: clock.nowS() }]
+    await change({ issued: issued.slice(-MAX_ISSUED) })
+    return welcomeWith(chain, grant.role)
+  }
+
+  function welcomeWith(chain: SignedCertificate[], role: Role): Welcome {
+    const { mesh, name, secret, meshKey } = state
+    return {
+      mesh: originBytes(mesh),
+      name,
+      secret,
+      chain,
+      // A second owner is the way back when the first one's machine is lost.
+      meshKey: role === 'owner' && meshKey !== undefined ? privateKeyToProtobuf(meshKey) : undefined,
+      now: clock.nowS()
+    }
+  }
+
+  const needsRenewal = (): boolean =>
+    state.chain.length === 0 ||
+    Math.min(...state.chain.map(({ certificate }) => certificate.notAfter)) - clock.nowS() < VALIDITY_S / 3
+
+  if (state.meshKey !== undefined && needsRenewal()) await issueOwn()
+  for (const { certificate } of state.chain) clock.atLeast(certificate.notBefore)
+
   return {
-    mesh,
-    secret,
-    chain: () => chain,
-    async check(shown, peer) {
-      await verifyChain(shown, { mesh: meshBytes, node: peerIdFromString(peer).toMultihash().bytes, nowS: nowS() })
+    mesh: state.mesh,
+    get name() {
+      return state.name
+    },
+    secret: state.secret,
+    get role() {
+      return state.chain[0]?.certificate.role ?? 'guest'
+    },
+    chain: () => state.chain,
+    check,
+    get issued() {
+      return state.issued
+    },
+    get isInviting() {
+      return invites.any
+    },
+    invite(grant) {
+      if (!canIssue(state, grant.role) || (grant.role === 'owner' && state.meshKey === undefined))
+        throw new MeshError('permission_denied', `this node may not invite as ${grant.role}; ask an owner of the mesh`, {
+          role: grant.role
+        })
+      return invites.give(grant)
+    },
+    async welcome(request, peer, member) {
+      if (request.op === 'join') return letIn(peer, invites.use(request.token), request.name)
+      if (member === undefined) throw new MeshError('permission_denied', 'only a member can renew its certificate')
+      const { role, forward, name } = member
+      return letIn(peer, { role, forward }, name)
+    },
+    needsRenewal,
+    async renewed({ mesh, chain, now: theirs }) {
+      if (originId(mesh) !== state.mesh)
+        throw new MeshError('permission_denied', 'this certificate is of another mesh', { reason: 'wrong_mesh' })
+      await verifyChain(chain, { mesh, node: originBytes(self), nowS: theirs })
+      clock.correct(theirs)
+      await change({ chain })
     }
   }
 }

@@ -49,18 +49,20 @@ describe('a live node under attack', function () {
   const overheard: Announcement[] = []
 
   before(async () => {
-    node = await createNode({ name: 'target', listen: LISTEN, mdns: false })
+    node = await createNode({ name: 'target', open: true, listen: LISTEN, mdns: false })
     node.register(
       { id: 'echo', type: 'demo/echo', tools: [{ name: 'echo', input: { type: 'object' } }] },
       { echo: (input) => input }
     )
-    friend = await createNode({ name: 'friend', listen: LISTEN, mdns: false, peers: node.multiaddrs() })
+    friend = await createNode({ name: 'friend', open: true, listen: LISTEN, mdns: false, peers: node.multiaddrs() })
     friend.register({ id: 'lamp', type: 'demo/lamp', description: 'first', tools: [] })
     key = await generateKeyPair('Ed25519')
     attacker = await createNodeLibp2p(key, LISTEN)
     // One of the mesh: what it does, a member does. What a stranger can do is in membership.spec.ts.
     const now = (): number => performance.now()
-    await createAdmission({ libp2p: attacker, ...openMembership(), now, onStranger: () => undefined }).start()
+    const { secret } = openMembership()
+    const check = async (): Promise<void> => undefined
+    await createAdmission({ libp2p: attacker, secret, chain: () => [], check, now, onStranger: () => undefined }).start()
     await attacker.start()
     const { pubsub } = attacker.services
     pubsub.addEventListener('message', ({ detail }) => {

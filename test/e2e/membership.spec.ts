@@ -9,6 +9,7 @@ import { SYNC_PROTOCOL } from '../../protocols/sync/messages.ts'
 import { createNode, type Mesh } from '../../src/index.ts'
 import { createNodeLibp2p } from '../../src/net/node-preset.ts'
 import { issueCertificate, type Grant } from '../../src/trust/certificate.ts'
+import type { MeshState } from '../../src/trust/mesh-state.ts'
 import { privateMembership, type Membership } from '../../src/trust/membership.ts'
 import { until, within } from '../fixtures/libp2p-pair.ts'
 
@@ -50,16 +51,25 @@ describe('a private mesh', function () {
       name: 'node',
       ...change
     }
-    return privateMembership({ mesh: idOf(meshKey), secret, chain: [await issueCertificate(grant, by)], nowS })
+    const state: MeshState = {
+      mesh: idOf(meshKey),
+      name: 'test',
+      secret,
+      chain: [await issueCertificate(grant, by)],
+      clock: { floorS: 0, offsetS: 0 },
+      issued: []
+    }
+    return privateMembership({ state, nodeKey: key, wallS: nowS, now: () => performance.now(), save: async () => undefined })
   }
 
   async function join(change: Partial<Grant> = {}, over: Partial<Membership> = {}): Promise<Mesh> {
     const privateKey = await generateKeyPair('Ed25519')
-    const membership = { ...(await membershipOf(privateKey, change)), ...over }
+    // Not a copy by value: what the state says is read through its getters.
+    const membership = Object.assign(Object.create(await membershipOf(privateKey, change)) as Membership, over)
     return start({ privateKey, membership })
   }
 
-  async function start(options: { privateKey?: PrivateKey; membership?: Membership }): Promise<Mesh> {
+  async function start(options: { privateKey?: PrivateKey; membership?: Membership; open?: boolean }): Promise<Mesh> {
     const peers = nodes.length === 0 ? [] : member.multiaddrs()
     const node = await createNode({ name: `node-${nodes.length}`, listen: LISTEN, mdns: false, peers, ...options })
     nodes.push(node)
@@ -77,7 +87,7 @@ describe('a private mesh', function () {
   it('shows nothing to a node of the open mesh, of another mesh, or with a certificate that is not good', async () => {
     const foreign = crypto.getRandomValues(new Uint8Array(32))
     const strangers: [string, () => Promise<Mesh>][] = [
-      ['the open mesh', () => start({})],
+      ['the open mesh', () => start({ open: true })],
       ['another secret', () => join({}, { secret: foreign })],
       ['no certificate', () => join({}, { chain: () => [] })],
       ['an expired certificate', () => join({ notBefore: 1_000, notAfter: 2_000 })],

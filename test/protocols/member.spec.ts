@@ -1,9 +1,13 @@
 import assert from 'node:assert/strict'
+import { peerIdFromString } from '@libp2p/peer-id'
+import { hmac } from '@noble/hashes/hmac.js'
+import { sha256 } from '@noble/hashes/sha2.js'
 import {
   NONCE_BYTES,
   PROOF_BYTES,
+  encodeMemberAnswer,
   encodeMemberHello,
-  encodeMemberProof,
+  proofBytes,
   type SignedCertificate
 } from '../../protocols/member/messages.ts'
 import { MeshError, isMeshError } from '../../src/errors.ts'
@@ -14,20 +18,32 @@ import { protocolContract } from './contract.ts'
 
 const SECRET = new Uint8Array(32).fill(7)
 const never = (): { signal: AbortSignal } => ({ signal: new AbortController().signal })
-const hello = encodeMemberHello({ nonce: new Uint8Array(NONCE_BYTES) })
-const ID = '12D3KooWJ6fyt5HxZdsx7mpkmR5tSTMswCC5vbwWVoUsPCzAhrjR'
+const nonce = new Uint8Array(NONCE_BYTES)
+const [ID, OTHER] = [
+  '12D3KooWJ6fyt5HxZdsx7mpkmR5tSTMswCC5vbwWVoUsPCzAhrjR',
+  '12D3KooWGC6TvWhfapngX6wvJHMYvKpDMXPb3ZnCZ6dMoaMtimQ5'
+]
+const idBytes = (peer: string): Uint8Array => peerIdFromString(peer).toMultihash().bytes
+
+/** What a member that knows the secret says first. */
+function helloOf(asks: string, answers: string): unknown {
+  const bytes = proofBytes('asks', nonce, { asks: idBytes(asks), answers: idBytes(answers) })
+  return encodeMemberHello({ nonce, proof: hmac(sha256, SECRET, bytes) })
+}
 
 protocolContract('member', () => {
   const { protocol } = createMember({ self: ID, secret: SECRET, chain: () => [], check: async () => undefined }, () => undefined)
+  const request = helloOf(OTHER, ID)
   return {
-    protocol,
+    // The same for whoever asks, since the proof must fit.
+    protocol: { ...protocol, handle: (exchange) => protocol.handle(exchange, OTHER) },
     async good(session) {
-      const exchange = session.request(hello, never())
+      const exchange = session.request(request, never())
       const { value } = await exchange.next()
       assert.equal((value as { p: Uint8Array }).p.length, PROOF_BYTES)
       await exchange.return(undefined)
     },
-    request: hello,
+    request,
     unknown: { op: 'what' }
   }
 })
@@ -61,26 +77,40 @@ describe('member protocol', function () {
   }
   const isStranger = (error: unknown): boolean => isMeshError(error, 'permission_denied') && error.details['reason'] === undefined
 
-  it('lets each side check the other, and the answering side first', async () => {
+  it('lets each side check the other, and the asking side first', async () => {
     const checked: string[] = []
     const check = (by: string) => async (_chain: readonly SignedCertificate[], peer: string) =>
       void checked.push(`${by} ${peer === a() ? 'a' : 'b'}`)
     await member(a(), { check: check('a') }).prove(await session(member(b(), { check: check('b') })), b())
-    assert.deepEqual([checked, admitted], [['b a', 'a b'], [a()]])
+    assert.deepEqual(
+      [checked, admitted],
+      [
+        ['a b', 'b a'],
+        [b(), a()]
+      ]
+    )
   })
 
   it('shows its certificates to nobody who does not know the secret', async () => {
-    let shown = 0
-    const chain = (): SignedCertificate[] => (shown++, [])
+    const shown: string[] = []
+    const chain = (by: string) => (): SignedCertificate[] => (shown.push(by), [])
     const other = new Uint8Array(32).fill(8)
-    for (const [asks, answers] of [
-      [other, SECRET],
-      [SECRET, other]
-    ])
-      await assert.rejects(
-        member(a(), { secret: asks!, chain }).prove(await session(member(b(), { secret: answers!, chain })), b()),
-        isStranger
-      )
+    const [from, to] = [member(a(), { secret: other, chain: chain('a') }), member(b(), { chain: chain('b') })]
+    await assert.rejects(from.prove(await session(to), b()), isStranger)
+    assert.deepEqual([shown, admitted], [[], []])
+  })
+
+  it('shows its own to nobody who answers with a proof that is not good', async () => {
+    let shown = 0
+    const other = new Uint8Array(32).fill(8)
+    const both = await pair.sessions({
+      async *b() {
+        yield encodeMemberAnswer({ proof: hmac(sha256, other, nonce), chain: [] })
+        return null
+      }
+    })
+    open.push(...both)
+    await assert.rejects(member(a(), { chain: () => (shown++, []) }).prove(both[0], b()), isStranger)
     assert.deepEqual([shown, admitted], [0, []])
   })
 
@@ -91,17 +121,25 @@ describe('member protocol', function () {
     assert.deepEqual(admitted, [])
   })
 
-  it('does not take its own proof, or one of before, for that of the other side', async () => {
-    let echo!: (proof: Uint8Array) => void
-    const echoed = new Promise<Uint8Array>((resolve) => (echo = resolve))
-    const exchange = (await session(member(b()))).request(hello, {
-      ...never(),
-      input: (async function* () {
-        yield encodeMemberProof({ proof: await echoed, chain: [] })
-      })()
+  it('does not take its own proof for that of the other side', async () => {
+    const both = await pair.sessions({
+      async *b({ body }) {
+        yield encodeMemberAnswer({ proof: (body as { p: Uint8Array }).p, chain: [] })
+        return null
+      }
     })
-    echo(((await exchange.next()).value as { p: Uint8Array }).p)
-    await assert.rejects(within(exchange.next(), 'an answer'), isStranger)
+    open.push(...both)
+    await assert.rejects(member(a()).prove(both[0], b()), isStranger)
+    assert.deepEqual(admitted, [])
+  })
+
+  it('admits nobody who does not say who it is', async () => {
+    const exchange = (await session(member(b()))).request(helloOf(a(), b()), {
+      ...never(),
+      input: (async function* () {})()
+    })
+    assert.equal((await exchange.next()).done, false)
+    await assert.rejects(within(exchange.next(), 'an answer'), { code: 'protocol_error' })
     assert.deepEqual(admitted, [])
   })
 

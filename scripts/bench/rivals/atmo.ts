@@ -16,7 +16,7 @@ export async function createNode(start: Start): Promise<Mesh> {
 }
 
 /** Both ends: loopback only, and nothing that depends on the machine's network. */
-export const START = { listen: ['/ip4/127.0.0.1/tcp/0'], mdns: false }
+export const START = { listen: ['/ip4/127.0.0.1/tcp/0'], mdns: false, open: true }
 const FOUND_WITHIN_MS = 10_000
 
 /** Waits until a capability of the other node is known. */

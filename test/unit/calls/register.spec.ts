@@ -20,7 +20,7 @@ describe('register', () => {
       },
       async *call() {}
     }
-    node = await createNode({ name: 'node', listen: ['/ip4/127.0.0.1/tcp/0'], mdns: false })
+    node = await createNode({ name: 'node', open: true, listen: ['/ip4/127.0.0.1/tcp/0'], mdns: false })
     node.addBackend(backend)
     await until(() => node.capabilities().length === 1, 'the other backend offers')
   })

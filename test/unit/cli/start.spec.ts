@@ -94,6 +94,7 @@ describe('cli start and stop', function () {
   it('looks well for people', async () => {
     const node = fake()
     assert.equal(await node.line(), '● fake is up')
+    assert.match(await node.line(), /^ {2}mesh {9}fake mesh, private/)
     assert.match(await node.line(), /^ {2}peer id {6}12D3/)
   })
   it('a broken configuration names line and key, and starts nothing', async () => {

@@ -12,7 +12,21 @@ import { plain, showBytes, showDuration, table, wantsColor } from '../../../src/
 import picocolors from 'picocolors'
 import { startChild } from '../../fixtures/child.ts'
 
-const COMMANDS = ['start', 'status', 'peers', 'capabilities', 'call', 'watch', 'stop', 'completion']
+const COMMANDS = [
+  'start',
+  'init',
+  'invite',
+  'join',
+  'leave',
+  'members',
+  'status',
+  'peers',
+  'capabilities',
+  'call',
+  'watch',
+  'stop',
+  'completion'
+]
 
 describe('cli usage', function () {
   this.timeout(60_000)

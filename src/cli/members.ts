@@ -1,0 +1,26 @@
+import type { Command } from 'commander'
+import type { MemberView, MeshStatus } from '../mesh-api.ts'
+import { connectToNode } from './client.ts'
+import { contextOf, withNodeOptions, type NodeOptions } from './command-line.ts'
+import { shortId, table } from './output.ts'
+
+/** `atmo members`: who belongs to the mesh, as far as the node here knows. */
+export function addMembers(program: Command): void {
+  withNodeOptions(program.command('members').description('list the members of the mesh that this node knows')).action(
+    async (options: NodeOptions) => {
+      const { dataDir, output } = contextOf(options)
+      const client = await connectToNode(dataDir)
+      const answer = await client.get<{ mesh: MeshStatus['mesh']; members: MemberView[] }>('/mesh/members')
+      if (output.json) return output.out(`${JSON.stringify(answer)}\n`)
+      const { colors } = output
+      const rows = answer.members.map(({ name, peerId, role, certifiedUntil, connected }) => [
+        { text: name, style: colors.bold },
+        shortId(peerId),
+        role,
+        connected ? { text: 'here', style: colors.green } : { text: 'away', style: colors.dim },
+        certifiedUntil === null ? '-' : certifiedUntil.slice(0, 10)
+      ])
+      return output.out(table(['name', 'peer', 'role', 'now', 'certified until'], rows, colors))
+    }
+  )
+}

@@ -1,0 +1,9 @@
+import type { MeshStatus } from '../mesh-api.ts'
+import { plain, type Colors } from './output.ts'
+
+/** A mesh for people: its name, and who may get in. */
+export function showMesh({ name, open, role }: MeshStatus['mesh'], colors: Colors): string {
+  if (open) return colors.yellow('open: everybody on this network is in, sees all and may call all')
+  const hint = role === 'owner' || role === 'admin' ? ', private; atmo invite lets others in' : `, private; this node is ${role}`
+  return `${colors.bold(plain(name))}${colors.dim(hint)}`
+}

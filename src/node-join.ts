@@ -1,0 +1,139 @@
+/** How a node enters and leaves a mesh while it does not run: on its data directory. Node only. */
+import { privateKeyFromProtobuf } from '@libp2p/crypto/keys'
+import type { Connection } from '@libp2p/interface'
+import { peerIdFromPrivateKey } from '@libp2p/peer-id'
+import { multiaddr } from '@multiformats/multiaddr'
+import { parseInvite } from '../protocols/join/code.ts'
+import type { Invite, Welcome } from '../protocols/join/messages.ts'
+import { originId } from './core/document.ts'
+import { openDataDir } from './data-dir.ts'
+import { readMesh, setMeshAside, writeMesh } from './data-dir-mesh.ts'
+import { MeshError, isMeshError } from './errors.ts'
+import { requestWelcome } from './net/join.ts'
+import { createNodeLibp2p } from './net/node-preset.ts'
+import { loadKey } from './node-key.ts'
+import { verifyChain } from './trust/certificate.ts'
+import { clockOffsetS } from './trust/mesh-clock.ts'
+import { foundMesh, type MeshState } from './trust/mesh-state.ts'
+import { privateMembership } from './trust/membership.ts'
+
+/** How long all addresses of an invite are tried, in ms. */
+export const REACH_MS = 10_000
+
+/** A mesh, as a person is told of it. */
+export interface MeshSummary {
+  id: string
+  name: string
+  role: string
+  peerId: string
+}
+
+/** Makes a mesh of which this node is the owner. @throws MeshError `conflict` if it has one, or if a node runs on the data directory. */
+export async function initMesh(dataDir: string, name: string): Promise<MeshSummary> {
+  return withDataDir(dataDir, async (dir) => {
+    const old = await readMesh(dir)
+    if (old !== undefined)
+      throw new MeshError('conflict', `this node is of the mesh "${old.name}" already; to leave it, run: atmo leave`, {
+        mesh: old.mesh
+      })
+    const nodeKey = await loadKey(dir)
+    const state = await foundMesh(name)
+    const membership = await privateMembership({ ...clocks(), state, nodeKey, save: (next) => writeMesh(dir, next) })
+    return { id: membership.mesh, name: membership.name, role: membership.role, peerId: peerIdFromPrivateKey(nodeKey).toString() }
+  })
+}
+
+/**
+ * Joins the mesh of an invite code. A mesh that this node made and nobody else ever joined is given up for it.
+ * @param name what the node calls itself.
+ * @throws MeshError `invalid_argument` for a code that is none, `permission_denied` for one that opens nothing (any more), `unavailable` if nobody
+ * answers, `conflict` if the node is of another mesh or runs.
+ */
+export async function joinMesh(dataDir: string, code: string, name: string): Promise<MeshSummary> {
+  const invite = parseInvite(code)
+  return withDataDir(dataDir, async (dir) => {
+    const old = await readMesh(dir)
+    if (old !== undefined && !isOwnAlone(old))
+      throw new MeshError('conflict', `this node is of the mesh "${old.name}"; to leave it, run: atmo leave`, { mesh: old.mesh })
+    const nodeKey = await loadKey(dir)
+    const libp2p = await createNodeLibp2p(nodeKey, [])
+    await libp2p.start()
+    try {
+      const connection = await reach(libp2p, invite)
+      const welcome = await ask(connection, invite.token, name)
+      const { mesh, secret, chain, meshKey, name: called, now: theirs } = welcome
+      // The clock of who let this node in: its own may be a year off.
+      const member = await verifyChain(chain, { mesh, node: libp2p.peerId.toMultihash().bytes, nowS: theirs })
+      const state: MeshState = {
+        mesh: originId(mesh),
+        name: called,
+        secret,
+        chain,
+        meshKey: meshKey === undefined ? undefined : privateKeyFromProtobuf(meshKey),
+        clock: { floorS: member.notBefore, offsetS: clockOffsetS(Date.now() / 1_000, theirs) },
+        issued: []
+      }
+      await writeMesh(dir, state)
+      return { id: state.mesh, name: called, role: member.role, peerId: libp2p.peerId.toString() }
+    } finally {
+      await libp2p.stop()
+    }
+  })
+}
+
+/** Leaves the mesh. @returns its name, and where what belongs to it is kept. @throws MeshError `conflict` if there is none, or the node runs. */
+export async function leaveMesh(dataDir: string): Promise<{ name: string; id: string; kept: string }> {
+  return withDataDir(dataDir, async (dir) => {
+    const old = await readMesh(dir)
+    if (old === undefined) throw new MeshError('conflict', 'this node is of no mesh')
+    return { name: old.name, id: old.mesh, kept: await setMeshAside(dir) }
+  })
+}
+
+async function withDataDir<T>(path: string, work: (dir: string) => Promise<T>): Promise<T> {
+  const dataDir = await openDataDir(path)
+  try {
+    return await work(dataDir.path)
+  } finally {
+    await dataDir.release()
+  }
+}
+
+async function reach(libp2p: Awaited<ReturnType<typeof createNodeLibp2p>>, { node, addresses }: Invite): Promise<Connection> {
+  const peer = originId(node)
+  if (peer === libp2p.peerId.toString())
+    throw new MeshError('invalid_argument', 'this invite is of this very node; use it on the other one')
+  try {
+    // With the PeerId: whoever else answers there is not told the token.
+    const targets = addresses.map((bytes) => multiaddr(`${multiaddr(bytes).toString()}/p2p/${peer}`))
+    return await libp2p.dial(targets, { signal: AbortSignal.timeout(REACH_MS) })
+  } catch (error) {
+    throw new MeshError(
+      'unavailable',
+      'the node that gave this invite does not answer; is it running, and on the same network?',
+      { peer, addresses: addresses.length },
+      { cause: error }
+    )
+  }
+}
+
+/** A node without an open invite says nothing at all to a stranger. */
+async function ask(connection: Connection, token: Uint8Array, name: string): Promise<Welcome> {
+  try {
+    return await requestWelcome(connection, { op: 'join', token, name }, () => performance.now())
+  } catch (error) {
+    if (!isMeshError(error, 'unavailable')) throw error
+    throw new MeshError(
+      'permission_denied',
+      'the node that gave this invite is there, and lets nobody in with it: it was used, is older than ten minutes, or that node was started anew; ask for another',
+      { reason: 'unknown_invite' },
+      { cause: error }
+    )
+  }
+}
+
+function isOwnAlone({ meshKey, issued }: MeshState): boolean {
+  return meshKey !== undefined && issued.length === 0
+}
+
+const clocks = () => ({ wallS: () => Date.now() / 1_000, now: () => performance.now() })

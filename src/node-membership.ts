@@ -1,0 +1,30 @@
+/** Which mesh a node is of, from its data directory. Node only. */
+import type { PrivateKey } from '@libp2p/interface'
+import { MAX_MESH_NAME } from '../protocols/join/messages.ts'
+import { readMesh, writeMesh } from './data-dir-mesh.ts'
+import { openMembership, privateMembership, type Membership } from './trust/membership.ts'
+import { foundMesh } from './trust/mesh-state.ts'
+
+/** Where to look, and who asks. */
+export interface LoadMembership {
+  /** True: the mesh that is open to everybody. */
+  open: boolean
+  /** Path of the data directory; without one the mesh is new, and gone with the node. */
+  dataDir: string | undefined
+  nodeKey: PrivateKey
+  /** Name of a mesh that is made here. */
+  name: string
+}
+
+/** The mesh of the data directory, or a new private one of which this node is the owner. @throws MeshError `invalid_config`, `unavailable`. */
+export async function loadMembership({ open, dataDir, nodeKey, name }: LoadMembership): Promise<Membership> {
+  if (open) return openMembership()
+  const state = (dataDir === undefined ? undefined : await readMesh(dataDir)) ?? (await foundMesh(name.slice(0, MAX_MESH_NAME)))
+  return privateMembership({
+    state,
+    nodeKey,
+    wallS: () => Date.now() / 1_000,
+    now: () => performance.now(),
+    save: async (next) => (dataDir === undefined ? undefined : writeMesh(dataDir, next))
+  })
+}

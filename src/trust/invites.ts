@@ -1,0 +1,71 @@
+import { sha256 } from '@noble/hashes/sha2.js'
+import { toString } from 'uint8arrays/to-string'
+import { TOKEN_BYTES } from '../../protocols/join/messages.ts'
+import type { Role } from '../../protocols/member/messages.ts'
+import { MeshError } from '../errors.ts'
+
+/** How long an invite holds, in ms. */
+export const INVITE_MS = 600_000
+/** Invites that are out at once. */
+export const MAX_INVITES = 32
+/** Wrong tokens after which all invites end. */
+export const MAX_WRONG_TOKENS = 5
+
+/** What an invite makes of whoever uses it. */
+export interface InviteGrant {
+  role: Role
+  forward: boolean
+}
+
+/** The invites that a node has given. Each opens once, for its time. Tokens are kept as hashes. */
+export interface Invites {
+  /** @returns the token. @throws MeshError `busy` if too many are out. */
+  give(grant: InviteGrant): Uint8Array
+  /** What the token grants; from now on it is worth nothing. @throws MeshError `permission_denied`. */
+  use(token: Uint8Array): InviteGrant
+  /** True while an invite is out. */
+  readonly any: boolean
+}
+
+/** @param now monotonic, in ms. @param random secure random bytes. */
+export function createInvites(now: () => number, random: (bytes: number) => Uint8Array): Invites {
+  const out = new Map<string, { grant: InviteGrant; until: number }>()
+  let wrong = 0
+  const keyOf = (token: Uint8Array): string => toString(sha256(token), 'base64')
+
+  function forgetOld(): void {
+    for (const [key, { until }] of out) if (until <= now()) out.delete(key)
+  }
+
+  return {
+    give(grant) {
+      forgetOld()
+      if (out.size >= MAX_INVITES)
+        throw new MeshError('busy', `${MAX_INVITES} invites are out already; wait until some are used or ten minutes old`)
+      const token = random(TOKEN_BYTES)
+      out.set(keyOf(token), { grant, until: now() + INVITE_MS })
+      wrong = 0
+      return token
+    },
+    use(token) {
+      forgetOld()
+      const key = keyOf(token)
+      const found = out.get(key)
+      // Before anything else is done: of two at once, one finds it.
+      out.delete(key)
+      if (found !== undefined) return found.grant
+      if (++wrong >= MAX_WRONG_TOKENS) out.clear()
+      throw new MeshError(
+        'permission_denied',
+        'this invite is not known here: it was used, is older than ten minutes, or is of another node',
+        {
+          reason: 'unknown_invite'
+        }
+      )
+    },
+    get any() {
+      forgetOld()
+      return out.size > 0
+    }
+  }
+}

@@ -1,0 +1,64 @@
+import { MAX_VALIDITY_S } from '../../protocols/member/messages.ts'
+import { CLOCK_TOLERANCE_S } from './certificate.ts'
+
+/** The clock of the machine may go ahead of the monotonic one by this much, in s: the latter stands still while a laptop sleeps. */
+export const MAX_SLEEP_S = 14 * 86_400
+
+/** A clock that shows a time before 2024 was never set, Unix time in s. */
+const UNSET_BEFORE_S = 1_704_067_200
+
+/** What is known of the time beyond the clock of this machine; kept between starts. */
+export interface ClockState {
+  /** It is at least so late, Unix time in s: a certificate that was seen began then. */
+  floorS: number
+  /** What to add to the machine's clock, in s; 0 if it was right when it was last compared. */
+  offsetS: number
+}
+
+/** Unix time for certificates on machines whose clock may be wrong: a Pi without one, a laptop a year off. */
+export interface MeshClock {
+  nowS(): number
+  /** How much later than now a certificate may begin, in s: little if the machine's clock may be right, long if that is in doubt. */
+  toleranceS(): number
+  /** A certificate with a good signature begins then: it cannot be earlier. */
+  atLeast(unixS: number): void
+  /** What a node that may make members takes for the time. */
+  correct(unixS: number): void
+  state(): ClockState
+}
+
+/** What to add to the machine's clock when somebody who should know takes it for `theirsS`, in s: 0 where it is about right. */
+export function clockOffsetS(wallS: number, theirsS: number): number {
+  return Math.abs(theirsS - wallS) <= CLOCK_TOLERANCE_S ? 0 : Math.round(theirsS - wallS)
+}
+
+/** @param wallS the machine's clock, Unix time in s. @param now monotonic, in ms. */
+export function createMeshClock(wallS: () => number, now: () => number, { floorS, offsetS }: ClockState): MeshClock {
+  let floor = floorS
+  let offset = offsetS
+  let base = { at: now(), unixS: Math.max(wallS() + offset, floor) }
+
+  function nowS(): number {
+    const steady = base.unixS + (now() - base.at) / 1_000
+    return Math.floor(Math.max(floor, steady, Math.min(wallS() + offset, steady + MAX_SLEEP_S)))
+  }
+
+  /** The machine has no clock, or one that was wrong before, or one that is behind what was seen. */
+  function isDoubtful(): boolean {
+    return wallS() < UNSET_BEFORE_S || offset !== 0 || wallS() + offset < floor - CLOCK_TOLERANCE_S
+  }
+
+  return {
+    nowS,
+    toleranceS: () => (isDoubtful() ? MAX_VALIDITY_S : CLOCK_TOLERANCE_S),
+    atLeast(unixS) {
+      floor = Math.max(floor, unixS)
+    },
+    correct(unixS) {
+      offset = clockOffsetS(wallS(), unixS)
+      floor = Math.min(floor, unixS)
+      base = { at: now(), unixS }
+    },
+    state: () => ({ floorS: floor, offsetS: offset })
+  }
+}

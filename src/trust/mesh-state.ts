@@ -1,0 +1,128 @@
+import { generateKeyPair, privateKeyFromProtobuf, privateKeyToProtobuf } from '@libp2p/crypto/keys'
+import type { PrivateKey } from '@libp2p/interface'
+import { peerIdFromPrivateKey, peerIdFromString } from '@libp2p/peer-id'
+import { fromString } from 'uint8arrays/from-string'
+import { toString } from 'uint8arrays/to-string'
+import { MAX_MESH_NAME, SECRET_BYTES } from '../../protocols/join/messages.ts'
+import { ROLES, decodeChain, encodeChain, type Role, type SignedCertificate } from '../../protocols/member/messages.ts'
+import { MeshError } from '../errors.ts'
+import type { ClockState } from './mesh-clock.ts'
+
+/** A member that this node let in. */
+export interface IssuedMember {
+  /** PeerId. */
+  node: string
+  name: string
+  role: Role
+  /** Unix time in s. */
+  at: number
+}
+
+/** What a node keeps of its mesh. Holds secrets: mode 0600, never logged. */
+export interface MeshState {
+  /** PeerId of the mesh key: the id of the mesh. */
+  mesh: string
+  /** For people. */
+  name: string
+  /** What members know. */
+  secret: Uint8Array
+  /** This node's certificate, and up to the mesh key. */
+  chain: SignedCertificate[]
+  /** Of an owner. */
+  meshKey?: PrivateKey | undefined
+  clock: ClockState
+  issued: IssuedMember[]
+}
+
+/** Members that are remembered as let in; the oldest is forgotten first. */
+export const MAX_ISSUED = 4_096
+
+/** A mesh without a certificate yet: whoever has its key issues the first to itself. */
+export async function foundMesh(name: string): Promise<MeshState & { meshKey: PrivateKey }> {
+  const meshKey = await generateKeyPair('Ed25519')
+  return {
+    mesh: peerIdFromPrivateKey(meshKey).toString(),
+    name: checkMeshName(name),
+    secret: crypto.getRandomValues(new Uint8Array(SECRET_BYTES)),
+    chain: [],
+    meshKey,
+    clock: { floorS: 0, offsetS: 0 },
+    issued: []
+  }
+}
+
+/** @throws MeshError `invalid_argument`. */
+export function checkMeshName(name: string): string {
+  if (name.length < 1 || name.length > MAX_MESH_NAME || /\p{C}/u.test(name))
+    throw new MeshError('invalid_argument', `a mesh has a name of 1 to ${MAX_MESH_NAME} printable characters`)
+  return name
+}
+
+/** The state as text (JSON). */
+export function formatMeshState({ mesh, name, secret, chain, meshKey, clock, issued }: MeshState): string {
+  return `${JSON.stringify(
+    {
+      version: 1,
+      mesh,
+      name,
+      secret: base64(secret),
+      chain: (encodeChain(chain) as Uint8Array[][]).map((pair) => pair.map(base64)),
+      ...(meshKey !== undefined && { meshKey: base64(privateKeyToProtobuf(meshKey)) }),
+      clock,
+      issued
+    },
+    null,
+    2
+  )}\n`
+}
+
+/** @throws MeshError `invalid_config` if it is damaged or of a later version. */
+export function parseMeshState(text: string): MeshState {
+  try {
+    const { version, mesh, name, secret, chain, meshKey, clock, issued } = JSON.parse(text) as StoredState
+    if (version !== 1) throw new Error('it is of another version of atmosphere')
+    const state: MeshState = {
+      mesh: peerIdFromString(mesh).toString(),
+      name: checkMeshName(name),
+      secret: bytes(secret),
+      chain: decodeChain(chain.map((pair) => pair.map(bytes))),
+      meshKey: meshKey === undefined ? undefined : privateKeyFromProtobuf(bytes(meshKey)),
+      clock: { floorS: Number(clock.floorS), offsetS: Number(clock.offsetS) },
+      issued: issued.map(({ node, name: called, role, at }) => ({
+        node: String(node),
+        name: String(called),
+        role: checkRole(role),
+        at: Number(at)
+      }))
+    }
+    if (state.secret.length !== SECRET_BYTES) throw new Error('the secret has another length')
+    if (state.meshKey !== undefined && peerIdFromPrivateKey(state.meshKey).toString() !== state.mesh)
+      throw new Error('the key is that of another mesh')
+    if (!Number.isFinite(state.clock.floorS) || !Number.isFinite(state.clock.offsetS)) throw new Error('no time')
+    return state
+  } catch (error) {
+    // Not the error of JSON.parse: it quotes what it read, and that is secret.
+    const why = error instanceof SyntaxError ? 'it is no JSON' : (error as Error).message
+    throw new MeshError('invalid_config', `it is damaged (${why})`)
+  }
+}
+
+function checkRole(role: Role): Role {
+  if (!ROLES.includes(role)) throw new Error('a role that nobody has')
+  return role
+}
+
+/** The text, as it should be: what is read from it may differ. */
+interface StoredState {
+  version: number
+  mesh: string
+  name: string
+  secret: string
+  chain: string[][]
+  meshKey?: string
+  clock: ClockState
+  issued: IssuedMember[]
+}
+
+const base64 = (value: Uint8Array): string => toString(value, 'base64pad')
+const bytes = (text: string): Uint8Array => fromString(text, 'base64pad')

@@ -1,0 +1,159 @@
+import assert from 'node:assert/strict'
+import { mkdtemp, readFile, rm, stat, writeFile } from 'node:fs/promises'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { startChild, type Child } from '../fixtures/child.ts'
+
+interface Ended {
+  code: number | null
+  stdout: string
+  stderr: string
+}
+
+/** From nothing to a mesh of one's own, by the commands that people type, on loopback. */
+describe('joining a mesh by its commands', function () {
+  this.timeout(90_000)
+  const children: Child[] = []
+  let dir: string
+  beforeEach(async () => (dir = await mkdtemp(join(tmpdir(), 'atmo-join-'))))
+  afterEach(async () => {
+    for (const child of children.splice(0)) {
+      child.process.kill('SIGKILL')
+      await child.ended
+    }
+    await rm(dir, { recursive: true, force: true })
+  })
+
+  const run = (args: string[], options: Parameters<typeof startChild>[2] = {}): Child => {
+    const child = startChild('src/cli/main.ts', args, options)
+    children.push(child)
+    return child
+  }
+  /** A command on the data directory of that name. */
+  const atmo = async (node: string, args: string[], options: Parameters<typeof startChild>[2] = {}): Promise<Ended> =>
+    run([...args, '--data-dir', join(dir, node)], options).ended
+  const ok = async (node: string, ...args: string[]): Promise<string> => {
+    const { code, stdout, stderr } = await atmo(node, args)
+    assert.equal(code, 0, stderr)
+    return stdout
+  }
+  async function start(
+    node: string,
+    ...args: string[]
+  ): Promise<{ child: Child; ready: Record<string, unknown>; address: string }> {
+    const child = run([
+      'start',
+      '--json',
+      '--name',
+      node,
+      '--no-mdns',
+      '--listen',
+      '/ip4/127.0.0.1/tcp/0',
+      '--data-dir',
+      join(dir, node),
+      ...args
+    ])
+    const ready = JSON.parse(await child.line(20_000)) as Record<string, unknown> & { multiaddrs: string[] }
+    return { child, ready, address: ready.multiaddrs[0]! }
+  }
+  async function until(child: Child, event: string): Promise<Record<string, unknown>> {
+    for (;;) {
+      const line = JSON.parse(await child.line(20_000)) as Record<string, unknown>
+      if (line['event'] === event) return line
+    }
+  }
+  const errorOf = ({ stdout }: Ended): { code: string; message: string; details: Record<string, unknown> } =>
+    (JSON.parse(stdout) as { error: { code: string; message: string; details: Record<string, unknown> } }).error
+
+  it('takes start and invite here, join and start there, and a call', async () => {
+    const { child: one, ready, address } = await start('one')
+    assert.deepEqual([(ready['mesh'] as { open: boolean }).open, (ready['mesh'] as { role: string }).role], [false, 'owner'])
+    const code = (await ok('one', 'invite')).trim()
+    const joined = JSON.parse(await ok('two', 'join', code, '--json', '--name', 'two')) as { id: string; role: string }
+    assert.deepEqual([joined.id, joined.role], [(ready['mesh'] as { id: string }).id, 'member'])
+    const { child: two } = await start('two', '--peer', address)
+    await until(two, 'peer:join')
+    await until(one, 'peer:join')
+    const info = JSON.parse(await ok('two', 'call', 'system@one', 'echo', '--param', 'message=hi', '--json')) as {
+      result: unknown
+    }
+    assert.ok(JSON.stringify(info).includes('hi'))
+    const { members } = JSON.parse(await ok('one', 'members', '--json')) as { members: { name: string; role: string }[] }
+    assert.deepEqual(
+      members.map(({ name, role }) => [name, role]),
+      [
+        ['one', 'owner'],
+        ['two', 'member']
+      ]
+    )
+    for (const node of ['one', 'two']) assert.equal((await stat(join(dir, node, 'mesh.json'))).mode & 0o777, 0o600)
+  })
+
+  it('takes the code from a file, the environment or standard input', async () => {
+    await start('one')
+    const code = async (): Promise<string> => ok('one', 'invite')
+    const file = join(dir, 'code.txt')
+    await writeFile(file, await code())
+    await ok('a', 'join', '--file', file)
+    assert.equal((await atmo('b', ['join'], { env: { ATMO_INVITE: await code() } })).code, 0)
+    const ended = await atmo('c', ['join', '-'], { input: await code() })
+    assert.equal(ended.code, 0, ended.stderr)
+  })
+
+  it('says what is wrong with a code that opens nothing, and changes nothing', async () => {
+    const { child } = await start('one')
+    const code = (await ok('one', 'invite')).trim()
+    for (const [bad, exit, error] of [
+      [`${code.slice(0, 20)}${code[20] === 'A' ? 'B' : 'A'}${code.slice(21)}`, 2, 'invalid_argument'],
+      [code.slice(0, -5), 2, 'invalid_argument'],
+      ['', 2, 'invalid_argument']
+    ] as const) {
+      const ended = await atmo('two', ['join', bad, '--json'])
+      assert.deepEqual([ended.code, errorOf(ended).code], [exit, error], bad)
+    }
+    await ok('two', 'join', code)
+    const used = await atmo('three', ['join', code, '--json'])
+    assert.deepEqual([used.code, errorOf(used).code, errorOf(used).details['reason']], [1, 'permission_denied', 'unknown_invite'])
+    const again = (await ok('one', 'invite')).trim()
+    child.process.kill('SIGTERM')
+    await child.ended
+    const gone = await atmo('three', ['join', again, '--json'])
+    assert.deepEqual([gone.code, errorOf(gone).code], [1, 'unavailable'])
+    assert.match(errorOf(gone).message, /is it running/)
+    await assert.rejects(stat(join(dir, 'three', 'mesh.json')), { code: 'ENOENT' })
+  })
+
+  it('leaves a mesh only when told to, and keeps its keys', async () => {
+    await start('one')
+    const code = async (): Promise<string> => (await ok('one', 'invite')).trim()
+    await ok('two', 'init', '--name', 'lonely')
+    // Nobody else is in it: it is given up without a question.
+    await ok('two', 'join', await code())
+    const other = await atmo('two', ['join', await code(), '--json'])
+    assert.deepEqual([other.code, errorOf(other).code], [1, 'conflict'])
+    assert.match(errorOf(other).message, /atmo leave/)
+    const init = await atmo('two', ['init', '--json'])
+    assert.deepEqual([init.code, errorOf(init).code], [1, 'conflict'])
+    const { kept } = JSON.parse(await ok('two', 'leave', '--json')) as { kept: string }
+    assert.equal((JSON.parse(await readFile(kept, 'utf8')) as { version: number }).version, 1)
+    const none = await atmo('two', ['leave', '--json'])
+    assert.deepEqual([none.code, errorOf(none).code], [1, 'conflict'])
+    await ok('two', 'join', await code())
+    // A running node holds its data directory.
+    const running = await atmo('one', ['leave', '--json'])
+    assert.deepEqual([running.code, errorOf(running).code], [1, 'conflict'])
+  })
+
+  it('refuses an invite in the open mesh, and by a member', async () => {
+    const { child } = await start('one', '--open')
+    const open = await atmo('one', ['invite', '--json'])
+    assert.deepEqual([open.code, errorOf(open).code], [1, 'unsupported'])
+    child.process.kill('SIGTERM')
+    await child.ended
+    await start('one')
+    await ok('two', 'join', (await ok('one', 'invite')).trim())
+    await start('two')
+    const member = await atmo('two', ['invite', '--json'])
+    assert.deepEqual([member.code, errorOf(member).code], [1, 'permission_denied'])
+  })
+})

@@ -1,0 +1,61 @@
+import assert from 'node:assert/strict'
+import { isMeshError } from '../../../src/errors.ts'
+import { INVITE_MS, MAX_INVITES, MAX_WRONG_TOKENS, createInvites, type InviteGrant } from '../../../src/trust/invites.ts'
+
+const GRANT: InviteGrant = { role: 'guest', forward: false }
+
+function setup() {
+  let time = 0
+  let count = 0
+  const invites = createInvites(
+    () => time,
+    (bytes) => new Uint8Array(bytes).fill(++count)
+  )
+  return { invites, pass: (ms: number) => (time += ms) }
+}
+const isUnknown = (error: unknown): boolean =>
+  isMeshError(error, 'permission_denied') && error.details['reason'] === 'unknown_invite'
+const WRONG = new Uint8Array(16).fill(255)
+
+describe('invites', () => {
+  it('open once', () => {
+    const { invites } = setup()
+    assert.equal(invites.any, false)
+    const token = invites.give(GRANT)
+    assert.equal(invites.any, true)
+    assert.deepEqual(invites.use(token), GRANT)
+    assert.equal(invites.any, false)
+    assert.throws(() => invites.use(token), isUnknown)
+  })
+
+  it('end after their time, by the monotonic clock', () => {
+    const { invites, pass } = setup()
+    const token = invites.give(GRANT)
+    pass(INVITE_MS - 1)
+    assert.equal(invites.any, true)
+    pass(1)
+    assert.equal(invites.any, false)
+    assert.throws(() => invites.use(token), isUnknown)
+  })
+
+  it('end when somebody guesses', () => {
+    const { invites } = setup()
+    const token = invites.give(GRANT)
+    for (let n = 0; n < MAX_WRONG_TOKENS; n++) assert.throws(() => invites.use(WRONG), isUnknown)
+    assert.throws(() => invites.use(token), isUnknown)
+    const next = invites.give(GRANT)
+    assert.throws(() => invites.use(WRONG), isUnknown)
+    assert.deepEqual(invites.use(next), GRANT, 'a new one counts anew')
+  })
+
+  it('are bounded', () => {
+    const { invites, pass } = setup()
+    for (let n = 0; n < MAX_INVITES; n++) invites.give(GRANT)
+    assert.throws(
+      () => invites.give(GRANT),
+      (error) => isMeshError(error, 'busy')
+    )
+    pass(INVITE_MS)
+    invites.give(GRANT)
+  })
+})

@@ -1,0 +1,188 @@
+import assert from 'node:assert/strict'
+import { generateKeyPair } from '@libp2p/crypto/keys'
+import type { PrivateKey } from '@libp2p/interface'
+import { peerIdFromPrivateKey } from '@libp2p/peer-id'
+import type { Welcome } from '../../../protocols/join/messages.ts'
+import type { Role } from '../../../protocols/member/messages.ts'
+import { originId } from '../../../src/core/document.ts'
+import { MeshError, isMeshError } from '../../../src/errors.ts'
+import { VALIDITY_S } from '../../../src/trust/issuer.ts'
+import { clockOffsetS } from '../../../src/trust/mesh-clock.ts'
+import { openMembership, privateMembership, type Membership } from '../../../src/trust/membership.ts'
+import { foundMesh, type MeshState } from '../../../src/trust/mesh-state.ts'
+
+const NOW = 1_800_000_000
+const YEAR = 365 * 86_400
+
+/** A node with a clock of its own that the test turns. */
+interface TestNode {
+  key: PrivateKey
+  id: string
+  wall: { s: number }
+  mono: { ms: number }
+  saved: MeshState[]
+  full: { disk: boolean }
+  membership: Membership
+}
+
+async function node(state: MeshState, { key, wallS = NOW }: { key?: PrivateKey; wallS?: number } = {}): Promise<TestNode> {
+  const nodeKey = key ?? (await generateKeyPair('Ed25519'))
+  const [wall, mono, full] = [{ s: wallS }, { ms: 0 }, { disk: false }]
+  const saved: MeshState[] = []
+  const membership = await privateMembership({
+    state,
+    nodeKey,
+    wallS: () => wall.s,
+    now: () => mono.ms,
+    async save(next) {
+      if (full.disk) throw new MeshError('unavailable', 'no space left on device')
+      saved.push(next)
+    }
+  })
+  return { key: nodeKey, id: peerIdFromPrivateKey(nodeKey).toString(), wall, mono, saved, full, membership }
+}
+
+/** What `atmo join` makes of a welcome. */
+function stateOf({ mesh, name, secret, chain, now }: Welcome, wallS: number): MeshState {
+  const floorS = Math.max(...chain.map(({ certificate }) => certificate.notBefore))
+  return { mesh: originId(mesh), name, secret, chain, clock: { floorS, offsetS: clockOffsetS(wallS, now) }, issued: [] }
+}
+
+async function joined(by: TestNode, role: Role, wallS = NOW): Promise<TestNode & { welcome: Welcome }> {
+  const key = await generateKeyPair('Ed25519')
+  const id = peerIdFromPrivateKey(key).toString()
+  const token = by.membership.invite({ role, forward: role !== 'guest' })
+  const welcome = await by.membership.welcome({ op: 'join', token, name: 'pi' }, id, undefined)
+  return { ...(await node(stateOf(welcome, wallS), { key, wallS })), welcome }
+}
+
+const denied = (error: unknown): boolean => isMeshError(error, 'permission_denied')
+const sees = async (a: TestNode, b: TestNode): Promise<Role> => (await a.membership.check(b.membership.chain(), b.id)).role
+
+describe('membership', () => {
+  let owner: TestNode
+  beforeEach(async () => (owner = await node(await foundMesh('home'))))
+
+  it('of who founds a mesh begins with a certificate as its owner, kept at once', async () => {
+    assert.equal(owner.membership.role, 'owner')
+    assert.equal(owner.saved.length, 1)
+    assert.equal(await sees(owner, owner), 'owner')
+  })
+
+  it('is given by an invite, with the role that the invite has', async () => {
+    for (const role of ['admin', 'member', 'guest'] as const) {
+      const member = await joined(owner, role)
+      assert.equal(await sees(owner, member), role)
+      assert.equal(await sees(member, owner), 'owner')
+      assert.equal(member.welcome.meshKey, undefined)
+      assert.equal(member.membership.chain()[0]!.certificate.forward, role !== 'guest')
+    }
+    assert.deepEqual(
+      owner.membership.issued.map(({ role, name }) => [role, name]),
+      [
+        ['admin', 'pi'],
+        ['member', 'pi'],
+        ['guest', 'pi']
+      ]
+    )
+  })
+
+  it('of a second owner brings the key of the mesh: the way back when the first is lost', async () => {
+    const { welcome } = await joined(owner, 'owner')
+    assert.equal(peerIdFromPrivateKey((owner.saved[0] as MeshState).meshKey!).toString(), originId(welcome.mesh))
+    assert.ok(welcome.meshKey !== undefined)
+  })
+
+  it('lets admins invite members and guests, and members nobody', async () => {
+    const admin = await joined(owner, 'admin')
+    const member = await joined(admin, 'member')
+    assert.equal(await sees(owner, member), 'member')
+    assert.equal(member.membership.chain().length, 2)
+    for (const [by, role] of [
+      [admin, 'owner'],
+      [admin, 'admin'],
+      [member, 'member'],
+      [member, 'guest']
+    ] as const)
+      assert.throws(() => by.membership.invite({ role, forward: true }), denied)
+  })
+
+  it('is given once to two that come at the same moment', async () => {
+    const token = owner.membership.invite({ role: 'member', forward: true })
+    const ask = async (): Promise<Welcome> => {
+      const id = peerIdFromPrivateKey(await generateKeyPair('Ed25519')).toString()
+      return owner.membership.welcome({ op: 'join', token, name: '' }, id, undefined)
+    }
+    const both = await Promise.allSettled([ask(), ask()])
+    assert.deepEqual(both.map(({ status }) => status).sort(), ['fulfilled', 'rejected'])
+    assert.equal(owner.membership.issued.length, 1)
+  })
+
+  it('is not given when it cannot be kept who was let in', async () => {
+    const token = owner.membership.invite({ role: 'member', forward: true })
+    owner.full.disk = true
+    const id = peerIdFromPrivateKey(await generateKeyPair('Ed25519')).toString()
+    await assert.rejects(owner.membership.welcome({ op: 'join', token, name: '' }, id, undefined), /no space left/)
+    assert.equal(owner.membership.issued.length, 0)
+  })
+
+  it('is renewed with what it was, by who may give it, and an owner renews its own', async () => {
+    const admin = await joined(owner, 'admin')
+    const member = await joined(admin, 'guest')
+    for (const one of [owner, admin, member]) {
+      one.wall.s += VALIDITY_S * 0.7
+      one.mono.ms += VALIDITY_S * 700
+    }
+    assert.deepEqual(
+      [member, admin, owner].map(({ membership }) => membership.needsRenewal()),
+      [true, true, true]
+    )
+    const again = await node(owner.saved.at(-1)!, { key: owner.key, wallS: owner.wall.s })
+    assert.equal(again.membership.needsRenewal(), false)
+    const known = await again.membership.check(member.membership.chain(), member.id)
+    await member.membership.renewed(await again.membership.welcome({ op: 'renew' }, member.id, known))
+    assert.equal(member.membership.needsRenewal(), false)
+    assert.equal(await sees(again, member), 'guest')
+    assert.equal(member.membership.chain()[0]!.certificate.name, 'pi')
+    await assert.rejects(again.membership.welcome({ op: 'renew' }, member.id, undefined), denied)
+    // An admin cannot make admins, itself neither.
+    const self = await again.membership.check(admin.membership.chain(), admin.id)
+    await assert.rejects(admin.membership.welcome({ op: 'renew' }, admin.id, self), denied)
+  })
+
+  it('takes no new chain of another mesh, or for another node', async () => {
+    const member = await joined(owner, 'member')
+    const other = await joined(owner, 'member')
+    const foreign = await joined(await node(await foundMesh('away')), 'member')
+    for (const { welcome } of [other, foreign]) await assert.rejects(member.membership.renewed(welcome), denied)
+    assert.equal(await sees(owner, member), 'member')
+  })
+
+  for (const [what, wallS] of [
+    ['without a clock', 100],
+    ['a year behind', NOW - YEAR],
+    ['a year ahead', NOW + YEAR]
+  ] as const) {
+    it(`works on a machine ${what}, also after a start`, async () => {
+      const member = await joined(owner, 'member', wallS)
+      assert.equal(await sees(member, owner), 'owner')
+      assert.equal(await sees(owner, member), 'member')
+      // Others are renewed while it is away.
+      owner.wall.s += 20 * 86_400
+      owner.mono.ms += 20 * 86_400_000
+      const fresh = await joined(owner, 'member', owner.wall.s)
+      const later = what === 'without a clock' ? 100 : wallS + 20 * 86_400
+      const restarted = await node(stateOf(member.welcome, wallS), { key: member.key, wallS: later })
+      assert.equal(await sees(restarted, fresh), 'member')
+    })
+  }
+
+  it('in the open mesh is that of everybody, and nobody is invited', async () => {
+    const open = openMembership()
+    assert.equal((await open.check([], owner.id)).role, 'member')
+    assert.throws(
+      () => open.invite({ role: 'member', forward: true }),
+      (error) => isMeshError(error, 'unsupported')
+    )
+  })
+})
