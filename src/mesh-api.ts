@@ -83,6 +83,16 @@ export interface MemberView {
   connected: boolean
 }
 
+/** That a node is no member any more. */
+export interface RevocationView {
+  peerId: string
+  /** Empty if this node never knew it. */
+  name: string
+  reason: string
+  /** ISO 8601. */
+  at: string
+}
+
 /** Who ran a call, and over what. */
 export interface Route {
   /** PeerIds from the caller to the provider. */
@@ -213,6 +223,11 @@ export interface Mesh extends AsyncDisposable {
   addPeer(multiaddr: string, options?: { signal?: AbortSignal }): Promise<void>
   /** Lets one node into the mesh, within ten minutes. Throws `permission_denied` if this node may not, `unsupported` in the open mesh, `busy`. */
   invite(options?: InviteOptions): InviteView
+  /**
+   * Ends the membership of a node, named by PeerId or by a name that only one member has: everywhere, at once, for good; an invite lets it in again.
+   * Throws `permission_denied` if this node may not, `invalid_argument`, `ambiguous`, `unavailable` if it cannot be kept: then nothing has changed.
+   */
+  revoke(node: string, reason: string): Promise<RevocationView>
   /** Members as far as this node knows them; itself first. */
   members(): MemberView[]
   capabilities(query?: CapabilityQuery): CapabilityView[]

@@ -3,10 +3,20 @@ import { peerIdFromString } from '@libp2p/peer-id'
 import { multiaddr } from '@multiformats/multiaddr'
 import { formatInvite } from '../protocols/join/code.ts'
 import { MAX_INVITE_ADDRESSES } from '../protocols/join/messages.ts'
-import { MeshError } from './errors.ts'
-import type { InviteOptions, InviteView, MemberView } from './mesh-api.ts'
+import { decodeCbor, encodeCbor } from '../protocols/cbor.ts'
+import type { Role, SignedCertificate } from '../protocols/member/messages.ts'
+import {
+  decodeSignedRevocation,
+  encodeSignedRevocation,
+  revocationTopic,
+  type SignedRevocation
+} from '../protocols/member/revocation.ts'
+import { createTokenBuckets } from './core/token-buckets.ts'
+import { MeshError, isMeshError } from './errors.ts'
+import type { InviteOptions, InviteView, MemberView, RevocationView } from './mesh-api.ts'
 import type { MeshComponents } from './mesh-components.ts'
 import { createAdmission } from './net/admission.ts'
+import type { Verdict } from './net/announce.ts'
 import { createJoinDesk, requestWelcome } from './net/join.ts'
 import type { CheckedMember } from './trust/certificate.ts'
 import { INVITE_MS } from './trust/invites.ts'
@@ -15,17 +25,25 @@ import { canRenew } from './trust/issuer.ts'
 /** How often a node looks whether its certificate ends soon, in ms. */
 export const RENEWAL_CHECK_MS = 3_600_000
 
+/** Revocations that a neighbour may send over gossip: checking a signature is what it could make us pay for. */
+export const REVOCATION_RATE = { perSecond: 10, burst: 200 } as const
+
 /** Who belongs to the mesh: the gate, the desk where others join, and the node's own certificate. */
 export interface MeshTrust {
+  /** Before libp2p starts: nobody is to come in before the gate is shut. */
   start(): Promise<void>
+  /** Once libp2p has started. */
+  listen(): void
   stop(): Promise<void>
   /** @throws MeshError `permission_denied`, `unsupported`, `busy`. */
   invite(options: InviteOptions): InviteView
   members(): MemberView[]
+  /** @throws MeshError `permission_denied`, `invalid_argument`, `unavailable`, `unsupported`. */
+  revoke(node: string, reason: string): Promise<RevocationView>
 }
 
 /** What it needs. */
-export interface MeshTrustComponents extends Pick<MeshComponents, 'libp2p' | 'membership' | 'now' | 'log'> {
+export interface MeshTrustComponents extends Pick<MeshComponents, 'libp2p' | 'membership' | 'gossip' | 'now' | 'log'> {
   /** Where others may reach this node. */
   addresses(): string[]
   /** Name of a node, of its announcement. */
@@ -35,11 +53,14 @@ export interface MeshTrustComponents extends Pick<MeshComponents, 'libp2p' | 'me
 }
 
 /** See {@link MeshTrust}. */
-export function createMeshTrust({ libp2p, membership, now, log, addresses, nameOf, onStranger }: MeshTrustComponents): MeshTrust {
+export function createMeshTrust(components: MeshTrustComponents): MeshTrust {
+  const { libp2p, membership, gossip, now, log, addresses, nameOf, onStranger } = components
   const { gate } = libp2p.services
   const self = libp2p.peerId.toString()
   /** Whose certificates were good when they connected. */
-  const checked = new Map<string, CheckedMember>()
+  const checked = new Map<string, { member: CheckedMember; chain: readonly SignedCertificate[] }>()
+  const rates = createTokenBuckets(REVOCATION_RATE, now)
+  const topic = revocationTopic(membership.mesh)
   let timer: ReturnType<typeof setInterval> | undefined
   let renewing = false
 
@@ -47,10 +68,15 @@ export function createMeshTrust({ libp2p, membership, now, log, addresses, nameO
     libp2p,
     secret: membership.secret,
     chain: () => membership.chain(),
+    revocationDigest: () => membership.revocationDigest(),
+    revocations: () => membership.revocations(),
+    async learn(revocations) {
+      for (const signed of await learn(revocations)) void publish(signed)
+    },
     async check(chain, peer) {
       const member = await membership.check(chain, peer)
       if (connectionTo(peer) === undefined) return
-      checked.set(peer, member)
+      checked.set(peer, { member, chain })
       if (canRenew(member.role)) void renew()
     },
     now,
@@ -61,7 +87,7 @@ export function createMeshTrust({ libp2p, membership, now, log, addresses, nameO
     now,
     isOpen: () => membership.isInviting,
     async welcome(request, peer) {
-      const member = gate.isAdmitted(peer) ? checked.get(peer) : undefined
+      const member = gate.isAdmitted(peer) ? checked.get(peer)?.member : undefined
       const welcome = await membership.welcome(request, peer, member)
       log('info', `${request.op === 'join' ? 'let in' : 'renewed the certificate of'} ${peer}`)
       return welcome
@@ -73,7 +99,8 @@ export function createMeshTrust({ libp2p, membership, now, log, addresses, nameO
     if (renewing || !membership.needsRenewal()) return
     renewing = true
     try {
-      for (const [peer, { role }] of checked) {
+      for (const [peer, { member }] of checked) {
+        const { role } = member
         const connection = gate.isAdmitted(peer) && canRenew(role) ? connectionTo(peer) : undefined
         if (connection === undefined) continue
         try {
@@ -88,6 +115,63 @@ export function createMeshTrust({ libp2p, membership, now, log, addresses, nameO
     }
   }
 
+  /** Takes revocations in and acts on them. @returns those that were new. @throws MeshError `protocol_error`. */
+  async function learn(revocations: readonly SignedRevocation[]): Promise<SignedRevocation[]> {
+    if (revocations.length === 0) return []
+    try {
+      return await membership.learn(revocations)
+    } catch (error) {
+      if (!isMeshError(error, 'unavailable')) throw error
+      // In memory it holds: until the next start, when a neighbour tells it again.
+      log('warn', `a revocation could not be kept: ${error.message}`)
+      return []
+    } finally {
+      enforce()
+    }
+  }
+
+  function enforce(): void {
+    const error = new MeshError('permission_denied', 'its membership was revoked', { reason: 'revoked' })
+    for (const [peer, { chain }] of checked) {
+      if (membership.isStillMember(chain)) continue
+      checked.delete(peer)
+      log('info', `${peer} is no member any more`)
+      admission.expel(peer, error)
+    }
+    if (!membership.isStillMember(membership.chain())) log('warn', 'the membership of this node was revoked: it is alone now')
+  }
+
+  async function publish(signed: SignedRevocation): Promise<void> {
+    try {
+      await gossip.publish(topic, encodeCbor(encodeSignedRevocation(signed)))
+    } catch (error) {
+      // Whoever connects is told: see the member protocol.
+      log('warn', `telling others of a revocation: ${(error as Error).message}`)
+    }
+  }
+
+  async function validate(from: string, data: Uint8Array): Promise<Verdict> {
+    if (!rates.take(from)) return 'ignore'
+    try {
+      return (await learn([decodeSignedRevocation(decodeCbor(data))])).length > 0 ? 'accept' : 'ignore'
+    } catch {
+      return 'reject'
+    }
+  }
+
+  /** The member that is meant: by PeerId, or by a name that only one has. */
+  function find(node: string): { peerId: string; name: string; role: Role | undefined } {
+    const fitting = members().filter(({ peerId, name }) => peerId === node || name === node)
+    const [one] = fitting
+    if (fitting.length > 1)
+      throw new MeshError('ambiguous', `${fitting.length} members are called "${node}"; name one by its PeerId`, {
+        candidates: fitting.map(({ peerId }) => peerId)
+      })
+    if (one !== undefined) return one
+    if (/^12D3Koo[1-9A-HJ-NP-Za-km-z]{45}$/.test(node)) return { peerId: node, name: '', role: undefined }
+    throw new MeshError('invalid_argument', `no member is called "${node}"; atmo members lists them, and a PeerId always works`)
+  }
+
   function connectionTo(peer: string): Connection | undefined {
     return libp2p.getConnections(peerIdFromString(peer))[0]
   }
@@ -95,6 +179,24 @@ export function createMeshTrust({ libp2p, membership, now, log, addresses, nameO
   function onClose({ detail: { remotePeer } }: CustomEvent<Connection>): void {
     const peer = remotePeer.toString()
     if (connectionTo(peer) === undefined) checked.delete(peer)
+  }
+
+  function members(): MemberView[] {
+    const own = membership.chain()[0]?.certificate
+    const present = [...checked].filter(([peer]) => gate.isAdmitted(peer))
+    const absent = membership.issued.filter(({ node }) => !present.some(([peer]) => peer === node))
+    return [
+      view(self, own?.name || nameOf(self), membership.role, own?.notAfter, true),
+      ...present.map(
+        ([
+          peer,
+          {
+            member: { name, role, notAfter }
+          }
+        ]) => view(peer, nameOf(peer) ?? name, role, notAfter, true)
+      ),
+      ...absent.map(({ node, name, role }) => view(node, name, role, undefined, false))
+    ]
   }
 
   return {
@@ -105,6 +207,7 @@ export function createMeshTrust({ libp2p, membership, now, log, addresses, nameO
       timer = setInterval(() => void renew(), RENEWAL_CHECK_MS)
       timer.unref?.()
     },
+    listen: () => gossip.subscribe(topic, validate),
     async stop() {
       clearInterval(timer)
       libp2p.removeEventListener('connection:close', onClose)
@@ -123,15 +226,15 @@ export function createMeshTrust({ libp2p, membership, now, log, addresses, nameO
       })
       return { code, role, expiresAt: new Date(Date.now() + INVITE_MS).toISOString() }
     },
-    members() {
-      const own = membership.chain()[0]?.certificate
-      const present = [...checked].filter(([peer]) => gate.isAdmitted(peer))
-      const absent = membership.issued.filter(({ node }) => !present.some(([peer]) => peer === node))
-      return [
-        view(self, own?.name || nameOf(self), membership.role, own?.notAfter, true),
-        ...present.map(([peer, { name, role, notAfter }]) => view(peer, nameOf(peer) ?? name, role, notAfter, true)),
-        ...absent.map(({ node, name, role }) => view(node, name, role, undefined, false))
-      ]
+    members,
+    async revoke(node, reason) {
+      const { peerId, name, role } = find(node)
+      if (peerId === self) throw new MeshError('invalid_argument', 'a node cannot revoke itself; to leave the mesh: atmo leave')
+      const signed = await membership.revoke(peerId, role, reason)
+      log('info', `revoked ${peerId}: ${reason}`)
+      enforce()
+      await publish(signed)
+      return { peerId, name, reason, at: new Date(signed.revocation.at * 1_000).toISOString() }
     }
   }
 }

@@ -150,6 +150,7 @@ export async function createMesh(components: MeshComponents): Promise<Mesh> {
   const trust = createMeshTrust({
     libp2p,
     membership,
+    gossip: components.gossip,
     now,
     log,
     addresses: announcedAddresses,
@@ -202,6 +203,7 @@ export async function createMesh(components: MeshComponents): Promise<Mesh> {
     await remote.start()
     await syncSessions.start()
     await libp2p.start()
+    trust.listen()
     links.start()
     onAddresses()
     await announcer.start()
@@ -240,6 +242,7 @@ export async function createMesh(components: MeshComponents): Promise<Mesh> {
     },
     invite: (options = {}) => trust.invite(options),
     members: () => trust.members(),
+    revoke: (node, reason) => trust.revoke(node, reason),
     status: () => ({
       peerId: self,
       name,

@@ -71,7 +71,8 @@ export async function joinMesh(dataDir: string, code: string, name: string): Pro
         chain,
         meshKey: meshKey === undefined ? undefined : privateKeyFromProtobuf(meshKey),
         clock: { floorS: member.notBefore, offsetS: clockOffsetS(Date.now() / 1_000, theirs) },
-        issued: []
+        issued: [],
+        revocations: []
       }
       await writeMesh(dir, state)
       return { id: state.mesh, name: called, role: member.role, peerId: libp2p.peerId.toString() }

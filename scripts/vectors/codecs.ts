@@ -6,6 +6,7 @@ import { decodeCbor, encodeCbor } from '../../protocols/cbor.ts'
 import { decodeFrame, encodeFrame, readPrefix } from '../../protocols/framing/messages.ts'
 import * as join from '../../protocols/join/messages.ts'
 import * as member from '../../protocols/member/messages.ts'
+import * as revocation from '../../protocols/member/revocation.ts'
 import * as sync from '../../protocols/sync/messages.ts'
 
 /** How a message is read and written. */
@@ -43,7 +44,9 @@ export const CODECS: Record<string, Record<string, Codec>> = {
     certificate: { decode: member.decodeCertificate, encode: member.encodeCertificate },
     hello: body(member.decodeMemberHello, member.encodeMemberHello),
     answer: body(member.decodeMemberAnswer, member.encodeMemberAnswer),
-    introduction: body(member.decodeMemberIntroduction, member.encodeMemberIntroduction)
+    introduction: body(member.decodeMemberIntroduction, member.encodeMemberIntroduction),
+    end: body(member.decodeMemberEnd, member.encodeMemberEnd),
+    revocation: { decode: revocation.decodeRevocation, encode: revocation.encodeRevocation }
   },
   join: {
     request: body(join.decodeJoinRequest, join.encodeJoinRequest),

@@ -6,12 +6,19 @@ import {
   MAX_VALIDITY_S,
   encodeCertificate,
   encodeMemberAnswer,
+  encodeMemberEnd,
   encodeMemberHello,
   encodeMemberIntroduction,
   signedCertificateBytes,
   type Certificate,
   type SignedCertificate
 } from '../../protocols/member/messages.ts'
+import {
+  MAX_REVOCATIONS,
+  encodeRevocation,
+  signedRevocationBytes,
+  type SignedRevocation
+} from '../../protocols/member/revocation.ts'
 import { encodeCbor } from '../../protocols/cbor.ts'
 import { ORIGIN } from './announce.ts'
 import { cbor, cborFaults, invalidValue, type Vectors } from './form.ts'
@@ -40,10 +47,18 @@ async function signed(certificate: Certificate): Promise<SignedCertificate> {
 /** The certificate of an admin, signed by the mesh key. */
 export const SIGNED: SignedCertificate = await signed(CERTIFICATE)
 
+const REVOKED: SignedRevocation = await (async () => {
+  const revocation = { mesh: MESH, node: ORIGIN, at: 1_800_000_000, issuer: MESH, reason: 'lost on a train' }
+  const bytes = encodeRevocation(revocation)
+  return { bytes, revocation, signature: await MESH_KEY.sign(signedRevocationBytes(bytes)), chain: [] }
+})()
+const ANSWER = { p: PROOF, d: NONCE }
+
 /** Vectors of the member protocol: certificates, signed by the Ed25519 key with the seed 0707…07, and bodies of frames. */
 export function memberVectors(): Vectors {
   const [certificate, hello] = [invalidValue('certificate'), invalidValue('hello')]
   const [answer, introduction] = [invalidValue('answer'), invalidValue('introduction')]
+  const [end, revocation] = [invalidValue('end'), invalidValue('revocation')]
   const field = (at: number, value: unknown): unknown[] => FIELDS.map((old, n) => (n === at ? value : old))
   const wire = [SIGNED.bytes, SIGNED.signature]
   return {
@@ -55,13 +70,29 @@ export function memberVectors(): Vectors {
         bytes: encodeCertificate({ ...CERTIFICATE, role: 'guest', forward: false, notAfter: CERTIFICATE.notBefore, name: '' })
       },
       { name: 'hello', message: 'hello', bytes: encodeCbor(encodeMemberHello({ nonce: NONCE, proof: PROOF })) },
-      { name: 'answer', message: 'answer', bytes: encodeCbor(encodeMemberAnswer({ proof: PROOF, chain: [SIGNED] })) },
-      { name: 'answer in an open mesh', message: 'answer', bytes: encodeCbor(encodeMemberAnswer({ proof: PROOF, chain: [] })) },
+      {
+        name: 'answer',
+        message: 'answer',
+        bytes: encodeCbor(encodeMemberAnswer({ proof: PROOF, chain: [SIGNED], digest: NONCE }))
+      },
+      {
+        name: 'answer in an open mesh',
+        message: 'answer',
+        bytes: encodeCbor(encodeMemberAnswer({ proof: PROOF, chain: [], digest: NONCE }))
+      },
       {
         name: 'introduction',
         message: 'introduction',
-        bytes: encodeCbor(encodeMemberIntroduction({ chain: [SIGNED, SIGNED] }))
-      }
+        bytes: encodeCbor(encodeMemberIntroduction({ chain: [SIGNED, SIGNED], digest: NONCE }))
+      },
+      {
+        name: 'introduction with what it knows',
+        message: 'introduction',
+        bytes: encodeCbor(encodeMemberIntroduction({ chain: [], digest: NONCE, revocations: [REVOKED] }))
+      },
+      { name: 'end', message: 'end', bytes: encodeCbor(encodeMemberEnd({})) },
+      { name: 'end with what it knows', message: 'end', bytes: encodeCbor(encodeMemberEnd({ revocations: [REVOKED] })) },
+      { name: 'revocation', message: 'revocation', bytes: REVOKED.bytes }
     ],
     invalid: [
       certificate('an unknown version', 'version 2', field(0, 2)),
@@ -85,15 +116,33 @@ export function memberVectors(): Vectors {
       hello('no proof', 'missing', { n: NONCE }),
       hello('a long proof', '33 bytes', { n: NONCE, p: new Uint8Array(33) }),
       hello('a list', 'not a map', [NONCE]),
-      answer('no chain', 'missing', { p: PROOF }),
-      answer('no proof', 'missing', { c: [wire] }),
-      answer('a long chain', `more than ${MAX_CHAIN}`, { p: PROOF, c: Array.from({ length: MAX_CHAIN + 1 }, () => wire) }),
-      answer('a short signature', '63 bytes', { p: PROOF, c: [[SIGNED.bytes, SIGNED.signature.subarray(1)]] }),
-      answer('a certificate without a signature', 'missing', { p: PROOF, c: [[SIGNED.bytes]] }),
-      answer('three parts', 'too many', { p: PROOF, c: [[...wire, 0]] }),
-      answer('a certificate that is none', 'bytes of something else', { p: PROOF, c: [[cbor('x'), SIGNED.signature]] }),
-      introduction('no chain', 'missing', {}),
-      introduction('a chain that is a map', 'not an array', { c: {} }),
+      answer('no chain', 'missing', { p: PROOF, d: NONCE }),
+      answer('no proof', 'missing', { c: [wire], d: NONCE }),
+      answer('no digest', 'missing', { p: PROOF, c: [wire] }),
+      answer('a short digest', '15 bytes', { ...ANSWER, d: NONCE.subarray(1) }),
+      answer('a long chain', `more than ${MAX_CHAIN}`, { ...ANSWER, c: Array.from({ length: MAX_CHAIN + 1 }, () => wire) }),
+      answer('a short signature', '63 bytes', { ...ANSWER, c: [[SIGNED.bytes, SIGNED.signature.subarray(1)]] }),
+      answer('a certificate without a signature', 'missing', { ...ANSWER, c: [[SIGNED.bytes]] }),
+      answer('three parts', 'too many', { ...ANSWER, c: [[...wire, 0]] }),
+      answer('a certificate that is none', 'bytes of something else', { ...ANSWER, c: [[cbor('x'), SIGNED.signature]] }),
+      introduction('no chain', 'missing', { d: NONCE }),
+      introduction('no digest', 'missing', { c: [] }),
+      introduction('a chain that is a map', 'not an array', { c: {}, d: NONCE }),
+      introduction('a revocation without a chain', 'two of three parts', {
+        c: [],
+        d: NONCE,
+        r: [[REVOKED.bytes, REVOKED.signature]]
+      }),
+      end('revocations that are a map', 'not an array', { r: {} }),
+      end('a list', 'not a map', []),
+      end('too many revocations', `more than ${MAX_REVOCATIONS}`, { r: Array.from({ length: MAX_REVOCATIONS + 1 }, () => 0) }),
+      revocation('an unknown version', 'version 2', [2, MESH, ORIGIN, 7, MESH, '']),
+      revocation('no mesh', 'empty id', [1, new Uint8Array(0), ORIGIN, 7, MESH, '']),
+      revocation('a node that is text', 'not bytes', [1, MESH, 'pi', 7, MESH, '']),
+      revocation('a time before 1970', 'negative', [1, MESH, ORIGIN, -1, MESH, '']),
+      revocation('a long reason', 'over 256 characters', [1, MESH, ORIGIN, 7, MESH, 'x'.repeat(257)]),
+      revocation('no reason', 'a field is missing', [1, MESH, ORIGIN, 7, MESH]),
+      ...cborFaults('revocation', REVOKED.bytes),
       ...cborFaults('certificate', SIGNED.bytes),
       ...cborFaults('hello', encodeCbor(encodeMemberHello({ nonce: NONCE, proof: PROOF })))
     ]

@@ -10,6 +10,7 @@ import { addJoin } from './join.ts'
 import { addLeave } from './leave.ts'
 import { addMembers } from './members.ts'
 import { addPeers } from './peers.ts'
+import { addRevoke } from './revoke.ts'
 import { addStart } from './start.ts'
 import { addStatus } from './status.ts'
 import { addStop } from './stop.ts'
@@ -28,7 +29,7 @@ export function createProgram(quiet: boolean): Command {
     })
     .showHelpAfterError('(see --help)')
     .addHelpText('after', '\nExit codes: 0 done, 1 failed, 2 wrong usage. With --json every command prints JSON, its errors too.')
-  const mesh = [addInit, addInvite, addJoin, addLeave, addMembers]
+  const mesh = [addInit, addInvite, addJoin, addLeave, addMembers, addRevoke]
   for (const add of [addStart, ...mesh, addStatus, addPeers, addCapabilities, addCall, addWatch, addStop, addCompletion])
     add(program)
   return program

@@ -1,10 +1,11 @@
 import { Hono } from 'hono'
 import { ROLES } from '../../protocols/member/messages.ts'
+import { MAX_REASON } from '../../protocols/member/revocation.ts'
 import { MeshError } from '../errors.ts'
 import type { InviteOptions, Mesh } from '../mesh-api.ts'
 import { readJsonObject, refuseUnknownKeys } from './json-body.ts'
 
-/** `/mesh/members`, `/mesh/invites`. */
+/** `/mesh/members`, `/mesh/invites`, `/mesh/revocations`. */
 export function memberRoutes({ mesh }: { mesh: Mesh }): Hono {
   return new Hono()
     .get('/members', (context) => context.json({ mesh: mesh.status().mesh, members: mesh.members() }))
@@ -12,6 +13,15 @@ export function memberRoutes({ mesh }: { mesh: Mesh }): Hono {
       const body = await readJsonObject(context.req.raw)
       refuseUnknownKeys('key', Object.keys(body), ['role', 'forward'])
       return context.json(mesh.invite(inviteOptions(body)), 201)
+    })
+    .post('/revocations', async (context) => {
+      const body = await readJsonObject(context.req.raw)
+      refuseUnknownKeys('key', Object.keys(body), ['node', 'reason'])
+      const { node, reason = '' } = body
+      if (typeof node !== 'string') throw new MeshError('invalid_argument', 'node must be a name or a PeerId', { key: 'node' })
+      if (typeof reason !== 'string' || reason.length > MAX_REASON)
+        throw new MeshError('invalid_argument', `reason must be a text of at most ${MAX_REASON} characters`, { key: 'reason' })
+      return context.json(await mesh.revoke(node, reason), 201)
     })
 }
 

@@ -16,6 +16,8 @@ export const MAX_UNPROVED = 64
 export interface Admission {
   start(): Promise<void>
   stop(): Promise<void>
+  /** Ends the admission of a peer, and with it all that it has open. */
+  expel(peer: string, error: MeshError): void
 }
 
 /** What admission needs. */
@@ -90,13 +92,16 @@ export function createAdmission({ libp2p, now, onStranger, ...rest }: AdmissionC
     const peer = remotePeer.toString()
     proved(connection)
     connection.abort(error)
-    if (error.code === 'permission_denied') {
-      gate.dismiss(peer)
-      for (const other of libp2p.getConnections(remotePeer)) other.abort(error)
-      if (running) onStranger(peer, error)
-    }
+    if (error.code === 'permission_denied') turnOut(peer, error)
     // libp2p notes what a stranger names: nothing of it is kept.
     if (!gate.isAdmitted(peer)) libp2p.peerStore.delete(remotePeer).catch(() => undefined)
+  }
+
+  /** Nothing more is open to the peer; what it has open ends. */
+  function turnOut(peer: string, error: MeshError): void {
+    gate.dismiss(peer)
+    for (const connection of libp2p.getConnections(peerIdFromString(peer))) connection.abort(error)
+    if (running) onStranger(peer, error)
   }
 
   function onClose({ detail: connection }: CustomEvent<Connection>): void {
@@ -113,6 +118,7 @@ export function createAdmission({ libp2p, now, onStranger, ...rest }: AdmissionC
   }
 
   return {
+    expel: turnOut,
     async start() {
       running = true
       gate.close()

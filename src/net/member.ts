@@ -4,14 +4,18 @@ import {
   MEMBER_PROTOCOL,
   NONCE_BYTES,
   decodeMemberAnswer,
+  decodeMemberEnd,
   decodeMemberHello,
   decodeMemberIntroduction,
   encodeMemberAnswer,
+  encodeMemberEnd,
   encodeMemberHello,
   encodeMemberIntroduction,
   proofBytes,
   type SignedCertificate
 } from '../../protocols/member/messages.ts'
+import { equals } from 'uint8arrays/equals'
+import type { SignedRevocation } from '../../protocols/member/revocation.ts'
 import { originBytes } from '../core/document.ts'
 import { MeshError } from '../errors.ts'
 import type { Protocol } from './protocol.ts'
@@ -28,6 +32,11 @@ export interface MemberComponents {
   secret: Uint8Array
   /** This node's own certificates. */
   chain(): SignedCertificate[]
+  /** Of the revocations that this node knows. */
+  revocationDigest(): Uint8Array
+  revocations(): SignedRevocation[]
+  /** Takes those of a peer, before it is looked at. */
+  learn(revocations: readonly SignedRevocation[], peer: string): Promise<void>
   /** Checks those of a peer. @throws MeshError `permission_denied`. */
   check(chain: readonly SignedCertificate[], peer: string): Promise<void>
 }
@@ -39,8 +48,9 @@ export interface Member {
   prove(session: Session, peer: string): Promise<void>
 }
 
-/** @param onAdmitted called for a peer that is accepted: on the asking side before it is told who this node is, on the answering side at the end. */
-export function createMember({ self, secret, chain, check }: MemberComponents, onAdmitted: (peer: string) => void): Member {
+/** @param onAdmitted called for a peer that is accepted: on the asking side before the other has accepted it, on the answering side at the end. */
+export function createMember(components: MemberComponents, onAdmitted: (peer: string) => void): Member {
+  const { self, secret, chain, check, learn, revocations, revocationDigest } = components
   const proofOf = (side: 'asks' | 'answers', nonce: Uint8Array, asks: string, answers: string): Uint8Array =>
     hmac(sha256, secret, proofBytes(side, nonce, { asks: originBytes(asks), answers: originBytes(answers) }))
 
@@ -51,11 +61,15 @@ export function createMember({ self, secret, chain, check }: MemberComponents, o
       async *handle({ body, input }, peer) {
         const { nonce, proof } = decodeMemberHello(body)
         if (!sameProof(proof, proofOf('asks', nonce, peer, self))) throw stranger()
-        yield encodeMemberAnswer({ proof: proofOf('answers', nonce, peer, self), chain: chain() })
+        const digest = revocationDigest()
+        yield encodeMemberAnswer({ proof: proofOf('answers', nonce, peer, self), chain: chain(), digest })
         for await (const item of input ?? []) {
-          await check(decodeMemberIntroduction(item).chain, peer)
+          const introduction = decodeMemberIntroduction(item)
+          const own = equals(introduction.digest, digest) ? undefined : revocations()
+          await learn(introduction.revocations ?? [], peer)
+          await check(introduction.chain, peer)
           onAdmitted(peer)
-          return null
+          return encodeMemberEnd({ revocations: own })
         }
         throw new MeshError('protocol_error', 'the exchange ended without an introduction')
       }
@@ -77,11 +91,18 @@ export function createMember({ self, secret, chain, check }: MemberComponents, o
         const answer = decodeMemberAnswer(first.value)
         if (!sameProof(answer.proof, proofOf('answers', nonce, self, peer))) throw stranger()
         await check(answer.chain, peer)
-        accepted(encodeMemberIntroduction({ chain: chain() }))
+        const digest = revocationDigest()
+        const inStep = equals(answer.digest, digest)
+        accepted(encodeMemberIntroduction({ chain: chain(), digest, revocations: inStep ? undefined : revocations() }))
         // What this side sends from now on waits at the other until it has accepted, too.
-        onAdmitted(peer)
+        if (inStep) onAdmitted(peer)
         const last = await exchange.next()
         if (last.done !== true) throw new MeshError('protocol_error', 'the peer sent more than an answer')
+        if (inStep) return
+        // What the other side knows, before anything is said to it: perhaps it is of itself.
+        await learn(decodeMemberEnd(last.value).revocations ?? [], peer)
+        await check(answer.chain, peer)
+        onAdmitted(peer)
       } finally {
         await exchange.return(undefined)
       }

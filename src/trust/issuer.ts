@@ -15,6 +15,8 @@ export interface Issue {
   role: Role
   forward: boolean
   name: string
+  /** It must begin later than this, Unix time in s: a revocation ended those before. */
+  after?: number
 }
 
 /** True if a member of that role may renew the certificates of others. */
@@ -34,7 +36,7 @@ export function canIssue({ meshKey, chain }: Pick<MeshState, 'meshKey' | 'chain'
 export async function issueChain(
   { mesh, meshKey, chain }: Pick<MeshState, 'mesh' | 'meshKey' | 'chain'>,
   nodeKey: PrivateKey,
-  { node, role, forward, name }: Issue,
+  { node, role, forward, name, after = -1 }: Issue,
   nowS: number
 ): Promise<SignedCertificate[]> {
   if (!canIssue({ meshKey, chain }, role))
@@ -46,7 +48,7 @@ export async function issueChain(
       role,
       forward,
       // Clocks differ: it is to hold at once on a machine that is behind.
-      notBefore: nowS - CLOCK_TOLERANCE_S,
+      notBefore: Math.max(nowS - CLOCK_TOLERANCE_S, after + 1),
       notAfter: nowS + VALIDITY_S,
       serial: crypto.getRandomValues(new Uint8Array(NONCE_BYTES)),
       name

@@ -3,13 +3,15 @@ import type { PrivateKey } from '@libp2p/interface'
 import { sha256 } from '@noble/hashes/sha2.js'
 import { peerIdFromPrivateKey } from '@libp2p/peer-id'
 import type { JoinRequest, Welcome } from '../../protocols/join/messages.ts'
-import type { Role, SignedCertificate } from '../../protocols/member/messages.ts'
+import { REVOCATION_DIGEST_BYTES, type Role, type SignedCertificate } from '../../protocols/member/messages.ts'
+import { MAX_REVOCATIONS, type SignedRevocation } from '../../protocols/member/revocation.ts'
 import { originBytes, originId } from '../core/document.ts'
 import { MeshError } from '../errors.ts'
 import { verifyChain, type CheckedMember } from './certificate.ts'
 import { createInvites, type InviteGrant } from './invites.ts'
 import { VALIDITY_S, canIssue, issueChain } from './issuer.ts'
 import { createMeshClock } from './mesh-clock.ts'
+import { createRevocations, issueRevocation } from './revocations.ts'
 import { MAX_ISSUED, type IssuedMember, type MeshState } from './mesh-state.ts'
 
 /** Id of the mesh that everybody is a member of. */
@@ -29,6 +31,15 @@ export interface Membership {
   chain(): SignedCertificate[]
   /** Checks those of a peer. @returns who it is. @throws MeshError `permission_denied`. */
   check(chain: readonly SignedCertificate[], peer: string): Promise<CheckedMember>
+  /** Of the revocations that this node knows. */
+  revocationDigest(): Uint8Array
+  revocations(): SignedRevocation[]
+  /** Takes revocations from elsewhere and keeps them. @returns those that were new. @throws MeshError `protocol_error` if one is not good. */
+  learn(revocations: readonly SignedRevocation[]): Promise<SignedRevocation[]>
+  /** True if none of the certificates of this checked member is revoked. */
+  isStillMember(chain: readonly SignedCertificate[]): boolean
+  /** Ends the membership of a node. @param role what it is, if that is known. @throws MeshError `permission_denied` if this node may not, `unavailable` if it cannot be kept. */
+  revoke(node: string, role: Role | undefined, reason: string): Promise<SignedRevocation>
   /** Members that this node let in. */
   readonly issued: readonly IssuedMember[]
   /** True while this node has given an invite that is not used. */
@@ -65,6 +76,11 @@ export function openMembership(): Membership {
       notBefore: 0,
       notAfter: Number.MAX_SAFE_INTEGER
     }),
+    revocationDigest: () => new Uint8Array(REVOCATION_DIGEST_BYTES),
+    revocations: () => [],
+    learn: async () => [],
+    isStillMember: () => true,
+    revoke: async () => none(),
     issued: [],
     isInviting: false,
     invite: none,
@@ -97,6 +113,9 @@ export async function privateMembership({ state: initial, nodeKey, wallS, now, s
   const clock = createMeshClock(wallS, now, state.clock)
   const invites = createInvites(now, (bytes) => crypto.getRandomValues(new Uint8Array(bytes)))
 
+  const known = createRevocations(originBytes(state.mesh), clock.nowS)
+  for (const signed of state.revocations) await known.take(signed)
+
   async function change(to: Partial<MeshState>): Promise<void> {
     const next = { ...state, ...to, clock: clock.state() }
     await save(next)
@@ -108,7 +127,8 @@ export async function privateMembership({ state: initial, nodeKey, wallS, now, s
       mesh: originBytes(state.mesh),
       node: originBytes(peer),
       nowS: clock.nowS(),
-      toleranceS: clock.toleranceS()
+      toleranceS: clock.toleranceS(),
+      isRevoked: known.isRevoked
     })
     clock.atLeast(member.notBefore)
     return member
@@ -121,7 +141,12 @@ export async function privateMembership({ state: initial, nodeKey, wallS, now, s
   }
 
   async function letIn(peer: string, grant: InviteGrant, name: string): Promise<Welcome> {
-    const chain = await issueChain(state, nodeKey, { node: peer, name, ...grant }, clock.nowS())
+    const chain = await issueChain(
+      state,
+      nodeKey,
+      { node: peer, name, ...grant, after: known.lastAt(originBytes(peer)) },
+      clock.nowS()
+    )
     const issued = [...state.issued.filter(({ node }) => node !== peer), { node: peer, name, role: grant.role, at: clock.nowS() }]
     await change({ issued: issued.slice(-MAX_ISSUED) })
     return welcomeWith(chain, grant.role)
@@ -158,6 +183,30 @@ export async function privateMembership({ state: initial, nodeKey, wallS, now, s
     },
     chain: () => state.chain,
     check,
+    revocationDigest: known.digest,
+    revocations: known.all,
+    async learn(revocations) {
+      const fresh: SignedRevocation[] = []
+      for (const signed of revocations) {
+        const intake = await known.take(signed)
+        // Whoever checks has none to pass on.
+        if (intake === 'refused') throw new MeshError('protocol_error', 'a peer sent a revocation that is not good')
+        if (intake === 'new') fresh.push(signed)
+      }
+      if (fresh.length > 0) await change({ revocations: known.all() })
+      return fresh
+    },
+    isStillMember: (chain) => !chain.some(({ certificate }) => known.isRevoked(certificate)),
+    async revoke(node, role, reason) {
+      const { meshKey, chain } = state
+      const revoked = { mesh: originBytes(state.mesh), node: originBytes(node), at: clock.nowS(), role, reason }
+      const signed = await issueRevocation({ meshKey, nodeKey, chain }, revoked)
+      const issued = state.issued.filter((one) => one.node !== node)
+      // First on disk: what is told to others must not be forgotten here.
+      await change({ revocations: [signed, ...known.all()].slice(0, MAX_REVOCATIONS), issued })
+      await known.take(signed)
+      return signed
+    },
     get issued() {
       return state.issued
     },

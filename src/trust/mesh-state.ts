@@ -5,6 +5,8 @@ import { fromString } from 'uint8arrays/from-string'
 import { toString } from 'uint8arrays/to-string'
 import { MAX_MESH_NAME, SECRET_BYTES } from '../../protocols/join/messages.ts'
 import { ROLES, decodeChain, encodeChain, type Role, type SignedCertificate } from '../../protocols/member/messages.ts'
+import { decodeCbor, encodeCbor } from '../../protocols/cbor.ts'
+import { decodeSignedRevocation, encodeSignedRevocation, type SignedRevocation } from '../../protocols/member/revocation.ts'
 import { MeshError } from '../errors.ts'
 import type { ClockState } from './mesh-clock.ts'
 
@@ -32,6 +34,7 @@ export interface MeshState {
   meshKey?: PrivateKey | undefined
   clock: ClockState
   issued: IssuedMember[]
+  revocations: SignedRevocation[]
 }
 
 /** Members that are remembered as let in; the oldest is forgotten first. */
@@ -47,7 +50,8 @@ export async function foundMesh(name: string): Promise<MeshState & { meshKey: Pr
     chain: [],
     meshKey,
     clock: { floorS: 0, offsetS: 0 },
-    issued: []
+    issued: [],
+    revocations: []
   }
 }
 
@@ -59,7 +63,7 @@ export function checkMeshName(name: string): string {
 }
 
 /** The state as text (JSON). */
-export function formatMeshState({ mesh, name, secret, chain, meshKey, clock, issued }: MeshState): string {
+export function formatMeshState({ mesh, name, secret, chain, meshKey, clock, issued, revocations }: MeshState): string {
   return `${JSON.stringify(
     {
       version: 1,
@@ -69,7 +73,8 @@ export function formatMeshState({ mesh, name, secret, chain, meshKey, clock, iss
       chain: (encodeChain(chain) as Uint8Array[][]).map((pair) => pair.map(base64)),
       ...(meshKey !== undefined && { meshKey: base64(privateKeyToProtobuf(meshKey)) }),
       clock,
-      issued
+      issued,
+      revocations: revocations.map((signed) => base64(encodeCbor(encodeSignedRevocation(signed))))
     },
     null,
     2
@@ -79,7 +84,7 @@ export function formatMeshState({ mesh, name, secret, chain, meshKey, clock, iss
 /** @throws MeshError `invalid_config` if it is damaged or of a later version. */
 export function parseMeshState(text: string): MeshState {
   try {
-    const { version, mesh, name, secret, chain, meshKey, clock, issued } = JSON.parse(text) as StoredState
+    const { version, mesh, name, secret, chain, meshKey, clock, issued, revocations = [] } = JSON.parse(text) as StoredState
     if (version !== 1) throw new Error('it is of another version of atmosphere')
     const state: MeshState = {
       mesh: peerIdFromString(mesh).toString(),
@@ -93,7 +98,8 @@ export function parseMeshState(text: string): MeshState {
         name: String(called),
         role: checkRole(role),
         at: Number(at)
-      }))
+      })),
+      revocations: revocations.map((text) => decodeSignedRevocation(decodeCbor(bytes(text))))
     }
     if (state.secret.length !== SECRET_BYTES) throw new Error('the secret has another length')
     if (state.meshKey !== undefined && peerIdFromPrivateKey(state.meshKey).toString() !== state.mesh)
@@ -122,6 +128,7 @@ interface StoredState {
   meshKey?: string
   clock: ClockState
   issued: IssuedMember[]
+  revocations?: string[]
 }
 
 const base64 = (value: Uint8Array): string => toString(value, 'base64pad')

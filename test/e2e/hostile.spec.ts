@@ -60,9 +60,9 @@ describe('a live node under attack', function () {
     attacker = await createNodeLibp2p(key, LISTEN)
     // One of the mesh: what it does, a member does. What a stranger can do is in membership.spec.ts.
     const now = (): number => performance.now()
-    const { secret } = openMembership()
-    const check = async (): Promise<void> => undefined
-    await createAdmission({ libp2p: attacker, secret, chain: () => [], check, now, onStranger: () => undefined }).start()
+    const { secret, revocations, revocationDigest } = openMembership()
+    const rest = { chain: () => [], check: async () => undefined, learn: async () => undefined, onStranger: () => undefined }
+    await createAdmission({ libp2p: attacker, secret, revocations, revocationDigest, now, ...rest }).start()
     await attacker.start()
     const { pubsub } = attacker.services
     pubsub.addEventListener('message', ({ detail }) => {

@@ -57,7 +57,8 @@ describe('a private mesh', function () {
       secret,
       chain: [await issueCertificate(grant, by)],
       clock: { floorS: 0, offsetS: 0 },
-      issued: []
+      issued: [],
+      revocations: []
     }
     return privateMembership({ state, nodeKey: key, wallS: nowS, now: () => performance.now(), save: async () => undefined })
   }
@@ -109,6 +110,28 @@ describe('a private mesh', function () {
       member.capabilities({}).map(({ id }) => id),
       ['vault']
     )
+  })
+
+  it('ends the sessions of a revoked member everywhere, and lets it in nowhere', async () => {
+    const ownerKey = await generateKeyPair('Ed25519')
+    const founder = await membershipOf(ownerKey, { role: 'owner' }, meshKey)
+    const owner = await start({ privateKey: ownerKey, membership: founder })
+    const [lost, other] = [await join({ name: 'lost' }), await join()]
+    await until(() => [owner, lost, other, member].every((node) => node.status().peers === 3), 'all see all')
+    await assert.rejects(other.revoke(lost.peerId, ''), { code: 'permission_denied' })
+    await assert.rejects(owner.revoke(owner.peerId, ''), { code: 'invalid_argument' })
+    await assert.rejects(owner.revoke('nobody', ''), { code: 'invalid_argument' })
+    assert.equal((await owner.revoke(lost.peerId, 'left on a train')).peerId, lost.peerId)
+    await until(() => lost.status().peers === 0, 'it is alone')
+    await until(() => [owner, other, member].every((node) => node.status().peers === 2), 'the others go on')
+    for (const node of [owner, other, member]) assert.ok(!node.members().some(({ peerId }) => peerId === lost.peerId))
+    // One that was away learns it from the first that it meets, before that one lets it talk to anybody.
+    const late = await join()
+    await until(() => late.status().peers === 3, 'it is in')
+    await lost.addPeer(late.multiaddrs()[0]!).catch(() => undefined)
+    await until(() => refusals(late) > 0, 'and refuses it')
+    assert.ok(!late.peers().some(({ peerId }) => peerId === lost.peerId))
+    assert.equal(lost.status().peers, 0)
   })
 
   it('lets a libp2p peer name protocols and no more, and then disconnects it', async () => {

@@ -5,6 +5,7 @@ import { sha256 } from '@noble/hashes/sha2.js'
 import {
   NONCE_BYTES,
   PROOF_BYTES,
+  REVOCATION_DIGEST_BYTES,
   encodeMemberAnswer,
   encodeMemberHello,
   proofBytes,
@@ -17,6 +18,16 @@ import { startPair, within, type Pair } from '../fixtures/libp2p-pair.ts'
 import { protocolContract } from './contract.ts'
 
 const SECRET = new Uint8Array(32).fill(7)
+const DIGEST = new Uint8Array(REVOCATION_DIGEST_BYTES)
+/** A node that knows of no revocation. */
+const PLAIN = {
+  secret: SECRET,
+  chain: () => [],
+  check: async () => undefined,
+  revocations: () => [],
+  revocationDigest: () => DIGEST,
+  learn: async () => undefined
+}
 const never = (): { signal: AbortSignal } => ({ signal: new AbortController().signal })
 const nonce = new Uint8Array(NONCE_BYTES)
 const [ID, OTHER] = [
@@ -32,7 +43,7 @@ function helloOf(asks: string, answers: string): unknown {
 }
 
 protocolContract('member', () => {
-  const { protocol } = createMember({ self: ID, secret: SECRET, chain: () => [], check: async () => undefined }, () => undefined)
+  const { protocol } = createMember({ self: ID, ...PLAIN }, () => undefined)
   const request = helloOf(OTHER, ID)
   return {
     // The same for whoever asks, since the proof must fit.
@@ -67,9 +78,7 @@ describe('member protocol', function () {
   const a = (): string => pair.a.peerId.toString()
   const b = (): string => pair.b.peerId.toString()
   const member = (self: string, change: Partial<MemberComponents> = {}): Member =>
-    createMember({ self, secret: SECRET, chain: () => [], check: async () => undefined, ...change }, (peer) =>
-      admitted.push(peer)
-    )
+    createMember({ self, ...PLAIN, ...change }, (peer) => admitted.push(peer))
   async function session(answers: Member): Promise<Session> {
     const both = await pair.sessions({ b: (exchange) => answers.protocol.handle(exchange, a()) })
     open.push(...both)
@@ -105,7 +114,7 @@ describe('member protocol', function () {
     const other = new Uint8Array(32).fill(8)
     const both = await pair.sessions({
       async *b() {
-        yield encodeMemberAnswer({ proof: hmac(sha256, other, nonce), chain: [] })
+        yield encodeMemberAnswer({ proof: hmac(sha256, other, nonce), chain: [], digest: DIGEST })
         return null
       }
     })
@@ -124,7 +133,7 @@ describe('member protocol', function () {
   it('does not take its own proof for that of the other side', async () => {
     const both = await pair.sessions({
       async *b({ body }) {
-        yield encodeMemberAnswer({ proof: (body as { p: Uint8Array }).p, chain: [] })
+        yield encodeMemberAnswer({ proof: (body as { p: Uint8Array }).p, chain: [], digest: DIGEST })
         return null
       }
     })
@@ -141,6 +150,20 @@ describe('member protocol', function () {
     assert.equal((await exchange.next()).done, false)
     await assert.rejects(within(exchange.next(), 'an answer'), { code: 'protocol_error' })
     assert.deepEqual(admitted, [])
+  })
+
+  it('brings both sides to the same revocations before either is let in', async () => {
+    const order: string[] = []
+    const side = (name: string): Partial<MemberComponents> => ({
+      revocationDigest: () => new Uint8Array(REVOCATION_DIGEST_BYTES).fill(name.charCodeAt(0)),
+      // Only that it is sent is looked at here: what is in it is for src/trust.
+      revocations: () => (order.push(`${name} shows`), []),
+      learn: async () => void order.push(`${name} learns`),
+      check: async () => void order.push(`${name} checks`)
+    })
+    await member(a(), side('a')).prove(await session(member(b(), side('b'))), b())
+    assert.deepEqual(order, ['a checks', 'a shows', 'b shows', 'b learns', 'b checks', 'a learns', 'a checks'])
+    assert.deepEqual(admitted, [a(), b()])
   })
 
   it('tells a member why its certificate is refused', async () => {

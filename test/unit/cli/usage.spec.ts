@@ -19,6 +19,7 @@ const COMMANDS = [
   'join',
   'leave',
   'members',
+  'revoke',
   'status',
   'peers',
   'capabilities',

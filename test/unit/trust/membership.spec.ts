@@ -45,7 +45,15 @@ async function node(state: MeshState, { key, wallS = NOW }: { key?: PrivateKey; 
 /** What `atmo join` makes of a welcome. */
 function stateOf({ mesh, name, secret, chain, now }: Welcome, wallS: number): MeshState {
   const floorS = Math.max(...chain.map(({ certificate }) => certificate.notBefore))
-  return { mesh: originId(mesh), name, secret, chain, clock: { floorS, offsetS: clockOffsetS(wallS, now) }, issued: [] }
+  return {
+    mesh: originId(mesh),
+    name,
+    secret,
+    chain,
+    clock: { floorS, offsetS: clockOffsetS(wallS, now) },
+    issued: [],
+    revocations: []
+  }
 }
 
 async function joined(by: TestNode, role: Role, wallS = NOW): Promise<TestNode & { welcome: Welcome }> {
@@ -176,6 +184,55 @@ describe('membership', () => {
       assert.equal(await sees(restarted, fresh), 'member')
     })
   }
+
+  it('ends by a revocation, which others take over, and outlives a start', async () => {
+    const [member, other] = [await joined(owner, 'member'), await joined(owner, 'member')]
+    const signed = await owner.membership.revoke(member.id, 'member', 'lost')
+    await assert.rejects(sees(owner, member), { code: 'permission_denied' })
+    assert.equal(await sees(other, member), 'member', 'it does not know yet')
+    assert.deepEqual(await other.membership.learn([signed]), [signed])
+    assert.deepEqual(await other.membership.learn([signed]), [])
+    assert.equal(other.membership.isStillMember(member.membership.chain()), false)
+    assert.equal(other.membership.isStillMember(owner.membership.chain()), true)
+    assert.deepEqual(other.membership.revocationDigest(), owner.membership.revocationDigest())
+    for (const one of [owner, other]) {
+      const again = await node(one.saved.at(-1)!, { key: one.key })
+      await assert.rejects(
+        sees(again, member),
+        (error) => isMeshError(error, 'permission_denied') && error.details['reason'] === 'revoked'
+      )
+    }
+    assert.deepEqual(
+      owner.membership.issued.map(({ node: id }) => id),
+      [other.id]
+    )
+    const forged = { ...signed, bytes: signed.bytes.slice(), signature: new Uint8Array(64) }
+    forged.bytes[forged.bytes.length - 1]! ^= 1
+    await assert.rejects(other.membership.learn([forged]), { code: 'protocol_error' })
+  })
+
+  it('does not end when that cannot be kept', async () => {
+    const member = await joined(owner, 'member')
+    owner.full.disk = true
+    await assert.rejects(owner.membership.revoke(member.id, 'member', ''), { code: 'unavailable' })
+    assert.equal(await sees(owner, member), 'member')
+    assert.deepEqual(owner.membership.revocations(), [])
+    // From elsewhere it holds all the same, until the next start.
+    owner.full.disk = false
+    const signed = await owner.membership.revoke(member.id, 'member', '')
+    const other = await joined(owner, 'member')
+    other.full.disk = true
+    await assert.rejects(other.membership.learn([signed]), { code: 'unavailable' })
+    await assert.rejects(sees(other, member), { code: 'permission_denied' })
+  })
+
+  it('begins anew with an invite after a revocation', async () => {
+    const member = await joined(owner, 'member')
+    await owner.membership.revoke(member.id, 'member', '')
+    const token = owner.membership.invite({ role: 'member', forward: true })
+    const welcome = await owner.membership.welcome({ op: 'join', token, name: 'pi' }, member.id, undefined)
+    assert.equal((await owner.membership.check(welcome.chain, member.id)).role, 'member')
+  })
 
   it('in the open mesh is that of everybody, and nobody is invited', async () => {
     const open = openMembership()

@@ -1,0 +1,139 @@
+import type { PrivateKey } from '@libp2p/interface'
+import { sha256 } from '@noble/hashes/sha2.js'
+import { peerIdFromPrivateKey } from '@libp2p/peer-id'
+import { compare as compareBytes } from 'uint8arrays/compare'
+import { toString } from 'uint8arrays/to-string'
+import {
+  MAX_VALIDITY_S,
+  REVOCATION_DIGEST_BYTES,
+  type Certificate,
+  type Role,
+  type SignedCertificate
+} from '../../protocols/member/messages.ts'
+import {
+  MAX_REVOCATIONS,
+  encodeRevocation,
+  signedRevocationBytes,
+  type Revocation,
+  type SignedRevocation
+} from '../../protocols/member/revocation.ts'
+import { originId } from '../core/document.ts'
+import { MeshError } from '../errors.ts'
+import { mayGive, verifyChain } from './certificate.ts'
+import { isSignedBy } from './signature.ts'
+
+/** What became of a revocation that came from somewhere. */
+export type Intake = 'new' | 'known' | 'refused'
+
+/** The revocations of a mesh that a node knows. */
+export interface Revocations {
+  /** True for a certificate that is revoked by somebody who may. */
+  isRevoked(certificate: Certificate): boolean
+  /** Checks a revocation and keeps it. Never throws. */
+  take(signed: SignedRevocation): Promise<Intake>
+  /** The last second at which certificates of a node were ended, Unix time; -1 if none ever were. */
+  lastAt(node: Uint8Array): number
+  /** Those that may still matter, the newest first. */
+  all(): SignedRevocation[]
+  /** Equal on nodes that know the same. */
+  digest(): Uint8Array
+}
+
+interface Kept {
+  signed: SignedRevocation
+  /** Who signed could give these roles, and so takes them. */
+  revokes(role: Role): boolean
+}
+
+/** @param mesh id of the mesh, as multihash bytes. @param nowS Unix time in s. */
+export function createRevocations(mesh: Uint8Array, nowS: () => number): Revocations {
+  /** By SHA-256 of the bytes: one node may be revoked twice, after it was let in again. */
+  const kept = new Map<string, Kept>()
+
+  /** After the longest life of a certificate there is nothing left that it could revoke. */
+  function forgetOld(): void {
+    for (const [key, { signed }] of kept) if (signed.revocation.at + MAX_VALIDITY_S < nowS()) kept.delete(key)
+  }
+
+  function oldest(): string {
+    const [first] = [...kept].sort(([, a], [, b]) => a.signed.revocation.at - b.signed.revocation.at)
+    return first![0]
+  }
+
+  function isRevoked({ node, notBefore, role }: Certificate): boolean {
+    for (const { signed, revokes } of kept.values()) {
+      const { revocation } = signed
+      if (revocation.at >= notBefore && compareBytes(revocation.node, node) === 0 && revokes(role)) return true
+    }
+    return false
+  }
+
+  /** @returns what the issuer may revoke. @throws MeshError `permission_denied`. */
+  async function check({ bytes, signature, chain, revocation }: SignedRevocation): Promise<Kept['revokes']> {
+    const { issuer, at } = revocation
+    if (compareBytes(revocation.mesh, mesh) !== 0 || !(await isSignedBy(issuer, signedRevocationBytes(bytes), signature)))
+      throw new MeshError('permission_denied', 'a revocation that was not signed by its issuer, or is of another mesh')
+    if (compareBytes(issuer, mesh) === 0) return () => true
+    // What counts is who could revoke then: by now the certificates may have ended.
+    const { role } = await verifyChain(chain, { mesh, node: issuer, nowS: at, isRevoked })
+    return (given) => mayGive(role, given)
+  }
+
+  function lastAt(node: Uint8Array): number {
+    const of = [...kept.values()].map(({ signed }) => signed.revocation).filter((one) => compareBytes(one.node, node) === 0)
+    return Math.max(-1, ...of.map(({ at }) => at))
+  }
+
+  return {
+    isRevoked,
+    lastAt,
+    async take(signed) {
+      const key = toString(sha256(signed.bytes), 'base64')
+      if (kept.has(key)) return 'known'
+      try {
+        const revokes = await check(signed)
+        forgetOld()
+        kept.set(key, { signed, revokes })
+        if (kept.size > MAX_REVOCATIONS) kept.delete(oldest())
+        return 'new'
+      } catch {
+        return 'refused'
+      }
+    },
+    all() {
+      forgetOld()
+      return [...kept.values()].map(({ signed }) => signed).sort((a, b) => b.revocation.at - a.revocation.at)
+    },
+    digest() {
+      forgetOld()
+      return sha256(new TextEncoder().encode([...kept.keys()].sort().join())).subarray(0, REVOCATION_DIGEST_BYTES)
+    }
+  }
+}
+
+/**
+ * Signs a revocation with the mesh key if this node has it, else with its own and its chain.
+ * @throws MeshError `permission_denied` if it may not revoke a node of that role.
+ */
+export async function issueRevocation(
+  by: { meshKey: PrivateKey | undefined; nodeKey: PrivateKey; chain: SignedCertificate[] },
+  { role, ...revoked }: Omit<Revocation, 'issuer'> & { role: Role | undefined }
+): Promise<SignedRevocation> {
+  const { meshKey, nodeKey, chain } = by
+  const own = chain[0]?.certificate.role
+  if (meshKey === undefined && (own === undefined || role === undefined || !mayGive(own, role)))
+    throw new MeshError(
+      'permission_denied',
+      `this node may not revoke ${role === undefined ? 'a node that it does not know' : `a node that is ${role}`}; ask an owner of the mesh`,
+      { node: originId(revoked.node) }
+    )
+  const key = meshKey ?? nodeKey
+  const revocation = { ...revoked, issuer: peerIdFromPrivateKey(key).toMultihash().bytes }
+  const bytes = encodeRevocation(revocation)
+  return {
+    bytes,
+    revocation,
+    signature: await key.sign(signedRevocationBytes(bytes)),
+    chain: meshKey === undefined ? chain : []
+  }
+}
