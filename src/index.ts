@@ -1,4 +1,6 @@
-/** Atmosphere for Node: `createNode()` starts a node, its `Mesh` does the rest. */
+/** Atmosphere for Node: `createNode()` starts a node, its `Mesh` does the rest; `joinMesh()` and its like prepare a data directory for it. */
 export { createNode } from './node.ts'
 export type { NodeOptions } from './node.ts'
+export { initMesh, joinMesh, leaveMesh } from './node-join.ts'
+export type { MeshSummary } from './node-join.ts'
 export * from './public.ts'

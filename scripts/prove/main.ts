@@ -8,6 +8,7 @@ const CASES: Record<string, () => Promise<(options: Record<string, number>) => P
   partition: async () => (await import('./partition.ts')).provePartition,
   slow: async () => (await import('./slow-consumer.ts')).proveSlowConsumer,
   chaos: async () => (await import('./chaos.ts')).proveChaos,
+  revoke: async () => (await import('./revoke.ts')).proveRevocation,
   idle: async () => (await import('./idle.ts')).proveIdle
 }
 

@@ -3,7 +3,7 @@
  * Plain JavaScript over the built package: what is measured is what users run.
  */
 import { createInterface } from 'node:readline'
-import { createNode, isMeshError } from '../../dist/src/index.js'
+import { createNode, isMeshError, joinMesh } from '../../dist/src/index.js'
 
 const clock = () => Number(process.hrtime.bigint()) / 1e6
 const print = (event, fields = {}) => console.log(JSON.stringify({ event, ...fields, t: clock() }))
@@ -39,11 +39,11 @@ const handlers = {
 }
 
 const verbs = {
-  async start({ name, peers = [], mdns = true, listen, dataDir, watch = true }) {
+  async start({ name, peers = [], mdns = true, listen, dataDir, watch = true, open = true }) {
     const began = clock()
     node = await createNode({
       name,
-      open: true,
+      open,
       peers,
       mdns,
       listen,
@@ -140,6 +140,9 @@ const verbs = {
     )
     return stats
   },
+  join: ({ dataDir, code, name }) => joinMesh(dataDir, code, name),
+  invite: ({ role }) => node.invite({ role }),
+  revoke: ({ target, reason }) => node.revoke(target, reason),
   status: () => node.status(),
   peers: () => node.peers(),
   capabilities: () => node.capabilities().map(({ id, node: owner, status }) => ({ id, node: owner, status })),
