@@ -9,10 +9,11 @@ import { bundle, buildPackage } from './bundle.ts'
 import { bulk } from './bulk.ts'
 import { calls } from './calls.ts'
 import { profileTable } from './profile.ts'
+import { connect } from './connect.ts'
 import { streams } from './streams.ts'
 import type { Suite } from './suite.ts'
 
-const SUITES: Suite[] = [calls, bulk, streams]
+const SUITES: Suite[] = [calls, bulk, connect, streams]
 
 const root = join(import.meta.dirname, '../..')
 const args = process.argv.slice(2)
