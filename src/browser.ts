@@ -3,6 +3,7 @@ import { generateKeyPair } from '@libp2p/crypto/keys'
 import type { Libp2p, PrivateKey } from '@libp2p/interface'
 import { multiaddr } from '@multiformats/multiaddr'
 import type { Backend } from './backends/backend.ts'
+import type { PolicyRule } from './core/policy.ts'
 import { createMesh } from './mesh.ts'
 import type { Mesh } from './mesh-api.ts'
 import type { Discovery } from './mesh-components.ts'
@@ -19,6 +20,8 @@ export interface BrowserNodeOptions {
   privateKey?: PrivateKey
   /** The mesh that this node is of; default: the one that is open to all. */
   membership?: Membership
+  /** Who may call what here; the first rule that fits decides. */
+  policy?: PolicyRule[]
   /** Multiaddrs of nodes to connect to. */
   peers?: string[]
   backends?: Backend[]
@@ -36,6 +39,7 @@ export async function createNode(options: BrowserNodeOptions = {}): Promise<Mesh
     discovery: () => staticPeers(libp2p, options.peers ?? []),
     name: options.name ?? 'browser',
     membership: options.membership ?? openMembership(),
+    policy: options.policy ?? [],
     incarnation: Math.floor(Date.now() / 1_000),
     backends: options.backends ?? [],
     now: () => performance.now(),

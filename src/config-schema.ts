@@ -1,8 +1,13 @@
 /** The JSON Schema of the configuration file, built from code; `docs/config.schema.json` is written from it. */
 import type { JsonObject, JsonSchema } from '../protocols/json.ts'
+import { ROLES } from '../protocols/member/messages.ts'
+import { EFFECTS } from './core/policy.ts'
 import { MAX_PATTERN } from '../protocols/glob.ts'
 import { BACKENDS } from './backends/index.ts'
 import { MAX_NODE_NAME } from './config-formats.ts'
+
+/** A PeerId in its usual form. */
+const PEER_ID = '^(12D3Koo|Qm|16Uiu2HA)[1-9A-HJ-NP-Za-km-z]+$'
 
 const text = { type: 'string', minLength: 1 } satisfies JsonSchema
 const globs = { type: 'array', items: { ...text, maxLength: MAX_PATTERN } } satisfies JsonSchema
@@ -67,6 +72,24 @@ export const CONFIG_SCHEMA: JsonObject = {
           }
         }
       ]
+    },
+    policy: {
+      type: 'array',
+      description:
+        'Who may call what here. The first rule that fits decides; all keys of a rule must fit. Without one: guests are denied, tools with requiresApproval ask, all else is allowed.',
+      items: {
+        type: 'object',
+        additionalProperties: false,
+        required: ['effect'],
+        properties: {
+          effect: { enum: [...EFFECTS], description: 'ask: the call waits until somebody says yes with atmo approve.' },
+          roles: { type: 'array', minItems: 1, items: { enum: [...ROLES] }, description: 'Roles of the caller in the mesh.' },
+          nodes: { type: 'array', minItems: 1, items: { type: 'string', pattern: PEER_ID }, description: 'PeerIds of callers.' },
+          capabilities: { ...globs, minItems: 1, description: 'Globs over ids of capabilities of this node.' },
+          types: { ...globs, minItems: 1, description: 'Globs over their types: * stays within a segment, ** crosses them.' },
+          tools: { ...globs, minItems: 1, description: 'Globs over names of tools.' }
+        }
+      }
     },
     backends: {
       type: 'array',

@@ -6,6 +6,7 @@ import { CONFIG_SCHEMA } from './config-schema.ts'
 import { backendProblems } from './config-backends.ts'
 import { FORMATS } from './config-formats.ts'
 import { MAX_PROBLEMS, problemsOf, showPath, type ConfigProblem } from './config-problems.ts'
+import type { PolicyRule } from './core/policy.ts'
 import { MeshError } from './errors.ts'
 
 /** Which network interfaces mDNS uses: globs over their names. Deny wins. */
@@ -25,6 +26,8 @@ export interface Config {
   /** Path, relative to the configuration file. */
   apiKeyFile?: string
   mdns?: boolean | MdnsConfig
+  /** Who may call what; the first rule that fits decides. */
+  policy?: PolicyRule[]
   backends?: BackendConfig[]
 }
 

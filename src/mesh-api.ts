@@ -93,6 +93,19 @@ export interface RevocationView {
   at: string
 }
 
+/** A call that waits until somebody at this node allows it. */
+export interface ApprovalView {
+  /** For `approve`. */
+  id: string
+  /** PeerId of who calls. */
+  caller: string
+  capability: string
+  tool: string
+  /** What it is called with; cut to a text where it is long. */
+  input: JsonValue
+  waitingMs: number
+}
+
 /** Who ran a call, and over what. */
 export interface Route {
   /** PeerIds from the caller to the provider. */
@@ -158,6 +171,7 @@ export type MeshEvent = { at: number } & (
       durationMs: number
       code?: string
     }
+  | { event: 'approval'; id: string; caller: string; capability: string; tool: string }
   | { event: 'network'; state: 'ok' | 'no-network' | 'no-multicast'; message: string }
   | { event: 'backend'; id: string; state: 'online' | 'offline'; reason?: string }
 )
@@ -228,6 +242,10 @@ export interface Mesh extends AsyncDisposable {
    * Throws `permission_denied` if this node may not, `invalid_argument`, `ambiguous`, `unavailable` if it cannot be kept: then nothing has changed.
    */
   revoke(node: string, reason: string): Promise<RevocationView>
+  /** Calls that wait for a yes of this node. */
+  approvals(): ApprovalView[]
+  /** Says yes or no to one. `forMs`: the same caller may run the same tool for that time without a question. Throws `invalid_argument`. */
+  approve(id: string, allow: boolean, options?: { forMs?: number }): ApprovalView
   /** Members as far as this node knows them; itself first. */
   members(): MemberView[]
   capabilities(query?: CapabilityQuery): CapabilityView[]

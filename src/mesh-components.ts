@@ -1,5 +1,6 @@
 import type { Libp2p, PrivateKey } from '@libp2p/interface'
 import type { Backend } from './backends/backend.ts'
+import type { PolicyRule } from './core/policy.ts'
 import type { MeshStatus } from './mesh-api.ts'
 import type { AdmissionComponents } from './net/admission.ts'
 import type { Gossip } from './net/announce.ts'
@@ -30,6 +31,8 @@ export interface MeshComponents {
   discovery: (onState: (state: MeshStatus['network']) => void) => Discovery
   name: string
   membership: Membership
+  /** Who may call what here. */
+  policy: readonly PolicyRule[]
   /** Higher than at any start before with the same key. */
   incarnation: number
   backends: Backend[]

@@ -38,6 +38,8 @@ export interface MeshTrust {
   /** @throws MeshError `permission_denied`, `unsupported`, `busy`. */
   invite(options: InviteOptions): InviteView
   members(): MemberView[]
+  /** Role of a peer that is admitted; `guest` for any other. */
+  roleOf(peer: string): Role
   /** @throws MeshError `permission_denied`, `invalid_argument`, `unavailable`, `unsupported`. */
   revoke(node: string, reason: string): Promise<RevocationView>
 }
@@ -227,6 +229,7 @@ export function createMeshTrust(components: MeshTrustComponents): MeshTrust {
       return { code, role, expiresAt: new Date(Date.now() + INVITE_MS).toISOString() }
     },
     members,
+    roleOf: (peer) => checked.get(peer)?.member.role ?? 'guest',
     async revoke(node, reason) {
       const { peerId, name, role } = find(node)
       if (peerId === self) throw new MeshError('invalid_argument', 'a node cannot revoke itself; to leave the mesh: atmo leave')

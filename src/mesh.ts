@@ -18,6 +18,7 @@ import { capabilityViews } from './core/views.ts'
 import { MeshError } from './errors.ts'
 import type { Mesh, MeshStatus } from './mesh-api.ts'
 import type { MeshComponents } from './mesh-components.ts'
+import { createConsent } from './mesh-consent.ts'
 import { createMeshEvents } from './mesh-events.ts'
 import { createMeshTrust } from './mesh-trust.ts'
 import { createAnnouncer } from './net/announce.ts'
@@ -63,6 +64,7 @@ export async function createMesh(components: MeshComponents): Promise<Mesh> {
     self,
     find: (capability, tool) => tools.find(capability, tool),
     replays: createReplays(now),
+    authorize: (local, request, signal) => consent.authorize(local, request, signal),
     now,
     onBegin: () => void calls.inFlight++,
     onServed(call) {
@@ -161,6 +163,8 @@ export async function createMesh(components: MeshComponents): Promise<Mesh> {
       log('info', `refused ${peer}: ${error.message}`)
     }
   })
+  const { policy } = components
+  const consent = createConsent({ self, policy, roleOf: (peer) => trust.roleOf(peer), now, log, emit: events.emit })
   const onAddresses = (): void => announcer.setInfo({ name, version: VERSION, addresses: announcedAddresses() })
 
   function announcedAddresses(): string[] {
@@ -241,6 +245,8 @@ export async function createMesh(components: MeshComponents): Promise<Mesh> {
       return functions.register(declaration, handlers)
     },
     invite: (options = {}) => trust.invite(options),
+    approvals: () => consent.approvals(),
+    approve: (id, allow, options) => consent.approve(id, allow, options),
     members: () => trust.members(),
     revoke: (node, reason) => trust.revoke(node, reason),
     status: () => ({

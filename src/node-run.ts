@@ -5,6 +5,7 @@ import type { Config, MdnsConfig } from './config.ts'
 import type { Settings } from './config-file.ts'
 import { ensureApiToken, openDataDir, removeNodeFile, writeNodeFile, type DataDir } from './data-dir.ts'
 import { serveApi } from './http/serve.ts'
+import type { PolicyRule } from './core/policy.ts'
 import type { Mesh } from './mesh-api.ts'
 import { VERSION } from './version.ts'
 
@@ -16,6 +17,7 @@ export interface NodeInit {
   listen?: string[]
   peers?: string[]
   mdns?: boolean | MdnsConfig
+  policy?: PolicyRule[]
   backends: Backend[]
   log?: (level: 'info' | 'warn', message: string) => void
 }
@@ -54,8 +56,8 @@ export async function runNode(
     undo.push(() => dataDir.release())
     const token = await ensureApiToken(dataDir.path)
     const backends = await createBackends(config, baseDir)
-    const { name, listen, peers, mdns } = config
-    const mesh = await createNode({ name, dataDir, listen, peers, mdns, backends, log })
+    const { name, listen, peers, mdns, policy } = config
+    const mesh = await createNode({ name, dataDir, listen, peers, mdns, policy, backends, log })
     let stopping: Promise<void> | undefined
     const stop = () => (stopping ??= unwind())
     let tell: { resolve: () => void; reject: (reason: unknown) => void } | undefined

@@ -4,6 +4,7 @@ import { hostname } from 'node:os'
 import { MAX_PATTERN } from '../protocols/glob.ts'
 import type { Backend } from './backends/backend.ts'
 import { nextIncarnation, openDataDir, type DataDir } from './data-dir.ts'
+import type { PolicyRule } from './core/policy.ts'
 import { MeshError, isMeshError } from './errors.ts'
 import { MAX_NODE_NAME, nodeNameProblem } from './config-formats.ts'
 import { listenProblem, multiaddrProblem } from './config-addresses.ts'
@@ -35,6 +36,8 @@ export interface NodeOptions {
   backends?: Backend[]
   /** True: the mesh that is open to everybody on the network, for demonstrations. Default: the private one of the data directory, or a new one. */
   open?: boolean
+  /** Who may call what here; the first rule that fits decides. Default: members all but what requires approval, guests nothing. */
+  policy?: PolicyRule[]
   /** Another mesh than these. */
   membership?: Membership
   /** One line for each thing worth knowing; default: silent. */
@@ -77,6 +80,7 @@ export async function createNode(options: NodeOptions = {}): Promise<Mesh> {
         ),
       name,
       membership,
+      policy: options.policy ?? [],
       incarnation,
       backends: options.backends ?? [],
       now: () => performance.now(),

@@ -29,6 +29,11 @@ export interface ProviderComponents {
   /** @throws MeshError `unknown_capability`, `unknown_tool`, `unavailable`. */
   find(capability: string, tool: string): LocalTool
   replays: Replays
+  /**
+   * Asked for each call of another node, with its deadline running. Returns nothing, or a promise of nothing, if it may run.
+   * @throws MeshError `permission_denied`, `busy`.
+   */
+  authorize(local: LocalTool, request: ToolRequest, signal: AbortSignal): Promise<void> | undefined
   now: () => number
   /** A call begins to run here; `onServed` follows. */
   onBegin(): void
@@ -39,7 +44,7 @@ export interface ProviderComponents {
  * Runs calls at this node, whoever they come from: schema, slot, deadline, cancel, then the backend.
  * The same function answers remote and local callers, so both meet the same rules.
  */
-export function createProvider({ self, find, replays, now, onBegin, onServed }: ProviderComponents): Invoke {
+export function createProvider({ self, find, replays, authorize, now, onBegin, onServed }: ProviderComponents): Invoke {
   return (request, options) => {
     const { idempotencyKey } = request
     if (idempotencyKey === undefined) return run(request, options)
@@ -58,18 +63,19 @@ export function createProvider({ self, find, replays, now, onBegin, onServed }: 
     let begun = false
     onBegin()
     try {
-      const { tool, admission, invoke } = find(request.capability, request.tool)
+      const local = find(request.capability, request.tool)
+      const { tool, admission, invoke } = local
       const input = validate(tool.input, request.input, 'own')
       if (request.stream !== undefined && tool.acceptsStream !== true) {
         throw new MeshError('invalid_argument', `tool "${request.tool}" does not read a stream`)
       }
-      if (tool.requiresApproval === true && request.caller !== self) {
-        const message = `tool "${request.tool}" needs the approval of its owner, which this version cannot ask for; call it on its own node`
-        throw new MeshError('permission_denied', message, { capability: request.capability, tool: request.tool })
-      }
       const timeoutMs = request.remainingMs ?? tool.timeoutMs ?? DEFAULT_TIMEOUT_MS
       if (timeoutMs <= 0) throw new MeshError('deadline_exceeded', 'the time for this call was over when it arrived')
       deadline = createDeadline(cancellation, timeoutMs, now)
+      if (request.caller !== self) {
+        const asked = authorize(local, request, cancellation.signal)
+        if (asked !== undefined) await asked
+      }
       if (!admission.tryEnter()) await admission.enter(cancellation.signal)
       begun = true
       onRun?.()

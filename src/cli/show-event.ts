@@ -31,6 +31,8 @@ function eventText(event: MeshEvent, colors: Colors): string {
       const ok = event.status === 'success'
       return `${arrow} ${plain(`${event.capability} ${event.tool}`)} ${ok ? green('ok') : red(plain(event.code ?? event.status))} ${dim(`${shortId(event.peerId)} ${showDuration(event.durationMs)}`)}`
     }
+    case 'approval':
+      return `${yellow('?')} ${bold(plain(`${event.capability} ${event.tool}`))} waits for your yes: atmo approve ${plain(event.id)} ${dim(shortId(event.caller))}`
     case 'network':
       return `${event.state === 'ok' ? green('●') : yellow('●')} network ${plain(event.message)}`
     case 'backend':

@@ -7,6 +7,7 @@ import { CALL_PROTOCOL } from '../../protocols/call/messages.ts'
 import { MEMBER_PROTOCOL } from '../../protocols/member/messages.ts'
 import { SYNC_PROTOCOL } from '../../protocols/sync/messages.ts'
 import { createNode, type Mesh } from '../../src/index.ts'
+import { isMeshError } from '../../src/errors.ts'
 import { createNodeLibp2p } from '../../src/net/node-preset.ts'
 import { issueCertificate, type Grant } from '../../src/trust/certificate.ts'
 import type { MeshState } from '../../src/trust/mesh-state.ts'
@@ -110,6 +111,46 @@ describe('a private mesh', function () {
       member.capabilities({}).map(({ id }) => id),
       ['vault']
     )
+  })
+
+  it('lets guests call nothing, and makes a call wait for a yes where a tool wants that, whatever the caller says', async () => {
+    const held = await join()
+    let opened = 0
+    held.register(
+      { id: 'door', type: 'test/door', tools: [{ name: 'unlock', requiresApproval: true }, { name: 'look' }] },
+      { unlock: () => ++opened, look: () => 'shut' }
+    )
+    const [other, guest] = [await join(), await join({ role: 'guest' })]
+    for (const node of [other, guest]) {
+      await node.addPeer(held.multiaddrs()[0]!)
+      await until(() => node.capabilities({ id: 'door' }).length === 1, 'it is seen')
+    }
+    assert.equal((await other.call('door', 'look').result).result, 'shut')
+    for (const tool of ['look', 'unlock'])
+      await assert.rejects(
+        guest.call('door', tool).result,
+        (error) => isMeshError(error, 'permission_denied') && /a guest may not/.test(error.message)
+      )
+    const waits = other.call('door', 'unlock', {}).result
+    await until(() => held.approvals().length === 1, 'it waits')
+    const { id, caller } = held.approvals()[0]!
+    assert.deepEqual([caller, opened, other.approvals()], [other.peerId, 0, []])
+    held.approve(id, true, { forMs: 60_000 })
+    assert.equal((await waits).result, 1)
+    assert.equal((await other.call('door', 'unlock').result).result, 2, 'for a minute it is not asked again')
+    const second = await join()
+    await second.addPeer(held.multiaddrs()[0]!)
+    await until(() => second.capabilities({ id: 'door' }).length === 1, 'it is seen')
+    const refused = second.call('door', 'unlock').result
+    await until(() => held.approvals().length === 1, 'another waits')
+    held.approve(held.approvals()[0]!.id, false)
+    await assert.rejects(refused, { code: 'permission_denied' })
+    const given = second.call('door', 'unlock')
+    given.result.catch(() => undefined)
+    await until(() => held.approvals().length === 1, 'a third waits')
+    given.cancel()
+    await until(() => held.approvals().length === 0, 'and is cancelled')
+    assert.equal(opened, 2)
   })
 
   it('ends the sessions of a revoked member everywhere, and lets it in nowhere', async () => {

@@ -7,7 +7,7 @@ import { createResultCache } from '../../../src/calls/result-cache.ts'
 import { createAdmission, type Admission } from '../../../src/core/admission.ts'
 import type { Offer } from '../../../src/core/candidates.ts'
 import type { Invoke, Item, ToolRequest } from '../../../src/core/invoke.ts'
-import { MeshError, isMeshError, type ErrorCode } from '../../../src/errors.ts'
+import { MeshError, isMeshError, abortError, type ErrorCode } from '../../../src/errors.ts'
 import type { CallItem } from '../../../src/mesh-api.ts'
 import { until, within } from '../../fixtures/libp2p-pair.ts'
 
@@ -229,7 +229,8 @@ describe('caller', () => {
 describe('provider', () => {
   function provider(
     invoke: Invoke,
-    tool: Partial<ToolDeclaration> = {}
+    tool: Partial<ToolDeclaration> = {},
+    authorize: Parameters<typeof createProvider>[0]['authorize'] = () => undefined
   ): { run: Invoke; served: ServedCall[]; admission: Admission; begun: () => number } {
     const served: ServedCall[] = []
     let begun = 0
@@ -238,6 +239,7 @@ describe('provider', () => {
       self: 'me',
       find: () => ({ capability: { id: 'c', type: 't' }, tool: { name: 't', ...tool }, invoke, admission }),
       replays: createReplays(now),
+      authorize,
       now,
       onBegin: () => begun++,
       onServed: (one) => served.push(one)
@@ -261,20 +263,29 @@ describe('provider', () => {
     yield { kind: 'result', value: input }
   }
 
-  it('runs a tool that needs approval for its own node only: nobody else can be asked for yet', async () => {
-    let runs = 0
-    const { run } = provider(
-      async function* () {
-        runs++
-        yield { kind: 'result', value: null }
-      },
-      { requiresApproval: true }
-    )
-    const options = { signal: new AbortController().signal }
-    await assert.rejects(read(run(request({ caller: 'somebody' }), options)), (error) => isMeshError(error, 'permission_denied'))
-    assert.equal(runs, 0)
-    await read(run(request({ caller: 'me' }), options))
-    assert.equal(runs, 1)
+  it('asks whether another node may call, with the deadline running and before it takes a slot', async () => {
+    const asked: string[] = []
+    let allow!: () => void
+    const { run, admission } = provider(echo, { concurrency: 1, queue: 0 }, ({ tool }, { caller }, signal) => {
+      asked.push(`${caller} ${tool.name}`)
+      return new Promise((resolve, reject) => {
+        allow = resolve
+        signal.addEventListener('abort', () => reject(abortError(signal)))
+      })
+    })
+    const waits = read(run(request({ input: 1 }), options()))
+    assert.deepEqual(asked, ['peer t'])
+    assert.equal(admission.tryEnter(), true, 'who waits for a yes holds no slot')
+    admission.leave()
+    allow()
+    assert.deepEqual(await waits, [{ kind: 'result', value: 1 }])
+    await assert.rejects(read(run(request({ remainingMs: 10 }), options())), { code: 'deadline_exceeded' })
+    await read(run(request({ caller: 'me' }), options()))
+    assert.equal(asked.length, 2, 'its own node is not asked')
+    const denied = provider(echo, {}, () => {
+      throw new MeshError('permission_denied', 'no')
+    })
+    await assert.rejects(read(denied.run(request(), options())), { code: 'permission_denied' })
   })
 
   it('validates the input, applies defaults, and validates the result', async () => {

@@ -1,0 +1,59 @@
+import type { CapabilityDeclaration, ToolDeclaration } from '../../protocols/capability.ts'
+import { matchGlob, matchName } from '../../protocols/glob.ts'
+import type { Role } from '../../protocols/member/messages.ts'
+
+/** What a rule does with a call that it fits. */
+export const EFFECTS = ['allow', 'ask', 'deny'] as const
+/** One of {@link EFFECTS}. */
+export type Effect = (typeof EFFECTS)[number]
+
+/** Who may call what at this node. All fields that are given must fit; a field fits if one of its values does. */
+export interface PolicyRule {
+  effect: Effect
+  /** Roles in the mesh. */
+  roles?: Role[]
+  /** PeerIds. Not names: anybody can call itself anything. */
+  nodes?: string[]
+  /** Globs over ids of capabilities: `*` is any text. */
+  capabilities?: string[]
+  /** Globs over types: `*` stays within a segment, `**` crosses them. */
+  types?: string[]
+  /** Globs over names of tools. */
+  tools?: string[]
+}
+
+/** Who calls, as the connection and the certificates prove it. */
+export interface Caller {
+  peerId: string
+  role: Role
+}
+
+/**
+ * What this node says to a call: the first rule that fits decides. Without one, a tool with `requiresApproval` asks, guests are denied,
+ * and everybody else is allowed. Nothing that a caller sends has a part in it.
+ */
+export function decide(
+  rules: readonly PolicyRule[],
+  caller: Caller,
+  capability: Pick<CapabilityDeclaration, 'id' | 'type'>,
+  tool: Pick<ToolDeclaration, 'name' | 'requiresApproval'>
+): Effect {
+  for (const rule of rules) if (fits(rule, caller, capability, tool)) return rule.effect
+  if (caller.role === 'guest') return 'deny'
+  return tool.requiresApproval === true ? 'ask' : 'allow'
+}
+
+function fits(
+  { roles, nodes, capabilities, types, tools }: PolicyRule,
+  caller: Caller,
+  capability: Pick<CapabilityDeclaration, 'id' | 'type'>,
+  tool: Pick<ToolDeclaration, 'name'>
+): boolean {
+  return (
+    (roles?.includes(caller.role) ?? true) &&
+    (nodes?.includes(caller.peerId) ?? true) &&
+    (capabilities?.some((glob) => matchName(glob, capability.id)) ?? true) &&
+    (types?.some((glob) => matchGlob(glob, capability.type)) ?? true) &&
+    (tools?.some((glob) => matchName(glob, tool.name)) ?? true)
+  )
+}

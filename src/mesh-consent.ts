@@ -1,0 +1,47 @@
+import { createApprovals } from './calls/approvals.ts'
+import type { ProviderComponents } from './calls/provider.ts'
+import { decide, type PolicyRule } from './core/policy.ts'
+import { MeshError } from './errors.ts'
+import type { Mesh } from './mesh-api.ts'
+import type { NewMeshEvent } from './mesh-events.ts'
+import type { MeshTrust } from './mesh-trust.ts'
+
+/** What the node's policy says to calls of others, and the calls that wait for a yes. */
+export interface Consent extends Pick<ProviderComponents, 'authorize'>, Pick<Mesh, 'approvals' | 'approve'> {}
+
+/** What it needs. */
+export interface ConsentComponents {
+  /** PeerId of this node. */
+  self: string
+  policy: readonly PolicyRule[]
+  /** Role of who calls, as its certificates say. */
+  roleOf: MeshTrust['roleOf']
+  now: () => number
+  log: (level: 'info' | 'warn', message: string) => void
+  emit(event: NewMeshEvent): void
+}
+
+/** See {@link Consent}. It goes by what a connection has proved, never by what a request says. */
+export function createConsent({ self, policy, roleOf, now, log, emit }: ConsentComponents): Consent {
+  const waiting = createApprovals(now, ({ id, caller, capability, tool }) => {
+    log('info', `${caller} asks for ${capability} ${tool}: atmo approve ${id}`)
+    emit({ event: 'approval', id, caller, capability, tool })
+  })
+
+  return {
+    authorize({ capability, tool }, { caller, input }, signal) {
+      const role = roleOf(caller)
+      const effect = decide(policy, { peerId: caller, role }, capability, tool)
+      if (effect === 'allow') return undefined
+      if (effect === 'ask') return waiting.ask({ caller, capability: capability.id, tool: tool.name, input }, signal)
+      const details = { capability: capability.id, tool: tool.name, node: self, reason: 'policy' }
+      throw new MeshError(
+        'permission_denied',
+        `a ${role} may not call "${tool.name}" of "${capability.id}" on this node`,
+        details
+      )
+    },
+    approvals: () => waiting.list(),
+    approve: (id, allow, { forMs } = {}) => waiting.answer(id, allow, forMs)
+  }
+}

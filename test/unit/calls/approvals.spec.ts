@@ -1,0 +1,82 @@
+import assert from 'node:assert/strict'
+import { MAX_GRANT_MS, MAX_WAITING, createApprovals, type ApprovalRequest, type Approvals } from '../../../src/calls/approvals.ts'
+import { isMeshError } from '../../../src/errors.ts'
+import type { ApprovalView } from '../../../src/mesh-api.ts'
+
+const request = (change: Partial<ApprovalRequest> = {}): ApprovalRequest => ({
+  caller: 'a',
+  capability: 'door',
+  tool: 'unlock',
+  input: { code: 1 },
+  ...change
+})
+const never = (): AbortSignal => new AbortController().signal
+
+describe('approvals', () => {
+  let time: number
+  let asked: ApprovalView[]
+  let approvals: Approvals
+  beforeEach(() => {
+    time = 0
+    asked = []
+    approvals = createApprovals(
+      () => time,
+      (view) => asked.push(view)
+    )
+  })
+
+  it('let a call wait until somebody says yes or no', async () => {
+    const [yes, no] = [approvals.ask(request(), never()), approvals.ask(request({ caller: 'b' }), never())]
+    time = 1_500
+    assert.deepEqual(
+      approvals.list().map(({ caller, waitingMs, input }) => [caller, waitingMs, input]),
+      [
+        ['a', 1_500, { code: 1 }],
+        ['b', 1_500, { code: 1 }]
+      ]
+    )
+    assert.equal(approvals.answer(asked[0]!.id, true).caller, 'a')
+    approvals.answer(asked[1]!.id, false)
+    await yes
+    await assert.rejects(no, (error) => isMeshError(error, 'permission_denied') && error.details['reason'] === 'not_approved')
+    assert.deepEqual(approvals.list(), [])
+    assert.throws(() => approvals.answer(asked[0]!.id, true), { code: 'invalid_argument' })
+  })
+
+  it('end when the caller cancels or its time is over', async () => {
+    const controller = new AbortController()
+    const waits = approvals.ask(request(), controller.signal)
+    controller.abort()
+    await assert.rejects(waits, { code: 'cancelled' })
+    assert.deepEqual(approvals.list(), [])
+    await assert.rejects(approvals.ask(request(), controller.signal), { code: 'cancelled' })
+    assert.equal(asked.length, 1)
+  })
+
+  it('may hold for a time, for the same caller and tool alone', async () => {
+    const first = approvals.ask(request(), never())
+    assert.throws(() => approvals.answer(asked[0]!.id, true, MAX_GRANT_MS + 1), { code: 'invalid_argument' })
+    assert.throws(() => approvals.answer(asked[0]!.id, true, NaN), { code: 'invalid_argument' })
+    approvals.answer(asked[0]!.id, true, 60_000)
+    await first
+    time = 59_999
+    await approvals.ask(request({ input: {} }), never())
+    assert.equal(asked.length, 1)
+    for (const change of [{ caller: 'b' }, { tool: 'lock' }, { capability: 'gate' }])
+      void approvals.ask(request(change), never()).catch(() => undefined)
+    assert.equal(asked.length, 4)
+    time = 60_000
+    void approvals.ask(request(), never()).catch(() => undefined)
+    assert.equal(asked.length, 5)
+  })
+
+  it('are bounded, also for one caller, and show no more than people can read', async () => {
+    for (let n = 0; n < MAX_WAITING.caller; n++) void approvals.ask(request(), never())
+    await assert.rejects(approvals.ask(request(), never()), { code: 'busy' })
+    for (let n = MAX_WAITING.caller; n < MAX_WAITING.all; n++) void approvals.ask(request({ caller: `c${n}` }), never())
+    await assert.rejects(approvals.ask(request({ caller: 'late' }), never()), { code: 'busy' })
+    approvals.answer(asked[0]!.id, true)
+    void approvals.ask(request({ caller: 'late', input: 'x'.repeat(100_000) }), never())
+    assert.ok(JSON.stringify(approvals.list().at(-1)!.input).length < 3_000)
+  })
+})

@@ -1,0 +1,76 @@
+import assert from 'node:assert/strict'
+import fc from 'fast-check'
+import { ROLES, type Role } from '../../../protocols/member/messages.ts'
+import { EFFECTS, decide, type Effect, type PolicyRule } from '../../../src/core/policy.ts'
+
+const [A, B] = ['12D3KooWA', '12D3KooWB']
+const LAMP = { id: 'lamp', type: 'home/lamp' }
+const ON = { name: 'on' }
+const LOCK = { name: 'unlock', requiresApproval: true }
+const said = (rules: PolicyRule[], role: Role = 'member', tool: typeof ON = ON, peerId = A): Effect =>
+  decide(rules, { peerId, role }, LAMP, tool)
+
+describe('policy', () => {
+  it('without rules denies guests, asks where a tool wants that, and allows the rest', () => {
+    for (const role of ['owner', 'admin', 'member'] as const)
+      assert.deepEqual([said([], role), said([], role, LOCK)], ['allow', 'ask'])
+    assert.deepEqual([said([], 'guest'), said([], 'guest', LOCK)], ['deny', 'deny'])
+  })
+
+  it('fits by role, node, capability, type and tool; all that are named must fit', () => {
+    const fitting: Omit<PolicyRule, 'effect'>[] = [
+      {},
+      { roles: ['guest', 'member'] },
+      { nodes: [B, A] },
+      { capabilities: ['l*'] },
+      { types: ['home/*'] },
+      { types: ['**'] },
+      { tools: ['o?'] },
+      { roles: ['member'], nodes: [A], capabilities: ['lamp'], types: ['home/lamp'], tools: ['on'] }
+    ]
+    for (const rule of fitting) assert.equal(said([{ effect: 'deny', ...rule }]), 'deny', JSON.stringify(rule))
+    const not: Omit<PolicyRule, 'effect'>[] = [
+      { roles: ['admin'] },
+      { nodes: [B] },
+      { nodes: ['*'] },
+      { capabilities: ['lam'] },
+      { types: ['*'] },
+      { tools: ['off', 'ON'] },
+      { roles: [] },
+      { roles: ['member'], nodes: [A], capabilities: ['lamp'], types: ['home/lamp'], tools: ['off'] }
+    ]
+    for (const rule of not) assert.equal(said([{ effect: 'deny', ...rule }]), 'allow', JSON.stringify(rule))
+  })
+
+  it('goes by the first rule that fits, also past what a tool wants', () => {
+    const rules: PolicyRule[] = [
+      { effect: 'allow', nodes: [A], tools: ['unlock'] },
+      { effect: 'deny', tools: ['unlock'] },
+      { effect: 'ask' }
+    ]
+    assert.deepEqual([said(rules, 'guest', LOCK), said(rules, 'owner', LOCK, B), said(rules)], ['allow', 'deny', 'ask'])
+  })
+
+  it('never allows what every rule denies, and never more than some rule or the default says', () => {
+    const globs = fc.array(fc.constantFrom('*', 'lamp', 'home/*', 'on', 'x'), { minLength: 1, maxLength: 3 })
+    const rule = fc.record(
+      {
+        effect: fc.constantFrom(...EFFECTS),
+        roles: fc.subarray([...ROLES], { minLength: 1 }),
+        nodes: fc.subarray([A, B], { minLength: 1 }),
+        capabilities: globs,
+        types: globs,
+        tools: globs
+      },
+      { requiredKeys: ['effect'] }
+    )
+    fc.assert(
+      fc.property(fc.array(rule, { maxLength: 6 }), fc.constantFrom(...ROLES), fc.constantFrom(ON, LOCK), (rules, role, tool) => {
+        const answer = said(rules, role, tool)
+        const byDefault = said([], role, tool)
+        assert.ok(answer === byDefault || rules.some(({ effect }) => effect === answer))
+        assert.equal(said([...rules.map((one) => ({ ...one, effect: 'deny' as const })), { effect: 'deny' }], role, tool), 'deny')
+      })
+    )
+  })
+})
