@@ -1,5 +1,6 @@
 import type { Libp2p, PrivateKey } from '@libp2p/interface'
 import type { Backend } from './backends/backend.ts'
+import type { Audit } from './core/audit.ts'
 import type { PolicyRule } from './core/policy.ts'
 import type { MeshStatus } from './mesh-api.ts'
 import type { AdmissionComponents } from './net/admission.ts'
@@ -33,6 +34,8 @@ export interface MeshComponents {
   membership: Membership
   /** Who may call what here. */
   policy: readonly PolicyRule[]
+  /** Default: nothing is kept. */
+  audit?: Audit
   /** Higher than at any start before with the same key. */
   incarnation: number
   backends: Backend[]

@@ -1,5 +1,6 @@
 import { createApprovals } from './calls/approvals.ts'
 import type { ProviderComponents } from './calls/provider.ts'
+import type { Audit } from './core/audit.ts'
 import { decide, type PolicyRule } from './core/policy.ts'
 import { MeshError } from './errors.ts'
 import type { Mesh } from './mesh-api.ts'
@@ -18,22 +19,23 @@ export interface ConsentComponents {
   roleOf: MeshTrust['roleOf']
   now: () => number
   log: (level: 'info' | 'warn', message: string) => void
+  audit: Audit | undefined
   emit(event: NewMeshEvent): void
 }
 
 /** See {@link Consent}. It goes by what a connection has proved, never by what a request says. */
-export function createConsent({ self, policy, roleOf, now, log, emit }: ConsentComponents): Consent {
+export function createConsent({ self, policy, roleOf, now, log, audit, emit }: ConsentComponents): Consent {
   const waiting = createApprovals(now, ({ id, caller, capability, tool }) => {
     log('info', `${caller} asks for ${capability} ${tool}: atmo approve ${id}`)
     emit({ event: 'approval', id, caller, capability, tool })
   })
 
   return {
-    authorize({ capability, tool }, { caller, input }, signal) {
+    authorize({ capability, tool }, { caller, input }, options) {
       const role = roleOf(caller)
       const effect = decide(policy, { peerId: caller, role }, capability, tool)
       if (effect === 'allow') return undefined
-      if (effect === 'ask') return waiting.ask({ caller, capability: capability.id, tool: tool.name, input }, signal)
+      if (effect === 'ask') return waiting.ask({ caller, capability: capability.id, tool: tool.name, input }, options.signal)
       const details = { capability: capability.id, tool: tool.name, node: self, reason: 'policy' }
       throw new MeshError(
         'permission_denied',
@@ -42,6 +44,11 @@ export function createConsent({ self, policy, roleOf, now, log, emit }: ConsentC
       )
     },
     approvals: () => waiting.list(),
-    approve: (id, allow, { forMs } = {}) => waiting.answer(id, allow, forMs)
+    approve(id, allowed, { forMs = 0 } = {}) {
+      const view = waiting.answer(id, allowed, forMs)
+      const { caller: peer, capability, tool } = view
+      audit?.({ event: 'approval', peer, capability, tool, allowed, forMs })
+      return view
+    }
   }
 }

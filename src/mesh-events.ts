@@ -1,5 +1,7 @@
 import type { ServedCall } from './calls/provider.ts'
 import type { MadeCall } from './calls/caller.ts'
+import type { Audit, AuditEvent } from './core/audit.ts'
+import type { JsonValue } from './core/invoke.ts'
 import type { Directory, DirectoryEvent } from './core/directory.ts'
 import { createEventHub } from './core/event-hub.ts'
 import { capabilityView } from './core/views.ts'
@@ -20,8 +22,8 @@ export interface MeshEvents {
   close(): void
 }
 
-/** @param self PeerId. @param now monotonic ms. @param onDropped called for each event that a slow reader lost. */
-export function createMeshEvents(self: string, now: () => number, onDropped: () => void): MeshEvents {
+/** @param self PeerId. @param now monotonic ms. @param onDropped called for each event that a slow reader lost. @param audit told of each call that was served. */
+export function createMeshEvents(self: string, now: () => number, onDropped: () => void, audit?: Audit): MeshEvents {
   const startedAt = now()
   const hub = createEventHub<MeshEvent>(onDropped)
   const emit = (event: NewMeshEvent): void => hub.emit({ at: now() - startedAt, ...event })
@@ -51,7 +53,8 @@ export function createMeshEvents(self: string, now: () => number, onDropped: () 
       }
     },
     // Calls are many: their events are made only if somebody reads.
-    onServed({ request: { capability, tool, caller }, durationMs, error }) {
+    onServed({ request: { capability, tool, caller, input }, durationMs, error }) {
+      if (audit !== undefined) audit(audited(caller, capability, tool, input, durationMs, error?.code))
       if (hub.read) emit({ event: 'call', direction: 'in', capability, tool, peerId: caller, durationMs, ...outcome(error) })
     },
     onMade({ capability, tool, provider, durationMs, error }) {
@@ -61,6 +64,18 @@ export function createMeshEvents(self: string, now: () => number, onDropped: () 
     subscribe: (signal) => hub.subscribe(signal),
     close: () => hub.close()
   }
+}
+
+function audited(
+  peer: string,
+  capability: string,
+  tool: string,
+  input: JsonValue,
+  durationMs: number,
+  code: string | undefined
+): AuditEvent {
+  const event = { event: 'call' as const, peer, capability, tool, durationMs: Math.round(durationMs), input }
+  return code === undefined ? event : { ...event, code }
 }
 
 function outcome(error: { code: string } | undefined): { status: string; code?: string } {

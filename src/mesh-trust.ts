@@ -45,7 +45,7 @@ export interface MeshTrust {
 }
 
 /** What it needs. */
-export interface MeshTrustComponents extends Pick<MeshComponents, 'libp2p' | 'membership' | 'gossip' | 'now' | 'log'> {
+export interface MeshTrustComponents extends Pick<MeshComponents, 'libp2p' | 'membership' | 'gossip' | 'audit' | 'now' | 'log'> {
   /** Where others may reach this node. */
   addresses(): string[]
   /** Name of a node, of its announcement. */
@@ -56,7 +56,7 @@ export interface MeshTrustComponents extends Pick<MeshComponents, 'libp2p' | 'me
 
 /** See {@link MeshTrust}. */
 export function createMeshTrust(components: MeshTrustComponents): MeshTrust {
-  const { libp2p, membership, gossip, now, log, addresses, nameOf, onStranger } = components
+  const { libp2p, membership, gossip, audit, now, log, addresses, nameOf, onStranger } = components
   const { gate } = libp2p.services
   const self = libp2p.peerId.toString()
   /** Whose certificates were good when they connected. */
@@ -91,6 +91,7 @@ export function createMeshTrust(components: MeshTrustComponents): MeshTrust {
     async welcome(request, peer) {
       const member = gate.isAdmitted(peer) ? checked.get(peer)?.member : undefined
       const welcome = await membership.welcome(request, peer, member)
+      audit?.({ event: request.op, peer, role: welcome.chain[0]?.certificate.role ?? '' })
       log('info', `${request.op === 'join' ? 'let in' : 'renewed the certificate of'} ${peer}`)
       return welcome
     }
@@ -138,6 +139,7 @@ export function createMeshTrust(components: MeshTrustComponents): MeshTrust {
       if (membership.isStillMember(chain)) continue
       checked.delete(peer)
       log('info', `${peer} is no member any more`)
+      audit?.({ event: 'revoked', peer })
       admission.expel(peer, error)
     }
     if (!membership.isStillMember(membership.chain())) log('warn', 'the membership of this node was revoked: it is alone now')
@@ -218,6 +220,7 @@ export function createMeshTrust(components: MeshTrustComponents): MeshTrust {
     },
     invite({ role = 'member', forward = role !== 'guest' }) {
       const token = membership.invite({ role, forward })
+      audit?.({ event: 'invite', role })
       const reachable = addresses()
       if (reachable.length === 0)
         throw new MeshError('unavailable', 'this node listens nowhere: nobody could reach it with an invite')
@@ -235,6 +238,7 @@ export function createMeshTrust(components: MeshTrustComponents): MeshTrust {
       if (peerId === self) throw new MeshError('invalid_argument', 'a node cannot revoke itself; to leave the mesh: atmo leave')
       const signed = await membership.revoke(peerId, role, reason)
       log('info', `revoked ${peerId}: ${reason}`)
+      audit?.({ event: 'revoke', peer: peerId, reason })
       enforce()
       await publish(signed)
       return { peerId, name, reason, at: new Date(signed.revocation.at * 1_000).toISOString() }

@@ -37,12 +37,12 @@ export const ADD_PEER_TIMEOUT_MS = 10_000
 
 /** Builds and starts a node. @throws MeshError if libp2p cannot listen. */
 export async function createMesh(components: MeshComponents): Promise<Mesh> {
-  const { libp2p, privateKey, name, membership, now, random, log } = components
+  const { libp2p, privateKey, name, membership, audit, now, random, log } = components
   const self = libp2p.peerId.toString()
   const startedAt = now()
   const counters: Record<string, number> = {}
   const count = (counter: string): void => void (counters[counter] = (counters[counter] ?? 0) + 1)
-  const events = createMeshEvents(self, now, () => count('events.dropped'))
+  const events = createMeshEvents(self, now, () => count('events.dropped'), audit)
 
   // ---- what is known -------------------------------------------------------------------------
   const directory = createDirectory(self, (event) => {
@@ -64,7 +64,7 @@ export async function createMesh(components: MeshComponents): Promise<Mesh> {
     self,
     find: (capability, tool) => tools.find(capability, tool),
     replays: createReplays(now),
-    authorize: (local, request, signal) => consent.authorize(local, request, signal),
+    authorize: (local, request, options) => consent.authorize(local, request, options),
     now,
     onBegin: () => void calls.inFlight++,
     onServed(call) {
@@ -153,6 +153,7 @@ export async function createMesh(components: MeshComponents): Promise<Mesh> {
     libp2p,
     membership,
     gossip: components.gossip,
+    audit,
     now,
     log,
     addresses: announcedAddresses,
@@ -160,11 +161,12 @@ export async function createMesh(components: MeshComponents): Promise<Mesh> {
     onStranger(peer, error) {
       count('admission.refused')
       discovery.avoid(peer, STRANGER_MS)
+      audit?.({ event: 'stranger', peer, reason: error.message })
       log('info', `refused ${peer}: ${error.message}`)
     }
   })
   const { policy } = components
-  const consent = createConsent({ self, policy, roleOf: (peer) => trust.roleOf(peer), now, log, emit: events.emit })
+  const consent = createConsent({ self, policy, roleOf: (peer) => trust.roleOf(peer), now, log, audit, emit: events.emit })
   const onAddresses = (): void => announcer.setInfo({ name, version: VERSION, addresses: announcedAddresses() })
 
   function announcedAddresses(): string[] {

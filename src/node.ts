@@ -5,6 +5,7 @@ import { MAX_PATTERN } from '../protocols/glob.ts'
 import type { Backend } from './backends/backend.ts'
 import { nextIncarnation, openDataDir, type DataDir } from './data-dir.ts'
 import type { PolicyRule } from './core/policy.ts'
+import { openAuditLog } from './data-dir-audit.ts'
 import { MeshError, isMeshError } from './errors.ts'
 import { MAX_NODE_NAME, nodeNameProblem } from './config-formats.ts'
 import { listenProblem, multiaddrProblem } from './config-addresses.ts'
@@ -58,10 +59,12 @@ export async function createNode(options: NodeOptions = {}): Promise<Mesh> {
     const listen = options.listen ?? DEFAULT_LISTEN
     checkAddresses(listen, options.peers ?? [])
     checkInterfaces(options.mdns)
+    const auditLog = dataDir === undefined ? undefined : await openAuditLog(dataDir.path, (message) => log('warn', message))
     const { open = false } = options
     const membership =
       options.membership ?? (await loadMembership({ open, dataDir: dataDir?.path, nodeKey: privateKey, name: `${name}'s mesh` }))
     const libp2p = await createNodeLibp2p(privateKey, listen)
+    auditLog?.record({ event: 'start', node: name })
     return await createMesh({
       libp2p,
       privateKey,
@@ -81,12 +84,17 @@ export async function createNode(options: NodeOptions = {}): Promise<Mesh> {
       name,
       membership,
       policy: options.policy ?? [],
+      ...(auditLog !== undefined && { audit: auditLog.record }),
       incarnation,
       backends: options.backends ?? [],
       now: () => performance.now(),
       random: Math.random,
       log,
-      onStopped: async () => release(dataDir, options)
+      async onStopped() {
+        auditLog?.record({ event: 'stop', node: name })
+        await auditLog?.flush()
+        await release(dataDir, options)
+      }
     })
   } catch (error) {
     await release(dataDir, options)

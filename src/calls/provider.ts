@@ -31,9 +31,10 @@ export interface ProviderComponents {
   replays: Replays
   /**
    * Asked for each call of another node, with its deadline running. Returns nothing, or a promise of nothing, if it may run.
+   * The signal is made when it is read: only who waits should.
    * @throws MeshError `permission_denied`, `busy`.
    */
-  authorize(local: LocalTool, request: ToolRequest, signal: AbortSignal): Promise<void> | undefined
+  authorize(local: LocalTool, request: ToolRequest, options: InvokeOptions): Promise<void> | undefined
   now: () => number
   /** A call begins to run here; `onServed` follows. */
   onBegin(): void
@@ -73,7 +74,7 @@ export function createProvider({ self, find, replays, authorize, now, onBegin, o
       if (timeoutMs <= 0) throw new MeshError('deadline_exceeded', 'the time for this call was over when it arrived')
       deadline = createDeadline(cancellation, timeoutMs, now)
       if (request.caller !== self) {
-        const asked = authorize(local, request, cancellation.signal)
+        const asked = authorize(local, request, cancellation)
         if (asked !== undefined) await asked
       }
       if (!admission.tryEnter()) await admission.enter(cancellation.signal)

@@ -1,6 +1,7 @@
 import { Command } from 'commander'
 import { VERSION } from '../version.ts'
 import { addApprovals } from './approvals.ts'
+import { addAudit } from './audit.ts'
 import { addCall } from './call.ts'
 import { addCapabilities } from './capabilities.ts'
 import { addCompletion } from './completion.ts'
@@ -30,7 +31,7 @@ export function createProgram(quiet: boolean): Command {
     })
     .showHelpAfterError('(see --help)')
     .addHelpText('after', '\nExit codes: 0 done, 1 failed, 2 wrong usage. With --json every command prints JSON, its errors too.')
-  const mesh = [addInit, addInvite, addJoin, addLeave, addMembers, addRevoke, addApprovals]
+  const mesh = [addInit, addInvite, addJoin, addLeave, addMembers, addRevoke, addApprovals, addAudit]
   for (const add of [addStart, ...mesh, addStatus, addPeers, addCapabilities, addCall, addWatch, addStop, addCompletion])
     add(program)
   return program

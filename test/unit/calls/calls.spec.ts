@@ -266,7 +266,7 @@ describe('provider', () => {
   it('asks whether another node may call, with the deadline running and before it takes a slot', async () => {
     const asked: string[] = []
     let allow!: () => void
-    const { run, admission } = provider(echo, { concurrency: 1, queue: 0 }, ({ tool }, { caller }, signal) => {
+    const { run, admission } = provider(echo, { concurrency: 1, queue: 0 }, ({ tool }, { caller }, { signal }) => {
       asked.push(`${caller} ${tool.name}`)
       return new Promise((resolve, reject) => {
         allow = resolve

@@ -23,6 +23,7 @@ const COMMANDS = [
   'approvals',
   'approve',
   'ignore',
+  'audit',
   'status',
   'peers',
   'capabilities',

@@ -1,0 +1,35 @@
+import type { Command } from 'commander'
+import { readAuditLog, type AuditLine } from '../data-dir-audit.ts'
+import { MeshError } from '../errors.ts'
+import { contextOf, parseDuration, withNodeOptions, type NodeOptions } from './command-line.ts'
+import { plain, shortId, type Colors } from './output.ts'
+
+/** `atmo audit`: what happened at the node, and whether the log of it is whole. */
+export function addAudit(program: Command): void {
+  withNodeOptions(program.command('audit').description('show who did what at this node, and check that the log of it is whole'))
+    .option('--since <duration>', 'only what happened within this time, such as 1h', parseDuration)
+    .action(async (options: NodeOptions & { since?: number }) => {
+      const { dataDir, output } = contextOf(options)
+      const { lines, broken } = await readAuditLog(dataDir)
+      const from = options.since === undefined ? '' : new Date(Date.now() - options.since).toISOString()
+      for (const line of lines.filter(({ at }) => at >= from))
+        await output.out(output.json ? `${JSON.stringify(line)}\n` : showLine(line, output.colors))
+      if (broken !== undefined)
+        throw new MeshError(
+          'conflict',
+          `the audit log was tampered with, or is damaged: ${broken.file}, line ${broken.line}: ${broken.why}`,
+          broken
+        )
+      if (!output.json) await output.err(output.errorColors.dim(`${lines.length} lines, the chain of hashes is whole\n`))
+    })
+}
+
+function showLine({ at, event, n: _n, prev: _prev, ...rest }: AuditLine, { dim, bold }: Colors): string {
+  const shown = Object.entries(rest)
+    .filter(([key]) => key !== 'inputSha256')
+    .map(
+      ([key, value]) =>
+        `${dim(`${key}=`)}${plain(key === 'peer' ? shortId(String(value)) : typeof value === 'string' ? value : JSON.stringify(value))}`
+    )
+  return `${dim(at)} ${bold(event.padEnd(8))} ${shown.join(' ')}\n`
+}

@@ -1,0 +1,25 @@
+import type { JsonValue } from './invoke.ts'
+
+/** Something that somebody may want to know of later. `peer` is a PeerId that a connection has proved. */
+export type AuditEvent =
+  | { event: 'start' | 'stop'; node: string }
+  | {
+      event: 'call'
+      peer: string
+      capability: string
+      tool: string
+      /** Code of the error it ended with; missing if it went well. */
+      code?: string
+      durationMs: number
+      /** Only its digest is kept. */
+      input: JsonValue
+    }
+  | { event: 'stranger'; peer: string; reason: string }
+  | { event: 'join' | 'renew'; peer: string; role: string }
+  | { event: 'invite'; role: string }
+  | { event: 'revoke'; peer: string; reason: string }
+  | { event: 'revoked'; peer: string }
+  | { event: 'approval'; peer: string; capability: string; tool: string; allowed: boolean; forMs: number }
+
+/** Takes what happens; never throws and never waits. */
+export type Audit = (event: AuditEvent) => void
