@@ -28,6 +28,9 @@ export const RENEWAL_CHECK_MS = 3_600_000
 /** Revocations that a neighbour may send over gossip: checking a signature is what it could make us pay for. */
 export const REVOCATION_RATE = { perSecond: 10, burst: 200 } as const
 
+/** Strangers in the audit log: of one, and of all together. */
+const KNOCK_RATE = { one: { perSecond: 1 / 600, burst: 2 }, all: { perSecond: 1 / 10, burst: 50 } } as const
+
 /** Who belongs to the mesh: the gate, the desk where others join, and the node's own certificate. */
 export interface MeshTrust {
   /** Before libp2p starts: nobody is to come in before the gate is shut. */
@@ -62,6 +65,8 @@ export function createMeshTrust(components: MeshTrustComponents): MeshTrust {
   /** Whose certificates were good when they connected. */
   const checked = new Map<string, { member: CheckedMember; chain: readonly SignedCertificate[] }>()
   const rates = createTokenBuckets(REVOCATION_RATE, now)
+  const knocks = createTokenBuckets(KNOCK_RATE.one, now)
+  const allKnocks = createTokenBuckets(KNOCK_RATE.all, now)
   const topic = revocationTopic(membership.mesh)
   let timer: ReturnType<typeof setInterval> | undefined
   let renewing = false
@@ -82,7 +87,11 @@ export function createMeshTrust(components: MeshTrustComponents): MeshTrust {
       if (canRenew(member.role)) void renew()
     },
     now,
-    onStranger
+    onStranger(peer, error) {
+      // Whoever knocks without end must not push what matters out of the log.
+      if (knocks.take(peer) && allKnocks.take('')) audit?.({ event: 'stranger', peer, reason: error.message })
+      onStranger(peer, error)
+    }
   })
   const desk = createJoinDesk({
     libp2p,

@@ -161,7 +161,6 @@ export async function createMesh(components: MeshComponents): Promise<Mesh> {
     onStranger(peer, error) {
       count('admission.refused')
       discovery.avoid(peer, STRANGER_MS)
-      audit?.({ event: 'stranger', peer, reason: error.message })
       log('info', `refused ${peer}: ${error.message}`)
     }
   })

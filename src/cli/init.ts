@@ -1,6 +1,7 @@
 import { Option, type Command } from 'commander'
 import { hostname } from 'node:os'
-import { contextOf, withNodeOptions, type NodeOptions } from './command-line.ts'
+import { isMeshError } from '../errors.ts'
+import { contextOf, usageError, withNodeOptions, type NodeOptions } from './command-line.ts'
 import { plain } from './output.ts'
 
 /** `atmo init`: makes a private mesh, with this node as its owner. */
@@ -10,7 +11,11 @@ export function addInit(program: Command): void {
     .action(async (options: NodeOptions & { name?: string }) => {
       const { dataDir, output } = contextOf(options)
       const { initMesh } = await import('../node-join.ts')
-      const mesh = await initMesh(dataDir, options.name ?? `${hostname().split('.')[0] ?? 'node'}'s mesh`)
+      const mesh = await initMesh(dataDir, options.name ?? `${hostname().split('.')[0] ?? 'node'}'s mesh`).catch(
+        (error: unknown) => {
+          throw isMeshError(error, 'invalid_argument') ? usageError(error.message) : error
+        }
+      )
       await output.out(
         output.json
           ? `${JSON.stringify(mesh)}\n`
