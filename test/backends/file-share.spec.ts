@@ -226,7 +226,7 @@ describe('files backend', () => {
     await mkdir(join(folder, 'swap'))
     await writeFile(join(folder, 'swap', 'secret.txt'), 'public')
     // A process of its own: within this one the steps of both would always meet in the same order.
-    const script = 'while :; do mv swap ../aside; ln -s ../shared-too swap; rm swap; mv ../aside swap; done'
+    const script = 'while [ ! -e ../stop ]; do mv swap ../aside; ln -s ../shared-too swap; rm swap; mv ../aside swap; done'
     const swapping = spawn('sh', ['-c', script], { cwd: folder, stdio: 'ignore' })
     const gone = once(swapping, 'exit')
     let read = 0
@@ -241,7 +241,8 @@ describe('files backend', () => {
         }
       }
     } finally {
-      swapping.kill()
+      // Not a signal: the mv that it has begun would go on while the folder is cleared away.
+      await writeFile(join(outside, 'stop'), '')
       await gone
     }
     assert.ok(read > 0)
