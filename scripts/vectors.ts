@@ -10,6 +10,7 @@ import { callVectors } from './vectors/call.ts'
 import { framingVectors } from './vectors/framing.ts'
 import { joinVectors } from './vectors/join.ts'
 import { memberVectors } from './vectors/member.ts'
+import { nearbyVectors } from './vectors/nearby.ts'
 import { syncVectors } from './vectors/sync.ts'
 import { toJsonForm, type Vectors } from './vectors/form.ts'
 
@@ -20,7 +21,8 @@ const ALL: Record<string, () => Vectors> = {
   sync: syncVectors,
   call: callVectors,
   member: memberVectors,
-  join: joinVectors
+  join: joinVectors,
+  nearby: nearbyVectors
 }
 
 for (const name of process.argv.length > 2 ? process.argv.slice(2) : Object.keys(ALL)) {

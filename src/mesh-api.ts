@@ -73,6 +73,9 @@ export interface InviteView {
   expiresAt: string
 }
 
+/** That the door is open to a node nearby. */
+export type DoorView = Omit<InviteView, 'code'>
+
 /** A member of the mesh, as far as this node knows: itself, those connected, those that it let in. */
 export interface MemberView {
   peerId: string
@@ -93,17 +96,33 @@ export interface RevocationView {
   at: string
 }
 
-/** A call that waits until somebody at this node allows it. */
-export interface ApprovalView {
+/** What waits until somebody at this node allows it. */
+export type ApprovalView = {
   /** For `approve`. */
   id: string
-  /** PeerId of who calls. */
+  /** PeerId of who asks. */
   caller: string
+  waitingMs: number
+} & (CallApproval | JoinApproval)
+
+/** A call that waits for a yes. */
+export interface CallApproval {
+  kind: 'call'
   capability: string
   tool: string
   /** What it is called with; cut to a text where it is long. */
   input: JsonValue
-  waitingMs: number
+}
+
+/** A node nearby that asks to be let into the mesh. */
+export interface JoinApproval {
+  kind: 'join'
+  /** What it calls itself. */
+  name: string
+  /** What it would become. */
+  role: Role
+  /** Six digits. Say yes only if the screen of that node shows the same ones: else somebody stands in between. */
+  code: string
 }
 
 /** Who ran a call, and over what. */
@@ -171,7 +190,7 @@ export type MeshEvent = { at: number } & (
       durationMs: number
       code?: string
     }
-  | { event: 'approval'; id: string; caller: string; capability: string; tool: string }
+  | ({ event: 'approval'; id: string; caller: string } & (Omit<CallApproval, 'input'> | JoinApproval))
   | { event: 'network'; state: 'ok' | 'no-network' | 'no-multicast'; message: string }
   | { event: 'backend'; id: string; state: 'online' | 'offline'; reason?: string }
 )
@@ -238,13 +257,18 @@ export interface Mesh extends AsyncDisposable {
   /** Lets one node into the mesh, within ten minutes. Throws `permission_denied` if this node may not, `unsupported` in the open mesh, `busy`. */
   invite(options?: InviteOptions): InviteView
   /**
+   * Opens the door to one node nearby, within ten minutes: nodes on the network see the name of the mesh and may ask; each is an approval of the kind `join`.
+   * Throws `permission_denied` if this node may not, `unsupported` in the open mesh.
+   */
+  openDoor(options?: InviteOptions): DoorView
+  /**
    * Ends the membership of a node, named by PeerId or by a name that only one member has: everywhere, at once, for good; an invite lets it in again.
    * Throws `permission_denied` if this node may not, `invalid_argument`, `ambiguous`, `unavailable` if it cannot be kept: then nothing has changed.
    */
   revoke(node: string, reason: string): Promise<RevocationView>
-  /** Calls that wait for a yes of this node. */
+  /** Calls, and nodes nearby, that wait for a yes of this node. */
   approvals(): ApprovalView[]
-  /** Says yes or no to one. `forMs`: the same caller may run the same tool for that time without a question. Throws `invalid_argument`. */
+  /** Says yes or no to one. `forMs`: the same caller may run the same tool for that time without a question (calls only). Throws `invalid_argument`. */
   approve(id: string, allow: boolean, options?: { forMs?: number }): ApprovalView
   /** Members as far as this node knows them; itself first. */
   members(): MemberView[]

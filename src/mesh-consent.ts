@@ -1,4 +1,4 @@
-import { createApprovals } from './calls/approvals.ts'
+import { createApprovals, type Approvals } from './calls/approvals.ts'
 import type { ProviderComponents } from './calls/provider.ts'
 import type { Audit } from './core/audit.ts'
 import { decide, type PolicyRule } from './core/policy.ts'
@@ -8,7 +8,8 @@ import type { NewMeshEvent } from './mesh-events.ts'
 import type { MeshTrust } from './mesh-trust.ts'
 
 /** What the node's policy says to calls of others, and the calls that wait for a yes. */
-export interface Consent extends Pick<ProviderComponents, 'authorize'>, Pick<Mesh, 'approvals' | 'approve'> {}
+export interface Consent
+  extends Pick<ProviderComponents, 'authorize'>, Pick<Mesh, 'approvals' | 'approve'>, Pick<Approvals, 'ask'> {}
 
 /** What it needs. */
 export interface ConsentComponents {
@@ -25,9 +26,16 @@ export interface ConsentComponents {
 
 /** See {@link Consent}. It goes by what a connection has proved, never by what a request says. */
 export function createConsent({ self, policy, roleOf, now, log, audit, emit }: ConsentComponents): Consent {
-  const waiting = createApprovals(now, ({ id, caller, capability, tool }) => {
+  const waiting = createApprovals(now, (view) => {
+    const { id, caller } = view
+    if (view.kind === 'join') {
+      const { kind, name, role, code } = view
+      log('info', `"${name}" (${caller}) asks to join and shows ${code}: atmo approve ${id}`)
+      return emit({ event: 'approval', id, caller, kind, name, role, code })
+    }
+    const { kind, capability, tool } = view
     log('info', `${caller} asks for ${capability} ${tool}: atmo approve ${id}`)
-    emit({ event: 'approval', id, caller, capability, tool })
+    emit({ event: 'approval', id, caller, kind, capability, tool })
   })
 
   return {
@@ -35,7 +43,8 @@ export function createConsent({ self, policy, roleOf, now, log, audit, emit }: C
       const role = roleOf(caller)
       const effect = decide(policy, { peerId: caller, role }, capability, tool)
       if (effect === 'allow') return undefined
-      if (effect === 'ask') return waiting.ask({ caller, capability: capability.id, tool: tool.name, input }, options.signal)
+      if (effect === 'ask')
+        return waiting.ask({ kind: 'call', caller, capability: capability.id, tool: tool.name, input }, options.signal)
       const details = { capability: capability.id, tool: tool.name, node: self, reason: 'policy' }
       throw new MeshError(
         'permission_denied',
@@ -43,11 +52,13 @@ export function createConsent({ self, policy, roleOf, now, log, audit, emit }: C
         details
       )
     },
+    ask: waiting.ask,
     approvals: () => waiting.list(),
     approve(id, allowed, { forMs = 0 } = {}) {
       const view = waiting.answer(id, allowed, forMs)
-      const { caller: peer, capability, tool } = view
-      audit?.({ event: 'approval', peer, capability, tool, allowed, forMs })
+      const { caller: peer } = view
+      if (view.kind === 'join') audit?.({ event: 'join-approval', peer, name: view.name, role: view.role, allowed })
+      else audit?.({ event: 'approval', peer, capability: view.capability, tool: view.tool, allowed, forMs })
       return view
     }
   }

@@ -13,8 +13,9 @@ import {
 } from '../protocols/member/revocation.ts'
 import { createTokenBuckets } from './core/token-buckets.ts'
 import { MeshError, isMeshError } from './errors.ts'
-import type { InviteOptions, InviteView, MemberView, RevocationView } from './mesh-api.ts'
+import type { DoorView, InviteOptions, InviteView, MemberView, RevocationView } from './mesh-api.ts'
 import type { MeshComponents } from './mesh-components.ts'
+import { createMeshNearby, type MeshNearbyComponents } from './mesh-nearby.ts'
 import { createAdmission } from './net/admission.ts'
 import type { Verdict } from './net/announce.ts'
 import { createJoinDesk, requestWelcome } from './net/join.ts'
@@ -40,6 +41,8 @@ export interface MeshTrust {
   stop(): Promise<void>
   /** @throws MeshError `permission_denied`, `unsupported`, `busy`. */
   invite(options: InviteOptions): InviteView
+  /** @throws MeshError `permission_denied`, `unsupported`. */
+  openDoor(options: InviteOptions): DoorView
   members(): MemberView[]
   /** Role of a peer that is admitted; `guest` for any other. */
   roleOf(peer: string): Role
@@ -53,13 +56,15 @@ export interface MeshTrustComponents extends Pick<MeshComponents, 'libp2p' | 'me
   addresses(): string[]
   /** Name of a node, of its announcement. */
   nameOf(peer: string): string | undefined
+  /** Asks the person at this node. */
+  ask: MeshNearbyComponents['ask']
   /** A peer has shown that it is not of the mesh. */
   onStranger(peer: string, error: MeshError): void
 }
 
 /** See {@link MeshTrust}. */
 export function createMeshTrust(components: MeshTrustComponents): MeshTrust {
-  const { libp2p, membership, gossip, audit, now, log, addresses, nameOf, onStranger } = components
+  const { libp2p, membership, gossip, audit, now, log, addresses, nameOf, onStranger, ask } = components
   const { gate } = libp2p.services
   const self = libp2p.peerId.toString()
   /** Whose certificates were good when they connected. */
@@ -105,6 +110,8 @@ export function createMeshTrust(components: MeshTrustComponents): MeshTrust {
       return welcome
     }
   })
+
+  const nearby = createMeshNearby({ libp2p, membership, audit, now, log, nameOf, ask, excuse: admission.excuse })
 
   /** Asks the members that may give a new certificate, one after the other, until one does. */
   async function renew(): Promise<void> {
@@ -216,6 +223,7 @@ export function createMeshTrust(components: MeshTrustComponents): MeshTrust {
     async start() {
       await admission.start()
       await desk.start()
+      await nearby.start()
       libp2p.addEventListener('connection:close', onClose)
       timer = setInterval(() => void renew(), RENEWAL_CHECK_MS)
       timer.unref?.()
@@ -224,11 +232,15 @@ export function createMeshTrust(components: MeshTrustComponents): MeshTrust {
     async stop() {
       clearInterval(timer)
       libp2p.removeEventListener('connection:close', onClose)
+      await nearby.stop()
       await desk.stop()
       await admission.stop()
     },
-    invite({ role = 'member', forward = role !== 'guest' }) {
-      const token = membership.invite({ role, forward })
+    openDoor: (options) => nearby.open(grantOf(options)),
+    invite(options) {
+      const grant = grantOf(options)
+      const { role } = grant
+      const token = membership.invite(grant)
       audit?.({ event: 'invite', role })
       const reachable = addresses()
       if (reachable.length === 0)
@@ -253,6 +265,10 @@ export function createMeshTrust(components: MeshTrustComponents): MeshTrust {
       return { peerId, name, reason, at: new Date(signed.revocation.at * 1_000).toISOString() }
     }
   }
+}
+
+function grantOf({ role = 'member', forward = role !== 'guest' }: InviteOptions): Required<InviteOptions> {
+  return { role, forward }
 }
 
 function view(

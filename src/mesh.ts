@@ -158,6 +158,7 @@ export async function createMesh(components: MeshComponents): Promise<Mesh> {
     log,
     addresses: announcedAddresses,
     nameOf: (peer) => (peer === self ? name : directory.get(peer)?.document?.info.name),
+    ask: (request, signal) => consent.ask(request, signal),
     onStranger(peer, error) {
       count('admission.refused')
       discovery.avoid(peer, STRANGER_MS)
@@ -246,6 +247,7 @@ export async function createMesh(components: MeshComponents): Promise<Mesh> {
       return functions.register(declaration, handlers)
     },
     invite: (options = {}) => trust.invite(options),
+    openDoor: (options = {}) => trust.openDoor(options),
     approvals: () => consent.approvals(),
     approve: (id, allow, options) => consent.approve(id, allow, options),
     members: () => trust.members(),

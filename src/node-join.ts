@@ -1,6 +1,6 @@
 /** How a node enters and leaves a mesh while it does not run: on its data directory. Node only. */
 import { privateKeyFromProtobuf } from '@libp2p/crypto/keys'
-import type { Connection } from '@libp2p/interface'
+import type { Connection, Libp2p } from '@libp2p/interface'
 import { peerIdFromPrivateKey } from '@libp2p/peer-id'
 import { multiaddr } from '@multiformats/multiaddr'
 import { parseInvite } from '../protocols/join/code.ts'
@@ -51,17 +51,22 @@ export async function initMesh(dataDir: string, name: string): Promise<MeshSumma
  */
 export async function joinMesh(dataDir: string, code: string, name: string): Promise<MeshSummary> {
   const invite = parseInvite(code)
+  return enterMesh(dataDir, async (libp2p) => ask(await reach(libp2p, invite), invite.token, name))
+}
+
+/**
+ * Keeps the welcome that `obtain` gets over a libp2p of this node, which is stopped afterwards.
+ * @throws MeshError `conflict` if the node is of another mesh or runs, `permission_denied` if the certificates are not good, and what `obtain` throws.
+ */
+export async function enterMesh(dataDir: string, obtain: (libp2p: Libp2p) => Promise<Welcome>): Promise<MeshSummary> {
   return withDataDir(dataDir, async (dir) => {
     const old = await readMesh(dir)
     if (old !== undefined && !isOwnAlone(old))
       throw new MeshError('conflict', `this node is of the mesh "${old.name}"; to leave it, run: atmo leave`, { mesh: old.mesh })
-    const nodeKey = await loadKey(dir)
-    const libp2p = await createNodeLibp2p(nodeKey, [])
+    const libp2p = await createNodeLibp2p(await loadKey(dir), [])
     await libp2p.start()
     try {
-      const connection = await reach(libp2p, invite)
-      const welcome = await ask(connection, invite.token, name)
-      const { mesh, secret, chain, meshKey, name: called, now: theirs } = welcome
+      const { mesh, secret, chain, meshKey, name: called, now: theirs } = await obtain(libp2p)
       // The clock of who let this node in: its own may be a year off.
       const member = await verifyChain(chain, { mesh, node: libp2p.peerId.toMultihash().bytes, nowS: theirs })
       const state: MeshState = {
@@ -100,7 +105,7 @@ async function withDataDir<T>(path: string, work: (dir: string) => Promise<T>): 
   }
 }
 
-async function reach(libp2p: Awaited<ReturnType<typeof createNodeLibp2p>>, { node, addresses }: Invite): Promise<Connection> {
+async function reach(libp2p: Libp2p, { node, addresses }: Invite): Promise<Connection> {
   const peer = originId(node)
   if (peer === libp2p.peerId.toString())
     throw new MeshError('invalid_argument', 'this invite is of this very node; use it on the other one')

@@ -7,6 +7,7 @@ import { decodeFrame, encodeFrame, readPrefix } from '../../protocols/framing/me
 import * as join from '../../protocols/join/messages.ts'
 import * as member from '../../protocols/member/messages.ts'
 import * as revocation from '../../protocols/member/revocation.ts'
+import * as nearby from '../../protocols/nearby/messages.ts'
 import * as sync from '../../protocols/sync/messages.ts'
 
 /** How a message is read and written. */
@@ -52,5 +53,10 @@ export const CODECS: Record<string, Record<string, Codec>> = {
     request: body(join.decodeJoinRequest, join.encodeJoinRequest),
     welcome: body(join.decodeWelcome, join.encodeWelcome),
     invite: { decode: join.decodeInvite, encode: join.encodeInvite }
+  },
+  nearby: {
+    request: body(nearby.decodeNearbyRequest, nearby.encodeNearbyRequest),
+    sight: body(nearby.decodeNearbySight, nearby.encodeNearbySight),
+    nonce: body(nearby.decodeNearbyNonce, nearby.encodeNearbyNonce)
   }
 }

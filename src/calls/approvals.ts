@@ -1,8 +1,7 @@
-import type { JsonValue } from '../core/invoke.ts'
 import { MeshError, abortError } from '../errors.ts'
-import type { ApprovalView } from '../mesh-api.ts'
+import type { ApprovalView, CallApproval, JoinApproval } from '../mesh-api.ts'
 
-/** Calls that wait for their owner at once, all callers together and of one caller. */
+/** Calls that wait for their owner at once, all callers together and of one caller. Nodes that ask to join have a limit of their own. */
 export const MAX_WAITING = { all: 64, caller: 8 } as const
 /** Longest time that an approval may be given for, in ms: a day. */
 export const MAX_GRANT_MS = 86_400_000
@@ -11,22 +10,19 @@ const MAX_GRANTS = 1_024
 /** Longest input that is shown to who approves, in characters of JSON. */
 const MAX_SHOWN_INPUT = 2_000
 
-/** A call that needs a yes. */
-export interface ApprovalRequest {
+/** What needs a yes. */
+export type ApprovalRequest = {
   /** PeerId, proved. */
   caller: string
-  capability: string
-  tool: string
-  input: JsonValue
-}
+} & (CallApproval | JoinApproval)
 
-/** Calls that wait until somebody at this node says yes or no. */
+/** What waits until somebody at this node says yes or no. */
 export interface Approvals {
-  /** Resolves when the call may run. Rejects with `permission_denied` if it may not, `busy` if too many wait, or with what the signal stands for. */
+  /** Resolves when it was allowed. Rejects with `permission_denied` if it may not, `busy` if too many wait, or with what the signal stands for. */
   ask(request: ApprovalRequest, signal: AbortSignal): Promise<void>
   /** Those that wait, the oldest first. */
   list(): ApprovalView[]
-  /** @param forMs also lets the same caller run the same tool without a question for that time. @throws MeshError `invalid_argument`. */
+  /** @param forMs also lets the same caller run the same tool without a question for that time; calls only. @throws MeshError `invalid_argument`. */
   answer(id: string, allow: boolean, forMs?: number): ApprovalView
 }
 
@@ -35,18 +31,23 @@ export function createApprovals(now: () => number, onAsked: (approval: ApprovalV
   const waiting = new Map<string, { view: ApprovalView; since: number; settle: (error?: MeshError) => void }>()
   const grants = new Map<string, number>()
   let count = 0
-  const keyOf = ({ caller, capability, tool }: Pick<ApprovalRequest, 'caller' | 'capability' | 'tool'>): string =>
-    JSON.stringify([caller, capability, tool])
+  const keyOf = (request: ApprovalRequest): string | undefined =>
+    request.kind === 'call' ? JSON.stringify([request.caller, request.capability, request.tool]) : undefined
+  const isGranted = (key: string | undefined): boolean => key !== undefined && (grants.get(key) ?? -Infinity) > now()
+
+  function isFull(caller: string): boolean {
+    const calls = [...waiting.values()].filter(({ view }) => view.kind === 'call')
+    const ofCaller = calls.filter(({ view }) => view.caller === caller)
+    return calls.length >= MAX_WAITING.all || ofCaller.length >= MAX_WAITING.caller
+  }
 
   function ask(request: ApprovalRequest, signal: AbortSignal): Promise<void> {
-    if ((grants.get(keyOf(request)) ?? -Infinity) > now()) return Promise.resolve()
+    if (isGranted(keyOf(request))) return Promise.resolve()
     if (signal.aborted) return Promise.reject(abortError(signal))
-    const ofCaller = [...waiting.values()].filter(({ view }) => view.caller === request.caller).length
-    if (waiting.size >= MAX_WAITING.all || ofCaller >= MAX_WAITING.caller)
+    if (request.kind === 'call' && isFull(request.caller))
       return Promise.reject(new MeshError('busy', 'too many calls wait for the approval of their owner; try again later'))
     const id = String(++count)
-    const { caller, capability, tool, input } = request
-    const view: ApprovalView = { id, caller, capability, tool, input: shown(input), waitingMs: 0 }
+    const view: ApprovalView = { id, ...shown(request), waitingMs: 0 }
     return new Promise<void>((resolve, reject) => {
       const onAbort = (): void => settle(abortError(signal))
       const settle = (error?: MeshError): void => {
@@ -69,14 +70,18 @@ export function createApprovals(now: () => number, onAsked: (approval: ApprovalV
       if (found === undefined)
         throw new MeshError(
           'invalid_argument',
-          `no call waits for approval under "${id}" (any more); atmo approvals lists them`,
+          `nothing waits for approval under "${id}" (any more); atmo approvals lists them`,
           { id }
         )
       if (!(forMs >= 0 && forMs <= MAX_GRANT_MS))
         throw new MeshError('invalid_argument', `an approval holds for at most ${MAX_GRANT_MS} ms`, { key: 'forMs' })
       const { view, settle } = found
-      if (allow && forMs > 0) {
-        const key = keyOf(view)
+      const key = keyOf(view)
+      if (forMs > 0 && key === undefined)
+        throw new MeshError('invalid_argument', 'who joins is let in for good, not for a time; leave the time out', {
+          key: 'forMs'
+        })
+      if (allow && forMs > 0 && key !== undefined) {
         grants.delete(key)
         grants.set(key, now() + forMs)
         if (grants.size > MAX_GRANTS) grants.delete(grants.keys().next().value!)
@@ -87,8 +92,9 @@ export function createApprovals(now: () => number, onAsked: (approval: ApprovalV
   }
 }
 
-/** Input as people see it: not more than they can read. */
-function shown(input: JsonValue): JsonValue {
-  const text = JSON.stringify(input)
-  return text.length <= MAX_SHOWN_INPUT ? input : `${text.slice(0, MAX_SHOWN_INPUT)}…`
+/** As people see it: not more than they can read. */
+function shown(request: ApprovalRequest): ApprovalRequest {
+  if (request.kind !== 'call') return request
+  const text = JSON.stringify(request.input)
+  return text.length <= MAX_SHOWN_INPUT ? request : { ...request, input: `${text.slice(0, MAX_SHOWN_INPUT)}…` }
 }

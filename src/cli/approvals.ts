@@ -2,33 +2,36 @@ import type { Command } from 'commander'
 import type { ApprovalView } from '../mesh-api.ts'
 import { connectToNode } from './client.ts'
 import { contextOf, parseDuration, withNodeOptions, type NodeOptions } from './command-line.ts'
+import { spaced } from './join-nearby.ts'
 import { plain, shortId, showDuration, table } from './output.ts'
 
-/** `atmo approvals`, `atmo approve ID`, `atmo ignore ID`: calls that wait for a yes. */
+/** `atmo approvals`, `atmo approve ID`, `atmo ignore ID`: calls and nodes nearby that wait for a yes. */
 export function addApprovals(program: Command): void {
-  withNodeOptions(program.command('approvals').description('list the calls that wait for your yes')).action(
+  withNodeOptions(program.command('approvals').description('list the calls and the nodes that wait for your yes')).action(
     async (options: NodeOptions) => {
       const { dataDir, output } = contextOf(options)
       const answer = await (await connectToNode(dataDir)).get<{ approvals: ApprovalView[] }>('/mesh/approvals')
       if (output.json) return output.out(`${JSON.stringify(answer)}\n`)
       if (answer.approvals.length === 0) return output.out('Nothing waits.\n')
       const { colors } = output
-      const rows = answer.approvals.map(({ id, capability, tool, caller, waitingMs, input }) => [
-        { text: id, style: colors.bold },
-        `${capability} ${tool}`,
-        shortId(caller),
-        showDuration(waitingMs),
-        JSON.stringify(input)
+      const rows = answer.approvals.map((view) => [
+        { text: view.id, style: colors.bold },
+        subjectOf(view),
+        shortId(view.caller),
+        showDuration(view.waitingMs),
+        view.kind === 'call' ? JSON.stringify(view.input) : `shows ${spaced(view.code)}`
       ])
-      return output.out(table(['id', 'tool', 'caller', 'waits', 'input'], rows, colors))
+      await output.out(table(['id', 'what', 'who', 'waits', 'with'], rows, colors))
+      if (answer.approvals.some(({ kind }) => kind === 'join'))
+        await output.err(output.errorColors.dim('Let a node in only if its screen shows the same digits.\n'))
     }
   )
-  addAnswer(program, 'approve', true, 'let a call run that waits for your yes').option(
+  addAnswer(program, 'approve', true, 'let a call run, or a node in, that waits for your yes').option(
     '--for <duration>',
     'let the same node call the same tool for this time without asking, up to 24h',
     parseDuration
   )
-  addAnswer(program, 'ignore', false, 'refuse a call that waits for your yes')
+  addAnswer(program, 'ignore', false, 'refuse what waits for your yes')
 }
 
 function addAnswer(program: Command, name: string, allow: boolean, about: string): Command {
@@ -38,7 +41,11 @@ function addAnswer(program: Command, name: string, allow: boolean, about: string
     const body = options.for === undefined ? { allow } : { allow, forMs: options.for }
     const client = await connectToNode(dataDir)
     const answered = await client.post<ApprovalView>(`/mesh/approvals/${encodeURIComponent(id)}`, body)
-    const what = plain(`${answered.capability} ${answered.tool}`)
-    await output.out(output.json ? `${JSON.stringify(answered)}\n` : `${allow ? 'runs' : 'refused'}: ${what}\n`)
+    const yes = answered.kind === 'join' ? 'let in' : 'runs'
+    await output.out(output.json ? `${JSON.stringify(answered)}\n` : `${allow ? yes : 'refused'}: ${subjectOf(answered)}\n`)
   })
+}
+
+function subjectOf(view: ApprovalView): string {
+  return plain(view.kind === 'call' ? `${view.capability} ${view.tool}` : `"${view.name}" joins as ${view.role}`)
 }

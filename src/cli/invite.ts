@@ -1,18 +1,29 @@
 import { Option, type Command } from 'commander'
 import { ROLES } from '../../protocols/member/messages.ts'
-import type { InviteView } from '../mesh-api.ts'
+import type { DoorView, InviteView } from '../mesh-api.ts'
 import { connectToNode } from './client.ts'
 import { contextOf, withNodeOptions, type NodeOptions } from './command-line.ts'
 import { qrCode } from './qr-code.ts'
 
-/** `atmo invite`: a code that lets one node into the mesh. */
+/** `atmo invite`: a code that lets one node into the mesh; `--nearby`: opens the door to one that asks. */
 export function addInvite(program: Command): void {
-  withNodeOptions(program.command('invite').description('print a code that lets one node into the mesh, within ten minutes'))
+  withNodeOptions(
+    program.command('invite').description('let one node into the mesh, within ten minutes: print a code, or open the door')
+  )
     .addOption(new Option('--role <role>', 'what the node becomes (default: member)').choices(ROLES))
+    .option('--nearby', 'no code: open the door for ten minutes, to one node on this network that you approve')
     .option('--no-qr', 'leave the QR code out')
-    .action(async (options: NodeOptions & { role?: string; qr: boolean }) => {
+    .action(async (options: NodeOptions & { role?: string; nearby?: boolean; qr: boolean }) => {
       const { dataDir, output } = contextOf(options)
       const body = options.role === undefined ? {} : { role: options.role }
+      if (options.nearby === true) {
+        const door = await (await connectToNode(dataDir)).post<DoorView>('/mesh/door', body)
+        if (output.json) return output.out(`${JSON.stringify(door)}\n`)
+        return output.out(
+          `The door is open to one node on this network, until ${new Date(door.expiresAt).toLocaleTimeString()}.\n` +
+            `There: ${output.colors.bold('atmo join --nearby')}    Then here: ${output.colors.bold('atmo approvals')}\n`
+        )
+      }
       const invite = await (await connectToNode(dataDir)).post<InviteView>('/mesh/invites', body)
       if (output.json) return output.out(`${JSON.stringify(invite)}\n`)
       const { colors, errorColors } = output

@@ -4,33 +4,42 @@ import { hostname } from 'node:os'
 import { text } from 'node:stream/consumers'
 import { MAX_MEMBER_NAME } from '../../protocols/member/messages.ts'
 import { MeshError } from '../errors.ts'
-import { contextOf, usageError, withNodeOptions, type NodeOptions } from './command-line.ts'
+import { multiaddrProblem } from '../config-addresses.ts'
+import type { MeshSummary } from '../node-join.ts'
+import { contextOf, gather, usageError, withNodeOptions, type CommandContext, type NodeOptions } from './command-line.ts'
+import { joinNearbyMesh, type NearbyFlags } from './join-nearby.ts'
 import { plain } from './output.ts'
 
-interface JoinFlags extends NodeOptions {
+interface JoinFlags extends NodeOptions, NearbyFlags {
   file?: string
   name?: string
+  nearby?: boolean
 }
 
-/** `atmo join CODE`: this node becomes a member of the mesh of an invite. */
+/** `atmo join CODE`, `atmo join --nearby`: this node becomes a member of a mesh. */
 export function addJoin(program: Command): void {
   withNodeOptions(
     program
       .command('join')
-      .description('join the mesh of an invite code')
+      .description('join the mesh of an invite code, or one nearby whose door is open')
       .argument('[code]', 'what atmo invite printed; - reads it from standard input (default: $ATMO_INVITE)')
   )
     .addOption(new Option('--file <file>', 'read the code from a file'))
+    .option('--nearby', 'look for meshes on this network instead; people at both sides compare six digits')
+    .option('--mesh <name>', 'with --nearby: which one, by name or id, if several are seen')
+    .option('--peer <multiaddr>', 'with --nearby: look at this address, too; may be given several times', gather)
+    .option('--no-mdns', 'with --nearby: look at the given addresses only')
+    .option('--yes', 'with --nearby: say yes here without a question; the digits are compared at the other side only')
     .option('--name <name>', 'what the members are told that this node is called (default: the host name)')
     .action(async (code: string | undefined, flags: JoinFlags) => {
-      const { dataDir, output } = contextOf(flags)
-      const given = await codeOf(code, flags.file)
+      const context = contextOf(flags)
+      const { colors } = context.output
+      const { output } = context
       const name = (flags.name ?? hostname().split('.')[0] ?? '').slice(0, MAX_MEMBER_NAME)
-      const { joinMesh } = await import('../node-join.ts')
-      const mesh = await joinMesh(dataDir, given, name).catch((error: unknown) => {
-        throw error instanceof MeshError && error.code === 'invalid_argument' ? usageError(error.message) : error
-      })
-      const { colors } = output
+      const mesh =
+        flags.nearby === true
+          ? await joinNearbyMesh(context, name, checkNearby(code, flags))
+          : await joinByCode(context, name, code, flags)
       await output.out(
         output.json
           ? `${JSON.stringify(mesh)}\n`
@@ -40,6 +49,29 @@ export function addJoin(program: Command): void {
       // libp2p may hold a socket for a moment after it has stopped.
       process.exit(0)
     })
+}
+
+async function joinByCode(
+  { dataDir }: CommandContext,
+  name: string,
+  argument: string | undefined,
+  flags: JoinFlags
+): Promise<MeshSummary> {
+  if (flags.mesh !== undefined || flags.peer !== undefined || flags.yes === true)
+    throw usageError('--mesh, --peer and --yes go with --nearby')
+  const code = await codeOf(argument, flags.file)
+  const { joinMesh } = await import('../node-join.ts')
+  return joinMesh(dataDir, code, name).catch((error: unknown) => {
+    throw error instanceof MeshError && error.code === 'invalid_argument' ? usageError(error.message) : error
+  })
+}
+
+function checkNearby(code: string | undefined, flags: JoinFlags): JoinFlags {
+  if (code !== undefined || flags.file !== undefined) throw usageError('a code, or --nearby: not both')
+  if (!flags.mdns && flags.peer === undefined) throw usageError('with --no-mdns, name where to look: --peer MULTIADDR')
+  const problem = flags.peer?.map(multiaddrProblem).find(Boolean)
+  if (problem !== undefined) throw usageError(problem)
+  return flags
 }
 
 async function codeOf(argument: string | undefined, file: string | undefined): Promise<string> {

@@ -1,4 +1,5 @@
 import type { MeshEvent } from '../mesh-api.ts'
+import { spaced } from './join-nearby.ts'
 import { plain, shortId, showDuration, type Colors } from './output.ts'
 
 /** One event as one line for people. */
@@ -31,8 +32,11 @@ function eventText(event: MeshEvent, colors: Colors): string {
       const ok = event.status === 'success'
       return `${arrow} ${plain(`${event.capability} ${event.tool}`)} ${ok ? green('ok') : red(plain(event.code ?? event.status))} ${dim(`${shortId(event.peerId)} ${showDuration(event.durationMs)}`)}`
     }
-    case 'approval':
-      return `${yellow('?')} ${bold(plain(`${event.capability} ${event.tool}`))} waits for your yes: atmo approve ${plain(event.id)} ${dim(shortId(event.caller))}`
+    case 'approval': {
+      const what =
+        event.kind === 'join' ? `"${event.name}" asks to join, shows ${spaced(event.code)},` : `${event.capability} ${event.tool}`
+      return `${yellow('?')} ${bold(plain(what))} waits for your yes: atmo approve ${plain(event.id)} ${dim(shortId(event.caller))}`
+    }
     case 'network':
       return `${event.state === 'ok' ? green('●') : yellow('●')} network ${plain(event.message)}`
     case 'backend':

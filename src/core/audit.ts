@@ -16,10 +16,11 @@ export type AuditEvent =
     }
   | { event: 'stranger'; peer: string; reason: string }
   | { event: 'join' | 'renew'; peer: string; role: string }
-  | { event: 'invite'; role: string }
+  | { event: 'invite' | 'door'; role: string }
   | { event: 'revoke'; peer: string; reason: string }
   | { event: 'revoked'; peer: string }
   | { event: 'approval'; peer: string; capability: string; tool: string; allowed: boolean; forMs: number }
+  | { event: 'join-approval'; peer: string; name: string; role: string; allowed: boolean }
 
 /** Takes what happens; never throws and never waits. */
 export type Audit = (event: AuditEvent) => void

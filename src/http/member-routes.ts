@@ -5,7 +5,7 @@ import { MeshError } from '../errors.ts'
 import type { InviteOptions, Mesh } from '../mesh-api.ts'
 import { readJsonObject, refuseUnknownKeys } from './json-body.ts'
 
-/** `/mesh/members`, `/mesh/invites`, `/mesh/revocations`, `/mesh/approvals`. */
+/** `/mesh/members`, `/mesh/invites`, `/mesh/door`, `/mesh/revocations`, `/mesh/approvals`. */
 export function memberRoutes({ mesh }: { mesh: Mesh }): Hono {
   return new Hono()
     .get('/members', (context) => context.json({ mesh: mesh.status().mesh, members: mesh.members() }))
@@ -13,6 +13,11 @@ export function memberRoutes({ mesh }: { mesh: Mesh }): Hono {
       const body = await readJsonObject(context.req.raw)
       refuseUnknownKeys('key', Object.keys(body), ['role', 'forward'])
       return context.json(mesh.invite(inviteOptions(body)), 201)
+    })
+    .post('/door', async (context) => {
+      const body = await readJsonObject(context.req.raw)
+      refuseUnknownKeys('key', Object.keys(body), ['role', 'forward'])
+      return context.json(mesh.openDoor(inviteOptions(body)), 201)
     })
     .get('/approvals', (context) => context.json({ approvals: mesh.approvals() }))
     .post('/approvals/:id', async (context) => {

@@ -18,6 +18,8 @@ export interface Admission {
   stop(): Promise<void>
   /** Ends the admission of a peer, and with it all that it has open. */
   expel(peer: string, error: MeshError): void
+  /** This connection may stay though nothing is proved on it; whoever says so closes it. */
+  excuse(connection: Connection): void
 }
 
 /** What admission needs. */
@@ -119,6 +121,7 @@ export function createAdmission({ libp2p, now, onStranger, ...rest }: AdmissionC
 
   return {
     expel: turnOut,
+    excuse: proved,
     async start() {
       running = true
       gate.close()

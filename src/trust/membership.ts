@@ -46,6 +46,10 @@ export interface Membership {
   readonly isInviting: boolean
   /** Gives an invite. @returns its token. @throws MeshError `permission_denied` if this node may not, `busy`, `unsupported` in the open mesh. */
   invite(grant: InviteGrant): Uint8Array
+  /** @throws MeshError `permission_denied` if this node may not make members of that role, `unsupported` in the open mesh. */
+  checkMayInvite(role: Role): void
+  /** Makes a node a member that a person let in. @throws MeshError `permission_denied`, `unavailable` if it cannot be kept. */
+  letIn(peer: string, grant: InviteGrant, name: string): Promise<Welcome>
   /** Answers a node that asks to join, or a member to renew. @param member who it is, if it is admitted. @throws MeshError `permission_denied`. */
   welcome(request: JoinRequest, peer: string, member: CheckedMember | undefined): Promise<Welcome>
   /** True when this node's certificates end soon, so that a new chain is to be asked for. */
@@ -84,6 +88,8 @@ export function openMembership(): Membership {
     issued: [],
     isInviting: false,
     invite: none,
+    checkMayInvite: none,
+    letIn: async () => none(),
     welcome: async () => none(),
     needsRenewal: () => false,
     renewed: async () => none()
@@ -165,6 +171,11 @@ export async function privateMembership({ state: initial, nodeKey, wallS, now, s
     }
   }
 
+  function checkMayInvite(role: Role): void {
+    if (!canIssue(state, role) || (role === 'owner' && state.meshKey === undefined))
+      throw new MeshError('permission_denied', `this node may not invite as ${role}; ask an owner of the mesh`, { role })
+  }
+
   const needsRenewal = (): boolean =>
     state.chain.length === 0 ||
     Math.min(...state.chain.map(({ certificate }) => certificate.notAfter)) - clock.nowS() < VALIDITY_S / 3
@@ -214,12 +225,11 @@ export async function privateMembership({ state: initial, nodeKey, wallS, now, s
       return invites.any
     },
     invite(grant) {
-      if (!canIssue(state, grant.role) || (grant.role === 'owner' && state.meshKey === undefined))
-        throw new MeshError('permission_denied', `this node may not invite as ${grant.role}; ask an owner of the mesh`, {
-          role: grant.role
-        })
+      checkMayInvite(grant.role)
       return invites.give(grant)
     },
+    checkMayInvite,
+    letIn,
     async welcome(request, peer, member) {
       if (request.op === 'join') return letIn(peer, invites.use(request.token), request.name)
       if (member === undefined) throw new MeshError('permission_denied', 'only a member can renew its certificate')

@@ -1,69 +1,19 @@
 import assert from 'node:assert/strict'
-import { mkdtemp, readFile, rm, stat, writeFile } from 'node:fs/promises'
-import { tmpdir } from 'node:os'
+import { readFile, stat, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
-import { startChild, type Child } from '../fixtures/child.ts'
-
-interface Ended {
-  code: number | null
-  stdout: string
-  stderr: string
-}
+import { createAtmo, errorOf, type Atmo } from '../fixtures/atmo.ts'
 
 /** From nothing to a mesh of one's own, by the commands that people type, on loopback. */
 describe('joining a mesh by its commands', function () {
   this.timeout(90_000)
-  const children: Child[] = []
+  let cli: Atmo
   let dir: string
-  beforeEach(async () => (dir = await mkdtemp(join(tmpdir(), 'atmo-join-'))))
-  afterEach(async () => {
-    for (const child of children.splice(0)) {
-      child.process.kill('SIGKILL')
-      await child.ended
-    }
-    await rm(dir, { recursive: true, force: true })
-  })
-
-  const run = (args: string[], options: Parameters<typeof startChild>[2] = {}): Child => {
-    const child = startChild('src/cli/main.ts', args, options)
-    children.push(child)
-    return child
-  }
-  /** A command on the data directory of that name. */
-  const atmo = async (node: string, args: string[], options: Parameters<typeof startChild>[2] = {}): Promise<Ended> =>
-    run([...args, '--data-dir', join(dir, node)], options).ended
-  const ok = async (node: string, ...args: string[]): Promise<string> => {
-    const { code, stdout, stderr } = await atmo(node, args)
-    assert.equal(code, 0, stderr)
-    return stdout
-  }
-  async function start(
-    node: string,
-    ...args: string[]
-  ): Promise<{ child: Child; ready: Record<string, unknown>; address: string }> {
-    const child = run([
-      'start',
-      '--json',
-      '--name',
-      node,
-      '--no-mdns',
-      '--listen',
-      '/ip4/127.0.0.1/tcp/0',
-      '--data-dir',
-      join(dir, node),
-      ...args
-    ])
-    const ready = JSON.parse(await child.line(20_000)) as Record<string, unknown> & { multiaddrs: string[] }
-    return { child, ready, address: ready.multiaddrs[0]! }
-  }
-  async function until(child: Child, event: string): Promise<Record<string, unknown>> {
-    for (;;) {
-      const line = JSON.parse(await child.line(20_000)) as Record<string, unknown>
-      if (line['event'] === event) return line
-    }
-  }
-  const errorOf = ({ stdout }: Ended): { code: string; message: string; details: Record<string, unknown> } =>
-    (JSON.parse(stdout) as { error: { code: string; message: string; details: Record<string, unknown> } }).error
+  let atmo: Atmo['atmo']
+  let ok: Atmo['ok']
+  let start: Atmo['start']
+  let until: Atmo['until']
+  beforeEach(async () => ({ dir, atmo, ok, start, until } = cli = await createAtmo()))
+  afterEach(() => cli.close())
 
   it('takes start and invite here, join and start there, and a call', async () => {
     const { child: one, ready, address } = await start('one')

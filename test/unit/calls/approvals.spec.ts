@@ -3,7 +3,8 @@ import { MAX_GRANT_MS, MAX_WAITING, createApprovals, type ApprovalRequest, type 
 import { isMeshError } from '../../../src/errors.ts'
 import type { ApprovalView } from '../../../src/mesh-api.ts'
 
-const request = (change: Partial<ApprovalRequest> = {}): ApprovalRequest => ({
+const request = (change: Partial<Extract<ApprovalRequest, { kind: 'call' }>> = {}): ApprovalRequest => ({
+  kind: 'call',
   caller: 'a',
   capability: 'door',
   tool: 'unlock',
@@ -29,7 +30,7 @@ describe('approvals', () => {
     const [yes, no] = [approvals.ask(request(), never()), approvals.ask(request({ caller: 'b' }), never())]
     time = 1_500
     assert.deepEqual(
-      approvals.list().map(({ caller, waitingMs, input }) => [caller, waitingMs, input]),
+      approvals.list().map((view) => [view.caller, view.waitingMs, view.kind === 'call' && view.input]),
       [
         ['a', 1_500, { code: 1 }],
         ['b', 1_500, { code: 1 }]
@@ -77,6 +78,25 @@ describe('approvals', () => {
     await assert.rejects(approvals.ask(request({ caller: 'late' }), never()), { code: 'busy' })
     approvals.answer(asked[0]!.id, true)
     void approvals.ask(request({ caller: 'late', input: 'x'.repeat(100_000) }), never())
-    assert.ok(JSON.stringify(approvals.list().at(-1)!.input).length < 3_000)
+    assert.ok(JSON.stringify(approvals.list().at(-1)).length < 3_000)
+  })
+
+  it('let a node in once, not for a time, however many calls wait', async () => {
+    for (let n = 0; n < MAX_WAITING.all; n++) void approvals.ask(request({ caller: `c${n}` }), never())
+    const joins = approvals.ask({ kind: 'join', caller: 'pi', name: 'pi', role: 'member', code: '000001' }, never())
+    const { id } = asked.at(-1)!
+    assert.throws(() => approvals.answer(id, true, 1_000), { code: 'invalid_argument' })
+    assert.deepEqual(approvals.answer(id, true), {
+      id,
+      kind: 'join',
+      caller: 'pi',
+      name: 'pi',
+      role: 'member',
+      code: '000001',
+      waitingMs: 0
+    })
+    await joins
+    void approvals.ask({ kind: 'join', caller: 'pi', name: 'pi', role: 'member', code: '000002' }, never())
+    assert.equal(asked.length, MAX_WAITING.all + 2)
   })
 })

@@ -1,0 +1,75 @@
+import type { Approvals } from './calls/approvals.ts'
+import { originBytes } from './core/document.ts'
+import { MeshError, isMeshError } from './errors.ts'
+import type { DoorView, InviteOptions } from './mesh-api.ts'
+import type { MeshTrustComponents } from './mesh-trust.ts'
+import { createNearbyDesk, type NearbyDesk, type NearbyDeskComponents } from './net/nearby.ts'
+import { createDoor } from './trust/door.ts'
+import { INVITE_MS } from './trust/invites.ts'
+
+/** Lets nodes nearby in that a person at this node approves. */
+export interface MeshNearby extends NearbyDesk {
+  /** @throws MeshError `permission_denied`, `unsupported`. */
+  open(options: Required<InviteOptions>): DoorView
+}
+
+/** What it needs. */
+export interface MeshNearbyComponents
+  extends
+    Pick<MeshTrustComponents, 'libp2p' | 'membership' | 'audit' | 'now' | 'log' | 'nameOf'>,
+    Pick<NearbyDeskComponents, 'excuse'> {
+  /** Asks the person at this node. */
+  ask: Approvals['ask']
+}
+
+/** See {@link MeshNearby}. */
+export function createMeshNearby({ libp2p, membership, audit, now, log, nameOf, excuse, ask }: MeshNearbyComponents): MeshNearby {
+  const self = libp2p.peerId.toString()
+  const door = createDoor(now)
+  const desk = createNearbyDesk({
+    libp2p,
+    now,
+    self,
+    excuse,
+    isOpen: () => door.grant !== undefined,
+    sight: () => ({ mesh: originBytes(membership.mesh), meshName: membership.name, nodeName: nameOf(self) ?? '' }),
+    async admit({ peer, name, code }, signal) {
+      const { grant, closed } = door
+      if (grant === undefined) throw shut()
+      if (door.isIgnored(peer)) throw new MeshError('permission_denied', 'this node was ignored', { reason: 'not_approved' })
+      try {
+        await ask({ kind: 'join', caller: peer, name, role: grant.role, code }, AbortSignal.any([signal, closed]))
+      } catch (error) {
+        if (isMeshError(error, 'permission_denied')) door.ignore(peer)
+        throw closed.aborted ? shut() : error
+      }
+      // Of two that are approved in the same moment, one finds it open.
+      if (closed.aborted) throw shut()
+      door.close()
+      const welcome = await membership.letIn(peer, grant, name)
+      audit?.({ event: 'join', peer, role: grant.role })
+      log('info', `let in ${peer}`)
+      return welcome
+    }
+  })
+
+  return {
+    ...desk,
+    async stop() {
+      door.close()
+      await desk.stop()
+    },
+    open(grant) {
+      membership.checkMayInvite(grant.role)
+      door.open(grant)
+      audit?.({ event: 'door', role: grant.role })
+      return { role: grant.role, expiresAt: new Date(Date.now() + INVITE_MS).toISOString() }
+    }
+  }
+}
+
+function shut(): MeshError {
+  return new MeshError('permission_denied', 'the door of this mesh was shut meanwhile; let it be opened again', {
+    reason: 'closed'
+  })
+}
