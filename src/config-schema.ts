@@ -1,6 +1,6 @@
 /** The JSON Schema of the configuration file, built from code; `docs/config.schema.json` is written from it. */
 import type { JsonObject, JsonSchema } from '../protocols/json.ts'
-import { ROLES } from '../protocols/member/messages.ts'
+import { ROLES, TAG_PATTERN } from '../protocols/member/messages.ts'
 import { EFFECTS } from './core/policy.ts'
 import { MAX_PATTERN } from '../protocols/glob.ts'
 import { BACKENDS } from './backends/index.ts'
@@ -84,6 +84,12 @@ export const CONFIG_SCHEMA: JsonObject = {
         properties: {
           effect: { enum: [...EFFECTS], description: 'ask: the call waits until somebody says yes with atmo approve.' },
           roles: { type: 'array', minItems: 1, items: { enum: [...ROLES] }, description: 'Roles of the caller in the mesh.' },
+          tags: {
+            type: 'array',
+            minItems: 1,
+            items: { type: 'string', pattern: TAG_PATTERN },
+            description: 'Tags that its certificate gives the caller: atmo invite --tag.'
+          },
           nodes: { type: 'array', minItems: 1, items: { type: 'string', pattern: PEER_ID }, description: 'PeerIds of callers.' },
           capabilities: { ...globs, minItems: 1, description: 'Globs over ids of capabilities of this node.' },
           types: { ...globs, minItems: 1, description: 'Globs over their types: * stays within a segment, ** crosses them.' },

@@ -62,6 +62,8 @@ export interface InviteOptions {
   role?: Role
   /** The right to pass on what others send to each other. Default: all but guests have it. */
   forward?: boolean
+  /** What the node is besides, for policies. At most 8, of small letters, digits, `.`, `_` and `-`. Default: none. */
+  tags?: string[]
 }
 
 /** An invite to the mesh. */
@@ -81,6 +83,7 @@ export interface MemberView {
   peerId: string
   name: string
   role: Role
+  tags: string[]
   /** ISO 8601: when its certificate ends, unless it is renewed; null if not known, or if there is none (open mesh). */
   certifiedUntil: string | null
   connected: boolean

@@ -16,8 +16,8 @@ export interface ConsentComponents {
   /** PeerId of this node. */
   self: string
   policy: readonly PolicyRule[]
-  /** Role of who calls, as its certificates say. */
-  roleOf: MeshTrust['roleOf']
+  /** What who calls is, as its certificates say. */
+  standingOf: MeshTrust['standingOf']
   now: () => number
   log: (level: 'info' | 'warn', message: string) => void
   audit: Audit | undefined
@@ -25,7 +25,7 @@ export interface ConsentComponents {
 }
 
 /** See {@link Consent}. It goes by what a connection has proved, never by what a request says. */
-export function createConsent({ self, policy, roleOf, now, log, audit, emit }: ConsentComponents): Consent {
+export function createConsent({ self, policy, standingOf, now, log, audit, emit }: ConsentComponents): Consent {
   const waiting = createApprovals(now, (view) => {
     const { id, caller } = view
     if (view.kind === 'join') {
@@ -40,8 +40,8 @@ export function createConsent({ self, policy, roleOf, now, log, audit, emit }: C
 
   return {
     authorize({ capability, tool }, { caller, input }, options) {
-      const role = roleOf(caller)
-      const effect = decide(policy, { peerId: caller, role }, capability, tool)
+      const { role, tags } = standingOf(caller)
+      const effect = decide(policy, { peerId: caller, role, tags }, capability, tool)
       if (effect === 'allow') return undefined
       if (effect === 'ask')
         return waiting.ask({ kind: 'call', caller, capability: capability.id, tool: tool.name, input }, options.signal)

@@ -4,13 +4,14 @@ import { multiaddr } from '@multiformats/multiaddr'
 import { formatInvite } from '../protocols/join/code.ts'
 import { MAX_INVITE_ADDRESSES } from '../protocols/join/messages.ts'
 import { decodeCbor, encodeCbor } from '../protocols/cbor.ts'
-import type { Role, SignedCertificate } from '../protocols/member/messages.ts'
+import { MAX_TAGS, TAG_PATTERN, type SignedCertificate } from '../protocols/member/messages.ts'
 import {
   decodeSignedRevocation,
   encodeSignedRevocation,
   revocationTopic,
   type SignedRevocation
 } from '../protocols/member/revocation.ts'
+import type { Standing } from './core/policy.ts'
 import { createTokenBuckets } from './core/token-buckets.ts'
 import { MeshError, isMeshError } from './errors.ts'
 import type { DoorView, InviteOptions, InviteView, MemberView, RevocationView } from './mesh-api.ts'
@@ -29,6 +30,9 @@ export const RENEWAL_CHECK_MS = 3_600_000
 /** Revocations that a neighbour may send over gossip: checking a signature is what it could make us pay for. */
 export const REVOCATION_RATE = { perSecond: 10, burst: 200 } as const
 
+/** Whom no certificate was checked of. */
+const STRANGER: Standing = { role: 'guest', tags: [] }
+
 /** Strangers in the audit log: of one, and of all together. */
 const KNOCK_RATE = { one: { perSecond: 1 / 600, burst: 2 }, all: { perSecond: 1 / 10, burst: 50 } } as const
 
@@ -44,8 +48,8 @@ export interface MeshTrust {
   /** @throws MeshError `permission_denied`, `unsupported`. */
   openDoor(options: InviteOptions): DoorView
   members(): MemberView[]
-  /** Role of a peer that is admitted; `guest` for any other. */
-  roleOf(peer: string): Role
+  /** What a peer is that is admitted; any other is a guest. */
+  standingOf(peer: string): Standing
   /** @throws MeshError `permission_denied`, `invalid_argument`, `unavailable`, `unsupported`. */
   revoke(node: string, reason: string): Promise<RevocationView>
 }
@@ -180,7 +184,7 @@ export function createMeshTrust(components: MeshTrustComponents): MeshTrust {
   }
 
   /** The member that is meant: by PeerId, or by a name that only one has. */
-  function find(node: string): { peerId: string; name: string; role: Role | undefined } {
+  function find(node: string): { peerId: string; name: string; role: MemberView['role'] | undefined } {
     const fitting = members().filter(({ peerId, name }) => peerId === node || name === node)
     const [one] = fitting
     if (fitting.length > 1)
@@ -206,16 +210,9 @@ export function createMeshTrust(components: MeshTrustComponents): MeshTrust {
     const present = [...checked].filter(([peer]) => gate.isAdmitted(peer))
     const absent = membership.issued.filter(({ node }) => !present.some(([peer]) => peer === node))
     return [
-      view(self, own?.name || nameOf(self), membership.role, own?.notAfter, true),
-      ...present.map(
-        ([
-          peer,
-          {
-            member: { name, role, notAfter }
-          }
-        ]) => view(peer, nameOf(peer) ?? name, role, notAfter, true)
-      ),
-      ...absent.map(({ node, name, role }) => view(node, name, role, undefined, false))
+      view({ peerId: self, ...own, name: own?.name || nameOf(self), role: membership.role, connected: true }),
+      ...present.map(([peerId, { member }]) => view({ ...member, peerId, name: nameOf(peerId) ?? member.name, connected: true })),
+      ...absent.map(({ node, name, role, tags }) => view({ peerId: node, name, role, tags, connected: false }))
     ]
   }
 
@@ -253,7 +250,7 @@ export function createMeshTrust(components: MeshTrustComponents): MeshTrust {
       return { code, role, expiresAt: new Date(Date.now() + INVITE_MS).toISOString() }
     },
     members,
-    roleOf: (peer) => checked.get(peer)?.member.role ?? 'guest',
+    standingOf: (peer) => checked.get(peer)?.member ?? STRANGER,
     async revoke(node, reason) {
       const { peerId, name, role } = find(node)
       if (peerId === self) throw new MeshError('invalid_argument', 'a node cannot revoke itself; to leave the mesh: atmo leave')
@@ -267,20 +264,26 @@ export function createMeshTrust(components: MeshTrustComponents): MeshTrust {
   }
 }
 
-function grantOf({ role = 'member', forward = role !== 'guest' }: InviteOptions): Required<InviteOptions> {
-  return { role, forward }
+/** @throws MeshError `invalid_argument`. */
+function grantOf({ role = 'member', forward = role !== 'guest', tags = [] }: InviteOptions): Required<InviteOptions> {
+  const wrong = tags.find((tag) => !TAG.test(tag))
+  if (wrong !== undefined || tags.length > MAX_TAGS)
+    throw new MeshError(
+      'invalid_argument',
+      wrong === undefined
+        ? `a node has at most ${MAX_TAGS} tags`
+        : `"${wrong}" is no tag: small letters, digits, . _ and -, up to 32`,
+      { key: 'tags' }
+    )
+  return { role, forward, tags: [...new Set(tags)] }
 }
+const TAG = new RegExp(TAG_PATTERN)
 
-function view(
-  peerId: string,
-  name: string | undefined,
-  role: MemberView['role'],
-  notAfter: number | undefined,
-  connected: boolean
-): MemberView {
+function view({ peerId, name, role, tags, notAfter, connected }: Partial<CheckedMember> & Shown): MemberView {
   const certifiedUntil = notAfter === undefined || notAfter > MAX_DATE_S ? null : new Date(notAfter * 1_000).toISOString()
-  return { peerId, name: name ?? '', role, certifiedUntil, connected }
+  return { peerId, name: name ?? '', role, tags: [...(tags ?? [])], certifiedUntil, connected }
 }
+type Shown = Pick<MemberView, 'peerId' | 'role' | 'connected'> & { name: string | undefined }
 /** The last second that a Date can hold. */
 const MAX_DATE_S = 8.64e12
 

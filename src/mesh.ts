@@ -2,7 +2,6 @@
  * The composition root: what a node is built from, in which order it starts and stops. The same in Node and in the browser;
  * the two entries differ in the libp2p that they pass in.
  */
-import { multiaddr } from '@multiformats/multiaddr'
 import { toString } from 'uint8arrays/to-string'
 import { createFunctionBackend } from './backends/function.ts'
 import { createCaller } from './calls/caller.ts'
@@ -11,7 +10,7 @@ import { createProvider } from './calls/provider.ts'
 import { createReplays } from './calls/replay.ts'
 import { createResultCache } from './calls/result-cache.ts'
 import { createBackendRunner } from './backend-runner.ts'
-import { multiaddrProblem } from './config-addresses.ts'
+import { addPeer, announcedAddresses } from './mesh-addresses.ts'
 import { createDirectory } from './core/directory.ts'
 import { createOffers } from './core/offers.ts'
 import { capabilityViews } from './core/views.ts'
@@ -32,8 +31,6 @@ import { VERSION } from './version.ts'
 
 /** A node of another mesh is not dialled again for this time, in ms, though it is found. */
 export const STRANGER_MS = 600_000
-/** How long `addPeer` tries, in ms. */
-export const ADD_PEER_TIMEOUT_MS = 10_000
 
 /** Builds and starts a node. @throws MeshError if libp2p cannot listen. */
 export async function createMesh(components: MeshComponents): Promise<Mesh> {
@@ -156,7 +153,7 @@ export async function createMesh(components: MeshComponents): Promise<Mesh> {
     audit,
     now,
     log,
-    addresses: announcedAddresses,
+    addresses: () => announcedAddresses(libp2p),
     nameOf: (peer) => (peer === self ? name : directory.get(peer)?.document?.info.name),
     ask: (request, signal) => consent.ask(request, signal),
     onStranger(peer, error) {
@@ -166,14 +163,16 @@ export async function createMesh(components: MeshComponents): Promise<Mesh> {
     }
   })
   const { policy } = components
-  const consent = createConsent({ self, policy, roleOf: (peer) => trust.roleOf(peer), now, log, audit, emit: events.emit })
-  const onAddresses = (): void => announcer.setInfo({ name, version: VERSION, addresses: announcedAddresses() })
-
-  function announcedAddresses(): string[] {
-    const all = libp2p.getMultiaddrs().map((address) => address.toString())
-    const beyond = all.filter((address) => !/^\/(ip4\/127\.|ip6\/::1\/)/.test(address))
-    return beyond.length > 0 ? beyond : all
-  }
+  const consent = createConsent({
+    self,
+    policy,
+    standingOf: (peer) => trust.standingOf(peer),
+    now,
+    log,
+    audit,
+    emit: events.emit
+  })
+  const onAddresses = (): void => announcer.setInfo({ name, version: VERSION, addresses: announcedAddresses(libp2p) })
 
   // ---- stop ----------------------------------------------------------------------------------
   /** In this order: nobody new, say goodbye, let what runs finish, then sessions, backends and sockets. Each also undoes a start cut short. */
@@ -231,17 +230,7 @@ export async function createMesh(components: MeshComponents): Promise<Mesh> {
     call: caller,
     addBackend: (backend) => runner.add(backend),
     events: ({ signal }) => events.subscribe(signal),
-    async addPeer(address, { signal } = {}) {
-      const problem = multiaddrProblem(address)
-      if (problem !== undefined) throw new MeshError('invalid_argument', problem, { multiaddr: address })
-      discovery.add(address)
-      try {
-        await libp2p.dial(multiaddr(address), { signal: signal ?? AbortSignal.timeout(ADD_PEER_TIMEOUT_MS) })
-      } catch (error) {
-        const message = `${address} does not answer (${(error as Error).message}); this node keeps trying`
-        throw new MeshError('unavailable', message, { multiaddr: address }, { cause: error })
-      }
-    },
+    addPeer: (address, options) => addPeer({ libp2p, discovery }, address, options),
     register(declaration, handlers) {
       checkOwn(declaration)
       return functions.register(declaration, handlers)

@@ -11,6 +11,12 @@ export const MAX_CERTIFICATE_BYTES = 512
 export const MAX_VALIDITY_S = 90 * 86_400
 /** Longest name of a member, in characters. */
 export const MAX_MEMBER_NAME = 64
+/** Most tags of a member. */
+export const MAX_TAGS = 8
+/** Longest tag, in characters. */
+export const MAX_TAG_LENGTH = 32
+/** What a tag looks like. */
+export const TAG_PATTERN = '^[a-z0-9][a-z0-9._-]{0,31}$'
 /** Bytes of a nonce and of a serial number. */
 export const NONCE_BYTES = 16
 const MAX_ID_BYTES = 64
@@ -40,6 +46,8 @@ export interface Certificate {
   serial: Uint8Array
   /** For people. */
   name: string
+  /** What the member is besides its role, for policies: `kitchen`, `trusted`. */
+  tags: string[]
 }
 
 /** A certificate with its signature, as it came: bytes are kept, so that they can be passed on and checked by others. */
@@ -54,8 +62,9 @@ export const signedCertificateBytes: (certificate: Uint8Array) => Uint8Array = s
 
 /** Deterministic bytes of a certificate. @throws MeshError `invalid_argument` if it is over a limit. */
 export function encodeCertificate(certificate: Certificate): Uint8Array {
-  const { mesh, node, role, forward, notBefore, notAfter, issuer, serial, name } = certificate
-  const bytes = encodeCbor([1, mesh, node, ROLES.indexOf(role), forward, notBefore, notAfter, issuer, serial, name])
+  const { mesh, node, role, forward, notBefore, notAfter, issuer, serial, name, tags } = certificate
+  const fields = [1, mesh, node, ROLES.indexOf(role), forward, notBefore, notAfter, issuer, serial, name]
+  const bytes = encodeCbor(tags.length === 0 ? fields : [...fields, tags])
   try {
     decodeCertificate(bytes)
   } catch (error) {
@@ -87,8 +96,16 @@ export function decodeCertificate(bytes: Uint8Array): Certificate {
     notAfter,
     issuer: asBytes(f[7], 'issuer', MAX_ID_BYTES, 2),
     serial: asBytes(f[8], 'serial', NONCE_BYTES, NONCE_BYTES),
-    name: asText(f[9], 'name', MAX_MEMBER_NAME)
+    name: asText(f[9], 'name', MAX_MEMBER_NAME),
+    tags: f[10] === undefined ? [] : asArray(f[10], 'tags', MAX_TAGS).map(asTag)
   }
+}
+
+const tagPattern = new RegExp(TAG_PATTERN)
+function asTag(value: unknown): string {
+  const tag = asText(value, 'tag', MAX_TAG_LENGTH)
+  if (!tagPattern.test(tag)) throw new MeshError('protocol_error', `a tag must fit ${TAG_PATTERN}`)
+  return tag
 }
 
 /** Certificates on the wire: the node's own first, the one that the mesh key signed last. */

@@ -36,7 +36,8 @@ const CERTIFICATE: Certificate = {
   notAfter: 1_800_000_000 + MAX_VALIDITY_S,
   issuer: MESH,
   serial: NONCE,
-  name: 'kitchen'
+  name: 'kitchen',
+  tags: []
 }
 const FIELDS = [1, MESH, ORIGIN, 1, true, 1_800_000_000, 1_800_000_000 + MAX_VALIDITY_S, MESH, NONCE, 'kitchen']
 
@@ -68,6 +69,11 @@ export function memberVectors(): Vectors {
         name: 'a guest for one second, without a name',
         message: 'certificate',
         bytes: encodeCertificate({ ...CERTIFICATE, role: 'guest', forward: false, notAfter: CERTIFICATE.notBefore, name: '' })
+      },
+      {
+        name: 'a member with tags',
+        message: 'certificate',
+        bytes: encodeCertificate({ ...CERTIFICATE, role: 'member', tags: ['kitchen', 'shared.2'] })
       },
       { name: 'hello', message: 'hello', bytes: encodeCbor(encodeMemberHello({ nonce: NONCE, proof: PROOF })) },
       {
@@ -108,6 +114,10 @@ export function memberVectors(): Vectors {
       certificate('an issuer of one byte', 'too short', field(7, new Uint8Array(1))),
       certificate('a short serial', '15 bytes', field(8, NONCE.subarray(1))),
       certificate('a long name', 'over 64 characters', field(9, 'x'.repeat(65))),
+      certificate('tags that are no list', 'text', [...FIELDS, 'kitchen']),
+      certificate('too many tags', 'nine', [...FIELDS, Array.from({ length: 9 }, (_, n) => `t${n}`)]),
+      certificate('a tag of capital letters', 'another form', [...FIELDS, ['Kitchen']]),
+      certificate('a long tag', '33 characters', [...FIELDS, ['x'.repeat(33)]]),
       certificate('a missing field', 'nine of ten', FIELDS.slice(0, 9)),
       certificate('a map', 'not an array', { mesh: MESH }),
       { ...certificate('too large', 'over the limit', 0), bytes: cbor([...FIELDS, new Uint8Array(MAX_CERTIFICATE_BYTES)]) },

@@ -2,7 +2,7 @@ import { Option, type Command } from 'commander'
 import { ROLES } from '../../protocols/member/messages.ts'
 import type { DoorView, InviteView } from '../mesh-api.ts'
 import { connectToNode } from './client.ts'
-import { contextOf, withNodeOptions, type NodeOptions } from './command-line.ts'
+import { contextOf, gather, withNodeOptions, type NodeOptions } from './command-line.ts'
 import { qrCode } from './qr-code.ts'
 
 /** `atmo invite`: a code that lets one node into the mesh; `--nearby`: opens the door to one that asks. */
@@ -11,11 +11,15 @@ export function addInvite(program: Command): void {
     program.command('invite').description('let one node into the mesh, within ten minutes: print a code, or open the door')
   )
     .addOption(new Option('--role <role>', 'what the node becomes (default: member)').choices(ROLES))
+    .option('--tag <tag>', 'what the node is besides, for policies; may be given several times', gather)
     .option('--nearby', 'no code: open the door for ten minutes, to one node on this network that you approve')
     .option('--no-qr', 'leave the QR code out')
-    .action(async (options: NodeOptions & { role?: string; nearby?: boolean; qr: boolean }) => {
+    .action(async (options: NodeOptions & { role?: string; tag?: string[]; nearby?: boolean; qr: boolean }) => {
       const { dataDir, output } = contextOf(options)
-      const body = options.role === undefined ? {} : { role: options.role }
+      const body = {
+        ...(options.role !== undefined && { role: options.role }),
+        ...(options.tag !== undefined && { tags: options.tag })
+      }
       if (options.nearby === true) {
         const door = await (await connectToNode(dataDir)).post<DoorView>('/mesh/door', body)
         if (output.json) return output.out(`${JSON.stringify(door)}\n`)

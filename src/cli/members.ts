@@ -13,10 +13,10 @@ export function addMembers(program: Command): void {
       const answer = await client.get<{ mesh: MeshStatus['mesh']; members: MemberView[] }>('/mesh/members')
       if (output.json) return output.out(`${JSON.stringify(answer)}\n`)
       const { colors } = output
-      const rows = answer.members.map(({ name, peerId, role, certifiedUntil, connected }) => [
+      const rows = answer.members.map(({ name, peerId, role, tags, certifiedUntil, connected }) => [
         { text: name, style: colors.bold },
         shortId(peerId),
-        role,
+        [role, ...tags].join(' '),
         connected ? { text: 'here', style: colors.green } : { text: 'away', style: colors.dim },
         certifiedUntil === null ? '-' : certifiedUntil.slice(0, 10)
       ])

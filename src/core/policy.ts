@@ -12,6 +12,8 @@ export interface PolicyRule {
   effect: Effect
   /** Roles in the mesh. */
   roles?: Role[]
+  /** Tags that its certificate gives the caller. */
+  tags?: string[]
   /** PeerIds. Not names: anybody can call itself anything. */
   nodes?: string[]
   /** Globs over ids of capabilities: `*` is any text. */
@@ -23,9 +25,14 @@ export interface PolicyRule {
 }
 
 /** Who calls, as the connection and the certificates prove it. */
-export interface Caller {
+export interface Caller extends Standing {
   peerId: string
+}
+
+/** What certificates say of a node. */
+export interface Standing {
   role: Role
+  tags: readonly string[]
 }
 
 /**
@@ -44,13 +51,14 @@ export function decide(
 }
 
 function fits(
-  { roles, nodes, capabilities, types, tools }: PolicyRule,
+  { roles, tags, nodes, capabilities, types, tools }: PolicyRule,
   caller: Caller,
   capability: Pick<CapabilityDeclaration, 'id' | 'type'>,
   tool: Pick<ToolDeclaration, 'name'>
 ): boolean {
   return (
     (roles?.includes(caller.role) ?? true) &&
+    (tags?.some((tag) => caller.tags.includes(tag)) ?? true) &&
     (nodes?.includes(caller.peerId) ?? true) &&
     (capabilities?.some((glob) => matchName(glob, capability.id)) ?? true) &&
     (types?.some((glob) => matchGlob(glob, capability.type)) ?? true) &&

@@ -11,12 +11,12 @@ export function memberRoutes({ mesh }: { mesh: Mesh }): Hono {
     .get('/members', (context) => context.json({ mesh: mesh.status().mesh, members: mesh.members() }))
     .post('/invites', async (context) => {
       const body = await readJsonObject(context.req.raw)
-      refuseUnknownKeys('key', Object.keys(body), ['role', 'forward'])
+      refuseUnknownKeys('key', Object.keys(body), ['role', 'forward', 'tags'])
       return context.json(mesh.invite(inviteOptions(body)), 201)
     })
     .post('/door', async (context) => {
       const body = await readJsonObject(context.req.raw)
-      refuseUnknownKeys('key', Object.keys(body), ['role', 'forward'])
+      refuseUnknownKeys('key', Object.keys(body), ['role', 'forward', 'tags'])
       return context.json(mesh.openDoor(inviteOptions(body)), 201)
     })
     .get('/approvals', (context) => context.json({ approvals: mesh.approvals() }))
@@ -40,11 +40,21 @@ export function memberRoutes({ mesh }: { mesh: Mesh }): Hono {
     })
 }
 
-function inviteOptions({ role, forward }: Record<string, unknown>): InviteOptions {
+function inviteOptions({ role, forward, tags }: Record<string, unknown>): InviteOptions {
   const known = ROLES.find((one) => one === role)
   if (role !== undefined && known === undefined)
     throw new MeshError('invalid_argument', `role must be one of ${ROLES.join(', ')}`, { key: 'role' })
   if (forward !== undefined && typeof forward !== 'boolean')
     throw new MeshError('invalid_argument', 'forward must be true or false', { key: 'forward' })
-  return { ...(known !== undefined && { role: known }), ...(forward !== undefined && { forward }) }
+  if (tags !== undefined && !isTexts(tags))
+    throw new MeshError('invalid_argument', 'tags must be a list of texts', { key: 'tags' })
+  return {
+    ...(known !== undefined && { role: known }),
+    ...(forward !== undefined && { forward }),
+    ...(tags !== undefined && { tags })
+  }
+}
+
+function isTexts(value: unknown): value is string[] {
+  return Array.isArray(value) && value.every((one) => typeof one === 'string')
 }

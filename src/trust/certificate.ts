@@ -49,6 +49,7 @@ export interface CheckedMember {
   role: Role
   forward: boolean
   name: string
+  tags: readonly string[]
   /** The last certificate of the chain to begin, Unix time in s. */
   notBefore: number
   /** The first certificate of the chain to end, Unix time in s. */
@@ -89,6 +90,7 @@ export async function verifyChain(chain: readonly SignedCertificate[], check: Ch
     node: leaf.node,
     role: leaf.role,
     forward: leaf.forward,
+    tags: leaf.tags,
     name: leaf.name,
     notBefore: Math.max(...chain.map(({ certificate }) => certificate.notBefore)),
     notAfter: Math.min(...chain.map(({ certificate }) => certificate.notAfter))
@@ -107,6 +109,8 @@ function checkLink(
     throw refused('broken_chain', 'its certificates do not lead to the key of the mesh')
   if (above !== undefined && !mayGive(above.role, role))
     throw refused('not_allowed', `its certificate makes it ${role}, which a node that is ${above.role} may not do`)
+  if (above !== undefined && certificate.forward && !above.forward)
+    throw refused('not_allowed', 'its certificate lets it pass on messages, which who issued it may not do itself')
   if (nowS + toleranceS < notBefore)
     throw refused('not_yet_valid', 'its certificate does not hold yet; are the clocks of both machines right?')
   if (nowS > notAfter) throw refused('expired', 'its certificate has expired; are the clocks of both machines right?')

@@ -15,6 +15,7 @@ export const MAX_WRONG_TOKENS = 5
 export interface InviteGrant {
   role: Role
   forward: boolean
+  tags?: readonly string[]
 }
 
 /** The invites that a node has given. Each opens once, for its time. Tokens are kept as hashes. */

@@ -15,6 +15,8 @@ export interface Issue {
   role: Role
   forward: boolean
   name: string
+  /** Default: none. */
+  tags?: readonly string[]
   /** It must begin later than this, Unix time in s: a revocation ended those before. */
   after?: number
 }
@@ -36,7 +38,7 @@ export function canIssue({ meshKey, chain }: Pick<MeshState, 'meshKey' | 'chain'
 export async function issueChain(
   { mesh, meshKey, chain }: Pick<MeshState, 'mesh' | 'meshKey' | 'chain'>,
   nodeKey: PrivateKey,
-  { node, role, forward, name, after = -1 }: Issue,
+  { node, role, forward, name, tags = [], after = -1 }: Issue,
   nowS: number
 ): Promise<SignedCertificate[]> {
   if (!canIssue({ meshKey, chain }, role))
@@ -46,12 +48,14 @@ export async function issueChain(
       mesh: originBytes(mesh),
       node: originBytes(node),
       role,
-      forward,
+      // Nobody gives what it has not.
+      forward: forward && (meshKey !== undefined || chain[0]?.certificate.forward === true),
       // Clocks differ: it is to hold at once on a machine that is behind.
       notBefore: Math.max(nowS - CLOCK_TOLERANCE_S, after + 1),
       notAfter: nowS + VALIDITY_S,
       serial: crypto.getRandomValues(new Uint8Array(NONCE_BYTES)),
-      name
+      name,
+      tags: [...tags]
     },
     meshKey ?? nodeKey
   )

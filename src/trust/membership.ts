@@ -77,6 +77,7 @@ export function openMembership(): Membership {
       role: 'member',
       forward: true,
       name: '',
+      tags: [],
       notBefore: 0,
       notAfter: Number.MAX_SAFE_INTEGER
     }),
@@ -142,8 +143,8 @@ export async function privateMembership({ state: initial, nodeKey, wallS, now, s
 
   /** An owner needs nobody for its own certificate. */
   async function issueOwn(): Promise<void> {
-    const { role = 'owner', name = '' } = state.chain[0]?.certificate ?? {}
-    await change({ chain: await issueChain(state, nodeKey, { node: self, role, forward: true, name }, clock.nowS()) })
+    const { role = 'owner', name = '', tags = [] } = state.chain[0]?.certificate ?? {}
+    await change({ chain: await issueChain(state, nodeKey, { node: self, role, forward: true, name, tags }, clock.nowS()) })
   }
 
   async function letIn(peer: string, grant: InviteGrant, name: string): Promise<Welcome> {
@@ -153,7 +154,10 @@ export async function privateMembership({ state: initial, nodeKey, wallS, now, s
       { node: peer, name, ...grant, after: known.lastAt(originBytes(peer)) },
       clock.nowS()
     )
-    const issued = [...state.issued.filter(({ node }) => node !== peer), { node: peer, name, role: grant.role, at: clock.nowS() }]
+    const issued = [
+      ...state.issued.filter(({ node }) => node !== peer),
+      { node: peer, name, role: grant.role, tags: [...(grant.tags ?? [])], at: clock.nowS() }
+    ]
     await change({ issued: issued.slice(-MAX_ISSUED) })
     return welcomeWith(chain, grant.role)
   }
@@ -233,8 +237,8 @@ export async function privateMembership({ state: initial, nodeKey, wallS, now, s
     async welcome(request, peer, member) {
       if (request.op === 'join') return letIn(peer, invites.use(request.token), request.name)
       if (member === undefined) throw new MeshError('permission_denied', 'only a member can renew its certificate')
-      const { role, forward, name } = member
-      return letIn(peer, { role, forward }, name)
+      const { role, forward, name, tags } = member
+      return letIn(peer, { role, forward, tags }, name)
     },
     needsRenewal,
     async renewed({ mesh, chain, now: theirs }) {

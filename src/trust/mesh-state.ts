@@ -16,6 +16,7 @@ export interface IssuedMember {
   node: string
   name: string
   role: Role
+  tags: string[]
   /** Unix time in s. */
   at: number
 }
@@ -93,10 +94,11 @@ export function parseMeshState(text: string): MeshState {
       chain: decodeChain(chain.map((pair) => pair.map(bytes))),
       meshKey: meshKey === undefined ? undefined : privateKeyFromProtobuf(bytes(meshKey)),
       clock: { floorS: Number(clock.floorS), offsetS: Number(clock.offsetS) },
-      issued: issued.map(({ node, name: called, role, at }) => ({
+      issued: issued.map(({ node, name: called, role, tags, at }) => ({
         node: String(node),
         name: String(called),
         role: checkRole(role),
+        tags: (tags ?? []).map(String),
         at: Number(at)
       })),
       revocations: revocations.map((text) => decodeSignedRevocation(decodeCbor(bytes(text))))

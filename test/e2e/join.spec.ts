@@ -18,7 +18,7 @@ describe('joining a mesh by its commands', function () {
   it('takes start and invite here, join and start there, and a call', async () => {
     const { child: one, ready, address } = await start('one')
     assert.deepEqual([(ready['mesh'] as { open: boolean }).open, (ready['mesh'] as { role: string }).role], [false, 'owner'])
-    const code = (await ok('one', 'invite')).trim()
+    const code = (await ok('one', 'invite', '--tag', 'kitchen', '--tag', 'shared')).trim()
     const joined = JSON.parse(await ok('two', 'join', code, '--json', '--name', 'two')) as { id: string; role: string }
     assert.deepEqual([joined.id, joined.role], [(ready['mesh'] as { id: string }).id, 'member'])
     const { child: two } = await start('two', '--peer', address)
@@ -28,12 +28,14 @@ describe('joining a mesh by its commands', function () {
       result: unknown
     }
     assert.ok(JSON.stringify(info).includes('hi'))
-    const { members } = JSON.parse(await ok('one', 'members', '--json')) as { members: { name: string; role: string }[] }
+    const { members } = JSON.parse(await ok('one', 'members', '--json')) as {
+      members: { name: string; role: string; tags: string[] }[]
+    }
     assert.deepEqual(
-      members.map(({ name, role }) => [name, role]),
+      members.map(({ name, role, tags }) => [name, role, tags]),
       [
-        ['one', 'owner'],
-        ['two', 'member']
+        ['one', 'owner', []],
+        ['two', 'member', ['kitchen', 'shared']]
       ]
     )
     for (const node of ['one', 'two']) assert.equal((await stat(join(dir, node, 'mesh.json'))).mode & 0o777, 0o600)
@@ -103,6 +105,8 @@ describe('joining a mesh by its commands', function () {
     await start('one')
     await ok('two', 'join', (await ok('one', 'invite')).trim())
     await start('two')
+    const tag = await atmo('one', ['invite', '--tag', 'Not This', '--json'])
+    assert.deepEqual([tag.code, errorOf(tag).code], [1, 'invalid_argument'])
     const member = await atmo('two', ['invite', '--json'])
     assert.deepEqual([member.code, errorOf(member).code], [1, 'permission_denied'])
   })

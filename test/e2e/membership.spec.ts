@@ -45,6 +45,7 @@ describe('a private mesh', function () {
       mesh: peerIdFromPrivateKey(meshKey).toMultihash().bytes,
       node: peerIdFromPrivateKey(key).toMultihash().bytes,
       role: 'member',
+      tags: [],
       forward: false,
       notBefore: nowS() - 60,
       notAfter: nowS() + 86_400,

@@ -8,7 +8,7 @@ const LAMP = { id: 'lamp', type: 'home/lamp' }
 const ON = { name: 'on' }
 const LOCK = { name: 'unlock', requiresApproval: true }
 const said = (rules: PolicyRule[], role: Role = 'member', tool: typeof ON = ON, peerId = A): Effect =>
-  decide(rules, { peerId, role }, LAMP, tool)
+  decide(rules, { peerId, role, tags: ['kitchen'] }, LAMP, tool)
 
 describe('policy', () => {
   it('without rules denies guests, asks where a tool wants that, and allows the rest', () => {
@@ -17,11 +17,12 @@ describe('policy', () => {
     assert.deepEqual([said([], 'guest'), said([], 'guest', LOCK)], ['deny', 'deny'])
   })
 
-  it('fits by role, node, capability, type and tool; all that are named must fit', () => {
+  it('fits by role, tag, node, capability, type and tool; all that are named must fit', () => {
     const fitting: Omit<PolicyRule, 'effect'>[] = [
       {},
       { roles: ['guest', 'member'] },
       { nodes: [B, A] },
+      { tags: ['garage', 'kitchen'] },
       { capabilities: ['l*'] },
       { types: ['home/*'] },
       { types: ['**'] },
@@ -33,6 +34,8 @@ describe('policy', () => {
       { roles: ['admin'] },
       { nodes: [B] },
       { nodes: ['*'] },
+      { tags: ['garage'] },
+      { tags: ['kitch'] },
       { capabilities: ['lam'] },
       { types: ['*'] },
       { tools: ['off', 'ON'] },

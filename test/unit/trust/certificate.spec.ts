@@ -25,6 +25,7 @@ const grant = (node: number, change: Partial<Grant> = {}): Grant => ({
   mesh: id(0),
   node: id(node),
   role: 'member',
+  tags: [],
   forward: false,
   notBefore: NOW - DAY,
   notAfter: NOW + DAY,
@@ -54,11 +55,11 @@ describe('certificate', () => {
   })
 
   it('passes through owners and admins, who may give less than they have; it ends with the first of its chain', async () => {
-    const owner = await issue(0, 3, { role: 'owner', notAfter: NOW + 10 })
-    const admin = await issue(3, 2, { role: 'admin' })
-    const member = await issue(2, 1, { forward: true })
+    const owner = await issue(0, 3, { role: 'owner', forward: true, notAfter: NOW + 10 })
+    const admin = await issue(3, 2, { role: 'admin', forward: true, tags: ['office'] })
+    const member = await issue(2, 1, { forward: true, tags: ['kitchen'] })
     const found = await verify([member, admin, owner])
-    assert.deepEqual([found.role, found.forward, found.notAfter], ['member', true, NOW + 10])
+    assert.deepEqual([found.role, found.forward, found.tags, found.notAfter], ['member', true, ['kitchen'], NOW + 10])
   })
 
   it('gives nobody more than its issuer may give', async () => {
@@ -73,6 +74,8 @@ describe('certificate', () => {
         } else await assert.rejects(outcome, isRefused('not_allowed'))
       }
     assert.equal(may.length, 6)
+    const forwards = [await issue(2, 1, { forward: true }), await issue(0, 2, { role: 'owner' })]
+    await assert.rejects(verify(forwards), isRefused('not_allowed'))
   })
 
   it('is refused for each way in which it can be wrong, with a reason', async () => {
@@ -136,7 +139,7 @@ describe('certificate', () => {
   it('keeps what a later version appends: it is signed like the rest', async () => {
     const { certificate, bytes } = await issue(0, 1)
     const { mesh, node, role, forward, notBefore, notAfter, issuer, serial, name } = certificate
-    const later = encodeCbor([1, mesh, node, ROLES.indexOf(role), forward, notBefore, notAfter, issuer, serial, name, 'new'])
+    const later = encodeCbor([1, mesh, node, ROLES.indexOf(role), forward, notBefore, notAfter, issuer, serial, name, [], 'new'])
     assert.deepEqual(decodeCertificate(later), certificate)
     assert.notDeepEqual(later, bytes)
   })

@@ -10,7 +10,12 @@ async function example(): Promise<MeshState> {
   const nodeKey = await generateKeyPair('Ed25519')
   const node = peerIdFromPrivateKey(nodeKey).toString()
   const chain = await issueChain(state, nodeKey, { node, role: 'owner', forward: true, name: 'desk' }, 1_800_000_000)
-  return { ...state, chain, issued: [{ node, name: 'pi', role: 'member', at: 7 }], clock: { floorS: 5, offsetS: -3 } }
+  return {
+    ...state,
+    chain,
+    issued: [{ node, name: 'pi', role: 'member', tags: ['kitchen'], at: 7 }],
+    clock: { floorS: 5, offsetS: -3 }
+  }
 }
 
 describe('mesh state', () => {
