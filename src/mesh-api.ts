@@ -113,6 +113,8 @@ export interface CallApproval {
   kind: 'call'
   capability: string
   tool: string
+  /** On whose behalf, PeerIds as the caller gives them, who began it first; left out if it calls for itself. */
+  causes?: readonly string[]
   /** What it is called with; cut to a text where it is long. */
   input: JsonValue
 }
@@ -160,6 +162,8 @@ export interface CallOptions {
   stream?: AsyncIterable<Item>
   idempotencyKey?: string
   traceparent?: string
+  /** PeerIds on whose behalf this call is made, who began it first: those of {@link ToolContext.causes} when it is made for the call that is being served. At most 8. */
+  causes?: readonly string[]
   /** PeerId or name: only this node. */
   node?: string
   /** Other providers may be tried. Default true. */
@@ -232,7 +236,10 @@ export interface Registration {
 /** What a handler gets beside its input. */
 export interface ToolContext {
   signal: AbortSignal
+  /** PeerId of who calls, as its connection proved it. */
   caller: string
+  /** Who caused this call: on whose behalf the caller says it calls, and the caller, last. Give it on to the calls that are made for this one. */
+  causes: readonly string[]
   stream: AsyncIterable<Item> | undefined
   /** Reports progress; never blocks. */
   progress(done: number, total?: number, message?: string): void

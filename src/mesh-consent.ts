@@ -1,7 +1,7 @@
 import { createApprovals, type Approvals } from './calls/approvals.ts'
-import type { ProviderComponents } from './calls/provider.ts'
+import type { LocalTool, ProviderComponents } from './calls/provider.ts'
 import type { Audit } from './core/audit.ts'
-import { decide, type PolicyRule } from './core/policy.ts'
+import { decide, stricter, type Effect, type PolicyRule } from './core/policy.ts'
 import { MeshError } from './errors.ts'
 import type { Mesh } from './mesh-api.ts'
 import type { NewMeshEvent } from './mesh-events.ts'
@@ -33,22 +33,36 @@ export function createConsent({ self, policy, standingOf, now, log, audit, emit 
       log('info', `"${name}" (${caller}) asks to join and shows ${code}: atmo approve ${id}`)
       return emit({ event: 'approval', id, caller, kind, name, role, code })
     }
-    const { kind, capability, tool } = view
+    const { kind, capability, tool, causes } = view
     log('info', `${caller} asks for ${capability} ${tool}: atmo approve ${id}`)
-    emit({ event: 'approval', id, caller, kind, capability, tool })
+    emit({ event: 'approval', id, caller, kind, capability, tool, ...(causes !== undefined && { causes }) })
   })
 
+  function effectOf(peerId: string, { capability, tool }: LocalTool): Effect {
+    if (peerId === self) return 'allow'
+    const { role, tags } = standingOf(peerId)
+    return decide(policy, { peerId, role, tags }, capability, tool)
+  }
+
   return {
-    authorize({ capability, tool }, { caller, input }, options) {
-      const { role, tags } = standingOf(caller)
-      const effect = decide(policy, { peerId: caller, role, tags }, capability, tool)
+    authorize(local, { caller, causes, input }, options) {
+      const { capability, tool } = local
+      let effect = effectOf(caller, local)
+      // A node lends nobody its rights: each of those who caused the call must have them, too.
+      for (const cause of causes ?? []) effect = stricter(effect, effectOf(cause, local))
       if (effect === 'allow') return undefined
+      const { role } = standingOf(caller)
       if (effect === 'ask')
-        return waiting.ask({ kind: 'call', caller, capability: capability.id, tool: tool.name, input }, options.signal)
+        return waiting.ask(
+          { kind: 'call', caller, ...(causes !== undefined && { causes }), capability: capability.id, tool: tool.name, input },
+          options.signal
+        )
       const details = { capability: capability.id, tool: tool.name, node: self, reason: 'policy' }
       throw new MeshError(
         'permission_denied',
-        `a ${role} may not call "${tool.name}" of "${capability.id}" on this node`,
+        causes === undefined
+          ? `a ${role} may not call "${tool.name}" of "${capability.id}" on this node`
+          : `"${tool.name}" of "${capability.id}" on this node is not for all who cause this call`,
         details
       )
     },

@@ -1,7 +1,6 @@
 import type { ServedCall } from './calls/provider.ts'
 import type { MadeCall } from './calls/caller.ts'
 import type { Audit, AuditEvent } from './core/audit.ts'
-import type { JsonValue } from './core/invoke.ts'
 import type { Directory, DirectoryEvent } from './core/directory.ts'
 import { createEventHub } from './core/event-hub.ts'
 import { capabilityView } from './core/views.ts'
@@ -53,8 +52,9 @@ export function createMeshEvents(self: string, now: () => number, onDropped: () 
       }
     },
     // Calls are many: their events are made only if somebody reads.
-    onServed({ request: { capability, tool, caller, input }, durationMs, error }) {
-      if (audit !== undefined) audit(audited(caller, capability, tool, input, durationMs, error?.code))
+    onServed({ request, durationMs, error }) {
+      const { capability, tool, caller } = request
+      if (audit !== undefined) audit(audited(request, durationMs, error?.code))
       if (hub.read) emit({ event: 'call', direction: 'in', capability, tool, peerId: caller, durationMs, ...outcome(error) })
     },
     onMade({ capability, tool, provider, durationMs, error }) {
@@ -67,15 +67,13 @@ export function createMeshEvents(self: string, now: () => number, onDropped: () 
 }
 
 function audited(
-  peer: string,
-  capability: string,
-  tool: string,
-  input: JsonValue,
+  { caller: peer, capability, tool, causes, input }: ServedCall['request'],
   durationMs: number,
   code: string | undefined
 ): AuditEvent {
   const event = { event: 'call' as const, peer, capability, tool, durationMs: Math.round(durationMs), input }
-  return code === undefined ? event : { ...event, code }
+  if (causes === undefined && code === undefined) return event
+  return { ...event, ...(causes !== undefined && { causes }), ...(code !== undefined && { code }) }
 }
 
 function outcome(error: { code: string } | undefined): { status: string; code?: string } {

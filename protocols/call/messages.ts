@@ -20,6 +20,10 @@ export const MAX_REMAINING_MS = 86_400_000
 /** Longest message of a progress item, in characters. */
 export const MAX_PROGRESS_MESSAGE = 1_024
 
+/** Most nodes that a call names as its causes. */
+export const MAX_CAUSES = 8
+const MAX_ID_BYTES = 64
+
 /** Body of the open frame of a call. */
 export interface CallRequest {
   /** Id of the capability at the provider. */
@@ -32,6 +36,8 @@ export interface CallRequest {
   idempotencyKey?: string | undefined
   /** W3C Trace Context level 1, header `traceparent`. */
   traceparent?: string | undefined
+  /** On whose behalf the caller calls, PeerIds as multihash bytes, who began it first; without the caller. Never empty. */
+  causes?: Uint8Array[] | undefined
 }
 
 const TRACEPARENT = /^[0-9a-f]{2}-[0-9a-f]{32}-[0-9a-f]{16}-[0-9a-f]{2}$/
@@ -44,7 +50,8 @@ export function encodeRequest(request: CallRequest): unknown {
     i: request.input,
     ms: request.remainingMs === undefined ? undefined : Math.max(0, Math.min(MAX_REMAINING_MS, Math.floor(request.remainingMs))),
     k: request.idempotencyKey,
-    tp: request.traceparent
+    tp: request.traceparent,
+    v: request.causes
   }
 }
 
@@ -60,8 +67,16 @@ export function decodeRequest(body: unknown): CallRequest {
     input: asJson(map['i'] ?? null),
     remainingMs: optional(map['ms'], (value) => asUint(value, 'ms', MAX_REMAINING_MS)),
     idempotencyKey: optional(map['k'], (value) => asText(value, 'k', MAX_IDEMPOTENCY_KEY)),
-    traceparent
+    traceparent,
+    causes: optional(map['v'], asCauses)
   }
+}
+
+function asCauses(value: unknown): Uint8Array[] {
+  const causes = asArray(value, 'v', MAX_CAUSES).map((id) => asBytes(id, 'v', MAX_ID_BYTES, 2))
+  if (causes.length === 0)
+    throw new MeshError('protocol_error', 'field "v" of a peer\'s message must be left out or not be empty')
+  return causes
 }
 
 const JSON_ITEM = 0

@@ -11,12 +11,14 @@ import { MAX_JSON_DEPTH } from '../../protocols/shape.ts'
 import { cbor, cborFaults, hex, invalidValue, join, type Vectors } from './form.ts'
 
 const TRACE = '00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01'
+const ID = Uint8Array.of(0, 36, 8, 1, 18, 32, ...new Uint8Array(32).fill(9))
 const REQUESTS: [string, CallRequest][] = [
   ['request', { capability: 'camera', tool: 'snap', input: { width: 640 } }],
   [
     'request with all fields',
     { capability: 'a', tool: 'b', input: { x: [1, 'two', null] }, remainingMs: 30_000, idempotencyKey: 'k-1', traceparent: TRACE }
   ],
+  ['request on behalf of others', { capability: 'a', tool: 'b', input: {}, causes: [ID, ID] }],
   ['request without input', { capability: 'a', tool: 'b', input: null }],
   ['request with no time left', { capability: 'a', tool: 'b', input: {}, remainingMs: 0 }],
   ['request with a day', { capability: 'a', tool: 'b', input: {}, remainingMs: MAX_REMAINING_MS }],
@@ -54,6 +56,10 @@ export function callVectors(): Vectors {
       request('bytes inside JSON', 'JSON holds no bytes', { ...ok, i: { a: [new Uint8Array(1)] } }),
       request('input of bytes', 'JSON holds no bytes', { ...ok, i: new Uint8Array(4) }),
       request('input too deep', `JSON has at most ${MAX_JSON_DEPTH} levels`, { ...ok, i: nested(MAX_JSON_DEPTH + 1) }),
+      request('no causes in their list', 'v is not empty', { ...ok, v: [] }),
+      request('nine causes', 'v has at most 8', { ...ok, v: Array.from({ length: 9 }, () => ID) }),
+      request('a cause as text', 'v holds bytes', { ...ok, v: ['12D3'] }),
+      request('a long cause', 'an id has at most 64 bytes', { ...ok, v: [new Uint8Array(65)] }),
       request('negative time', 'ms is 0 to a day', { ...ok, ms: -1 }),
       request('time over a day', 'ms is 0 to a day', { ...ok, ms: MAX_REMAINING_MS + 1 }),
       request('fraction of a ms', 'ms is an integer', { ...ok, ms: 1.5 }),

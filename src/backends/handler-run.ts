@@ -271,6 +271,11 @@ class HandlerContext implements ToolContext {
     return this.#run.request.caller
   }
 
+  get causes(): readonly string[] {
+    const { causes, caller } = this.#run.request
+    return causes === undefined ? [caller] : [...causes, caller]
+  }
+
   get stream(): AsyncIterable<Item> | undefined {
     const { stream } = this.#run.request
     return stream === undefined ? undefined : abortable(stream, this.#run.signal)

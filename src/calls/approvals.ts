@@ -32,7 +32,7 @@ export function createApprovals(now: () => number, onAsked: (approval: ApprovalV
   const grants = new Map<string, number>()
   let count = 0
   const keyOf = (request: ApprovalRequest): string | undefined =>
-    request.kind === 'call' ? JSON.stringify([request.caller, request.capability, request.tool]) : undefined
+    request.kind === 'call' ? JSON.stringify([request.caller, request.capability, request.tool, request.causes]) : undefined
   const isGranted = (key: string | undefined): boolean => key !== undefined && (grants.get(key) ?? -Infinity) > now()
 
   function isFull(caller: string): boolean {

@@ -5,6 +5,7 @@ import type { Invoke, Item, JsonValue, ToolRequest } from '../core/invoke.ts'
 import { validate } from '../core/schema.ts'
 import { MeshError, abortError, toMeshError } from '../errors.ts'
 import type { Call, CallItem, CallOptions, CallResult } from '../mesh-api.ts'
+import { checkCauses } from './causes.ts'
 import { DEFAULT_TIMEOUT_MS, createDeadline, type Deadline } from './deadline.ts'
 import { canonicalJson, type ResultCache } from './result-cache.ts'
 
@@ -97,10 +98,11 @@ class RunningCall implements Call {
     let deadline: Deadline | undefined
     const unlink = link(options.signal, this.#cancellation)
     try {
+      if (options.causes !== undefined) checkCauses(options.causes)
       const { tool, offers: found } = findCandidates(offers(), this.#target, this.#tool, options.node)
       deadline = createDeadline(this.#cancellation, options.timeoutMs ?? tool.timeoutMs ?? DEFAULT_TIMEOUT_MS, now)
       const checked = validate(tool.input, this.#input, found[0]!.local ? 'own' : 'foreign')
-      const key = tool.cache === undefined || options.stream !== undefined ? undefined : cacheKey(found[0]!, tool, checked)
+      const key = mayCache(tool, options) ? cacheKey(found[0]!, tool, checked) : undefined
       const hit = key === undefined ? undefined : cache.get(key)
       // Another node's result is not the answer where one node was meant.
       const source = hit && found.find((offer) => offer.node === hit.provider)
@@ -160,9 +162,9 @@ class RunningCall implements Call {
 
   /** Written out: the copy of a spread lives on to the next major collection. */
   #requestTo(offer: Offer, input: JsonValue, remainingMs: number, stream: AsyncIterable<Item> | undefined): ToolRequest {
-    const { idempotencyKey, traceparent } = this.#options
+    const { idempotencyKey, traceparent, causes } = this.#options
     const [capability, tool, caller] = [offer.capability.id, this.#tool, this.#parts.self]
-    return { capability, tool, input, caller, remainingMs, stream, idempotencyKey, traceparent }
+    return { capability, tool, input, caller, remainingMs, stream, idempotencyKey, traceparent, causes }
   }
 
   #settle(result: JsonValue, offer: Offer, cached: boolean): void {
@@ -198,6 +200,11 @@ function withTried(error: MeshError, tried: { provider: string; code: string }[]
         { ...error.details, tried },
         { cause: error }
       )
+}
+
+/** What a provider gave to this node, it may refuse to those who cause this call. */
+function mayCache({ cache }: ToolDeclaration, { stream, causes }: CallOptions): boolean {
+  return cache !== undefined && stream === undefined && causes === undefined
 }
 
 function cacheKey({ capability }: Offer, tool: ToolDeclaration, input: JsonValue): string {

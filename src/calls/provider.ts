@@ -30,7 +30,7 @@ export interface ProviderComponents {
   find(capability: string, tool: string): LocalTool
   replays: Replays
   /**
-   * Asked for each call of another node, with its deadline running. Returns nothing, or a promise of nothing, if it may run.
+   * Asked for each call of another node, or on behalf of one, with its deadline running. Returns nothing, or a promise of nothing, if it may run.
    * The signal is made when it is read: only who waits should.
    * @throws MeshError `permission_denied`, `busy`.
    */
@@ -49,7 +49,7 @@ export function createProvider({ self, find, replays, authorize, now, onBegin, o
   return (request, options) => {
     const { idempotencyKey } = request
     if (idempotencyKey === undefined) return run(request, options)
-    const key = JSON.stringify([request.caller, request.capability, request.tool, idempotencyKey])
+    const key = JSON.stringify([request.caller, request.capability, request.tool, idempotencyKey, request.causes])
     const call = { key, caller: request.caller, input: request.input }
     return replays.follow(call, (signal, onRun) => run(request, { signal }, onRun), options.signal)
   }
@@ -73,7 +73,8 @@ export function createProvider({ self, find, replays, authorize, now, onBegin, o
       const timeoutMs = request.remainingMs ?? tool.timeoutMs ?? DEFAULT_TIMEOUT_MS
       if (timeoutMs <= 0) throw new MeshError('deadline_exceeded', 'the time for this call was over when it arrived')
       deadline = createDeadline(cancellation, timeoutMs, now)
-      if (request.caller !== self) {
+      // What this node does for another one, it does with the rights of both.
+      if (request.caller !== self || request.causes !== undefined) {
         const asked = authorize(local, request, cancellation)
         if (asked !== undefined) await asked
       }
@@ -99,8 +100,8 @@ export function createProvider({ self, find, replays, authorize, now, onBegin, o
 
 /** Written out: the copy of a spread lives on to the next major collection. */
 function withInput(request: ToolRequest, input: JsonValue, remainingMs: number): ToolRequest {
-  const { capability, tool, caller, stream, idempotencyKey, traceparent } = request
-  return { capability, tool, input, caller, remainingMs, stream, idempotencyKey, traceparent }
+  const { capability, tool, caller, causes, stream, idempotencyKey, traceparent } = request
+  return { capability, tool, input, caller, causes, remainingMs, stream, idempotencyKey, traceparent }
 }
 
 function begin(invoke: Invoke, request: ToolRequest, cancellation: Cancellation, admission: Admission): AbortableSteps<Item> {

@@ -8,6 +8,8 @@ export type AuditEvent =
       peer: string
       capability: string
       tool: string
+      /** On whose behalf, as the caller says; missing if it called for itself. */
+      causes?: readonly string[]
       /** Code of the error it ended with; missing if it went well. */
       code?: string
       durationMs: number

@@ -14,6 +14,8 @@ export interface ToolRequest {
   stream?: AsyncIterable<Item>
   /** Verified PeerId of who calls. */
   caller: string
+  /** On whose behalf it calls, as it says: PeerIds, who began it first. Undefined: for itself. */
+  causes?: readonly string[]
   /** Time that is left, in ms from now. Clocks are never compared. */
   remainingMs?: number
   /** The same key twice is the same call. */

@@ -2,7 +2,7 @@ import type { CapabilityDeclaration, ToolDeclaration } from '../../protocols/cap
 import { matchGlob, matchName } from '../../protocols/glob.ts'
 import type { Role } from '../../protocols/member/messages.ts'
 
-/** What a rule does with a call that it fits. */
+/** What a rule does with a call that it fits; the strictest last. */
 export const EFFECTS = ['allow', 'ask', 'deny'] as const
 /** One of {@link EFFECTS}. */
 export type Effect = (typeof EFFECTS)[number]
@@ -33,6 +33,11 @@ export interface Caller extends Standing {
 export interface Standing {
   role: Role
   tags: readonly string[]
+}
+
+/** The stricter of two effects. */
+export function stricter(a: Effect, b: Effect): Effect {
+  return EFFECTS[Math.max(EFFECTS.indexOf(a), EFFECTS.indexOf(b))]!
 }
 
 /**

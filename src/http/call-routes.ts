@@ -3,14 +3,14 @@ import type { JsonObject, JsonValue } from '../../protocols/json.ts'
 import { MeshError, errorToJson } from '../errors.ts'
 import type { Call, CallItem, CallOptions, CallResult, Mesh } from '../mesh-api.ts'
 import { base64Length, toBase64, writeBase64 } from './base64.ts'
-import { readJsonObject, refuseUnknownKeys } from './json-body.ts'
+import { isTexts, readJsonObject, refuseUnknownKeys } from './json-body.ts'
 import { STREAM_HEADERS, pullStream } from './pull-stream.ts'
 
 /** Most that a call answered in one piece may yield beside its result, in bytes of JSON; a longer one has to be streamed. */
 export const MAX_COLLECTED_BYTES = 32 * 1024 * 1024
 /** Longest time a call may be given over HTTP, in ms: a day. */
 const MAX_TIMEOUT_MS = 86_400_000
-const BODY_KEYS = ['input', 'timeoutMs', 'node', 'idempotencyKey', 'failover'] as const
+const BODY_KEYS = ['input', 'timeoutMs', 'node', 'idempotencyKey', 'failover', 'causes'] as const
 
 /** A line of a streamed call. The last one has `status`. */
 export type CallLine =
@@ -48,7 +48,7 @@ export function accepts(accept: string | undefined, mediaType: string): boolean 
 
 function callOptions(body: JsonObject): CallOptions {
   refuseUnknownKeys('key', Object.keys(body), BODY_KEYS)
-  const { timeoutMs, node, idempotencyKey, failover } = body
+  const { timeoutMs, node, idempotencyKey, failover, causes } = body
   const options: CallOptions = {}
   const wrong = (key: string, expected: string) => new MeshError('invalid_argument', `${key} must be ${expected}`, { key })
   if (timeoutMs !== undefined) {
@@ -67,6 +67,10 @@ function callOptions(body: JsonObject): CallOptions {
   if (failover !== undefined) {
     if (typeof failover !== 'boolean') throw wrong('failover', 'true or false')
     options.failover = failover
+  }
+  if (causes !== undefined) {
+    if (!isTexts(causes)) throw wrong('causes', 'a list of PeerIds')
+    options.causes = causes
   }
   return options
 }

@@ -72,3 +72,8 @@ export function refuseUnknownKeys(what: string, given: Iterable<string>, known: 
       })
   }
 }
+
+/** True for a list of texts. */
+export function isTexts(value: unknown): value is string[] {
+  return Array.isArray(value) && value.every((one) => typeof one === 'string')
+}

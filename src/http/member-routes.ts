@@ -3,7 +3,7 @@ import { ROLES } from '../../protocols/member/messages.ts'
 import { MAX_REASON } from '../../protocols/member/revocation.ts'
 import { MeshError } from '../errors.ts'
 import type { InviteOptions, Mesh } from '../mesh-api.ts'
-import { readJsonObject, refuseUnknownKeys } from './json-body.ts'
+import { isTexts, readJsonObject, refuseUnknownKeys } from './json-body.ts'
 
 /** `/mesh/members`, `/mesh/invites`, `/mesh/door`, `/mesh/revocations`, `/mesh/approvals`. */
 export function memberRoutes({ mesh }: { mesh: Mesh }): Hono {
@@ -53,8 +53,4 @@ function inviteOptions({ role, forward, tags }: Record<string, unknown>): Invite
     ...(forward !== undefined && { forward }),
     ...(tags !== undefined && { tags })
   }
-}
-
-function isTexts(value: unknown): value is string[] {
-  return Array.isArray(value) && value.every((one) => typeof one === 'string')
 }

@@ -5,11 +5,13 @@ import {
   decodeItem,
   decodeRequest,
   encodeItem,
-  encodeRequest
+  encodeRequest,
+  type CallRequest
 } from '../../protocols/call/messages.ts'
 import { asJson } from '../../protocols/shape.ts'
 import { Cancellation } from '../core/cancellation.ts'
-import type { Invoke, Item } from '../core/invoke.ts'
+import { originBytes, originId } from '../core/document.ts'
+import type { Invoke, Item, ToolRequest } from '../core/invoke.ts'
 import type { IncomingExchange } from './inbound-exchanges.ts'
 import type { Protocol } from './protocol.ts'
 import type { Session } from './session.ts'
@@ -19,10 +21,11 @@ export function createCallProtocol(provider: Invoke): Protocol {
   return {
     id: CALL_PROTOCOL,
     async *handle(exchange: IncomingExchange, peer: string) {
-      const { capability, tool, input, remainingMs, idempotencyKey, traceparent } = decodeRequest(exchange.body)
+      const { capability, tool, input, remainingMs, idempotencyKey, traceparent, causes: ids } = decodeRequest(exchange.body)
+      const causes = ids?.map(originId)
       const stream = exchange.input === undefined ? undefined : pipe(exchange.input, items)
       // Written out: the copy of a spread lives on to the next major collection, in each call.
-      const request = { capability, tool, input, remainingMs, idempotencyKey, traceparent, stream, caller: peer }
+      const request = { capability, tool, input, remainingMs, idempotencyKey, traceparent, causes, stream, caller: peer }
       for await (const item of provider(request, exchange.cancellation)) {
         if (item.kind === 'result') return item.value
         yield* bodies(item)
@@ -36,12 +39,17 @@ export function createCallProtocol(provider: Invoke): Protocol {
 export function callOver(session: Session): Invoke {
   return (request, options) => {
     const { stream } = request
-    const replies = session.request(encodeRequest(request), {
+    const replies = session.request(encodeRequest(toWire(request)), {
       cancellation: Cancellation.of(options),
       input: stream === undefined ? undefined : pipe(stream, outgoing)
     })
     return new RemoteItems(replies)
   }
+}
+
+/** Written out: the copy of a spread lives on to the next major collection. */
+function toWire({ capability, tool, input, remainingMs, idempotencyKey, traceparent, causes }: ToolRequest): CallRequest {
+  return { capability, tool, input, remainingMs, idempotencyKey, traceparent, causes: causes?.map(originBytes) }
 }
 
 /** Not a generator: a small call passes here twice, and each generator in its way costs. */

@@ -6,7 +6,8 @@ import { multiaddr } from '@multiformats/multiaddr'
 import { CALL_PROTOCOL } from '../../protocols/call/messages.ts'
 import { MEMBER_PROTOCOL } from '../../protocols/member/messages.ts'
 import { SYNC_PROTOCOL } from '../../protocols/sync/messages.ts'
-import { createNode, type Mesh } from '../../src/index.ts'
+import { createNode, type Mesh, type NodeOptions } from '../../src/index.ts'
+import type { PolicyRule } from '../../src/core/policy.ts'
 import { isMeshError } from '../../src/errors.ts'
 import { createNodeLibp2p } from '../../src/net/node-preset.ts'
 import { issueCertificate, type Grant } from '../../src/trust/certificate.ts'
@@ -65,14 +66,14 @@ describe('a private mesh', function () {
     return privateMembership({ state, nodeKey: key, wallS: nowS, now: () => performance.now(), save: async () => undefined })
   }
 
-  async function join(change: Partial<Grant> = {}, over: Partial<Membership> = {}): Promise<Mesh> {
+  async function join(change: Partial<Grant> = {}, over: Partial<Membership> = {}, policy: PolicyRule[] = []): Promise<Mesh> {
     const privateKey = await generateKeyPair('Ed25519')
     // Not a copy by value: what the state says is read through its getters.
     const membership = Object.assign(Object.create(await membershipOf(privateKey, change)) as Membership, over)
-    return start({ privateKey, membership })
+    return start({ privateKey, membership, policy })
   }
 
-  async function start(options: { privateKey?: PrivateKey; membership?: Membership; open?: boolean }): Promise<Mesh> {
+  async function start(options: Pick<NodeOptions, 'privateKey' | 'membership' | 'open' | 'policy'>): Promise<Mesh> {
     const peers = nodes.length === 0 ? [] : member.multiaddrs()
     const node = await createNode({ name: `node-${nodes.length}`, listen: LISTEN, mdns: false, peers, ...options })
     nodes.push(node)
@@ -152,6 +153,42 @@ describe('a private mesh', function () {
     given.cancel()
     await until(() => held.approvals().length === 0, 'and is cancelled')
     assert.equal(opened, 2)
+  })
+
+  it('lends nobody its rights: a call on behalf of another needs the rights of both', async () => {
+    const door = await join()
+    door.register({ id: 'door', type: 'test/door', tools: [{ name: 'look' }] }, { look: (_, { causes }) => [...causes] })
+    const deputy = await join({}, {}, [
+      { effect: 'allow', capabilities: ['deputy'], tools: ['inside', 'look', 'secret'], roles: ['guest', 'member'] }
+    ])
+    deputy.register(
+      { id: 'deputy', type: 'test/deputy', tools: [{ name: 'look' }, { name: 'inside' }, { name: 'secret' }] },
+      {
+        look: async (_, { causes }) => (await deputy.call('door', 'look', {}, { causes }).result).result,
+        inside: async (_, { causes }) => (await deputy.call('deputy', 'look', {}, { causes }).result).result,
+        secret: async (_, { causes }) => (await deputy.call('own', 'read', {}, { causes }).result).result
+      }
+    )
+    deputy.register({ id: 'own', type: 'test/own', tools: [{ name: 'read' }] }, { read: () => 'read' })
+    const [other, guest] = [await join(), await join({ role: 'guest' })]
+    for (const node of [deputy, other, guest]) {
+      await node.addPeer(door.multiaddrs()[0]!)
+      if (node !== deputy) await node.addPeer(deputy.multiaddrs()[0]!)
+      await until(() => ['door', 'deputy', 'own'].every((id) => node.capabilities({ id }).length === 1), 'all are seen')
+    }
+    const ids = [other.peerId, deputy.peerId]
+    assert.deepEqual((await other.call('deputy', 'look').result).result, ids)
+    assert.deepEqual((await other.call('deputy', 'inside').result).result, [other.peerId, deputy.peerId, deputy.peerId])
+    assert.equal((await other.call('deputy', 'secret').result).result, 'read')
+    for (const tool of ['look', 'inside', 'secret'])
+      await assert.rejects(guest.call('deputy', tool).result, (error) => /not for all who cause/.test((error as Error).message))
+    // Whom nobody has checked a certificate of has the rights of a guest.
+    const unknown = (await join()).peerId
+    await assert.rejects(other.call('door', 'look', {}, { causes: [unknown] }).result, { code: 'permission_denied' })
+    await assert.rejects(other.call('door', 'look', {}, { causes: Array<string>(9).fill(unknown) }).result, {
+      code: 'invalid_argument'
+    })
+    await assert.rejects(other.call('door', 'look', {}, { causes: ['laptop'] }).result, { code: 'invalid_argument' })
   })
 
   it('ends the sessions of a revoked member everywhere, and lets it in nowhere', async () => {

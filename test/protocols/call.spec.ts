@@ -1,5 +1,5 @@
 import assert from 'node:assert/strict'
-import { encodeRequest } from '../../protocols/call/messages.ts'
+import { encodeRequest, type CallRequest } from '../../protocols/call/messages.ts'
 import type { Invoke, Item, ToolRequest } from '../../src/core/invoke.ts'
 import { MeshError } from '../../src/errors.ts'
 import { callOver, createCallProtocol } from '../../src/net/call.ts'
@@ -32,6 +32,7 @@ const request = (change: Partial<ToolRequest> = {}): ToolRequest => ({
   caller: '',
   ...change
 })
+const asked = (): CallRequest => ({ capability: request().capability, tool: request().tool, input: request().input })
 const never = (): { signal: AbortSignal } => ({ signal: new AbortController().signal })
 async function read(items: AsyncIterable<Item>): Promise<Item[]> {
   const all: Item[] = []
@@ -45,8 +46,8 @@ protocolContract('call', () => ({
     const items = await read(callOver(session)(request(), never()))
     assert.deepEqual(items.at(-1), { kind: 'result', value: request().input })
   },
-  request: encodeRequest(request()),
-  holding: encodeRequest(request({ tool: 'hold' })),
+  request: encodeRequest(asked()),
+  holding: encodeRequest({ ...asked(), tool: 'hold' }),
   unknown: { c: 1, t: null }
 }))
 
@@ -67,10 +68,14 @@ describe('call protocol', () => {
       yield { kind: 'result', value: null }
     })
     const traceparent = '00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01'
-    await read(call(request({ caller: 'someone else', remainingMs: 1_234.9, idempotencyKey: 'k', traceparent }), never()))
+    const causes = [
+      '12D3KooWJ6fyt5HxZdsx7mpkmR5tSTMswCC5vbwWVoUsPCzAhrjR',
+      '12D3KooWGC6TvWhfapngX6wvJHMYvKpDMXPb3ZnCZ6dMoaMtimQ5'
+    ]
+    await read(call(request({ caller: 'someone else', remainingMs: 1_234.9, idempotencyKey: 'k', traceparent, causes }), never()))
     assert.deepEqual(
       { ...seen, stream: undefined },
-      { ...request(), caller: 'the caller', remainingMs: 1_234, idempotencyKey: 'k', traceparent, stream: undefined }
+      { ...request(), caller: 'the caller', remainingMs: 1_234, idempotencyKey: 'k', traceparent, causes, stream: undefined }
     )
     stop()
   })

@@ -282,6 +282,10 @@ describe('provider', () => {
     await assert.rejects(read(run(request({ remainingMs: 10 }), options())), { code: 'deadline_exceeded' })
     await read(run(request({ caller: 'me' }), options()))
     assert.equal(asked.length, 2, 'its own node is not asked')
+    const forAnother = read(run(request({ caller: 'me', causes: ['peer'] }), options()))
+    assert.equal(asked.length, 3, 'but for what it does on behalf of another')
+    allow()
+    await forAnother
     const denied = provider(echo, {}, () => {
       throw new MeshError('permission_denied', 'no')
     })
