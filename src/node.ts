@@ -63,7 +63,7 @@ export async function createNode(options: NodeOptions = {}): Promise<Mesh> {
     const { open = false } = options
     const membership =
       options.membership ?? (await loadMembership({ open, dataDir: dataDir?.path, nodeKey: privateKey, name: `${name}'s mesh` }))
-    const libp2p = await createNodeLibp2p(privateKey, listen)
+    const libp2p = await createNodeLibp2p(privateKey, listen, { tls: !membership.clockInDoubt })
     auditLog?.record({ event: 'start', node: name })
     return await createMesh({
       libp2p,

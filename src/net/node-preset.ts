@@ -24,17 +24,27 @@ export const MAX_CONNECTIONS = 300
 /** What the libp2p of a node offers beside libp2p itself. */
 export type NodeServices = { identify: Identify; pubsub: GossipSub; gate: AdmissionGate }
 
+/** What a node may do without. */
+export interface PresetOptions {
+  /** False: noise alone. TLS refuses a peer whose clock is over an hour ahead, since its certificate seems to begin later. Default true. */
+  tls?: boolean
+}
+
 /**
  * libp2p for Node, not started: TCP; TLS first (Node's own, twice the calls per second of noise), noise for whom has no TLS; yamux.
  * Presence and round trips are measured on our own sessions, so libp2p's connection monitor is off.
  */
-export async function createNodeLibp2p(privateKey: PrivateKey, listen: string[] = DEFAULT_LISTEN): Promise<Libp2p<NodeServices>> {
+export async function createNodeLibp2p(
+  privateKey: PrivateKey,
+  listen: string[] = DEFAULT_LISTEN,
+  options: PresetOptions = {}
+): Promise<Libp2p<NodeServices>> {
   return createLibp2p({
     start: false,
     privateKey,
     addresses: { listen },
     transports: [tcpWithZones()],
-    connectionEncrypters: [joinedWrites(tls()), joinedWrites(noise())],
+    connectionEncrypters: [...(options.tls === false ? [] : [joinedWrites(tls())]), joinedWrites(noise())],
     streamMuxers: [yamux({ streamOptions: { maxStreamWindowSize: STREAM_WINDOW_BYTES }, enableKeepAlive: false })],
     connectionMonitor: { enabled: false },
     connectionManager: {

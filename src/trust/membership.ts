@@ -31,6 +31,8 @@ export interface Membership {
   chain(): SignedCertificate[]
   /** Checks those of a peer. @returns who it is. @throws MeshError `permission_denied`. */
   check(chain: readonly SignedCertificate[], peer: string): Promise<CheckedMember>
+  /** The clock of this machine is wrong, or may be. */
+  readonly clockInDoubt: boolean
   /** Of the revocations that this node knows. */
   revocationDigest(): Uint8Array
   revocations(): SignedRevocation[]
@@ -81,6 +83,7 @@ export function openMembership(): Membership {
       notBefore: 0,
       notAfter: Number.MAX_SAFE_INTEGER
     }),
+    clockInDoubt: false,
     revocationDigest: () => new Uint8Array(REVOCATION_DIGEST_BYTES),
     revocations: () => [],
     learn: async () => [],
@@ -198,6 +201,9 @@ export async function privateMembership({ state: initial, nodeKey, wallS, now, s
     },
     chain: () => state.chain,
     check,
+    get clockInDoubt() {
+      return clock.inDoubt()
+    },
     revocationDigest: known.digest,
     revocations: known.all,
     async learn(revocations) {

@@ -18,6 +18,8 @@ export interface ClockState {
 /** Unix time for certificates on machines whose clock may be wrong: a Pi without one, a laptop a year off. */
 export interface MeshClock {
   nowS(): number
+  /** The machine has no clock, or one that is wrong: who compares times of others with it may be mistaken. */
+  inDoubt(): boolean
   /** How much later than now a certificate may begin, in s: little if the machine's clock may be right, long if that is in doubt. */
   toleranceS(): number
   /** A certificate with a good signature begins then: it cannot be earlier. */
@@ -35,7 +37,7 @@ export function clockOffsetS(wallS: number, theirsS: number): number {
 /** @param wallS the machine's clock, Unix time in s. @param now monotonic, in ms. */
 export function createMeshClock(wallS: () => number, now: () => number, { floorS, offsetS }: ClockState): MeshClock {
   let floor = floorS
-  let offset = offsetS
+  let offset = isSetRight(wallS(), floorS, offsetS) ? 0 : offsetS
   let base = { at: now(), unixS: Math.max(wallS() + offset, floor) }
 
   function nowS(): number {
@@ -43,22 +45,33 @@ export function createMeshClock(wallS: () => number, now: () => number, { floorS
     return Math.floor(Math.max(floor, steady, Math.min(wallS() + offset, steady + MAX_SLEEP_S)))
   }
 
-  /** The machine has no clock, or one that was wrong before, or one that is behind what was seen. */
-  function isDoubtful(): boolean {
+  /** Also one that was wrong before, or that is behind what was seen. */
+  function inDoubt(): boolean {
     return wallS() < UNSET_BEFORE_S || offset !== 0 || wallS() + offset < floor - CLOCK_TOLERANCE_S
   }
 
   return {
     nowS,
-    toleranceS: () => (isDoubtful() ? MAX_VALIDITY_S : CLOCK_TOLERANCE_S),
+    inDoubt,
+    toleranceS: () => (inDoubt() ? MAX_VALIDITY_S : CLOCK_TOLERANCE_S),
     atLeast(unixS) {
       floor = Math.max(floor, unixS)
     },
     correct(unixS) {
       offset = clockOffsetS(wallS(), unixS)
-      floor = Math.min(floor, unixS)
+      floor = unixS
       base = { at: now(), unixS }
     },
     state: () => ({ floorS: floor, offsetS: offset })
   }
+}
+
+/**
+ * True if a clock that was wrong shows a better time by itself than with what was to be added: somebody has set it since. Of both times the one
+ * counts that is not before what was seen, and nearer to it.
+ */
+function isSetRight(wallS: number, floorS: number, offsetS: number): boolean {
+  if (offsetS === 0 || wallS < UNSET_BEFORE_S) return false
+  const after = (unixS: number): number => (unixS < floorS - CLOCK_TOLERANCE_S ? Infinity : unixS - floorS)
+  return after(wallS) < after(wallS + offsetS)
 }

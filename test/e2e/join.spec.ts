@@ -21,7 +21,7 @@ describe('joining a mesh by its commands', function () {
     const code = (await ok('one', 'invite', '--tag', 'kitchen', '--tag', 'shared')).trim()
     const joined = JSON.parse(await ok('two', 'join', code, '--json', '--name', 'two')) as { id: string; role: string }
     assert.deepEqual([joined.id, joined.role], [(ready['mesh'] as { id: string }).id, 'member'])
-    const { child: two } = await start('two', '--peer', address)
+    const { child: two } = await start('two', ['--peer', address])
     await until(two, 'peer:join')
     await until(one, 'peer:join')
     const info = JSON.parse(await ok('two', 'call', 'system@one', 'echo', '--param', 'message=hi', '--json')) as {
@@ -97,7 +97,7 @@ describe('joining a mesh by its commands', function () {
   })
 
   it('refuses an invite in the open mesh, and by a member', async () => {
-    const { child } = await start('one', '--open')
+    const { child } = await start('one', ['--open'])
     const open = await atmo('one', ['invite', '--json'])
     assert.deepEqual([open.code, errorOf(open).code], [1, 'unsupported'])
     child.process.kill('SIGTERM')

@@ -62,7 +62,7 @@ describe('joining a mesh nearby by its commands', function () {
     await assert.rejects(stat(join(cli.dir, 'three', 'mesh.json')), { code: 'ENOENT' })
     const shut = await cli.atmo('three', args('--yes'))
     assert.equal(errorOf(shut).code, 'unavailable')
-    await cli.start('two', '--peer', address)
+    await cli.start('two', ['--peer', address])
     await cli.until(one, 'peer:join')
     assert.match(await cli.ok('two', 'call', 'system@one', 'echo', '--param', 'message=hi'), /hi/)
   })

@@ -76,6 +76,14 @@ describe('mesh clock', () => {
       wall.s += 3_600
       const restarted = setup(wall.s, clock.state())
       assert.equal(restarted.clock.nowS(), NOW + 3_600)
+      assert.ok(restarted.clock.inDoubt())
+    })
+
+    it(`believes a machine that was ${what} when its clock was set right before a start`, () => {
+      const { clock } = setup(NOW + wrong, { floorS: NOW - 86_400, offsetS: 0 })
+      clock.correct(NOW)
+      const { clock: restarted } = setup(NOW + 7_200, clock.state())
+      assert.deepEqual([restarted.nowS(), restarted.inDoubt(), restarted.state().offsetS], [NOW + 7_200, false, 0])
     })
   }
 })
