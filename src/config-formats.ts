@@ -12,10 +12,16 @@ export function nodeNameProblem(name: string): string | undefined {
     : undefined
 }
 
+const PEER_ID = /^(12D3Koo|Qm|16Uiu2HA)[1-9A-HJ-NP-Za-km-z]+$/
+
 /** What is wrong with a text, by the `format` that it should have; undefined if nothing is. */
 export const FORMATS: Readonly<Record<string, (text: string) => string | undefined>> = {
   multiaddr: multiaddrProblem,
   'listen-multiaddr': listenProblem,
   'api-address': apiAddressProblem,
-  'node-name': nodeNameProblem
+  'node-name': nodeNameProblem,
+  'peer-id': (text) =>
+    PEER_ID.test(text)
+      ? undefined
+      : `"${text.slice(0, 80)}" is no PeerId; atmo members --json shows them. A name is not enough: anybody can call itself anything`
 }

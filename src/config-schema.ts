@@ -6,9 +6,6 @@ import { MAX_PATTERN } from '../protocols/glob.ts'
 import { BACKENDS } from './backends/index.ts'
 import { MAX_NODE_NAME } from './config-formats.ts'
 
-/** A PeerId in its usual form. */
-const PEER_ID = '^(12D3Koo|Qm|16Uiu2HA)[1-9A-HJ-NP-Za-km-z]+$'
-
 const text = { type: 'string', minLength: 1 } satisfies JsonSchema
 const globs = { type: 'array', items: { ...text, maxLength: MAX_PATTERN } } satisfies JsonSchema
 // The formats are ours (config-formats.ts) and say what is wrong; the patterns are for editors, which do not know them.
@@ -90,7 +87,7 @@ export const CONFIG_SCHEMA: JsonObject = {
             items: { type: 'string', pattern: TAG_PATTERN },
             description: 'Tags that its certificate gives the caller: atmo invite --tag.'
           },
-          nodes: { type: 'array', minItems: 1, items: { type: 'string', pattern: PEER_ID }, description: 'PeerIds of callers.' },
+          nodes: { type: 'array', minItems: 1, items: { type: 'string', format: 'peer-id' }, description: 'PeerIds of callers.' },
           capabilities: { ...globs, minItems: 1, description: 'Globs over ids of capabilities of this node.' },
           types: { ...globs, minItems: 1, description: 'Globs over their types: * stays within a segment, ** crosses them.' },
           tools: { ...globs, minItems: 1, description: 'Globs over names of tools.' }

@@ -13,7 +13,7 @@
 import { createHash, randomBytes } from 'node:crypto'
 import { link, open, readdir, realpath, unlink } from 'node:fs/promises'
 import { connect, createServer, type Server, type Socket } from 'node:net'
-import { MeshError } from './errors.ts'
+import { MeshError, toMeshError } from './errors.ts'
 
 /** Longest wait for a holder to say its pid, in ms. A stopped process (SIGSTOP) holds the lock and says nothing. */
 const GREETING_TIMEOUT_MS = 1_000
@@ -76,6 +76,8 @@ async function claimSocket(server: Server, dir: string): Promise<void> {
   const temporary = `.lock-${randomBytes(4).toString('hex')}`
   try {
     await listen(server, address.of(temporary)).catch((cause: NodeJS.ErrnoException) => {
+      if (['EACCES', 'EPERM', 'EROFS', 'ENOSPC'].includes(cause.code ?? ''))
+        throw toMeshError(Object.assign(cause, { path: dir }))
       throw new MeshError(
         'invalid_config',
         `cannot lock the data directory ${dir} (${cause.code}): it must be on a local file system that has unix sockets; choose another with --data-dir`,

@@ -1,13 +1,11 @@
 /** The mesh of a node in its data directory: `mesh.json`, mode 0600, as it holds the secrets of the mesh. Node only. */
-import { readFile, rename, stat } from 'node:fs/promises'
+import { link, readFile, stat, unlink } from 'node:fs/promises'
 import { join } from 'node:path'
 import { absentOr, writeAtomic } from './data-dir-files.ts'
 import { MeshError } from './errors.ts'
 import { formatMeshState, parseMeshState, type MeshState } from './trust/mesh-state.ts'
 
 const MESH_FILE = 'mesh.json'
-/** Where the mesh goes that a node has left, so that a hasty `atmo leave` of the last owner is no end. */
-const LEFT_FILE = 'mesh.left.json'
 const MAX_MESH_BYTES = 4 * 1024 * 1024
 
 /** The mesh of the node; undefined if it has none. @throws MeshError `invalid_config` if the file is damaged or others may read it. */
@@ -43,9 +41,17 @@ export async function writeMesh(dir: string, state: MeshState): Promise<void> {
   }
 }
 
-/** Takes the mesh of the node out of use. @returns where it is kept. */
+/** Takes the mesh of the node out of use. @returns where it is kept: no other that was left before is lost for it. */
 export async function setMeshAside(dir: string): Promise<string> {
-  const path = join(dir, LEFT_FILE)
-  await rename(join(dir, MESH_FILE), path)
-  return path
+  for (let n = 1; ; n++) {
+    const path = join(dir, n === 1 ? 'mesh.left.json' : `mesh.left.${n}.json`)
+    try {
+      await link(join(dir, MESH_FILE), path)
+    } catch (error) {
+      if ((error as NodeJS.ErrnoException).code === 'EEXIST') continue
+      throw error
+    }
+    await unlink(join(dir, MESH_FILE))
+    return path
+  }
 }

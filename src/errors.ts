@@ -13,8 +13,28 @@ export function toMeshError(error: unknown): MeshError {
   if (name === 'AbortError') return new MeshError('cancelled', 'the operation was cancelled', {}, { cause: error })
   if (name === 'TimeoutError')
     return new MeshError('deadline_exceeded', 'the time given for the operation is over', {}, { cause: error })
+  const system = systemError(error)
+  if (system !== undefined) return new MeshError('unavailable', system, {}, { cause: error })
   const message = error instanceof Error ? error.message : String(error)
   return new MeshError('internal', message, {}, { cause: error })
+}
+
+/** What a person can do about it, by the code of Node's system errors. */
+const SYSTEM_ERRORS: Record<string, string> = {
+  ENOSPC: 'the disk is full; make room and try again',
+  EDQUOT: 'the quota of this user on the disk is used up; make room and try again',
+  EROFS: 'the file system is read-only',
+  EACCES: 'this user may not; run it as the user that it belongs to, or name another --data-dir',
+  EPERM: 'this user may not; run it as the user that it belongs to, or name another --data-dir',
+  EISDIR: 'it is a directory, and should be a file; move it away',
+  ENOTDIR: 'part of its path is no directory',
+  EMFILE: 'this process has too many open files; raise its limit (ulimit -n)'
+}
+
+function systemError(error: unknown): string | undefined {
+  const { code, path, syscall } = (error ?? {}) as { code?: string; path?: string; syscall?: string }
+  const advice = typeof code === 'string' && syscall !== undefined ? SYSTEM_ERRORS[code] : undefined
+  return advice === undefined ? undefined : `${path === undefined ? syscall : `cannot ${syscall} ${path}`}: ${advice} (${code})`
 }
 
 /** The error that an aborted signal stands for; `cancelled` unless its reason says otherwise. */

@@ -111,6 +111,9 @@ export type ApprovalView = {
 /** A call that waits for a yes. */
 export interface CallApproval {
   kind: 'call'
+  /** What the caller calls itself; empty if that is not known. */
+  callerName: string
+  callerRole: Role
   capability: string
   tool: string
   /** On whose behalf, PeerIds as the caller gives them, who began it first; left out if it calls for itself. */

@@ -16,6 +16,10 @@ export interface ConsentComponents {
   /** PeerId of this node. */
   self: string
   policy: readonly PolicyRule[]
+  /** Name of this node, for messages. */
+  name: string
+  /** What a node calls itself. */
+  nameOf: (peer: string) => string | undefined
   /** What who calls is, as its certificates say. */
   standingOf: MeshTrust['standingOf']
   now: () => number
@@ -25,7 +29,17 @@ export interface ConsentComponents {
 }
 
 /** See {@link Consent}. It goes by what a connection has proved, never by what a request says. */
-export function createConsent({ self, policy, standingOf, now, log, audit, emit }: ConsentComponents): Consent {
+export function createConsent({
+  self,
+  name: ownName,
+  nameOf,
+  policy,
+  standingOf,
+  now,
+  log,
+  audit,
+  emit
+}: ConsentComponents): Consent {
   const waiting = createApprovals(now, (view) => {
     const { id, caller } = view
     if (view.kind === 'join') {
@@ -33,9 +47,19 @@ export function createConsent({ self, policy, standingOf, now, log, audit, emit 
       log('info', `"${name}" (${caller}) asks to join and shows ${code}: atmo approve ${id}`)
       return emit({ event: 'approval', id, caller, kind, name, role, code })
     }
-    const { kind, capability, tool, causes } = view
-    log('info', `${caller} asks for ${capability} ${tool}: atmo approve ${id}`)
-    emit({ event: 'approval', id, caller, kind, capability, tool, ...(causes !== undefined && { causes }) })
+    const { kind, callerName, callerRole, capability, tool, causes } = view
+    log('info', `${callerName} (${caller}) asks for ${capability} ${tool}: atmo approve ${id}`)
+    emit({
+      event: 'approval',
+      id,
+      caller,
+      kind,
+      callerName,
+      callerRole,
+      capability,
+      tool,
+      ...(causes !== undefined && { causes })
+    })
   })
 
   function effectOf(peerId: string, { capability, tool }: LocalTool): Effect {
@@ -52,17 +76,17 @@ export function createConsent({ self, policy, standingOf, now, log, audit, emit 
       for (const cause of causes ?? []) effect = stricter(effect, effectOf(cause, local))
       if (effect === 'allow') return undefined
       const { role } = standingOf(caller)
-      if (effect === 'ask')
-        return waiting.ask(
-          { kind: 'call', caller, ...(causes !== undefined && { causes }), capability: capability.id, tool: tool.name, input },
-          options.signal
-        )
+      if (effect === 'ask') {
+        const who = { caller, callerName: nameOf(caller) ?? '', callerRole: role, ...(causes !== undefined && { causes }) }
+        const call = { kind: 'call' as const, ...who, capability: capability.id, tool: tool.name, input }
+        return waiting.isGranted(call) ? undefined : waiting.ask(call, options.signal)
+      }
       const details = { capability: capability.id, tool: tool.name, node: self, reason: 'policy' }
       throw new MeshError(
         'permission_denied',
         causes === undefined
-          ? `a ${role} may not call "${tool.name}" of "${capability.id}" on this node`
-          : `"${tool.name}" of "${capability.id}" on this node is not for all who cause this call`,
+          ? `${role === 'owner' || role === 'admin' ? 'an' : 'a'} ${role} may not call "${tool.name}" of "${capability.id}" at ${ownName}`
+          : `"${tool.name}" of "${capability.id}" at ${ownName} is not for all who cause this call`,
         details
       )
     },

@@ -47,7 +47,7 @@ export function createMeshNearby({ libp2p, membership, audit, now, log, nameOf, 
       if (closed.aborted) throw shut()
       door.close()
       const welcome = await membership.letIn(peer, grant, name)
-      audit?.({ event: 'join', peer, role: grant.role })
+      audit?.({ event: 'join', peer, name, role: grant.role })
       log('info', `let in ${peer}`)
       return welcome
     }

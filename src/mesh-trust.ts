@@ -4,7 +4,7 @@ import { multiaddr } from '@multiformats/multiaddr'
 import { formatInvite } from '../protocols/join/code.ts'
 import { MAX_INVITE_ADDRESSES } from '../protocols/join/messages.ts'
 import { decodeCbor, encodeCbor } from '../protocols/cbor.ts'
-import { MAX_TAGS, TAG_PATTERN, type SignedCertificate } from '../protocols/member/messages.ts'
+import { MAX_TAGS, TAG_PATTERN } from '../protocols/member/messages.ts'
 import {
   decodeSignedRevocation,
   encodeSignedRevocation,
@@ -16,11 +16,11 @@ import { createTokenBuckets } from './core/token-buckets.ts'
 import { MeshError, isMeshError } from './errors.ts'
 import type { DoorView, InviteOptions, InviteView, MemberView, RevocationView } from './mesh-api.ts'
 import type { MeshComponents } from './mesh-components.ts'
+import { createRoster, type CheckedPeer } from './mesh-members.ts'
 import { createMeshNearby, type MeshNearbyComponents } from './mesh-nearby.ts'
 import { createAdmission } from './net/admission.ts'
 import type { Verdict } from './net/announce.ts'
 import { createJoinDesk, requestWelcome } from './net/join.ts'
-import type { CheckedMember } from './trust/certificate.ts'
 import { INVITE_MS } from './trust/invites.ts'
 import { canRenew } from './trust/issuer.ts'
 
@@ -72,7 +72,7 @@ export function createMeshTrust(components: MeshTrustComponents): MeshTrust {
   const { gate } = libp2p.services
   const self = libp2p.peerId.toString()
   /** Whose certificates were good when they connected. */
-  const checked = new Map<string, { member: CheckedMember; chain: readonly SignedCertificate[] }>()
+  const checked = new Map<string, CheckedPeer>()
   const rates = createTokenBuckets(REVOCATION_RATE, now)
   const knocks = createTokenBuckets(KNOCK_RATE.one, now)
   const allKnocks = createTokenBuckets(KNOCK_RATE.all, now)
@@ -108,14 +108,28 @@ export function createMeshTrust(components: MeshTrustComponents): MeshTrust {
     isOpen: () => membership.isInviting,
     async welcome(request, peer) {
       const member = gate.isAdmitted(peer) ? checked.get(peer)?.member : undefined
-      const welcome = await membership.welcome(request, peer, member)
-      audit?.({ event: request.op, peer, role: welcome.chain[0]?.certificate.role ?? '' })
+      const welcome = await membership.welcome(request, peer, member).catch((error: unknown) => {
+        refusedEntry(peer, error)
+        throw error
+      })
+      const { name = '', role = '' } = welcome.chain[0]?.certificate ?? {}
+      audit?.({ event: request.op, peer, name, role })
       log('info', `${request.op === 'join' ? 'let in' : 'renewed the certificate of'} ${peer}`)
       return welcome
     }
   })
 
   const nearby = createMeshNearby({ libp2p, membership, audit, now, log, nameOf, ask, excuse: admission.excuse })
+
+  const roster = createRoster({ self, membership, gate, checked, nameOf })
+
+  /** A code that is tried twice is what an owner wants to see; a disk that is full, what it has to. */
+  function refusedEntry(peer: string, error: unknown): void {
+    const { message, cause } = error as MeshError
+    if (knocks.take(peer) && allKnocks.take('')) audit?.({ event: 'join-refused', peer, reason: message })
+    if (isMeshError(error, 'unavailable'))
+      log('warn', `${peer} was not let in: ${(cause as Error | undefined)?.message ?? message}`)
+  }
 
   /** Asks the members that may give a new certificate, one after the other, until one does. */
   async function renew(): Promise<void> {
@@ -183,19 +197,6 @@ export function createMeshTrust(components: MeshTrustComponents): MeshTrust {
     }
   }
 
-  /** The member that is meant: by PeerId, or by a name that only one has. */
-  function find(node: string): { peerId: string; name: string; role: MemberView['role'] | undefined } {
-    const fitting = members().filter(({ peerId, name }) => peerId === node || name === node)
-    const [one] = fitting
-    if (fitting.length > 1)
-      throw new MeshError('ambiguous', `${fitting.length} members are called "${node}"; name one by its PeerId`, {
-        candidates: fitting.map(({ peerId }) => peerId)
-      })
-    if (one !== undefined) return one
-    if (/^12D3Koo[1-9A-HJ-NP-Za-km-z]{45}$/.test(node)) return { peerId: node, name: '', role: undefined }
-    throw new MeshError('invalid_argument', `no member is called "${node}"; atmo members lists them, and a PeerId always works`)
-  }
-
   function connectionTo(peer: string): Connection | undefined {
     return libp2p.getConnections(peerIdFromString(peer))[0]
   }
@@ -203,17 +204,6 @@ export function createMeshTrust(components: MeshTrustComponents): MeshTrust {
   function onClose({ detail: { remotePeer } }: CustomEvent<Connection>): void {
     const peer = remotePeer.toString()
     if (connectionTo(peer) === undefined) checked.delete(peer)
-  }
-
-  function members(): MemberView[] {
-    const own = membership.chain()[0]?.certificate
-    const present = [...checked].filter(([peer]) => gate.isAdmitted(peer))
-    const absent = membership.issued.filter(({ node }) => !present.some(([peer]) => peer === node))
-    return [
-      view({ peerId: self, ...own, name: own?.name || nameOf(self), role: membership.role, connected: true }),
-      ...present.map(([peerId, { member }]) => view({ ...member, peerId, name: nameOf(peerId) ?? member.name, connected: true })),
-      ...absent.map(({ node, name, role, tags }) => view({ peerId: node, name, role, tags, connected: false }))
-    ]
   }
 
   return {
@@ -249,11 +239,12 @@ export function createMeshTrust(components: MeshTrustComponents): MeshTrust {
       })
       return { code, role, expiresAt: new Date(Date.now() + INVITE_MS).toISOString() }
     },
-    members,
+    members: roster.members,
     standingOf: (peer) => checked.get(peer)?.member ?? STRANGER,
     async revoke(node, reason) {
-      const { peerId, name, role } = find(node)
+      const { peerId, name, role } = roster.find(node)
       if (peerId === self) throw new MeshError('invalid_argument', 'a node cannot revoke itself; to leave the mesh: atmo leave')
+      if (peerId === membership.mesh) throw new MeshError('invalid_argument', 'that is the id of the mesh, not of a member')
       const signed = await membership.revoke(peerId, role, reason)
       log('info', `revoked ${peerId}: ${reason}`)
       audit?.({ event: 'revoke', peer: peerId, reason })
@@ -278,14 +269,6 @@ function grantOf({ role = 'member', forward = role !== 'guest', tags = [] }: Inv
   return { role, forward, tags: [...new Set(tags)] }
 }
 const TAG = new RegExp(TAG_PATTERN)
-
-function view({ peerId, name, role, tags, notAfter, connected }: Partial<CheckedMember> & Shown): MemberView {
-  const certifiedUntil = notAfter === undefined || notAfter > MAX_DATE_S ? null : new Date(notAfter * 1_000).toISOString()
-  return { peerId, name: name ?? '', role, tags: [...(tags ?? [])], certifiedUntil, connected }
-}
-type Shown = Pick<MemberView, 'peerId' | 'role' | 'connected'> & { name: string | undefined }
-/** The last second that a Date can hold. */
-const MAX_DATE_S = 8.64e12
 
 function withoutPeer(address: string): Uint8Array {
   return multiaddr(address.replace(/\/p2p\/[^/]+$/, '')).bytes

@@ -133,6 +133,10 @@ export async function createMesh(components: MeshComponents): Promise<Mesh> {
     return directory.get(node)?.document?.info.addresses ?? []
   }
 
+  function nameOf(node: string): string | undefined {
+    return node === self ? name : directory.get(node)?.document?.info.name
+  }
+
   function learn(node: string): void {
     const addresses = addressesOf(node)
     if (node !== self && addresses.length > 0) discovery.learned(node, addresses)
@@ -154,7 +158,7 @@ export async function createMesh(components: MeshComponents): Promise<Mesh> {
     now,
     log,
     addresses: () => announcedAddresses(libp2p),
-    nameOf: (peer) => (peer === self ? name : directory.get(peer)?.document?.info.name),
+    nameOf,
     ask: (request, signal) => consent.ask(request, signal),
     onStranger(peer, error) {
       count('admission.refused')
@@ -165,6 +169,8 @@ export async function createMesh(components: MeshComponents): Promise<Mesh> {
   const { policy } = components
   const consent = createConsent({
     self,
+    name,
+    nameOf,
     policy,
     standingOf: (peer) => trust.standingOf(peer),
     now,

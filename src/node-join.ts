@@ -10,11 +10,12 @@ import { openDataDir } from './data-dir.ts'
 import { readMesh, setMeshAside, writeMesh } from './data-dir-mesh.ts'
 import { MeshError, isMeshError } from './errors.ts'
 import { requestWelcome } from './net/join.ts'
+import { rememberPeer } from './net/node-discovery.ts'
 import { createNodeLibp2p } from './net/node-preset.ts'
 import { loadKey } from './node-key.ts'
 import { verifyChain } from './trust/certificate.ts'
 import { clockOffsetS } from './trust/mesh-clock.ts'
-import { foundMesh, type MeshState } from './trust/mesh-state.ts'
+import { checkMeshName, foundMesh, type MeshState } from './trust/mesh-state.ts'
 import { privateMembership } from './trust/membership.ts'
 
 /** How long all addresses of an invite are tried, in ms. */
@@ -30,6 +31,7 @@ export interface MeshSummary {
 
 /** Makes a mesh of which this node is the owner. @throws MeshError `conflict` if it has one, or if a node runs on the data directory. */
 export async function initMesh(dataDir: string, name: string): Promise<MeshSummary> {
+  checkMeshName(name)
   return withDataDir(dataDir, async (dir) => {
     const old = await readMesh(dir)
     if (old !== undefined)
@@ -51,14 +53,23 @@ export async function initMesh(dataDir: string, name: string): Promise<MeshSumma
  */
 export async function joinMesh(dataDir: string, code: string, name: string): Promise<MeshSummary> {
   const invite = parseInvite(code)
-  return enterMesh(dataDir, async (libp2p) => ask(await reach(libp2p, invite), invite.token, name))
+  return enterMesh(dataDir, async (libp2p) => {
+    const connection = await reach(libp2p, invite)
+    return { connection, welcome: await ask(connection, invite.token, name) }
+  })
+}
+
+/** A welcome, and the connection over which it came. */
+export interface Obtained {
+  welcome: Welcome
+  connection: Connection
 }
 
 /**
  * Keeps the welcome that `obtain` gets over a libp2p of this node, which is stopped afterwards.
  * @throws MeshError `conflict` if the node is of another mesh or runs, `permission_denied` if the certificates are not good, and what `obtain` throws.
  */
-export async function enterMesh(dataDir: string, obtain: (libp2p: Libp2p) => Promise<Welcome>): Promise<MeshSummary> {
+export async function enterMesh(dataDir: string, obtain: (libp2p: Libp2p) => Promise<Obtained>): Promise<MeshSummary> {
   return withDataDir(dataDir, async (dir) => {
     const old = await readMesh(dir)
     if (old !== undefined && !isOwnAlone(old))
@@ -67,7 +78,8 @@ export async function enterMesh(dataDir: string, obtain: (libp2p: Libp2p) => Pro
     const libp2p = await createNodeLibp2p(await loadKey(dir), [], { tls: false })
     await libp2p.start()
     try {
-      const { mesh, secret, chain, meshKey, name: called, now: theirs } = await obtain(libp2p)
+      const { welcome, connection } = await obtain(libp2p)
+      const { mesh, secret, chain, meshKey, name: called, now: theirs } = welcome
       // The clock of who let this node in: its own may be a year off.
       const member = await verifyChain(chain, { mesh, node: libp2p.peerId.toMultihash().bytes, nowS: theirs })
       const state: MeshState = {
@@ -81,6 +93,7 @@ export async function enterMesh(dataDir: string, obtain: (libp2p: Libp2p) => Pro
         revocations: []
       }
       await writeMesh(dir, state)
+      await rememberPeer(dir, connection)
       return { id: state.mesh, name: called, role: member.role, peerId: libp2p.peerId.toString() }
     } finally {
       await libp2p.stop()
@@ -88,11 +101,21 @@ export async function enterMesh(dataDir: string, obtain: (libp2p: Libp2p) => Pro
   })
 }
 
-/** Leaves the mesh. @returns its name, and where what belongs to it is kept. @throws MeshError `conflict` if there is none, or the node runs. */
-export async function leaveMesh(dataDir: string): Promise<{ name: string; id: string; kept: string }> {
+/**
+ * Leaves the mesh. @param force also if this node is its only owner.
+ * @returns its name, and where what belongs to it is kept.
+ * @throws MeshError `conflict` if there is none, if the node runs, or if the mesh would be left without an owner.
+ */
+export async function leaveMesh(dataDir: string, force = false): Promise<{ name: string; id: string; kept: string }> {
   return withDataDir(dataDir, async (dir) => {
     const old = await readMesh(dir)
     if (old === undefined) throw new MeshError('conflict', 'this node is of no mesh')
+    if (!force && isOnlyOwner(old))
+      throw new MeshError(
+        'conflict',
+        `this node is the only owner of the mesh "${old.name}" that it knows: without one nobody can let nodes in, and the mesh ends within 30 days; make a second owner first (atmo invite --role owner), or leave all the same with --force`,
+        { mesh: old.mesh }
+      )
     return { name: old.name, id: old.mesh, kept: await setMeshAside(dir) }
   })
 }
@@ -129,7 +152,7 @@ async function ask(connection: Connection, token: Uint8Array, name: string): Pro
   try {
     return await requestWelcome(connection, { op: 'join', token, name }, () => performance.now())
   } catch (error) {
-    if (!isMeshError(error, 'unavailable')) throw error
+    if (!isMeshError(error, 'unavailable') || error.details['reason'] !== undefined) throw error
     throw new MeshError(
       'permission_denied',
       'the node that gave this invite is there, and lets nobody in with it: it was used, is older than ten minutes, or that node was started anew; ask for another',
@@ -137,6 +160,10 @@ async function ask(connection: Connection, token: Uint8Array, name: string): Pro
       { cause: error }
     )
   }
+}
+
+function isOnlyOwner({ meshKey, issued }: MeshState): boolean {
+  return meshKey !== undefined && issued.length > 0 && !issued.some(({ role }) => role === 'owner')
 }
 
 function isOwnAlone({ meshKey, issued }: MeshState): boolean {

@@ -68,7 +68,7 @@ export async function joinNearby(dataDir: string, options: NearbyOptions): Promi
       throw new MeshError('permission_denied', 'the node let this one into another mesh than it had named', {
         reason: 'wrong_mesh'
       })
-    return welcome
+    return { welcome, connection: ask.connection }
   })
 }
 

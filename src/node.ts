@@ -50,7 +50,8 @@ export interface NodeOptions {
  * @throws MeshError `conflict` if the data directory is in use, `invalid_config` for a wrong option, `unavailable` if it cannot listen.
  */
 export async function createNode(options: NodeOptions = {}): Promise<Mesh> {
-  const name = checkName(options.name ?? hostname().split('.')[0]?.slice(0, MAX_NODE_NAME) ?? 'node')
+  const host = hostname().split('.')[0]?.slice(0, MAX_NODE_NAME) ?? 'node'
+  checkName(options.name ?? host)
   const dataDir = typeof options.dataDir === 'string' ? await openDataDir(options.dataDir) : options.dataDir
   const log = options.log ?? (() => undefined)
   try {
@@ -62,7 +63,10 @@ export async function createNode(options: NodeOptions = {}): Promise<Mesh> {
     const auditLog = dataDir === undefined ? undefined : await openAuditLog(dataDir.path, (message) => log('warn', message))
     const { open = false } = options
     const membership =
-      options.membership ?? (await loadMembership({ open, dataDir: dataDir?.path, nodeKey: privateKey, name: `${name}'s mesh` }))
+      options.membership ??
+      (await loadMembership({ open, dataDir: dataDir?.path, nodeKey: privateKey, name: `${options.name ?? host}'s mesh` }))
+    // What it was called when it joined.
+    const name = options.name ?? namedBefore(membership) ?? host
     const libp2p = await createNodeLibp2p(privateKey, listen, { tls: !membership.clockInDoubt })
     auditLog?.record({ event: 'start', node: name })
     return await createMesh({
@@ -133,8 +137,13 @@ function checkInterfaces(mdns: NodeOptions['mdns']): void {
     throw new MeshError('invalid_config', `a glob over interface names is longer than ${MAX_PATTERN} characters`)
 }
 
-function checkName(name: string): string {
+/** What the node was called when it joined, if a node may be called that. */
+function namedBefore(membership: Membership): string | undefined {
+  const name = membership.chain()[0]?.certificate.name ?? ''
+  return nodeNameProblem(name) === undefined ? name : undefined
+}
+
+function checkName(name: string): void {
   const problem = nodeNameProblem(name)
   if (problem !== undefined) throw new MeshError('invalid_config', problem, { key: 'name' })
-  return name
 }

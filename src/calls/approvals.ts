@@ -18,7 +18,9 @@ export type ApprovalRequest = {
 
 /** What waits until somebody at this node says yes or no. */
 export interface Approvals {
-  /** Resolves when it was allowed. Rejects with `permission_denied` if it may not, `busy` if too many wait, or with what the signal stands for. */
+  /** True if it was allowed for a time, and that is not over. */
+  isGranted(request: ApprovalRequest): boolean
+  /** Resolves when it is allowed. Rejects with `permission_denied` if it may not, `busy` if too many wait, or with what the signal stands for. */
   ask(request: ApprovalRequest, signal: AbortSignal): Promise<void>
   /** Those that wait, the oldest first. */
   list(): ApprovalView[]
@@ -33,7 +35,7 @@ export function createApprovals(now: () => number, onAsked: (approval: ApprovalV
   let count = 0
   const keyOf = (request: ApprovalRequest): string | undefined =>
     request.kind === 'call' ? JSON.stringify([request.caller, request.capability, request.tool, request.causes]) : undefined
-  const isGranted = (key: string | undefined): boolean => key !== undefined && (grants.get(key) ?? -Infinity) > now()
+  const isGranted = (request: ApprovalRequest): boolean => (grants.get(keyOf(request) ?? '') ?? -Infinity) > now()
 
   function isFull(caller: string): boolean {
     const calls = [...waiting.values()].filter(({ view }) => view.kind === 'call')
@@ -42,7 +44,6 @@ export function createApprovals(now: () => number, onAsked: (approval: ApprovalV
   }
 
   function ask(request: ApprovalRequest, signal: AbortSignal): Promise<void> {
-    if (isGranted(keyOf(request))) return Promise.resolve()
     if (signal.aborted) return Promise.reject(abortError(signal))
     if (request.kind === 'call' && isFull(request.caller))
       return Promise.reject(new MeshError('busy', 'too many calls wait for the approval of their owner; try again later'))
@@ -63,6 +64,7 @@ export function createApprovals(now: () => number, onAsked: (approval: ApprovalV
   }
 
   return {
+    isGranted,
     ask,
     list: () => [...waiting.values()].map(({ view, since }) => ({ ...view, waitingMs: Math.round(now() - since) })),
     answer(id, allow, forMs = 0) {
@@ -75,7 +77,8 @@ export function createApprovals(now: () => number, onAsked: (approval: ApprovalV
         )
       if (!(forMs >= 0 && forMs <= MAX_GRANT_MS))
         throw new MeshError('invalid_argument', `an approval holds for at most ${MAX_GRANT_MS} ms`, { key: 'forMs' })
-      const { view, settle } = found
+      const { settle, since } = found
+      const view = { ...found.view, waitingMs: Math.round(now() - since) }
       const key = keyOf(view)
       if (forMs > 0 && key === undefined)
         throw new MeshError('invalid_argument', 'who joins is let in for good, not for a time; leave the time out', {

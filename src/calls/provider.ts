@@ -61,6 +61,7 @@ export function createProvider({ self, find, replays, authorize, now, onBegin, o
     let error: MeshError | undefined
     let deadline: Deadline | undefined
     let steps: AbortableSteps<Item> | undefined
+    let asked: Promise<void> | undefined
     let begun = false
     onBegin()
     try {
@@ -75,8 +76,13 @@ export function createProvider({ self, find, replays, authorize, now, onBegin, o
       deadline = createDeadline(cancellation, timeoutMs, now)
       // What this node does for another one, it does with the rights of both.
       if (request.caller !== self || request.causes !== undefined) {
-        const asked = authorize(local, request, cancellation)
-        if (asked !== undefined) await asked
+        asked = authorize(local, request, cancellation)
+        if (asked !== undefined) {
+          // Nobody may be left who hears that it was refused.
+          asked.catch(() => undefined)
+          yield { kind: 'progress', progress: { done: 0, message: 'waits for a yes of the owner' } }
+          await asked.finally(() => (asked = undefined))
+        }
       }
       if (!admission.tryEnter()) await admission.enter(cancellation.signal)
       begun = true
@@ -92,6 +98,8 @@ export function createProvider({ self, find, replays, authorize, now, onBegin, o
     } finally {
       deadline?.clear()
       steps?.close()
+      // Left while it waited: nobody is to be asked any more.
+      if (asked !== undefined) cancellation.abort(new MeshError('cancelled', 'the caller left'))
       cancellation.release()
       onServed({ request, durationMs: now() - startedAt, error })
     }

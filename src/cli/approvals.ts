@@ -17,7 +17,7 @@ export function addApprovals(program: Command): void {
       const rows = answer.approvals.map((view) => [
         { text: view.id, style: colors.bold },
         subjectOf(view),
-        shortId(view.caller),
+        view.kind === 'call' ? `${view.callerName} ${shortId(view.caller)}, ${view.callerRole}` : shortId(view.caller),
         showDuration(view.waitingMs),
         view.kind === 'call' ? JSON.stringify(view.input) : `shows ${spaced(view.code)}`
       ])

@@ -1,17 +1,19 @@
 import type { Command } from 'commander'
+import { existsSync } from 'node:fs'
 import { readAuditLog, type AuditLine } from '../data-dir-audit.ts'
 import { MeshError } from '../errors.ts'
-import { contextOf, parseDuration, withNodeOptions, type NodeOptions } from './command-line.ts'
+import { contextOf, parseSpan, withNodeOptions, type NodeOptions } from './command-line.ts'
 import { plain, shortId, type Colors } from './output.ts'
 
 /** `atmo audit`: what happened at the node, and whether the log of it is whole. */
 export function addAudit(program: Command): void {
   withNodeOptions(program.command('audit').description('show who did what at this node, and check that the log of it is whole'))
-    .option('--since <duration>', 'only what happened within this time, such as 1h', parseDuration)
+    .option('--since <duration>', 'only what happened within this time, such as 1h, 7d or 2w', parseSpan)
     .action(async (options: NodeOptions & { since?: number }) => {
       const { dataDir, output } = contextOf(options)
-      const { lines, broken } = await readAuditLog(dataDir)
-      const from = options.since === undefined ? '' : new Date(Date.now() - options.since).toISOString()
+      if (!existsSync(dataDir)) throw new MeshError('unavailable', `there is no data directory ${dataDir}; which one? --data-dir`)
+      const { lines, broken, torn } = await readAuditLog(dataDir)
+      const from = options.since === undefined ? '' : new Date(Math.max(0, Date.now() - options.since)).toISOString()
       for (const line of lines.filter(({ at }) => at >= from))
         await output.out(output.json ? `${JSON.stringify(line)}\n` : showLine(line, output.colors))
       if (broken !== undefined)
@@ -20,7 +22,8 @@ export function addAudit(program: Command): void {
           `the audit log was tampered with, or is damaged: ${broken.file}, line ${broken.line}: ${broken.why}`,
           broken
         )
-      if (!output.json) await output.err(output.errorColors.dim(`${lines.length} lines, the chain of hashes is whole\n`))
+      const end = torn ? '; the last line is not finished: a power cut, or a node that is writing it' : ''
+      if (!output.json) await output.err(output.errorColors.dim(`${lines.length} lines, the chain of hashes is whole${end}\n`))
     })
 }
 

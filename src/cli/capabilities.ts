@@ -59,7 +59,10 @@ function showAll(capabilities: CapabilityView[], colors: Colors): string {
     type,
     local ? `${nodeName} (here)` : nodeName,
     statusCell(status, colors),
-    [...tools.map(({ name }) => name), ...triggers.map(({ event }) => `!${event}`)].join(', ')
+    [
+      ...tools.map(({ name, requiresApproval }) => (requiresApproval === true ? `${name}?` : name)),
+      ...triggers.map(({ event }) => `!${event}`)
+    ].join(', ')
   ])
   return table(['capability', 'type', 'node', 'status', 'tools and !triggers'], rows, colors)
 }
@@ -73,7 +76,8 @@ function showOne(capability: CapabilityView, colors: Colors): string {
   ]
   if (description) lines.push(`  ${plain(description)}`)
   for (const tool of tools) {
-    lines.push('', `  ${colors.cyan(plain(tool.name))}${tool.description ? `  ${plain(tool.description)}` : ''}`)
+    const asks = tool.requiresApproval === true ? colors.yellow('  waits for a yes of its owner') : ''
+    lines.push('', `  ${colors.cyan(plain(tool.name))}${asks}${tool.description ? `  ${plain(tool.description)}` : ''}`)
     lines.push(...parametersOf(tool.input).map((line) => `    ${line}`))
   }
   for (const { event, description: about } of triggers)

@@ -39,17 +39,30 @@ export function usageError(message: string): CommanderError {
   return new CommanderError(EXIT.usage, USAGE, message)
 }
 
+const UNITS_MS: Record<string, number> = { ms: 1, s: 1_000, m: 60_000, min: 60_000, h: 3_600_000, d: 86_400_000, w: 604_800_000 }
+
 /**
  * Reads a duration: `500ms`, `5s`, `2m`, `1h`; a bare number is seconds, and fractions are fine. The result is in ms.
  * From 1 ms to 24 h. Throws wrong usage.
  */
 export function parseDuration(text: string): number {
-  const match = /^(\d+(?:\.\d+)?|\.\d+)\s*(ms|s|m|min|h)?$/.exec(text.trim())
-  const unitMs = { ms: 1, s: 1000, m: 60_000, min: 60_000, h: 3_600_000 }[match?.[2] ?? 's'] ?? 1000
-  const ms = Number(match?.[1]) * unitMs
-  if (!match || !(ms >= 1) || ms > 86_400_000)
+  const ms = readDuration(text)
+  if (ms === undefined || ms > 86_400_000)
     throw new InvalidArgumentError('Write 500ms, 5s, 2m or 1h (a bare number is seconds; at most 24h).')
-  return Math.round(ms)
+  return ms
+}
+
+/** Like {@link parseDuration}, of any length: `36h`, `7d`, `2w`. */
+export function parseSpan(text: string): number {
+  const ms = readDuration(text)
+  if (ms === undefined) throw new InvalidArgumentError('Write 30m, 36h, 7d or 2w (a bare number is seconds).')
+  return ms
+}
+
+function readDuration(text: string): number | undefined {
+  const match = /^(\d+(?:\.\d+)?|\.\d+)\s*(ms|s|m|min|h|d|w)?$/.exec(text.trim())
+  const ms = Number(match?.[1]) * UNITS_MS[match?.[2] ?? 's']!
+  return match !== null && ms >= 1 ? Math.round(ms) : undefined
 }
 
 /** Gathers an option that may be given several times. */

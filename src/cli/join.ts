@@ -5,6 +5,7 @@ import { text } from 'node:stream/consumers'
 import { MAX_MEMBER_NAME } from '../../protocols/member/messages.ts'
 import { MeshError } from '../errors.ts'
 import { multiaddrProblem } from '../config-addresses.ts'
+import { nodeNameProblem } from '../config-formats.ts'
 import type { MeshSummary } from '../node-join.ts'
 import { contextOf, gather, usageError, withNodeOptions, type CommandContext, type NodeOptions } from './command-line.ts'
 import { joinNearbyMesh, type NearbyFlags } from './join-nearby.ts'
@@ -30,11 +31,13 @@ export function addJoin(program: Command): void {
     .option('--peer <multiaddr>', 'with --nearby: look at this address, too; may be given several times', gather)
     .option('--no-mdns', 'with --nearby: look at the given addresses only')
     .option('--yes', 'with --nearby: say yes here without a question; the digits are compared at the other side only')
-    .option('--name <name>', 'what the members are told that this node is called (default: the host name)')
+    .option('--name <name>', 'what this node is called from now on (default: the host name)')
     .action(async (code: string | undefined, flags: JoinFlags) => {
       const context = contextOf(flags)
       const { colors } = context.output
       const { output } = context
+      const problem = flags.name === undefined ? undefined : nodeNameProblem(flags.name)
+      if (problem !== undefined) throw usageError(`--name: ${problem}`)
       const name = (flags.name ?? hostname().split('.')[0] ?? '').slice(0, MAX_MEMBER_NAME)
       const mesh =
         flags.nearby === true

@@ -22,7 +22,7 @@ export function addRevoke(program: Command): void {
       await output.out(
         output.json
           ? `${JSON.stringify(revoked)}\n`
-          : `revoked ${colors.bold(plain(revoked.name) || shortId(revoked.peerId))}; it is no member any more\n` +
+          : `revoked ${colors.bold(plain(revoked.name) || shortId(revoked.peerId))}; it is no member any more${revoked.name === '' ? ' (nobody of that id was known here)' : ''}\n` +
               colors.dim('  Those that are not here now learn it before they talk to anyone.\n')
       )
     })

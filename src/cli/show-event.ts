@@ -35,7 +35,7 @@ function eventText(event: MeshEvent, colors: Colors): string {
     case 'approval': {
       const what =
         event.kind === 'join' ? `"${event.name}" asks to join, shows ${spaced(event.code)},` : `${event.capability} ${event.tool}`
-      return `${yellow('?')} ${bold(plain(what))} waits for your yes: atmo approve ${plain(event.id)} ${dim(shortId(event.caller))}`
+      return `${yellow('?')} ${bold(plain(what))} waits for your yes: atmo approve ${plain(event.id)} ${dim(plain(event.kind === 'call' ? `${event.callerName} ${shortId(event.caller)}` : shortId(event.caller)))}`
     }
     case 'network':
       return `${event.state === 'ok' ? green('●') : yellow('●')} network ${plain(event.message)}`

@@ -16,7 +16,7 @@ interface StartFlags extends NodeOptions {
 /** `atmo start`: runs a node in the foreground. */
 export function addStart(program: Command): void {
   withNodeOptions(program.command('start').description('run a node here, until Ctrl-C or atmo stop'))
-    .option('--name <name>', 'name of the node, for people (default: the host name)')
+    .option('--name <name>', 'name of the node, for people (default: what it joined as, else the host name)')
     .option('--config <file>', 'configuration (default: $ATMO_CONFIG, else atmo.yaml in the data or XDG configuration directory)')
     .option('--listen <multiaddr>', 'address to listen on; several times if need be', gather)
     .option('--peer <multiaddr>', 'peer to connect to; several times if need be', gather)

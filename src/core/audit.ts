@@ -16,8 +16,8 @@ export type AuditEvent =
       /** Only its digest is kept. */
       input: JsonValue
     }
-  | { event: 'stranger'; peer: string; reason: string }
-  | { event: 'join' | 'renew'; peer: string; role: string }
+  | { event: 'stranger' | 'join-refused'; peer: string; reason: string }
+  | { event: 'join' | 'renew'; peer: string; name: string; role: string }
   | { event: 'invite' | 'door'; role: string }
   | { event: 'revoke'; peer: string; reason: string }
   | { event: 'revoked'; peer: string }

@@ -79,7 +79,8 @@ export async function requestWelcome(connection: Connection, request: JoinReques
     }
   } catch (error) {
     const mesh = toMeshError(error)
-    if (mesh.code === 'permission_denied' || mesh.code === 'protocol_error') throw mesh
+    // With a reason it is the node's own word.
+    if (mesh.code === 'permission_denied' || mesh.code === 'protocol_error' || mesh.details['reason'] !== undefined) throw mesh
     throw new MeshError('unavailable', `the node does not answer: ${mesh.message}`, {}, { cause: error })
   }
 }

@@ -1,4 +1,4 @@
-import type { Libp2p } from '@libp2p/interface'
+import type { Connection, Libp2p } from '@libp2p/interface'
 import { join } from 'node:path'
 import { networkInterfaces } from 'node:os'
 import { createAddressBook } from './address-book.ts'
@@ -40,6 +40,16 @@ export interface NodeDiscovery {
   sourceOf(peer: string): string
   state(): NetworkState
   counters(): Record<string, number>
+}
+
+/** Notes where a peer was reached, for the next start on this data directory. Never rejects. */
+export async function rememberPeer(dataDir: string, { remotePeer, remoteAddr }: Connection): Promise<void> {
+  const file = createAddressBookFile(join(dataDir, PEERS_FILE))
+  const book = createAddressBook({ ...file, now: Date.now, schedule: () => () => undefined })
+  await book.open()
+  const address = remoteAddr.toString().replace(/\/p2p\/[^/]+$/, '')
+  book.good(remotePeer.toString(), `${address}/p2p/${remotePeer.toString()}`, 'peer')
+  await book.flush()
 }
 
 /** @param onState is told when the network comes and goes. */

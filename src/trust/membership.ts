@@ -17,6 +17,9 @@ import { MAX_ISSUED, type IssuedMember, type MeshState } from './mesh-state.ts'
 /** Id of the mesh that everybody is a member of. */
 export const OPEN_MESH = 'open'
 
+/** `details.reason` of `unavailable` when a node cannot keep whom it lets in. */
+export const NOT_KEPT = 'not_kept'
+
 /** Which mesh a node belongs to, how it shows that, how it checks others, and how it lets others in. */
 export interface Membership {
   /** PeerId of the key of the mesh, or {@link OPEN_MESH}. */
@@ -115,7 +118,7 @@ export interface MembershipInit {
 
 /**
  * Membership in a private mesh. Of an owner without a certificate, the first is made here.
- * @throws MeshError `permission_denied` if the state's own certificates are not those of this node.
+ * @throws MeshError `invalid_config` if the state's own certificates are not those of this node.
  */
 export async function privateMembership({ state: initial, nodeKey, wallS, now, save }: MembershipInit): Promise<Membership> {
   let state = initial
@@ -161,7 +164,17 @@ export async function privateMembership({ state: initial, nodeKey, wallS, now, s
       ...state.issued.filter(({ node }) => node !== peer),
       { node: peer, name, role: grant.role, tags: [...(grant.tags ?? [])], at: clock.nowS() }
     ]
-    await change({ issued: issued.slice(-MAX_ISSUED) })
+    try {
+      await change({ issued: issued.slice(-MAX_ISSUED) })
+    } catch (error) {
+      // Who asks is a stranger: paths of this machine are not for it.
+      throw new MeshError(
+        'unavailable',
+        'the node that was asked cannot keep whom it lets in; is its disk full?',
+        { reason: NOT_KEPT },
+        { cause: error }
+      )
+    }
     return welcomeWith(chain, grant.role)
   }
 
@@ -187,6 +200,15 @@ export async function privateMembership({ state: initial, nodeKey, wallS, now, s
     state.chain.length === 0 ||
     Math.min(...state.chain.map(({ certificate }) => certificate.notAfter)) - clock.nowS() < VALIDITY_S / 3
 
+  const holder = state.chain[0]?.certificate.node
+  if (holder !== undefined && originId(holder) !== self)
+    throw new MeshError(
+      'invalid_config',
+      'the mesh of this data directory was given to another node: its key and its mesh are not of one',
+      {
+        node: originId(holder)
+      }
+    )
   if (state.meshKey !== undefined && needsRenewal()) await issueOwn()
   for (const { certificate } of state.chain) clock.atLeast(certificate.notBefore)
 

@@ -1,5 +1,6 @@
 import assert from 'node:assert/strict'
-import { readFile, stat, writeFile } from 'node:fs/promises'
+import { spawnSync } from 'node:child_process'
+import { mkdir, readFile, stat, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { createAtmo, errorOf, type Atmo } from '../fixtures/atmo.ts'
 
@@ -94,6 +95,51 @@ describe('joining a mesh by its commands', function () {
     // A running node holds its data directory.
     const running = await atmo('one', ['leave', '--json'])
     assert.deepEqual([running.code, errorOf(running).code], [1, 'conflict'])
+  })
+
+  it('remembers who let it in, and what it was called there', async () => {
+    const { child } = await start('one')
+    await ok('two', 'join', (await ok('one', 'invite')).trim(), '--name', 'kitchen')
+    // Without mDNS and without a peer: it knows one.
+    const two = cli.run('two', ['start', '--json', '--no-mdns', '--listen', '/ip4/127.0.0.1/tcp/0'])
+    assert.equal((JSON.parse(await two.line(20_000)) as { name: string }).name, 'kitchen')
+    assert.equal((await until(child, 'peer:join'))['name'], 'kitchen')
+  })
+
+  it('keeps the only owner of a mesh with members from leaving it, and no key is lost when it insists', async () => {
+    const one = await start('one')
+    await ok('two', 'join', (await ok('one', 'invite')).trim())
+    one.child.process.kill('SIGTERM')
+    await one.child.ended
+    const only = await atmo('one', ['leave', '--json'])
+    assert.deepEqual([only.code, errorOf(only).code], [1, 'conflict'])
+    assert.match(errorOf(only).message, /--role owner.*--force/)
+    const kept = async (...args: string[]): Promise<string> =>
+      (JSON.parse(await ok('one', 'leave', '--json', ...args)) as { kept: string }).kept
+    const first = await kept('--force')
+    await ok('one', 'init')
+    const second = await kept()
+    assert.notEqual(first, second)
+    for (const path of [first, second]) assert.match(await readFile(path, 'utf8'), /"meshKey"/)
+  })
+
+  it('tells who joins that the disk of the other node is full, and nothing of its paths', async function () {
+    if (process.getuid?.() !== 0) return this.skip()
+    const full = join(dir, 'one')
+    await mkdir(full)
+    assert.equal(spawnSync('mount', ['-t', 'tmpfs', '-o', 'size=256k', 'tmpfs', full]).status, 0)
+    try {
+      const { child } = await start('one')
+      const code = (await ok('one', 'invite')).trim()
+      await writeFile(join(full, 'ballast'), Buffer.alloc(1024 * 1024)).catch(() => undefined)
+      const ended = await atmo('two', ['join', code, '--json'])
+      assert.deepEqual([ended.code, errorOf(ended).code, errorOf(ended).details['reason']], [1, 'unavailable', 'not_kept'])
+      assert.ok(!ended.stdout.includes(dir))
+      child.process.kill('SIGKILL')
+      assert.match((await child.ended).stderr, /was not let in.*ENOSPC/)
+    } finally {
+      spawnSync('umount', ['-l', full])
+    }
   })
 
   it('refuses an invite in the open mesh, and by a member', async () => {

@@ -82,7 +82,7 @@ describe('audit log', () => {
     }
     await log.flush()
     await record(call(1))
-    assert.equal((await readdir(dir)).length, MAX_AUDIT_FILES)
+    assert.equal((await readdir(dir)).length, MAX_AUDIT_FILES + 1)
     const { lines: kept, broken } = await readAuditLog(dir)
     assert.equal(broken, undefined)
     assert.ok(kept[0]!.n > 1 && kept.at(-1)!.n === lines + 1)
@@ -94,11 +94,45 @@ describe('audit log', () => {
     await appendFile(file, '{"n":2,"at":"20')
     await record(call(3))
     const { lines, broken } = await readAuditLog(dir)
-    assert.equal(broken?.line, 2)
+    assert.equal(broken, undefined)
     assert.deepEqual(
-      lines.map(({ durationMs }) => durationMs),
-      [1, 3]
+      lines.map(({ event, bytes, durationMs }) => [event, bytes ?? durationMs]),
+      [
+        ['call', 1],
+        ['torn', 15],
+        ['call', 3]
+      ]
     )
+  })
+
+  it('ends a line that lacks its end alone', async () => {
+    await record(call(1))
+    await writeFile(file, (await readFile(file, 'utf8')).trimEnd())
+    await record(call(2))
+    const { lines, broken } = await readAuditLog(dir)
+    assert.deepEqual([lines.length, broken], [2, undefined])
+  })
+
+  it('shows that its beginning or its end was cut off, or all of it, also after it went on', async () => {
+    await record(...[1, 2, 3, 4, 5].map(call))
+    const good = await readFile(file, 'utf8')
+    const head = await readFile(join(dir, 'audit.head'), 'utf8')
+    const lines = good.trimEnd().split('\n')
+    for (const [what, left, why] of [
+      ['the first', lines.slice(1), /lines 1 to 1 are gone/],
+      ['the last', lines.slice(0, -1), /lines 5 to 5 are gone/],
+      ['three at the end', lines.slice(0, -3), /lines 3 to 5 are gone/],
+      ['all', [], /lines 1 to 5 are gone/],
+      ['changed at the end', [...lines.slice(0, -1), lines[4]!.replace('unlock', 'look')], /it was changed/]
+    ] as const) {
+      await writeFile(file, left.map((line) => `${line}\n`).join(''))
+      await writeFile(join(dir, 'audit.head'), head)
+      assert.match((await readAuditLog(dir)).broken?.why ?? '', why, what)
+      if (what.startsWith('changed')) continue
+      await record(call(6))
+      assert.match((await readAuditLog(dir)).broken?.why ?? '', /are gone/, `${what}, and it went on`)
+    }
+    assert.equal(troubles.length, 3)
   })
 
   it('counts what it could not write, says so once, and goes on when it can', async () => {

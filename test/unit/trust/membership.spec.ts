@@ -126,11 +126,17 @@ describe('membership', () => {
     assert.equal(owner.membership.issued.length, 1)
   })
 
+  it('is not taken over by another node: key and mesh of a data directory belong together', async () => {
+    const member = await joined(owner, 'member')
+    await assert.rejects(node(stateOf(member.welcome, NOW)), { code: 'invalid_config' })
+    await node(stateOf(member.welcome, NOW), { key: member.key })
+  })
+
   it('is not given when it cannot be kept who was let in', async () => {
     const token = owner.membership.invite({ role: 'member', forward: true })
     owner.full.disk = true
     const id = peerIdFromPrivateKey(await generateKeyPair('Ed25519')).toString()
-    await assert.rejects(owner.membership.welcome({ op: 'join', token, name: '' }, id, undefined), /no space left/)
+    await assert.rejects(owner.membership.welcome({ op: 'join', token, name: '' }, id, undefined), /is its disk full/)
     assert.equal(owner.membership.issued.length, 0)
   })
 

@@ -1,0 +1,77 @@
+import type { SignedCertificate } from '../protocols/member/messages.ts'
+import { MeshError } from './errors.ts'
+import type { MemberView } from './mesh-api.ts'
+import type { AdmissionGate } from './net/admission-gate.ts'
+import type { CheckedMember } from './trust/certificate.ts'
+import type { Membership } from './trust/membership.ts'
+
+/** Least characters of the end of a PeerId that name a member. */
+const SHORT_ID = 6
+
+/** A peer whose certificates were good when it connected. */
+export interface CheckedPeer {
+  member: CheckedMember
+  chain: readonly SignedCertificate[]
+}
+
+/** The members that this node knows: itself, those connected, those that it let in. */
+export interface Roster {
+  members(): MemberView[]
+  /** The member that is meant: by PeerId, by its end, or by a name that only one has. @throws MeshError `ambiguous`, `invalid_argument`. */
+  find(node: string): { peerId: string; name: string; role: MemberView['role'] | undefined }
+}
+
+/** What it looks at. */
+export interface RosterComponents {
+  /** PeerId of this node. */
+  self: string
+  membership: Membership
+  gate: Pick<AdmissionGate, 'isAdmitted'>
+  checked: ReadonlyMap<string, CheckedPeer>
+  /** Name of a node, of its announcement. */
+  nameOf(peer: string): string | undefined
+}
+
+/** See {@link Roster}. */
+export function createRoster({ self, membership, gate, checked, nameOf }: RosterComponents): Roster {
+  function members(): MemberView[] {
+    const own = membership.chain()[0]?.certificate
+    const present = [...checked].filter(([peer]) => gate.isAdmitted(peer))
+    const absent = membership.issued.filter(({ node }) => !present.some(([peer]) => peer === node))
+    return [
+      view({ peerId: self, ...own, name: own?.name || nameOf(self), role: membership.role, connected: true }),
+      ...present.map(([peerId, { member }]) => view({ ...member, peerId, name: nameOf(peerId) ?? member.name, connected: true })),
+      ...absent.map(({ node, name, role, tags }) => view({ peerId: node, name, role, tags, connected: false }))
+    ]
+  }
+
+  function find(node: string): { peerId: string; name: string; role: MemberView['role'] | undefined } {
+    // As the tables show it, which cut the beginning off: `…WdeStfHA`.
+    const end = node.replace(/^…/, '')
+    const fitting = members().filter(
+      ({ peerId, name }) => peerId === node || name === node || (end.length >= SHORT_ID && peerId.endsWith(end))
+    )
+    const [one] = fitting
+    if (fitting.length > 1)
+      throw new MeshError(
+        'ambiguous',
+        `${fitting.length} members are called "${node}"; say which: ${fitting.map(({ peerId }) => peerId).join(', ')}`,
+        {
+          candidates: fitting.map(({ peerId }) => peerId)
+        }
+      )
+    if (one !== undefined) return one
+    if (/^12D3Koo[1-9A-HJ-NP-Za-km-z]{45}$/.test(node)) return { peerId: node, name: '', role: undefined }
+    throw new MeshError('invalid_argument', `no member is called "${node}"; atmo members lists them, and a PeerId always works`)
+  }
+
+  return { members, find }
+}
+
+function view({ peerId, name, role, tags, notAfter, connected }: Partial<CheckedMember> & Shown): MemberView {
+  const certifiedUntil = notAfter === undefined || notAfter > MAX_DATE_S ? null : new Date(notAfter * 1_000).toISOString()
+  return { peerId, name: name ?? '', role, tags: [...(tags ?? [])], certifiedUntil, connected }
+}
+type Shown = Pick<MemberView, 'peerId' | 'role' | 'connected'> & { name: string | undefined }
+/** The last second that a Date can hold. */
+const MAX_DATE_S = 8.64e12
