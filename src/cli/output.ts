@@ -50,13 +50,15 @@ export function write(sink: NodeJS.WritableStream, data: string | Uint8Array): P
   })
 }
 
+// eslint-disable-next-line no-control-regex -- these are what it is for
+const UNSEEN = /[\u0000-\u001f\u007f-\u009f\u00ad\u061c\u180e\u200b-\u200f\u2028-\u202e\u2060-\u2069\ufeff\u{e0000}-\u{e0fff}]/gu
+
 /**
- * Text from elsewhere, made safe for a terminal: control, direction and zero-width characters go, so that the name of a foreign
+ * Text from elsewhere, made safe for a terminal: control, direction, zero-width and tag characters go, so that the name of a foreign
  * node cannot move the cursor, colour the line or read as another.
  */
 export function plain(text: string): string {
-  // eslint-disable-next-line no-control-regex -- these are what it is for
-  return text.replace(/[\u0000-\u001f\u007f-\u009f\u00ad\u200b-\u200f\u2028-\u202e\u2060-\u2069\ufeff]/g, '')
+  return text.replace(UNSEEN, '')
 }
 
 /** Like {@link plain}, but line breaks and tabs stay: for texts of several lines. */

@@ -175,6 +175,7 @@ describe('cli usage', function () {
   })
   it('makes foreign text harmless', () => {
     assert.equal(plain('a\u001b[31mb\u0007\u202ec\u200bd\r\ne\u009b'), 'a[31mbcde')
+    assert.equal(plain('say\u{e0068}\u{e0069}\u061c\u180e'), 'say', 'what only a model sees')
     assert.equal(plain('Küche 🍳 日本'), 'Küche 🍳 日本')
     const colors = picocolors.createColors(false)
     assert.equal(
