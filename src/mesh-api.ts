@@ -21,6 +21,32 @@ export interface CapabilityView extends CapabilityDeclaration {
   local: boolean
 }
 
+/** How the descriptor of a capability differs from what is pinned of it. Texts are cut to 500 characters. */
+export interface ChangedDescriptor {
+  /** When this version of it was first seen, ISO 8601. */
+  since: string
+  /** SHA-256 of what it says now, hex. */
+  hash: string
+  capability: DescriptorChange[]
+  tools: ToolChange[]
+}
+
+/** A part of a capability that differs. `unknown`: something does, but not enough was kept to say what. */
+export interface DescriptorChange {
+  what: 'type' | 'name' | 'description' | 'examples' | 'keywords' | 'triggers' | 'unknown'
+  before?: string
+  after?: string
+}
+
+/** A tool that is new or gone, or a part of it that differs. */
+export interface ToolChange {
+  /** Of the tool. */
+  name: string
+  what: 'new' | 'removed' | 'title' | 'description' | 'input' | 'output' | 'requiresApproval' | 'annotations'
+  before?: string
+  after?: string
+}
+
 /** All fields given must fit. */
 export interface CapabilityQuery {
   id?: string
