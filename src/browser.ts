@@ -6,6 +6,7 @@ import type { Backend } from './backends/backend.ts'
 import type { PolicyRule } from './core/policy.ts'
 import { createMesh } from './mesh.ts'
 import type { Mesh } from './mesh-api.ts'
+import type { ChangedDescriptors } from './core/pins.ts'
 import type { Discovery } from './mesh-components.ts'
 import { createBrowserLibp2p } from './net/browser-preset.ts'
 import { createGossip } from './net/gossip.ts'
@@ -22,6 +23,8 @@ export interface BrowserNodeOptions {
   membership?: Membership
   /** Who may call what here; the first rule that fits decides. */
   policy?: PolicyRule[]
+  /** Whether a capability whose description has changed is only flagged, or not called either until that is accepted. Default: `flag`. */
+  changedDescriptors?: ChangedDescriptors
   /** Multiaddrs of nodes to connect to. */
   peers?: string[]
   backends?: Backend[]
@@ -40,6 +43,7 @@ export async function createNode(options: BrowserNodeOptions = {}): Promise<Mesh
     name: options.name ?? 'browser',
     membership: options.membership ?? openMembership(),
     policy: options.policy ?? [],
+    changedDescriptors: options.changedDescriptors ?? 'flag',
     incarnation: Math.floor(Date.now() / 1_000),
     backends: options.backends ?? [],
     now: () => performance.now(),

@@ -4,6 +4,7 @@ import { ROLES, TAG_PATTERN } from '../protocols/member/messages.ts'
 import { EFFECTS } from './core/policy.ts'
 import { MAX_PATTERN } from '../protocols/glob.ts'
 import { BACKENDS } from './backends/index.ts'
+import { CHANGED_DESCRIPTORS } from './core/pins.ts'
 import { MAX_NODE_NAME } from './config-formats.ts'
 
 const text = { type: 'string', minLength: 1 } satisfies JsonSchema
@@ -93,6 +94,11 @@ export const CONFIG_SCHEMA: JsonObject = {
           tools: { ...globs, minItems: 1, description: 'Globs over names of tools.' }
         }
       }
+    },
+    changedDescriptors: {
+      enum: [...CHANGED_DESCRIPTORS],
+      description:
+        'When another node changes what a capability says of itself, which a model may read. flag (default): it is shown as changed, until somebody runs atmo accept. block: until then it is not called from here either.'
     },
     backends: {
       type: 'array',

@@ -8,6 +8,7 @@ import { FORMATS } from './config-formats.ts'
 import { MAX_PROBLEMS, problemsOf, showPath, type ConfigProblem } from './config-problems.ts'
 import type { PolicyRule } from './core/policy.ts'
 import { MeshError } from './errors.ts'
+import type { ChangedDescriptors } from './core/pins.ts'
 
 /** Which network interfaces mDNS uses: globs over their names. Deny wins. */
 export interface MdnsConfig {
@@ -28,6 +29,8 @@ export interface Config {
   mdns?: boolean | MdnsConfig
   /** Who may call what; the first rule that fits decides. */
   policy?: PolicyRule[]
+  /** What to do with a capability of another node whose description has changed. */
+  changedDescriptors?: ChangedDescriptors
   backends?: BackendConfig[]
 }
 

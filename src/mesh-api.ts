@@ -19,6 +19,8 @@ export interface CapabilityView extends CapabilityDeclaration {
   ref: string
   /** True if this node itself offers it. */
   local: boolean
+  /** Only where it is not what this node first saw, or last accepted, of it: see `acceptDescriptor`. */
+  changed?: ChangedDescriptor
 }
 
 /** How the descriptor of a capability differs from what is pinned of it. Texts are cut to 500 characters. */
@@ -45,6 +47,16 @@ export interface ToolChange {
   what: 'new' | 'removed' | 'title' | 'description' | 'input' | 'output' | 'requiresApproval' | 'annotations'
   before?: string
   after?: string
+}
+
+/** A change that was accepted. */
+export interface AcceptedDescriptor {
+  /** PeerId. */
+  node: string
+  nodeName: string
+  /** Id of the capability. */
+  capability: string
+  changed: ChangedDescriptor
 }
 
 /** All fields given must fit. */
@@ -215,6 +227,7 @@ export type MeshEvent = { at: number } & (
   | { event: 'peer:leave'; peerId: string; name: string; reason: string }
   | { event: 'capability:available' | 'capability:updated' | 'capability:suspended'; node: string; capability: CapabilityView }
   | { event: 'capability:removed'; node: string; id: string; type: string; reason: string }
+  | { event: 'descriptor-changed'; node: string; nodeName: string; capability: string; changed: ChangedDescriptor }
   | { event: 'trigger'; node: string; capability: string; trigger: string; payload: JsonValue }
   | {
       event: 'call'
@@ -312,6 +325,12 @@ export interface Mesh extends AsyncDisposable {
   /** Members as far as this node knows them; itself first. */
   members(): MemberView[]
   capabilities(query?: CapabilityQuery): CapabilityView[]
+  /**
+   * Accepts what a capability of another node, named by PeerId or a name that only one has, says of itself now, where views show it as `changed`.
+   * `hash`: at least 8 characters of the one that was looked at. Throws `invalid_argument` if nothing is flagged, `conflict` if it has changed
+   * again since, `ambiguous`, `unknown_capability`, `unavailable`.
+   */
+  acceptDescriptor(node: string, capability: string, options?: { hash?: string }): AcceptedDescriptor
   /** Offers a capability of this process; `handlers` by tool name. Throws `invalid_argument`, `conflict`. */
   register(declaration: CapabilityDeclaration, handlers?: Record<string, ToolHandler>): Registration
   addBackend(backend: Backend): void

@@ -2,6 +2,8 @@ import type { Libp2p, PrivateKey } from '@libp2p/interface'
 import type { Backend } from './backends/backend.ts'
 import type { Audit } from './core/audit.ts'
 import type { PolicyRule } from './core/policy.ts'
+import type { ChangedDescriptors } from './core/pins.ts'
+import type { PinStore } from './mesh-descriptors.ts'
 import type { MeshStatus } from './mesh-api.ts'
 import type { AdmissionComponents } from './net/admission.ts'
 import type { Gossip } from './net/announce.ts'
@@ -36,6 +38,9 @@ export interface MeshComponents {
   policy: readonly PolicyRule[]
   /** Default: nothing is kept. */
   audit?: Audit
+  changedDescriptors: ChangedDescriptors
+  /** Default: what others first said of themselves is known until the node stops. */
+  pins?: PinStore
   /** Higher than at any start before with the same key. */
   incarnation: number
   backends: Backend[]

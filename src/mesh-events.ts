@@ -3,7 +3,7 @@ import type { MadeCall } from './calls/caller.ts'
 import type { Audit, AuditEvent } from './core/audit.ts'
 import type { Directory, DirectoryEvent } from './core/directory.ts'
 import { createEventHub } from './core/event-hub.ts'
-import { capabilityView } from './core/views.ts'
+import { capabilityView, type ChangedOf } from './core/views.ts'
 import type { MeshEvent } from './mesh-api.ts'
 
 type WithoutTime<E> = E extends { at: number } ? Omit<E, 'at'> : never
@@ -14,7 +14,7 @@ export type NewMeshEvent = WithoutTime<MeshEvent>
 /** Turns what happens within a node into its {@link MeshEvent}s. */
 export interface MeshEvents {
   emit(event: NewMeshEvent): void
-  onDirectory(event: DirectoryEvent, directory: Directory): void
+  onDirectory(event: DirectoryEvent, directory: Directory, changedOf: ChangedOf): void
   onServed(call: ServedCall): void
   onMade(call: MadeCall): void
   subscribe(signal: AbortSignal): AsyncIterable<MeshEvent>
@@ -29,7 +29,7 @@ export function createMeshEvents(self: string, now: () => number, onDropped: () 
 
   return {
     emit,
-    onDirectory(event, directory) {
+    onDirectory(event, directory, changedOf) {
       const { origin: node } = event
       switch (event.kind) {
         case 'node-join':
@@ -46,7 +46,7 @@ export function createMeshEvents(self: string, now: () => number, onDropped: () 
         }
         default: {
           const entry = hub.read ? directory.get(node) : undefined
-          const view = entry && capabilityView(entry, event.capability.declaration.id, directory.visible(), self)
+          const view = entry && capabilityView(entry, event.capability.declaration.id, directory.visible(), self, changedOf)
           if (view !== undefined) emit({ event: `capability:${event.kind}`, node, capability: view })
         }
       }

@@ -18,6 +18,7 @@ import type { MeshError } from './errors.ts'
 import type { Mesh, MeshStatus } from './mesh-api.ts'
 import type { MeshComponents } from './mesh-components.ts'
 import { createConsent } from './mesh-consent.ts'
+import { createDescriptors } from './mesh-descriptors.ts'
 import { createMeshEvents } from './mesh-events.ts'
 import { createMeshTrust } from './mesh-trust.ts'
 import { createAnnouncer } from './net/announce.ts'
@@ -43,13 +44,25 @@ export async function createMesh(components: MeshComponents): Promise<Mesh> {
 
   // ---- what is known -------------------------------------------------------------------------
   const directory = createDirectory(self, (event) => {
+    descriptors.onDirectory(event)
     offers.changed()
     if (event.kind === 'node-join' || event.kind === 'info') learn(event.origin)
     // It may be back after a lease, without a session with this node.
     if (event.kind === 'node-join' && directory.get(event.origin)?.connected === false) announcer.heardOfStranger()
-    events.onDirectory(event, directory)
+    events.onDirectory(event, directory, descriptors.changedOf)
   })
-  const offers = createOffers(directory, self)
+  const descriptors = createDescriptors({
+    self,
+    directory,
+    mode: components.changedDescriptors,
+    pins: components.pins,
+    now,
+    log,
+    audit,
+    emit: events.emit,
+    onAccepted: () => offers.changed()
+  })
+  const offers = createOffers(directory, self, descriptors.isBlocked)
 
   // ---- calls ---------------------------------------------------------------------------------
   const calls = { inFlight: 0, served: 0, failed: 0 }
@@ -232,7 +245,8 @@ export async function createMesh(components: MeshComponents): Promise<Mesh> {
     name,
     multiaddrs: () => libp2p.getMultiaddrs().map((address) => address.toString()),
     peers: () => offers.peers((peer) => discovery.sourceOf(peer)),
-    capabilities: (query) => capabilityViews(directory.visible(), self, query),
+    capabilities: (query) => capabilityViews(directory.visible(), self, descriptors.changedOf, query),
+    acceptDescriptor: (node, capability, options) => descriptors.acceptDescriptor(node, capability, options),
     call: caller,
     addBackend: (backend) => runner.add(backend),
     events: ({ signal }) => events.subscribe(signal),

@@ -7,6 +7,7 @@ import { ensureApiToken, openDataDir, removeNodeFile, writeNodeFile, type DataDi
 import { serveApi } from './http/serve.ts'
 import type { PolicyRule } from './core/policy.ts'
 import type { Mesh } from './mesh-api.ts'
+import type { ChangedDescriptors } from './core/pins.ts'
 import { VERSION } from './version.ts'
 
 /** What {@link runNode} hands to `createNode`. */
@@ -18,6 +19,7 @@ export interface NodeInit {
   peers?: string[]
   mdns?: boolean | MdnsConfig
   policy?: PolicyRule[]
+  changedDescriptors?: ChangedDescriptors
   backends: Backend[]
   log?: (level: 'info' | 'warn', message: string) => void
 }
@@ -56,8 +58,8 @@ export async function runNode(
     undo.push(() => dataDir.release())
     const token = await ensureApiToken(dataDir.path)
     const backends = await createBackends(config, baseDir)
-    const { name, listen, peers, mdns, policy } = config
-    const mesh = await createNode({ name, dataDir, listen, peers, mdns, policy, backends, log })
+    const { name, listen, peers, mdns, policy, changedDescriptors } = config
+    const mesh = await createNode({ name, dataDir, listen, peers, mdns, policy, changedDescriptors, backends, log })
     let stopping: Promise<void> | undefined
     const stop = () => (stopping ??= unwind())
     let tell: { resolve: () => void; reject: (reason: unknown) => void } | undefined

@@ -6,11 +6,13 @@ import type { Backend } from './backends/backend.ts'
 import { nextIncarnation, openDataDir, type DataDir } from './data-dir.ts'
 import type { PolicyRule } from './core/policy.ts'
 import { openAuditLog } from './data-dir-audit.ts'
+import { openPinFile } from './data-dir-pins.ts'
 import { MeshError, isMeshError } from './errors.ts'
 import { MAX_NODE_NAME, nodeNameProblem } from './config-formats.ts'
 import { listenProblem, multiaddrProblem } from './config-addresses.ts'
 import { createMesh } from './mesh.ts'
 import type { Mesh } from './mesh-api.ts'
+import type { ChangedDescriptors } from './core/pins.ts'
 import { listenError } from './node-listen.ts'
 import { createGossip } from './net/gossip.ts'
 import type { InterfaceFilter } from './net/interfaces.ts'
@@ -39,6 +41,8 @@ export interface NodeOptions {
   open?: boolean
   /** Who may call what here; the first rule that fits decides. Default: members all but what requires approval, guests nothing. */
   policy?: PolicyRule[]
+  /** Whether a capability whose description has changed is only flagged, or not called either until that is accepted. Default: `flag`. */
+  changedDescriptors?: ChangedDescriptors
   /** Another mesh than these. */
   membership?: Membership
   /** One line for each thing worth knowing; default: silent. */
@@ -61,6 +65,7 @@ export async function createNode(options: NodeOptions = {}): Promise<Mesh> {
     checkAddresses(listen, options.peers ?? [])
     checkInterfaces(options.mdns)
     const auditLog = dataDir === undefined ? undefined : await openAuditLog(dataDir.path, (message) => log('warn', message))
+    const pins = dataDir === undefined ? undefined : await openPinFile(dataDir.path, (message) => log('warn', message))
     const { open = false } = options
     const membership =
       options.membership ??
@@ -89,6 +94,8 @@ export async function createNode(options: NodeOptions = {}): Promise<Mesh> {
       membership,
       policy: options.policy ?? [],
       ...(auditLog !== undefined && { audit: auditLog.record }),
+      changedDescriptors: options.changedDescriptors ?? 'flag',
+      pins,
       incarnation,
       backends: options.backends ?? [],
       now: () => performance.now(),
@@ -97,6 +104,7 @@ export async function createNode(options: NodeOptions = {}): Promise<Mesh> {
       async onStopped() {
         auditLog?.record({ event: 'stop', node: name })
         await auditLog?.flush()
+        await pins?.flush()
         await release(dataDir, options)
       }
     })

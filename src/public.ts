@@ -13,18 +13,22 @@ export type {
 } from '../protocols/capability.ts'
 export type { Invoke, InvokeOptions, Item, JsonObject, JsonSchema, JsonValue, Progress, ToolRequest } from './core/invoke.ts'
 export type {
+  AcceptedDescriptor,
   Call,
   CallItem,
   CallOptions,
   CallResult,
   CapabilityQuery,
   CapabilityView,
+  ChangedDescriptor,
+  DescriptorChange,
   Mesh,
   MeshEvent,
   MeshStatus,
   PeerView,
   Registration,
   Route,
+  ToolChange,
   ToolContext,
   ToolHandler
 } from './mesh-api.ts'

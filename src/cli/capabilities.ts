@@ -4,6 +4,7 @@ import type { CapabilityView } from '../mesh-api.ts'
 import { connectToNode } from './client.ts'
 import { contextOf, withNodeOptions, type NodeOptions } from './command-line.ts'
 import { plain, shortId, table, type Cell, type Colors } from './output.ts'
+import { showChanges } from './show-change.ts'
 
 const FILTERS = ['type', 'domain', 'tool', 'trigger', 'text', 'node', 'status'] as const
 
@@ -40,40 +41,50 @@ export function addCapabilities(program: Command): void {
       const { capabilities } = answer
       if (capabilities.length === 0) return output.out(query.size > 0 ? 'Nothing fits.\n' : 'Nothing is offered yet.\n')
       const [only] = capabilities
-      return output.out(
-        id !== undefined && only && capabilities.length === 1
-          ? showOne(only, output.colors)
-          : showAll(capabilities, output.colors)
-      )
+      const one = id !== undefined && capabilities.length === 1 ? only : undefined
+      await output.out(one === undefined ? showAll(capabilities, output.colors) : showOne(one, output.colors))
+      if (one === undefined && capabilities.some(({ changed }) => changed !== undefined))
+        await output.err(
+          output.errorColors.yellow('Changed: not what it said of itself before. atmo capabilities ID@NODE shows what.\n')
+        )
     })
 }
 
-function statusCell(status: string, colors: Colors): Cell {
+function statusCell({ status, changed }: CapabilityView, colors: Colors): Exclude<Cell, string> {
+  if (changed !== undefined) return { text: `${status}, changed!`, style: colors.yellow }
   const style = status === 'online' ? colors.green : status === 'offline' || status === 'suspended' ? colors.red : colors.yellow
   return { text: status, style }
 }
 
 function showAll(capabilities: CapabilityView[], colors: Colors): string {
-  const rows = capabilities.map(({ ref, type, nodeName, local, status, tools, triggers }) => [
-    { text: ref, style: colors.bold },
-    type,
-    local ? `${nodeName} (here)` : nodeName,
-    statusCell(status, colors),
-    [
-      ...tools.map(({ name, requiresApproval }) => (requiresApproval === true ? `${name}?` : name)),
-      ...triggers.map(({ event }) => `!${event}`)
-    ].join(', ')
-  ])
+  const rows = capabilities.map((capability) => {
+    const { ref, type, nodeName, local, tools, triggers } = capability
+    return [
+      { text: ref, style: colors.bold },
+      type,
+      local ? `${nodeName} (here)` : nodeName,
+      statusCell(capability, colors),
+      [
+        ...tools.map(({ name, requiresApproval }) => (requiresApproval === true ? `${name}?` : name)),
+        ...triggers.map(({ event }) => `!${event}`)
+      ].join(', ')
+    ]
+  })
   return table(['capability', 'type', 'node', 'status', 'tools and !triggers'], rows, colors)
 }
 
 function showOne(capability: CapabilityView, colors: Colors): string {
-  const { id, type, nodeName, node, status, statusReason, description, tools, triggers, ref } = capability
-  const { text, style } = statusCell(status, colors) as Exclude<Cell, string>
+  const { id, type, nodeName, node, statusReason, description, tools, triggers, ref, changed } = capability
+  const { text, style } = statusCell(capability, colors)
   const lines = [
     `${colors.bold(plain(id))}  ${plain(type)}  ${style(text)}${statusReason ? ` ${plain(statusReason)}` : ''}`,
     `  ${colors.dim(`on ${plain(nodeName)} ${shortId(node)}`)}`
   ]
+  if (changed !== undefined) {
+    lines.push('', colors.yellow(`  changed since ${plain(changed.since)}; nobody here has accepted it yet:`))
+    lines.push(...showChanges(changed, colors).map((line) => `    ${line}`))
+    lines.push(colors.dim(`  atmo accept ${node} ${plain(id)} --hash ${changed.hash.slice(0, 16)}`), '')
+  }
   if (description) lines.push(`  ${plain(description)}`)
   for (const tool of tools) {
     const asks = tool.requiresApproval === true ? colors.yellow('  waits for a yes of its owner') : ''

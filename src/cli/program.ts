@@ -1,5 +1,6 @@
 import { Command } from 'commander'
 import { VERSION } from '../version.ts'
+import { addAccept } from './accept.ts'
 import { addApprovals } from './approvals.ts'
 import { addAudit } from './audit.ts'
 import { addCall } from './call.ts'
@@ -31,7 +32,7 @@ export function createProgram(quiet: boolean): Command {
     })
     .showHelpAfterError('(see --help)')
     .addHelpText('after', '\nExit codes: 0 done, 1 failed, 2 wrong usage. With --json every command prints JSON, its errors too.')
-  const mesh = [addInit, addInvite, addJoin, addLeave, addMembers, addRevoke, addApprovals, addAudit]
+  const mesh = [addInit, addInvite, addJoin, addLeave, addMembers, addRevoke, addApprovals, addAccept, addAudit]
   for (const add of [addStart, ...mesh, addStatus, addPeers, addCapabilities, addCall, addWatch, addStop, addCompletion])
     add(program)
   return program

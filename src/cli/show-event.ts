@@ -1,5 +1,6 @@
 import type { MeshEvent } from '../mesh-api.ts'
 import { spaced } from './join-nearby.ts'
+import { showWhat } from './show-change.ts'
 import { plain, shortId, showDuration, type Colors } from './output.ts'
 
 /** One event as one line for people. */
@@ -17,14 +18,17 @@ function eventText(event: MeshEvent, colors: Colors): string {
     case 'capability:available':
     case 'capability:updated':
     case 'capability:suspended': {
-      const { id, type, nodeName, tools, status } = event.capability
+      const { id, type, nodeName, tools, status, changed } = event.capability
+      const mark = changed === undefined ? '' : ` ${yellow('changed!')}`
       const sign = { 'capability:available': green('+'), 'capability:updated': yellow('~'), 'capability:suspended': yellow('!') }[
         event.event
       ]
-      return `${sign} ${bold(plain(id))} ${plain(type)} on ${plain(nodeName)} ${dim(`${status}, ${tools.length} tools`)}`
+      return `${sign} ${bold(plain(id))} ${plain(type)} on ${plain(nodeName)} ${dim(`${status}, ${tools.length} tools`)}${mark}`
     }
     case 'capability:removed':
       return `${red('-')} ${bold(plain(event.id))} ${plain(event.type)} ${dim(plain(event.reason))}`
+    case 'descriptor-changed':
+      return `${yellow('!')} ${bold(plain(event.capability))} on ${plain(event.nodeName)} says something else of itself: ${showWhat(event.changed)} ${dim(`atmo accept ${plain(event.node)} ${plain(event.capability)}`)}`
     case 'trigger':
       return `${magenta('!')} ${bold(plain(`${event.capability} ${event.trigger}`))} ${dim(plain(JSON.stringify(event.payload)))}`
     case 'call': {

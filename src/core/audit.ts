@@ -21,6 +21,7 @@ export type AuditEvent =
   | { event: 'invite' | 'door'; role: string }
   | { event: 'revoke'; peer: string; reason: string }
   | { event: 'revoked'; peer: string }
+  | { event: 'descriptor-changed' | 'descriptor-accepted'; peer: string; capability: string; sha256: string; what: string }
   | { event: 'approval'; peer: string; capability: string; tool: string; allowed: boolean; forMs: number }
   | { event: 'join-approval'; peer: string; name: string; role: string; allowed: boolean }
 

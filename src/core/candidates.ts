@@ -16,6 +16,8 @@ export interface Offer {
   /** Calls of this node that are running there. */
   outstanding: number
   capability: CapabilityDeclaration
+  /** Not to be chosen: its descriptor has changed, and nobody here has accepted that. */
+  blocked?: boolean
 }
 
 /** Who may run a call, best first. */
@@ -33,7 +35,7 @@ export function parseTarget(target: string): { name: string; node: string | unde
 /**
  * Finds who can run `tool` of `target`: by id, else by type. The same id and type on several nodes is the same thing,
  * unless its scope is `node`; different types under one id are not, but where this node offers one of them, that one is meant.
- * @throws MeshError `unknown_capability`, `unknown_tool`, `ambiguous`, `unavailable`; messages name what is near.
+ * @throws MeshError `unknown_capability`, `unknown_tool`, `ambiguous`, `unavailable`, `permission_denied`; messages name what is near.
  */
 export function findCandidates(offers: readonly Offer[], target: string, tool: string, node?: string): Candidates {
   let found = answers.get(offers)
@@ -80,7 +82,9 @@ function findAble(offers: readonly Offer[], target: string, tool: string, node: 
   }
   const callable = able.filter(isCallable)
   if (callable.length === 0) throw notCallable(able, name)
-  return { tool: toolOf(callable[0]!, tool)!, offers: callable }
+  const accepted = callable.filter(({ blocked }) => blocked !== true)
+  if (accepted.length === 0) throw notAccepted(callable, name)
+  return { tool: toolOf(accepted[0]!, tool)!, offers: accepted }
 }
 
 /** What this node offers under a name is what it means by it: others that announce something else under it do not count. */
@@ -98,6 +102,15 @@ function isCallable({ capability }: Offer): boolean {
 function notCallable(offers: readonly Offer[], name: string): MeshError {
   const reasons = offers.map((offer) => `${offer.nodeName}: ${statusOf(offer.capability)}${reasonOf(offer)}`)
   return new MeshError('unavailable', `"${name}" cannot be called now (${reasons.join('; ')})`, { capability: name, reasons })
+}
+
+function notAccepted(offers: readonly Offer[], name: string): MeshError {
+  const { node, nodeName, capability } = offers[0]!
+  return new MeshError(
+    'permission_denied',
+    `what "${name}" on ${nodeName} says of itself has changed since it was accepted; look at it with atmo capabilities ${capability.id}@${node}, then run: atmo accept ${node} ${capability.id}`,
+    { reason: 'descriptor-changed', capability: capability.id, nodes: offers.map((offer) => offer.node) }
+  )
 }
 
 const RANK: Record<string, number> = { online: 0, degraded: 1, busy: 2 }

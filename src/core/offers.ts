@@ -10,7 +10,7 @@ export interface LinkState {
 /** The directory joined with the links: who offers what, and how near it is. Rebuilt only when the directory changes. */
 export interface Offers {
   all(): Offer[]
-  /** The directory changed. */
+  /** The directory changed, or what is blocked. */
   changed(): void
   setLink(peer: string, link: LinkState | undefined): void
   peers(sourceOf: (peer: string) => string): PeerView[]
@@ -23,8 +23,12 @@ interface NodeStats {
   outstanding: number
 }
 
-/** @param self PeerId of this node. */
-export function createOffers(directory: Directory, self: string): Offers {
+/** @param self PeerId of this node. @param isBlocked asked when the directory has changed, not at calls. */
+export function createOffers(
+  directory: Directory,
+  self: string,
+  isBlocked: (origin: string, id: string) => boolean = () => false
+): Offers {
   const stats = new Map<string, NodeStats>()
   let cached: Offer[] | undefined
 
@@ -44,6 +48,7 @@ export function createOffers(directory: Directory, self: string): Offers {
           nodeName: document!.info.name,
           local: origin === self,
           capability: declaration,
+          blocked: isBlocked(origin, declaration.id),
           get direct() {
             return node.link !== undefined
           },

@@ -1,9 +1,17 @@
-import type { CapabilityQuery, CapabilityView } from '../mesh-api.ts'
+import type { CapabilityQuery, CapabilityView, ChangedDescriptor } from '../mesh-api.ts'
 import type { DirectoryEntry } from './directory.ts'
 import { matches, statusOf } from './query.ts'
 
+/** How a capability of an origin differs from what is pinned of it; undefined if it does not. */
+export type ChangedOf = (origin: string, id: string) => ChangedDescriptor | undefined
+
 /** The visible capabilities that fit a query, own ones first, then by node name and id. */
-export function capabilityViews(entries: DirectoryEntry[], self: string, query: CapabilityQuery = {}): CapabilityView[] {
+export function capabilityViews(
+  entries: DirectoryEntry[],
+  self: string,
+  changedOf: ChangedOf,
+  query: CapabilityQuery = {}
+): CapabilityView[] {
   const holders = new Map<string, number>()
   for (const { document } of entries)
     for (const id of document?.capabilities.keys() ?? []) holders.set(id, (holders.get(id) ?? 0) + 1)
@@ -16,8 +24,11 @@ export function capabilityViews(entries: DirectoryEntry[], self: string, query: 
       if (!matches(declaration, query)) continue
       const shared = (holders.get(declaration.id) ?? 0) > 1
       const nodeRef = sharesName(entries, entry) ? origin : document.info.name
+      // What this node says of it, never what its origin does: declarations may hold keys that are not known.
+      const { changed: _foreign, ...declared } = declaration
+      const changed = changedOf(origin, declaration.id)
       views.push({
-        ...declaration,
+        ...declared,
         name: declaration.name ?? declaration.id,
         status: statusOf(declaration),
         tools: declaration.tools ?? [],
@@ -25,7 +36,8 @@ export function capabilityViews(entries: DirectoryEntry[], self: string, query: 
         node: origin,
         nodeName: document.info.name,
         ref: shared ? `${declaration.id}@${nodeRef}` : declaration.id,
-        local: origin === self
+        local: origin === self,
+        ...(changed !== undefined && { changed })
       })
     }
   }
@@ -43,9 +55,10 @@ export function capabilityView(
   entry: DirectoryEntry,
   id: string,
   entries: DirectoryEntry[],
-  self: string
+  self: string,
+  changedOf: ChangedOf
 ): CapabilityView | undefined {
-  return capabilityViews(entries, self, { node: entry.origin, id })[0]
+  return capabilityViews(entries, self, changedOf, { node: entry.origin, id })[0]
 }
 
 function sharesName(entries: DirectoryEntry[], entry: DirectoryEntry): boolean {

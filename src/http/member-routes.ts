@@ -5,7 +5,7 @@ import { MeshError } from '../errors.ts'
 import type { InviteOptions, Mesh } from '../mesh-api.ts'
 import { isTexts, readJsonObject, refuseUnknownKeys } from './json-body.ts'
 
-/** `/mesh/members`, `/mesh/invites`, `/mesh/door`, `/mesh/revocations`, `/mesh/approvals`. */
+/** `/mesh/members`, `/mesh/invites`, `/mesh/door`, `/mesh/revocations`, `/mesh/approvals`, `/mesh/descriptors/accept`. */
 export function memberRoutes({ mesh }: { mesh: Mesh }): Hono {
   return new Hono()
     .get('/members', (context) => context.json({ mesh: mesh.status().mesh, members: mesh.members() }))
@@ -28,6 +28,17 @@ export function memberRoutes({ mesh }: { mesh: Mesh }): Hono {
       if (forMs !== undefined && typeof forMs !== 'number')
         throw new MeshError('invalid_argument', 'forMs must be a number', { key: 'forMs' })
       return context.json(mesh.approve(context.req.param('id'), allow, forMs === undefined ? {} : { forMs }))
+    })
+    .post('/descriptors/accept', async (context) => {
+      const body = await readJsonObject(context.req.raw)
+      refuseUnknownKeys('key', Object.keys(body), ['node', 'capability', 'hash'])
+      const { node, capability, hash } = body
+      if (typeof node !== 'string') throw new MeshError('invalid_argument', 'node must be a name or a PeerId', { key: 'node' })
+      if (typeof capability !== 'string')
+        throw new MeshError('invalid_argument', 'capability must be an id', { key: 'capability' })
+      if (hash !== undefined && typeof hash !== 'string')
+        throw new MeshError('invalid_argument', 'hash must be a text', { key: 'hash' })
+      return context.json(mesh.acceptDescriptor(node, capability, { hash }))
     })
     .post('/revocations', async (context) => {
       const body = await readJsonObject(context.req.raw)

@@ -9,6 +9,9 @@ import { parseDuration } from '../../../src/cli/command-line.ts'
 import { createProgram } from '../../../src/cli/program.ts'
 import { isMeshError } from '../../../src/errors.ts'
 import { plain, showBytes, showDuration, table, wantsColor } from '../../../src/cli/output.ts'
+import { showChanges } from '../../../src/cli/show-change.ts'
+import { showEvent } from '../../../src/cli/show-event.ts'
+import type { ChangedDescriptor } from '../../../src/mesh-api.ts'
 import picocolors from 'picocolors'
 import { startChild } from '../../fixtures/child.ts'
 
@@ -23,6 +26,7 @@ const COMMANDS = [
   'approvals',
   'approve',
   'ignore',
+  'accept',
   'audit',
   'status',
   'peers',
@@ -189,6 +193,39 @@ describe('cli usage', function () {
         30
       ),
       `NAME       WHAT\na[2J       ${'x'.repeat(18)}…\nlong name  y\n`
+    )
+  })
+  it('shows a changed descriptor harmless, and says where two texts only look the same', () => {
+    const colors = picocolors.createColors(false)
+    const changed: ChangedDescriptor = {
+      since: 's',
+      hash: 'h',
+      capability: [{ what: 'description', before: 'a', after: 'a\u{e0041}' }],
+      tools: [
+        { name: 'say', what: 'new', after: 'b\u001b[2J' },
+        { name: 'pay', what: 'input' }
+      ]
+    }
+    assert.deepEqual(showChanges(changed, colors), [
+      'description',
+      '  differs further on than is shown here, or in characters that do not show',
+      '  was a',
+      '  now a',
+      'tool say: new',
+      '  now b[2J',
+      'tool pay: input'
+    ])
+    const event = {
+      at: 1,
+      event: 'descriptor-changed',
+      node: 'p',
+      nodeName: 'kitchen\u202e',
+      capability: 'lamp',
+      changed
+    } as const
+    assert.match(
+      showEvent(event, colors),
+      /! lamp on kitchen says something else of itself: description; tool say: new; tool pay: input atmo accept p lamp\n$/
     )
   })
   it('colours only where a person looks', () => {

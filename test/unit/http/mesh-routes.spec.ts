@@ -41,6 +41,26 @@ describe('http mesh routes', () => {
       assert.deepEqual([bad.status, bad.json.error?.code], [400, 'invalid_argument'], JSON.stringify(json))
     }
   })
+  it('POST /mesh/descriptors/accept accepts what has changed, once', async () => {
+    const changed = { since: '2026-01-01T00:00:00.000Z', hash: 'ab'.repeat(32), capability: [], tools: [] }
+    const flagged = createFakeMesh({}, [], { changed })
+    const other = await serveApi({ mesh: flagged, token })
+    const accept = (json: object) => ask(other.url, '/mesh/descriptors/accept', { token, json })
+    for (const json of [
+      {},
+      { node: 'kitchen' },
+      { node: 1, capability: 'demo' },
+      { node: 'kitchen', capability: 'demo', hash: 1 }
+    ]) {
+      const bad = await accept(json)
+      assert.deepEqual([bad.status, bad.json.error?.code], [400, 'invalid_argument'], JSON.stringify(json))
+    }
+    assert.equal((await accept({ node: 'kitchen', capability: 'demo', hash: 'cd'.repeat(32) })).status, 409)
+    const good = await accept({ node: 'kitchen', capability: 'demo', hash: 'abab' })
+    assert.deepEqual([good.status, good.json['capability'], good.json['changed']], [200, 'demo', changed])
+    assert.equal((await accept({ node: 'kitchen', capability: 'demo' })).status, 400)
+    await other.close()
+  })
   it('POST takes JSON only: what a web page can send without asking is 415', async () => {
     for (const type of [
       'text/plain',
