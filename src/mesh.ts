@@ -20,6 +20,7 @@ import type { MeshComponents } from './mesh-components.ts'
 import { createConsent } from './mesh-consent.ts'
 import { createDescriptors } from './mesh-descriptors.ts'
 import { createMeshEvents } from './mesh-events.ts'
+import { stopInOrder } from './mesh-stop.ts'
 import { createMeshTrust } from './mesh-trust.ts'
 import { createAnnouncer } from './net/announce.ts'
 import { createLinks } from './net/links.ts'
@@ -210,16 +211,7 @@ export async function createMesh(components: MeshComponents): Promise<Mesh> {
     () => components.onStopped?.()
   ]
   let stopping: Promise<void> | undefined
-  async function stopAll(): Promise<void> {
-    for (const stop of stops) {
-      try {
-        await stop()
-      } catch (error) {
-        // One that fails must not keep the others from ending: the lock and the sockets above all.
-        log('warn', `stopping: ${(error as Error).message}`)
-      }
-    }
-  }
+  const stopAll = (): Promise<void> => stopInOrder(stops, (message) => log('warn', message))
 
   // ---- start ---------------------------------------------------------------------------------
   try {
