@@ -3,6 +3,7 @@ import { generateKeyPair } from '@libp2p/crypto/keys'
 import type { Libp2p, PrivateKey } from '@libp2p/interface'
 import { multiaddr } from '@multiformats/multiaddr'
 import type { Backend } from './backends/backend.ts'
+import type { LimitRule } from './core/limits.ts'
 import type { PolicyRule } from './core/policy.ts'
 import { createMesh } from './mesh.ts'
 import type { Mesh } from './mesh-api.ts'
@@ -23,6 +24,8 @@ export interface BrowserNodeOptions {
   membership?: Membership
   /** Who may call what here; the first rule that fits decides. */
   policy?: PolicyRule[]
+  /** How much callers may use. */
+  limits?: LimitRule[]
   /** Whether a capability whose description has changed is only flagged, or not called either until that is accepted. Default: `flag`. */
   changedDescriptors?: ChangedDescriptors
   /** Multiaddrs of nodes to connect to. */
@@ -43,6 +46,7 @@ export async function createNode(options: BrowserNodeOptions = {}): Promise<Mesh
     name: options.name ?? 'browser',
     membership: options.membership ?? openMembership(),
     policy: options.policy ?? [],
+    limits: options.limits ?? [],
     changedDescriptors: options.changedDescriptors ?? 'flag',
     incarnation: Math.floor(Date.now() / 1_000),
     backends: options.backends ?? [],

@@ -1,6 +1,7 @@
 /** The JSON Schema of the configuration file, built from code; `docs/config.schema.json` is written from it. */
 import type { JsonObject, JsonSchema } from '../protocols/json.ts'
 import { ROLES, TAG_PATTERN } from '../protocols/member/messages.ts'
+import { LIMITS } from './core/limits.ts'
 import { EFFECTS } from './core/policy.ts'
 import { MAX_PATTERN } from '../protocols/glob.ts'
 import { BACKENDS } from './backends/index.ts'
@@ -16,6 +17,21 @@ const multiaddrs = (format: string) =>
     uniqueItems: true,
     items: { type: 'string', format, pattern: '^/', description: 'A multiaddr, such as /ip4/192.168.1.5/tcp/4001' }
   }) satisfies JsonSchema
+
+/** Which calls a rule is about. */
+const MATCH = {
+  roles: { type: 'array', minItems: 1, items: { enum: [...ROLES] }, description: 'Roles of the caller in the mesh.' },
+  tags: {
+    type: 'array',
+    minItems: 1,
+    items: { type: 'string', pattern: TAG_PATTERN },
+    description: 'Tags that its certificate gives the caller: atmo invite --tag.'
+  },
+  nodes: { type: 'array', minItems: 1, items: { type: 'string', format: 'peer-id' }, description: 'PeerIds of callers.' },
+  capabilities: { ...globs, minItems: 1, description: 'Globs over ids of capabilities of this node.' },
+  types: { ...globs, minItems: 1, description: 'Globs over their types: * stays within a segment, ** crosses them.' },
+  tools: { ...globs, minItems: 1, description: 'Globs over names of tools.' }
+}
 
 /** JSON Schema (2020-12) of the configuration file. Backends add their own part. */
 export const CONFIG_SCHEMA: JsonObject = {
@@ -81,17 +97,33 @@ export const CONFIG_SCHEMA: JsonObject = {
         required: ['effect'],
         properties: {
           effect: { enum: [...EFFECTS], description: 'ask: the call waits until somebody says yes with atmo approve.' },
-          roles: { type: 'array', minItems: 1, items: { enum: [...ROLES] }, description: 'Roles of the caller in the mesh.' },
-          tags: {
-            type: 'array',
-            minItems: 1,
-            items: { type: 'string', pattern: TAG_PATTERN },
-            description: 'Tags that its certificate gives the caller: atmo invite --tag.'
+          ...MATCH
+        }
+      }
+    },
+    limits: {
+      type: 'array',
+      description: 'How much callers may use. Each entry that fits a call holds; all match keys of an entry must fit.',
+      items: {
+        type: 'object',
+        additionalProperties: false,
+        anyOf: LIMITS.map((limit) => ({ required: [limit] })),
+        properties: {
+          per: { enum: ['peer', 'all'], description: 'peer (default): each calling node for itself. all: all callers together.' },
+          callsPerMinute: { type: 'number', exclusiveMinimum: 0, description: 'Calls a minute; more are told busy, and when.' },
+          concurrent: { type: 'integer', minimum: 1, description: 'Calls that run at once; more are told busy.' },
+          bytesPerMinute: {
+            type: 'number',
+            exclusiveMinimum: 0,
+            description: 'Bytes that calls stream in and out; past it they wait.'
           },
-          nodes: { type: 'array', minItems: 1, items: { type: 'string', format: 'peer-id' }, description: 'PeerIds of callers.' },
-          capabilities: { ...globs, minItems: 1, description: 'Globs over ids of capabilities of this node.' },
-          types: { ...globs, minItems: 1, description: 'Globs over their types: * stays within a segment, ** crosses them.' },
-          tools: { ...globs, minItems: 1, description: 'Globs over names of tools.' }
+          tokensPerDay: {
+            type: 'number',
+            exclusiveMinimum: 0,
+            description:
+              'Tokens of models, as results tell them in usage.total_tokens; when they are used up, calls are told busy.'
+          },
+          ...MATCH
         }
       }
     },

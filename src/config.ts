@@ -6,6 +6,7 @@ import { CONFIG_SCHEMA } from './config-schema.ts'
 import { backendProblems } from './config-backends.ts'
 import { FORMATS } from './config-formats.ts'
 import { MAX_PROBLEMS, problemsOf, showPath, type ConfigProblem } from './config-problems.ts'
+import type { LimitRule } from './core/limits.ts'
 import type { PolicyRule } from './core/policy.ts'
 import { MeshError } from './errors.ts'
 import type { ChangedDescriptors } from './core/pins.ts'
@@ -29,6 +30,8 @@ export interface Config {
   mdns?: boolean | MdnsConfig
   /** Who may call what; the first rule that fits decides. */
   policy?: PolicyRule[]
+  /** How much callers may use. */
+  limits?: LimitRule[]
   /** What to do with a capability of another node whose description has changed. */
   changedDescriptors?: ChangedDescriptors
   backends?: BackendConfig[]

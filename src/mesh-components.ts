@@ -1,6 +1,7 @@
 import type { Libp2p, PrivateKey } from '@libp2p/interface'
 import type { Backend } from './backends/backend.ts'
 import type { Audit } from './core/audit.ts'
+import type { LimitRule } from './core/limits.ts'
 import type { PolicyRule } from './core/policy.ts'
 import type { ChangedDescriptors } from './core/pins.ts'
 import type { PinStore } from './mesh-descriptors.ts'
@@ -36,6 +37,8 @@ export interface MeshComponents {
   membership: Membership
   /** Who may call what here. */
   policy: readonly PolicyRule[]
+  /** How much callers may use. */
+  limits: readonly LimitRule[]
   /** Default: nothing is kept. */
   audit?: Audit
   changedDescriptors: ChangedDescriptors

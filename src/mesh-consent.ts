@@ -1,6 +1,7 @@
 import { createApprovals, type Approvals } from './calls/approvals.ts'
 import type { LocalTool, ProviderComponents } from './calls/provider.ts'
 import type { Audit } from './core/audit.ts'
+import { createLimits, type LimitRule } from './core/limits.ts'
 import { decide, stricter, type Effect, type PolicyRule } from './core/policy.ts'
 import { MeshError } from './errors.ts'
 import type { Mesh } from './mesh-api.ts'
@@ -9,13 +10,14 @@ import type { MeshTrust } from './mesh-trust.ts'
 
 /** What the node's policy says to calls of others, and the calls that wait for a yes. */
 export interface Consent
-  extends Pick<ProviderComponents, 'authorize'>, Pick<Mesh, 'approvals' | 'approve'>, Pick<Approvals, 'ask'> {}
+  extends Pick<ProviderComponents, 'authorize' | 'meter'>, Pick<Mesh, 'approvals' | 'approve'>, Pick<Approvals, 'ask'> {}
 
 /** What it needs. */
 export interface ConsentComponents {
   /** PeerId of this node. */
   self: string
   policy: readonly PolicyRule[]
+  limits: readonly LimitRule[]
   /** Name of this node, for messages. */
   name: string
   /** What a node calls itself. */
@@ -34,12 +36,14 @@ export function createConsent({
   name: ownName,
   nameOf,
   policy,
+  limits: rules,
   standingOf,
   now,
   log,
   audit,
   emit
 }: ConsentComponents): Consent {
+  const limits = createLimits(rules, now)
   const waiting = createApprovals(now, (view) => {
     const { id, caller } = view
     if (view.kind === 'join') {
@@ -91,6 +95,8 @@ export function createConsent({
       )
     },
     ask: waiting.ask,
+    meter: ({ capability, tool }, { caller }) =>
+      rules.length === 0 ? undefined : limits.enter({ peerId: caller, ...standingOf(caller) }, capability, tool),
     approvals: () => waiting.list(),
     approve(id, allowed, { forMs = 0 } = {}) {
       const view = waiting.answer(id, allowed, forMs)

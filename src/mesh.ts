@@ -76,6 +76,7 @@ export async function createMesh(components: MeshComponents): Promise<Mesh> {
     find: (capability, tool) => tools.find(capability, tool),
     replays: createReplays(now),
     authorize: (local, request, options) => consent.authorize(local, request, options),
+    meter: (local, request) => consent.meter(local, request),
     now,
     onBegin: () => void calls.inFlight++,
     onServed(call) {
@@ -180,12 +181,12 @@ export async function createMesh(components: MeshComponents): Promise<Mesh> {
       log('info', `refused ${peer}: ${error.message}`)
     }
   })
-  const { policy } = components
   const consent = createConsent({
     self,
     name,
     nameOf,
-    policy,
+    policy: components.policy,
+    limits: components.limits,
     standingOf: (peer) => trust.standingOf(peer),
     now,
     log,

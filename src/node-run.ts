@@ -5,6 +5,7 @@ import type { Config, MdnsConfig } from './config.ts'
 import type { Settings } from './config-file.ts'
 import { ensureApiToken, openDataDir, removeNodeFile, writeNodeFile, type DataDir } from './data-dir.ts'
 import { serveApi } from './http/serve.ts'
+import type { LimitRule } from './core/limits.ts'
 import type { PolicyRule } from './core/policy.ts'
 import type { Mesh } from './mesh-api.ts'
 import type { ChangedDescriptors } from './core/pins.ts'
@@ -19,6 +20,7 @@ export interface NodeInit {
   peers?: string[]
   mdns?: boolean | MdnsConfig
   policy?: PolicyRule[]
+  limits?: LimitRule[]
   changedDescriptors?: ChangedDescriptors
   backends: Backend[]
   log?: (level: 'info' | 'warn', message: string) => void
@@ -58,8 +60,8 @@ export async function runNode(
     undo.push(() => dataDir.release())
     const token = await ensureApiToken(dataDir.path)
     const backends = await createBackends(config, baseDir)
-    const { name, listen, peers, mdns, policy, changedDescriptors } = config
-    const mesh = await createNode({ name, dataDir, listen, peers, mdns, policy, changedDescriptors, backends, log })
+    const { name, listen, peers, mdns, policy, limits, changedDescriptors } = config
+    const mesh = await createNode({ name, dataDir, listen, peers, mdns, policy, limits, changedDescriptors, backends, log })
     let stopping: Promise<void> | undefined
     const stop = () => (stopping ??= unwind())
     let tell: { resolve: () => void; reject: (reason: unknown) => void } | undefined

@@ -4,6 +4,7 @@ import { hostname } from 'node:os'
 import { MAX_PATTERN } from '../protocols/glob.ts'
 import type { Backend } from './backends/backend.ts'
 import { nextIncarnation, openDataDir, type DataDir } from './data-dir.ts'
+import type { LimitRule } from './core/limits.ts'
 import type { PolicyRule } from './core/policy.ts'
 import { openAuditLog } from './data-dir-audit.ts'
 import { openPinFile } from './data-dir-pins.ts'
@@ -41,6 +42,8 @@ export interface NodeOptions {
   open?: boolean
   /** Who may call what here; the first rule that fits decides. Default: members all but what requires approval, guests nothing. */
   policy?: PolicyRule[]
+  /** How much callers may use. Default: what the tools' own concurrency and queues allow. */
+  limits?: LimitRule[]
   /** Whether a capability whose description has changed is only flagged, or not called either until that is accepted. Default: `flag`. */
   changedDescriptors?: ChangedDescriptors
   /** Another mesh than these. */
@@ -93,6 +96,7 @@ export async function createNode(options: NodeOptions = {}): Promise<Mesh> {
       name,
       membership,
       policy: options.policy ?? [],
+      limits: options.limits ?? [],
       ...(auditLog !== undefined && { audit: auditLog.record }),
       changedDescriptors: options.changedDescriptors ?? 'flag',
       pins,

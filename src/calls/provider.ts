@@ -1,6 +1,7 @@
 import type { CapabilityDeclaration, ToolDeclaration } from '../../protocols/capability.ts'
 import type { Admission } from '../core/admission.ts'
 import { Cancellation } from '../core/cancellation.ts'
+import type { Meter } from '../core/limits.ts'
 import type { Invoke, InvokeOptions, Item, JsonValue, ToolRequest } from '../core/invoke.ts'
 import { validate } from '../core/schema.ts'
 import { MeshError, isMeshError } from '../errors.ts'
@@ -35,6 +36,8 @@ export interface ProviderComponents {
    * @throws MeshError `permission_denied`, `busy`.
    */
   authorize(local: LocalTool, request: ToolRequest, options: InvokeOptions): Promise<void> | undefined
+  /** Counts a call of another node against its limits; undefined if none fits. @throws MeshError `busy`. */
+  meter(local: LocalTool, request: ToolRequest): Meter | undefined
   now: () => number
   /** A call begins to run here; `onServed` follows. */
   onBegin(): void
@@ -45,7 +48,7 @@ export interface ProviderComponents {
  * Runs calls at this node, whoever they come from: schema, slot, deadline, cancel, then the backend.
  * The same function answers remote and local callers, so both meet the same rules.
  */
-export function createProvider({ self, find, replays, authorize, now, onBegin, onServed }: ProviderComponents): Invoke {
+export function createProvider({ self, find, replays, authorize, meter, now, onBegin, onServed }: ProviderComponents): Invoke {
   return (request, options) => {
     const { idempotencyKey } = request
     if (idempotencyKey === undefined) return run(request, options)
@@ -62,6 +65,7 @@ export function createProvider({ self, find, replays, authorize, now, onBegin, o
     let deadline: Deadline | undefined
     let steps: AbortableSteps<Item> | undefined
     let asked: Promise<void> | undefined
+    let used: Meter | undefined
     let begun = false
     onBegin()
     try {
@@ -84,12 +88,17 @@ export function createProvider({ self, find, replays, authorize, now, onBegin, o
           await asked.finally(() => (asked = undefined))
         }
       }
-      if (!admission.tryEnter()) await admission.enter(cancellation.signal)
+      if (request.caller !== self) used = meter(local, request)
+      if (!admission.tryEnter()) await admission.enter(request.caller, cancellation.signal)
       begun = true
       onRun?.()
-      steps = begin(invoke, withInput(request, input, deadline.remaining()), cancellation, admission)
+      const counted =
+        used === undefined || request.stream === undefined ? request.stream : metered(request.stream, used, cancellation)
+      steps = begin(invoke, withInput(request, input, counted, deadline.remaining()), cancellation, admission)
       for (let step = await steps.next(); step.done !== true; step = await steps.next()) {
         if (step.value.kind === 'result') checkResult(tool, step.value.value)
+        const waitMs = used?.item(step.value) ?? 0
+        if (waitMs > 0 && step.value.kind !== 'result') await pause(waitMs, cancellation)
         yield step.value
       }
     } catch (thrown) {
@@ -98,6 +107,7 @@ export function createProvider({ self, find, replays, authorize, now, onBegin, o
     } finally {
       deadline?.clear()
       steps?.close()
+      used?.leave()
       // Left while it waited: nobody is to be asked any more.
       if (asked !== undefined) cancellation.abort(new MeshError('cancelled', 'the caller left'))
       cancellation.release()
@@ -107,9 +117,34 @@ export function createProvider({ self, find, replays, authorize, now, onBegin, o
 }
 
 /** Written out: the copy of a spread lives on to the next major collection. */
-function withInput(request: ToolRequest, input: JsonValue, remainingMs: number): ToolRequest {
-  const { capability, tool, caller, causes, stream, idempotencyKey, traceparent } = request
+function withInput(request: ToolRequest, input: JsonValue, stream: ToolRequest['stream'], remainingMs: number): ToolRequest {
+  const { capability, tool, caller, causes, idempotencyKey, traceparent } = request
   return { capability, tool, input, caller, causes, remainingMs, stream, idempotencyKey, traceparent }
+}
+
+/** What the caller streams in, counted: past a limit it is read later. */
+async function* metered(stream: AsyncIterable<Item>, meter: Meter, cancellation: Cancellation): AsyncGenerator<Item, void, void> {
+  for await (const item of stream) {
+    const waitMs = meter.item(item)
+    yield item
+    if (waitMs > 0) await pause(waitMs, cancellation)
+  }
+}
+
+/** @throws the reason of the cancellation, at once. */
+function pause(ms: number, cancellation: Cancellation): Promise<void> {
+  return new Promise((resolve, reject) => {
+    const timer = setTimeout(() => {
+      cancellation.offAbort(onAbort)
+      resolve()
+    }, ms)
+    const onAbort = (reason: MeshError): void => {
+      clearTimeout(timer)
+      reject(reason)
+    }
+    cancellation.onAbort(onAbort)
+    if (cancellation.reason !== undefined) onAbort(cancellation.reason)
+  })
 }
 
 function begin(invoke: Invoke, request: ToolRequest, cancellation: Cancellation, admission: Admission): AbortableSteps<Item> {

@@ -7,10 +7,13 @@ export const DEFAULT_QUEUE = 256
 /** What a tool may ask for at most, of either. */
 export const MAX_CONCURRENCY = 4_096
 
-/** Lets a bounded number in and a bounded number wait, first come first served. */
+/** Lets a bounded number in and a bounded number wait: who calls take turns, and each caller's own are first come first served. */
 export interface Admission {
-  /** Undefined: go on at once. A promise: wait for it; it rejects when `signal` aborts. Throws MeshError `busy` when full. Then `leave()`. */
-  enter(signal: AbortSignal): Promise<void> | undefined
+  /**
+   * Undefined: go on at once. A promise: wait for it; it rejects when `signal` aborts. Throws MeshError `busy` when full, or when this caller has its share of the places. Then `leave()`.
+   * @param caller PeerId.
+   */
+  enter(caller: string, signal: AbortSignal): Promise<void> | undefined
   leave(): void
   /** Goes in if there is a free place now. */
   tryEnter(): boolean
@@ -22,23 +25,38 @@ export interface Admission {
 export function createAdmission(name: string, concurrency = DEFAULT_CONCURRENCY, queue = DEFAULT_QUEUE): Admission {
   const slots = Math.max(1, Math.min(concurrency, MAX_CONCURRENCY))
   const places = Math.min(queue, MAX_CONCURRENCY)
-  const line = new Set<() => void>()
+  // Half: whoever floods leaves room for all others, and one that is alone still has enough.
+  const share = Math.ceil(places / 2)
+  /** Those that wait by caller; the caller whose turn is next is first. */
+  const lines = new Map<string, Set<() => void>>()
+  let waiting = 0
   let running = 0
+
+  function forget(caller: string, go: () => void): void {
+    const line = lines.get(caller)
+    if (line?.delete(go) !== true) return
+    waiting--
+    if (line.size === 0) lines.delete(caller)
+  }
+
+  function refuse(own: number): never {
+    const why = waiting >= places ? `${waiting} waiting` : `${own} waiting of this caller, which is its share`
+    throw new MeshError('busy', `"${name}" is busy: ${running} running, ${why}; try later or elsewhere`, {
+      running,
+      waiting,
+      notStarted: true
+    })
+  }
 
   return {
     tryEnter: () => running < slots && ++running > 0,
-    enter(signal) {
+    enter(caller, signal) {
       if (running < slots) {
         running++
         return undefined
       }
-      if (line.size >= places) {
-        throw new MeshError('busy', `"${name}" is busy: ${running} running, ${line.size} waiting; try later or elsewhere`, {
-          running,
-          waiting: line.size,
-          notStarted: true
-        })
-      }
+      const own = lines.get(caller)?.size ?? 0
+      if (waiting >= places || own >= share) refuse(own)
       return new Promise<void>((resolve, reject) => {
         if (signal.aborted) return reject(signal.reason as Error)
         const go = (): void => {
@@ -47,26 +65,34 @@ export function createAdmission(name: string, concurrency = DEFAULT_CONCURRENCY,
           resolve()
         }
         const onAbort = (): void => {
-          line.delete(go)
+          forget(caller, go)
           reject(signal.reason as Error)
         }
         signal.addEventListener('abort', onAbort, { once: true })
-        line.add(go)
+        const line = lines.get(caller) ?? new Set()
+        lines.set(caller, line.add(go))
+        waiting++
       })
     },
     leave() {
       running--
-      const next = line.values().next().value
-      if (next !== undefined) {
-        line.delete(next)
-        next()
+      const [turn] = lines
+      if (turn === undefined) return
+      const [caller, line] = turn
+      const next = line.values().next().value!
+      forget(caller, next)
+      // Its next one waits until all others had their turn.
+      if (line.size > 0) {
+        lines.delete(caller)
+        lines.set(caller, line)
       }
+      next()
     },
     get running() {
       return running
     },
     get waiting() {
-      return line.size
+      return waiting
     }
   }
 }

@@ -7,9 +7,8 @@ export const EFFECTS = ['allow', 'ask', 'deny'] as const
 /** One of {@link EFFECTS}. */
 export type Effect = (typeof EFFECTS)[number]
 
-/** Who may call what at this node. All fields that are given must fit; a field fits if one of its values does. */
-export interface PolicyRule {
-  effect: Effect
+/** Which calls are meant. All fields that are given must fit; a field fits if one of its values does. */
+export interface PolicyMatch {
   /** Roles in the mesh. */
   roles?: Role[]
   /** Tags that its certificate gives the caller. */
@@ -22,6 +21,11 @@ export interface PolicyRule {
   types?: string[]
   /** Globs over names of tools. */
   tools?: string[]
+}
+
+/** Who may call what at this node. */
+export interface PolicyRule extends PolicyMatch {
+  effect: Effect
 }
 
 /** Who calls, as the connection and the certificates prove it. */
@@ -55,8 +59,9 @@ export function decide(
   return tool.requiresApproval === true ? 'ask' : 'allow'
 }
 
-function fits(
-  { roles, tags, nodes, capabilities, types, tools }: PolicyRule,
+/** True if the call is one of those that are meant. */
+export function fits(
+  { roles, tags, nodes, capabilities, types, tools }: PolicyMatch,
   caller: Caller,
   capability: Pick<CapabilityDeclaration, 'id' | 'type'>,
   tool: Pick<ToolDeclaration, 'name'>

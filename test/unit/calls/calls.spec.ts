@@ -4,6 +4,7 @@ import { MAX_ATTEMPTS, createCaller, mayRetry, type MadeCall } from '../../../sr
 import { createProvider, type ServedCall } from '../../../src/calls/provider.ts'
 import { createReplays } from '../../../src/calls/replay.ts'
 import { createResultCache } from '../../../src/calls/result-cache.ts'
+import type { Meter } from '../../../src/core/limits.ts'
 import { createAdmission, type Admission } from '../../../src/core/admission.ts'
 import type { Offer } from '../../../src/core/candidates.ts'
 import type { Invoke, Item, ToolRequest } from '../../../src/core/invoke.ts'
@@ -230,7 +231,8 @@ describe('provider', () => {
   function provider(
     invoke: Invoke,
     tool: Partial<ToolDeclaration> = {},
-    authorize: Parameters<typeof createProvider>[0]['authorize'] = () => undefined
+    authorize: Parameters<typeof createProvider>[0]['authorize'] = () => undefined,
+    meter?: Meter
   ): { run: Invoke; served: ServedCall[]; admission: Admission; begun: () => number } {
     const served: ServedCall[] = []
     let begun = 0
@@ -240,6 +242,7 @@ describe('provider', () => {
       find: () => ({ capability: { id: 'c', type: 't' }, tool: { name: 't', ...tool }, invoke, admission }),
       replays: createReplays(now),
       authorize,
+      meter: () => meter,
       now,
       onBegin: () => begun++,
       onServed: (one) => served.push(one)
@@ -294,6 +297,37 @@ describe('provider', () => {
       throw new MeshError('permission_denied', 'no')
     })
     await assert.rejects(read(denied.run(request(), options())), { code: 'permission_denied' })
+  })
+
+  it('counts what another node uses, and what it streams waits its time; the count ends with the call', async () => {
+    let left = 0
+    const counted: string[] = []
+    const meter: Meter = {
+      item({ kind }) {
+        counted.push(kind)
+        return kind === 'bytes' ? 20 : 0
+      },
+      leave: () => left++
+    }
+    const copy: Invoke = async function* ({ stream }) {
+      for await (const item of stream ?? []) yield item
+      yield { kind: 'result', value: null }
+    }
+    const { run } = provider(copy, { acceptsStream: true }, undefined, meter)
+    const stream = async function* (): AsyncGenerator<Item, void, void> {
+      yield { kind: 'bytes', bytes: new Uint8Array(3) }
+    }
+    const began = now()
+    assert.equal((await read(run(request({ stream: stream() }), options()))).length, 2)
+    assert.deepEqual([counted, left], [['bytes', 'bytes', 'result'], 1])
+    assert.ok(now() - began >= 35, 'it waited in and out')
+    const hangs = provider(copy, { acceptsStream: true }, undefined, { ...meter, item: () => 60_000 })
+    await assert.rejects(read(hangs.run(request({ stream: stream(), remainingMs: 20 }), options())), {
+      code: 'deadline_exceeded'
+    })
+    assert.equal(left, 2)
+    await read(run(request({ caller: 'me' }), options()))
+    assert.equal(left, 2, 'its own node is not counted')
   })
 
   it('validates the input, applies defaults, and validates the result', async () => {

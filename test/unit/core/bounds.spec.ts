@@ -2,6 +2,7 @@ import assert from 'node:assert/strict'
 import { createAdmission } from '../../../src/core/admission.ts'
 import { MAX_WAITING_EVENTS, createEventHub } from '../../../src/core/event-hub.ts'
 import { MAX_BUCKETS, createTokenBuckets } from '../../../src/core/token-buckets.ts'
+import { until } from '../../fixtures/libp2p-pair.ts'
 import { MeshError, isMeshError } from '../../../src/errors.ts'
 
 const never = (): AbortSignal => new AbortController().signal
@@ -9,22 +10,47 @@ const never = (): AbortSignal => new AbortController().signal
 describe('admission', () => {
   it('lets as many run as it may, as many wait, and says busy to the rest', () => {
     const admission = createAdmission('t', 2, 1)
-    assert.equal(admission.enter(never()), undefined)
-    assert.equal(admission.enter(never()), undefined)
-    assert.ok(admission.enter(never()) instanceof Promise)
+    assert.equal(admission.enter('a', never()), undefined)
+    assert.equal(admission.enter('a', never()), undefined)
+    assert.ok(admission.enter('a', never()) instanceof Promise)
     assert.throws(
-      () => admission.enter(never()),
+      () => admission.enter('a', never()),
       (error) => isMeshError(error, 'busy') && error.details['running'] === 2
     )
     assert.deepEqual([admission.running, admission.waiting], [2, 1])
   })
 
+  it('lets callers take turns, and gives none more than half of the places', async () => {
+    const admission = createAdmission('t', 1, 8)
+    assert.equal(admission.enter('flood', never()), undefined)
+    const order: string[] = []
+    const waits = (caller: string): void =>
+      void admission.enter(caller, never())!.then(() => {
+        order.push(caller)
+        admission.leave()
+      })
+    for (let n = 0; n < 4; n++) waits('flood')
+    assert.throws(
+      () => admission.enter('flood', never()),
+      (error) => isMeshError(error, 'busy') && error.details['notStarted'] === true && /its share/.test(error.message)
+    )
+    waits('b')
+    waits('c')
+    waits('b')
+    waits('d')
+    assert.throws(() => admission.enter('e', never()), /8 waiting/)
+    admission.leave()
+    await until(() => order.length === 8, 'all had their turn')
+    assert.deepEqual(order, ['flood', 'b', 'c', 'd', 'flood', 'b', 'flood', 'flood'])
+    assert.deepEqual([admission.running, admission.waiting], [0, 0])
+  })
+
   it('serves who came first', async () => {
     const admission = createAdmission('t', 1, 10)
-    assert.equal(admission.enter(never()), undefined)
+    assert.equal(admission.enter('a', never()), undefined)
     const order: number[] = []
     const all = [1, 2, 3, 4].map(async (n) => {
-      await admission.enter(never())
+      await admission.enter('a', never())
       order.push(n)
       admission.leave()
     })
@@ -36,26 +62,26 @@ describe('admission', () => {
 
   it('forgets who gave up waiting, and passes the slot to the next', async () => {
     const admission = createAdmission('t', 1, 10)
-    assert.equal(admission.enter(never()), undefined)
+    assert.equal(admission.enter('a', never()), undefined)
     const controller = new AbortController()
-    const gaveUp = admission.enter(controller.signal)!
-    const next = admission.enter(never())!
+    const gaveUp = admission.enter('a', controller.signal)!
+    const next = admission.enter('a', never())!
     controller.abort(new MeshError('cancelled', 'enough'))
     await assert.rejects(gaveUp, (error) => isMeshError(error, 'cancelled'))
     assert.equal(admission.waiting, 1)
     admission.leave()
     await next
     assert.equal(admission.running, 1)
-    const late = admission.enter(AbortSignal.abort(new MeshError('cancelled', 'before')))!
+    const late = admission.enter('a', AbortSignal.abort(new MeshError('cancelled', 'before')))!
     await assert.rejects(late, (error) => isMeshError(error, 'cancelled'))
     assert.equal(admission.waiting, 0)
   })
 
   it('takes limits that make no sense as the nearest that do', () => {
     const admission = createAdmission('t', 0, 0)
-    assert.equal(admission.enter(never()), undefined)
+    assert.equal(admission.enter('a', never()), undefined)
     assert.throws(
-      () => admission.enter(never()),
+      () => admission.enter('a', never()),
       (error) => isMeshError(error, 'busy')
     )
   })
