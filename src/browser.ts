@@ -10,7 +10,7 @@ import type { Mesh } from './mesh-api.ts'
 import type { ChangedDescriptors } from './core/pins.ts'
 import type { Discovery } from './mesh-components.ts'
 import { createBrowserLibp2p } from './net/browser-preset.ts'
-import { createGossip } from './net/gossip.ts'
+import { createGossip, meshTopics } from './net/gossip.ts'
 import { openMembership, type Membership } from './trust/membership.ts'
 
 export * from './public.ts'
@@ -37,14 +37,15 @@ export interface BrowserNodeOptions {
 /** Starts a node in this tab. @throws MeshError. */
 export async function createNode(options: BrowserNodeOptions = {}): Promise<Mesh> {
   const privateKey = options.privateKey ?? (await generateKeyPair('Ed25519'))
-  const libp2p = await createBrowserLibp2p(privateKey)
+  const membership = options.membership ?? openMembership()
+  const libp2p = await createBrowserLibp2p(privateKey, meshTopics(membership.mesh))
   return createMesh({
     libp2p,
     privateKey,
     gossip: createGossip(libp2p.services.pubsub),
     discovery: () => staticPeers(libp2p, options.peers ?? []),
     name: options.name ?? 'browser',
-    membership: options.membership ?? openMembership(),
+    membership,
     policy: options.policy ?? [],
     limits: options.limits ?? [],
     changedDescriptors: options.changedDescriptors ?? 'flag',

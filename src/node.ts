@@ -15,7 +15,7 @@ import { createMesh } from './mesh.ts'
 import type { Mesh } from './mesh-api.ts'
 import type { ChangedDescriptors } from './core/pins.ts'
 import { listenError } from './node-listen.ts'
-import { createGossip } from './net/gossip.ts'
+import { createGossip, meshTopics } from './net/gossip.ts'
 import type { InterfaceFilter } from './net/interfaces.ts'
 import { createNodeDiscovery } from './net/node-discovery.ts'
 import { loadKey } from './node-key.ts'
@@ -75,7 +75,10 @@ export async function createNode(options: NodeOptions = {}): Promise<Mesh> {
       (await loadMembership({ open, dataDir: dataDir?.path, nodeKey: privateKey, name: `${options.name ?? host}'s mesh` }))
     // What it was called when it joined.
     const name = options.name ?? namedBefore(membership) ?? host
-    const libp2p = await createNodeLibp2p(privateKey, listen, { tls: !membership.clockInDoubt })
+    const libp2p = await createNodeLibp2p(privateKey, listen, {
+      tls: !membership.clockInDoubt,
+      topics: meshTopics(membership.mesh)
+    })
     auditLog?.record({ event: 'start', node: name })
     return await createMesh({
       libp2p,

@@ -11,8 +11,8 @@ import { gossipService } from './gossip.ts'
 /** What the libp2p of a browser peer offers beside libp2p itself. */
 export type BrowserServices = { identify: Identify; pubsub: GossipSub; gate: AdmissionGate }
 
-/** libp2p for a browser tab, not started: dials over WebSocket; WebRTC comes with browser peers. Private addresses may be dialled. */
-export async function createBrowserLibp2p(privateKey: PrivateKey): Promise<Libp2p<BrowserServices>> {
+/** libp2p for a browser tab, not started: dials over WebSocket; WebRTC comes with browser peers. Private addresses may be dialled. @param topics of gossip that are read. */
+export async function createBrowserLibp2p(privateKey: PrivateKey, topics?: readonly string[]): Promise<Libp2p<BrowserServices>> {
   return createLibp2p({
     start: false,
     privateKey,
@@ -24,7 +24,7 @@ export async function createBrowserLibp2p(privateKey: PrivateKey): Promise<Libp2
     services: {
       // Asked once a peer is admitted: see admission.ts.
       identify: identify({ runOnConnectionOpen: false }),
-      pubsub: gossipService(),
+      pubsub: gossipService(topics),
       gate: ({ registrar }: { registrar: object }) => createAdmissionGate(registrar)
     }
   })

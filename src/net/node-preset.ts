@@ -28,6 +28,8 @@ export type NodeServices = { identify: Identify; pubsub: GossipSub; gate: Admiss
 export interface PresetOptions {
   /** False: noise alone. TLS refuses a peer whose clock is over an hour ahead, since its certificate seems to begin later. Default true. */
   tls?: boolean
+  /** Topics of gossip that are read. Default: any. */
+  topics?: readonly string[]
 }
 
 /**
@@ -56,7 +58,7 @@ export async function createNodeLibp2p(
     services: {
       // Asked once a peer is admitted: see admission.ts.
       identify: identify({ runOnConnectionOpen: false }),
-      pubsub: gossipService(),
+      pubsub: gossipService(options.topics),
       gate: ({ registrar }: { registrar: object }) => createAdmissionGate(registrar)
     }
   })

@@ -1,5 +1,6 @@
 import { peerIdFromString } from '@libp2p/peer-id'
 import type { Connection, Libp2p } from '@libp2p/interface'
+import { createTokenBuckets } from '../core/token-buckets.ts'
 import { MeshError, toMeshError } from '../errors.ts'
 import { createChannel } from './channel.ts'
 import type { Protocol } from './protocol.ts'
@@ -7,6 +8,8 @@ import { openSession, type Session } from './session.ts'
 
 /** Streams of one protocol that one peer may open to this node. One is normal, two when both sides open at once. */
 export const MAX_STREAMS_PER_PEER = 4
+/** Streams of one protocol that one peer may open to this node in a time; more are reset. One lasts as long as its connection. */
+export const STREAM_RATE = { perSecond: 5, burst: 50 } as const
 /** Negotiating a stream takes at most this long, in ms. */
 export const OPEN_TIMEOUT_MS = 5_000
 
@@ -34,6 +37,7 @@ export interface SessionsComponents {
 export function createSessions({ libp2p, now, onInbound, onFault }: SessionsComponents, protocol: Protocol): Sessions {
   const open = new Map<string, Session[]>()
   const opening = new Map<string, Promise<Session>>()
+  const rates = createTokenBuckets(STREAM_RATE, now)
   let stopped = false
 
   function peek(peer: string): Session | undefined {
@@ -100,6 +104,7 @@ export function createSessions({ libp2p, now, onInbound, onFault }: SessionsComp
         protocol.id,
         async (stream, connection) => {
           const peer = connection.remotePeer.toString()
+          if (!rates.take(peer)) return stream.abort(new MeshError('busy', 'the peer opens streams too often'))
           try {
             const handler: Parameters<typeof openSession>[0]['handler'] = (exchange) => protocol.handle(exchange, peer)
             const session = await openSession({
