@@ -1,6 +1,9 @@
 /** Addresses as people write them: what is wrong with one, in words. Undefined where nothing is. */
 import { multiaddr } from '@multiformats/multiaddr'
 
+/** What a node can listen on, in words. */
+export const LISTENABLE = 'only TCP and WebSocket addresses can be listened on'
+
 /** Of a multiaddr, such as that of a peer. */
 export function multiaddrProblem(text: string): string | undefined {
   return componentsOf(text) === undefined
@@ -8,13 +11,13 @@ export function multiaddrProblem(text: string): string | undefined {
     : undefined
 }
 
-/** Of a multiaddr to listen on: an IP address and a TCP port. */
+/** Of a multiaddr to listen on: an IP address and a TCP port, with `/ws` for WebSocket. */
 export function listenProblem(text: string): string | undefined {
   const names = componentsOf(text)
   if (names === undefined) return multiaddrProblem(text)
-  return /^((ip6zone )?ip6|ip4) tcp( p2p)?$/.test(names.join(' '))
+  return /^((ip6zone )?ip6|ip4) tcp( ws)?( p2p)?$/.test(names.join(' '))
     ? undefined
-    : `cannot listen on ${text}: only TCP addresses can be listened on, like /ip4/0.0.0.0/tcp/4001`
+    : `cannot listen on ${text}: ${LISTENABLE}, like /ip4/0.0.0.0/tcp/4001 or /ip4/0.0.0.0/tcp/4002/ws`
 }
 
 function componentsOf(text: string): string[] | undefined {

@@ -1,4 +1,5 @@
 /** Why a node cannot listen, out of what libp2p says of it. */
+import { LISTENABLE } from './config-addresses.ts'
 import { MeshError } from './errors.ts'
 
 /** As of libp2p 3.3.11 the causes are nowhere but in the message: `  ADDRESS: NAME: MESSAGE`, each with its stack. */
@@ -15,7 +16,7 @@ export function listenError(error: unknown): MeshError | undefined {
   if (!(error instanceof Error) || error.name !== 'UnsupportedListenAddressesError') return undefined
   const failed = [...error.message.matchAll(FAILED)].map(([, address = '', reason = '']) => {
     const code = /\bE[A-Z]{3,}\b/.exec(reason)?.[0]
-    return { address, code, text: (code && (HINTS[code] ?? code)) || 'only TCP addresses can be listened on' }
+    return { address, code, text: (code && (HINTS[code] ?? code)) || LISTENABLE }
   })
   const worst = failed.find(({ code }) => code === 'EADDRINUSE') ?? failed[0]
   if (worst === undefined) return new MeshError('invalid_config', 'cannot listen on any of the addresses', {}, { cause: error })

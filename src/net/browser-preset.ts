@@ -7,6 +7,7 @@ import type { GossipSub } from '@libp2p/gossipsub'
 import { createLibp2p } from 'libp2p'
 import { createAdmissionGate, type AdmissionGate } from './admission-gate.ts'
 import { gossipService } from './gossip.ts'
+import { guardWebSockets } from './websocket-guard.ts'
 
 /** What the libp2p of a browser peer offers beside libp2p itself. */
 export type BrowserServices = { identify: Identify; pubsub: GossipSub; gate: AdmissionGate }
@@ -16,7 +17,7 @@ export async function createBrowserLibp2p(privateKey: PrivateKey, topics?: reado
   return createLibp2p({
     start: false,
     privateKey,
-    transports: [webSockets()],
+    transports: [guardWebSockets(webSockets())],
     connectionEncrypters: [noise()],
     streamMuxers: [yamux({ streamOptions: { maxStreamWindowSize: 1024 * 1024 }, enableKeepAlive: false })],
     connectionMonitor: { enabled: false },

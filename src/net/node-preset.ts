@@ -11,6 +11,7 @@ import { createAdmissionGate, type AdmissionGate } from './admission-gate.ts'
 import { gossipService } from './gossip.ts'
 import { joinedWrites } from './joined-writes.ts'
 import { tcpWithZones } from './node-tcp-zones.ts'
+import { boundedWebSockets } from './node-websockets.ts'
 
 /** Where a node listens unless told otherwise: any free TCP port, IPv4 and IPv6. */
 export const DEFAULT_LISTEN = ['/ip4/0.0.0.0/tcp/0', '/ip6/::/tcp/0']
@@ -33,7 +34,7 @@ export interface PresetOptions {
 }
 
 /**
- * libp2p for Node, not started: TCP; TLS first (Node's own, twice the calls per second of noise), noise for whom has no TLS; yamux.
+ * libp2p for Node, not started: TCP, and WebSocket where it is told to listen or dial so; TLS first (Node's own, twice the calls per second of noise), noise for whom has no TLS; yamux.
  * Presence and round trips are measured on our own sessions, so libp2p's connection monitor is off.
  */
 export async function createNodeLibp2p(
@@ -45,7 +46,7 @@ export async function createNodeLibp2p(
     start: false,
     privateKey,
     addresses: { listen },
-    transports: [tcpWithZones()],
+    transports: [tcpWithZones(), boundedWebSockets()],
     connectionEncrypters: [...(options.tls === false ? [] : [joinedWrites(tls())]), joinedWrites(noise())],
     streamMuxers: [yamux({ streamOptions: { maxStreamWindowSize: STREAM_WINDOW_BYTES }, enableKeepAlive: false })],
     connectionMonitor: { enabled: false },

@@ -20,6 +20,13 @@ if (!('withResolvers' in Promise)) {
   })
 }
 
+/** One of `ws` ends the process if nobody listens when a server breaks the protocol, from the first bytes on; that of the standard does not. */
+const constructHeard = (target: typeof globalThis.WebSocket, args: unknown[], newTarget: () => unknown): WebSocket => {
+  const socket = Reflect.construct(target, args, newTarget) as WebSocket
+  socket.addEventListener('error', () => undefined)
+  return socket
+}
+
 if (typeof globalThis.WebSocket === 'undefined') {
   // Lazy: `ws` comes with @libp2p/websockets, and loading it costs time that a node without ws addresses never owes.
   const define = (value: unknown): unknown => {
@@ -32,8 +39,8 @@ if (typeof globalThis.WebSocket === 'undefined') {
       try {
         // From where it is a dependency: this package does not install it, @libp2p/websockets does.
         const load = createRequire(import.meta.resolve('@libp2p/websockets'))
-        const { WebSocket } = load('ws') as { WebSocket: unknown }
-        return define(WebSocket)
+        const { WebSocket } = load('ws') as { WebSocket: typeof globalThis.WebSocket }
+        return define(new Proxy(WebSocket, { construct: constructHeard }))
       } catch {
         return define(undefined)
       }
