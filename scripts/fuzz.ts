@@ -1,4 +1,8 @@
-/** `npm run fuzz [-- --frames N] [--seed N] [--only name,…] [--json]`: hostile frames into every decoder. Exit 1 if one misbehaves. */
+/**
+ * `npm run fuzz [-- --frames N] [--seed N] [--only name,…] [--json]`: hostile frames into every decoder. Exit 1 if one misbehaves.
+ * `npm run fuzz -- --accept N`: so many forged certificates, revocations and invites each, put to the checks. Exit 1 if one is accepted.
+ */
+import { runForgeries } from './fuzz/accept.ts'
 import { DECODERS } from './fuzz/decoders.ts'
 import { fuzz } from './fuzz/run.ts'
 import type { Findings } from './fuzz/run.ts'
@@ -15,6 +19,9 @@ const json = args.includes('--json')
 const frames = Number(option('frames') ?? 100_000)
 const seed = Number(option('seed') ?? 1)
 const only = option('only')?.split(',')
+
+const accept = option('accept')
+if (accept !== undefined) process.exit((await runForgeries({ trials: Number(accept), seed, only, json })) ? 0 : 1)
 
 const heapBytes = (): number => {
   if (globalThis.gc === undefined) throw new Error('start with node --expose-gc (npm run fuzz does)')

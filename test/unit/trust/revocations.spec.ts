@@ -3,7 +3,12 @@ import { generateKeyPair } from '@libp2p/crypto/keys'
 import type { PrivateKey } from '@libp2p/interface'
 import { peerIdFromPrivateKey } from '@libp2p/peer-id'
 import type { Role, SignedCertificate } from '../../../protocols/member/messages.ts'
-import { MAX_REVOCATIONS, signedRevocationBytes, type SignedRevocation } from '../../../protocols/member/revocation.ts'
+import {
+  MAX_REVOCATIONS,
+  encodeRevocation,
+  signedRevocationBytes,
+  type SignedRevocation
+} from '../../../protocols/member/revocation.ts'
 import { isMeshError } from '../../../src/errors.ts'
 import { verifyChain } from '../../../src/trust/certificate.ts'
 import { issueChain } from '../../../src/trust/issuer.ts'
@@ -104,6 +109,19 @@ describe('revocations', () => {
     assert.deepEqual(all.all(), [])
     assert.equal(await all.take(await revokes(admin, 'admin')), 'new')
     assert.equal(await all.take(good), 'refused', 'who is revoked revokes nobody')
+  })
+
+  it('are not kept when they are of who may revoke nobody', async () => {
+    for (const role of ['member', 'guest'] as const) {
+      const { key, chain, bytes: issuer } = await somebody(role)
+      const { bytes: node } = await somebody('guest')
+      const revocation = { mesh: meshId, node, at: time, issuer, reason: '' }
+      const bytes = encodeRevocation(revocation)
+      const signature = await key.sign(signedRevocationBytes(bytes))
+      const all = known()
+      assert.equal(await all.take({ bytes, revocation, signature, chain }), 'refused', role)
+      assert.deepEqual(all.all(), [])
+    }
   })
 
   it('have the same digest on nodes that know the same, in whatever order it came', async () => {
