@@ -9,6 +9,7 @@ const CASES: Record<string, () => Promise<(options: Record<string, number>) => P
   slow: async () => (await import('./slow-consumer.ts')).proveSlowConsumer,
   chaos: async () => (await import('./chaos.ts')).proveChaos,
   revoke: async () => (await import('./revoke.ts')).proveRevocation,
+  stranger: async () => (await import('./stranger.ts')).proveStranger,
   idle: async () => (await import('./idle.ts')).proveIdle
 }
 

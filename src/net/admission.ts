@@ -31,7 +31,7 @@ export interface AdmissionComponents extends Omit<MemberComponents, 'self'> {
     services: { gate: AdmissionGate; identify: Identify }
   }
   now: () => number
-  /** A peer has shown that it is not of the mesh: to try again makes no sense. Its connections are closed. */
+  /** A peer has shown that it is not of the mesh, or that it does not speak as its nodes do: to try again makes no sense. Its connections are closed. */
   onStranger(peer: string, error: MeshError): void
 }
 
@@ -88,15 +88,15 @@ export function createAdmission({ libp2p, now, onStranger, ...rest }: AdmissionC
     unproved.delete(connection)
   }
 
-  /** Closes a connection; all of the peer's, if it has shown that it is not of the mesh. */
+  /** Closes a connection; all of the peer's, if it has shown that it is not of the mesh or does not speak as its nodes do. */
   function refuse(connection: Connection, error: MeshError): void {
     const { remotePeer } = connection
     const peer = remotePeer.toString()
     proved(connection)
     connection.abort(error)
-    if (error.code === 'permission_denied') turnOut(peer, error)
-    // libp2p notes what a stranger names: nothing of it is kept.
-    if (!gate.isAdmitted(peer)) libp2p.peerStore.delete(remotePeer).catch(() => undefined)
+    // Whoever was dialled and breaks the contract would be dialled again within a second, and so on.
+    if (error.code === 'permission_denied' || (error.code === 'protocol_error' && connection.direction === 'outbound'))
+      turnOut(peer, error)
   }
 
   /** Nothing more is open to the peer; what it has open ends. */
@@ -108,7 +108,12 @@ export function createAdmission({ libp2p, now, onStranger, ...rest }: AdmissionC
 
   function onClose({ detail: connection }: CustomEvent<Connection>): void {
     proved(connection)
-    if (libp2p.getConnections(connection.remotePeer).length === 0) gate.dismiss(connection.remotePeer.toString())
+    const { remotePeer } = connection
+    if (libp2p.getConnections(remotePeer).length > 0) return
+    const wasAdmitted = gate.isAdmitted(remotePeer.toString())
+    gate.dismiss(remotePeer.toString())
+    // libp2p notes what a stranger names, also of one that leaves before it is refused: nothing of it is kept.
+    if (!wasAdmitted) libp2p.peerStore.delete(remotePeer).catch(() => undefined)
   }
 
   /** The other side opened the connection: it asks. */
