@@ -21,11 +21,11 @@ const SETTLE_MS = 20_000
 const SETTLE_POLL_MS = 500
 const INVITE_EVERY_MS = 10_000
 
-/** @param seconds how long the stranger tries. @param idle seconds before, for what the node costs by itself. @param scale times about 1,300 attempts. */
+/** @param seconds how long the stranger tries. @param idle seconds before, for what the node costs by itself. @param scale times about 300 connections. A host that fails too often is turned away, so that a higher one adds less than its share. */
 export async function proveStranger({
   seconds = 80,
   idle = 15,
-  scale = 1,
+  scale = 1.5,
   seed = 1
 }: { seconds?: number; idle?: number; scale?: number; seed?: number } = {}): Promise<object> {
   const dirs = mkdtempSync(join(tmpdir(), 'atmo-stranger-'))

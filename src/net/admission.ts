@@ -4,6 +4,7 @@ import { peerIdFromString } from '@libp2p/peer-id'
 import { MEMBER_PROTOCOL } from '../../protocols/member/messages.ts'
 import { MeshError, toMeshError } from '../errors.ts'
 import type { AdmissionGate } from './admission-gate.ts'
+import type { Knocks } from './knocks.ts'
 import { createMember, type MemberComponents } from './member.ts'
 import { MAX_SINGLE_STREAMS, answerSingle, openSingle } from './single-exchange.ts'
 
@@ -28,7 +29,7 @@ export interface AdmissionComponents extends Omit<MemberComponents, 'self'> {
     Libp2p,
     'peerId' | 'peerStore' | 'handle' | 'unhandle' | 'addEventListener' | 'removeEventListener' | 'getConnections'
   > & {
-    services: { gate: AdmissionGate; identify: Identify }
+    services: { gate: AdmissionGate; identify: Identify; knocks: Knocks }
   }
   now: () => number
   /** A peer has shown that it is not of the mesh, or that it does not speak as its nodes do: to try again makes no sense. Its connections are closed. */
@@ -37,7 +38,7 @@ export interface AdmissionComponents extends Omit<MemberComponents, 'self'> {
 
 /** See {@link Admission}. */
 export function createAdmission({ libp2p, now, onStranger, ...rest }: AdmissionComponents): Admission {
-  const { gate, identify } = libp2p.services
+  const { gate, identify, knocks } = libp2p.services
   const self = libp2p.peerId.toString()
   const member = createMember({ self, ...rest }, admit)
   /** Connections without a proof, the oldest first. */
@@ -113,7 +114,9 @@ export function createAdmission({ libp2p, now, onStranger, ...rest }: AdmissionC
     const wasAdmitted = gate.isAdmitted(remotePeer.toString())
     gate.dismiss(remotePeer.toString())
     // libp2p notes what a stranger names, also of one that leaves before it is refused: nothing of it is kept.
-    if (!wasAdmitted) libp2p.peerStore.delete(remotePeer).catch(() => undefined)
+    if (wasAdmitted) return
+    libp2p.peerStore.delete(remotePeer).catch(() => undefined)
+    if (connection.direction === 'inbound') knocks.failed(connection.remoteAddr.toString())
   }
 
   /** The other side opened the connection: it asks. */

@@ -7,10 +7,11 @@ import type { GossipSub } from '@libp2p/gossipsub'
 import { createLibp2p } from 'libp2p'
 import { createAdmissionGate, type AdmissionGate } from './admission-gate.ts'
 import { gossipService } from './gossip.ts'
+import { createKnocks, type Knocks } from './knocks.ts'
 import { guardWebSockets } from './websocket-guard.ts'
 
 /** What the libp2p of a browser peer offers beside libp2p itself. */
-export type BrowserServices = { identify: Identify; pubsub: GossipSub; gate: AdmissionGate }
+export type BrowserServices = { identify: Identify; pubsub: GossipSub; gate: AdmissionGate; knocks: Knocks }
 
 /** libp2p for a browser tab, not started: dials over WebSocket; WebRTC comes with browser peers. Private addresses may be dialled. @param topics of gossip that are read. */
 export async function createBrowserLibp2p(privateKey: PrivateKey, topics?: readonly string[]): Promise<Libp2p<BrowserServices>> {
@@ -26,7 +27,9 @@ export async function createBrowserLibp2p(privateKey: PrivateKey, topics?: reado
       // Asked once a peer is admitted: see admission.ts.
       identify: identify({ runOnConnectionOpen: false }),
       pubsub: gossipService(topics),
-      gate: ({ registrar }: { registrar: object }) => createAdmissionGate(registrar)
+      gate: ({ registrar }: { registrar: object }) => createAdmissionGate(registrar),
+      // Nobody can open a connection to a tab.
+      knocks: () => createKnocks(() => performance.now())
     }
   })
 }

@@ -10,6 +10,7 @@ import { VERSION } from '../version.ts'
 import { createAdmissionGate, type AdmissionGate } from './admission-gate.ts'
 import { gossipService } from './gossip.ts'
 import { joinedWrites } from './joined-writes.ts'
+import { createKnocks, type Knocks } from './knocks.ts'
 import { tcpWithZones } from './node-tcp-zones.ts'
 import { boundedWebSockets } from './node-websockets.ts'
 
@@ -23,7 +24,7 @@ export const INBOUND_PER_SECOND = 64
 export const MAX_CONNECTIONS = 300
 
 /** What the libp2p of a node offers beside libp2p itself. */
-export type NodeServices = { identify: Identify; pubsub: GossipSub; gate: AdmissionGate }
+export type NodeServices = { identify: Identify; pubsub: GossipSub; gate: AdmissionGate; knocks: Knocks }
 
 /** What a node may do without. */
 export interface PresetOptions {
@@ -42,6 +43,7 @@ export async function createNodeLibp2p(
   listen: string[] = DEFAULT_LISTEN,
   options: PresetOptions = {}
 ): Promise<Libp2p<NodeServices>> {
+  const knocks = createKnocks(() => performance.now())
   return createLibp2p({
     start: false,
     privateKey,
@@ -50,6 +52,7 @@ export async function createNodeLibp2p(
     connectionEncrypters: [...(options.tls === false ? [] : [joinedWrites(tls())]), joinedWrites(noise())],
     streamMuxers: [yamux({ streamOptions: { maxStreamWindowSize: STREAM_WINDOW_BYTES }, enableKeepAlive: false })],
     connectionMonitor: { enabled: false },
+    connectionGater: { denyInboundConnection: ({ remoteAddr }) => knocks.turnsAway(remoteAddr.toString()) },
     connectionManager: {
       inboundConnectionThreshold: INBOUND_PER_SECOND,
       maxIncomingPendingConnections: INBOUND_PER_SECOND,
@@ -60,7 +63,8 @@ export async function createNodeLibp2p(
       // Asked once a peer is admitted: see admission.ts.
       identify: identify({ runOnConnectionOpen: false }),
       pubsub: gossipService(options.topics),
-      gate: ({ registrar }: { registrar: object }) => createAdmissionGate(registrar)
+      gate: ({ registrar }: { registrar: object }) => createAdmissionGate(registrar),
+      knocks: () => knocks
     }
   })
 }

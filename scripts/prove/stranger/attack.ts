@@ -37,7 +37,7 @@ export interface StrangerFindings {
   /** Attempts by kind and transport. */
   attempts: Record<string, Record<string, number>>
   connections: number
-  /** Dials that the victim did not let through: its limit of connections a second. */
+  /** Dials that the victim did not let through: its limits of connections a second, and of those from one host without a proof. */
   unconnected: number
   /** Connections on which nothing was said, and which the victim left open all the same. */
   neverClosed: number
@@ -106,7 +106,10 @@ export async function runStranger(options: StrangerOptions): Promise<StrangerFin
           { signal }
         )
         .catch(() => undefined)
-      if (connection === undefined) return void findings.unconnected++
+      if (connection === undefined) {
+        count('turned away before any handshake', transport.name, 1)
+        return void findings.unconnected++
+      }
       findings.connections++
       const self = libp2p.peerId.toString()
       const tried = await kind.run({ connection, self, victim, mesh, protocols, topics, overheard, random })

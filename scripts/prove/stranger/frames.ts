@@ -35,8 +35,7 @@ export function ask(body: unknown, ...items: unknown[]): Uint8Array {
 export const greetThen = (bytes: Uint8Array): Uint8Array => Buffer.concat([encodeFrame(HELLO), bytes])
 
 /** A greeting of another version of the framing. */
-export const greetAsVersion = (version: number): Uint8Array =>
-  encodeFrame({ ...HELLO, hello: { ...HELLO.hello, version } })
+export const greetAsVersion = (version: number): Uint8Array => encodeFrame({ ...HELLO, hello: { ...HELLO.hello, version } })
 
 /** A proof that would be good in the mesh of that secret. */
 export function proofOf(secret: Uint8Array, asks: string, answers: string): MemberHello {
