@@ -58,7 +58,17 @@ async function holderOf(mesh: Uint8Array, role: Role, issuer: PrivateKey, above:
 /** A certificate that holds now. */
 export function grantOf(mesh: Uint8Array, node: Uint8Array, role: Role): Grant {
   const serial = crypto.getRandomValues(new Uint8Array(16))
-  return { mesh, node, role, forward: true, notBefore: NOW_S - 86_400, notAfter: NOW_S + 86_400, serial, name: 'node' }
+  return {
+    mesh,
+    node,
+    role,
+    forward: true,
+    notBefore: NOW_S - 86_400,
+    notAfter: NOW_S + 86_400,
+    serial,
+    name: 'node',
+    tags: ['kitchen']
+  }
 }
 
 /** Everything that two certificates may differ in. */
@@ -71,5 +81,6 @@ export const CERTIFICATE_FIELDS: readonly (keyof Certificate)[] = [
   'notAfter',
   'issuer',
   'serial',
+  'tags',
   'name'
 ]

@@ -60,6 +60,7 @@ export async function introduction(
       notBefore: nowS - 60,
       notAfter: nowS + 86_400,
       serial: crypto.getRandomValues(new Uint8Array(16)),
+      tags: [],
       name: 'stranger'
     },
     issuer
