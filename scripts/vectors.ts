@@ -9,9 +9,11 @@ import { announceVectors } from './vectors/announce.ts'
 import { callVectors } from './vectors/call.ts'
 import { framingVectors } from './vectors/framing.ts'
 import { joinVectors } from './vectors/join.ts'
+import { lendVectors } from './vectors/lend.ts'
 import { memberVectors } from './vectors/member.ts'
 import { nearbyVectors } from './vectors/nearby.ts'
 import { syncVectors } from './vectors/sync.ts'
+import { treatyVectors } from './vectors/treaty.ts'
 import { toJsonForm, type Vectors } from './vectors/form.ts'
 
 const ROOT = join(import.meta.dirname, '..')
@@ -22,7 +24,9 @@ const ALL: Record<string, () => Vectors> = {
   call: callVectors,
   member: memberVectors,
   join: joinVectors,
-  nearby: nearbyVectors
+  nearby: nearbyVectors,
+  treaty: treatyVectors,
+  lend: lendVectors
 }
 
 for (const name of process.argv.length > 2 ? process.argv.slice(2) : Object.keys(ALL)) {

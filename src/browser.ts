@@ -66,6 +66,7 @@ function staticPeers(libp2p: Libp2p, peers: string[]): Discovery {
     learned: () => undefined,
     add: dial,
     avoid: () => undefined,
+    forgive: () => undefined,
     sourceOf: () => 'static',
     state: () => ({ state: 'ok', message: '' }),
     counters: () => ({})

@@ -27,6 +27,12 @@ const MATCH = {
     items: { type: 'string', pattern: TAG_PATTERN },
     description: 'Tags that its certificate gives the caller: atmo invite --tag.'
   },
+  meshes: {
+    type: 'array',
+    minItems: 1,
+    items: { type: 'string', format: 'peer-id' },
+    description: 'Ids of meshes of callers: of this one, or of others that it lends to by a treaty.'
+  },
   nodes: { type: 'array', minItems: 1, items: { type: 'string', format: 'peer-id' }, description: 'PeerIds of callers.' },
   capabilities: { ...globs, minItems: 1, description: 'Globs over ids of capabilities of this node.' },
   types: { ...globs, minItems: 1, description: 'Globs over their types: * stays within a segment, ** crosses them.' },
@@ -90,7 +96,7 @@ export const CONFIG_SCHEMA: JsonObject = {
     policy: {
       type: 'array',
       description:
-        'Who may call what here. The first rule that fits decides; all keys of a rule must fit. Without one: guests are denied, tools with requiresApproval ask, all else is allowed.',
+        'Who may call what here. The first rule that fits decides; all keys of a rule must fit. Without one: guests are denied, tools with requiresApproval ask, all else is allowed; to nodes of other meshes, what a treaty lends.',
       items: {
         type: 'object',
         additionalProperties: false,

@@ -19,6 +19,9 @@ export interface CapabilityView extends CapabilityDeclaration {
   ref: string
   /** True if this node itself offers it. */
   local: boolean
+  /** What the other mesh is called that lends it, and its id; missing if it is of the own mesh. */
+  mesh?: string
+  meshId?: string
   /** Only where it is not what this node first saw, or last accepted, of it: see `acceptDescriptor`. */
   changed?: ChangedDescriptor
 }
@@ -135,6 +138,59 @@ export interface RevocationView {
   reason: string
   /** ISO 8601. */
   at: string
+}
+
+/** What an owner offers to another mesh. */
+export interface TreatyOffer {
+  /** Id of the other mesh. */
+  mesh: string
+  /** What it is called here, for people. Default: the end of its id. */
+  name?: string
+  /** Globs over types of capabilities: what this mesh lends, and what it borrows. */
+  lends?: string[]
+  borrows?: string[]
+  /** How long the treaty is to hold, in ms; up to 365 days. Default: 90 days. */
+  forMs?: number
+}
+
+/** A treaty with another mesh, or an offer of one, as this mesh sees it. */
+export interface TreatyView {
+  /** Hex. */
+  serial: string
+  /** Id and name of the other mesh. */
+  mesh: string
+  name: string
+  lends: string[]
+  borrows: string[]
+  /** ISO 8601. */
+  notBefore: string
+  notAfter: string
+  /** `offer`: only one side has signed. */
+  state: 'offer' | 'in_force' | 'not_yet_valid' | 'revoked'
+  /** Why it was revoked, and by which mesh. */
+  revoked?: { mesh: string; reason: string; at: string }
+  /** Nodes of the other mesh that are connected with this one now. */
+  connected: number
+}
+
+/** A treaty with the code that passes it on. The code holds the secret of the treaty. */
+export interface TreatyCode {
+  code: string
+  treaty: TreatyView
+}
+
+/** Treaties with other meshes. All throw `unsupported` in the open mesh. */
+export interface MeshTreaties {
+  /** Those whose time is not over. */
+  list(): TreatyView[]
+  /** Signs an offer. Throws `permission_denied` if this node has not the key of the mesh, `invalid_argument`. */
+  offer(offer: TreatyOffer): Promise<TreatyCode>
+  /** What a code holds; nothing is signed. `signs`: accepting it signs for this mesh. Throws `invalid_argument`, `permission_denied` with `details.reason`. */
+  show(code: string): Promise<{ treaty: TreatyView; signs: boolean }>
+  /** Signs an offer of the other mesh, or takes in what both have signed; all members are told. Throws as `show`, and `too_large`, `unavailable` if it cannot be kept. */
+  accept(code: string): Promise<TreatyCode>
+  /** Ends a treaty at once, named by its serial number or by the name of the other mesh. Throws `permission_denied`, `invalid_argument`, `ambiguous`, `unavailable`. */
+  revoke(treaty: string, reason: string): Promise<TreatyView>
 }
 
 /** What waits until somebody at this node allows it. */
@@ -318,6 +374,8 @@ export interface Mesh extends AsyncDisposable {
    * Throws `permission_denied` if this node may not, `invalid_argument`, `ambiguous`, `unavailable` if it cannot be kept: then nothing has changed.
    */
   revoke(node: string, reason: string): Promise<RevocationView>
+  /** What this mesh lends to others and borrows from them. */
+  readonly treaties: MeshTreaties
   /** Calls, and nodes nearby, that wait for a yes of this node. */
   approvals(): ApprovalView[]
   /** Says yes or no to one. `forMs`: the same caller may run the same tool for that time without a question (calls only). Throws `invalid_argument`. */

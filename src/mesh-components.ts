@@ -20,6 +20,8 @@ export interface Discovery {
   add(address: string): void
   /** A peer that is not of this mesh: ignored for `ms`. */
   avoid(peer: string, ms: number): void
+  /** Ignores nobody any more: whoever was a stranger may be one no more. */
+  forgive(): void
   /** How a peer was found. */
   sourceOf(peer: string): string
   state(): MeshStatus['network']

@@ -2,11 +2,13 @@ import { createApprovals, type Approvals } from './calls/approvals.ts'
 import type { LocalTool, ProviderComponents } from './calls/provider.ts'
 import type { Audit } from './core/audit.ts'
 import { createLimits, type LimitRule } from './core/limits.ts'
-import { decide, stricter, type Effect, type PolicyRule } from './core/policy.ts'
+import { decide, stricter, type Caller, type Effect, type PolicyRule } from './core/policy.ts'
 import { MeshError } from './errors.ts'
 import type { Mesh } from './mesh-api.ts'
 import type { NewMeshEvent } from './mesh-events.ts'
-import type { MeshTrust } from './mesh-trust.ts'
+import type { Federation } from './mesh-federation.ts'
+import { STRANGER, type MeshTrust } from './mesh-trust.ts'
+import type { Membership } from './trust/membership.ts'
 
 /** What the node's policy says to calls of others, and the calls that wait for a yes. */
 export interface Consent
@@ -16,6 +18,7 @@ export interface Consent
 export interface ConsentComponents {
   /** PeerId of this node. */
   self: string
+  membership: Pick<Membership, 'mesh'>
   policy: readonly PolicyRule[]
   limits: readonly LimitRule[]
   /** Name of this node, for messages. */
@@ -23,7 +26,9 @@ export interface ConsentComponents {
   /** What a node calls itself. */
   nameOf: (peer: string) => string | undefined
   /** What who calls is, as its certificates say. */
-  standingOf: MeshTrust['standingOf']
+  trust: Pick<MeshTrust, 'standingOf'>
+  /** Nodes of other meshes, and what is lent to them. */
+  federation: Pick<Federation, 'meshOf' | 'lends' | 'checkLent'>
   now: () => number
   log: (level: 'info' | 'warn', message: string) => void
   audit: Audit | undefined
@@ -31,18 +36,10 @@ export interface ConsentComponents {
 }
 
 /** See {@link Consent}. It goes by what a connection has proved, never by what a request says. */
-export function createConsent({
-  self,
-  name: ownName,
-  nameOf,
-  policy,
-  limits: rules,
-  standingOf,
-  now,
-  log,
-  audit,
-  emit
-}: ConsentComponents): Consent {
+export function createConsent(components: ConsentComponents): Consent {
+  const { self, name: ownName, nameOf, policy, limits: rules, federation, now, log, audit, emit } = components
+  const { standingOf } = components.trust
+  const { mesh } = components.membership
   const limits = createLimits(rules, now)
   const waiting = createApprovals(now, (view) => {
     const { id, caller } = view
@@ -66,18 +63,31 @@ export function createConsent({
     })
   })
 
-  function effectOf(peerId: string, { capability, tool }: LocalTool): Effect {
+  function callerOf(peerId: string, other: string | undefined): Caller {
+    const { role, tags } = other === undefined ? standingOf(peerId) : STRANGER
+    return { peerId, role, tags, mesh: other ?? mesh, foreign: other !== undefined }
+  }
+
+  /** @param other the other mesh that the node is of. */
+  function effectOf(peerId: string, other: string | undefined, { capability, tool }: LocalTool): Effect {
     if (peerId === self) return 'allow'
-    const { role, tags } = standingOf(peerId)
-    return decide(policy, { peerId, role, tags }, capability, tool)
+    if (other !== undefined && !federation.lends(other, capability.type)) return 'deny'
+    return decide(policy, callerOf(peerId, other), capability, tool)
+  }
+
+  /** Of who caused a call of another mesh, this node knows nothing else: but nobody of its own mesh gains by going round through another. */
+  function meshOfCause(cause: string, caller: string): string | undefined {
+    return federation.meshOf(cause) ?? (standingOf(cause) === STRANGER ? federation.meshOf(caller) : undefined)
   }
 
   return {
     authorize(local, { caller, causes, input }, options) {
       const { capability, tool } = local
-      let effect = effectOf(caller, local)
+      // Again: the capability that was looked at when the call arrived may have given way to another.
+      federation.checkLent(caller, capability.id, tool.name, capability.type)
+      let effect = effectOf(caller, federation.meshOf(caller), local)
       // A node lends nobody its rights: each of those who caused the call must have them, too.
-      for (const cause of causes ?? []) effect = stricter(effect, effectOf(cause, local))
+      for (const cause of causes ?? []) effect = stricter(effect, effectOf(cause, meshOfCause(cause, caller), local))
       if (effect === 'allow') return undefined
       const { role } = standingOf(caller)
       if (effect === 'ask') {
@@ -89,14 +99,14 @@ export function createConsent({
       throw new MeshError(
         'permission_denied',
         causes === undefined
-          ? `${role === 'owner' || role === 'admin' ? 'an' : 'a'} ${role} may not call "${tool.name}" of "${capability.id}" at ${ownName}`
+          ? `${role === 'owner' || role === 'admin' ? 'an' : 'a'} ${federation.meshOf(caller) === undefined ? role : 'node of another mesh'} may not call "${tool.name}" of "${capability.id}" at ${ownName}`
           : `"${tool.name}" of "${capability.id}" at ${ownName} is not for all who cause this call`,
         details
       )
     },
     ask: waiting.ask,
     meter: ({ capability, tool }, { caller }) =>
-      rules.length === 0 ? undefined : limits.enter({ peerId: caller, ...standingOf(caller) }, capability, tool),
+      rules.length === 0 ? undefined : limits.enter(callerOf(caller, federation.meshOf(caller)), capability, tool),
     approvals: () => waiting.list(),
     approve(id, allowed, { forMs = 0 } = {}) {
       const view = waiting.answer(id, allowed, forMs)

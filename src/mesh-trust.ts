@@ -3,23 +3,18 @@ import { peerIdFromString } from '@libp2p/peer-id'
 import { multiaddr } from '@multiformats/multiaddr'
 import { formatInvite } from '../protocols/join/code.ts'
 import { MAX_INVITE_ADDRESSES } from '../protocols/join/messages.ts'
-import { decodeCbor, encodeCbor } from '../protocols/cbor.ts'
 import { MAX_TAGS, TAG_PATTERN } from '../protocols/member/messages.ts'
-import {
-  decodeSignedRevocation,
-  encodeSignedRevocation,
-  revocationTopic,
-  type SignedRevocation
-} from '../protocols/member/revocation.ts'
+import { NO_NOTICES, type Notices } from '../protocols/member/notices.ts'
 import type { Standing } from './core/policy.ts'
 import { createTokenBuckets } from './core/token-buckets.ts'
 import { MeshError, isMeshError } from './errors.ts'
 import type { DoorView, InviteOptions, InviteView, MemberView, RevocationView } from './mesh-api.ts'
 import type { MeshComponents } from './mesh-components.ts'
 import { createRoster, type CheckedPeer } from './mesh-members.ts'
+import type { Federation } from './mesh-federation.ts'
 import { createMeshNearby, type MeshNearbyComponents } from './mesh-nearby.ts'
+import { createMeshNotices } from './mesh-notices.ts'
 import { createAdmission } from './net/admission.ts'
-import type { Verdict } from './net/announce.ts'
 import { createJoinDesk, requestWelcome } from './net/join.ts'
 import { INVITE_MS } from './trust/invites.ts'
 import { canRenew } from './trust/issuer.ts'
@@ -27,11 +22,8 @@ import { canRenew } from './trust/issuer.ts'
 /** How often a node looks whether its certificate ends soon, in ms. */
 export const RENEWAL_CHECK_MS = 3_600_000
 
-/** Revocations that a neighbour may send over gossip: checking a signature is what it could make us pay for. */
-export const REVOCATION_RATE = { perSecond: 10, burst: 200 } as const
-
-/** Whom no certificate was checked of. */
-const STRANGER: Standing = { role: 'guest', tags: [] }
+/** What a node is of which no certificate of this mesh was checked. */
+export const STRANGER: Standing = { role: 'guest', tags: [] }
 
 /** Strangers in the audit log: of one, and of all together. */
 const KNOCK_RATE = { one: { perSecond: 1 / 600, burst: 2 }, all: { perSecond: 1 / 10, burst: 50 } } as const
@@ -48,14 +40,19 @@ export interface MeshTrust {
   /** @throws MeshError `permission_denied`, `unsupported`. */
   openDoor(options: InviteOptions): DoorView
   members(): MemberView[]
-  /** What a peer is that is admitted; any other is a guest. */
+  /** What a member is that is connected; {@link STRANGER} for any other node. */
   standingOf(peer: string): Standing
+  /** Ends the admission of a peer, and with it all that it has open. */
+  expel(peer: string, error: MeshError): void
+  /** Acts on what was made here, and tells the members. */
+  announce(notices: Notices): Promise<void>
   /** @throws MeshError `permission_denied`, `invalid_argument`, `unavailable`, `unsupported`. */
   revoke(node: string, reason: string): Promise<RevocationView>
 }
 
 /** What it needs. */
 export interface MeshTrustComponents extends Pick<MeshComponents, 'libp2p' | 'membership' | 'gossip' | 'audit' | 'now' | 'log'> {
+  federation: Pick<Federation, 'proofs' | 'check' | 'admitted' | 'forget' | 'enforce'>
   /** Where others may reach this node. */
   addresses(): string[]
   /** Name of a node, of its announcement. */
@@ -68,15 +65,14 @@ export interface MeshTrustComponents extends Pick<MeshComponents, 'libp2p' | 'me
 
 /** See {@link MeshTrust}. */
 export function createMeshTrust(components: MeshTrustComponents): MeshTrust {
-  const { libp2p, membership, gossip, audit, now, log, addresses, nameOf, onStranger, ask } = components
+  const { libp2p, membership, gossip, audit, now, log, federation, addresses, nameOf, onStranger, ask } = components
   const { gate } = libp2p.services
   const self = libp2p.peerId.toString()
   /** Whose certificates were good when they connected. */
   const checked = new Map<string, CheckedPeer>()
-  const rates = createTokenBuckets(REVOCATION_RATE, now)
   const knocks = createTokenBuckets(KNOCK_RATE.one, now)
   const allKnocks = createTokenBuckets(KNOCK_RATE.all, now)
-  const topic = revocationTopic(membership.mesh)
+  const notices = createMeshNotices({ membership, gossip, now, log, enforce })
   let timer: ReturnType<typeof setInterval> | undefined
   let renewing = false
 
@@ -84,17 +80,19 @@ export function createMeshTrust(components: MeshTrustComponents): MeshTrust {
     libp2p,
     secret: membership.secret,
     chain: () => membership.chain(),
-    revocationDigest: () => membership.revocationDigest(),
-    revocations: () => membership.revocations(),
-    async learn(revocations) {
-      for (const signed of await learn(revocations)) void publish(signed)
-    },
-    async check(chain, peer) {
+    notices: () => membership.notices(),
+    noticeDigest: () => membership.noticeDigest(),
+    learn: (learnt) => notices.learn(learnt),
+    treaties: () => federation.proofs(),
+    async check(chain, peer, mesh) {
+      if (mesh !== undefined) return federation.check(chain, peer, mesh)
       const member = await membership.check(chain, peer)
       if (connectionTo(peer) === undefined) return
       checked.set(peer, { member, chain })
+      federation.forget(peer)
       if (canRenew(member.role)) void renew()
     },
+    onForeign: (peer, mesh) => federation.admitted(peer, mesh),
     now,
     onStranger(peer, error) {
       // Whoever knocks without end must not push what matters out of the log.
@@ -152,22 +150,7 @@ export function createMeshTrust(components: MeshTrustComponents): MeshTrust {
     }
   }
 
-  /** Takes revocations in and acts on them. @returns those that were new. @throws MeshError `protocol_error`. */
-  async function learn(revocations: readonly SignedRevocation[]): Promise<SignedRevocation[]> {
-    if (revocations.length === 0) return []
-    try {
-      return await membership.learn(revocations)
-    } catch (error) {
-      if (!isMeshError(error, 'unavailable')) throw error
-      // In memory it holds: until the next start, when a neighbour tells it again.
-      log('warn', `a revocation could not be kept: ${error.message}`)
-      return []
-    } finally {
-      enforce()
-    }
-  }
-
-  function enforce(): void {
+  function enforce(fresh: Notices): void {
     const error = new MeshError('permission_denied', 'its membership was revoked', { reason: 'revoked' })
     for (const [peer, { chain }] of checked) {
       if (membership.isStillMember(chain)) continue
@@ -177,24 +160,12 @@ export function createMeshTrust(components: MeshTrustComponents): MeshTrust {
       admission.expel(peer, error)
     }
     if (!membership.isStillMember(membership.chain())) log('warn', 'the membership of this node was revoked: it is alone now')
+    federation.enforce(fresh)
   }
 
-  async function publish(signed: SignedRevocation): Promise<void> {
-    try {
-      await gossip.publish(topic, encodeCbor(encodeSignedRevocation(signed)))
-    } catch (error) {
-      // Whoever connects is told: see the member protocol.
-      log('warn', `telling others of a revocation: ${(error as Error).message}`)
-    }
-  }
-
-  async function validate(from: string, data: Uint8Array): Promise<Verdict> {
-    if (!rates.take(from)) return 'ignore'
-    try {
-      return (await learn([decodeSignedRevocation(decodeCbor(data))])).length > 0 ? 'accept' : 'ignore'
-    } catch {
-      return 'reject'
-    }
+  async function announce(made: Notices): Promise<void> {
+    enforce(made)
+    await notices.publish(made)
   }
 
   function connectionTo(peer: string): Connection | undefined {
@@ -215,7 +186,7 @@ export function createMeshTrust(components: MeshTrustComponents): MeshTrust {
       timer = setInterval(() => void renew(), RENEWAL_CHECK_MS)
       timer.unref?.()
     },
-    listen: () => gossip.subscribe(topic, validate),
+    listen: () => notices.listen(),
     async stop() {
       clearInterval(timer)
       libp2p.removeEventListener('connection:close', onClose)
@@ -241,6 +212,8 @@ export function createMeshTrust(components: MeshTrustComponents): MeshTrust {
     },
     members: roster.members,
     standingOf: (peer) => checked.get(peer)?.member ?? STRANGER,
+    expel: admission.expel,
+    announce,
     async revoke(node, reason) {
       const { peerId, name, role } = roster.find(node)
       if (peerId === self) throw new MeshError('invalid_argument', 'a node cannot revoke itself; to leave the mesh: atmo leave')
@@ -248,8 +221,7 @@ export function createMeshTrust(components: MeshTrustComponents): MeshTrust {
       const signed = await membership.revoke(peerId, role, reason)
       log('info', `revoked ${peerId}: ${reason}`)
       audit?.({ event: 'revoke', peer: peerId, reason })
-      enforce()
-      await publish(signed)
+      await announce({ ...NO_NOTICES, revocations: [signed] })
       return { peerId, name, reason, at: new Date(signed.revocation.at * 1_000).toISOString() }
     }
   }

@@ -13,13 +13,14 @@ import { createBackendRunner } from './backend-runner.ts'
 import { addPeer, announcedAddresses } from './mesh-addresses.ts'
 import { createDirectory } from './core/directory.ts'
 import { createOffers } from './core/offers.ts'
-import { capabilityViews } from './core/views.ts'
 import type { MeshError } from './errors.ts'
 import type { Mesh, MeshStatus } from './mesh-api.ts'
 import type { MeshComponents } from './mesh-components.ts'
 import { createConsent } from './mesh-consent.ts'
 import { createDescriptors } from './mesh-descriptors.ts'
 import { createMeshEvents } from './mesh-events.ts'
+import { createFederation } from './mesh-federation.ts'
+import { createMeshTreaties } from './mesh-treaties.ts'
 import { stopInOrder } from './mesh-stop.ts'
 import { createMeshTrust } from './mesh-trust.ts'
 import { createAnnouncer } from './net/announce.ts'
@@ -47,6 +48,7 @@ export async function createMesh(components: MeshComponents): Promise<Mesh> {
   const directory = createDirectory(self, (event) => {
     descriptors.onDirectory(event)
     offers.changed()
+    if (event.origin === self) federation.changed()
     if (event.kind === 'node-join' || event.kind === 'info') learn(event.origin)
     // It may be back after a lease, without a session with this node.
     if (event.kind === 'node-join' && directory.get(event.origin)?.connected === false) announcer.heardOfStranger()
@@ -64,6 +66,9 @@ export async function createMesh(components: MeshComponents): Promise<Mesh> {
     onAccepted: () => offers.changed()
   })
   const offers = createOffers(directory, self, descriptors.isBlocked)
+
+  const addressesOf = (node: string): string[] => directory.get(node)?.document?.info.addresses ?? []
+  const nameOf = (node: string): string | undefined => (node === self ? name : directory.get(node)?.document?.info.name)
 
   // ---- calls ---------------------------------------------------------------------------------
   const calls = { inFlight: 0, served: 0, failed: 0 }
@@ -90,10 +95,16 @@ export async function createMesh(components: MeshComponents): Promise<Mesh> {
     count(`session.${error.code}`)
     log('warn', `session with ${peer}: ${error.message}`)
   }
-  const remote = createRemoteCalls({ libp2p, provider, now, onFault, addressesOf })
+  const remote = createRemoteCalls({
+    libp2p,
+    provider: (request, options) => federation.provide(request, options),
+    now,
+    onFault,
+    addressesOf
+  })
   const caller = createCaller({
     self,
-    offers: () => offers.all(),
+    offers: () => federation.offers(offers.all()),
     invokeAt: (offer) => (offer.local ? provider : remote.at(offer)),
     cache: createResultCache(now),
     now,
@@ -144,14 +155,6 @@ export async function createMesh(components: MeshComponents): Promise<Mesh> {
   })
   const reconciler = createReconciler({ links, sync, directory, now, random, log: (message) => log('warn', message) })
 
-  function addressesOf(node: string): string[] {
-    return directory.get(node)?.document?.info.addresses ?? []
-  }
-
-  function nameOf(node: string): string | undefined {
-    return node === self ? name : directory.get(node)?.document?.info.name
-  }
-
   function learn(node: string): void {
     const addresses = addressesOf(node)
     if (node !== self && addresses.length > 0) discovery.learned(node, addresses)
@@ -165,13 +168,19 @@ export async function createMesh(components: MeshComponents): Promise<Mesh> {
     if (state.state !== shown) events.emit({ event: 'network', ...state })
     shown = state.state
   })
+  const federation = createFederation({
+    ...components,
+    directory,
+    changedOf: descriptors.changedOf,
+    provider,
+    events,
+    onFault,
+    expel: (peer, error) => trust.expel(peer, error),
+    onTreaty: () => discovery.forgive()
+  })
   const trust = createMeshTrust({
-    libp2p,
-    membership,
-    gossip: components.gossip,
-    audit,
-    now,
-    log,
+    ...components,
+    federation,
     addresses: () => announcedAddresses(libp2p),
     nameOf,
     ask: (request, signal) => consent.ask(request, signal),
@@ -181,18 +190,7 @@ export async function createMesh(components: MeshComponents): Promise<Mesh> {
       log('info', `refused ${peer}: ${error.message}`)
     }
   })
-  const consent = createConsent({
-    self,
-    name,
-    nameOf,
-    policy: components.policy,
-    limits: components.limits,
-    standingOf: (peer) => trust.standingOf(peer),
-    now,
-    log,
-    audit,
-    emit: events.emit
-  })
+  const consent = createConsent({ ...components, self, nameOf, trust, federation, audit, emit: events.emit })
   const onAddresses = (): void => announcer.setInfo({ name, version: VERSION, addresses: announcedAddresses(libp2p) })
 
   // ---- stop ----------------------------------------------------------------------------------
@@ -205,6 +203,7 @@ export async function createMesh(components: MeshComponents): Promise<Mesh> {
     () => remote.stop(),
     () => links.stop(),
     () => syncSessions.stop(),
+    () => federation.stop(),
     () => runner.stop(),
     () => trust.stop(),
     () => libp2p.stop(),
@@ -218,6 +217,7 @@ export async function createMesh(components: MeshComponents): Promise<Mesh> {
   try {
     await trust.start()
     await remote.start()
+    await federation.start()
     await syncSessions.start()
     await libp2p.start()
     trust.listen()
@@ -238,7 +238,7 @@ export async function createMesh(components: MeshComponents): Promise<Mesh> {
     name,
     multiaddrs: () => libp2p.getMultiaddrs().map((address) => address.toString()),
     peers: () => offers.peers((peer) => discovery.sourceOf(peer)),
-    capabilities: (query) => capabilityViews(directory.visible(), self, descriptors.changedOf, query),
+    capabilities: federation.capabilities,
     acceptDescriptor: (node, capability, options) => descriptors.acceptDescriptor(node, capability, options),
     call: caller,
     addBackend: (backend) => runner.add(backend),
@@ -253,6 +253,7 @@ export async function createMesh(components: MeshComponents): Promise<Mesh> {
     approvals: () => consent.approvals(),
     approve: (id, allow, options) => consent.approve(id, allow, options),
     members: () => trust.members(),
+    treaties: createMeshTreaties({ membership, connected: federation.connected, announce: trust.announce }),
     revoke: (node, reason) => trust.revoke(node, reason),
     status: () => ({
       peerId: self,

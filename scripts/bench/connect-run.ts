@@ -42,10 +42,12 @@ async function gate(libp2p: Libp2p<NodeServices>, nodeKey: PrivateKey): Promise<
     now,
     secret: membership.secret,
     chain: () => membership.chain(),
-    revocationDigest: () => membership.revocationDigest(),
-    revocations: () => membership.revocations(),
+    treaties: () => [],
+    notices: () => membership.notices(),
+    noticeDigest: () => membership.noticeDigest(),
     learn: async () => undefined,
     check: async (shown, peer) => void (await membership.check(shown, peer)),
+    onForeign: () => undefined,
     onStranger: (_, error) => {
       throw error
     }

@@ -5,10 +5,13 @@ import { decodeCapability, encodeCapability } from '../../protocols/capability.t
 import { decodeCbor, encodeCbor } from '../../protocols/cbor.ts'
 import { decodeFrame, encodeFrame, readPrefix } from '../../protocols/framing/messages.ts'
 import * as join from '../../protocols/join/messages.ts'
+import * as lend from '../../protocols/lend/messages.ts'
 import * as member from '../../protocols/member/messages.ts'
+import * as notices from '../../protocols/member/notices.ts'
 import * as revocation from '../../protocols/member/revocation.ts'
 import * as nearby from '../../protocols/nearby/messages.ts'
 import * as sync from '../../protocols/sync/messages.ts'
+import * as treaty from '../../protocols/treaty/messages.ts'
 
 /** How a message is read and written. */
 export interface Codec {
@@ -47,7 +50,8 @@ export const CODECS: Record<string, Record<string, Codec>> = {
     answer: body(member.decodeMemberAnswer, member.encodeMemberAnswer),
     introduction: body(member.decodeMemberIntroduction, member.encodeMemberIntroduction),
     end: body(member.decodeMemberEnd, member.encodeMemberEnd),
-    revocation: { decode: revocation.decodeRevocation, encode: revocation.encodeRevocation }
+    revocation: { decode: revocation.decodeRevocation, encode: revocation.encodeRevocation },
+    notices: body(notices.decodeNotices, notices.encodeNotices)
   },
   join: {
     request: body(join.decodeJoinRequest, join.encodeJoinRequest),
@@ -58,5 +62,12 @@ export const CODECS: Record<string, Record<string, Codec>> = {
     request: body(nearby.decodeNearbyRequest, nearby.encodeNearbyRequest),
     sight: body(nearby.decodeNearbySight, nearby.encodeNearbySight),
     nonce: body(nearby.decodeNearbyNonce, nearby.encodeNearbyNonce)
-  }
+  },
+  treaty: {
+    treaty: { decode: treaty.decodeTreaty, encode: treaty.encodeTreaty },
+    signed: body(treaty.decodeSignedTreaty, treaty.encodeSignedTreaty),
+    revocation: { decode: treaty.decodeTreatyRevocation, encode: treaty.encodeTreatyRevocation },
+    signedRevocation: body(treaty.decodeSignedTreatyRevocation, treaty.encodeSignedTreatyRevocation)
+  },
+  lend: { request: body(lend.decodeLendRequest, lend.encodeLendRequest), item: body(lend.decodeLendItem, lend.encodeLendItem) }
 }

@@ -19,9 +19,12 @@ import {
   signedRevocationBytes,
   type SignedRevocation
 } from '../../protocols/member/revocation.ts'
+import { NO_NOTICES, encodeNotices, type Notices } from '../../protocols/member/notices.ts'
+import { MAX_TREATIES } from '../../protocols/treaty/messages.ts'
 import { encodeCbor } from '../../protocols/cbor.ts'
 import { ORIGIN } from './announce.ts'
 import { cbor, cborFaults, invalidValue, type Vectors } from './form.ts'
+import { AGREED, TREATY_REVOKED } from './treaty.ts'
 
 const MESH_KEY = await generateKeyPairFromSeed('Ed25519', new Uint8Array(32).fill(7))
 const MESH = peerIdFromPrivateKey(MESH_KEY).toMultihash().bytes
@@ -53,13 +56,15 @@ const REVOKED: SignedRevocation = await (async () => {
   const bytes = encodeRevocation(revocation)
   return { bytes, revocation, signature: await MESH_KEY.sign(signedRevocationBytes(bytes)), chain: [] }
 })()
+const REVOCATIONS: Notices = { ...NO_NOTICES, revocations: [REVOKED] }
+const ALL: Notices = { revocations: [REVOKED], treaties: [AGREED], treatyRevocations: [TREATY_REVOKED] }
 const ANSWER = { p: PROOF, d: NONCE }
 
 /** Vectors of the member protocol: certificates, signed by the Ed25519 key with the seed 0707…07, and bodies of frames. */
 export function memberVectors(): Vectors {
   const [certificate, hello] = [invalidValue('certificate'), invalidValue('hello')]
   const [answer, introduction] = [invalidValue('answer'), invalidValue('introduction')]
-  const [end, revocation] = [invalidValue('end'), invalidValue('revocation')]
+  const [end, revocation, notices] = [invalidValue('end'), invalidValue('revocation'), invalidValue('notices')]
   const field = (at: number, value: unknown): unknown[] => FIELDS.map((old, n) => (n === at ? value : old))
   const wire = [SIGNED.bytes, SIGNED.signature]
   return {
@@ -89,16 +94,34 @@ export function memberVectors(): Vectors {
       {
         name: 'introduction',
         message: 'introduction',
-        bytes: encodeCbor(encodeMemberIntroduction({ chain: [SIGNED, SIGNED], digest: NONCE }))
+        bytes: encodeCbor(encodeMemberIntroduction({ chain: [SIGNED, SIGNED], digest: NONCE, notices: NO_NOTICES }))
       },
       {
         name: 'introduction with what it knows',
         message: 'introduction',
-        bytes: encodeCbor(encodeMemberIntroduction({ chain: [], digest: NONCE, revocations: [REVOKED] }))
+        bytes: encodeCbor(encodeMemberIntroduction({ chain: [], digest: NONCE, notices: REVOCATIONS }))
       },
-      { name: 'end', message: 'end', bytes: encodeCbor(encodeMemberEnd({})) },
-      { name: 'end with what it knows', message: 'end', bytes: encodeCbor(encodeMemberEnd({ revocations: [REVOKED] })) },
-      { name: 'revocation', message: 'revocation', bytes: REVOKED.bytes }
+      { name: 'end', message: 'end', bytes: encodeCbor(encodeMemberEnd({ notices: NO_NOTICES })) },
+      { name: 'end with what it knows', message: 'end', bytes: encodeCbor(encodeMemberEnd({ notices: REVOCATIONS })) },
+      { name: 'revocation', message: 'revocation', bytes: REVOKED.bytes },
+      {
+        name: 'hello with proofs of treaties',
+        message: 'hello',
+        bytes: encodeCbor(encodeMemberHello({ nonce: NONCE, proof: PROOF, treatyProofs: [PROOF, PROOF] }))
+      },
+      {
+        name: 'answer to who does not know that its treaty was revoked',
+        message: 'answer',
+        bytes: encodeCbor(encodeMemberAnswer({ proof: PROOF, chain: [], digest: NONCE, ended: TREATY_REVOKED }))
+      },
+      {
+        name: 'introduction with all that it knows',
+        message: 'introduction',
+        bytes: encodeCbor(encodeMemberIntroduction({ chain: [], digest: NONCE, notices: ALL }))
+      },
+      { name: 'end with all that it knows', message: 'end', bytes: encodeCbor(encodeMemberEnd({ notices: ALL })) },
+      { name: 'notices', message: 'notices', bytes: encodeCbor(encodeNotices(ALL)) },
+      { name: 'no notices', message: 'notices', bytes: encodeCbor(encodeNotices(NO_NOTICES)) }
     ],
     invalid: [
       certificate('an unknown version', 'version 2', field(0, 2)),
@@ -152,6 +175,17 @@ export function memberVectors(): Vectors {
       revocation('a time before 1970', 'negative', [1, MESH, ORIGIN, -1, MESH, '']),
       revocation('a long reason', 'over 256 characters', [1, MESH, ORIGIN, 7, MESH, 'x'.repeat(257)]),
       revocation('no reason', 'a field is missing', [1, MESH, ORIGIN, 7, MESH]),
+      hello('too many proofs', `more than ${MAX_TREATIES}`, {
+        n: NONCE,
+        p: PROOF,
+        f: Array.from({ length: MAX_TREATIES + 1 }, () => PROOF)
+      }),
+      hello('a short proof of a treaty', '31 bytes', { n: NONCE, p: PROOF, f: [PROOF.subarray(1)] }),
+      answer('an end without a signature', 'missing', { ...ANSWER, c: [], e: [TREATY_REVOKED.bytes] }),
+      notices('too many treaties', `more than ${MAX_TREATIES}`, { t: Array.from({ length: MAX_TREATIES + 1 }, () => 0) }),
+      notices('an offer among treaties', 'one signature', { t: [[AGREED.bytes, AGREED.signatures[0], new Uint8Array(0)]] }),
+      notices('a revocation of a treaty that is a map', 'not an array', { x: [{}] }),
+      ...cborFaults('notices', encodeCbor(encodeNotices(ALL))),
       ...cborFaults('revocation', REVOKED.bytes),
       ...cborFaults('certificate', SIGNED.bytes),
       ...cborFaults('hello', encodeCbor(encodeMemberHello({ nonce: NONCE, proof: PROOF })))

@@ -22,6 +22,8 @@ export type AuditEvent =
   | { event: 'revoke'; peer: string; reason: string }
   | { event: 'revoked'; peer: string }
   | { event: 'descriptor-changed' | 'descriptor-accepted'; peer: string; capability: string; sha256: string; what: string }
+  | { event: 'treaty'; mesh: string; serial: string; lends: readonly string[]; borrows: readonly string[] }
+  | { event: 'treaty-revoked'; mesh: string; serial: string; by: string; reason: string }
   | { event: 'approval'; peer: string; capability: string; tool: string; allowed: boolean; forMs: number }
   | { event: 'join-approval'; peer: string; name: string; role: string; allowed: boolean }
 

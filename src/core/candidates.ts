@@ -18,6 +18,8 @@ export interface Offer {
   capability: CapabilityDeclaration
   /** Not to be chosen: its descriptor has changed, and nobody here has accepted that. */
   blocked?: boolean
+  /** Id of the other mesh that lends it. Default: it is of the own mesh. */
+  mesh?: string
 }
 
 /** Who may run a call, best first. */
@@ -62,7 +64,11 @@ function findAble(offers: readonly Offer[], target: string, tool: string, node: 
   const inScope = wantedNode === undefined ? offers : onNode(offers, wantedNode)
   const name = node !== undefined || parsed.node !== undefined ? parsed.name : target
   const byId = inScope.filter((offer) => offer.capability.id === name)
-  const named = preferOwn(byId.length > 0 ? byId : inScope.filter((offer) => offer.capability.type === name))
+  // What the own mesh has of this type goes before what another calls by this name.
+  const isOwn = byId.some((offer) => offer.mesh === undefined)
+  const byType = isOwn ? [] : inScope.filter((offer) => offer.capability.type === name)
+  const useId = isOwn || (byId.length > 0 && !byType.some((offer) => offer.mesh === undefined))
+  const named = preferOwn(useId ? byId : byType)
   if (named.length === 0) throw unknownCapability(inScope, name, wantedNode)
   refuseAmbiguous(named, name)
 
@@ -87,8 +93,15 @@ function findAble(offers: readonly Offer[], target: string, tool: string, node: 
   return { tool: toolOf(accepted[0]!, tool)!, offers: accepted }
 }
 
-/** What this node offers under a name is what it means by it: others that announce something else under it do not count. */
-function preferOwn(named: Offer[]): Offer[] {
+/**
+ * What this node offers under a name is what it means by it: others that announce something else under it do not count. Nor do those of
+ * another mesh that lends something else, or something of which the node matters, under a name of the own mesh.
+ */
+function preferOwn(all: Offer[]): Offer[] {
+  const home = all.filter((offer) => offer.mesh === undefined)
+  const same = ({ capability }: Offer): boolean =>
+    home.every((own) => own.capability.type === capability.type && own.capability.scope !== 'node') && capability.scope !== 'node'
+  const named = home.length === 0 ? all : all.filter((offer) => offer.mesh === undefined || same(offer))
   const own = named.filter((offer) => offer.local)
   return own.length === 0
     ? named
@@ -115,10 +128,11 @@ function notAccepted(offers: readonly Offer[], name: string): MeshError {
 
 const RANK: Record<string, number> = { online: 0, degraded: 1, busy: 2 }
 
-/** This node first, then by status, an open session, what is running there, and distance. */
+/** This node first, then the own mesh, then by status, an open session, what is running there, and distance. */
 function compareOffers(a: Offer, b: Offer): number {
   return (
     Number(b.local) - Number(a.local) ||
+    Number(a.mesh !== undefined) - Number(b.mesh !== undefined) ||
     RANK[statusOf(a.capability)]! - RANK[statusOf(b.capability)]! ||
     Number(b.direct) - Number(a.direct) ||
     a.outstanding - b.outstanding ||
@@ -135,7 +149,10 @@ export function toolOf(offer: Offer, tool: string): ToolDeclaration | undefined 
 function onNode(offers: readonly Offer[], node: string): readonly Offer[] {
   const exact = offers.filter((offer) => offer.node === node)
   if (exact.length > 0) return exact
-  const named = offers.filter((offer) => offer.nodeName === node)
+  const called = offers.filter((offer) => offer.nodeName === node)
+  const home = called.filter((offer) => offer.mesh === undefined)
+  // A node of another mesh may call itself as it likes: it takes no name from one of the own.
+  const named = home.length > 0 ? home : called
   const nodes = [...new Set(named.map((offer) => offer.node))]
   if (nodes.length > 1) {
     throw new MeshError('ambiguous', `${nodes.length} nodes are named "${node}"; use a PeerId: ${nodes.join(', ')}`, {

@@ -13,6 +13,8 @@ export interface PolicyMatch {
   roles?: Role[]
   /** Tags that its certificate gives the caller. */
   tags?: string[]
+  /** Ids of meshes: of the own one, or of others that this one lends to. */
+  meshes?: string[]
   /** PeerIds. Not names: anybody can call itself anything. */
   nodes?: string[]
   /** Globs over ids of capabilities: `*` is any text. */
@@ -31,6 +33,10 @@ export interface PolicyRule extends PolicyMatch {
 /** Who calls, as the connection and the certificates prove it. */
 export interface Caller extends Standing {
   peerId: string
+  /** Id of its mesh. */
+  mesh?: string
+  /** It is of another mesh, and the capability is lent to that. Its role and tags there are none here: for rules it is a guest without tags. */
+  foreign?: boolean
 }
 
 /** What certificates say of a node. */
@@ -46,7 +52,7 @@ export function stricter(a: Effect, b: Effect): Effect {
 
 /**
  * What this node says to a call: the first rule that fits decides. Without one, a tool with `requiresApproval` asks, guests are denied,
- * and everybody else is allowed. Nothing that a caller sends has a part in it.
+ * and everybody else is allowed, nodes of another mesh as well: what is lent to them, their treaty allows. Nothing that a caller sends has a part in it.
  */
 export function decide(
   rules: readonly PolicyRule[],
@@ -55,20 +61,21 @@ export function decide(
   tool: Pick<ToolDeclaration, 'name' | 'requiresApproval'>
 ): Effect {
   for (const rule of rules) if (fits(rule, caller, capability, tool)) return rule.effect
-  if (caller.role === 'guest') return 'deny'
+  if (caller.role === 'guest' && caller.foreign !== true) return 'deny'
   return tool.requiresApproval === true ? 'ask' : 'allow'
 }
 
 /** True if the call is one of those that are meant. */
 export function fits(
-  { roles, tags, nodes, capabilities, types, tools }: PolicyMatch,
+  { roles, tags, meshes, nodes, capabilities, types, tools }: PolicyMatch,
   caller: Caller,
   capability: Pick<CapabilityDeclaration, 'id' | 'type'>,
   tool: Pick<ToolDeclaration, 'name'>
 ): boolean {
   return (
-    (roles?.includes(caller.role) ?? true) &&
-    (tags?.some((tag) => caller.tags.includes(tag)) ?? true) &&
+    (roles?.includes(caller.foreign === true ? 'guest' : caller.role) ?? true) &&
+    (tags?.some((tag) => caller.foreign !== true && caller.tags.includes(tag)) ?? true) &&
+    (meshes?.some((mesh) => mesh === caller.mesh) ?? true) &&
     (nodes?.includes(caller.peerId) ?? true) &&
     (capabilities?.some((glob) => matchName(glob, capability.id)) ?? true) &&
     (types?.some((glob) => matchGlob(glob, capability.type)) ?? true) &&

@@ -25,7 +25,7 @@ export function capabilityViews(
       const shared = (holders.get(declaration.id) ?? 0) > 1
       const nodeRef = sharesName(entries, entry) ? origin : document.info.name
       // What this node says of it, never what its origin does: declarations may hold keys that are not known.
-      const { changed: _foreign, ...declared } = declaration
+      const { changed: _foreign, mesh: _mesh, meshId: _id, ...declared } = declaration
       const changed = changedOf(origin, declaration.id)
       views.push({
         ...declared,

@@ -11,15 +11,21 @@ interface MiddlewareSource {
   getMiddleware(protocol: string): StreamMiddleware[]
 }
 
+/** What is open to a peer that is admitted: every protocol, or only these. */
+export type Opening = 'all' | ReadonlySet<string>
+
 /** Lets streams of admitted peers pass, in both directions; all others get no further than naming a protocol. */
 export interface AdmissionGate {
   /** Until then everything passes. @throws MeshError `internal` if the registrar is not what it was: a node without a gate must not start. */
   close(): void
   /** Streams of this protocol pass before their peer is admitted, while `isOpen` says so. */
   leaveOpen(protocol: string, isOpen?: () => boolean): void
-  admit(peer: string): void
+  /** @param opening default: everything. An admission to more replaces one to less, never the other way. */
+  admit(peer: string, opening?: Opening): void
   /** From now on; streams that are open stay so until their connection ends. */
   dismiss(peer: string): void
+  /** What is open to a peer; undefined if it is not admitted. */
+  openingOf(peer: string): Opening | undefined
   isAdmitted(peer: string): boolean
 }
 
@@ -31,12 +37,18 @@ export interface AdmissionGate {
 export function createAdmissionGate(registrar: object): AdmissionGate {
   const source = registrar as Partial<MiddlewareSource>
   const open = new Map<string, () => boolean>()
-  const admitted = new Set<string>()
+  const admitted = new Map<string, Opening>()
   const waiting = new Map<string, Set<() => void>>()
 
   const pass: StreamMiddleware = async (stream, connection, next) => {
     const peer = connection.remotePeer.toString()
-    if (open.get(stream.protocol)?.() !== true && !admitted.has(peer)) await wait(peer, connection)
+    if (open.get(stream.protocol)?.() !== true) {
+      if (!admitted.has(peer)) await wait(peer, connection)
+      const opening = admitted.get(peer)
+      // Not "refused": a peer that is here for another protocol is no stranger, and whoever opens this one need not try again.
+      if (opening !== 'all' && opening?.has(stream.protocol) !== true)
+        throw new MeshError('unsupported', 'this protocol is not open between meshes')
+    }
     next(stream, connection)
   }
   async function wait(peer: string, connection: Connection): Promise<void> {
@@ -69,11 +81,12 @@ export function createAdmissionGate(registrar: object): AdmissionGate {
       source.getMiddleware = () => [pass]
     },
     leaveOpen: (protocol, isOpen = () => true) => void open.set(protocol, isOpen),
-    admit(peer) {
-      admitted.add(peer)
+    admit(peer, opening = 'all') {
+      if (admitted.get(peer) !== 'all') admitted.set(peer, opening)
       for (const wake of waiting.get(peer) ?? []) wake()
     },
     dismiss: (peer) => void admitted.delete(peer),
+    openingOf: (peer) => admitted.get(peer),
     isAdmitted: (peer) => admitted.has(peer)
   }
 }

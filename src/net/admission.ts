@@ -1,6 +1,8 @@
 import type { Identify } from '@libp2p/identify'
 import type { Connection, Libp2p, StreamHandler } from '@libp2p/interface'
 import { peerIdFromString } from '@libp2p/peer-id'
+import { CALL_PROTOCOL } from '../../protocols/call/messages.ts'
+import { LEND_PROTOCOL } from '../../protocols/lend/messages.ts'
 import { MEMBER_PROTOCOL } from '../../protocols/member/messages.ts'
 import { MeshError, toMeshError } from '../errors.ts'
 import type { AdmissionGate } from './admission-gate.ts'
@@ -10,6 +12,8 @@ import { MAX_SINGLE_STREAMS, answerSingle, openSingle } from './single-exchange.
 
 /** A connection on which nothing is proved within this time is closed, in ms. */
 export const PROOF_WITHIN_MS = 10_000
+/** What is open to nodes of other meshes: never what tells of the own mesh, or speaks for it. */
+export const FOREIGN_PROTOCOLS: ReadonlySet<string> = new Set([CALL_PROTOCOL, LEND_PROTOCOL])
 /** Connections that have not proved anything yet; the oldest is closed for a new one. */
 export const MAX_UNPROVED = 64
 
@@ -32,12 +36,14 @@ export interface AdmissionComponents extends Omit<MemberComponents, 'self'> {
     services: { gate: AdmissionGate; identify: Identify; knocks: Knocks }
   }
   now: () => number
+  /** A node of another mesh is admitted, by a treaty. */
+  onForeign(peer: string, mesh: string): void
   /** A peer has shown that it is not of the mesh, or that it does not speak as its nodes do: to try again makes no sense. Its connections are closed. */
   onStranger(peer: string, error: MeshError): void
 }
 
 /** See {@link Admission}. */
-export function createAdmission({ libp2p, now, onStranger, ...rest }: AdmissionComponents): Admission {
+export function createAdmission({ libp2p, now, onStranger, onForeign, ...rest }: AdmissionComponents): Admission {
   const { gate, identify, knocks } = libp2p.services
   const self = libp2p.peerId.toString()
   const member = createMember({ self, ...rest }, admit)
@@ -74,11 +80,15 @@ export function createAdmission({ libp2p, now, onStranger, ...rest }: AdmissionC
     }
   }
 
-  function admit(peer: string): void {
+  function admit(peer: string, mesh: string | undefined): void {
     const connections = libp2p.getConnections(peerIdFromString(peer))
     for (const connection of connections) proved(connection)
     const [connection] = connections
-    if (connection === undefined || gate.isAdmitted(peer)) return
+    if (connection === undefined || gate.openingOf(peer) === 'all') return
+    if (mesh !== undefined) {
+      gate.admit(peer, FOREIGN_PROTOCOLS)
+      return onForeign(peer, mesh)
+    }
     gate.admit(peer)
     // Only now: who the node is and what it speaks is for members. Gossip learns from it whom it may speak to.
     identify.identify(connection).then(undefined, () => undefined)

@@ -61,6 +61,8 @@ export interface Dialer {
   networkChanged(): void
   /** Forgets a peer and ignores what is found of it for `ms`: for peers that are no members of the mesh. Static ones stay. */
   avoid(peerId: string, ms: number): void
+  /** Ignores nobody any more, and looks for those that were ignored. */
+  forgive(): void
   peers(): DialerPeer[]
   counters(): { dials: number; failed: number; refused: number; gaveUp: number; full: number; evicted: number }
   /** Cancels all dials and timers. Idempotent. */
@@ -199,7 +201,7 @@ export function createDialer(components: DialerComponents, init: DialerInit = {}
     for (const target of targets) {
       const { peerId } = target
       if (peerId === ownId) counters.refused++
-      else if (peerId !== undefined && source !== 'static' && avoided.has(peerId)) continue
+      else if (peerId !== undefined && source !== 'static' && avoided.heard(peerId, target.addrs)) continue
       // Several nodes may share one name, never one address: an address is a peer of its own until it answers.
       else if (peerId !== undefined || ![...peers.values()].some(({ anonymous }) => anonymous.has(target.addrs[0] ?? '')))
         heard(target, source, delayMs)
@@ -271,9 +273,10 @@ export function createDialer(components: DialerComponents, init: DialerInit = {}
       }
       pump()
     },
+    forgive: () => avoided.clear().forEach(({ peerId, addrs }) => found(peerId, addrs, 'mdns')),
     avoid: (peerId, ms) => {
-      avoided.add(peerId, ms)
       const peer = peers.get(peerId)
+      avoided.add(peerId, ms, peer?.addrs)
       if (peer === undefined || peer.source === 'static') return
       peer.attempt?.abort()
       peers.delete(peerId)

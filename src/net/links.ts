@@ -35,6 +35,8 @@ export interface Links {
   all(): Link[]
   /** A session that the peer opened. */
   accept(peer: string, session: Session): void
+  /** A session with this peer is wanted as long as it is connected. */
+  want(peer: string): void
 }
 
 /** What links need. */
@@ -43,6 +45,8 @@ export interface LinksComponents {
   sessions: Sessions
   now: () => number
   random: () => number
+  /** True: only of peers that are wanted by name. Default: of all that connect. */
+  onlyWanted?: boolean
   onUp(link: Link): void
   onDown(peer: string, reason: string): void
 }
@@ -56,17 +60,18 @@ interface LiveLink {
 }
 
 /** See {@link Links}. */
-export function createLinks({ libp2p, sessions, now, random, onUp, onDown }: LinksComponents): Links {
+export function createLinks({ libp2p, sessions, now, random, onlyWanted, onUp, onDown }: LinksComponents): Links {
   const self = libp2p.peerId.toString()
   const links = new Map<string, LiveLink>()
   const attempts = new Map<string, ReturnType<typeof setTimeout>>()
   let running = false
 
-  function onConnect(event: CustomEvent<PeerId>): void {
-    const peer = event.detail.toString()
+  function want(peer: string): void {
     // One session a pair: the smaller PeerId opens it, the other only if nothing comes.
     schedule(peer, self < peer ? 0 : OPEN_GRACE_MS, 0)
   }
+
+  const onConnect = (event: CustomEvent<PeerId>): void => want(event.detail.toString())
 
   function schedule(peer: string, delayMs: number, attempt: number): void {
     if (!running || links.has(peer)) return
@@ -157,6 +162,7 @@ export function createLinks({ libp2p, sessions, now, random, onUp, onDown }: Lin
   return {
     start() {
       running = true
+      if (onlyWanted === true) return
       libp2p.addEventListener('peer:connect', onConnect)
       for (const peer of libp2p.getPeers()) schedule(peer.toString(), 0, 0)
     },
@@ -170,6 +176,7 @@ export function createLinks({ libp2p, sessions, now, random, onUp, onDown }: Lin
     },
     get: (peer) => links.get(peer),
     all: () => [...links.values()],
-    accept: (peer, session) => up(peer, session, false)
+    accept: (peer, session) => up(peer, session, false),
+    want
   }
 }

@@ -3,6 +3,7 @@ import { sha256 } from '@noble/hashes/sha2.js'
 import {
   MEMBER_PROTOCOL,
   NONCE_BYTES,
+  NOTICE_DIGEST_BYTES,
   decodeMemberAnswer,
   decodeMemberEnd,
   decodeMemberHello,
@@ -14,8 +15,10 @@ import {
   proofBytes,
   type SignedCertificate
 } from '../../protocols/member/messages.ts'
+import { NO_NOTICES, type Notices } from '../../protocols/member/notices.ts'
+import type { SignedTreatyRevocation } from '../../protocols/treaty/messages.ts'
+import { compare as compareBytes } from 'uint8arrays/compare'
 import { equals } from 'uint8arrays/equals'
-import type { SignedRevocation } from '../../protocols/member/revocation.ts'
 import { originBytes } from '../core/document.ts'
 import { MeshError } from '../errors.ts'
 import type { Protocol } from './protocol.ts'
@@ -24,21 +27,35 @@ import type { Session } from './session.ts'
 /** An exchange of proofs takes at most this long, in ms. */
 export const MEMBER_TIMEOUT_MS = 5_000
 
+/** Nodes of other meshes are not told what this one knows. */
+const NO_DIGEST = new Uint8Array(NOTICE_DIGEST_BYTES)
+
+/** A treaty, as far as proofs go. */
+export interface TreatyProof {
+  /** Id of the other mesh. */
+  mesh: string
+  secret: Uint8Array
+  /** It was revoked: by this. */
+  ended?: SignedTreatyRevocation | undefined
+}
+
 /** What proofs need. */
 export interface MemberComponents {
   /** PeerId of this node. */
   self: string
   /** Secret of the mesh, 32 bytes. */
   secret: Uint8Array
+  /** Treaties of the mesh whose time is not over. */
+  treaties(): readonly TreatyProof[]
   /** This node's own certificates. */
   chain(): SignedCertificate[]
-  /** Of the revocations that this node knows. */
-  revocationDigest(): Uint8Array
-  revocations(): SignedRevocation[]
+  /** What this node knows that all members are to know, and the digest of that. */
+  notices(): Notices
+  noticeDigest(): Uint8Array
   /** Takes those of a peer, before it is looked at. */
-  learn(revocations: readonly SignedRevocation[], peer: string): Promise<void>
-  /** Checks those of a peer. @throws MeshError `permission_denied`. */
-  check(chain: readonly SignedCertificate[], peer: string): Promise<void>
+  learn(notices: Notices, peer: string): Promise<void>
+  /** Checks the certificates of a peer. @param mesh the other mesh that it is of, by its proof. @throws MeshError `permission_denied`. */
+  check(chain: readonly SignedCertificate[], peer: string, mesh: string | undefined): Promise<void>
 }
 
 /** Both sides of the member protocol. */
@@ -48,28 +65,45 @@ export interface Member {
   prove(session: Session, peer: string): Promise<void>
 }
 
-/** @param onAdmitted called for a peer that is accepted: on the asking side before the other has accepted it, on the answering side at the end. */
-export function createMember(components: MemberComponents, onAdmitted: (peer: string) => void): Member {
-  const { self, secret, chain, check, learn, revocations, revocationDigest } = components
-  const proofOf = (side: 'asks' | 'answers', nonce: Uint8Array, asks: string, answers: string): Uint8Array =>
-    hmac(sha256, secret, proofBytes(side, nonce, { asks: originBytes(asks), answers: originBytes(answers) }))
+/**
+ * @param onAdmitted called for a peer that is accepted: on the asking side before the other has accepted it, on the answering side at the end;
+ * with the other mesh that it is of, if it is here by a treaty.
+ */
+export function createMember(components: MemberComponents, onAdmitted: (peer: string, mesh: string | undefined) => void): Member {
+  const { self, secret, treaties, chain, check, learn, notices, noticeDigest } = components
+  const proofOf = (key: Uint8Array, side: 'asks' | 'answers', nonce: Uint8Array, asks: string, answers: string): Uint8Array =>
+    hmac(sha256, key, proofBytes(side, nonce, { asks: originBytes(asks), answers: originBytes(answers) }))
 
   return {
     protocol: {
       id: MEMBER_PROTOCOL,
       timeoutMs: MEMBER_TIMEOUT_MS,
       async *handle({ body, input }, peer) {
-        const { nonce, proof } = decodeMemberHello(body)
-        if (!sameProof(proof, proofOf('asks', nonce, peer, self))) throw stranger()
-        const digest = revocationDigest()
-        yield encodeMemberAnswer({ proof: proofOf('answers', nonce, peer, self), chain: chain(), digest })
+        const { nonce, proof, treatyProofs = [] } = decodeMemberHello(body)
+        const fits = (key: Uint8Array): ((shown: Uint8Array) => boolean) => {
+          const wanted = proofOf(key, 'asks', nonce, peer, self)
+          return (shown) => sameProof(shown, wanted)
+        }
+        const own = fits(secret)(proof)
+        const treaty =
+          own || treatyProofs.length === 0 ? undefined : treaties().find((one) => treatyProofs.some(fits(one.secret)))
+        if (!own && treaty === undefined) throw stranger()
+        const answer = proofOf(treaty?.secret ?? secret, 'answers', nonce, peer, self)
+        if (treaty?.ended !== undefined) {
+          // Its mesh does not know yet: it is told, and nothing else.
+          yield encodeMemberAnswer({ proof: answer, chain: [], digest: NO_DIGEST, ended: treaty.ended })
+          return encodeMemberEnd({ notices: NO_NOTICES })
+        }
+        const digest = treaty === undefined ? noticeDigest() : NO_DIGEST
+        yield encodeMemberAnswer({ proof: answer, chain: chain(), digest })
         for await (const item of input ?? []) {
           const introduction = decodeMemberIntroduction(item)
-          const own = equals(introduction.digest, digest) ? undefined : revocations()
-          await learn(introduction.revocations ?? [], peer)
-          await check(introduction.chain, peer)
-          onAdmitted(peer)
-          return encodeMemberEnd({ revocations: own })
+          const inStep = treaty !== undefined || equals(introduction.digest, digest)
+          const known = inStep ? NO_NOTICES : notices()
+          if (treaty === undefined) await learn(introduction.notices, peer)
+          await check(introduction.chain, peer, treaty?.mesh)
+          onAdmitted(peer, treaty?.mesh)
+          return encodeMemberEnd({ notices: known })
         }
         throw new MeshError('protocol_error', 'the exchange ended without an introduction')
       }
@@ -79,7 +113,11 @@ export function createMember(components: MemberComponents, onAdmitted: (peer: st
       let accepted!: (introduction: unknown) => void
       const mine = new Promise<unknown>((resolve) => (accepted = resolve))
       const nonce = crypto.getRandomValues(new Uint8Array(NONCE_BYTES))
-      const exchange = session.request(encodeMemberHello({ nonce, proof: proofOf('asks', nonce, self, peer) }), {
+      const mineOf = (key: Uint8Array): Uint8Array => proofOf(key, 'asks', nonce, self, peer)
+      const shown = treaties().filter(({ ended }) => ended === undefined)
+      // Sorted, proofs say nothing of the order of the treaties: each is as good as random.
+      const treatyProofs = shown.map((one) => mineOf(one.secret)).sort(compareBytes)
+      const exchange = session.request(encodeMemberHello({ nonce, proof: mineOf(secret), treatyProofs }), {
         signal: AbortSignal.timeout(MEMBER_TIMEOUT_MS),
         input: (async function* () {
           yield await mine
@@ -89,20 +127,27 @@ export function createMember(components: MemberComponents, onAdmitted: (peer: st
         const first = await exchange.next()
         if (first.done === true) throw new MeshError('protocol_error', 'the peer ended the exchange without an answer')
         const answer = decodeMemberAnswer(first.value)
-        if (!sameProof(answer.proof, proofOf('answers', nonce, self, peer))) throw stranger()
-        await check(answer.chain, peer)
-        const digest = revocationDigest()
-        const inStep = equals(answer.digest, digest)
-        accepted(encodeMemberIntroduction({ chain: chain(), digest, revocations: inStep ? undefined : revocations() }))
+        const fits = (key: Uint8Array): boolean => sameProof(answer.proof, proofOf(key, 'answers', nonce, self, peer))
+        const own = fits(secret)
+        const mesh = own ? undefined : shown.find((one) => fits(one.secret))?.mesh
+        if (!own && mesh === undefined) throw stranger()
+        if (mesh !== undefined && answer.ended !== undefined) {
+          await learn({ ...NO_NOTICES, treatyRevocations: [answer.ended] }, peer)
+          throw new MeshError('permission_denied', 'its mesh has revoked the treaty', { reason: 'treaty_revoked' })
+        }
+        await check(answer.chain, peer, mesh)
+        const digest = own ? noticeDigest() : NO_DIGEST
+        const inStep = !own || equals(answer.digest, digest)
+        accepted(encodeMemberIntroduction({ chain: chain(), digest, notices: inStep ? NO_NOTICES : notices() }))
         // What this side sends from now on waits at the other until it has accepted, too.
-        if (inStep) onAdmitted(peer)
+        if (inStep) onAdmitted(peer, mesh)
         const last = await exchange.next()
         if (last.done !== true) throw new MeshError('protocol_error', 'the peer sent more than an answer')
         if (inStep) return
         // What the other side knows, before anything is said to it: perhaps it is of itself.
-        await learn(decodeMemberEnd(last.value).revocations ?? [], peer)
-        await check(answer.chain, peer)
-        onAdmitted(peer)
+        await learn(decodeMemberEnd(last.value).notices, peer)
+        await check(answer.chain, peer, mesh)
+        onAdmitted(peer, mesh)
       } finally {
         await exchange.return(undefined)
       }

@@ -37,6 +37,8 @@ export interface NodeDiscovery {
   add(address: string): void
   /** Ignores a peer for `ms`. */
   avoid(peer: string, ms: number): void
+  /** Ignores nobody any more. */
+  forgive(): void
   sourceOf(peer: string): string
   state(): NetworkState
   counters(): Record<string, number>
@@ -128,6 +130,7 @@ export function createNodeDiscovery(
       dialer.found(undefined, [address], 'static')
     },
     avoid: (peer, ms) => dialer.avoid(peer, ms),
+    forgive: () => dialer.forgive(),
     sourceOf(peer) {
       const source = dialer.peers().find(({ peerId }) => peerId === peer)?.source ?? 'inbound'
       // Its own announcement told its addresses after it had come to us: that is not how it was found.

@@ -3,7 +3,8 @@ import type { PrivateKey } from '@libp2p/interface'
 import { sha256 } from '@noble/hashes/sha2.js'
 import { peerIdFromPrivateKey } from '@libp2p/peer-id'
 import type { JoinRequest, Welcome } from '../../protocols/join/messages.ts'
-import { REVOCATION_DIGEST_BYTES, type Role, type SignedCertificate } from '../../protocols/member/messages.ts'
+import { NOTICE_DIGEST_BYTES, type Role, type SignedCertificate } from '../../protocols/member/messages.ts'
+import { NO_NOTICES, type Notices } from '../../protocols/member/notices.ts'
 import { MAX_REVOCATIONS, type SignedRevocation } from '../../protocols/member/revocation.ts'
 import { originBytes, originId } from '../core/document.ts'
 import { MeshError } from '../errors.ts'
@@ -11,8 +12,10 @@ import { verifyChain, type CheckedMember } from './certificate.ts'
 import { createInvites, type InviteGrant } from './invites.ts'
 import { VALIDITY_S, canIssue, issueChain } from './issuer.ts'
 import { createMeshClock } from './mesh-clock.ts'
-import { createRevocations, issueRevocation } from './revocations.ts'
+import { createRevocations, issueRevocation, noticeDigest } from './revocations.ts'
 import { MAX_ISSUED, type IssuedMember, type MeshState } from './mesh-state.ts'
+import { createTreaties } from './treaties.ts'
+import { closedTreatyDesk, createTreatyDesk, type TreatyDesk } from './treaty-desk.ts'
 
 /** Id of the mesh that everybody is a member of. */
 export const OPEN_MESH = 'open'
@@ -36,11 +39,14 @@ export interface Membership {
   check(chain: readonly SignedCertificate[], peer: string): Promise<CheckedMember>
   /** The clock of this machine is wrong, or may be. */
   readonly clockInDoubt: boolean
-  /** Of the revocations that this node knows. */
-  revocationDigest(): Uint8Array
-  revocations(): SignedRevocation[]
-  /** Takes revocations from elsewhere and keeps them. @returns those that were new. @throws MeshError `protocol_error` if one is not good. */
-  learn(revocations: readonly SignedRevocation[]): Promise<SignedRevocation[]>
+  /** What this node knows that all members are to know. */
+  notices(): Notices
+  /** Of these. */
+  noticeDigest(): Uint8Array
+  /** Takes notices from elsewhere and keeps them. @returns those that were new. @throws MeshError `protocol_error` if one is not good. */
+  learn(notices: Notices): Promise<Notices>
+  /** What this mesh agrees on with others. */
+  readonly treaties: TreatyDesk
   /** True if none of the certificates of this checked member is revoked. */
   isStillMember(chain: readonly SignedCertificate[]): boolean
   /** Ends the membership of a node. @param role what it is, if that is known. @throws MeshError `permission_denied` if this node may not, `unavailable` if it cannot be kept. */
@@ -87,9 +93,10 @@ export function openMembership(): Membership {
       notAfter: Number.MAX_SAFE_INTEGER
     }),
     clockInDoubt: false,
-    revocationDigest: () => new Uint8Array(REVOCATION_DIGEST_BYTES),
-    revocations: () => [],
-    learn: async () => [],
+    notices: () => NO_NOTICES,
+    noticeDigest: () => new Uint8Array(NOTICE_DIGEST_BYTES),
+    learn: async () => NO_NOTICES,
+    treaties: closedTreatyDesk(none),
     isStillMember: () => true,
     revoke: async () => none(),
     issued: [],
@@ -128,11 +135,22 @@ export async function privateMembership({ state: initial, nodeKey, wallS, now, s
 
   const known = createRevocations(originBytes(state.mesh), clock.nowS)
   for (const signed of state.revocations) await known.take(signed)
+  const agreed = createTreaties(originBytes(state.mesh), clock.nowS, clock.toleranceS)
+  const { treaties: signedTreaties = [], treatyRevocations = [] } = state
+  await agreed.take({ treaties: signedTreaties, treatyRevocations }, { kept: true }).catch(() => {
+    throw new MeshError('invalid_config', 'the mesh of this node holds a treaty that nobody signed')
+  })
 
-  async function change(to: Partial<MeshState>): Promise<void> {
-    const next = { ...state, ...to, clock: clock.state() }
-    await save(next)
-    state = next
+  let saving: Promise<void> = Promise.resolve()
+  /** One after the other: two at once would each write what the other has not changed yet. */
+  function change(to: Partial<MeshState>): Promise<void> {
+    const saved = saving.then(async () => {
+      const next = { ...state, ...to, clock: clock.state() }
+      await save(next)
+      state = next
+    })
+    saving = saved.catch(() => undefined)
+    return saved
   }
 
   async function check(chain: readonly SignedCertificate[], peer: string): Promise<CheckedMember> {
@@ -226,9 +244,10 @@ export async function privateMembership({ state: initial, nodeKey, wallS, now, s
     get clockInDoubt() {
       return clock.inDoubt()
     },
-    revocationDigest: known.digest,
-    revocations: known.all,
-    async learn(revocations) {
+    notices: () => ({ revocations: known.all(), ...agreed.all() }),
+    noticeDigest: () => noticeDigest([...known.keys(), ...agreed.keys()]),
+    treaties: createTreatyDesk({ known: agreed, clock, state: () => state, keep: change, isRevoked: known.isRevoked }),
+    async learn({ revocations, ...others }) {
       const fresh: SignedRevocation[] = []
       for (const signed of revocations) {
         const intake = await known.take(signed)
@@ -236,8 +255,10 @@ export async function privateMembership({ state: initial, nodeKey, wallS, now, s
         if (intake === 'refused') throw new MeshError('protocol_error', 'a peer sent a revocation that is not good')
         if (intake === 'new') fresh.push(signed)
       }
-      if (fresh.length > 0) await change({ revocations: known.all() })
-      return fresh
+      const { treaties, treatyRevocations } = await agreed.take(others)
+      if (fresh.length + treaties.length + treatyRevocations.length > 0)
+        await change({ revocations: known.all(), ...agreed.kept() })
+      return { revocations: fresh, treaties, treatyRevocations }
     },
     isStillMember: (chain) => !chain.some(({ certificate }) => known.isRevoked(certificate)),
     async revoke(node, role, reason) {

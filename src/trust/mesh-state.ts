@@ -7,6 +7,14 @@ import { MAX_MESH_NAME, SECRET_BYTES } from '../../protocols/join/messages.ts'
 import { ROLES, decodeChain, encodeChain, type Role, type SignedCertificate } from '../../protocols/member/messages.ts'
 import { decodeCbor, encodeCbor } from '../../protocols/cbor.ts'
 import { decodeSignedRevocation, encodeSignedRevocation, type SignedRevocation } from '../../protocols/member/revocation.ts'
+import {
+  decodeSignedTreaty,
+  decodeSignedTreatyRevocation,
+  encodeSignedTreaty,
+  encodeSignedTreatyRevocation,
+  type SignedTreaty,
+  type SignedTreatyRevocation
+} from '../../protocols/treaty/messages.ts'
 import { MeshError } from '../errors.ts'
 import type { ClockState } from './mesh-clock.ts'
 
@@ -36,6 +44,9 @@ export interface MeshState {
   clock: ClockState
   issued: IssuedMember[]
   revocations: SignedRevocation[]
+  /** With other meshes. Default: none. */
+  treaties?: readonly SignedTreaty[]
+  treatyRevocations?: readonly SignedTreatyRevocation[]
 }
 
 /** Members that are remembered as let in; the oldest is forgotten first. */
@@ -64,7 +75,8 @@ export function checkMeshName(name: string): string {
 }
 
 /** The state as text (JSON). */
-export function formatMeshState({ mesh, name, secret, chain, meshKey, clock, issued, revocations }: MeshState): string {
+export function formatMeshState(state: MeshState): string {
+  const { mesh, name, secret, chain, meshKey, clock, issued, revocations, treaties = [], treatyRevocations = [] } = state
   return `${JSON.stringify(
     {
       version: 1,
@@ -75,7 +87,9 @@ export function formatMeshState({ mesh, name, secret, chain, meshKey, clock, iss
       ...(meshKey !== undefined && { meshKey: base64(privateKeyToProtobuf(meshKey)) }),
       clock,
       issued,
-      revocations: revocations.map((signed) => base64(encodeCbor(encodeSignedRevocation(signed))))
+      revocations: revocations.map((signed) => base64(encodeCbor(encodeSignedRevocation(signed)))),
+      treaties: treaties.map((signed) => base64(encodeCbor(encodeSignedTreaty(signed)))),
+      treatyRevocations: treatyRevocations.map((signed) => base64(encodeCbor(encodeSignedTreatyRevocation(signed))))
     },
     null,
     2
@@ -85,7 +99,9 @@ export function formatMeshState({ mesh, name, secret, chain, meshKey, clock, iss
 /** @throws MeshError `invalid_config` if it is damaged or of a later version. */
 export function parseMeshState(text: string): MeshState {
   try {
-    const { version, mesh, name, secret, chain, meshKey, clock, issued, revocations = [] } = JSON.parse(text) as StoredState
+    const stored = JSON.parse(text) as StoredState
+    const { version, mesh, name, secret, chain, meshKey, clock, issued } = stored
+    const { revocations = [], treaties = [], treatyRevocations = [] } = stored
     if (version !== 1) throw new Error('it is of another version of atmosphere')
     const state: MeshState = {
       mesh: peerIdFromString(mesh).toString(),
@@ -101,7 +117,9 @@ export function parseMeshState(text: string): MeshState {
         tags: (tags ?? []).map(String),
         at: Number(at)
       })),
-      revocations: revocations.map((text) => decodeSignedRevocation(decodeCbor(bytes(text))))
+      revocations: revocations.map((text) => decodeSignedRevocation(decodeCbor(bytes(text)))),
+      treaties: treaties.map((text) => decodeSignedTreaty(decodeCbor(bytes(text)))),
+      treatyRevocations: treatyRevocations.map((text) => decodeSignedTreatyRevocation(decodeCbor(bytes(text))))
     }
     if (state.secret.length !== SECRET_BYTES) throw new Error('the secret has another length')
     if (state.meshKey !== undefined && peerIdFromPrivateKey(state.meshKey).toString() !== state.mesh)
@@ -131,6 +149,8 @@ interface StoredState {
   clock: ClockState
   issued: IssuedMember[]
   revocations?: string[]
+  treaties?: string[]
+  treatyRevocations?: string[]
 }
 
 const base64 = (value: Uint8Array): string => toString(value, 'base64pad')

@@ -5,7 +5,7 @@ import { compare as compareBytes } from 'uint8arrays/compare'
 import { toString } from 'uint8arrays/to-string'
 import {
   MAX_VALIDITY_S,
-  REVOCATION_DIGEST_BYTES,
+  NOTICE_DIGEST_BYTES,
   ROLES,
   type Certificate,
   type Role,
@@ -36,8 +36,13 @@ export interface Revocations {
   lastAt(node: Uint8Array): number
   /** Those that may still matter, the newest first. */
   all(): SignedRevocation[]
-  /** Equal on nodes that know the same. */
-  digest(): Uint8Array
+  /** One for each that is known, for the digest of the notices. */
+  keys(): string[]
+}
+
+/** Equal on nodes that know the same. @param keys of all notices, in any order. */
+export function noticeDigest(keys: readonly string[]): Uint8Array {
+  return sha256(new TextEncoder().encode([...keys].sort().join())).subarray(0, NOTICE_DIGEST_BYTES)
 }
 
 interface Kept {
@@ -108,9 +113,9 @@ export function createRevocations(mesh: Uint8Array, nowS: () => number): Revocat
       forgetOld()
       return [...kept.values()].map(({ signed }) => signed).sort((a, b) => b.revocation.at - a.revocation.at)
     },
-    digest() {
+    keys() {
       forgetOld()
-      return sha256(new TextEncoder().encode([...kept.keys()].sort().join())).subarray(0, REVOCATION_DIGEST_BYTES)
+      return [...kept.keys()]
     }
   }
 }

@@ -79,9 +79,10 @@ describe('a live node under attack', function () {
     attacker = await createNodeLibp2p(key, LISTEN)
     // One of the mesh: what it does, a member does. What a stranger can do is in membership.spec.ts.
     const now = (): number => performance.now()
-    const { secret, revocations, revocationDigest } = openMembership()
-    const rest = { chain: () => [], check: async () => undefined, learn: async () => undefined, onStranger: () => undefined }
-    await createAdmission({ libp2p: attacker, secret, revocations, revocationDigest, now, ...rest }).start()
+    const { secret, notices, noticeDigest } = openMembership()
+    const none = { treaties: () => [], onForeign: () => undefined, onStranger: () => undefined }
+    const rest = { chain: () => [], check: async () => undefined, learn: async () => undefined, ...none }
+    await createAdmission({ libp2p: attacker, secret, notices, noticeDigest, now, ...rest }).start()
     await attacker.start()
     const { pubsub } = attacker.services
     pubsub.addEventListener('message', ({ detail }) => {

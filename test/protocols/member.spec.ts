@@ -5,27 +5,30 @@ import { sha256 } from '@noble/hashes/sha2.js'
 import {
   NONCE_BYTES,
   PROOF_BYTES,
-  REVOCATION_DIGEST_BYTES,
+  NOTICE_DIGEST_BYTES,
   encodeMemberAnswer,
   encodeMemberHello,
   proofBytes,
   type SignedCertificate
 } from '../../protocols/member/messages.ts'
+import { NO_NOTICES, type Notices } from '../../protocols/member/notices.ts'
 import { MeshError, isMeshError } from '../../src/errors.ts'
 import { createMember, type Member, type MemberComponents } from '../../src/net/member.ts'
 import type { Session } from '../../src/net/session.ts'
+import { TREATY_REVOKED } from '../../scripts/vectors/treaty.ts'
 import { startPair, within, type Pair } from '../fixtures/libp2p-pair.ts'
 import { protocolContract } from './contract.ts'
 
 const SECRET = new Uint8Array(32).fill(7)
-const DIGEST = new Uint8Array(REVOCATION_DIGEST_BYTES)
+const DIGEST = new Uint8Array(NOTICE_DIGEST_BYTES)
 /** A node that knows of no revocation. */
 const PLAIN = {
   secret: SECRET,
   chain: () => [],
   check: async () => undefined,
-  revocations: () => [],
-  revocationDigest: () => DIGEST,
+  treaties: () => [],
+  notices: () => NO_NOTICES,
+  noticeDigest: () => DIGEST,
   learn: async () => undefined
 }
 const never = (): { signal: AbortSignal } => ({ signal: new AbortController().signal })
@@ -155,9 +158,9 @@ describe('member protocol', function () {
   it('brings both sides to the same revocations before either is let in', async () => {
     const order: string[] = []
     const side = (name: string): Partial<MemberComponents> => ({
-      revocationDigest: () => new Uint8Array(REVOCATION_DIGEST_BYTES).fill(name.charCodeAt(0)),
+      noticeDigest: () => new Uint8Array(NOTICE_DIGEST_BYTES).fill(name.charCodeAt(0)),
       // Only that it is sent is looked at here: what is in it is for src/trust.
-      revocations: () => (order.push(`${name} shows`), []),
+      notices: () => (order.push(`${name} shows`), NO_NOTICES),
       learn: async () => void order.push(`${name} learns`),
       check: async () => void order.push(`${name} checks`)
     })
@@ -175,5 +178,88 @@ describe('member protocol', function () {
       (error) => isMeshError(error, 'permission_denied') && error.details['reason'] === 'expired'
     )
     await assert.rejects(member(a(), { check }).prove(await session(member(b())), b()), /it has expired/)
+  })
+
+  describe('between meshes', () => {
+    const [TREATY, OTHER_TREATY] = [new Uint8Array(32).fill(1), new Uint8Array(32).fill(2)]
+    const foreign = (mesh: string, ...secrets: Uint8Array[]): Partial<MemberComponents> => ({
+      secret: new Uint8Array(32).fill(mesh.charCodeAt(0)),
+      treaties: () => secrets.map((secret, n) => ({ mesh: `${mesh} ${n}`, secret })),
+      noticeDigest: () => new Uint8Array(NOTICE_DIGEST_BYTES).fill(mesh.charCodeAt(0)),
+      notices: () => assert.fail('nothing is told to another mesh'),
+      learn: async () => assert.fail('nothing is taken from another mesh')
+    })
+
+    it('each side checks the other against the mesh of the treaty that both know, and tells nothing of its own', async () => {
+      const checked: (string | undefined)[] = []
+      const check = async (_chain: readonly SignedCertificate[], peer: string, mesh: string | undefined): Promise<void> =>
+        void checked.push(`${peer === a() ? 'a' : 'b'} of ${mesh}`)
+      const of: (string | undefined)[] = []
+      const side = (self: string, change: Partial<MemberComponents>): Member =>
+        createMember({ self, ...PLAIN, ...change, check }, (_, mesh) => of.push(mesh))
+      const [asks, answers] = [foreign('x', OTHER_TREATY, TREATY), foreign('y', new Uint8Array(32).fill(3), TREATY)]
+      await side(a(), asks).prove(await session(side(b(), answers)), b())
+      assert.deepEqual(
+        [checked, of],
+        [
+          ['b of x 1', 'a of y 1'],
+          ['x 1', 'y 1']
+        ]
+      )
+    })
+
+    it('a node that knows none of the proofs answers as to any stranger', async () => {
+      for (const secrets of [[], [OTHER_TREATY]]) {
+        const answers = { ...foreign('y', ...secrets), chain: () => assert.fail('it shows nothing') }
+        await assert.rejects(member(a(), foreign('x', TREATY)).prove(await session(member(b(), answers)), b()), isStranger)
+      }
+      // Nor does one take a treaty that it has not asked by.
+      const late = { ...foreign('x'), chain: () => assert.fail('it shows nothing') }
+      await assert.rejects(member(a(), late).prove(await session(member(b(), foreign('y', TREATY))), b()), isStranger)
+      assert.deepEqual(admitted, [])
+    })
+
+    it('proofs of treaties differ on each connection and say nothing of their order', async () => {
+      const seen: Uint8Array[][] = []
+      for (const secrets of [
+        [TREATY, OTHER_TREATY],
+        [OTHER_TREATY, TREATY]
+      ]) {
+        const both = await pair.sessions({
+          async *b({ body }) {
+            seen.push((body as { f: Uint8Array[] }).f)
+            throw new MeshError('permission_denied', 'no')
+          }
+        })
+        open.push(...both)
+        await assert.rejects(member(a(), foreign('x', ...secrets)).prove(both[0], b()))
+      }
+      assert.equal(new Set(seen.flat().map((proof) => Buffer.from(proof).toString('hex'))).size, 4)
+      for (const proofs of seen) assert.ok(Buffer.compare(proofs[0]!, proofs[1]!) < 0)
+    })
+
+    it('who asks by a treaty that was revoked is told so, and nothing else', async () => {
+      const learnt: unknown[] = []
+      const answers: Partial<MemberComponents> = {
+        ...foreign('y'),
+        treaties: () => [{ mesh: 'x', secret: TREATY, ended: TREATY_REVOKED }],
+        chain: () => assert.fail('it shows nothing')
+      }
+      const asks = {
+        ...foreign('x', TREATY),
+        learn: async ({ treatyRevocations }: Notices) => void learnt.push(...treatyRevocations)
+      }
+      await assert.rejects(
+        member(a(), asks).prove(await session(member(b(), answers)), b()),
+        (error) => isMeshError(error, 'permission_denied') && error.details['reason'] === 'treaty_revoked'
+      )
+      assert.deepEqual(
+        learnt.map((one) => (one as typeof TREATY_REVOKED).revocation.reason),
+        ['moved away']
+      )
+      // Who knows that it ended does not ask by it.
+      await assert.rejects(member(a(), answers).prove(await session(member(b(), foreign('x', TREATY))), b()), isStranger)
+      assert.deepEqual(admitted, [])
+    })
   })
 })

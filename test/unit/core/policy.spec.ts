@@ -76,4 +76,62 @@ describe('policy', () => {
       })
     )
   })
+
+  describe('for callers of other meshes', () => {
+    const [OWN, CLUB] = ['12D3KooWHome', '12D3KooWClub']
+    // What `role` says there is of no account: a caller could be made owner by its own mesh.
+    const foreign = (rules: PolicyRule[], tool: typeof ON = ON, role: Role = 'owner'): Effect =>
+      decide(rules, { peerId: A, role, tags: ['kitchen'], mesh: CLUB, foreign: true }, LAMP, tool)
+
+    it('takes the treaty as consent, and still asks where a tool wants that', () => {
+      for (const role of ROLES) assert.deepEqual([foreign([], ON, role), foreign([], LOCK, role)], ['allow', 'ask'])
+    })
+
+    it('fits by mesh, and never by a role of the own mesh', () => {
+      for (const [rule, fits] of [
+        [{ meshes: [CLUB] }, true],
+        [{ meshes: [OWN, CLUB] }, true],
+        [{ meshes: [OWN] }, false],
+        [{ meshes: [] }, false],
+        [{ roles: ['owner', 'admin', 'member'] }, false],
+        [{ roles: ['guest'] }, true],
+        [{ roles: ['owner'], meshes: [CLUB] }, false],
+        [{ tags: ['kitchen'] }, false],
+        [{ tags: ['kitchen'], meshes: [CLUB] }, false],
+        [{ roles: ['guest'], meshes: [CLUB] }, true],
+        [{ nodes: [A] }, true],
+        [{ nodes: [A], meshes: [OWN] }, false],
+        [{}, true]
+      ] as [Omit<PolicyRule, 'effect'>, boolean][])
+        for (const role of ROLES) {
+          assert.equal(foreign([{ effect: 'deny', ...rule }], ON, role), fits ? 'deny' : 'allow', JSON.stringify(rule))
+          assert.equal(foreign([{ effect: 'allow', ...rule }], LOCK, role), fits ? 'allow' : 'ask', JSON.stringify(rule))
+        }
+    })
+
+    it('leaves callers of the own mesh as they were', () => {
+      const member = (rules: PolicyRule[]): Effect =>
+        decide(rules, { peerId: A, role: 'member', tags: [], mesh: OWN, foreign: false }, LAMP, ON)
+      assert.equal(member([{ effect: 'deny', meshes: [CLUB] }]), 'allow')
+      assert.equal(member([{ effect: 'deny', meshes: [OWN] }]), 'deny')
+      assert.equal(said([{ effect: 'deny', meshes: [OWN] }]), 'allow', 'of no mesh that is known')
+    })
+
+    it('never fits a rule with roles but those for guests, whatever the rule', () => {
+      const rule = fc.record(
+        {
+          effect: fc.constantFrom(...EFFECTS),
+          roles: fc.subarray([...ROLES], { minLength: 1 }),
+          meshes: fc.subarray([OWN, CLUB], { minLength: 1 })
+        },
+        { requiredKeys: ['effect', 'roles'] }
+      )
+      fc.assert(
+        fc.property(fc.array(rule, { maxLength: 6 }), fc.constantFrom(...ROLES), (rules, role) => {
+          const first = rules.find(({ roles, meshes }) => roles.includes('guest') && (meshes?.includes(CLUB) ?? true))
+          assert.equal(foreign(rules, ON, role), first?.effect ?? 'allow')
+        })
+      )
+    })
+  })
 })

@@ -33,6 +33,7 @@ function setup(peers: number): {
       start() {},
       stop() {},
       accept() {},
+      want() {},
       all: () => links,
       get: (peer) => links.find((link) => link.peer === peer)
     },

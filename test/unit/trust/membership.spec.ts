@@ -4,6 +4,8 @@ import type { PrivateKey } from '@libp2p/interface'
 import { peerIdFromPrivateKey } from '@libp2p/peer-id'
 import type { Welcome } from '../../../protocols/join/messages.ts'
 import type { Role } from '../../../protocols/member/messages.ts'
+import { NO_NOTICES, type Notices } from '../../../protocols/member/notices.ts'
+import type { SignedRevocation } from '../../../protocols/member/revocation.ts'
 import { originId } from '../../../src/core/document.ts'
 import { MeshError, isMeshError } from '../../../src/errors.ts'
 import { VALIDITY_S } from '../../../src/trust/issuer.ts'
@@ -64,6 +66,7 @@ async function joined(by: TestNode, role: Role, wallS = NOW): Promise<TestNode &
   return { ...(await node(stateOf(welcome, wallS), { key, wallS })), welcome }
 }
 
+const noticesOf = (signed: SignedRevocation): Notices => ({ ...NO_NOTICES, revocations: [signed] })
 const denied = (error: unknown): boolean => isMeshError(error, 'permission_denied')
 const sees = async (a: TestNode, b: TestNode): Promise<Role> => (await a.membership.check(b.membership.chain(), b.id)).role
 
@@ -196,11 +199,11 @@ describe('membership', () => {
     const signed = await owner.membership.revoke(member.id, 'member', 'lost')
     await assert.rejects(sees(owner, member), { code: 'permission_denied' })
     assert.equal(await sees(other, member), 'member', 'it does not know yet')
-    assert.deepEqual(await other.membership.learn([signed]), [signed])
-    assert.deepEqual(await other.membership.learn([signed]), [])
+    assert.deepEqual(await other.membership.learn(noticesOf(signed)), noticesOf(signed))
+    assert.deepEqual(await other.membership.learn(noticesOf(signed)), NO_NOTICES)
     assert.equal(other.membership.isStillMember(member.membership.chain()), false)
     assert.equal(other.membership.isStillMember(owner.membership.chain()), true)
-    assert.deepEqual(other.membership.revocationDigest(), owner.membership.revocationDigest())
+    assert.deepEqual(other.membership.noticeDigest(), owner.membership.noticeDigest())
     for (const one of [owner, other]) {
       const again = await node(one.saved.at(-1)!, { key: one.key })
       await assert.rejects(
@@ -214,7 +217,7 @@ describe('membership', () => {
     )
     const forged = { ...signed, bytes: signed.bytes.slice(), signature: new Uint8Array(64) }
     forged.bytes[forged.bytes.length - 1]! ^= 1
-    await assert.rejects(other.membership.learn([forged]), { code: 'protocol_error' })
+    await assert.rejects(other.membership.learn(noticesOf(forged)), { code: 'protocol_error' })
   })
 
   it('does not end when that cannot be kept', async () => {
@@ -222,13 +225,13 @@ describe('membership', () => {
     owner.full.disk = true
     await assert.rejects(owner.membership.revoke(member.id, 'member', ''), { code: 'unavailable' })
     assert.equal(await sees(owner, member), 'member')
-    assert.deepEqual(owner.membership.revocations(), [])
+    assert.deepEqual(owner.membership.notices().revocations, [])
     // From elsewhere it holds all the same, until the next start.
     owner.full.disk = false
     const signed = await owner.membership.revoke(member.id, 'member', '')
     const other = await joined(owner, 'member')
     other.full.disk = true
-    await assert.rejects(other.membership.learn([signed]), { code: 'unavailable' })
+    await assert.rejects(other.membership.learn(noticesOf(signed)), { code: 'unavailable' })
     await assert.rejects(sees(other, member), { code: 'permission_denied' })
   })
 

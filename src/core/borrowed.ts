@@ -1,0 +1,151 @@
+import type { CapabilityDeclaration } from '../../protocols/capability.ts'
+import type { CapabilityQuery, CapabilityView } from '../mesh-api.ts'
+import type { Offer } from './candidates.ts'
+import type { LinkState } from './offers.ts'
+import { matches, statusOf } from './query.ts'
+
+/** A node of another mesh that lends to this one. */
+export interface Lending {
+  /** Id of its mesh, and what that is called. */
+  mesh: string
+  meshName: string
+  link: LinkState
+}
+
+/** A capability that came, changed or went. */
+export interface BorrowedChange {
+  kind: 'available' | 'updated' | 'removed'
+  node: string
+  declaration: CapabilityDeclaration
+}
+
+/** What other meshes lend to this node: known to it alone, and only while it is connected with the lender. */
+export interface Borrowed {
+  /** A peer begins to lend; what it lent before is gone. */
+  begin(peer: string, lending: Lending): void
+  rename(peer: string, name: string): void
+  put(peer: string, declaration: CapabilityDeclaration): void
+  remove(peer: string, id: string): void
+  /** A peer lends nothing any more. */
+  end(peer: string): void
+  /** Takes away what does not fit. */
+  keep(fits: (mesh: string, declaration: CapabilityDeclaration) => boolean): void
+  /** The offers of the own mesh, and then these; the very same list while nothing is borrowed. */
+  offers(own: Offer[]): Offer[]
+  /** The views of the own mesh, and then those of these that fit the query. @param all views of the own mesh without a query. */
+  views(own: CapabilityView[], query: CapabilityQuery, all: () => CapabilityView[]): CapabilityView[]
+}
+
+interface Lender extends Lending {
+  name: string
+  capabilities: Map<string, CapabilityDeclaration>
+  outstanding: number
+}
+
+/** @param emit told of what came, changed and went. */
+export function createBorrowed(emit: (change: BorrowedChange) => void): Borrowed {
+  const lenders = new Map<string, Lender>()
+  let cached: { own: Offer[]; all: Offer[] } | undefined
+
+  function remove(peer: string, id: string): void {
+    const declaration = lenders.get(peer)?.capabilities.get(id)
+    if (declaration === undefined) return
+    lenders.get(peer)!.capabilities.delete(id)
+    cached = undefined
+    emit({ kind: 'removed', node: peer, declaration })
+  }
+
+  function end(peer: string): void {
+    for (const id of lenders.get(peer)?.capabilities.keys() ?? []) remove(peer, id)
+    lenders.delete(peer)
+  }
+
+  function offerOf(node: string, lender: Lender, capability: CapabilityDeclaration): Offer {
+    return {
+      node,
+      nodeName: lender.name,
+      local: false,
+      direct: true,
+      capability,
+      mesh: lender.mesh,
+      get rttMs() {
+        return lender.link.rttMs
+      },
+      get outstanding() {
+        return lender.outstanding
+      },
+      set outstanding(value) {
+        lender.outstanding = value
+      }
+    }
+  }
+
+  return {
+    begin(peer, lending) {
+      end(peer)
+      lenders.set(peer, { ...lending, name: peer, capabilities: new Map(), outstanding: 0 })
+    },
+    rename(peer, name) {
+      const lender = lenders.get(peer)
+      if (lender !== undefined) lender.name = name
+      cached = undefined
+    },
+    put(peer, declaration) {
+      const lender = lenders.get(peer)
+      if (lender === undefined) return
+      const kind = lender.capabilities.has(declaration.id) ? 'updated' : 'available'
+      lender.capabilities.set(declaration.id, declaration)
+      cached = undefined
+      emit({ kind, node: peer, declaration })
+    },
+    remove,
+    end,
+    keep(fits) {
+      for (const [peer, { mesh, capabilities }] of lenders)
+        for (const [id, declaration] of capabilities) if (!fits(mesh, declaration)) remove(peer, id)
+    },
+    offers(own) {
+      if (lenders.size === 0) return own
+      if (cached?.own !== own) {
+        const lent = [...lenders].flatMap(([peer, lender]) =>
+          [...lender.capabilities.values()].map((declaration) => offerOf(peer, lender, declaration))
+        )
+        cached = { own, all: [...own, ...lent] }
+      }
+      return cached.all
+    },
+    views(own, query, all) {
+      if (lenders.size === 0) return own
+      const everywhere = [
+        ...all().map(({ id, node, nodeName }) => ({ id, node, nodeName })),
+        ...[...lenders].flatMap(([node, { name, capabilities }]) =>
+          [...capabilities.keys()].map((id) => ({ id, node, nodeName: name }))
+        )
+      ]
+      const refOf = (id: string, node: string, name: string): string => {
+        if (!everywhere.some((other) => other.id === id && other.node !== node)) return id
+        return `${id}@${everywhere.some((other) => other.nodeName === name && other.node !== node) ? node : name}`
+      }
+      const lent = [...lenders]
+        .filter(([node, { name }]) => query.node === undefined || query.node === node || query.node === name)
+        .flatMap(([node, { name, mesh, meshName, capabilities }]) =>
+          [...capabilities.values()]
+            .filter((declaration) => matches(declaration, query))
+            .map(({ changed: _claimed, ...declaration }): CapabilityView => ({
+              ...declaration,
+              name: declaration.name ?? declaration.id,
+              status: statusOf(declaration),
+              tools: declaration.tools ?? [],
+              triggers: declaration.triggers ?? [],
+              node,
+              nodeName: name,
+              ref: refOf(declaration.id, node, name),
+              local: false,
+              mesh: meshName,
+              meshId: mesh
+            }))
+        )
+      return [...own, ...lent.sort((a, b) => (`${a.mesh} ${a.nodeName} ${a.id}` < `${b.mesh} ${b.nodeName} ${b.id}` ? -1 : 1))]
+    }
+  }
+}

@@ -1,0 +1,294 @@
+import { peerIdFromString } from '@libp2p/peer-id'
+import type { LendItem } from '../protocols/lend/messages.ts'
+import type { SignedCertificate } from '../protocols/member/messages.ts'
+import { NO_NOTICES, type Notices } from '../protocols/member/notices.ts'
+import type { Offer } from './core/candidates.ts'
+import { createBorrowed } from './core/borrowed.ts'
+import type { Directory } from './core/directory.ts'
+import { originId } from './core/document.ts'
+import type { Invoke } from './core/invoke.ts'
+import { capabilityViews, type ChangedOf } from './core/views.ts'
+import { MeshError } from './errors.ts'
+import type { CapabilityQuery, CapabilityView } from './mesh-api.ts'
+import type { MeshComponents } from './mesh-components.ts'
+import type { MeshEvents } from './mesh-events.ts'
+import { borrowFrom, createLender, type Lent } from './net/lend.ts'
+import { createLinks, type Link } from './net/links.ts'
+import type { TreatyProof } from './net/member.ts'
+import { createSessions } from './net/sessions.ts'
+import { MAX_LENT_CAPABILITIES } from '../protocols/lend/messages.ts'
+import type { CheckedMember } from './trust/certificate.ts'
+
+/** Nodes of other meshes that are remembered, connected or not: more than can be connected. */
+export const MAX_FOREIGN_PEERS = 1_024
+/** How long a node goes without a look at which treaties hold, at most, in ms. */
+export const TREATY_CHECK_MS = 3_600_000
+
+/** What this node lends to nodes of other meshes and borrows from them, by the treaties of its mesh. */
+export interface Federation {
+  /** Before libp2p starts. */
+  start(): Promise<void>
+  stop(): Promise<void>
+  /** What this node can prove to other meshes, and what it can recognise. */
+  proofs(): TreatyProof[]
+  /** Checks the certificates of a node of another mesh, and remembers it. @throws MeshError `permission_denied`. */
+  check(chain: readonly SignedCertificate[], peer: string, mesh: string): Promise<void>
+  /** It is admitted. */
+  admitted(peer: string, mesh: string): void
+  /** It is of the own mesh after all. */
+  forget(peer: string): void
+  /** Treaties, or memberships, came or ended: acts on what holds now. */
+  enforce(fresh: Notices): void
+  /** Id of the other mesh that a peer is of; undefined if it is of the own one. */
+  meshOf(peer: string): string | undefined
+  /** True if capabilities of this type are lent to that mesh now. */
+  lends(mesh: string, type: string): boolean
+  /** @throws MeshError `permission_denied`, the same words whether there is such a capability or not. */
+  checkLent(peer: string, capability: string, tool: string, type: string | undefined): void
+  /** Runs calls of others: those of other meshes only where something is lent to them. */
+  provide: Invoke
+  /** The offers of the own mesh and what is borrowed. */
+  offers(own: Offer[]): Offer[]
+  capabilities(query?: CapabilityQuery): CapabilityView[]
+  /** What this node itself offers has changed. */
+  changed(): void
+  /** Connected nodes of that mesh. */
+  connected(mesh: string): number
+}
+
+/** What it needs. */
+export interface FederationComponents extends Pick<
+  MeshComponents,
+  'libp2p' | 'membership' | 'name' | 'audit' | 'now' | 'random' | 'log'
+> {
+  directory: Directory
+  /** How what others say of their capabilities differs from what is pinned of it. */
+  changedOf: ChangedOf
+  /** Runs the calls that may run. */
+  provider: Invoke
+  onFault(peer: string, error: MeshError): void
+  events: Pick<MeshEvents, 'emit' | 'onServed'>
+  /** Ends the admission of a peer. */
+  expel(peer: string, error: MeshError): void
+  /** There is a new treaty: who was a stranger may be one no more. */
+  onTreaty(): void
+}
+
+interface Foreign {
+  mesh: string
+  member: CheckedMember
+  chain: readonly SignedCertificate[]
+}
+
+/** See {@link Federation}. */
+export function createFederation(components: FederationComponents): Federation {
+  const { libp2p, membership, name, audit, now, random, log } = components
+  const { directory, changedOf, provider, events, onFault, expel, onTreaty } = components
+  const { treaties } = membership
+  const { gate } = libp2p.services
+  const self = libp2p.peerId.toString()
+  /** Who has proved to be of another mesh, the oldest first. Kept when it is gone: a call of it may still be on its way. */
+  const foreign = new Map<string, Foreign>()
+  const lent = new Map<string, Lent>()
+  const borrowing = new Map<string, { link: Link; stop: AbortController }>()
+  let timer: ReturnType<typeof setTimeout> | undefined
+  let stopped = false
+
+  const borrowed = createBorrowed(({ kind, node, declaration: { id, type } }) => {
+    if (kind === 'removed') return events.emit({ event: 'capability:removed', node, id, type, reason: 'not lent any more' })
+    const capability = federation.capabilities({ node, id })[0]
+    if (capability !== undefined) events.emit({ event: `capability:${kind}`, node, capability })
+  })
+
+  // ---- lend ----------------------------------------------------------------------------------
+  const own = (): Map<string, { bytes: Uint8Array; declaration: { type: string } }> =>
+    new Map(directory.get(self)?.document?.capabilities ?? [])
+
+  function lentTo(peer: string): Lent {
+    const entry = foreign.get(peer)
+    // A guest calls nothing in its own mesh either, unless it is allowed by name.
+    if (entry === undefined || entry.member.role === 'guest') return NOTHING
+    let found = lent.get(entry.mesh)
+    if (found === undefined) {
+      const fitting = [...own()].filter(([, { declaration }]) => treaties.isLent(entry.mesh, declaration.type))
+      fitting.sort(([a], [b]) => (a < b ? -1 : 1))
+      found = new Map(fitting.slice(0, MAX_LENT_CAPABILITIES).map(([id, { bytes }]) => [id, bytes]))
+      lent.set(entry.mesh, found)
+    }
+    return found
+  }
+
+  const lender = createLender({ name, lentTo })
+
+  function checkLent(peer: string, capability: string, tool: string, type: string | undefined): void {
+    const entry = foreign.get(peer)
+    if (entry === undefined) return
+    const mayBorrow = entry.member.role !== 'guest' && type !== undefined && treaties.isLent(entry.mesh, type)
+    if (mayBorrow) return
+    throw new MeshError('permission_denied', 'this mesh does not lend that to yours', {
+      capability,
+      tool,
+      node: self,
+      reason: 'not_lent'
+    })
+  }
+
+  // ---- borrow --------------------------------------------------------------------------------
+  function take(peer: string, mesh: string, item: LendItem): void {
+    if (item.kind === 'node') borrowed.rename(peer, item.name)
+    else if (item.kind === 'gone') borrowed.remove(peer, item.id)
+    else if (item.kind === 'capability') {
+      // The other side says what it lends; what is borrowed, the treaty says.
+      if (treaties.isBorrowed(mesh, item.declaration.type)) borrowed.put(peer, item.declaration)
+      else borrowed.remove(peer, item.declaration.id)
+    }
+  }
+
+  function borrow(link: Link): void {
+    const { peer, session } = link
+    const entry = foreign.get(peer)
+    stopBorrowing(peer)
+    if (entry === undefined || stopped) return
+    const stop = new AbortController()
+    const { mesh } = entry
+    borrowing.set(peer, { link, stop })
+    borrowed.begin(peer, { mesh, meshName: nameOf(mesh), link })
+    borrowFrom(session, (item) => borrowing.get(peer)?.stop === stop && take(peer, mesh, item), stop.signal)
+      .catch((error: unknown) => stop.signal.aborted || log('warn', `${peer} lends nothing: ${(error as Error).message}`))
+      .finally(() => borrowing.get(peer)?.stop === stop && stopBorrowing(peer))
+  }
+
+  function stopBorrowing(peer: string): void {
+    borrowing.get(peer)?.stop.abort()
+    borrowing.delete(peer)
+    borrowed.end(peer)
+  }
+
+  const nameOf = (mesh: string): string => treaties.inForce().find((pact) => pact.mesh === mesh)?.name ?? mesh
+
+  const sessions = createSessions(
+    { libp2p, now, onFault, onInbound: (peer, session) => links.accept(peer, session) },
+    lender.protocol
+  )
+  /** Of nodes of other meshes alone: there is no sync with them whose session would show that they are there. */
+  const links = createLinks({
+    libp2p,
+    sessions,
+    now,
+    random,
+    onlyWanted: true,
+    onUp: borrow,
+    onDown(peer, reason) {
+      log('info', `lost ${peer}: ${reason}`)
+      stopBorrowing(peer)
+    }
+  })
+
+  // ---- what holds ----------------------------------------------------------------------------
+  /** Treaties end by themselves, too. */
+  function schedule(): void {
+    clearTimeout(timer)
+    const ends = treaties.inForce().map(({ notAfter }) => notAfter)
+    if (ends.length === 0 || stopped) return
+    // A second later: they hold to the end of their last one.
+    const inMs = (Math.min(...ends) + 1) * 1_000 - Date.now()
+    timer = setTimeout(() => enforce(NO_NOTICES), Math.min(TREATY_CHECK_MS, Math.max(MIN_CHECK_MS, inMs)))
+    timer.unref?.()
+  }
+
+  function tell(fresh: Notices): void {
+    for (const { treaty } of fresh.treaties) {
+      const pact = treaties.pacts().find(({ signed }) => signed.treaty.serial === treaty.serial)
+      if (pact === undefined || pact.revoked !== undefined) continue
+      const { serial, mesh, lends, borrows } = pact
+      log('info', `a treaty with ${pact.name} (${mesh})`)
+      audit?.({ event: 'treaty', mesh, serial, lends, borrows })
+    }
+    for (const signed of fresh.treatyRevocations) {
+      const { reason, mesh: by } = signed.revocation
+      for (const { mesh, name: called, serial } of treaties.pacts().filter(({ revoked }) => revoked === signed)) {
+        log('info', `the treaty with ${called} (${mesh}) was revoked: ${reason}`)
+        audit?.({ event: 'treaty-revoked', mesh, serial, by: originId(by), reason })
+      }
+    }
+  }
+
+  function enforce(fresh: Notices): void {
+    tell(fresh)
+    const holding = new Set(treaties.inForce().map(({ mesh }) => mesh))
+    for (const [peer, { mesh, chain }] of foreign) {
+      if (holding.has(mesh) && membership.isStillMember(chain)) continue
+      stopBorrowing(peer)
+      foreign.delete(peer)
+      // Its calls are refused from now on, also those that were on their way.
+      if (gate.isAdmitted(peer)) expel(peer, new MeshError('permission_denied', 'no treaty with its mesh holds any more'))
+    }
+    borrowed.keep((mesh, { type }) => treaties.isBorrowed(mesh, type))
+    federation.changed()
+    if (fresh.treaties.length > 0) {
+      onTreaty()
+      // What was lent before this side knew that it borrows it was not kept.
+      for (const { link } of [...borrowing.values()]) borrow(link)
+    }
+    schedule()
+  }
+
+  const federation: Federation = {
+    async start() {
+      links.start()
+      await sessions.start()
+      schedule()
+    },
+    async stop() {
+      stopped = true
+      clearTimeout(timer)
+      links.stop()
+      for (const peer of [...borrowing.keys()]) stopBorrowing(peer)
+      lender.stop()
+      await sessions.stop()
+    },
+    proofs: () => treaties.pacts().map(({ mesh, secret, revoked }) => ({ mesh, secret, ended: revoked })),
+    async check(chain, peer, mesh) {
+      const member = await treaties.check(chain, peer, mesh)
+      // Who has proved to be of the own mesh is not made less by another proof.
+      if (gate.openingOf(peer) === 'all' || libp2p.getConnections(peerIdFromString(peer)).length === 0) return
+      foreign.delete(peer)
+      foreign.set(peer, { mesh, member, chain })
+      if (foreign.size > MAX_FOREIGN_PEERS) foreign.delete(foreign.keys().next().value!)
+    },
+    admitted(peer, mesh) {
+      log('info', `${peer} is here, of the mesh ${nameOf(mesh)}`)
+      links.want(peer)
+    },
+    forget: (peer) => void foreign.delete(peer),
+    enforce,
+    lends: treaties.isLent,
+    meshOf: (peer) => foreign.get(peer)?.mesh,
+    checkLent,
+    provide(request, options) {
+      if (foreign.has(request.caller))
+        try {
+          checkLent(request.caller, request.capability, request.tool, own().get(request.capability)?.declaration.type)
+        } catch (error) {
+          events.onServed({ request, durationMs: 0, error: error as MeshError })
+          throw error
+        }
+      return provider(request, options)
+    },
+    offers: borrowed.offers,
+    capabilities(query) {
+      const views = (asked?: CapabilityQuery): CapabilityView[] => capabilityViews(directory.visible(), self, changedOf, asked)
+      return borrowed.views(views(query), query ?? {}, () => views())
+    },
+    changed() {
+      lent.clear()
+      lender.changed()
+    },
+    connected: (mesh) => [...foreign].filter(([peer, entry]) => entry.mesh === mesh && gate.isAdmitted(peer)).length
+  }
+  return federation
+}
+
+const NOTHING: Lent = new Map()
+/** A clock that stands still must not make this node spin. */
+const MIN_CHECK_MS = 1_000

@@ -1,0 +1,225 @@
+import type { PrivateKey } from '@libp2p/interface'
+import { equals } from 'uint8arrays/equals'
+import { fromString } from 'uint8arrays/from-string'
+import { formatTreaty, parseTreaty } from '../../protocols/treaty/code.ts'
+import {
+  MAX_TREATIES,
+  MAX_TREATY_REASON,
+  MAX_TREATY_S,
+  SERIAL_BYTES,
+  TREATY_SECRET_BYTES,
+  isLentType,
+  type SignedTreaty
+} from '../../protocols/treaty/messages.ts'
+import type { SignedCertificate } from '../../protocols/member/messages.ts'
+import { originBytes } from '../core/document.ts'
+import { MeshError } from '../errors.ts'
+import { CLOCK_TOLERANCE_S, verifyChain, type ChainCheck, type CheckedMember } from './certificate.ts'
+import type { MeshClock } from './mesh-clock.ts'
+import type { MeshState } from './mesh-state.ts'
+import {
+  countersign,
+  isSigned,
+  isSignedOn,
+  issueOffer,
+  issueTreatyRevocation,
+  pactOf,
+  sideOf,
+  type Pact,
+  type Treaties,
+  type TreatyNotices
+} from './treaties.ts'
+
+/** Longest time that an offer asks for, in s: the treaty begins a little before, for clocks that are behind. */
+export const MAX_OFFER_S = MAX_TREATY_S - 86_400
+
+/** What an owner offers to another mesh. */
+export interface OfferTerms {
+  /** Id of the other mesh. */
+  mesh: string
+  /** What it is called here, for people. */
+  name: string
+  /** Globs over types. */
+  lends: readonly string[]
+  borrows: readonly string[]
+  /** How long it is to hold, in s. */
+  forS: number
+}
+
+/** What a code holds, seen from this mesh. */
+export interface ReadTreaty {
+  pact: Pact
+  /** Both have signed: it holds as soon as it is known. */
+  agreed: boolean
+  /** Only the key of this mesh has signed. */
+  ownOffer: boolean
+}
+
+/** What a mesh agrees on with others: made by owners with its key, known to all members. */
+export interface TreatyDesk extends Pick<Treaties, 'pacts' | 'inForce' | 'isLent' | 'isBorrowed'> {
+  /** @returns the code of an offer. @throws MeshError `permission_denied` without the key of the mesh, `invalid_argument`. */
+  offer(terms: OfferTerms): Promise<{ code: string; pact: Pact }>
+  /** Reads a code and checks its signatures. @throws MeshError `invalid_argument` if it is none, `permission_denied` with `details.reason`. */
+  read(code: string): Promise<ReadTreaty>
+  /**
+   * Signs an offer of another mesh, or takes a treaty in that both have signed; it is kept when this resolves. `notices` is what was new.
+   * @throws MeshError `permission_denied`, `invalid_argument`, `too_large`, `unavailable` if it cannot be kept.
+   */
+  accept(code: string): Promise<{ code: string; pact: Pact; notices: TreatyNotices }>
+  /** Ends treaties of that serial number, known here or not. @throws MeshError `permission_denied`, `unavailable` if it cannot be kept. */
+  revoke(serial: string, reason: string): Promise<TreatyNotices>
+  /** Checks the certificates of a node of another mesh. @throws MeshError `permission_denied`. */
+  check(chain: readonly SignedCertificate[], peer: string, mesh: string): Promise<CheckedMember>
+}
+
+/** What the desk stands on. */
+export interface TreatyDeskComponents {
+  known: Treaties
+  clock: MeshClock
+  state(): MeshState
+  /** Keeps notices on disk. @throws MeshError `unavailable`. */
+  keep(notices: TreatyNotices): Promise<void>
+  isRevoked: ChainCheck['isRevoked']
+}
+
+/** The desk of a mesh that can have no treaties. */
+export function closedTreatyDesk(none: () => never): TreatyDesk {
+  return {
+    pacts: () => [],
+    inForce: () => [],
+    isLent: () => false,
+    isBorrowed: () => false,
+    offer: async () => none(),
+    read: async () => none(),
+    accept: async () => none(),
+    revoke: async () => none(),
+    check: async () => none()
+  }
+}
+
+/** See {@link TreatyDesk}. */
+export function createTreatyDesk({ known, clock, state, keep, isRevoked }: TreatyDeskComponents): TreatyDesk {
+  const random = (bytes: number): Uint8Array => crypto.getRandomValues(new Uint8Array(bytes))
+  const own = originBytes(state().mesh)
+
+  function key(): PrivateKey {
+    const { meshKey } = state()
+    if (meshKey === undefined)
+      throw new MeshError('permission_denied', 'only an owner, who has the key of the mesh, signs for it', { reason: 'no_key' })
+    return meshKey
+  }
+
+  async function read(code: string): Promise<ReadTreaty> {
+    const signed = parseTreaty(code)
+    const { treaty } = signed
+    const side = sideOf(treaty, own)
+    if (side === undefined)
+      throw refused('not_addressed', 'it is between other meshes; atmo status --json shows the id of this one')
+    for (const one of [0, 1] as const)
+      if (signed.signatures[one] !== undefined && !(await isSignedOn(signed, one)))
+        throw refused('bad_signature', 'a signature is not that of its mesh')
+    const now = clock.nowS()
+    if (treaty.notAfter < now) throw refused('expired', 'its time is over; ask for another')
+    if (treaty.notBefore > now + clock.toleranceS())
+      throw refused('not_yet_valid', 'its time has not begun; are the clocks of both machines right?')
+    if (known.isRevoked(treaty.serial)) throw refused('revoked', 'it was revoked')
+    return {
+      pact: pactOf(signed, own),
+      agreed: await isSigned(signed),
+      ownOffer: signed.signatures[side === 0 ? 1 : 0] === undefined
+    }
+  }
+
+  /** First on disk: what is acted on must not be forgotten. */
+  async function takeOwn(fresh: TreatyNotices): Promise<TreatyNotices> {
+    const before = known.kept()
+    await keep({
+      treaties: [
+        ...before.treaties.filter(({ bytes }) => !fresh.treaties.some((one) => equals(one.bytes, bytes))),
+        ...fresh.treaties
+      ],
+      treatyRevocations: [...before.treatyRevocations, ...fresh.treatyRevocations]
+    })
+    return known.take(fresh)
+  }
+
+  return {
+    pacts: known.pacts,
+    inForce: known.inForce,
+    isLent: known.isLent,
+    isBorrowed: known.isBorrowed,
+    read,
+    async offer({ mesh, name, lends, borrows, forS }) {
+      const meshKey = key()
+      if (!/^12D3Koo[1-9A-HJ-NP-Za-km-z]{45}$/.test(mesh))
+        throw new MeshError(
+          'invalid_argument',
+          `"${mesh.slice(0, 80)}" is no id of a mesh; its owner sees it in: atmo status --json`
+        )
+      if (mesh === state().mesh) throw new MeshError('invalid_argument', 'that is the id of this very mesh; name the other one')
+      const bad = [...lends, ...borrows].find((glob) => !isLentType(glob))
+      if (bad !== undefined)
+        throw new MeshError('invalid_argument', `"${bad.slice(0, 200)}" is no glob over types, such as "sensor/*" or "llm/**"`)
+      if (lends.length + borrows.length === 0)
+        throw new MeshError(
+          'invalid_argument',
+          'a treaty in which nobody lends anything is none; name types to lend or to borrow'
+        )
+      if (!Number.isSafeInteger(forS) || forS < 1 || forS > MAX_OFFER_S)
+        throw new MeshError('invalid_argument', `a treaty holds for 1 s to ${MAX_OFFER_S / 86_400} days`)
+      const now = clock.nowS()
+      const signed = await issueOffer(
+        {
+          mesh: state().mesh,
+          name: state().name,
+          other: mesh,
+          otherName: name,
+          lends,
+          borrows,
+          secret: random(TREATY_SECRET_BYTES),
+          serial: random(SERIAL_BYTES),
+          notBefore: now - CLOCK_TOLERANCE_S,
+          notAfter: now + forS
+        },
+        meshKey
+      )
+      return { code: formatTreaty(signed), pact: pactOf(signed, own) }
+    },
+    async accept(code) {
+      const { pact, agreed, ownOffer } = await read(code)
+      if (ownOffer && !agreed)
+        throw refused(
+          'half_signed',
+          'it is an offer of this mesh; it is for the owner of the other one, who sends it back signed'
+        )
+      const signed: SignedTreaty = agreed ? pact.signed : await countersign(pact.signed, own, key())
+      const valid = known.inForce().filter(({ serial }) => serial !== pact.serial)
+      if (valid.length >= MAX_TREATIES)
+        throw new MeshError('too_large', `this mesh has ${MAX_TREATIES} treaties already; revoke one first`)
+      const notices = await takeOwn({ treaties: [signed], treatyRevocations: [] })
+      return { code: formatTreaty(signed), pact: { ...pact, signed }, notices }
+    },
+    async revoke(serial, reason) {
+      const meshKey = key()
+      if (reason.length > MAX_TREATY_REASON)
+        throw new MeshError('invalid_argument', `a reason has at most ${MAX_TREATY_REASON} characters`)
+      const revocation = { mesh: own, serial: fromString(serial, 'base16'), at: clock.nowS(), reason }
+      return takeOwn({ treaties: [], treatyRevocations: [await issueTreatyRevocation(revocation, meshKey)] })
+    },
+    async check(chain, peer, mesh) {
+      if (!known.inForce().some((pact) => pact.mesh === mesh)) throw refused('no_treaty', 'no treaty with its mesh holds now')
+      // Nothing of it moves this node's clock: another mesh is not asked for the time.
+      return verifyChain(chain, {
+        mesh: originBytes(mesh),
+        node: originBytes(peer),
+        nowS: clock.nowS(),
+        toleranceS: clock.toleranceS(),
+        isRevoked
+      })
+    }
+  }
+}
+
+function refused(reason: string, why: string): MeshError {
+  return new MeshError('permission_denied', `this treaty cannot be used here: ${why}`, { reason })
+}
