@@ -166,8 +166,8 @@ function isOnlyOwner({ meshKey, issued }: MeshState): boolean {
   return meshKey !== undefined && issued.length > 0 && !issued.some(({ role }) => role === 'owner')
 }
 
-function isOwnAlone({ meshKey, issued }: MeshState): boolean {
-  return meshKey !== undefined && issued.length === 0
+function isOwnAlone({ meshKey, issued, treaties = [] }: MeshState): boolean {
+  return meshKey !== undefined && issued.length === 0 && treaties.length === 0
 }
 
 const clocks = () => ({ wallS: () => Date.now() / 1_000, now: () => performance.now() })

@@ -58,11 +58,11 @@ function statusCell({ status, changed }: CapabilityView, colors: Colors): Exclud
 
 function showAll(capabilities: CapabilityView[], colors: Colors): string {
   const rows = capabilities.map((capability) => {
-    const { ref, type, nodeName, local, tools, triggers } = capability
+    const { ref, type, nodeName, local, mesh, tools, triggers } = capability
     return [
       { text: ref, style: colors.bold },
       type,
-      local ? `${nodeName} (here)` : nodeName,
+      local ? `${nodeName} (here)` : mesh === undefined ? nodeName : `${nodeName} (of ${mesh})`,
       statusCell(capability, colors),
       [
         ...tools.map(({ name, requiresApproval }) => (requiresApproval === true ? `${name}?` : name)),
@@ -74,11 +74,11 @@ function showAll(capabilities: CapabilityView[], colors: Colors): string {
 }
 
 function showOne(capability: CapabilityView, colors: Colors): string {
-  const { id, type, nodeName, node, statusReason, description, tools, triggers, ref, changed } = capability
+  const { id, type, nodeName, node, mesh, statusReason, description, tools, triggers, ref, changed } = capability
   const { text, style } = statusCell(capability, colors)
   const lines = [
     `${colors.bold(plain(id))}  ${plain(type)}  ${style(text)}${statusReason ? ` ${plain(statusReason)}` : ''}`,
-    `  ${colors.dim(`on ${plain(nodeName)} ${shortId(node)}`)}`
+    `  ${colors.dim(`on ${plain(nodeName)} ${shortId(node)}${mesh === undefined ? '' : `, lent by ${plain(mesh)}`}`)}`
   ]
   if (changed !== undefined) {
     lines.push('', colors.yellow(`  changed since ${plain(changed.since)}; nobody here has accepted it yet:`))

@@ -6,6 +6,8 @@ const SHELLS = ['bash', 'zsh', 'fish'] as const
 interface Entry {
   name: string
   about: string
+  /** Names of its own commands. */
+  commands: string[]
   options: { flag: string; about: string; file: boolean }[]
 }
 
@@ -27,18 +29,26 @@ To load it:
       const entries = program.commands.map((command): Entry => ({
         name: command.name(),
         about: command.description(),
-        options: command.options.flatMap(({ long, description, flags }) =>
-          long ? [{ flag: long, about: description, file: /<(file|dir)>/.test(flags) }] : []
-        )
+        commands: command.commands.map((sub) => sub.name()),
+        options: optionsOf(command)
       }))
       return write(process.stdout, { bash, zsh, fish }[shell](entries))
     })
 }
 
+/** Those of its own commands, too, each once. */
+function optionsOf(command: Command): Entry['options'] {
+  const all = [command, ...command.commands].flatMap(({ options }) => options)
+  const once = new Map<string, Entry['options'][number]>()
+  for (const { long, description, flags } of all)
+    if (long && !once.has(long)) once.set(long, { flag: long, about: description, file: /<(file|dir)>/.test(flags) })
+  return [...once.values()]
+}
+
 function bash(entries: Entry[]): string {
   const cases = entries.map(
-    ({ name, options }) =>
-      `    ${name}) words="${[...options.map(({ flag }) => flag), '--help', ...(name === 'completion' ? SHELLS : [])].join(' ')}" ;;`
+    ({ name, commands, options }) =>
+      `    ${name}) words="${[...commands, ...options.map(({ flag }) => flag), '--help', ...(name === 'completion' ? SHELLS : [])].join(' ')}" ;;`
   )
   return `# bash completion for atmo
 _atmo() {
@@ -59,10 +69,11 @@ complete -F _atmo atmo
 function zsh(entries: Entry[]): string {
   const quote = (text: string) =>
     text.replaceAll("'", "'\\''").replaceAll('[', '\\[').replaceAll(']', '\\]').replaceAll(':', '\\:')
-  const cases = entries.map(({ name, options }) => {
+  const cases = entries.map(({ name, commands, options }) => {
+    const own = commands.length > 0 ? [`'1:command:(${commands.join(' ')})'`] : []
     const specs = options.map(({ flag, about, file }) => `'*${flag}[${quote(about)}]${file ? ':file:_files' : ''}'`)
     const shells = name === 'completion' ? [`'1:shell:(${SHELLS.join(' ')})'`] : []
-    return `      ${name}) _arguments ${[...specs, ...shells, "'--help[show help]'"].join(' ')} ;;`
+    return `      ${name}) _arguments ${[...own, ...specs, ...shells, "'--help[show help]'"].join(' ')} ;;`
   })
   return `#compdef atmo
 _atmo() {
@@ -81,8 +92,9 @@ compdef _atmo atmo
 
 function fish(entries: Entry[]): string {
   const quote = (text: string) => `'${text.replaceAll('\\', '\\\\').replaceAll("'", "\\'")}'`
-  const lines = entries.flatMap(({ name, about, options }) => [
+  const lines = entries.flatMap(({ name, about, commands, options }) => [
     `complete -c atmo -f -n __fish_use_subcommand -a ${name} -d ${quote(about)}`,
+    ...commands.map((own) => `complete -c atmo -f -n '__fish_seen_subcommand_from ${name}' -a ${own}`),
     ...options.map(
       ({ flag, about: what, file }) =>
         `complete -c atmo -n '__fish_seen_subcommand_from ${name}' -l ${flag.slice(2)} -d ${quote(what)}${file ? ' -rF' : ''}`

@@ -1,12 +1,11 @@
 import { Option, type Command } from 'commander'
-import { readFile } from 'node:fs/promises'
 import { hostname } from 'node:os'
-import { text } from 'node:stream/consumers'
 import { MAX_MEMBER_NAME } from '../../protocols/member/messages.ts'
 import { MeshError } from '../errors.ts'
 import { multiaddrProblem } from '../config-addresses.ts'
 import { nodeNameProblem } from '../config-formats.ts'
 import type { MeshSummary } from '../node-join.ts'
+import { readCode } from './code-argument.ts'
 import { contextOf, gather, usageError, withNodeOptions, type CommandContext, type NodeOptions } from './command-line.ts'
 import { joinNearbyMesh, type NearbyFlags } from './join-nearby.ts'
 import { plain } from './output.ts'
@@ -62,7 +61,7 @@ async function joinByCode(
 ): Promise<MeshSummary> {
   if (flags.mesh !== undefined || flags.peer !== undefined || flags.yes === true)
     throw usageError('--mesh, --peer and --yes go with --nearby')
-  const code = await codeOf(argument, flags.file)
+  const code = await readCode({ argument, file: flags.file, variable: 'ATMO_INVITE' })
   const { joinMesh } = await import('../node-join.ts')
   return joinMesh(dataDir, code, name).catch((error: unknown) => {
     throw error instanceof MeshError && error.code === 'invalid_argument' ? usageError(error.message) : error
@@ -75,17 +74,4 @@ function checkNearby(code: string | undefined, flags: JoinFlags): JoinFlags {
   const problem = flags.peer?.map(multiaddrProblem).find(Boolean)
   if (problem !== undefined) throw usageError(problem)
   return flags
-}
-
-async function codeOf(argument: string | undefined, file: string | undefined): Promise<string> {
-  if (argument !== undefined && file !== undefined) throw usageError('name the code or a file with it, not both')
-  if (file !== undefined) {
-    return readFile(file, 'utf8').catch((error: NodeJS.ErrnoException) => {
-      throw usageError(`cannot read ${file} (${error.code ?? error.message})`)
-    })
-  }
-  if (argument === '-') return text(process.stdin)
-  const code = argument ?? process.env['ATMO_INVITE']
-  if (!code) throw usageError('which code? Give it as argument, with --file, in $ATMO_INVITE, or - for standard input')
-  return code
 }

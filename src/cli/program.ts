@@ -17,6 +17,7 @@ import { addRevoke } from './revoke.ts'
 import { addStart } from './start.ts'
 import { addStatus } from './status.ts'
 import { addStop } from './stop.ts'
+import { addTreaty } from './treaty.ts'
 import { addWatch } from './watch.ts'
 
 /** The command line with all its commands. It throws `CommanderError` where commander would end the process; `quiet` leaves telling it to others. */
@@ -32,7 +33,7 @@ export function createProgram(quiet: boolean): Command {
     })
     .showHelpAfterError('(see --help)')
     .addHelpText('after', '\nExit codes: 0 done, 1 failed, 2 wrong usage. With --json every command prints JSON, its errors too.')
-  const mesh = [addInit, addInvite, addJoin, addLeave, addMembers, addRevoke, addApprovals, addAccept, addAudit]
+  const mesh = [addInit, addInvite, addJoin, addLeave, addMembers, addRevoke, addTreaty, addApprovals, addAccept, addAudit]
   for (const add of [addStart, ...mesh, addStatus, addPeers, addCapabilities, addCall, addWatch, addStop, addCompletion])
     add(program)
   return program

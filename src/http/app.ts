@@ -7,6 +7,7 @@ import { eventsRoute } from './events-route.ts'
 import { hostGuard, tokenGuard, type GuardInit } from './guard.ts'
 import { memberRoutes } from './member-routes.ts'
 import { meshRoutes } from './mesh-routes.ts'
+import { treatyRoutes } from './treaty-routes.ts'
 
 /** What the local API is built from. */
 export interface AppInit extends GuardInit {
@@ -45,6 +46,7 @@ export function createApp(init: AppInit): FetchHandler {
   app.use(tokenGuard(init))
   app.route('/mesh', meshRoutes({ mesh, stop }))
   app.route('/mesh', memberRoutes({ mesh }))
+  app.route('/mesh', treatyRoutes({ mesh }))
   app.route('/mesh', eventsRoute({ mesh, heartbeatMs, closing }))
   app.route('/capabilities', callRoutes({ mesh }))
   return (request) => app.fetch(request)

@@ -63,7 +63,8 @@ describe('README and guides', function () {
       const problem = problemOf(words)
       return problem === undefined ? [] : [`${page}: atmo ${words.join(' ')}: ${problem}`]
     })
-    const flags = createProgram(true).commands.flatMap(longOf).concat('--version')
+    const all = createProgram(true).commands.flatMap((command) => [command, ...command.commands])
+    const flags = all.flatMap(longOf).concat('--version')
     for (const page of PAGES) {
       for (const code of inline(read(page))) {
         const [, flag] = /^(--[a-z-]+)/.exec(code) ?? []

@@ -23,6 +23,7 @@ const COMMANDS = [
   'leave',
   'members',
   'revoke',
+  'treaty',
   'approvals',
   'approve',
   'ignore',
@@ -77,6 +78,10 @@ describe('cli usage', function () {
     [['start', '--peer', '1.2.3.4:1'], /--peer: "1.2.3.4:1" is no multiaddr/],
     [['start', '--name', ''], /"" is no name for a node/],
     [['start', '--name', 'x'.repeat(65)], /is no name for a node/],
+    [['treaty', 'offer', '--lend', 'x'], /required option '--with <mesh>'/],
+    [['treaty', 'offer', '--with', 'x', '--for', '2y'], /30m, 12h or 90d/],
+    [['treaty', 'show'], /which code/],
+    [['treaty', 'dance'], /too many arguments/],
     [['completion', 'tcsh'], /Allowed choices/]
   ]
   for (const [args, message] of WRONG) {

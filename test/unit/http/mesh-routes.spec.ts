@@ -111,4 +111,39 @@ describe('http mesh routes', () => {
     assert.deepEqual([answer.status, answer.json], [202, { stopping: true }])
     await mesh.stopped
   })
+  it('GET and POST /mesh/treaties', async () => {
+    const answer = await get('/mesh/treaties')
+    assert.deepEqual(answer.json, JSON.parse(JSON.stringify({ mesh: mesh.status().mesh, treaties: mesh.treaties.list() })))
+    const post = (path: string, json: unknown) => ask(server.url, `/mesh/treaties${path}`, { token, json })
+    const offer = await post('/offers', { mesh: 'id', lends: ['a'], borrows: ['b'], name: 'x', forMs: 1_000 })
+    assert.deepEqual([offer.status, offer.json['code']], [201, 'ATMOT1FAKE'])
+    const shown = await post('/show', { code: 'ATMOT1FAKE' })
+    assert.deepEqual([shown.status, shown.json['signs']], [200, true])
+    assert.equal((await post('', { code: 'ATMOT1FAKE' })).status, 201)
+    const revoked = await post('/revocations', { treaty: 'club', reason: 'x' })
+    assert.deepEqual([revoked.status, revoked.json['state']], [201, 'revoked'])
+    for (const [path, json] of [
+      ['', {}],
+      ['', { code: 7 }],
+      ['', { code: 'x' }],
+      ['', { code: 'A'.repeat(20_000) }],
+      ['', { code: 'ATMOT1FAKE', yes: true }],
+      ['/show', { code: 'x' }],
+      ['/offers', {}],
+      ['/offers', { mesh: 'id', lends: 'a' }],
+      ['/offers', { mesh: 'id', borrows: [1] }],
+      ['/offers', { mesh: 'id', name: 1 }],
+      ['/offers', { mesh: 'id', forMs: '1' }],
+      ['/offers', { mesh: 'id', secret: 'x' }],
+      ['/revocations', {}],
+      ['/revocations', { treaty: 'club', reason: 'x'.repeat(257) }]
+    ] as const) {
+      const bad = await post(path, json)
+      assert.deepEqual(
+        [bad.status, bad.json.error?.code],
+        [400, 'invalid_argument'],
+        `${path} ${JSON.stringify(json).slice(0, 80)}`
+      )
+    }
+  })
 })
