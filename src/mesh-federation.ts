@@ -19,7 +19,7 @@ import { createSessions } from './net/sessions.ts'
 import { MAX_LENT_CAPABILITIES } from '../protocols/lend/messages.ts'
 import type { CheckedMember } from './trust/certificate.ts'
 
-/** Nodes of other meshes that are remembered, connected or not: more than can be connected. */
+/** Nodes of other meshes that are remembered beyond those that are connected. */
 export const MAX_FOREIGN_PEERS = 1_024
 /** How long a node goes without a look at which treaties hold, at most, in ms. */
 export const TREATY_CHECK_MS = 3_600_000
@@ -120,11 +120,14 @@ export function createFederation(components: FederationComponents): Federation {
 
   const lender = createLender({ name, lentTo })
 
+  /** By the gate, not by what is remembered: whoever has not proved to be of the own mesh gets no more than is lent, whatever was forgotten. */
+  const isForeign = (peer: string): boolean => peer !== self && gate.openingOf(peer) !== 'all'
+
   function checkLent(peer: string, capability: string, tool: string, type: string | undefined): void {
+    if (!isForeign(peer)) return
     const entry = foreign.get(peer)
-    if (entry === undefined) return
-    const mayBorrow = entry.member.role !== 'guest' && type !== undefined && treaties.isLent(entry.mesh, type)
-    if (mayBorrow) return
+    const isGuest = entry === undefined || entry.member.role === 'guest'
+    if (!isGuest && type !== undefined && treaties.isLent(entry.mesh, type)) return
     throw new MeshError('permission_denied', 'this mesh does not lend that to yours', {
       capability,
       tool,
@@ -188,11 +191,9 @@ export function createFederation(components: FederationComponents): Federation {
   /** Treaties end by themselves, too. */
   function schedule(): void {
     clearTimeout(timer)
-    const ends = treaties.inForce().map(({ notAfter }) => notAfter)
-    if (ends.length === 0 || stopped) return
-    // A second later: they hold to the end of their last one.
-    const inMs = (Math.min(...ends) + 1) * 1_000 - Date.now()
-    timer = setTimeout(() => enforce(NO_NOTICES), Math.min(TREATY_CHECK_MS, Math.max(MIN_CHECK_MS, inMs)))
+    const inS = treaties.nextEndS()
+    if (inS === undefined || stopped) return
+    timer = setTimeout(() => enforce(NO_NOTICES), Math.min(TREATY_CHECK_MS, Math.max(MIN_CHECK_MS, inS * 1_000)))
     timer.unref?.()
   }
 
@@ -254,7 +255,8 @@ export function createFederation(components: FederationComponents): Federation {
       if (gate.openingOf(peer) === 'all' || libp2p.getConnections(peerIdFromString(peer)).length === 0) return
       foreign.delete(peer)
       foreign.set(peer, { mesh, member, chain })
-      if (foreign.size > MAX_FOREIGN_PEERS) foreign.delete(foreign.keys().next().value!)
+      const [gone] = foreign.size > MAX_FOREIGN_PEERS ? [...foreign.keys()].filter((one) => !gate.isAdmitted(one)) : []
+      if (gone !== undefined) foreign.delete(gone)
     },
     admitted(peer, mesh) {
       log('info', `${peer} is here, of the mesh ${nameOf(mesh)}`)
@@ -266,7 +268,7 @@ export function createFederation(components: FederationComponents): Federation {
     meshOf: (peer) => foreign.get(peer)?.mesh,
     checkLent,
     provide(request, options) {
-      if (foreign.has(request.caller))
+      if (isForeign(request.caller))
         try {
           checkLent(request.caller, request.capability, request.tool, own().get(request.capability)?.declaration.type)
         } catch (error) {

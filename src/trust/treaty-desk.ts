@@ -68,6 +68,8 @@ export interface TreatyDesk extends Pick<Treaties, 'pacts' | 'inForce' | 'isLent
   accept(code: string): Promise<{ code: string; pact: Pact; notices: TreatyNotices }>
   /** Ends treaties of that serial number, known here or not. @throws MeshError `permission_denied`, `unavailable` if it cannot be kept. */
   revoke(serial: string, reason: string): Promise<TreatyNotices>
+  /** How long until the next of those that hold now ends, in s, by the clock of the mesh; undefined if none holds. */
+  nextEndS(): number | undefined
   /** Checks the certificates of a node of another mesh. @throws MeshError `permission_denied`. */
   check(chain: readonly SignedCertificate[], peer: string, mesh: string): Promise<CheckedMember>
 }
@@ -89,6 +91,7 @@ export function closedTreatyDesk(none: () => never): TreatyDesk {
     inForce: () => [],
     isLent: () => false,
     isBorrowed: () => false,
+    nextEndS: () => undefined,
     offer: async () => none(),
     read: async () => none(),
     accept: async () => none(),
@@ -149,6 +152,11 @@ export function createTreatyDesk({ known, clock, state, keep, isRevoked }: Treat
     isLent: known.isLent,
     isBorrowed: known.isBorrowed,
     read,
+    nextEndS() {
+      const ends = known.inForce().map(({ notAfter }) => notAfter)
+      // They hold to the end of their last second.
+      return ends.length === 0 ? undefined : Math.min(...ends) + 1 - clock.nowS()
+    },
     async offer({ mesh, name, lends, borrows, forS }) {
       const meshKey = key()
       if (!/^12D3Koo[1-9A-HJ-NP-Za-km-z]{45}$/.test(mesh))

@@ -141,7 +141,8 @@ describe('two meshes with a treaty', function () {
   }
 
   it('refuses what is not lent, though it is named exactly, in the same words as what does not exist', async () => {
-    const [owner, lender] = [await club.member('owner'), await home.join('owner')]
+    // Whatever its rules allow: what is not lent is not for other meshes.
+    const [owner, lender] = [await club.member('owner'), await home.join('owner', { policy: [{ effect: 'allow' }] })]
     equip(lender)
     await agree(lender, await club.start(owner), { lends: ['sensor/*'] })
     const { call } = await foreigner(lender, owner)

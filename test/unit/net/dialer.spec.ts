@@ -433,6 +433,23 @@ describe('dialer', () => {
     assert.equal(dials.length, 1)
   })
 
+  it('looks at once for those that it avoided when they are forgiven, where they were heard of meanwhile', async () => {
+    const { dialer, dials, world, advance } = setup(small)
+    world.set('/ip4/10.0.0.3/tcp/1', answers(middle))
+    dialer.found(middle, ['/ip4/10.0.0.2/tcp/1'], 'mdns')
+    dialer.avoid(middle, 60_000)
+    dialer.found(middle, ['/ip4/10.0.0.3/tcp/1'], 'mdns')
+    await advance(5_000)
+    const before = dials.length
+    dialer.forgive()
+    await advance(2_000)
+    assert.equal(dials.length, before + 1)
+    assert.ok(dialer.peers().some(({ peerId, connected }) => peerId === middle && connected))
+    dialer.forgive()
+    await advance(2_000)
+    assert.equal(dials.length, before + 1)
+  })
+
   it('stop leaves no timer and no dial', async () => {
     const { dialer, running, timers, cut, settle, advance } = setup(small)
     dialer.found(middle, ['/ip4/10.0.0.2/tcp/1', '/ip4/10.0.0.3/tcp/1'], 'mdns')

@@ -1,0 +1,84 @@
+import assert from 'node:assert/strict'
+import type { CapabilityDeclaration } from '../../protocols/capability.ts'
+import type { LocalTool } from '../../src/calls/provider.ts'
+import type { PolicyRule, Standing } from '../../src/core/policy.ts'
+import { MeshError, isMeshError } from '../../src/errors.ts'
+import { createConsent, type Consent } from '../../src/mesh-consent.ts'
+import { STRANGER } from '../../src/mesh-trust.ts'
+
+/** PeerIds of this node, of a member, of a guest, and of two nodes of another mesh, one of which this node has never seen. */
+const [SELF, MEMBER, GUEST, CLUB_NODE, FAR] = ['self', 'member', 'guest', 'club-node', 'far']
+const LENT: CapabilityDeclaration = { id: 'cam', type: 'sensor/camera' }
+const KEPT: CapabilityDeclaration = { id: 'vault', type: 'private/vault' }
+
+describe('consent for callers of other meshes', () => {
+  function consent(policy: PolicyRule[] = []): Consent {
+    const standings: Record<string, Standing> = { [MEMBER]: { role: 'member', tags: [] }, [GUEST]: { role: 'guest', tags: [] } }
+    const lends = (mesh: string, type: string): boolean => mesh === 'club' && type === LENT.type
+    const meshOf = (peer: string): string | undefined => (peer === CLUB_NODE ? 'club' : undefined)
+    return createConsent({
+      self: SELF,
+      mesh: 'home',
+      policy,
+      trust: { standingOf: (peer) => standings[peer] ?? STRANGER },
+      federation: {
+        lends,
+        meshOf,
+        checkLent(peer, _capability, _tool, type) {
+          if (meshOf(peer) !== undefined && !lends(meshOf(peer)!, type ?? ''))
+            throw new MeshError('permission_denied', 'not lent', { reason: 'not_lent' })
+        }
+      },
+      now: () => 0,
+      log: () => undefined,
+      audit: undefined,
+      emit: () => undefined
+    })
+  }
+  function answer(
+    rules: PolicyRule[],
+    capability: CapabilityDeclaration,
+    caller: string,
+    causes?: string[],
+    asks = false
+  ): string {
+    const local = { capability, tool: { name: 'use', requiresApproval: asks } } as unknown as LocalTool
+    const request = { capability: capability.id, tool: 'use', input: {}, caller, causes } as never
+    const stop = new AbortController()
+    try {
+      const waits = consent(rules).authorize(local, request, { signal: stop.signal })
+      waits?.catch(() => undefined)
+      stop.abort()
+      return waits === undefined ? 'allow' : 'ask'
+    } catch (error) {
+      assert.ok(isMeshError(error, 'permission_denied'))
+      return String(error.details['reason'])
+    }
+  }
+
+  it('is the treaty, unless a rule or the tool wants more', () => {
+    assert.equal(answer([], LENT, CLUB_NODE), 'allow')
+    assert.equal(answer([], LENT, CLUB_NODE, undefined, true), 'ask')
+    assert.equal(answer([{ effect: 'deny', meshes: ['club'] }], LENT, CLUB_NODE), 'policy')
+    assert.equal(answer([{ effect: 'ask', meshes: ['club'] }], LENT, CLUB_NODE), 'ask')
+    for (const rules of [[], [{ effect: 'allow' as const }], [{ effect: 'allow' as const, meshes: ['club'] }]])
+      assert.equal(answer(rules, KEPT, CLUB_NODE), 'not_lent', 'no rule lends what the treaty does not')
+  })
+
+  it('takes who caused a call of the other mesh for one of it, and nobody of its own for more than it is', () => {
+    assert.equal(answer([], LENT, CLUB_NODE, [FAR]), 'allow')
+    assert.equal(answer([{ effect: 'deny', nodes: [FAR] }], LENT, CLUB_NODE, [FAR]), 'policy')
+    assert.equal(answer([], LENT, CLUB_NODE, [GUEST]), 'policy', 'a guest gains nothing by going round through another mesh')
+    assert.equal(answer([], LENT, CLUB_NODE, [MEMBER]), 'allow')
+    assert.equal(answer([], LENT, CLUB_NODE, [SELF]), 'allow')
+  })
+
+  it('lends to a node of the other mesh that a member calls for no more than to itself', () => {
+    assert.equal(answer([], LENT, MEMBER, [CLUB_NODE]), 'allow')
+    assert.equal(answer([], KEPT, MEMBER, [CLUB_NODE]), 'policy')
+    assert.equal(answer([], KEPT, SELF, [CLUB_NODE]), 'policy')
+    assert.equal(answer([], LENT, MEMBER, [FAR]), 'policy', 'of whom nobody knows anything')
+    assert.equal(answer([], KEPT, MEMBER), 'allow')
+    assert.equal(answer([], KEPT, GUEST), 'policy')
+  })
+})
