@@ -18,7 +18,10 @@ describe('consent for callers of other meshes', () => {
     const meshOf = (peer: string): string | undefined => (peer === CLUB_NODE ? 'club' : undefined)
     return createConsent({
       self: SELF,
-      mesh: 'home',
+      membership: { mesh: 'home' },
+      name: 'attic',
+      nameOf: () => undefined,
+      limits: [],
       policy,
       trust: { standingOf: (peer) => standings[peer] ?? STRANGER },
       federation: {
