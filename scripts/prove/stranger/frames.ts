@@ -1,3 +1,4 @@
+import { NO_NOTICES } from '../../../protocols/member/notices.ts'
 import { hmac } from '@noble/hashes/hmac.js'
 import { sha256 } from '@noble/hashes/sha2.js'
 import { generateKeyPair } from '@libp2p/crypto/keys'
@@ -65,7 +66,10 @@ export async function introduction(
     },
     issuer
   )
-  return ask(encodeMemberHello(hello), encodeMemberIntroduction({ chain: [signed], digest: new Uint8Array(16) }))
+  return ask(
+    encodeMemberHello(hello),
+    encodeMemberIntroduction({ chain: [signed], digest: new Uint8Array(16), notices: NO_NOTICES })
+  )
 }
 
 /** A mesh that is not the victim's. */
