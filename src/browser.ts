@@ -11,7 +11,8 @@ import type { ChangedDescriptors } from './core/pins.ts'
 import type { Discovery } from './mesh-components.ts'
 import { createBrowserLibp2p } from './net/browser-preset.ts'
 import { createGossip, meshTopics } from './net/gossip.ts'
-import { openMembership, type Membership } from './trust/membership.ts'
+import type { Membership } from './trust/membership.ts'
+import { openMembership } from './trust/open-membership.ts'
 
 export * from './public.ts'
 

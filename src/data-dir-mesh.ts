@@ -6,7 +6,7 @@ import { MeshError } from './errors.ts'
 import { formatMeshState, parseMeshState, type MeshState } from './trust/mesh-state.ts'
 
 const MESH_FILE = 'mesh.json'
-const MAX_MESH_BYTES = 4 * 1024 * 1024
+const MAX_MESH_BYTES = 16 * 1024 * 1024
 
 /** The mesh of the node; undefined if it has none. @throws MeshError `invalid_config` if the file is damaged or others may read it. */
 export async function readMesh(dir: string): Promise<MeshState | undefined> {

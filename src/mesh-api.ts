@@ -305,7 +305,7 @@ export interface MeshStatus {
   peerId: string
   name: string
   /** The mesh that this node is of. `open`: everybody is. */
-  mesh: { id: string; name: string; role: Role; open: boolean }
+  mesh: { id: string; name: string; role: Role; open: boolean; revoked?: { reason: string; at: string } }
   version: string
   uptimeMs: number
   multiaddrs: string[]

@@ -1,12 +1,20 @@
 import type { SignedCertificate } from '../protocols/member/messages.ts'
 import { MeshError } from './errors.ts'
-import type { MemberView } from './mesh-api.ts'
+import type { MemberView, MeshStatus } from './mesh-api.ts'
 import type { AdmissionGate } from './net/admission-gate.ts'
 import type { CheckedMember } from './trust/certificate.ts'
-import type { Membership } from './trust/membership.ts'
+import { OPEN_MESH, type Membership } from './trust/membership.ts'
 
 /** Least characters of the end of a PeerId that name a member. */
 const SHORT_ID = 6
+
+/** The mesh of a node, for its status. */
+export function meshOf({ mesh: id, name, role, revocation }: Membership): MeshStatus['mesh'] {
+  const view = { id, name, role, open: id === OPEN_MESH }
+  if (revocation === undefined) return view
+  const { reason, atS } = revocation
+  return { ...view, revoked: { reason, at: new Date(atS * 1_000).toISOString() } }
+}
 
 /** A peer whose certificates were good when it connected. */
 export interface CheckedPeer {

@@ -75,6 +75,7 @@ export function createMeshTrust(components: MeshTrustComponents): MeshTrust {
   const notices = createMeshNotices({ membership, gossip, now, log, enforce })
   let timer: ReturnType<typeof setInterval> | undefined
   let renewing = false
+  let warned = false
 
   const admission = createAdmission({
     libp2p,
@@ -159,8 +160,18 @@ export function createMeshTrust(components: MeshTrustComponents): MeshTrust {
       audit?.({ event: 'revoked', peer })
       admission.expel(peer, error)
     }
-    if (!membership.isStillMember(membership.chain())) log('warn', 'the membership of this node was revoked: it is alone now')
+    warnIfRevoked()
     federation.enforce(fresh)
+  }
+
+  /** Once: it hears that from everybody. */
+  function warnIfRevoked(): void {
+    const { revocation } = membership
+    if (revocation === undefined || warned) return
+    warned = true
+    audit?.({ event: 'revoked', peer: self })
+    const why = revocation.reason === '' ? '' : ` ("${revocation.reason}")`
+    log('warn', `the membership of this node was revoked${why}: nobody of the mesh speaks to it; a new invite lets it in again`)
   }
 
   async function announce(made: Notices): Promise<void> {
@@ -179,6 +190,7 @@ export function createMeshTrust(components: MeshTrustComponents): MeshTrust {
 
   return {
     async start() {
+      warnIfRevoked()
       await admission.start()
       await desk.start()
       await nearby.start()

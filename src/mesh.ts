@@ -18,6 +18,7 @@ import type { Mesh, MeshStatus } from './mesh-api.ts'
 import type { MeshComponents } from './mesh-components.ts'
 import { createConsent } from './mesh-consent.ts'
 import { createDescriptors } from './mesh-descriptors.ts'
+import { meshOf } from './mesh-members.ts'
 import { createMeshEvents } from './mesh-events.ts'
 import { createFederation } from './mesh-federation.ts'
 import { createMeshTreaties } from './mesh-treaties.ts'
@@ -29,7 +30,6 @@ import { createReconciler } from './net/reconciler.ts'
 import { createRemoteCalls } from './net/remote-calls.ts'
 import { createSessions } from './net/sessions.ts'
 import { createSync } from './net/sync.ts'
-import { OPEN_MESH } from './trust/membership.ts'
 import { VERSION } from './version.ts'
 
 /** A node of another mesh is not dialled again for this time, in ms, though it is found. */
@@ -258,7 +258,7 @@ export async function createMesh(components: MeshComponents): Promise<Mesh> {
     status: () => ({
       peerId: self,
       name,
-      mesh: { id: membership.mesh, name: membership.name, role: membership.role, open: membership.mesh === OPEN_MESH },
+      mesh: meshOf(membership),
       version: VERSION,
       uptimeMs: now() - startedAt,
       multiaddrs: libp2p.getMultiaddrs().map((address) => address.toString()),

@@ -72,7 +72,7 @@ export interface Obtained {
 export async function enterMesh(dataDir: string, obtain: (libp2p: Libp2p) => Promise<Obtained>): Promise<MeshSummary> {
   return withDataDir(dataDir, async (dir) => {
     const old = await readMesh(dir)
-    if (old !== undefined && !isOwnAlone(old))
+    if (old !== undefined && !isOwnAlone(old) && !isEnded(old))
       throw new MeshError('conflict', `this node is of the mesh "${old.name}"; to leave it, run: atmo leave`, { mesh: old.mesh })
     // The clock here may be a year off, and nobody is known yet who could tell.
     const libp2p = await createNodeLibp2p(await loadKey(dir), [], { tls: false })
@@ -160,6 +160,13 @@ async function ask(connection: Connection, token: Uint8Array, name: string): Pro
       { cause: error }
     )
   }
+}
+
+/** Revoked: there is nothing left to leave. What is kept was checked when it came. */
+function isEnded({ chain, revocations }: MeshState): boolean {
+  return chain.some(({ certificate: { node, notBefore } }) =>
+    revocations.some(({ revocation }) => originId(revocation.node) === originId(node) && revocation.at >= notBefore)
+  )
 }
 
 function isOnlyOwner({ meshKey, issued }: MeshState): boolean {

@@ -2,7 +2,8 @@
 import type { PrivateKey } from '@libp2p/interface'
 import { MAX_MESH_NAME } from '../protocols/join/messages.ts'
 import { readMesh, writeMesh } from './data-dir-mesh.ts'
-import { openMembership, privateMembership, type Membership } from './trust/membership.ts'
+import { privateMembership, type Membership } from './trust/membership.ts'
+import { openMembership } from './trust/open-membership.ts'
 import { foundMesh } from './trust/mesh-state.ts'
 
 /** Where to look, and who asks. */

@@ -28,7 +28,7 @@ export interface Admission {
 }
 
 /** What admission needs. */
-export interface AdmissionComponents extends Omit<MemberComponents, 'self'> {
+export interface AdmissionComponents extends Omit<MemberComponents, 'self' | 'onRevoked'> {
   libp2p: Pick<
     Libp2p,
     'peerId' | 'peerStore' | 'handle' | 'unhandle' | 'addEventListener' | 'removeEventListener' | 'getConnections'
@@ -46,7 +46,9 @@ export interface AdmissionComponents extends Omit<MemberComponents, 'self'> {
 export function createAdmission({ libp2p, now, onStranger, onForeign, ...rest }: AdmissionComponents): Admission {
   const { gate, identify, knocks } = libp2p.services
   const self = libp2p.peerId.toString()
-  const member = createMember({ self, ...rest }, admit)
+  /** Peers that were told that they are revoked, until their exchange is over. */
+  const revoked = new Map<string, MeshError>()
+  const member = createMember({ self, ...rest, onRevoked: (peer, error) => void revoked.set(peer, error) }, admit)
   /** Connections without a proof, the oldest first. */
   const unproved = new Map<Connection, ReturnType<typeof setTimeout>>()
   let running = false
@@ -132,7 +134,8 @@ export function createAdmission({ libp2p, now, onStranger, onForeign, ...rest }:
   /** The other side opened the connection: it asks. */
   const answer: StreamHandler = async (stream, connection) => {
     const peer = connection.remotePeer.toString()
-    const refusal = await answerSingle(stream, peer, member.protocol, now)
+    const refusal = (await answerSingle(stream, peer, member.protocol, now)) ?? revoked.get(peer)
+    revoked.delete(peer)
     if (refusal !== undefined || !gate.isAdmitted(peer))
       refuse(connection, refusal ?? new MeshError('unavailable', 'the peer proved nothing'))
   }

@@ -20,7 +20,7 @@ import type { SignedTreatyRevocation } from '../../protocols/treaty/messages.ts'
 import { compare as compareBytes } from 'uint8arrays/compare'
 import { equals } from 'uint8arrays/equals'
 import { originBytes } from '../core/document.ts'
-import { MeshError } from '../errors.ts'
+import { MeshError, isMeshError } from '../errors.ts'
 import type { Protocol } from './protocol.ts'
 import type { Session } from './session.ts'
 
@@ -54,6 +54,8 @@ export interface MemberComponents {
   noticeDigest(): Uint8Array
   /** Takes those of a peer, before it is looked at. */
   learn(notices: Notices, peer: string): Promise<void>
+  /** A peer that asked is refused, since it is revoked, and told so. */
+  onRevoked(peer: string, error: MeshError): void
   /** Checks the certificates of a peer. @param mesh the other mesh that it is of, by its proof. @throws MeshError `permission_denied`. */
   check(chain: readonly SignedCertificate[], peer: string, mesh: string | undefined): Promise<void>
 }
@@ -70,7 +72,7 @@ export interface Member {
  * with the other mesh that it is of, if it is here by a treaty.
  */
 export function createMember(components: MemberComponents, onAdmitted: (peer: string, mesh: string | undefined) => void): Member {
-  const { self, secret, treaties, chain, check, learn, notices, noticeDigest } = components
+  const { self, secret, treaties, chain, check, learn, notices, noticeDigest, onRevoked } = components
   const proofOf = (key: Uint8Array, side: 'asks' | 'answers', nonce: Uint8Array, asks: string, answers: string): Uint8Array =>
     hmac(sha256, key, proofBytes(side, nonce, { asks: originBytes(asks), answers: originBytes(answers) }))
 
@@ -101,8 +103,14 @@ export function createMember(components: MemberComponents, onAdmitted: (peer: st
           const inStep = treaty !== undefined || equals(introduction.digest, digest)
           const known = inStep ? NO_NOTICES : notices()
           if (treaty === undefined) await learn(introduction.notices, peer)
-          await check(introduction.chain, peer, treaty?.mesh)
-          onAdmitted(peer, treaty?.mesh)
+          try {
+            await check(introduction.chain, peer, treaty?.mesh)
+            onAdmitted(peer, treaty?.mesh)
+          } catch (error) {
+            // It is told by what, signed: it may not know yet that nobody wants it.
+            if (!isRevoked(error) || inStep) throw error
+            onRevoked(peer, error)
+          }
           return encodeMemberEnd({ notices: known })
         }
         throw new MeshError('protocol_error', 'the exchange ended without an introduction')
@@ -135,10 +143,18 @@ export function createMember(components: MemberComponents, onAdmitted: (peer: st
           await learn({ ...NO_NOTICES, treatyRevocations: [answer.ended] }, peer)
           throw new MeshError('permission_denied', 'its mesh has revoked the treaty', { reason: 'treaty_revoked' })
         }
-        await check(answer.chain, peer, mesh)
         const digest = own ? noticeDigest() : NO_DIGEST
         const inStep = !own || equals(answer.digest, digest)
+        const revoked = await check(answer.chain, peer, mesh).catch((error: unknown) => {
+          // It is told by what before this side leaves.
+          if (!isRevoked(error) || inStep) throw error
+          return error
+        })
         accepted(encodeMemberIntroduction({ chain: chain(), digest, notices: inStep ? NO_NOTICES : notices() }))
+        if (revoked !== undefined) {
+          await exchange.next().catch(() => undefined)
+          throw revoked
+        }
         // What this side sends from now on waits at the other until it has accepted, too.
         if (inStep) onAdmitted(peer, mesh)
         const last = await exchange.next()
@@ -153,6 +169,10 @@ export function createMember(components: MemberComponents, onAdmitted: (peer: st
       }
     }
   }
+}
+
+function isRevoked(error: unknown): error is MeshError {
+  return isMeshError(error, 'permission_denied') && error.details['reason'] === 'revoked'
 }
 
 /** Takes as long for a proof that is nearly right as for any other. */

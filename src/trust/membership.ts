@@ -12,7 +12,7 @@ import { verifyChain, type CheckedMember } from './certificate.ts'
 import { createInvites, type InviteGrant } from './invites.ts'
 import { VALIDITY_S, canIssue, issueChain } from './issuer.ts'
 import { createMeshClock } from './mesh-clock.ts'
-import { createRevocations, issueRevocation, noticeDigest } from './revocations.ts'
+import { createRevocations, type EndOfMembership, issueRevocation, noticeDigest } from './revocations.ts'
 import { MAX_ISSUED, type IssuedMember, type MeshState } from './mesh-state.ts'
 import { createTreaties } from './treaties.ts'
 import { closedTreatyDesk, createTreatyDesk, type TreatyDesk } from './treaty-desk.ts'
@@ -49,6 +49,8 @@ export interface Membership {
   readonly treaties: TreatyDesk
   /** True if none of the certificates of this checked member is revoked. */
   isStillMember(chain: readonly SignedCertificate[]): boolean
+  /** That the membership of this node itself has ended; undefined while it holds. */
+  readonly revocation: EndOfMembership | undefined
   /** Ends the membership of a node. @param role what it is, if that is known. @throws MeshError `permission_denied` if this node may not, `unavailable` if it cannot be kept. */
   revoke(node: string, role: Role | undefined, reason: string): Promise<SignedRevocation>
   /** Members that this node let in. */
@@ -67,47 +69,6 @@ export interface Membership {
   needsRenewal(): boolean
   /** Takes a new chain. @throws MeshError `permission_denied` if it is not good. */
   renewed(welcome: Welcome): Promise<void>
-}
-
-/** The mesh without members or secrets, for demonstrations: whoever speaks the protocol is in. */
-export function openMembership(): Membership {
-  const none = (): never => {
-    throw new MeshError(
-      'unsupported',
-      'this node is in the open mesh, which everybody is in; start it without --open for a mesh of your own'
-    )
-  }
-  return {
-    mesh: OPEN_MESH,
-    name: 'open to everybody',
-    secret: sha256(new TextEncoder().encode('atmosphere: the open mesh')),
-    role: 'member',
-    chain: () => [],
-    check: async (_chain, peer) => ({
-      node: originBytes(peer),
-      role: 'member',
-      forward: true,
-      name: '',
-      tags: [],
-      notBefore: 0,
-      notAfter: Number.MAX_SAFE_INTEGER
-    }),
-    clockInDoubt: false,
-    notices: () => NO_NOTICES,
-    noticeDigest: () => new Uint8Array(NOTICE_DIGEST_BYTES),
-    learn: async () => NO_NOTICES,
-    treaties: closedTreatyDesk(none),
-    isStillMember: () => true,
-    revoke: async () => none(),
-    issued: [],
-    isInviting: false,
-    invite: none,
-    checkMayInvite: none,
-    letIn: async () => none(),
-    welcome: async () => none(),
-    needsRenewal: () => false,
-    renewed: async () => none()
-  }
 }
 
 /** What a membership in a private mesh stands on. */
@@ -209,7 +170,13 @@ export async function privateMembership({ state: initial, nodeKey, wallS, now, s
     }
   }
 
+  function refuseRevoked(what: string): void {
+    if (known.endOf(state.chain) === undefined) return
+    throw new MeshError('permission_denied', `the membership of this node was revoked: it can ${what}`, { reason: 'revoked' })
+  }
+
   function checkMayInvite(role: Role): void {
+    refuseRevoked('let nobody in')
     if (!canIssue(state, role) || (role === 'owner' && state.meshKey === undefined))
       throw new MeshError('permission_denied', `this node may not invite as ${role}; ask an owner of the mesh`, { role })
   }
@@ -249,19 +216,26 @@ export async function privateMembership({ state: initial, nodeKey, wallS, now, s
     treaties: createTreatyDesk({ known: agreed, clock, state: () => state, keep: change, isRevoked: known.isRevoked }),
     async learn({ revocations, ...others }) {
       const fresh: SignedRevocation[] = []
+      let refused = false
       for (const signed of revocations) {
         const intake = await known.take(signed)
-        // Whoever checks has none to pass on.
-        if (intake === 'refused') throw new MeshError('protocol_error', 'a peer sent a revocation that is not good')
+        refused ||= intake === 'refused'
         if (intake === 'new') fresh.push(signed)
       }
-      const { treaties, treatyRevocations } = await agreed.take(others)
+      const { treaties, treatyRevocations } = refused ? NO_NOTICES : await agreed.take(others)
+      // Also those beside one that is not good: what holds in memory must hold after a start.
       if (fresh.length + treaties.length + treatyRevocations.length > 0)
         await change({ revocations: known.all(), ...agreed.kept() })
+      // Whoever checks has none to pass on.
+      if (refused) throw new MeshError('protocol_error', 'a peer sent a revocation that is not good')
       return { revocations: fresh, treaties, treatyRevocations }
     },
-    isStillMember: (chain) => !chain.some(({ certificate }) => known.isRevoked(certificate)),
+    get revocation() {
+      return known.endOf(state.chain)
+    },
+    isStillMember: (chain) => known.endOf(chain) === undefined,
     async revoke(node, role, reason) {
+      refuseRevoked('revoke nobody')
       const { meshKey, chain } = state
       const revoked = { mesh: originBytes(state.mesh), node: originBytes(node), at: clock.nowS(), role, reason }
       const signed = await issueRevocation({ meshKey, nodeKey, chain }, revoked)

@@ -26,10 +26,20 @@ import { isSignedBy } from './signature.ts'
 /** What became of a revocation that came from somewhere. */
 export type Intake = 'new' | 'known' | 'refused'
 
+/** Why a membership is over. */
+export interface EndOfMembership {
+  /** As who revoked it said; may be empty. */
+  reason: string
+  /** Unix time. */
+  atS: number
+}
+
 /** The revocations of a mesh that a node knows. */
 export interface Revocations {
   /** True for a certificate that is revoked by somebody who may. */
   isRevoked(certificate: Certificate): boolean
+  /** What ended a chain of certificates; undefined if nothing has. */
+  endOf(chain: readonly SignedCertificate[]): EndOfMembership | undefined
   /** Checks a revocation and keeps it. Never throws. */
   take(signed: SignedRevocation): Promise<Intake>
   /** The last second at which certificates of a node were ended, Unix time; -1 if none ever were. */
@@ -66,13 +76,15 @@ export function createRevocations(mesh: Uint8Array, nowS: () => number): Revocat
     return first![0]
   }
 
-  function isRevoked({ node, notBefore, role }: Certificate): boolean {
+  function endOf({ node, notBefore, role }: Certificate): EndOfMembership | undefined {
     for (const { signed, revokes } of kept.values()) {
       const { revocation } = signed
-      if (revocation.at >= notBefore && compareBytes(revocation.node, node) === 0 && revokes(role)) return true
+      if (revocation.at >= notBefore && compareBytes(revocation.node, node) === 0 && revokes(role))
+        return { reason: revocation.reason, atS: revocation.at }
     }
-    return false
+    return undefined
   }
+  const isRevoked = (certificate: Certificate): boolean => endOf(certificate) !== undefined
 
   /** @returns what the issuer may revoke. @throws MeshError `permission_denied`. */
   async function check({ bytes, signature, chain, revocation }: SignedRevocation): Promise<Kept['revokes']> {
@@ -95,6 +107,7 @@ export function createRevocations(mesh: Uint8Array, nowS: () => number): Revocat
 
   return {
     isRevoked,
+    endOf: (chain) => chain.map(({ certificate }) => endOf(certificate)).find((end) => end !== undefined),
     lastAt,
     async take(signed) {
       const key = toString(sha256(signed.bytes), 'base64')

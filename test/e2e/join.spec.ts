@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict'
 import { spawnSync } from 'node:child_process'
-import { mkdir, readFile, stat, writeFile } from 'node:fs/promises'
+import { mkdir, readFile, rm, stat, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { createAtmo, errorOf, type Atmo } from '../fixtures/atmo.ts'
 
@@ -104,6 +104,46 @@ describe('joining a mesh by its commands', function () {
     const two = cli.run('two', ['start', '--json', '--no-mdns', '--listen', '/ip4/127.0.0.1/tcp/0'])
     assert.equal((JSON.parse(await two.line(20_000)) as { name: string }).name, 'kitchen')
     assert.equal((await until(child, 'peer:join'))['name'], 'kitchen')
+  })
+
+  it('tells a node that it was revoked, whoever opens the connection, also after a start; a new invite lets it in', async () => {
+    const one = await start('one')
+    for (const node of ['two', 'three']) await ok(node, 'join', (await ok('one', 'invite')).trim(), '--name', node)
+    const two = await start('two', ['--peer', one.address])
+    await until(one.child, 'peer:join')
+    await ok('one', 'revoke', 'two', '--reason', 'left on a train')
+    // It connects again, and is told by what.
+    const told = async (node: string): Promise<{ reason: string }> => {
+      for (const end = performance.now() + 20_000; performance.now() < end;) {
+        const { mesh } = JSON.parse(await ok(node, 'status', '--json')) as { mesh: { revoked?: { reason: string } } }
+        if (mesh.revoked !== undefined) return mesh.revoked
+      }
+      throw new Error(`${node} was not told`)
+    }
+    assert.equal((await told('two')).reason, 'left on a train')
+    const refused = await atmo('two', ['invite', '--json'])
+    assert.deepEqual([refused.code, errorOf(refused).details['reason']], [1, 'revoked'])
+    two.child.process.kill('SIGTERM')
+    assert.match((await two.child.ended).stderr, /was revoked.*left on a train/)
+    // One that was away, and is dialled: it only answers.
+    await ok(
+      'one',
+      'revoke',
+      (JSON.parse(await ok('one', 'members', '--json')) as { members: { name: string; peerId: string }[] }).members.find(
+        ({ name }) => name === 'three'
+      )!.peerId
+    )
+    await rm(join(dir, 'three', 'peers.json'))
+    const three = await start('three')
+    const dialled = await start('four', ['--peer', three.address])
+    dialled.child.process.kill('SIGTERM')
+    await dialled.child.ended
+    await ok('four', 'join', (await ok('one', 'invite')).trim())
+    await start('four', ['--peer', three.address, '--peer', one.address])
+    assert.equal((await told('three')).reason, '')
+    await ok('two', 'join', (await ok('one', 'invite')).trim())
+    const again = await start('two', ['--peer', one.address])
+    await until(again.child, 'peer:join')
   })
 
   it('keeps the only owner of a mesh with members from leaving it, and no key is lost when it insists', async () => {

@@ -29,6 +29,7 @@ const PLAIN = {
   treaties: () => [],
   notices: () => NO_NOTICES,
   noticeDigest: () => DIGEST,
+  onRevoked: () => undefined,
   learn: async () => undefined
 }
 const never = (): { signal: AbortSignal } => ({ signal: new AbortController().signal })

@@ -10,7 +10,8 @@ import { originId } from '../../../src/core/document.ts'
 import { MeshError, isMeshError } from '../../../src/errors.ts'
 import { VALIDITY_S } from '../../../src/trust/issuer.ts'
 import { clockOffsetS } from '../../../src/trust/mesh-clock.ts'
-import { openMembership, privateMembership, type Membership } from '../../../src/trust/membership.ts'
+import { privateMembership, type Membership } from '../../../src/trust/membership.ts'
+import { openMembership } from '../../../src/trust/open-membership.ts'
 import { foundMesh, type MeshState } from '../../../src/trust/mesh-state.ts'
 
 const NOW = 1_800_000_000
