@@ -53,6 +53,15 @@ const headOf = (dir: string): string => join(dir, 'audit.head')
 const fileOf = (dir: string, age: number): string => join(dir, age === 0 ? 'audit.log' : `audit.${age}.log`)
 const hashOf = (line: string): string => createHash('sha256').update(line).digest('hex')
 
+/** An event as it waits to be written: an input of megabytes must not wait with it. */
+type Queued = Omit<AuditEvent, 'input'> & { inputSha256?: string }
+
+function withDigest(event: AuditEvent): Queued {
+  if (event.event !== 'call') return event
+  const { input, ...rest } = event
+  return { ...rest, inputSha256: hashOf(JSON.stringify(input ?? null)) }
+}
+
 /** Goes on with the log of the directory. @param onTrouble told once when it cannot be written, and again after it could. */
 export async function openAuditLog(
   dir: string,
@@ -66,16 +75,14 @@ export async function openAuditLog(
   // Numbers are not given twice: what is gone leaves a gap.
   let { n, prev } = { n: Math.max(last.n, head?.n ?? 0), prev: last.prev }
   let size = (await stat(fileOf(dir, 0)).catch(absentOr))?.size ?? 0
-  let queue: AuditEvent[] = []
+  let queue: Queued[] = []
   let headAt = -Infinity
   let lost = 0
   let failing = false
   let writing: Promise<void> | undefined
 
-  function lineOf(event: AuditEvent | { event: 'lost'; count: number } | { event: 'torn'; bytes: number }): string {
-    const { input, ...rest } = event as AuditEvent & { input?: unknown }
-    const digest = event.event === 'call' ? { inputSha256: hashOf(JSON.stringify(input ?? null)) } : {}
-    const line = JSON.stringify({ n: ++n, at: now().toISOString(), ...rest, ...digest, prev })
+  function lineOf(event: Queued | { event: 'lost'; count: number } | { event: 'torn'; bytes: number }): string {
+    const line = JSON.stringify({ n: ++n, at: now().toISOString(), ...event, prev })
     prev = hashOf(line)
     return `${line}\n`
   }
@@ -100,10 +107,11 @@ export async function openAuditLog(
       const gap = lost
       lost = 0
       const text = (gap > 0 ? lineOf({ event: 'lost', count: gap }) : '') + events.map(lineOf).join('')
+      const bytes = Buffer.byteLength(text)
       try {
-        if (size + text.length > MAX_AUDIT_BYTES && size > 0) await rotate()
+        if (size + bytes > MAX_AUDIT_BYTES && size > 0) await rotate()
         await appendFile(fileOf(dir, 0), text, { mode: 0o600 })
-        size += text.length
+        size += bytes
         failing = false
         if (queue.length === 0 || performance.now() - headAt > HEAD_MS) await writeHead().catch(() => undefined)
       } catch (error) {
@@ -134,7 +142,7 @@ export async function openAuditLog(
   return {
     record(event) {
       if (queue.length >= MAX_QUEUED) return void lost++
-      queue.push(event)
+      queue.push(withDigest(event))
       void start()
     },
     async flush() {
@@ -172,6 +180,9 @@ export async function readAuditLog(dir: string): Promise<AuditCheck> {
   }
   const [first, last] = [lines[0]?.n ?? 1, lines.at(-1)?.n ?? 0]
   if (first > 1 && files < MAX_AUDIT_FILES) broken ??= { file: fileOf(dir, 0), line: 1, why: `lines 1 to ${first - 1} are gone` }
+  // A log has its head from its first line on.
+  if (head === undefined && last > 0)
+    broken ??= { file: headOf(dir), line: 1, why: 'it is gone or damaged: nobody can tell how far the log went' }
   if (head !== undefined && head.n > last)
     broken ??= { file: fileOf(dir, 0), line: lines.length, why: `lines ${last + 1} to ${head.n} are gone` }
   return { lines, broken, torn }
@@ -186,10 +197,11 @@ function faultOf(
 ): string | undefined {
   if (parsed === undefined) return 'it is no line of this log'
   const { n, prev } = parsed
-  if (before === undefined) return n === 1 && prev !== GENESIS ? 'it is not the first' : undefined
+  const changed = n === head?.n && hashOf(line) !== head.hash ? 'it was changed' : undefined
+  if (before === undefined) return n === 1 && prev !== GENESIS ? 'it is not the first' : changed
   if (prev !== before.hash) return 'the line before it was changed, left out or put in'
   if (n !== before.n + 1) return `lines ${before.n + 1} to ${n - 1} are gone`
-  return n === head?.n && hashOf(line) !== head.hash ? 'it was changed' : undefined
+  return changed
 }
 
 /** How far the log went when that was last written down; undefined if it never was. */

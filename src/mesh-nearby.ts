@@ -4,7 +4,7 @@ import { MeshError, isMeshError } from './errors.ts'
 import type { DoorView, InviteOptions } from './mesh-api.ts'
 import type { MeshTrustComponents } from './mesh-trust.ts'
 import { createNearbyDesk, type NearbyDesk, type NearbyDeskComponents } from './net/nearby.ts'
-import { createDoor } from './trust/door.ts'
+import { MAX_ASKS, createDoor } from './trust/door.ts'
 import { INVITE_MS } from './trust/invites.ts'
 
 /** Lets nodes nearby in that a person at this node approves. */
@@ -33,6 +33,13 @@ export function createMeshNearby({ libp2p, membership, audit, now, log, nameOf, 
     excuse,
     isOpen: () => door.grant !== undefined,
     sight: () => ({ mesh: originBytes(membership.mesh), meshName: membership.name, nodeName: nameOf(self) ?? '' }),
+    begin(peer, op) {
+      if (door.grant === undefined) throw shut()
+      if (op === 'look' || door.ask()) return
+      audit?.({ event: 'join-refused', peer, reason: 'too many asked: the door was shut' })
+      log('warn', `the door was shut: nodes nearby asked ${MAX_ASKS} times; somebody may be trying to get in unseen`)
+      throw shut()
+    },
     async admit({ peer, name, code }, signal) {
       const { grant, closed } = door
       if (grant === undefined) throw shut()
@@ -44,7 +51,7 @@ export function createMeshNearby({ libp2p, membership, audit, now, log, nameOf, 
         throw closed.aborted ? shut() : error
       }
       // Of two that are approved in the same moment, one finds it open.
-      if (closed.aborted) throw shut()
+      if (closed.aborted || door.grant === undefined) throw shut()
       door.close()
       const welcome = await membership.letIn(peer, grant, name)
       audit?.({ event: 'join', peer, name, role: grant.role })

@@ -19,8 +19,11 @@ import { createJoinDesk, requestWelcome } from './net/join.ts'
 import { INVITE_MS } from './trust/invites.ts'
 import { canRenew } from './trust/issuer.ts'
 
-/** How often a node looks whether its certificate ends soon, in ms. */
-export const RENEWAL_CHECK_MS = 3_600_000
+/** Who may renew is asked when both sides are through with their proofs, in ms. */
+const RENEW_AFTER_MS = 1_000
+
+/** How often a node looks whether its certificate ends soon, and whether those of others have ended, in ms. */
+export const RENEWAL_CHECK_MS = 60_000
 
 /** What a node is of which no certificate of this mesh was checked. */
 export const STRANGER: Standing = { role: 'guest', tags: [] }
@@ -71,6 +74,8 @@ export function createMeshTrust(components: MeshTrustComponents): MeshTrust {
   /** Whose certificates were good when they connected. */
   const checked = new Map<string, CheckedPeer>()
   const knocks = createTokenBuckets(KNOCK_RATE.one, now)
+  // Of its own: strangers that knock must not hide who tries codes.
+  const refusals = createTokenBuckets(KNOCK_RATE.all, now)
   const allKnocks = createTokenBuckets(KNOCK_RATE.all, now)
   const notices = createMeshNotices({ membership, gossip, now, log, enforce })
   let timer: ReturnType<typeof setInterval> | undefined
@@ -91,7 +96,7 @@ export function createMeshTrust(components: MeshTrustComponents): MeshTrust {
       if (connectionTo(peer) === undefined) return
       checked.set(peer, { member, chain })
       federation.forget(peer)
-      if (canRenew(member.role)) void renew()
+      if (canRenew(member.role)) setTimeout(() => void renew().catch(() => undefined), RENEW_AFTER_MS).unref?.()
     },
     onForeign: (peer, mesh) => federation.admitted(peer, mesh),
     now,
@@ -125,7 +130,7 @@ export function createMeshTrust(components: MeshTrustComponents): MeshTrust {
   /** A code that is tried twice is what an owner wants to see; a disk that is full, what it has to. */
   function refusedEntry(peer: string, error: unknown): void {
     const { message, cause } = error as MeshError
-    if (knocks.take(peer) && allKnocks.take('')) audit?.({ event: 'join-refused', peer, reason: message })
+    if (refusals.take('')) audit?.({ event: 'join-refused', peer, reason: message })
     if (isMeshError(error, 'unavailable'))
       log('warn', `${peer} was not let in: ${(cause as Error | undefined)?.message ?? message}`)
   }
@@ -135,6 +140,7 @@ export function createMeshTrust(components: MeshTrustComponents): MeshTrust {
     if (renewing || !membership.needsRenewal()) return
     renewing = true
     try {
+      if (await membership.renewOwn()) return log('info', 'this node renewed its own certificate')
       for (const [peer, { member }] of checked) {
         const { role } = member
         const connection = gate.isAdmitted(peer) && canRenew(role) ? connectionTo(peer) : undefined
@@ -148,6 +154,16 @@ export function createMeshTrust(components: MeshTrustComponents): MeshTrust {
       }
     } finally {
       renewing = false
+    }
+  }
+
+  /** Who is connected holds no longer than its certificates: with new ones it comes again. */
+  function check(): void {
+    void renew().catch((error: unknown) => log('warn', `renewing the certificate: ${(error as Error).message}`))
+    const error = new MeshError('unavailable', 'its certificates have ended')
+    for (const [peer, { member }] of checked) {
+      if (!membership.isOver(member)) continue
+      for (const connection of libp2p.getConnections(peerIdFromString(peer))) connection.abort(error)
     }
   }
 
@@ -195,7 +211,7 @@ export function createMeshTrust(components: MeshTrustComponents): MeshTrust {
       await desk.start()
       await nearby.start()
       libp2p.addEventListener('connection:close', onClose)
-      timer = setInterval(() => void renew(), RENEWAL_CHECK_MS)
+      timer = setInterval(check, RENEWAL_CHECK_MS)
       timer.unref?.()
     },
     listen: () => notices.listen(),
@@ -210,11 +226,11 @@ export function createMeshTrust(components: MeshTrustComponents): MeshTrust {
     invite(options) {
       const grant = grantOf(options)
       const { role } = grant
-      const token = membership.invite(grant)
-      audit?.({ event: 'invite', role })
       const reachable = addresses()
       if (reachable.length === 0)
         throw new MeshError('unavailable', 'this node listens nowhere: nobody could reach it with an invite')
+      const token = membership.invite(grant)
+      audit?.({ event: 'invite', role })
       const code = formatInvite({
         token,
         node: libp2p.peerId.toMultihash().bytes,

@@ -15,7 +15,7 @@ import { createNodeLibp2p } from './net/node-preset.ts'
 import { loadKey } from './node-key.ts'
 import { verifyChain } from './trust/certificate.ts'
 import { clockOffsetS } from './trust/mesh-clock.ts'
-import { checkMeshName, foundMesh, type MeshState } from './trust/mesh-state.ts'
+import { checkMeshName, formatMeshState, foundMesh, parseMeshState, type MeshState } from './trust/mesh-state.ts'
 import { privateMembership } from './trust/membership.ts'
 
 /** How long all addresses of an invite are tried, in ms. */
@@ -92,6 +92,10 @@ export async function enterMesh(dataDir: string, obtain: (libp2p: Libp2p) => Pro
         issued: [],
         revocations: []
       }
+      // What cannot be read again must not be written: the next start would call it damaged.
+      parseMeshState(formatMeshState(state))
+      // Nothing that was a mesh is ever lost for another.
+      if (old !== undefined) await setMeshAside(dir)
       await writeMesh(dir, state)
       await rememberPeer(dir, connection)
       return { id: state.mesh, name: called, role: member.role, peerId: libp2p.peerId.toString() }

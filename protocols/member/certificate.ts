@@ -48,6 +48,8 @@ export interface Certificate {
   name: string
   /** What the member is besides its role, for policies: `kitchen`, `trusted`. */
   tags: string[]
+  /** Since when it is a member, Unix time: renewals keep it, an invite sets it anew. A revocation ends the memberships that were there before it. */
+  since: number
 }
 
 /** A certificate with its signature, as it came: bytes are kept, so that they can be passed on and checked by others. */
@@ -62,9 +64,8 @@ export const signedCertificateBytes: (certificate: Uint8Array) => Uint8Array = s
 
 /** Deterministic bytes of a certificate. @throws MeshError `invalid_argument` if it is over a limit. */
 export function encodeCertificate(certificate: Certificate): Uint8Array {
-  const { mesh, node, role, forward, notBefore, notAfter, issuer, serial, name, tags } = certificate
-  const fields = [1, mesh, node, ROLES.indexOf(role), forward, notBefore, notAfter, issuer, serial, name]
-  const bytes = encodeCbor(tags.length === 0 ? fields : [...fields, tags])
+  const { mesh, node, role, forward, notBefore, notAfter, issuer, serial, name, tags, since } = certificate
+  const bytes = encodeCbor([1, mesh, node, ROLES.indexOf(role), forward, notBefore, notAfter, issuer, serial, name, tags, since])
   try {
     decodeCertificate(bytes)
   } catch (error) {
@@ -97,7 +98,8 @@ export function decodeCertificate(bytes: Uint8Array): Certificate {
     issuer: asBytes(f[7], 'issuer', MAX_ID_BYTES, 2),
     serial: asBytes(f[8], 'serial', NONCE_BYTES, NONCE_BYTES),
     name: asText(f[9], 'name', MAX_MEMBER_NAME),
-    tags: f[10] === undefined ? [] : asArray(f[10], 'tags', MAX_TAGS).map(asTag)
+    tags: asArray(f[10], 'tags', MAX_TAGS).map(asTag),
+    since: asUint(f[11], 'since')
   }
 }
 

@@ -67,7 +67,8 @@ export function grantOf(mesh: Uint8Array, node: Uint8Array, role: Role): Grant {
     notAfter: NOW_S + 86_400,
     serial,
     name: 'node',
-    tags: ['kitchen']
+    tags: ['kitchen'],
+    since: NOW_S - 86_400
   }
 }
 
@@ -82,5 +83,6 @@ export const CERTIFICATE_FIELDS: readonly (keyof Certificate)[] = [
   'issuer',
   'serial',
   'tags',
+  'since',
   'name'
 ]

@@ -40,9 +40,23 @@ const CERTIFICATE: Certificate = {
   issuer: MESH,
   serial: NONCE,
   name: 'kitchen',
-  tags: []
+  tags: [],
+  since: 1_799_000_000
 }
-const FIELDS = [1, MESH, ORIGIN, 1, true, 1_800_000_000, 1_800_000_000 + MAX_VALIDITY_S, MESH, NONCE, 'kitchen']
+const FIELDS = [
+  1,
+  MESH,
+  ORIGIN,
+  1,
+  true,
+  1_800_000_000,
+  1_800_000_000 + MAX_VALIDITY_S,
+  MESH,
+  NONCE,
+  'kitchen',
+  [],
+  1_799_000_000
+]
 
 async function signed(certificate: Certificate): Promise<SignedCertificate> {
   const bytes = encodeCertificate(certificate)
@@ -137,11 +151,20 @@ export function memberVectors(): Vectors {
       certificate('an issuer of one byte', 'too short', field(7, new Uint8Array(1))),
       certificate('a short serial', '15 bytes', field(8, NONCE.subarray(1))),
       certificate('a long name', 'over 64 characters', field(9, 'x'.repeat(65))),
-      certificate('tags that are no list', 'text', [...FIELDS, 'kitchen']),
-      certificate('too many tags', 'nine', [...FIELDS, Array.from({ length: 9 }, (_, n) => `t${n}`)]),
-      certificate('a tag of capital letters', 'another form', [...FIELDS, ['Kitchen']]),
-      certificate('a long tag', '33 characters', [...FIELDS, ['x'.repeat(33)]]),
-      certificate('a missing field', 'nine of ten', FIELDS.slice(0, 9)),
+      certificate('tags that are no list', 'text', field(10, 'kitchen')),
+      certificate(
+        'too many tags',
+        'nine',
+        field(
+          10,
+          Array.from({ length: 9 }, (_, n) => `t${n}`)
+        )
+      ),
+      certificate('a tag of capital letters', 'another form', field(10, ['Kitchen'])),
+      certificate('a long tag', '33 characters', field(10, ['x'.repeat(33)])),
+      certificate('no time since when', 'eleven of twelve', FIELDS.slice(0, 11)),
+      certificate('a negative time since when', 'before 1970', field(11, -1)),
+      certificate('a missing field', 'nine of twelve', FIELDS.slice(0, 9)),
       certificate('a map', 'not an array', { mesh: MESH }),
       { ...certificate('too large', 'over the limit', 0), bytes: cbor([...FIELDS, new Uint8Array(MAX_CERTIFICATE_BYTES)]) },
       hello('a short nonce', '15 bytes', { n: NONCE.subarray(1), p: PROOF }),

@@ -84,7 +84,10 @@ export function createAdmission({ libp2p, now, onStranger, onForeign, ...rest }:
 
   function admit(peer: string, mesh: string | undefined): void {
     const connections = libp2p.getConnections(peerIdFromString(peer))
-    for (const connection of connections) proved(connection)
+    for (const connection of connections) {
+      proved(connection)
+      good.add(connection)
+    }
     const [connection] = connections
     if (connection === undefined || gate.openingOf(peer) === 'all') return
     if (mesh !== undefined) {
@@ -96,6 +99,8 @@ export function createAdmission({ libp2p, now, onStranger, onForeign, ...rest }:
     identify.identify(connection).then(undefined, () => undefined)
   }
 
+  /** Connections on which something was proved. */
+  const good = new WeakSet<Connection>()
   function proved(connection: Connection): void {
     clearTimeout(unproved.get(connection))
     unproved.delete(connection)
@@ -122,13 +127,14 @@ export function createAdmission({ libp2p, now, onStranger, onForeign, ...rest }:
   function onClose({ detail: connection }: CustomEvent<Connection>): void {
     proved(connection)
     const { remotePeer } = connection
+    const isGood = good.has(connection) || gate.isAdmitted(remotePeer.toString())
+    if (connection.direction === 'inbound' && !isGood) knocks.failed(connection.remoteAddr.toString())
     if (libp2p.getConnections(remotePeer).length > 0) return
     const wasAdmitted = gate.isAdmitted(remotePeer.toString())
     gate.dismiss(remotePeer.toString())
     // libp2p notes what a stranger names, also of one that leaves before it is refused: nothing of it is kept.
     if (wasAdmitted) return
     libp2p.peerStore.delete(remotePeer).catch(() => undefined)
-    if (connection.direction === 'inbound') knocks.failed(connection.remoteAddr.toString())
   }
 
   /** The other side opened the connection: it asks. */

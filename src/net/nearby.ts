@@ -44,22 +44,26 @@ export interface NearbyHost {
   /** PeerId of this node. */
   self: string
   sight(): NearbySight
+  /** A node begins to ask, or looks. @throws MeshError `permission_denied` if the door is shut, or now is: too many asked. */
+  begin(peer: string, op: 'look' | 'ask'): void
   /** Resolves with the welcome once a person has said yes. @throws MeshError `permission_denied`, `busy`, or what the signal stands for. */
   admit(asker: NearbyAsker, signal: AbortSignal): Promise<Welcome>
 }
 
-/** The answering side of the nearby protocol as data. */
-export function nearbyProtocol({ self, sight, admit }: NearbyHost): Protocol {
-  let asking = 0
+/** The answering side of the nearby protocol as data. @param room how many ask now, over all streams. */
+export function nearbyProtocol({ self, sight, begin, admit }: NearbyHost, room = { asking: 0 }): Protocol {
   return {
     id: NEARBY_PROTOCOL,
     timeoutMs: NEARBY_TIMEOUT_MS,
 
     async *handle({ body, input, signal }, peer) {
       const request = decodeNearbyRequest(body)
+      if (request.op === 'ask' && room.asking >= MAX_NEARBY_ASKING)
+        throw new MeshError('busy', 'too many nodes ask to be let in; try again later')
+      // Before this side names its nonce: whoever knows it and goes, has had a try.
+      begin(peer, request.op)
       if (request.op === 'look') return encodeNearbySight(sight())
-      if (asking >= MAX_NEARBY_ASKING) throw new MeshError('busy', 'too many nodes ask to be let in; try again later')
-      asking++
+      room.asking++
       try {
         const nonce = crypto.getRandomValues(new Uint8Array(NEARBY_NONCE_BYTES))
         yield encodeNearbyNonce(nonce)
@@ -71,7 +75,7 @@ export function nearbyProtocol({ self, sight, admit }: NearbyHost): Protocol {
         const code = authenticationString({ ...ids, nonces: { asks: theirs, answers: nonce } })
         return encodeWelcome(await admit({ peer, name: request.name, code }, signal))
       } finally {
-        asking--
+        room.asking--
       }
     }
   }
@@ -100,16 +104,7 @@ export interface NearbyDeskComponents extends NearbyHost {
 
 /** See {@link NearbyDesk}. */
 export function createNearbyDesk({ libp2p, now, isOpen, excuse, ...host }: NearbyDeskComponents): NearbyDesk {
-  /** Those of which a request waits for its person. */
-  const connections = new Map<string, Connection>()
-  const protocol = nearbyProtocol({
-    ...host,
-    admit(asker, signal) {
-      const connection = connections.get(asker.peer)
-      if (connection !== undefined) excuse(connection)
-      return host.admit(asker, signal)
-    }
-  })
+  const room = { asking: 0 }
   return {
     async start() {
       const { gate } = libp2p.services
@@ -118,13 +113,15 @@ export function createNearbyDesk({ libp2p, now, isOpen, excuse, ...host }: Nearb
         NEARBY_PROTOCOL,
         async (stream, connection) => {
           const peer = connection.remotePeer.toString()
-          connections.set(peer, connection)
-          await answerSingle(stream, peer, protocol, now)
-          connections.delete(peer)
-          // Nothing else is open to it; to use its membership it comes anew.
+          const admit: NearbyHost['admit'] = (asker, signal) => {
+            excuse(connection)
+            return host.admit(asker, signal)
+          }
+          await answerSingle(stream, peer, nearbyProtocol({ ...host, admit }, room), now)
+          // Nothing else is open to it; to use its membership, or to ask again, it comes anew.
           if (!gate.isAdmitted(peer)) await connection.close().catch(() => undefined)
         },
-        { maxInboundStreams: MAX_SINGLE_STREAMS, maxOutboundStreams: MAX_SINGLE_STREAMS }
+        { maxInboundStreams: 1, maxOutboundStreams: MAX_SINGLE_STREAMS }
       )
     },
     stop: () => libp2p.unhandle(NEARBY_PROTOCOL)
@@ -171,6 +168,8 @@ export async function askNearby({ connection, self, name, mesh, now, signal, con
   const both = AbortSignal.any([signal, over.signal])
   const session = await openSingle(connection, NEARBY_PROTOCOL, { signal: both, now })
   const lost = watch(() => session.ping(), both)
+  // Heard when somebody waits for it, and no fault when nobody does.
+  lost.catch(() => undefined)
   const nonce = crypto.getRandomValues(new Uint8Array(NEARBY_NONCE_BYTES))
   let reveal!: (item: unknown) => void
   const mine = new Promise<unknown>((resolve) => (reveal = resolve))
@@ -181,7 +180,7 @@ export async function askNearby({ connection, self, name, mesh, now, signal, con
     })()
   })
   try {
-    const first = await exchange.next()
+    const first = await Promise.race([exchange.next(), lost])
     if (first.done === true) throw new MeshError('protocol_error', 'the node ended the exchange without an answer')
     const answers = connection.remotePeer.toMultihash().bytes
     const nonces = { asks: nonce, answers: decodeNearbyNonce(first.value) }

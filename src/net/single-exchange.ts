@@ -1,5 +1,5 @@
 import type { Connection } from '@libp2p/interface'
-import { toMeshError, type MeshError } from '../errors.ts'
+import { MeshError, toMeshError } from '../errors.ts'
 import { createChannel } from './channel.ts'
 import type { Protocol } from './protocol.ts'
 import { openSession, type Session } from './session.ts'
@@ -20,7 +20,13 @@ export async function openSingle(
   return openSession({ channel: createChannel(stream), initiator: true, handler: nothing, now })
 }
 
-/** Answers on a stream that a peer opened. Resolves when it is closed, with the first error of an exchange. Never rejects. */
+/** After its exchange a stream is closed by the other side within this time, or reset, in ms. */
+export const LINGER_MS = 1_000
+
+/**
+ * Answers one exchange on a stream that a peer opened, and no second one: what a stranger may try, it tries at the price of a stream.
+ * Resolves when the stream is closed, with the error of the exchange. Never rejects.
+ */
 export async function answerSingle(
   stream: Parameters<typeof createChannel>[0],
   peer: string,
@@ -28,18 +34,29 @@ export async function answerSingle(
   now: () => number
 ): Promise<MeshError | undefined> {
   let refusal: MeshError | undefined
+  let begun = false
+  let over!: () => void
+  const ended = new Promise<void>((resolve) => (over = resolve))
   const handler: Parameters<typeof openSession>[0]['handler'] = async function* (exchange) {
+    if (begun) throw new MeshError('busy', 'this stream is for one exchange')
+    begun = true
     try {
       return yield* protocol.handle(exchange, peer)
     } catch (error) {
       refusal ??= toMeshError(error)
       throw error
+    } finally {
+      over()
     }
   }
   try {
     const channel = createChannel(stream)
     const session = await openSession({ channel, initiator: false, handler, now, timeoutMs: protocol.timeoutMs })
+    await Promise.race([ended, session.closed])
+    // Whoever asked closes it, once it has the answer; who does not, has nothing to stay for.
+    const timer = setTimeout(() => session.abort(new MeshError('unavailable', 'the exchange is over')), LINGER_MS)
     await session.closed
+    clearTimeout(timer)
   } catch (error) {
     refusal ??= toMeshError(error)
   }

@@ -50,6 +50,8 @@ export interface CheckedMember {
   forward: boolean
   name: string
   tags: readonly string[]
+  /** Since when it is a member, Unix time in s. */
+  since: number
   /** The last certificate of the chain to begin, Unix time in s. */
   notBefore: number
   /** The first certificate of the chain to end, Unix time in s. */
@@ -86,11 +88,14 @@ export async function verifyChain(chain: readonly SignedCertificate[], check: Ch
     if (!(await isSignedBy(certificate.issuer, signedCertificateBytes(bytes), signature)))
       throw refused('bad_signature', 'a certificate was not signed by its issuer')
   }
+  // Again: one may have been revoked meanwhile, and whoever acts on that does not know of this one yet.
+  if (chain.some(({ certificate }) => check.isRevoked?.(certificate))) throw refused('revoked', 'its membership was revoked')
   return {
     node: leaf.node,
     role: leaf.role,
     forward: leaf.forward,
     tags: leaf.tags,
+    since: leaf.since,
     name: leaf.name,
     notBefore: Math.max(...chain.map(({ certificate }) => certificate.notBefore)),
     notAfter: Math.min(...chain.map(({ certificate }) => certificate.notAfter))

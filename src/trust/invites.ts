@@ -8,14 +8,14 @@ import { MeshError } from '../errors.ts'
 export const INVITE_MS = 600_000
 /** Invites that are out at once. */
 export const MAX_INVITES = 32
-/** Wrong tokens after which all invites end. */
-export const MAX_WRONG_TOKENS = 5
 
 /** What an invite makes of whoever uses it. */
 export interface InviteGrant {
   role: Role
   forward: boolean
   tags?: readonly string[]
+  /** Of a renewal: since when. */
+  since?: number | undefined
 }
 
 /** The invites that a node has given. Each opens once, for its time. Tokens are kept as hashes. */
@@ -31,7 +31,6 @@ export interface Invites {
 /** @param now monotonic, in ms. @param random secure random bytes. */
 export function createInvites(now: () => number, random: (bytes: number) => Uint8Array): Invites {
   const out = new Map<string, { grant: InviteGrant; until: number }>()
-  let wrong = 0
   const keyOf = (token: Uint8Array): string => toString(sha256(token), 'base64')
 
   function forgetOld(): void {
@@ -45,7 +44,6 @@ export function createInvites(now: () => number, random: (bytes: number) => Uint
         throw new MeshError('busy', `${MAX_INVITES} invites are out already; wait until some are used or ten minutes old`)
       const token = random(TOKEN_BYTES)
       out.set(keyOf(token), { grant, until: now() + INVITE_MS })
-      wrong = 0
       return token
     },
     use(token) {
@@ -55,7 +53,6 @@ export function createInvites(now: () => number, random: (bytes: number) => Uint
       // Before anything else is done: of two at once, one finds it.
       out.delete(key)
       if (found !== undefined) return found.grant
-      if (++wrong >= MAX_WRONG_TOKENS) out.clear()
       throw new MeshError(
         'permission_denied',
         'this invite is not known here: it was used, is older than ten minutes, or is of another node',

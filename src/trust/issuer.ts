@@ -17,6 +17,8 @@ export interface Issue {
   name: string
   /** Default: none. */
   tags?: readonly string[]
+  /** Of a renewal: since when it is a member. Default: from now on. */
+  since?: number | undefined
   /** It must begin later than this, Unix time in s: a revocation ended those before. */
   after?: number
 }
@@ -38,11 +40,13 @@ export function canIssue({ meshKey, chain }: Pick<MeshState, 'meshKey' | 'chain'
 export async function issueChain(
   { mesh, meshKey, chain }: Pick<MeshState, 'mesh' | 'meshKey' | 'chain'>,
   nodeKey: PrivateKey,
-  { node, role, forward, name, tags = [], after = -1 }: Issue,
+  { node, role, forward, name, tags = [], since, after = -1 }: Issue,
   nowS: number
 ): Promise<SignedCertificate[]> {
   if (!canIssue({ meshKey, chain }, role))
     throw new MeshError('permission_denied', `this node may not make a node ${role} of this mesh; ask an owner`, { role })
+  // Clocks differ: it is to hold at once on a machine that is behind.
+  const notBefore = Math.max(nowS - CLOCK_TOLERANCE_S, since === undefined ? after + 1 : 0)
   const signed = await issueCertificate(
     {
       mesh: originBytes(mesh),
@@ -50,8 +54,8 @@ export async function issueChain(
       role,
       // Nobody gives what it has not.
       forward: forward && (meshKey !== undefined || chain[0]?.certificate.forward === true),
-      // Clocks differ: it is to hold at once on a machine that is behind.
-      notBefore: Math.max(nowS - CLOCK_TOLERANCE_S, after + 1),
+      notBefore,
+      since: since ?? notBefore,
       notAfter: nowS + VALIDITY_S,
       serial: crypto.getRandomValues(new Uint8Array(NONCE_BYTES)),
       name,

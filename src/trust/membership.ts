@@ -1,11 +1,10 @@
 import { privateKeyToProtobuf } from '@libp2p/crypto/keys'
 import type { PrivateKey } from '@libp2p/interface'
-import { sha256 } from '@noble/hashes/sha2.js'
 import { peerIdFromPrivateKey } from '@libp2p/peer-id'
 import type { JoinRequest, Welcome } from '../../protocols/join/messages.ts'
-import { NOTICE_DIGEST_BYTES, type Role, type SignedCertificate } from '../../protocols/member/messages.ts'
+import type { Role, SignedCertificate } from '../../protocols/member/messages.ts'
 import { NO_NOTICES, type Notices } from '../../protocols/member/notices.ts'
-import { MAX_REVOCATIONS, type SignedRevocation } from '../../protocols/member/revocation.ts'
+import type { SignedRevocation } from '../../protocols/member/revocation.ts'
 import { originBytes, originId } from '../core/document.ts'
 import { MeshError } from '../errors.ts'
 import { verifyChain, type CheckedMember } from './certificate.ts'
@@ -13,9 +12,10 @@ import { createInvites, type InviteGrant } from './invites.ts'
 import { VALIDITY_S, canIssue, issueChain } from './issuer.ts'
 import { createMeshClock } from './mesh-clock.ts'
 import { createRevocations, type EndOfMembership, issueRevocation, noticeDigest } from './revocations.ts'
+import { mergeRevocations, mergeTreaties } from './merge.ts'
 import { MAX_ISSUED, type IssuedMember, type MeshState } from './mesh-state.ts'
 import { createTreaties } from './treaties.ts'
-import { closedTreatyDesk, createTreatyDesk, type TreatyDesk } from './treaty-desk.ts'
+import { createTreatyDesk, type TreatyDesk } from './treaty-desk.ts'
 
 /** Id of the mesh that everybody is a member of. */
 export const OPEN_MESH = 'open'
@@ -65,8 +65,12 @@ export interface Membership {
   letIn(peer: string, grant: InviteGrant, name: string): Promise<Welcome>
   /** Answers a node that asks to join, or a member to renew. @param member who it is, if it is admitted. @throws MeshError `permission_denied`. */
   welcome(request: JoinRequest, peer: string, member: CheckedMember | undefined): Promise<Welcome>
+  /** True if the certificates of a checked member have ended since. */
+  isOver(member: CheckedMember): boolean
   /** True when this node's certificates end soon, so that a new chain is to be asked for. */
   needsRenewal(): boolean
+  /** Gives itself a new chain, if this node has the key of the mesh and needs one. @returns whether it did. @throws MeshError `unavailable` if it cannot be kept. */
+  renewOwn(): Promise<boolean>
   /** Takes a new chain. @throws MeshError `permission_denied` if it is not good. */
   renewed(welcome: Welcome): Promise<void>
 }
@@ -94,7 +98,7 @@ export async function privateMembership({ state: initial, nodeKey, wallS, now, s
   const clock = createMeshClock(wallS, now, state.clock)
   const invites = createInvites(now, (bytes) => crypto.getRandomValues(new Uint8Array(bytes)))
 
-  const known = createRevocations(originBytes(state.mesh), clock.nowS)
+  const known = createRevocations(originBytes(state.mesh), clock.nowS, clock.toleranceS)
   for (const signed of state.revocations) await known.take(signed)
   const agreed = createTreaties(originBytes(state.mesh), clock.nowS, clock.toleranceS)
   const { treaties: signedTreaties = [], treatyRevocations = [] } = state
@@ -103,10 +107,10 @@ export async function privateMembership({ state: initial, nodeKey, wallS, now, s
   })
 
   let saving: Promise<void> = Promise.resolve()
-  /** One after the other: two at once would each write what the other has not changed yet. */
-  function change(to: Partial<MeshState>): Promise<void> {
+  /** One after the other, each from what the one before left: two at once would each write what the other has not changed yet. */
+  function change(update: (before: MeshState) => Partial<MeshState>): Promise<void> {
     const saved = saving.then(async () => {
-      const next = { ...state, ...to, clock: clock.state() }
+      const next = { ...state, ...update(state), clock: clock.state() }
       await save(next)
       state = next
     })
@@ -129,7 +133,9 @@ export async function privateMembership({ state: initial, nodeKey, wallS, now, s
   /** An owner needs nobody for its own certificate. */
   async function issueOwn(): Promise<void> {
     const { role = 'owner', name = '', tags = [] } = state.chain[0]?.certificate ?? {}
-    await change({ chain: await issueChain(state, nodeKey, { node: self, role, forward: true, name, tags }, clock.nowS()) })
+    const { since } = state.chain[0]?.certificate ?? {}
+    const chain = await issueChain(state, nodeKey, { node: self, role, forward: true, name, tags, since }, clock.nowS())
+    await change(() => ({ chain }))
   }
 
   async function letIn(peer: string, grant: InviteGrant, name: string): Promise<Welcome> {
@@ -139,12 +145,9 @@ export async function privateMembership({ state: initial, nodeKey, wallS, now, s
       { node: peer, name, ...grant, after: known.lastAt(originBytes(peer)) },
       clock.nowS()
     )
-    const issued = [
-      ...state.issued.filter(({ node }) => node !== peer),
-      { node: peer, name, role: grant.role, tags: [...(grant.tags ?? [])], at: clock.nowS() }
-    ]
+    const one = { node: peer, name, role: grant.role, tags: [...(grant.tags ?? [])], at: clock.nowS() }
     try {
-      await change({ issued: issued.slice(-MAX_ISSUED) })
+      await change(({ issued }) => ({ issued: [...issued.filter(({ node }) => node !== peer), one].slice(-MAX_ISSUED) }))
     } catch (error) {
       // Who asks is a stranger: paths of this machine are not for it.
       throw new MeshError(
@@ -213,7 +216,13 @@ export async function privateMembership({ state: initial, nodeKey, wallS, now, s
     },
     notices: () => ({ revocations: known.all(), ...agreed.all() }),
     noticeDigest: () => noticeDigest([...known.keys(), ...agreed.keys()]),
-    treaties: createTreatyDesk({ known: agreed, clock, state: () => state, keep: change, isRevoked: known.isRevoked }),
+    treaties: createTreatyDesk({
+      known: agreed,
+      clock,
+      state: () => state,
+      keep: (update) => change(({ treaties = [], treatyRevocations = [] }) => update({ treaties, treatyRevocations })),
+      isRevoked: known.isRevoked
+    }),
     async learn({ revocations, ...others }) {
       const fresh: SignedRevocation[] = []
       let refused = false
@@ -225,7 +234,10 @@ export async function privateMembership({ state: initial, nodeKey, wallS, now, s
       const { treaties, treatyRevocations } = refused ? NO_NOTICES : await agreed.take(others)
       // Also those beside one that is not good: what holds in memory must hold after a start.
       if (fresh.length + treaties.length + treatyRevocations.length > 0)
-        await change({ revocations: known.all(), ...agreed.kept() })
+        await change((before) => ({
+          revocations: mergeRevocations(before.revocations, fresh, clock.nowS()),
+          ...mergeTreaties(before, agreed.kept())
+        }))
       // Whoever checks has none to pass on.
       if (refused) throw new MeshError('protocol_error', 'a peer sent a revocation that is not good')
       return { revocations: fresh, treaties, treatyRevocations }
@@ -239,9 +251,11 @@ export async function privateMembership({ state: initial, nodeKey, wallS, now, s
       const { meshKey, chain } = state
       const revoked = { mesh: originBytes(state.mesh), node: originBytes(node), at: clock.nowS(), role, reason }
       const signed = await issueRevocation({ meshKey, nodeKey, chain }, revoked)
-      const issued = state.issued.filter((one) => one.node !== node)
       // First on disk: what is told to others must not be forgotten here.
-      await change({ revocations: [signed, ...known.all()].slice(0, MAX_REVOCATIONS), issued })
+      await change(({ revocations, issued }) => ({
+        revocations: mergeRevocations(revocations, [signed], clock.nowS()),
+        issued: issued.filter((one) => one.node !== node)
+      }))
       await known.take(signed)
       return signed
     },
@@ -260,16 +274,24 @@ export async function privateMembership({ state: initial, nodeKey, wallS, now, s
     async welcome(request, peer, member) {
       if (request.op === 'join') return letIn(peer, invites.use(request.token), request.name)
       if (member === undefined) throw new MeshError('permission_denied', 'only a member can renew its certificate')
-      const { role, forward, name, tags } = member
-      return letIn(peer, { role, forward, tags }, name)
+      const { role, forward, name, tags, since } = member
+      return letIn(peer, { role, forward, tags, since }, name)
     },
+    isOver: ({ notAfter }) => notAfter < clock.nowS(),
     needsRenewal,
+    async renewOwn() {
+      if (state.meshKey === undefined || !needsRenewal() || known.endOf(state.chain) !== undefined) return false
+      await issueOwn()
+      return true
+    },
     async renewed({ mesh, chain, now: theirs }) {
       if (originId(mesh) !== state.mesh)
         throw new MeshError('permission_denied', 'this certificate is of another mesh', { reason: 'wrong_mesh' })
-      await verifyChain(chain, { mesh, node: originBytes(self), nowS: theirs })
-      clock.correct(theirs)
-      await change({ chain })
+      const { role } = await verifyChain(chain, { mesh, node: originBytes(self), nowS: theirs, isRevoked: known.isRevoked })
+      if (role !== state.chain[0]?.certificate.role)
+        throw new MeshError('permission_denied', `the new certificate makes this node ${role}: it was not taken`, { role })
+      if (clock.inDoubt()) clock.correct(theirs)
+      await change(() => ({ chain }))
     }
   }
 }

@@ -26,6 +26,7 @@ export function openMembership(): Membership {
       forward: true,
       name: '',
       tags: [],
+      since: 0,
       notBefore: 0,
       notAfter: Number.MAX_SAFE_INTEGER
     }),
@@ -43,7 +44,9 @@ export function openMembership(): Membership {
     checkMayInvite: none,
     letIn: async () => none(),
     welcome: async () => none(),
+    isOver: () => false,
     needsRenewal: () => false,
+    renewOwn: async () => false,
     renewed: async () => none()
   }
 }

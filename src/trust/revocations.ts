@@ -20,11 +20,11 @@ import {
 } from '../../protocols/member/revocation.ts'
 import { originId } from '../core/document.ts'
 import { MeshError } from '../errors.ts'
-import { mayGive, verifyChain } from './certificate.ts'
+import { CLOCK_TOLERANCE_S, mayGive, verifyChain } from './certificate.ts'
 import { isSignedBy } from './signature.ts'
 
-/** What became of a revocation that came from somewhere. */
-export type Intake = 'new' | 'known' | 'refused'
+/** What became of a revocation that came from somewhere. `refused`: nobody who checks would have passed it on. `ignored`: it ends nothing, here and now. */
+export type Intake = 'new' | 'known' | 'ignored' | 'refused'
 
 /** Why a membership is over. */
 export interface EndOfMembership {
@@ -57,12 +57,18 @@ export function noticeDigest(keys: readonly string[]): Uint8Array {
 
 interface Kept {
   signed: SignedRevocation
+  /** Certificates of who signed, up to the mesh key; none if that signed. */
+  by: readonly Certificate[]
   /** Who signed could give these roles, and so takes them. */
   revokes(role: Role): boolean
 }
 
 /** @param mesh id of the mesh, as multihash bytes. @param nowS Unix time in s. */
-export function createRevocations(mesh: Uint8Array, nowS: () => number): Revocations {
+export function createRevocations(
+  mesh: Uint8Array,
+  nowS: () => number,
+  toleranceS: () => number = () => CLOCK_TOLERANCE_S
+): Revocations {
   /** By SHA-256 of the bytes: one node may be revoked twice, after it was let in again. */
   const kept = new Map<string, Kept>()
 
@@ -72,32 +78,52 @@ export function createRevocations(mesh: Uint8Array, nowS: () => number): Revocat
   }
 
   function oldest(): string {
-    const [first] = [...kept].sort(([, a], [, b]) => a.signed.revocation.at - b.signed.revocation.at)
+    // Those of the mesh key stay longest: a member must not push out what an owner said, its own end above all.
+    const [first] = [...kept].sort(
+      ([, a], [, b]) => Math.sign(b.by.length) - Math.sign(a.by.length) || a.signed.revocation.at - b.signed.revocation.at
+    )
     return first![0]
   }
 
-  function endOf({ node, notBefore, role }: Certificate): EndOfMembership | undefined {
-    for (const { signed, revokes } of kept.values()) {
-      const { revocation } = signed
-      if (revocation.at >= notBefore && compareBytes(revocation.node, node) === 0 && revokes(role))
+  /** What a member revoked counts unless the mesh key had ended its membership by then: the same in whatever order both are heard. */
+  function counts({ by, signed: { revocation } }: Kept): boolean {
+    return !by.some(({ node, since }) =>
+      [...kept.values()].some(
+        (other) =>
+          other.by.length === 0 &&
+          other.signed.revocation.at <= revocation.at &&
+          other.signed.revocation.at >= since &&
+          compareBytes(other.signed.revocation.node, node) === 0
+      )
+    )
+  }
+
+  function endOf({ node, since, role }: Certificate): EndOfMembership | undefined {
+    for (const one of kept.values()) {
+      const { revocation } = one.signed
+      if (revocation.at >= since && compareBytes(revocation.node, node) === 0 && one.revokes(role) && counts(one))
         return { reason: revocation.reason, atS: revocation.at }
     }
     return undefined
   }
   const isRevoked = (certificate: Certificate): boolean => endOf(certificate) !== undefined
 
+  async function isOfItsIssuer({ bytes, signature, revocation }: SignedRevocation): Promise<boolean> {
+    return compareBytes(revocation.mesh, mesh) === 0 && isSignedBy(revocation.issuer, signedRevocationBytes(bytes), signature)
+  }
+
   /** @returns what the issuer may revoke. @throws MeshError `permission_denied`. */
-  async function check({ bytes, signature, chain, revocation }: SignedRevocation): Promise<Kept['revokes']> {
+  async function check(signed: SignedRevocation): Promise<Kept> {
+    const { chain, revocation } = signed
     const { issuer, at } = revocation
-    if (compareBytes(revocation.mesh, mesh) !== 0 || !(await isSignedBy(issuer, signedRevocationBytes(bytes), signature)))
-      throw new MeshError('permission_denied', 'a revocation that was not signed by its issuer, or is of another mesh')
-    if (compareBytes(issuer, mesh) === 0) return () => true
+    if (at > nowS() + toleranceS()) throw new MeshError('permission_denied', 'a revocation of a time that is still to come')
+    if (compareBytes(issuer, mesh) === 0) return { signed, by: [], revokes: () => true }
     // What counts is who could revoke then: by now the certificates may have ended.
-    const { role } = await verifyChain(chain, { mesh, node: issuer, nowS: at, isRevoked })
+    const { role } = await verifyChain(chain, { mesh, node: issuer, nowS: at })
     // It would end nothing, and enough of such would push those that do out of the table.
     if (!ROLES.some((given) => mayGive(role, given)))
       throw new MeshError('permission_denied', `a revocation of a node that is ${role} and may revoke nobody`)
-    return (given) => mayGive(role, given)
+    return { signed, by: chain.map(({ certificate }) => certificate), revokes: (given) => mayGive(role, given) }
   }
 
   function lastAt(node: Uint8Array): number {
@@ -112,14 +138,15 @@ export function createRevocations(mesh: Uint8Array, nowS: () => number): Revocat
     async take(signed) {
       const key = toString(sha256(signed.bytes), 'base64')
       if (kept.has(key)) return 'known'
+      if (!(await isOfItsIssuer(signed))) return 'refused'
       try {
-        const revokes = await check(signed)
+        const one = await check(signed)
         forgetOld()
-        kept.set(key, { signed, revokes })
+        kept.set(key, one)
         if (kept.size > MAX_REVOCATIONS) kept.delete(oldest())
-        return 'new'
+        return kept.has(key) ? 'new' : 'ignored'
       } catch {
-        return 'refused'
+        return 'ignored'
       }
     },
     all() {

@@ -80,7 +80,7 @@ export interface TreatyDeskComponents {
   clock: MeshClock
   state(): MeshState
   /** Keeps notices on disk. @throws MeshError `unavailable`. */
-  keep(notices: TreatyNotices): Promise<void>
+  keep(update: (before: TreatyNotices) => TreatyNotices): Promise<void>
   isRevoked: ChainCheck['isRevoked']
 }
 
@@ -135,14 +135,10 @@ export function createTreatyDesk({ known, clock, state, keep, isRevoked }: Treat
 
   /** First on disk: what is acted on must not be forgotten. */
   async function takeOwn(fresh: TreatyNotices): Promise<TreatyNotices> {
-    const before = known.kept()
-    await keep({
-      treaties: [
-        ...before.treaties.filter(({ bytes }) => !fresh.treaties.some((one) => equals(one.bytes, bytes))),
-        ...fresh.treaties
-      ],
-      treatyRevocations: [...before.treatyRevocations, ...fresh.treatyRevocations]
-    })
+    await keep(({ treaties, treatyRevocations }) => ({
+      treaties: [...treaties.filter(({ bytes }) => !fresh.treaties.some((one) => equals(one.bytes, bytes))), ...fresh.treaties],
+      treatyRevocations: [...treatyRevocations, ...fresh.treatyRevocations]
+    }))
     return known.take(fresh)
   }
 

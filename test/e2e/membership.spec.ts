@@ -47,6 +47,7 @@ describe('a private mesh', function () {
       node: peerIdFromPrivateKey(key).toMultihash().bytes,
       role: 'member',
       tags: [],
+      since: nowS() - 60,
       forward: false,
       notBefore: nowS() - 60,
       notAfter: nowS() + 86_400,

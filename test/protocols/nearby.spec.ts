@@ -21,8 +21,9 @@ import {
   type NearbyAsker,
   type NearbyHost
 } from '../../src/net/nearby.ts'
-import type { Session } from '../../src/net/session.ts'
-import { answerSingle, openSingle } from '../../src/net/single-exchange.ts'
+import { createChannel } from '../../src/net/channel.ts'
+import { openSession, type Session } from '../../src/net/session.ts'
+import { answerSingle } from '../../src/net/single-exchange.ts'
 import { startNode, startPair, until, within, type Pair } from '../fixtures/libp2p-pair.ts'
 import { protocolContract } from './contract.ts'
 
@@ -35,7 +36,7 @@ const now = (): number => performance.now()
 protocolContract('nearby', () => {
   const request = encodeNearbyRequest({ op: 'look' })
   return {
-    protocol: nearbyProtocol({ self: ID, sight: () => SIGHT, admit: async () => WELCOME }),
+    protocol: nearbyProtocol({ self: ID, sight: () => SIGHT, begin: () => undefined, admit: async () => WELCOME }),
     async good(session) {
       const { value } = await session.request(request, { signal: new AbortController().signal }).next()
       assert.deepEqual(decodeNearbySight(value), SIGHT)
@@ -87,15 +88,18 @@ describe('nearby protocol', function () {
   this.timeout(30_000)
   let pair: Pair
   let asked: NearbyAsker[]
+  let begun: string[]
   /** How the person at the other side answers. */
   let answer: (asker: NearbyAsker, signal: AbortSignal) => Promise<Welcome>
   beforeEach(async () => {
     asked = []
+    begun = []
     answer = async () => WELCOME
     pair = await startPair()
     const host: NearbyHost = {
       self: pair.b.peerId.toString(),
       sight: () => SIGHT,
+      begin: (peer, op) => begun.push(`${op} ${peer}`),
       admit(asker, signal) {
         asked.push(asker)
         return answer(asker, signal)
@@ -167,6 +171,7 @@ describe('nearby protocol', function () {
       const inBetween = nearbyProtocol({
         self: pair.a.peerId.toString(),
         sight: () => SIGHT,
+        begin: () => undefined,
         admit: () => ask(async () => true)
       })
       await pair.a.handle(NEARBY_PROTOCOL, async (stream, connection) => {
@@ -208,13 +213,12 @@ describe('nearby protocol', function () {
     assert.deepEqual(asked, [])
   })
 
-  it('lets a few ask at once, and no more', async () => {
+  it('lets a few ask at once, and no more; one stream is for one exchange', async () => {
     answer = waits
-    const mine = await open()
     const controller = new AbortController()
-    const one = (): AsyncGenerator<unknown, unknown, void> => {
+    const one = async (): Promise<AsyncGenerator<unknown, unknown, void>> => {
       const nonce = new Uint8Array(16)
-      return mine.request(encodeNearbyRequest({ op: 'ask', commitment: commitmentTo(nonce), name: '' }), {
+      return (await open()).request(encodeNearbyRequest({ op: 'ask', commitment: commitmentTo(nonce), name: '' }), {
         signal: controller.signal,
         input: (async function* () {
           yield encodeNearbyNonce(nonce)
@@ -222,30 +226,54 @@ describe('nearby protocol', function () {
       })
     }
     for (let n = 0; n < MAX_NEARBY_ASKING; n++) {
-      const exchange = one()
+      const exchange = await one()
       await exchange.next()
       void exchange.next().catch(() => undefined)
     }
-    await assert.rejects(one().next(), { code: 'busy' })
+    await assert.rejects((await one()).next(), { code: 'busy' })
+    assert.equal(begun.length, MAX_NEARBY_ASKING, 'who finds no room has had no try')
     controller.abort()
-    await within(
-      (async () => {
-        for (;;) {
-          const exchange = mine.request(
-            encodeNearbyRequest({ op: 'ask', commitment: commitmentTo(new Uint8Array(16)), name: '' }),
-            { signal: new AbortController().signal }
-          )
-          try {
-            await exchange.next()
-            return await exchange.return(undefined)
-          } catch (error) {
-            if (!isMeshError(error, 'busy')) throw error
-          }
-        }
-      })(),
-      'room again'
-    )
+    const never = { signal: new AbortController().signal }
+    const again = async (): Promise<unknown> => {
+      const exchange = (await open()).request(
+        encodeNearbyRequest({ op: 'ask', commitment: commitmentTo(new Uint8Array(16)), name: '' }),
+        never
+      )
+      try {
+        return await exchange.next()
+      } catch (error) {
+        if (!isMeshError(error, 'busy')) throw error
+        return await again()
+      } finally {
+        await exchange.return(undefined)
+      }
+    }
+    await within(again(), 'room again')
+    const session = await open()
+    const look = encodeNearbyRequest({ op: 'look' })
+    assert.deepEqual(decodeNearbySight((await session.request(look, never).next()).value), SIGHT)
+    await assert.rejects(session.request(look, never).next())
   })
 
-  const open = (): Promise<Session> => openSingle(pair.connection, NEARBY_PROTOCOL, { signal: AbortSignal.timeout(5_000), now })
+  it('counts each that learns a nonce, also if it goes without showing its own', async () => {
+    for (let n = 1; n <= 3; n++) {
+      const exchange = (await open()).request(
+        encodeNearbyRequest({ op: 'ask', commitment: commitmentTo(new Uint8Array(16)), name: '' }),
+        { signal: new AbortController().signal }
+      )
+      await exchange.next()
+      await exchange.return(undefined)
+      assert.deepEqual(begun, Array<string>(n).fill(`ask ${pair.a.peerId.toString()}`))
+    }
+    assert.deepEqual(asked, [])
+  })
+
+  /** Not openSingle: who attacks opens as many streams as it likes. */
+  const open = async (): Promise<Session> => {
+    const stream = await pair.connection.newStream(NEARBY_PROTOCOL, { maxOutboundStreams: 64 })
+    const refuse: Parameters<typeof openSession>[0]['handler'] = async function* () {
+      throw new Error('this side only asks')
+    }
+    return openSession({ channel: createChannel(stream), initiator: true, handler: refuse, now })
+  }
 })

@@ -62,6 +62,7 @@ export async function introduction(
       notAfter: nowS + 86_400,
       serial: crypto.getRandomValues(new Uint8Array(16)),
       tags: [],
+      since: nowS - 60,
       name: 'stranger'
     },
     issuer

@@ -26,6 +26,7 @@ const grant = (node: number, change: Partial<Grant> = {}): Grant => ({
   node: id(node),
   role: 'member',
   tags: [],
+  since: NOW - DAY,
   forward: false,
   notBefore: NOW - DAY,
   notAfter: NOW + DAY,
@@ -138,8 +139,22 @@ describe('certificate', () => {
 
   it('keeps what a later version appends: it is signed like the rest', async () => {
     const { certificate, bytes } = await issue(0, 1)
-    const { mesh, node, role, forward, notBefore, notAfter, issuer, serial, name } = certificate
-    const later = encodeCbor([1, mesh, node, ROLES.indexOf(role), forward, notBefore, notAfter, issuer, serial, name, [], 'new'])
+    const { mesh, node, role, forward, notBefore, notAfter, issuer, serial, name, since } = certificate
+    const later = encodeCbor([
+      1,
+      mesh,
+      node,
+      ROLES.indexOf(role),
+      forward,
+      notBefore,
+      notAfter,
+      issuer,
+      serial,
+      name,
+      [],
+      since,
+      'new'
+    ])
     assert.deepEqual(decodeCertificate(later), certificate)
     assert.notDeepEqual(later, bytes)
   })

@@ -1,5 +1,5 @@
 import assert from 'node:assert/strict'
-import { createDoor } from '../../../src/trust/door.ts'
+import { MAX_ASKS, createDoor } from '../../../src/trust/door.ts'
 import { INVITE_MS } from '../../../src/trust/invites.ts'
 
 const MEMBER = { role: 'member', forward: true } as const
@@ -34,6 +34,17 @@ describe('the door of a node', () => {
     assert.equal(door.closed.aborted, false)
     door.close()
     assert.equal(door.closed.aborted, true)
+  })
+
+  it('is shut when somebody asks again and again', () => {
+    const door = createDoor(now)
+    door.open(MEMBER)
+    for (let n = 0; n < MAX_ASKS; n++) assert.ok(door.ask())
+    assert.deepEqual(door.grant, MEMBER)
+    assert.ok(!door.ask())
+    assert.deepEqual([door.grant, door.closed.aborted], [undefined, true])
+    door.open(MEMBER)
+    assert.ok(door.ask())
   })
 
   it('does not ask again about whom nobody wanted, until it is opened anew', () => {

@@ -144,6 +144,22 @@ describe('membership', () => {
     assert.equal(owner.membership.issued.length, 0)
   })
 
+  it('keeps on disk what was done at once', async () => {
+    const members = await Promise.all([0, 1, 2, 3].map(() => joined(owner, 'member')))
+    assert.equal(owner.saved.at(-1)!.issued.length, 4)
+    await Promise.all(members.slice(1).map(({ id }) => owner.membership.revoke(id, 'member', '')))
+    assert.deepEqual([owner.saved.at(-1)!.issued.length, owner.saved.at(-1)!.revocations.length], [1, 3])
+  })
+
+  it('of an owner is renewed by itself while it runs', async () => {
+    assert.equal(await owner.membership.renewOwn(), false)
+    owner.wall.s += VALIDITY_S - 86_400
+    owner.mono.ms += (VALIDITY_S - 86_400) * 1_000
+    assert.equal(owner.membership.needsRenewal(), true)
+    assert.equal(await owner.membership.renewOwn(), true)
+    assert.equal(owner.membership.needsRenewal(), false)
+  })
+
   it('is renewed with what it was, by who may give it, and an owner renews its own', async () => {
     const admin = await joined(owner, 'admin')
     const member = await joined(admin, 'guest')

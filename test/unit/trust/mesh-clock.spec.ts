@@ -56,6 +56,12 @@ describe('mesh clock', () => {
     assert.deepEqual(clock.state(), { floorS: NOW + 86_400, offsetS: 0 })
   })
 
+  it('is not pushed on by certificates that begin a little later, again and again', () => {
+    const { clock } = setup(NOW)
+    for (let n = 1; n < 10_000; n++) clock.atLeast(clock.nowS() + CLOCK_TOLERANCE_S)
+    assert.deepEqual([clock.nowS(), clock.inDoubt()], [NOW, false])
+  })
+
   it('trusts a machine again whose clock was put right', () => {
     const { clock, wall } = setup(100)
     clock.correct(NOW)
