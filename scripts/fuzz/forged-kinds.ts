@@ -16,6 +16,7 @@ import { privateMembership } from '../../src/trust/membership.ts'
 import { foundMesh } from '../../src/trust/mesh-state.ts'
 import { createRevocations } from '../../src/trust/revocations.ts'
 import { FORGE_CHAIN } from './forge-chain.ts'
+import { FORGED_TREATIES } from './forge-treaty.ts'
 import type { ForgedKind } from './forge.ts'
 import { NOW_S, forgedMesh, idOf, type ForgedMesh } from './forged-mesh.ts'
 import { mutate } from './mutate.ts'
@@ -82,7 +83,6 @@ export const FORGED_KINDS: ForgedKind[] = [
       await welcome(parseInvite(formatInvite(give())).token)
       let out = give()
       return async (random) => {
-        // A few wrong tokens end all invites, and then nothing could be let in.
         if (!membership.isInviting) out = give()
         const { token } = parseInvite(forgeInvite(out, random))
         if (Buffer.compare(token, out.token) === 0) return 'same'
@@ -90,7 +90,8 @@ export const FORGED_KINDS: ForgedKind[] = [
         return 'accepted'
       }
     }
-  }
+  },
+  FORGED_TREATIES
 ]
 
 const hexOf = (value: unknown): string => Buffer.from(encodeCbor(value)).toString('hex')
