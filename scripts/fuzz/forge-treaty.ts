@@ -101,14 +101,15 @@ async function forge(signed: SignedTreaty, { keys, forger }: Parties, random: Ra
         ])
       }
     case 3: {
-      // One side really signs, and the other knows nothing of it.
-      const half = await sign(
-        changed,
-        random.pick([
-          [keys[0], forger],
-          [forger, keys[1]]
-        ] as [PrivateKey, PrivateKey][])
-      )
+      // One side really signs, and the other knows nothing of it. Of a treaty with the forger its own signature is good, and only that.
+      const signers: [PrivateKey, PrivateKey][] =
+        changed.meshes === meshes
+          ? [
+              [keys[0], forger],
+              [forger, keys[1]]
+            ]
+          : [[keys[1], forger]]
+      const half = await sign(changed, random.pick(signers))
       return random.pick([half, { ...half, signatures: [half.signatures[0], signatures[1]] }])
     }
     default: {
