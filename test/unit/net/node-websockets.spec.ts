@@ -84,8 +84,8 @@ describe('WebSocket transport of a node', function () {
   })
 
   it('closes who is no WebSocket in time, and who comes when too many are not', async () => {
-    const first = await open()
     const began = performance.now()
+    const first = await open()
     for (let n = 1; n < MAX_HANDSHAKES; n++) await open()
     const silentOnes = once(first, 'close')
     const over = await open()
