@@ -138,6 +138,8 @@ export interface RevocationView {
   reason: string
   /** ISO 8601. */
   at: string
+  /** The key of the mesh was replaced as well: the node had it, or may have had it. */
+  rotated: boolean
 }
 
 /** What an owner offers to another mesh. */
@@ -374,6 +376,8 @@ export interface Mesh extends AsyncDisposable {
    * Throws `permission_denied` if this node may not, `invalid_argument`, `ambiguous`, `unavailable` if it cannot be kept: then nothing has changed.
    */
   revoke(node: string, reason: string): Promise<RevocationView>
+  /** Replaces the key of the mesh, for the `generation`th time; `kept` members stay. @throws MeshError `permission_denied`, `too_large`, `busy`, `unavailable`, `unsupported`. */
+  rotate(): Promise<{ generation: number; kept: number; at: string }>
   /** What this mesh lends to others and borrows from them. */
   readonly treaties: MeshTreaties
   /** Calls, and nodes nearby, that wait for a yes of this node. */

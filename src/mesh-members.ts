@@ -22,7 +22,7 @@ export interface CheckedPeer {
   chain: readonly SignedCertificate[]
 }
 
-/** The members that this node knows: itself, those connected, those that it let in. */
+/** The members that this node knows: itself, those connected, those that it let in, and of an owner those that others let in with the key of the mesh. */
 export interface Roster {
   members(): MemberView[]
   /** The member that is meant: by PeerId, by its end, or by a name that only one has. @throws MeshError `ambiguous`, `invalid_argument`. */
@@ -45,11 +45,14 @@ export function createRoster({ self, membership, gate, checked, nameOf }: Roster
   function members(): MemberView[] {
     const own = membership.chain()[0]?.certificate
     const present = [...checked].filter(([peer]) => gate.isAdmitted(peer))
-    const absent = membership.issued.filter(({ node }) => !present.some(([peer]) => peer === node))
+    const isAbsent = ({ node }: { node: string }): boolean => node !== self && !present.some(([peer]) => peer === node)
+    const absent = membership.issued.filter(isAbsent)
+    const seen = membership.roots.filter((one) => isAbsent(one) && !absent.some(({ node }) => node === one.node))
     return [
       view({ peerId: self, ...own, name: own?.name || nameOf(self), role: membership.role, connected: true }),
       ...present.map(([peerId, { member }]) => view({ ...member, peerId, name: nameOf(peerId) ?? member.name, connected: true })),
-      ...absent.map(({ node, name, role, tags }) => view({ peerId: node, name, role, tags, connected: false }))
+      ...absent.map(({ node, name, role, tags }) => view({ peerId: node, name, role, tags, connected: false })),
+      ...seen.map(({ node, name, role, until }) => view({ peerId: node, name, role, notAfter: until, connected: false }))
     ]
   }
 

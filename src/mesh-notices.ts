@@ -1,6 +1,7 @@
 import { decodeCbor, encodeCbor } from '../protocols/cbor.ts'
 import { NO_NOTICES, decodeNotices, encodeNotices, type Notices } from '../protocols/member/notices.ts'
 import { decodeSignedRevocation, encodeSignedRevocation, revocationTopic } from '../protocols/member/revocation.ts'
+import { successionTopic } from '../protocols/member/succession.ts'
 import { treatyTopic } from '../protocols/treaty/messages.ts'
 import { createTokenBuckets } from './core/token-buckets.ts'
 import { isMeshError } from './errors.ts'
@@ -9,6 +10,12 @@ import type { Verdict } from './net/announce.ts'
 
 /** Notices that a neighbour may send over gossip: checking a signature is what it could make us pay for. */
 export const NOTICE_RATE = { perSecond: 10, burst: 200 } as const
+
+/** Revocations that go along with a succession in one message. */
+const MAX_ALONG = 8
+
+const DISPUTED =
+  'two keys claim to follow a key of this mesh: who had it made another one, perhaps somebody who was revoked; this node goes by the first that it saw'
 
 /** What all members of the mesh are to know, as it comes and goes: over gossip to who is here, in the proof of membership to who was away. */
 export interface MeshNotices {
@@ -29,8 +36,10 @@ export interface MeshNoticesComponents extends Pick<MeshComponents, 'membership'
 /** See {@link MeshNotices}. */
 export function createMeshNotices({ membership, gossip, now, log, enforce }: MeshNoticesComponents): MeshNotices {
   const rates = createTokenBuckets(NOTICE_RATE, now)
-  const revocations = revocationTopic(membership.mesh)
+  const revocationsTopic = revocationTopic(membership.mesh)
+  const successions = successionTopic(membership.mesh)
   const treaties = treatyTopic(membership.mesh)
+  let disputed = false
 
   async function take(notices: Notices): Promise<Notices> {
     if (sizeOf(notices) === 0) return NO_NOTICES
@@ -44,15 +53,24 @@ export function createMeshNotices({ membership, gossip, now, log, enforce }: Mes
       fresh = notices
     } finally {
       enforce(fresh)
+      if (membership.isKeyDisputed && !disputed) log('warn', DISPUTED)
+      disputed = membership.isKeyDisputed
     }
     return fresh
   }
 
-  async function publish({ revocations: ended, ...agreed }: Notices): Promise<void> {
+  async function publish({ successions: made, revocations, ...agreed }: Notices): Promise<void> {
+    let ended = revocations
     try {
+      for (const [n, signed] of made.entries()) {
+        // What the new key has signed goes along with it: nobody knows what it is worth before.
+        const along = n === made.length - 1 ? ended.slice(0, MAX_ALONG) : []
+        ended = ended.slice(along.length)
+        await gossip.publish(successions, encodeCbor(encodeNotices({ ...NO_NOTICES, successions: [signed], revocations: along })))
+      }
       // One a message: so readers of any version have heard the same.
-      for (const signed of ended) await gossip.publish(revocations, encodeCbor(encodeSignedRevocation(signed)))
-      const rest = { ...agreed, revocations: [] }
+      for (const signed of ended) await gossip.publish(revocationsTopic, encodeCbor(encodeSignedRevocation(signed)))
+      const rest = { ...NO_NOTICES, ...agreed }
       if (sizeOf(rest) > 0) await gossip.publish(treaties, encodeCbor(encodeNotices(rest)))
     } catch (error) {
       // Whoever connects is told: see the member protocol.
@@ -82,14 +100,18 @@ export function createMeshNotices({ membership, gossip, now, log, enforce }: Mes
         ...NO_NOTICES,
         revocations: [decodeSignedRevocation(decodeCbor(data))]
       })
-      gossip.subscribe(revocations, validate(revocation))
+      gossip.subscribe(revocationsTopic, validate(revocation))
       gossip.subscribe(
         treaties,
-        validate((data) => ({ ...decodeNotices(decodeCbor(data)), revocations: [] }))
+        validate((data) => ({ ...decodeNotices(decodeCbor(data)), successions: [], revocations: [] }))
+      )
+      gossip.subscribe(
+        successions,
+        validate((data) => ({ ...decodeNotices(decodeCbor(data)), treaties: [], treatyRevocations: [] }))
       )
     }
   }
 }
 
-const sizeOf = ({ revocations, treaties, treatyRevocations }: Notices): number =>
-  revocations.length + treaties.length + treatyRevocations.length
+const sizeOf = ({ successions, revocations, treaties, treatyRevocations }: Notices): number =>
+  successions.length + revocations.length + treaties.length + treatyRevocations.length

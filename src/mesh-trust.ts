@@ -4,26 +4,21 @@ import { multiaddr } from '@multiformats/multiaddr'
 import { formatInvite } from '../protocols/join/code.ts'
 import { MAX_INVITE_ADDRESSES } from '../protocols/join/messages.ts'
 import { MAX_TAGS, TAG_PATTERN } from '../protocols/member/messages.ts'
-import { NO_NOTICES, type Notices } from '../protocols/member/notices.ts'
+import type { Notices } from '../protocols/member/notices.ts'
 import type { Standing } from './core/policy.ts'
 import { createTokenBuckets } from './core/token-buckets.ts'
 import { MeshError, isMeshError } from './errors.ts'
-import type { DoorView, InviteOptions, InviteView, MemberView, RevocationView } from './mesh-api.ts'
+import type { DoorView, InviteOptions, InviteView, Mesh } from './mesh-api.ts'
 import type { MeshComponents } from './mesh-components.ts'
 import { createRoster, type CheckedPeer } from './mesh-members.ts'
 import type { Federation } from './mesh-federation.ts'
 import { createMeshNearby, type MeshNearbyComponents } from './mesh-nearby.ts'
 import { createMeshNotices } from './mesh-notices.ts'
+import { createRenewal } from './mesh-renewal.ts'
 import { createAdmission } from './net/admission.ts'
-import { createJoinDesk, requestWelcome } from './net/join.ts'
+import { createJoinDesk } from './net/join.ts'
 import { INVITE_MS } from './trust/invites.ts'
 import { canRenew } from './trust/issuer.ts'
-
-/** Who may renew is asked when both sides are through with their proofs, in ms. */
-const RENEW_AFTER_MS = 1_000
-
-/** How often a node looks whether its certificate ends soon, and whether those of others have ended, in ms. */
-export const RENEWAL_CHECK_MS = 60_000
 
 /** What a node is of which no certificate of this mesh was checked. */
 export const STRANGER: Standing = { role: 'guest', tags: [] }
@@ -42,20 +37,19 @@ export interface MeshTrust {
   invite(options: InviteOptions): InviteView
   /** @throws MeshError `permission_denied`, `unsupported`. */
   openDoor(options: InviteOptions): DoorView
-  members(): MemberView[]
   /** What a member is that is connected; {@link STRANGER} for any other node. */
   standingOf(peer: string): Standing
   /** Ends the admission of a peer, and with it all that it has open. */
   expel(peer: string, error: MeshError): void
   /** Acts on what was made here, and tells the members. */
   announce(notices: Notices): Promise<void>
-  /** @throws MeshError `permission_denied`, `invalid_argument`, `unavailable`, `unsupported`. */
-  revoke(node: string, reason: string): Promise<RevocationView>
+  /** As a person at this node may ask for. */
+  readonly commands: Pick<Mesh, 'members' | 'revoke' | 'rotate'>
 }
 
 /** What it needs. */
 export interface MeshTrustComponents extends Pick<MeshComponents, 'libp2p' | 'membership' | 'gossip' | 'audit' | 'now' | 'log'> {
-  federation: Pick<Federation, 'proofs' | 'check' | 'admitted' | 'forget' | 'enforce'>
+  federation: Pick<Federation, 'proofs' | 'check' | 'admitted' | 'forget' | 'enforce' | 'meshOf'>
   /** Where others may reach this node. */
   addresses(): string[]
   /** Name of a node, of its announcement. */
@@ -78,8 +72,6 @@ export function createMeshTrust(components: MeshTrustComponents): MeshTrust {
   const refusals = createTokenBuckets(KNOCK_RATE.all, now)
   const allKnocks = createTokenBuckets(KNOCK_RATE.all, now)
   const notices = createMeshNotices({ membership, gossip, now, log, enforce })
-  let timer: ReturnType<typeof setInterval> | undefined
-  let renewing = false
   let warned = false
 
   const admission = createAdmission({
@@ -87,6 +79,7 @@ export function createMeshTrust(components: MeshTrustComponents): MeshTrust {
     secret: membership.secret,
     chain: () => membership.chain(),
     notices: () => membership.notices(),
+    successions: () => membership.successions(),
     noticeDigest: () => membership.noticeDigest(),
     learn: (learnt) => notices.learn(learnt),
     treaties: () => federation.proofs(),
@@ -96,7 +89,12 @@ export function createMeshTrust(components: MeshTrustComponents): MeshTrust {
       if (connectionTo(peer) === undefined) return
       checked.set(peer, { member, chain })
       federation.forget(peer)
-      if (canRenew(member.role)) setTimeout(() => void renew().catch(() => undefined), RENEW_AFTER_MS).unref?.()
+      // Shown again on a connection that is open already; at first it is not admitted yet.
+      if (gate.isAdmitted(peer) && canRenew(member.role)) void renewal.renew()
+    },
+    onMember(peer) {
+      const member = checked.get(peer)?.member
+      if (member !== undefined && canRenew(member.role)) void renewal.renew()
     },
     onForeign: (peer, mesh) => federation.admitted(peer, mesh),
     now,
@@ -125,6 +123,16 @@ export function createMeshTrust(components: MeshTrustComponents): MeshTrust {
 
   const nearby = createMeshNearby({ libp2p, membership, audit, now, log, nameOf, ask, excuse: admission.excuse })
 
+  const renewal = createRenewal({
+    membership,
+    checked,
+    connectionTo: (peer) => (gate.isAdmitted(peer) ? connectionTo(peer) : undefined),
+    drop(peer, error) {
+      for (const connection of libp2p.getConnections(peerIdFromString(peer))) connection.abort(error)
+    },
+    now,
+    log
+  })
   const roster = createRoster({ self, membership, gate, checked, nameOf })
 
   /** A code that is tried twice is what an owner wants to see; a disk that is full, what it has to. */
@@ -133,38 +141,6 @@ export function createMeshTrust(components: MeshTrustComponents): MeshTrust {
     if (refusals.take('')) audit?.({ event: 'join-refused', peer, reason: message })
     if (isMeshError(error, 'unavailable'))
       log('warn', `${peer} was not let in: ${(cause as Error | undefined)?.message ?? message}`)
-  }
-
-  /** Asks the members that may give a new certificate, one after the other, until one does. */
-  async function renew(): Promise<void> {
-    if (renewing || !membership.needsRenewal()) return
-    renewing = true
-    try {
-      if (await membership.renewOwn()) return log('info', 'this node renewed its own certificate')
-      for (const [peer, { member }] of checked) {
-        const { role } = member
-        const connection = gate.isAdmitted(peer) && canRenew(role) ? connectionTo(peer) : undefined
-        if (connection === undefined) continue
-        try {
-          await membership.renewed(await requestWelcome(connection, { op: 'renew' }, now))
-          return log('info', 'the certificate of this node was renewed')
-        } catch (error) {
-          log('warn', `${peer} did not renew the certificate of this node: ${(error as Error).message}`)
-        }
-      }
-    } finally {
-      renewing = false
-    }
-  }
-
-  /** Who is connected holds no longer than its certificates: with new ones it comes again. */
-  function check(): void {
-    void renew().catch((error: unknown) => log('warn', `renewing the certificate: ${(error as Error).message}`))
-    const error = new MeshError('unavailable', 'its certificates have ended')
-    for (const [peer, { member }] of checked) {
-      if (!membership.isOver(member)) continue
-      for (const connection of libp2p.getConnections(peerIdFromString(peer))) connection.abort(error)
-    }
   }
 
   function enforce(fresh: Notices): void {
@@ -178,6 +154,7 @@ export function createMeshTrust(components: MeshTrustComponents): MeshTrust {
     }
     warnIfRevoked()
     federation.enforce(fresh)
+    if (fresh.successions.length > 0) void renewal.renew()
   }
 
   /** Once: it hears that from everybody. */
@@ -188,6 +165,14 @@ export function createMeshTrust(components: MeshTrustComponents): MeshTrust {
     audit?.({ event: 'revoked', peer: self })
     const why = revocation.reason === '' ? '' : ` ("${revocation.reason}")`
     log('warn', `the membership of this node was revoked${why}: nobody of the mesh speaks to it; a new invite lets it in again`)
+  }
+
+  function tellRotation({ successions }: Notices): void {
+    for (const { succession } of successions) {
+      const { generation, keeps } = succession
+      log('info', `the key of the mesh was replaced; the certificates of ${keeps.length} members stay good`)
+      audit?.({ event: 'rotate', generation, kept: keeps.length })
+    }
   }
 
   async function announce(made: Notices): Promise<void> {
@@ -211,12 +196,11 @@ export function createMeshTrust(components: MeshTrustComponents): MeshTrust {
       await desk.start()
       await nearby.start()
       libp2p.addEventListener('connection:close', onClose)
-      timer = setInterval(check, RENEWAL_CHECK_MS)
-      timer.unref?.()
+      renewal.start()
     },
     listen: () => notices.listen(),
     async stop() {
-      clearInterval(timer)
+      renewal.stop()
       libp2p.removeEventListener('connection:close', onClose)
       await nearby.stop()
       await desk.stop()
@@ -238,19 +222,33 @@ export function createMeshTrust(components: MeshTrustComponents): MeshTrust {
       })
       return { code, role, expiresAt: new Date(Date.now() + INVITE_MS).toISOString() }
     },
-    members: roster.members,
     standingOf: (peer) => checked.get(peer)?.member ?? STRANGER,
     expel: admission.expel,
     announce,
-    async revoke(node, reason) {
-      const { peerId, name, role } = roster.find(node)
-      if (peerId === self) throw new MeshError('invalid_argument', 'a node cannot revoke itself; to leave the mesh: atmo leave')
-      if (peerId === membership.mesh) throw new MeshError('invalid_argument', 'that is the id of the mesh, not of a member')
-      const signed = await membership.revoke(peerId, role, reason)
-      log('info', `revoked ${peerId}: ${reason}`)
-      audit?.({ event: 'revoke', peer: peerId, reason })
-      await announce({ ...NO_NOTICES, revocations: [signed] })
-      return { peerId, name, reason, at: new Date(signed.revocation.at * 1_000).toISOString() }
+    commands: {
+      members: roster.members,
+      async revoke(node, reason) {
+        const { peerId, name, role } = roster.find(node)
+        if (peerId === self) throw new MeshError('invalid_argument', 'a node cannot revoke itself; to leave the mesh: atmo leave')
+        if (peerId === membership.mesh) throw new MeshError('invalid_argument', 'that is the id of the mesh, not of a member')
+        // Who is of another mesh has no key of this one.
+        const known = role ?? (federation.meshOf(peerId) === undefined ? undefined : 'guest')
+        const { signed, made } = await membership.revoke(peerId, known, reason)
+        log('info', `revoked ${peerId}: ${reason}`)
+        audit?.({ event: 'revoke', peer: peerId, reason })
+        tellRotation(made)
+        await announce(made)
+        const rotated = made.successions.length > 0
+        return { peerId, name, reason, at: new Date(signed.revocation.at * 1_000).toISOString(), rotated }
+      },
+      async rotate() {
+        const made = await membership.rotate()
+        const [signed] = made.successions
+        tellRotation(made)
+        await announce(made)
+        const { generation, keeps, at } = signed!.succession
+        return { generation, kept: keeps.length, at: new Date(at * 1_000).toISOString() }
+      }
     }
   }
 }

@@ -252,9 +252,8 @@ export async function createMesh(components: MeshComponents): Promise<Mesh> {
     openDoor: (options = {}) => trust.openDoor(options),
     approvals: () => consent.approvals(),
     approve: (id, allow, options) => consent.approve(id, allow, options),
-    members: () => trust.members(),
+    ...trust.commands,
     treaties: createMeshTreaties({ membership, connected: federation.connected, announce: trust.announce }),
-    revoke: (node, reason) => trust.revoke(node, reason),
     status: () => ({
       peerId: self,
       name,

@@ -5,7 +5,7 @@ import { peerIdFromPrivateKey } from '@libp2p/peer-id'
 import { multiaddr } from '@multiformats/multiaddr'
 import { parseInvite } from '../protocols/join/code.ts'
 import type { Invite, Welcome } from '../protocols/join/messages.ts'
-import { originId } from './core/document.ts'
+import { originBytes, originId } from './core/document.ts'
 import { openDataDir } from './data-dir.ts'
 import { readMesh, setMeshAside, writeMesh } from './data-dir-mesh.ts'
 import { MeshError, isMeshError } from './errors.ts'
@@ -17,6 +17,7 @@ import { verifyChain } from './trust/certificate.ts'
 import { clockOffsetS } from './trust/mesh-clock.ts'
 import { checkMeshName, formatMeshState, foundMesh, parseMeshState, type MeshState } from './trust/mesh-state.ts'
 import { privateMembership } from './trust/membership.ts'
+import { createSuccessions } from './trust/successions.ts'
 
 /** How long all addresses of an invite are tried, in ms. */
 export const REACH_MS = 10_000
@@ -72,16 +73,19 @@ export interface Obtained {
 export async function enterMesh(dataDir: string, obtain: (libp2p: Libp2p) => Promise<Obtained>): Promise<MeshSummary> {
   return withDataDir(dataDir, async (dir) => {
     const old = await readMesh(dir)
-    if (old !== undefined && !isOwnAlone(old) && !isEnded(old))
+    if (old !== undefined && !isOwnAlone(old) && !(await isEnded(old)))
       throw new MeshError('conflict', `this node is of the mesh "${old.name}"; to leave it, run: atmo leave`, { mesh: old.mesh })
     // The clock here may be a year off, and nobody is known yet who could tell.
     const libp2p = await createNodeLibp2p(await loadKey(dir), [], { tls: false })
     await libp2p.start()
     try {
       const { welcome, connection } = await obtain(libp2p)
-      const { mesh, secret, chain, meshKey, name: called, now: theirs } = welcome
+      const { mesh, secret, chain, successions = [], meshKey, name: called, now: theirs } = welcome
+      const keys = createSuccessions(mesh)
+      await keys.take(successions)
       // The clock of who let this node in: its own may be a year off.
-      const member = await verifyChain(chain, { mesh, node: libp2p.peerId.toMultihash().bytes, nowS: theirs })
+      const node = libp2p.peerId.toMultihash().bytes
+      const member = await verifyChain(chain, { mesh, node, nowS: theirs, rootStanding: keys.rootStanding })
       const state: MeshState = {
         mesh: originId(mesh),
         name: called,
@@ -90,6 +94,7 @@ export async function enterMesh(dataDir: string, obtain: (libp2p: Libp2p) => Pro
         meshKey: meshKey === undefined ? undefined : privateKeyFromProtobuf(meshKey),
         clock: { floorS: member.notBefore, offsetS: clockOffsetS(Date.now() / 1_000, theirs) },
         issued: [],
+        successions: keys.all(),
         revocations: []
       }
       // What cannot be read again must not be written: the next start would call it damaged.
@@ -166,8 +171,11 @@ async function ask(connection: Connection, token: Uint8Array, name: string): Pro
   }
 }
 
-/** Revoked: there is nothing left to leave. What is kept was checked when it came. */
-function isEnded({ chain, revocations }: MeshState): boolean {
+/** Revoked, or by a key of the mesh that was replaced: there is nothing left to leave. What is kept was checked when it came. */
+async function isEnded({ mesh, chain, revocations, successions = [] }: MeshState): Promise<boolean> {
+  const keys = createSuccessions(originBytes(mesh))
+  await keys.take(successions)
+  if (chain.slice(-1).some(({ certificate }) => keys.rootStanding(certificate) === 'superseded')) return true
   return chain.some(({ certificate: { node, notBefore } }) =>
     revocations.some(({ revocation }) => originId(revocation.node) === originId(node) && revocation.at >= notBefore)
   )

@@ -13,17 +13,19 @@ export interface LoadMembership {
   /** Path of the data directory; without one the mesh is new, and gone with the node. */
   dataDir: string | undefined
   nodeKey: PrivateKey
-  /** Name of a mesh that is made here. */
+  /** What the node calls itself: a mesh that is made here is named after it. */
   name: string
 }
 
 /** The mesh of the data directory, or a new private one of which this node is the owner. @throws MeshError `invalid_config`, `unavailable`. */
 export async function loadMembership({ open, dataDir, nodeKey, name }: LoadMembership): Promise<Membership> {
   if (open) return openMembership()
-  const state = (dataDir === undefined ? undefined : await readMesh(dataDir)) ?? (await foundMesh(name.slice(0, MAX_MESH_NAME)))
+  const state =
+    (dataDir === undefined ? undefined : await readMesh(dataDir)) ?? (await foundMesh(`${name}'s mesh`.slice(0, MAX_MESH_NAME)))
   return privateMembership({
     state,
     nodeKey,
+    name,
     wallS: () => Date.now() / 1_000,
     now: () => performance.now(),
     save: async (next) => (dataDir === undefined ? undefined : writeMesh(dataDir, next))

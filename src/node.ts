@@ -72,7 +72,7 @@ export async function createNode(options: NodeOptions = {}): Promise<Mesh> {
     const { open = false } = options
     const membership =
       options.membership ??
-      (await loadMembership({ open, dataDir: dataDir?.path, nodeKey: privateKey, name: `${options.name ?? host}'s mesh` }))
+      (await loadMembership({ open, dataDir: dataDir?.path, nodeKey: privateKey, name: options.name ?? host }))
     // What it was called when it joined.
     const name = options.name ?? namedBefore(membership) ?? host
     const libp2p = await createNodeLibp2p(privateKey, listen, {

@@ -1,6 +1,7 @@
 import { decodeCbor, encodeCbor } from '../cbor.ts'
 import { MeshError } from '../errors.ts'
 import { decodeChain, encodeChain, MAX_MEMBER_NAME, type SignedCertificate } from '../member/messages.ts'
+import { decodeSuccessions, encodeSuccessions, type SignedSuccession } from '../member/succession.ts'
 import { asArray, asBytes, asMap, asText, asUint, optional } from '../shape.ts'
 
 /** Protocol id: how a node becomes a member, and how a member renews its certificate. */
@@ -34,6 +35,8 @@ export interface Welcome {
   secret: Uint8Array
   /** The certificate of who asked, and up to the mesh key. */
   chain: SignedCertificate[]
+  /** Of the key of the mesh. Default: it is the first one. */
+  successions?: readonly SignedSuccession[] | undefined
   /** For an owner: the private key of the mesh, in libp2p's protobuf form. */
   meshKey?: Uint8Array | undefined
   /** The clock of who answers, Unix time in s: the asking node may have none. */
@@ -52,11 +55,12 @@ export function decodeJoinRequest(body: unknown): JoinRequest {
 }
 
 /** Body of the end frame. */
-export const encodeWelcome = ({ mesh, name, secret, chain, meshKey, now }: Welcome): unknown => ({
+export const encodeWelcome = ({ mesh, name, secret, chain, successions = [], meshKey, now }: Welcome): unknown => ({
   m: mesh,
   n: name,
   s: secret,
   c: encodeChain(chain),
+  ...(successions.length > 0 && { g: encodeSuccessions(successions) }),
   ...(meshKey !== undefined && { k: meshKey }),
   t: now
 })
@@ -68,6 +72,7 @@ export function decodeWelcome(body: unknown): Welcome {
     name: asText(map['n'], 'n', MAX_MESH_NAME),
     secret: asBytes(map['s'], 's', SECRET_BYTES, SECRET_BYTES),
     chain: decodeChain(map['c']),
+    successions: optional(map['g'], decodeSuccessions),
     meshKey: optional(map['k'], (key) => asBytes(key, 'k', MAX_KEY_BYTES, 1)),
     now: asUint(map['t'], 't')
   }

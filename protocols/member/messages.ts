@@ -8,6 +8,7 @@ import {
 } from '../treaty/messages.ts'
 import { NONCE_BYTES, decodeChain, encodeChain, type SignedCertificate } from './certificate.ts'
 import { decodeNotices, encodeNotices, type Notices } from './notices.ts'
+import { decodeSuccessions, encodeSuccessions, type SignedSuccession } from './succession.ts'
 
 export * from './certificate.ts'
 
@@ -34,13 +35,15 @@ export interface MemberAnswer {
   digest: Uint8Array
   /** The treaty of the proof was revoked: by this. */
   ended?: SignedTreatyRevocation | undefined
+  /** For a node of another mesh: of the key of this one. */
+  successions?: readonly SignedSuccession[] | undefined
 }
 
 /** Third message: who the side is that opened the connection. */
 export interface MemberIntroduction {
   chain: SignedCertificate[]
   digest: Uint8Array
-  /** What it knows, if the digests differ. */
+  /** What it knows, if the digests differ; for a node of another mesh, the successions of the key of its own. */
   notices: Notices
 }
 
@@ -66,11 +69,12 @@ export function decodeMemberHello(body: unknown): MemberHello {
 }
 
 /** Body of the item of the answering side. */
-export const encodeMemberAnswer = ({ proof, chain, digest, ended }: MemberAnswer): unknown => ({
+export const encodeMemberAnswer = ({ proof, chain, digest, ended, successions = [] }: MemberAnswer): unknown => ({
   p: proof,
   c: encodeChain(chain),
   d: digest,
-  ...(ended !== undefined && { e: encodeSignedTreatyRevocation(ended) })
+  ...(ended !== undefined && { e: encodeSignedTreatyRevocation(ended) }),
+  ...(successions.length > 0 && { s: encodeSuccessions(successions) })
 })
 /** @throws MeshError `protocol_error`. */
 export function decodeMemberAnswer(body: unknown): MemberAnswer {
@@ -79,7 +83,8 @@ export function decodeMemberAnswer(body: unknown): MemberAnswer {
     proof: proofOf(map['p']),
     chain: decodeChain(map['c']),
     digest: digestOf(map['d']),
-    ended: optional(map['e'], decodeSignedTreatyRevocation)
+    ended: optional(map['e'], decodeSignedTreatyRevocation),
+    successions: optional(map['s'], decodeSuccessions)
   }
 }
 

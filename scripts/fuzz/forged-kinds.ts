@@ -16,6 +16,7 @@ import { privateMembership } from '../../src/trust/membership.ts'
 import { foundMesh } from '../../src/trust/mesh-state.ts'
 import { createRevocations } from '../../src/trust/revocations.ts'
 import { FORGE_CHAIN } from './forge-chain.ts'
+import { FORGED_SUCCESSIONS } from './forge-succession.ts'
 import { FORGED_TREATIES } from './forge-treaty.ts'
 import type { ForgedKind } from './forge.ts'
 import { NOW_S, forgedMesh, idOf, type ForgedMesh } from './forged-mesh.ts'
@@ -91,7 +92,8 @@ export const FORGED_KINDS: ForgedKind[] = [
       }
     }
   },
-  FORGED_TREATIES
+  FORGED_TREATIES,
+  FORGED_SUCCESSIONS
 ]
 
 const hexOf = (value: unknown): string => Buffer.from(encodeCbor(value)).toString('hex')

@@ -9,6 +9,7 @@ import * as lend from '../../protocols/lend/messages.ts'
 import * as member from '../../protocols/member/messages.ts'
 import * as notices from '../../protocols/member/notices.ts'
 import * as revocation from '../../protocols/member/revocation.ts'
+import * as succession from '../../protocols/member/succession.ts'
 import * as nearby from '../../protocols/nearby/messages.ts'
 import * as sync from '../../protocols/sync/messages.ts'
 import * as treaty from '../../protocols/treaty/messages.ts'
@@ -51,6 +52,7 @@ export const CODECS: Record<string, Record<string, Codec>> = {
     introduction: body(member.decodeMemberIntroduction, member.encodeMemberIntroduction),
     end: body(member.decodeMemberEnd, member.encodeMemberEnd),
     revocation: { decode: revocation.decodeRevocation, encode: revocation.encodeRevocation },
+    succession: { decode: succession.decodeSuccession, encode: succession.encodeSuccession },
     notices: body(notices.decodeNotices, notices.encodeNotices)
   },
   join: {

@@ -2,7 +2,7 @@ import { encodeCbor } from '../../protocols/cbor.ts'
 import { encodeInvite, encodeJoinRequest, encodeWelcome, type Welcome } from '../../protocols/join/messages.ts'
 import { ORIGIN } from './announce.ts'
 import { cborFaults, invalidValue, type Vectors } from './form.ts'
-import { SIGNED } from './member.ts'
+import { SIGNED, SUCCESSION } from './member.ts'
 
 const TOKEN = Uint8Array.from({ length: 16 }, (_, n) => 240 + n)
 const SECRET = Uint8Array.from({ length: 32 }, (_, n) => n * 7)
@@ -25,6 +25,11 @@ export function joinVectors(): Vectors {
       },
       { name: 'renew', message: 'request', bytes: encodeCbor(encodeJoinRequest({ op: 'renew' })) },
       { name: 'welcome', message: 'welcome', bytes: encodeCbor(encodeWelcome(WELCOME)) },
+      {
+        name: 'welcome to a mesh whose key was replaced',
+        message: 'welcome',
+        bytes: encodeCbor(encodeWelcome({ ...WELCOME, successions: [SUCCESSION] }))
+      },
       {
         name: 'welcome by a delegate',
         message: 'welcome',
@@ -49,6 +54,7 @@ export function joinVectors(): Vectors {
       ...['m', 'n', 's', 'c', 't'].map((key) => welcome(`no ${key}`, 'missing', without(key))),
       welcome('a short secret', '31 bytes', { ...wire, s: SECRET.subarray(1) }),
       welcome('a long key', '129 bytes', { ...wire, k: new Uint8Array(129) }),
+      welcome('a succession that is none', 'bytes of something else', { ...wire, g: [[SECRET, SECRET]] }),
       welcome('a negative time', 'before 1970', { ...wire, t: -1 }),
       welcome('a long chain', 'more than 4', {
         ...wire,

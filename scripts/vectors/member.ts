@@ -19,6 +19,14 @@ import {
   signedRevocationBytes,
   type SignedRevocation
 } from '../../protocols/member/revocation.ts'
+import {
+  MAX_KEEPS,
+  MAX_SUCCESSIONS,
+  encodeSuccession,
+  keepOf,
+  signedSuccessionBytes,
+  type SignedSuccession
+} from '../../protocols/member/succession.ts'
 import { NO_NOTICES, encodeNotices, type Notices } from '../../protocols/member/notices.ts'
 import { MAX_TREATIES } from '../../protocols/treaty/messages.ts'
 import { encodeCbor } from '../../protocols/cbor.ts'
@@ -70,13 +78,29 @@ const REVOKED: SignedRevocation = await (async () => {
   const bytes = encodeRevocation(revocation)
   return { bytes, revocation, signature: await MESH_KEY.sign(signedRevocationBytes(bytes)), chain: [] }
 })()
+/** The first key of the mesh hands over to that of the seed 0808…08. */
+export const SUCCESSION: SignedSuccession = await (async () => {
+  const next = peerIdFromPrivateKey(await generateKeyPairFromSeed('Ed25519', new Uint8Array(32).fill(8)))
+  const keeps = [keepOf(MESH, 1, ORIGIN, 'admin')]
+  const succession = { mesh: MESH, generation: 1, key: next.toMultihash().bytes, at: 1_800_000_000, keeps }
+  const bytes = encodeSuccession(succession)
+  return { bytes, succession, signature: await MESH_KEY.sign(signedSuccessionBytes(bytes)) }
+})()
 const REVOCATIONS: Notices = { ...NO_NOTICES, revocations: [REVOKED] }
-const ALL: Notices = { revocations: [REVOKED], treaties: [AGREED], treatyRevocations: [TREATY_REVOKED] }
+const EVERYTHING: Notices = {
+  successions: [SUCCESSION],
+  revocations: [REVOKED],
+  treaties: [AGREED],
+  treatyRevocations: [TREATY_REVOKED]
+}
+const ALL: Notices = { ...NO_NOTICES, revocations: [REVOKED], treaties: [AGREED], treatyRevocations: [TREATY_REVOKED] }
+const SUCCESSION_FIELDS = [1, MESH, 1, SUCCESSION.succession.key, 1_800_000_000, SUCCESSION.succession.keeps]
 const ANSWER = { p: PROOF, d: NONCE }
 
 /** Vectors of the member protocol: certificates, signed by the Ed25519 key with the seed 0707…07, and bodies of frames. */
 export function memberVectors(): Vectors {
   const [certificate, hello] = [invalidValue('certificate'), invalidValue('hello')]
+  const succession = invalidValue('succession')
   const [answer, introduction] = [invalidValue('answer'), invalidValue('introduction')]
   const [end, revocation, notices] = [invalidValue('end'), invalidValue('revocation'), invalidValue('notices')]
   const field = (at: number, value: unknown): unknown[] => FIELDS.map((old, n) => (n === at ? value : old))
@@ -135,6 +159,20 @@ export function memberVectors(): Vectors {
       },
       { name: 'end with all that it knows', message: 'end', bytes: encodeCbor(encodeMemberEnd({ notices: ALL })) },
       { name: 'notices', message: 'notices', bytes: encodeCbor(encodeNotices(ALL)) },
+      { name: 'succession', message: 'succession', bytes: SUCCESSION.bytes },
+      {
+        name: 'succession that keeps nobody',
+        message: 'succession',
+        bytes: encodeSuccession({ ...SUCCESSION.succession, generation: 16, keeps: [] })
+      },
+      { name: 'notices with a succession', message: 'notices', bytes: encodeCbor(encodeNotices(EVERYTHING)) },
+      {
+        name: 'answer to a node of another mesh',
+        message: 'answer',
+        bytes: encodeCbor(
+          encodeMemberAnswer({ proof: PROOF, chain: [SIGNED], digest: new Uint8Array(16), successions: [SUCCESSION] })
+        )
+      },
       { name: 'no notices', message: 'notices', bytes: encodeCbor(encodeNotices(NO_NOTICES)) }
     ],
     invalid: [
@@ -208,6 +246,27 @@ export function memberVectors(): Vectors {
       notices('too many treaties', `more than ${MAX_TREATIES}`, { t: Array.from({ length: MAX_TREATIES + 1 }, () => 0) }),
       notices('an offer among treaties', 'one signature', { t: [[AGREED.bytes, AGREED.signatures[0], new Uint8Array(0)]] }),
       notices('a revocation of a treaty that is a map', 'not an array', { x: [{}] }),
+      succession('an unknown version', 'version 2', [2, ...SUCCESSION_FIELDS.slice(1)]),
+      succession('no mesh', 'empty id', [1, new Uint8Array(0), ...SUCCESSION_FIELDS.slice(2)]),
+      succession('generation 0', 'the first key follows no other', [1, MESH, 0, ...SUCCESSION_FIELDS.slice(3)]),
+      succession('generation 17', 'over the limit', [1, MESH, 17, ...SUCCESSION_FIELDS.slice(3)]),
+      succession('a key of one byte', 'too short', [1, MESH, 1, new Uint8Array(1), 7, []]),
+      succession('a time before 1970', 'negative', [1, MESH, 1, MESH, -1, []]),
+      succession('no keeps', 'missing', [1, MESH, 1, MESH, 7]),
+      succession('a short keep', '15 bytes', [1, MESH, 1, MESH, 7, [NONCE.subarray(1)]]),
+      succession('too many keeps', `more than ${MAX_KEEPS}`, [
+        1,
+        MESH,
+        1,
+        MESH,
+        7,
+        Array.from({ length: MAX_KEEPS + 1 }, () => NONCE)
+      ]),
+      notices('too many successions', `more than ${MAX_SUCCESSIONS}`, {
+        s: Array.from({ length: MAX_SUCCESSIONS + 1 }, () => 0)
+      }),
+      notices('a succession without a signature', 'missing', { s: [[SUCCESSION.bytes]] }),
+      ...cborFaults('succession', SUCCESSION.bytes),
       ...cborFaults('notices', encodeCbor(encodeNotices(ALL))),
       ...cborFaults('revocation', REVOKED.bytes),
       ...cborFaults('certificate', SIGNED.bytes),

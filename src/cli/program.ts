@@ -14,6 +14,7 @@ import { addLeave } from './leave.ts'
 import { addMembers } from './members.ts'
 import { addPeers } from './peers.ts'
 import { addRevoke } from './revoke.ts'
+import { addRotate } from './rotate.ts'
 import { addStart } from './start.ts'
 import { addStatus } from './status.ts'
 import { addStop } from './stop.ts'
@@ -33,7 +34,19 @@ export function createProgram(quiet: boolean): Command {
     })
     .showHelpAfterError('(see --help)')
     .addHelpText('after', '\nExit codes: 0 done, 1 failed, 2 wrong usage. With --json every command prints JSON, its errors too.')
-  const mesh = [addInit, addInvite, addJoin, addLeave, addMembers, addRevoke, addTreaty, addApprovals, addAccept, addAudit]
+  const mesh = [
+    addInit,
+    addInvite,
+    addJoin,
+    addLeave,
+    addMembers,
+    addRevoke,
+    addRotate,
+    addTreaty,
+    addApprovals,
+    addAccept,
+    addAudit
+  ]
   for (const add of [addStart, ...mesh, addStatus, addPeers, addCapabilities, addCall, addWatch, addStop, addCompletion])
     add(program)
   return program

@@ -23,6 +23,9 @@ export function addRevoke(program: Command): void {
         output.json
           ? `${JSON.stringify(revoked)}\n`
           : `revoked ${colors.bold(plain(revoked.name) || shortId(revoked.peerId))}; it is no member any more${revoked.name === '' ? ' (nobody of that id was known here)' : ''}\n` +
+              (revoked.rotated
+                ? colors.dim('  It had the key of the mesh, or may have had it: there is another one now.\n')
+                : '') +
               colors.dim('  Those that are not here now learn it before they talk to anyone.\n')
       )
     })

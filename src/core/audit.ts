@@ -19,6 +19,7 @@ export type AuditEvent =
   | { event: 'stranger' | 'join-refused'; peer: string; reason: string }
   | { event: 'join' | 'renew'; peer: string; name: string; role: string }
   | { event: 'invite' | 'door'; role: string }
+  | { event: 'rotate'; generation: number; kept: number }
   | { event: 'revoke'; peer: string; reason: string }
   | { event: 'revoked'; peer: string }
   | { event: 'descriptor-changed' | 'descriptor-accepted'; peer: string; capability: string; sha256: string; what: string }

@@ -5,7 +5,7 @@ import { MeshError } from '../errors.ts'
 import type { InviteOptions, Mesh } from '../mesh-api.ts'
 import { isTexts, readJsonObject, refuseUnknownKeys } from './json-body.ts'
 
-/** `/mesh/members`, `/mesh/invites`, `/mesh/door`, `/mesh/revocations`, `/mesh/approvals`, `/mesh/descriptors/accept`. */
+/** `/mesh/members`, `/mesh/invites`, `/mesh/door`, `/mesh/revocations`, `/mesh/rotations`, `/mesh/approvals`, `/mesh/descriptors/accept`. */
 export function memberRoutes({ mesh }: { mesh: Mesh }): Hono {
   return new Hono()
     .get('/members', (context) => context.json({ mesh: mesh.status().mesh, members: mesh.members() }))
@@ -39,6 +39,10 @@ export function memberRoutes({ mesh }: { mesh: Mesh }): Hono {
       if (hash !== undefined && typeof hash !== 'string')
         throw new MeshError('invalid_argument', 'hash must be a text', { key: 'hash' })
       return context.json(mesh.acceptDescriptor(node, capability, { hash }))
+    })
+    .post('/rotations', async (context) => {
+      refuseUnknownKeys('key', Object.keys(await readJsonObject(context.req.raw)), [])
+      return context.json(await mesh.rotate(), 201)
     })
     .post('/revocations', async (context) => {
       const body = await readJsonObject(context.req.raw)

@@ -36,6 +36,8 @@ export interface AdmissionComponents extends Omit<MemberComponents, 'self' | 'on
     services: { gate: AdmissionGate; identify: Identify; knocks: Knocks }
   }
   now: () => number
+  /** A node of the own mesh is admitted. */
+  onMember?(peer: string): void
   /** A node of another mesh is admitted, by a treaty. */
   onForeign(peer: string, mesh: string): void
   /** A peer has shown that it is not of the mesh, or that it does not speak as its nodes do: to try again makes no sense. Its connections are closed. */
@@ -43,7 +45,7 @@ export interface AdmissionComponents extends Omit<MemberComponents, 'self' | 'on
 }
 
 /** See {@link Admission}. */
-export function createAdmission({ libp2p, now, onStranger, onForeign, ...rest }: AdmissionComponents): Admission {
+export function createAdmission({ libp2p, now, onStranger, onForeign, onMember, ...rest }: AdmissionComponents): Admission {
   const { gate, identify, knocks } = libp2p.services
   const self = libp2p.peerId.toString()
   /** Peers that were told that they are revoked, until their exchange is over. */
@@ -95,6 +97,7 @@ export function createAdmission({ libp2p, now, onStranger, onForeign, ...rest }:
       return onForeign(peer, mesh)
     }
     gate.admit(peer)
+    onMember?.(peer)
     // Only now: who the node is and what it speaks is for members. Gossip learns from it whom it may speak to.
     identify.identify(connection).then(undefined, () => undefined)
   }

@@ -2,6 +2,7 @@ import { TopicValidatorResult, gossipsub, type GossipSub, type GossipSubComponen
 import type { TopicScoreParams } from '@libp2p/gossipsub/score'
 import { announceTopic } from '../../protocols/announce/messages.ts'
 import { revocationTopic } from '../../protocols/member/revocation.ts'
+import { successionTopic } from '../../protocols/member/succession.ts'
 import { treatyTopic } from '../../protocols/treaty/messages.ts'
 import { sha256 } from '@noble/hashes/sha2.js'
 import type { Gossip, Verdict } from './announce.ts'
@@ -13,7 +14,12 @@ import type { Gossip, Verdict } from './announce.ts'
 const MAX_RPC_BYTES = 4 * 1024 * 1024
 
 /** Topics of a mesh; a node reads no other. */
-export const meshTopics = (mesh: string): string[] => [announceTopic(mesh), revocationTopic(mesh), treatyTopic(mesh)]
+export const meshTopics = (mesh: string): string[] => [
+  announceTopic(mesh),
+  revocationTopic(mesh),
+  successionTopic(mesh),
+  treatyTopic(mesh)
+]
 
 /** After how many seconds a message that was rejected is forgotten, nearly: to a hundredth. */
 const FORGIVEN_AFTER_S = 600

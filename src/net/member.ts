@@ -16,10 +16,11 @@ import {
   type SignedCertificate
 } from '../../protocols/member/messages.ts'
 import { NO_NOTICES, type Notices } from '../../protocols/member/notices.ts'
+import type { SignedSuccession } from '../../protocols/member/succession.ts'
 import type { SignedTreatyRevocation } from '../../protocols/treaty/messages.ts'
 import { compare as compareBytes } from 'uint8arrays/compare'
 import { equals } from 'uint8arrays/equals'
-import { originBytes } from '../core/document.ts'
+import { originBytes, originId } from '../core/document.ts'
 import { MeshError, isMeshError } from '../errors.ts'
 import type { Protocol } from './protocol.ts'
 import type { Session } from './session.ts'
@@ -52,6 +53,8 @@ export interface MemberComponents {
   /** What this node knows that all members are to know, and the digest of that. */
   notices(): Notices
   noticeDigest(): Uint8Array
+  /** Successions of the key of the own mesh: what nodes of other meshes are told. */
+  successions?(): readonly SignedSuccession[]
   /** Takes those of a peer, before it is looked at. */
   learn(notices: Notices, peer: string): Promise<void>
   /** A peer that asked is refused, since it is revoked, and told so. */
@@ -76,6 +79,20 @@ export function createMember(components: MemberComponents, onAdmitted: (peer: st
   const proofOf = (key: Uint8Array, side: 'asks' | 'answers', nonce: Uint8Array, asks: string, answers: string): Uint8Array =>
     hmac(sha256, key, proofBytes(side, nonce, { asks: originBytes(asks), answers: originBytes(answers) }))
 
+  const successions = components.successions ?? (() => [])
+  /** Of another mesh a node is believed what that one's own key has signed, and nothing else. */
+  async function learnForeign(shown: readonly SignedSuccession[], mesh: string, peer: string): Promise<void> {
+    const own = shown.filter(({ succession }) => isOf(succession.mesh, mesh))
+    if (own.length > 0) await learn({ ...NO_NOTICES, successions: own }, peer)
+  }
+
+  function shownTo({ own, inStep, known }: { own: boolean; inStep: boolean; known: boolean }): Notices {
+    if (!own) return { ...NO_NOTICES, successions: successions() }
+    if (inStep) return NO_NOTICES
+    // Treaties have secrets: not for who has yet to show that its key is one of the mesh.
+    return known ? notices() : { ...notices(), treaties: [], treatyRevocations: [] }
+  }
+
   return {
     protocol: {
       id: MEMBER_PROTOCOL,
@@ -97,18 +114,20 @@ export function createMember(components: MemberComponents, onAdmitted: (peer: st
           return encodeMemberEnd({ notices: NO_NOTICES })
         }
         const digest = treaty === undefined ? noticeDigest() : NO_DIGEST
-        yield encodeMemberAnswer({ proof: answer, chain: chain(), digest })
+        const told = treaty === undefined ? [] : successions()
+        yield encodeMemberAnswer({ proof: answer, chain: chain(), digest, successions: told })
         for await (const item of input ?? []) {
           const introduction = decodeMemberIntroduction(item)
           const inStep = treaty !== undefined || equals(introduction.digest, digest)
           const known = inStep ? NO_NOTICES : notices()
           if (treaty === undefined) await learn(introduction.notices, peer)
+          else await learnForeign(introduction.notices.successions, treaty.mesh, peer)
           try {
             await check(introduction.chain, peer, treaty?.mesh)
             onAdmitted(peer, treaty?.mesh)
           } catch (error) {
             // It is told by what, signed: it may not know yet that nobody wants it.
-            if (!isRevoked(error) || inStep) throw error
+            if (!isOut(error) || inStep) throw error
             onRevoked(peer, error)
           }
           return encodeMemberEnd({ notices: known })
@@ -122,9 +141,9 @@ export function createMember(components: MemberComponents, onAdmitted: (peer: st
       const mine = new Promise<unknown>((resolve) => (accepted = resolve))
       const nonce = crypto.getRandomValues(new Uint8Array(NONCE_BYTES))
       const mineOf = (key: Uint8Array): Uint8Array => proofOf(key, 'asks', nonce, self, peer)
-      const shown = treaties().filter(({ ended }) => ended === undefined)
+      const proven = treaties().filter(({ ended }) => ended === undefined)
       // Sorted, proofs say nothing of the order of the treaties: each is as good as random.
-      const treatyProofs = shown.map((one) => mineOf(one.secret)).sort(compareBytes)
+      const treatyProofs = proven.map((one) => mineOf(one.secret)).sort(compareBytes)
       const exchange = session.request(encodeMemberHello({ nonce, proof: mineOf(secret), treatyProofs }), {
         signal: AbortSignal.timeout(MEMBER_TIMEOUT_MS),
         input: (async function* () {
@@ -137,20 +156,25 @@ export function createMember(components: MemberComponents, onAdmitted: (peer: st
         const answer = decodeMemberAnswer(first.value)
         const fits = (key: Uint8Array): boolean => sameProof(answer.proof, proofOf(key, 'answers', nonce, self, peer))
         const own = fits(secret)
-        const mesh = own ? undefined : shown.find((one) => fits(one.secret))?.mesh
+        const mesh = own ? undefined : proven.find((one) => fits(one.secret))?.mesh
         if (!own && mesh === undefined) throw stranger()
         if (mesh !== undefined && answer.ended !== undefined) {
           await learn({ ...NO_NOTICES, treatyRevocations: [answer.ended] }, peer)
           throw new MeshError('permission_denied', 'its mesh has revoked the treaty', { reason: 'treaty_revoked' })
         }
+        if (mesh !== undefined) await learnForeign(answer.successions ?? [], mesh, peer)
         const digest = own ? noticeDigest() : NO_DIGEST
         const inStep = !own || equals(answer.digest, digest)
+        let known = true
         const revoked = await check(answer.chain, peer, mesh).catch((error: unknown) => {
+          // By a key that this side is told of only now, perhaps.
+          known = !isUnknownKey(error)
+          if (!known && !inStep) return undefined
           // It is told by what before this side leaves.
-          if (!isRevoked(error) || inStep) throw error
+          if (!isOut(error) || inStep) throw error
           return error
         })
-        accepted(encodeMemberIntroduction({ chain: chain(), digest, notices: inStep ? NO_NOTICES : notices() }))
+        accepted(encodeMemberIntroduction({ chain: chain(), digest, notices: shownTo({ own, inStep, known }) }))
         if (revoked !== undefined) {
           await exchange.next().catch(() => undefined)
           throw revoked
@@ -171,8 +195,22 @@ export function createMember(components: MemberComponents, onAdmitted: (peer: st
   }
 }
 
-function isRevoked(error: unknown): error is MeshError {
-  return isMeshError(error, 'permission_denied') && error.details['reason'] === 'revoked'
+/** It may not know yet what ended its membership. */
+function isOut(error: unknown): error is MeshError {
+  return isMeshError(error, 'permission_denied') && ['revoked', 'superseded'].includes(String(error.details['reason']))
+}
+
+function isUnknownKey(error: unknown): boolean {
+  return isMeshError(error, 'permission_denied') && error.details['reason'] === 'broken_chain'
+}
+
+/** Ids that are none are of no mesh. */
+function isOf(id: Uint8Array, mesh: string): boolean {
+  try {
+    return originId(id) === mesh
+  } catch {
+    return false
+  }
 }
 
 /** Takes as long for a proof that is nearly right as for any other. */

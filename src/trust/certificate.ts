@@ -35,6 +35,7 @@ export type Refusal =
   | 'wrong_mesh'
   | 'wrong_node'
   | 'broken_chain'
+  | 'superseded'
   | 'over_delegated'
   | 'not_allowed'
   | 'not_yet_valid'
@@ -58,6 +59,9 @@ export interface CheckedMember {
   notAfter: number
 }
 
+/** What the key that signed the last certificate of a chain is to its mesh: one that may, one that was replaced, or none that is known. */
+export type RootStanding = 'good' | 'superseded' | 'unknown'
+
 /** What a chain is checked against. */
 export interface ChainCheck {
   /** Id of the mesh, as multihash bytes. */
@@ -68,6 +72,8 @@ export interface ChainCheck {
   nowS: number
   /** How much later than now a certificate may begin, in s. Default: {@link CLOCK_TOLERANCE_S}. */
   toleranceS?: number
+  /** Of the last certificate of a chain. Default: the key of the mesh is the one that its id says. */
+  rootStanding?: (root: Certificate) => RootStanding
   /** True for a certificate that may not be used any more. Default: none is. */
   isRevoked?: (certificate: Certificate) => boolean
 }
@@ -106,12 +112,12 @@ export async function verifyChain(chain: readonly SignedCertificate[], check: Ch
 function checkLink(
   certificate: Certificate,
   above: Certificate | undefined,
-  { mesh, nowS, isRevoked, toleranceS = CLOCK_TOLERANCE_S }: ChainCheck
+  { mesh, nowS, isRevoked, rootStanding = firstKeyOnly, toleranceS = CLOCK_TOLERANCE_S }: ChainCheck
 ): void {
   const { role, issuer, notBefore, notAfter } = certificate
   if (!equal(certificate.mesh, mesh)) throw refused('wrong_mesh', 'its certificate is of another mesh')
-  if (!equal(issuer, above === undefined ? mesh : above.node))
-    throw refused('broken_chain', 'its certificates do not lead to the key of the mesh')
+  const standing = above === undefined ? rootStanding(certificate) : equal(issuer, above.node) ? 'good' : 'unknown'
+  if (standing === 'unknown') throw refused('broken_chain', 'its certificates do not lead to the key of the mesh')
   if (above !== undefined && !mayGive(above.role, role))
     throw refused('not_allowed', `its certificate makes it ${role}, which a node that is ${above.role} may not do`)
   if (above !== undefined && certificate.forward && !above.forward)
@@ -120,6 +126,13 @@ function checkLink(
     throw refused('not_yet_valid', 'its certificate does not hold yet; are the clocks of both machines right?')
   if (nowS > notAfter) throw refused('expired', 'its certificate has expired; are the clocks of both machines right?')
   if (isRevoked?.(certificate) === true) throw refused('revoked', 'its membership was revoked')
+  // After that: who is revoked is to hear so.
+  if (standing === 'superseded')
+    throw refused('superseded', 'its certificate is by a key of the mesh that was replaced; a new invite lets it in again')
+}
+
+function firstKeyOnly({ issuer, mesh }: Certificate): RootStanding {
+  return equal(issuer, mesh) ? 'good' : 'unknown'
 }
 
 /** What a certificate is made of, beside its issuer. */

@@ -20,8 +20,9 @@ import {
 } from '../../protocols/member/revocation.ts'
 import { originId } from '../core/document.ts'
 import { MeshError } from '../errors.ts'
-import { CLOCK_TOLERANCE_S, mayGive, verifyChain } from './certificate.ts'
+import { CLOCK_TOLERANCE_S, mayGive, verifyChain, type RootStanding } from './certificate.ts'
 import { isSignedBy } from './signature.ts'
+import { createSuccessions, type Successions } from './successions.ts'
 
 /** What became of a revocation that came from somewhere. `refused`: nobody who checks would have passed it on. `ignored`: it ends nothing, here and now. */
 export type Intake = 'new' | 'known' | 'ignored' | 'refused'
@@ -41,12 +42,20 @@ export interface Revocations {
   /** What ended a chain of certificates; undefined if nothing has. */
   endOf(chain: readonly SignedCertificate[]): EndOfMembership | undefined
   /** Checks a revocation and keeps it. Never throws. */
-  take(signed: SignedRevocation): Promise<Intake>
+  take(
+    signed: SignedRevocation,
+    options?: {
+      /** It was kept by this node: who signed it could revoke when it came. */
+      kept: boolean
+    }
+  ): Promise<Intake>
   /** The last second at which certificates of a node were ended, Unix time; -1 if none ever were. */
   lastAt(node: Uint8Array): number
-  /** Those that may still matter, the newest first. */
+  /** What others are to know, the newest first: nobody takes those of a key that was replaced. */
   all(): SignedRevocation[]
-  /** One for each that is known, for the digest of the notices. */
+  /** What this node is to know after its next start. */
+  kept(): SignedRevocation[]
+  /** One for each that others are to know, for the digest of the notices. */
   keys(): string[]
 }
 
@@ -63,11 +72,12 @@ interface Kept {
   revokes(role: Role): boolean
 }
 
-/** @param mesh id of the mesh, as multihash bytes. @param nowS Unix time in s. */
+/** @param mesh id of the mesh, as multihash bytes. @param nowS Unix time in s. @param successions default: the mesh has its first key. */
 export function createRevocations(
   mesh: Uint8Array,
   nowS: () => number,
-  toleranceS: () => number = () => CLOCK_TOLERANCE_S
+  toleranceS: () => number = () => CLOCK_TOLERANCE_S,
+  successions: Pick<Successions, 'newestKey' | 'generationOf' | 'rootStanding'> = createSuccessions(mesh)
 ): Revocations {
   /** By SHA-256 of the bytes: one node may be revoked twice, after it was let in again. */
   const kept = new Map<string, Kept>()
@@ -113,18 +123,47 @@ export function createRevocations(
   }
 
   /** @returns what the issuer may revoke. @throws MeshError `permission_denied`. */
-  async function check(signed: SignedRevocation): Promise<Kept> {
+  async function check(signed: SignedRevocation, own: boolean): Promise<Kept> {
     const { chain, revocation } = signed
     const { issuer, at } = revocation
     if (at > nowS() + toleranceS()) throw new MeshError('permission_denied', 'a revocation of a time that is still to come')
-    if (compareBytes(issuer, mesh) === 0) return { signed, by: [], revokes: () => true }
+    if (successions.generationOf(mesh, issuer) !== undefined) {
+      if (own || isNewest(issuer)) return { signed, by: [], revokes: () => true }
+      throw new MeshError('permission_denied', 'a revocation by a key of the mesh that was replaced', { reason: 'superseded' })
+    }
     // What counts is who could revoke then: by now the certificates may have ended.
-    const { role } = await verifyChain(chain, { mesh, node: issuer, nowS: at })
+    const rootStanding = own ? wasGood : successions.rootStanding
+    const { role } = await verifyChain(chain, { mesh, node: issuer, nowS: at, rootStanding })
     // It would end nothing, and enough of such would push those that do out of the table.
     if (!ROLES.some((given) => mayGive(role, given)))
       throw new MeshError('permission_denied', `a revocation of a node that is ${role} and may revoke nobody`)
     return { signed, by: chain.map(({ certificate }) => certificate), revokes: (given) => mayGive(role, given) }
   }
+
+  const isNewest = (issuer: Uint8Array): boolean => compareBytes(issuer, successions.newestKey(mesh)) === 0
+  const wasGood = ({ issuer }: Certificate): RootStanding =>
+    successions.generationOf(mesh, issuer) === undefined ? 'unknown' : 'good'
+
+  function isToBeTold({ chain, revocation: { issuer } }: SignedRevocation): boolean {
+    const root = chain.at(-1)?.certificate
+    return root === undefined ? isNewest(issuer) : successions.rootStanding(root) === 'good'
+  }
+
+  /** Of a key that was replaced: what the newest one says of the same node takes its place. */
+  function forgetReplacedBy({ chain, revocation: { node, at } }: SignedRevocation): void {
+    if (chain.length > 0) return
+    for (const [key, { signed }] of kept)
+      if (
+        signed.chain.length === 0 &&
+        !isToBeTold(signed) &&
+        signed.revocation.at <= at &&
+        compareBytes(signed.revocation.node, node) === 0
+      )
+        kept.delete(key)
+  }
+
+  const newestFirst = (): SignedRevocation[] =>
+    [...kept.values()].map(({ signed }) => signed).sort((a, b) => b.revocation.at - a.revocation.at)
 
   function lastAt(node: Uint8Array): number {
     const of = [...kept.values()].map(({ signed }) => signed.revocation).filter((one) => compareBytes(one.node, node) === 0)
@@ -135,14 +174,15 @@ export function createRevocations(
     isRevoked,
     endOf: (chain) => chain.map(({ certificate }) => endOf(certificate)).find((end) => end !== undefined),
     lastAt,
-    async take(signed) {
+    async take(signed, { kept: own } = { kept: false }) {
       const key = toString(sha256(signed.bytes), 'base64')
       if (kept.has(key)) return 'known'
       if (!(await isOfItsIssuer(signed))) return 'refused'
       try {
-        const one = await check(signed)
+        const one = await check(signed, own)
         forgetOld()
         kept.set(key, one)
+        if (!own) forgetReplacedBy(signed)
         if (kept.size > MAX_REVOCATIONS) kept.delete(oldest())
         return kept.has(key) ? 'new' : 'ignored'
       } catch {
@@ -151,11 +191,15 @@ export function createRevocations(
     },
     all() {
       forgetOld()
-      return [...kept.values()].map(({ signed }) => signed).sort((a, b) => b.revocation.at - a.revocation.at)
+      return newestFirst().filter(isToBeTold)
+    },
+    kept() {
+      forgetOld()
+      return newestFirst()
     },
     keys() {
       forgetOld()
-      return [...kept.keys()]
+      return [...kept].filter(([, { signed }]) => isToBeTold(signed)).map(([key]) => key)
     }
   }
 }

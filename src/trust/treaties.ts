@@ -20,7 +20,8 @@ import {
 } from '../../protocols/treaty/messages.ts'
 import { originBytes, originId } from '../core/document.ts'
 import { MeshError } from '../errors.ts'
-import { isSignedBy } from './signature.ts'
+import { createSuccessions } from './successions.ts'
+import { sideOf, treatyRevocationSigner, treatySigner, type MeshKeys } from './treaty-signatures.ts'
 
 /** A treaty as one of its two meshes sees it. */
 export interface Pact {
@@ -76,8 +77,16 @@ export interface Treaties {
   keys(): string[]
 }
 
-/** @param mesh id of the own mesh, as multihash bytes. @param nowS Unix time in s. @param toleranceS how much later than now a treaty may begin. */
-export function createTreaties(mesh: Uint8Array, nowS: () => number, toleranceS: () => number): Treaties {
+/**
+ * @param mesh id of the own mesh, as multihash bytes. @param nowS Unix time in s. @param toleranceS how much later than now a treaty may begin.
+ * @param meshKeys default: no mesh has another key than its first.
+ */
+export function createTreaties(
+  mesh: Uint8Array,
+  nowS: () => number,
+  toleranceS: () => number,
+  meshKeys: MeshKeys = createSuccessions(mesh)
+): Treaties {
   const kept = new Map<string, { pact: Pact; key: string }>()
   /** By who signed and the serial number: a second one of the same says nothing new. */
   const revocations = new Map<string, SignedTreatyRevocation>()
@@ -123,6 +132,36 @@ export function createTreaties(mesh: Uint8Array, nowS: () => number, toleranceS:
     return equals(revocation.mesh, mesh) || [...kept.values()].some(({ pact }) => isOfIt(pact.signed)) || arriving.some(isOfIt)
   }
 
+  /**
+   * True for a treaty that is not known yet, or here with a signature of an older key of this mesh: whoever knows nothing of it takes it with one of the newest alone.
+   * The other mesh may have a newer key: this one has signed after it had looked at that. @throws MeshError `protocol_error`.
+   */
+  async function isToTake(signed: SignedTreaty, own: boolean): Promise<boolean> {
+    const side = sideOf(signed.treaty, mesh)
+    if (side === undefined) throw notGood('a treaty')
+    const known = kept.get(keyOf(signed.bytes))?.pact.signed
+    if (known !== undefined && sameSignatures(known, signed)) return false
+    const other = side === 0 ? 1 : 0
+    const by = await treatySigner(signed, side, meshKeys)
+    if (by === undefined || (await treatySigner(signed, other, meshKeys)) === undefined) throw notGood('a treaty')
+    if (known === undefined) return own || by === 'newest'
+    return by === 'newest' && (await treatySigner(known, side, meshKeys)) === 'older'
+  }
+
+  /** The same for the end of one. @throws MeshError `protocol_error`. */
+  async function isEndToTake(signed: SignedTreatyRevocation, own: boolean): Promise<boolean> {
+    const known = revocations.get(revocationKey(signed.revocation))
+    if (known !== undefined && equals(known.signature, signed.signature)) return false
+    const by = await treatyRevocationSigner(signed, meshKeys)
+    if (by === undefined) {
+      // A second one of what is over says nothing new, whoever signed it.
+      if (known !== undefined) return false
+      throw notGood('a revocation of a treaty')
+    }
+    if (known === undefined) return own || by === 'newest'
+    return by === 'newest' && (await treatyRevocationSigner(known, meshKeys)) === 'older'
+  }
+
   const signedTreaties = (): SignedTreaty[] => [...kept.values()].map(({ pact }) => pact.signed)
 
   function inForce(): Pact[] {
@@ -144,30 +183,20 @@ export function createTreaties(mesh: Uint8Array, nowS: () => number, toleranceS:
     isRevoked: (serial) => [...revocations.values()].some(({ revocation }) => equals(revocation.serial, serial)),
     async take({ treaties, treatyRevocations }, { kept: own } = { kept: false }) {
       forgetOld()
-      const fresh = treaties.filter(({ bytes, treaty }) => !kept.has(keyOf(bytes)) && treaty.notAfter >= nowS())
-      const ends = treatyRevocations.filter(({ revocation }) => !revocations.has(revocationKey(revocation)))
-      for (const signed of fresh)
-        if (sideOf(signed.treaty, mesh) === undefined || !(await isSigned(signed)))
-          throw new MeshError('protocol_error', 'a peer sent a treaty that is not good')
+      const fresh: SignedTreaty[] = []
+      for (const signed of treaties.filter(({ treaty }) => treaty.notAfter >= nowS()))
+        if (await isToTake(signed, own)) fresh.push(signed)
       const good: SignedTreatyRevocation[] = []
-      for (const signed of ends) {
-        if (!own && !isAbout(signed, fresh)) continue
-        const { revocation, bytes, signature } = signed
-        if (!(await isSignedBy(revocation.mesh, signedTreatyRevocationBytes(bytes), signature)))
-          throw new MeshError('protocol_error', 'a peer sent a revocation of a treaty that is not good')
-        good.push(signed)
-      }
+      for (const signed of treatyRevocations)
+        if ((own || isAbout(signed, fresh)) && (await isEndToTake(signed, own))) good.push(signed)
       // Only now, and all at once: a treaty that comes with its end never holds in between.
-      const before = new Set([...kept.keys(), ...revocations.keys()])
       for (const signed of good) revocations.set(revocationKey(signed.revocation), signed)
       for (const signed of fresh) kept.set(keyOf(signed.bytes), { pact: pactOf(signed, mesh), key: keyOf(signed.bytes) })
       for (const { pact } of kept.values()) pact.revoked = endOf(pact.signed.treaty.serial, pact.signed.treaty.meshes)
       shrink()
       return {
-        treaties: fresh.filter(({ bytes }) => !before.has(keyOf(bytes)) && kept.has(keyOf(bytes))),
-        treatyRevocations: good.filter(
-          ({ revocation }) => !before.has(revocationKey(revocation)) && revocations.has(revocationKey(revocation))
-        )
+        treaties: fresh.filter(({ bytes }) => kept.has(keyOf(bytes))),
+        treatyRevocations: good.filter(({ revocation }) => revocations.has(revocationKey(revocation)))
       }
     },
     all: () => {
@@ -180,11 +209,6 @@ export function createTreaties(mesh: Uint8Array, nowS: () => number, toleranceS:
       return [...kept.keys(), ...[...revocations].filter(([, signed]) => isToBeTold(signed)).map(([key]) => key)]
     }
   }
-}
-
-/** Which of the two meshes of a treaty this is; undefined if it is neither. */
-export function sideOf({ meshes }: Treaty, mesh: Uint8Array): 0 | 1 | undefined {
-  return equals(meshes[0], mesh) ? 0 : equals(meshes[1], mesh) ? 1 : undefined
 }
 
 /** The treaty as one of its meshes sees it. @throws MeshError `permission_denied` if it is none of them. */
@@ -207,17 +231,6 @@ export function pactOf(signed: SignedTreaty, mesh: Uint8Array): Pact {
     signed,
     revoked: undefined
   }
-}
-
-/** True if both keys have signed it. */
-export async function isSigned(signed: SignedTreaty): Promise<boolean> {
-  return (await isSignedOn(signed, 0)) && isSignedOn(signed, 1)
-}
-
-/** True if the key of that mesh has signed it. */
-export async function isSignedOn({ treaty, bytes, signatures }: SignedTreaty, side: 0 | 1): Promise<boolean> {
-  const signature = signatures[side]
-  return signature !== undefined && isSignedBy(treaty.meshes[side], signedTreatyBytes(bytes), signature)
 }
 
 /** What one mesh wants to agree on with another. */
@@ -263,6 +276,13 @@ export async function issueTreatyRevocation(revocation: TreatyRevocation, meshKe
   const bytes = encodeTreatyRevocation(revocation)
   return { bytes, revocation, signature: await meshKey.sign(signedTreatyRevocationBytes(bytes)) }
 }
+
+const notGood = (what: string): MeshError => new MeshError('protocol_error', `a peer sent ${what} that is not good`)
+
+function sameSignatures(a: SignedTreaty, b: SignedTreaty): boolean {
+  return ([0, 1] as const).every((side) => equals(a.signatures[side] ?? NONE, b.signatures[side] ?? NONE))
+}
+const NONE = new Uint8Array(0)
 
 const keyOf = (bytes: Uint8Array): string => toString(sha256(bytes), 'base64')
 

@@ -19,16 +19,15 @@ import type { MeshClock } from './mesh-clock.ts'
 import type { MeshState } from './mesh-state.ts'
 import {
   countersign,
-  isSigned,
-  isSignedOn,
   issueOffer,
   issueTreatyRevocation,
   pactOf,
-  sideOf,
   type Pact,
   type Treaties,
   type TreatyNotices
 } from './treaties.ts'
+import type { Successions } from './successions.ts'
+import { sideOf, treatySigner } from './treaty-signatures.ts'
 
 /** Longest time that an offer asks for, in s: the treaty begins a little before, for clocks that are behind. */
 export const MAX_OFFER_S = MAX_TREATY_S - 86_400
@@ -79,6 +78,9 @@ export interface TreatyDeskComponents {
   known: Treaties
   clock: MeshClock
   state(): MeshState
+  /** The key that signs for the mesh now, if this node has it. */
+  meshKey(): PrivateKey | undefined
+  successions: Pick<Successions, 'keysOf' | 'rootStanding'>
   /** Keeps notices on disk. @throws MeshError `unavailable`. */
   keep(update: (before: TreatyNotices) => TreatyNotices): Promise<void>
   isRevoked: ChainCheck['isRevoked']
@@ -101,12 +103,13 @@ export function closedTreatyDesk(none: () => never): TreatyDesk {
 }
 
 /** See {@link TreatyDesk}. */
-export function createTreatyDesk({ known, clock, state, keep, isRevoked }: TreatyDeskComponents): TreatyDesk {
+export function createTreatyDesk(components: TreatyDeskComponents): TreatyDesk {
+  const { known, clock, state, successions, keep, isRevoked } = components
   const random = (bytes: number): Uint8Array => crypto.getRandomValues(new Uint8Array(bytes))
   const own = originBytes(state().mesh)
 
   function key(): PrivateKey {
-    const { meshKey } = state()
+    const meshKey = components.meshKey()
     if (meshKey === undefined)
       throw new MeshError('permission_denied', 'only an owner, who has the key of the mesh, signs for it', { reason: 'no_key' })
     return meshKey
@@ -119,8 +122,8 @@ export function createTreatyDesk({ known, clock, state, keep, isRevoked }: Treat
     if (side === undefined)
       throw refused('not_addressed', 'it is between other meshes; atmo status --json shows the id of this one')
     for (const one of [0, 1] as const)
-      if (signed.signatures[one] !== undefined && !(await isSignedOn(signed, one)))
-        throw refused('bad_signature', 'a signature is not that of its mesh')
+      if (signed.signatures[one] !== undefined && (await treatySigner(signed, one, successions)) !== 'newest')
+        throw refused('bad_signature', 'a signature is not that of its mesh, or by a key of it that was replaced')
     const now = clock.nowS()
     if (treaty.notAfter < now) throw refused('expired', 'its time is over; ask for another')
     if (treaty.notBefore > now + clock.toleranceS())
@@ -128,7 +131,7 @@ export function createTreatyDesk({ known, clock, state, keep, isRevoked }: Treat
     if (known.isRevoked(treaty.serial)) throw refused('revoked', 'it was revoked')
     return {
       pact: pactOf(signed, own),
-      agreed: await isSigned(signed),
+      agreed: !signed.signatures.includes(undefined),
       ownOffer: signed.signatures[side === 0 ? 1 : 0] === undefined
     }
   }
@@ -218,6 +221,7 @@ export function createTreatyDesk({ known, clock, state, keep, isRevoked }: Treat
         node: originBytes(peer),
         nowS: clock.nowS(),
         toleranceS: clock.toleranceS(),
+        rootStanding: successions.rootStanding,
         isRevoked
       })
     }

@@ -23,6 +23,7 @@ const COMMANDS = [
   'leave',
   'members',
   'revoke',
+  'rotate',
   'treaty',
   'approvals',
   'approve',

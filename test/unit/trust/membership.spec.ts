@@ -213,7 +213,7 @@ describe('membership', () => {
 
   it('ends by a revocation, which others take over, and outlives a start', async () => {
     const [member, other] = [await joined(owner, 'member'), await joined(owner, 'member')]
-    const signed = await owner.membership.revoke(member.id, 'member', 'lost')
+    const { signed } = await owner.membership.revoke(member.id, 'member', 'lost')
     await assert.rejects(sees(owner, member), { code: 'permission_denied' })
     assert.equal(await sees(other, member), 'member', 'it does not know yet')
     assert.deepEqual(await other.membership.learn(noticesOf(signed)), noticesOf(signed))
@@ -245,7 +245,7 @@ describe('membership', () => {
     assert.deepEqual(owner.membership.notices().revocations, [])
     // From elsewhere it holds all the same, until the next start.
     owner.full.disk = false
-    const signed = await owner.membership.revoke(member.id, 'member', '')
+    const { signed } = await owner.membership.revoke(member.id, 'member', '')
     const other = await joined(owner, 'member')
     other.full.disk = true
     await assert.rejects(other.membership.learn(noticesOf(signed)), { code: 'unavailable' })
