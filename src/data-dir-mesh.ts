@@ -43,15 +43,30 @@ export async function writeMesh(dir: string, state: MeshState): Promise<void> {
 
 /** Takes the mesh of the node out of use. @returns where it is kept: no other that was left before is lost for it. */
 export async function setMeshAside(dir: string): Promise<string> {
+  const path = await linkAside(dir)
+  await unlink(join(dir, MESH_FILE))
+  return path
+}
+
+/** Keeps another mesh in place of that of the node, which is set aside. @throws MeshError `unavailable` if it cannot be written: then nothing has changed. */
+export async function replaceMesh(dir: string, state: MeshState): Promise<void> {
+  const kept = (await readMesh(dir)) === undefined ? undefined : await linkAside(dir)
+  try {
+    await writeMesh(dir, state)
+  } catch (error) {
+    if (kept !== undefined) await unlink(kept)
+    throw error
+  }
+}
+
+async function linkAside(dir: string): Promise<string> {
   for (let n = 1; ; n++) {
     const path = join(dir, n === 1 ? 'mesh.left.json' : `mesh.left.${n}.json`)
     try {
       await link(join(dir, MESH_FILE), path)
+      return path
     } catch (error) {
-      if ((error as NodeJS.ErrnoException).code === 'EEXIST') continue
-      throw error
+      if ((error as NodeJS.ErrnoException).code !== 'EEXIST') throw error
     }
-    await unlink(join(dir, MESH_FILE))
-    return path
   }
 }

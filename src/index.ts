@@ -2,5 +2,5 @@
 export { createNode } from './node.ts'
 export type { NodeOptions } from './node.ts'
 export { initMesh, joinMesh, leaveMesh } from './node-join.ts'
-export type { MeshSummary } from './node-join.ts'
+export type { HandOver, MeshSummary, ObtainedMesh } from './node-enter.ts'
 export * from './public.ts'

@@ -1,34 +1,21 @@
-/** How a node enters and leaves a mesh while it does not run: on its data directory. Node only. */
-import { privateKeyFromProtobuf } from '@libp2p/crypto/keys'
+/** How a node founds, joins and leaves a mesh: on its data directory. Node only. */
 import type { Connection, Libp2p } from '@libp2p/interface'
 import { peerIdFromPrivateKey } from '@libp2p/peer-id'
 import { multiaddr } from '@multiformats/multiaddr'
 import { parseInvite } from '../protocols/join/code.ts'
 import type { Invite, Welcome } from '../protocols/join/messages.ts'
-import { originBytes, originId } from './core/document.ts'
+import { originId } from './core/document.ts'
 import { openDataDir } from './data-dir.ts'
 import { readMesh, setMeshAside, writeMesh } from './data-dir-mesh.ts'
 import { MeshError, isMeshError } from './errors.ts'
 import { requestWelcome } from './net/join.ts'
-import { rememberPeer } from './net/node-discovery.ts'
-import { createNodeLibp2p } from './net/node-preset.ts'
+import { enterMesh, type HandOver, type MeshSummary, type Obtained } from './node-enter.ts'
 import { loadKey } from './node-key.ts'
-import { verifyChain } from './trust/certificate.ts'
-import { clockOffsetS } from './trust/mesh-clock.ts'
-import { checkMeshName, formatMeshState, foundMesh, parseMeshState, type MeshState } from './trust/mesh-state.ts'
+import { checkMeshName, foundMesh, type MeshState } from './trust/mesh-state.ts'
 import { privateMembership } from './trust/membership.ts'
-import { createSuccessions } from './trust/successions.ts'
 
 /** How long all addresses of an invite are tried, in ms. */
 export const REACH_MS = 10_000
-
-/** A mesh, as a person is told of it. */
-export interface MeshSummary {
-  id: string
-  name: string
-  role: string
-  peerId: string
-}
 
 /** Makes a mesh of which this node is the owner. @throws MeshError `conflict` if it has one, or if a node runs on the data directory. */
 export async function initMesh(dataDir: string, name: string): Promise<MeshSummary> {
@@ -48,66 +35,17 @@ export async function initMesh(dataDir: string, name: string): Promise<MeshSumma
 
 /**
  * Joins the mesh of an invite code. A mesh that this node made and nobody else ever joined is given up for it.
- * @param name what the node calls itself.
+ * @param name what the node calls itself. @param handOver for a node that runs; see {@link HandOver}.
  * @throws MeshError `invalid_argument` for a code that is none, `permission_denied` for one that opens nothing (any more), `unavailable` if nobody
- * answers, `conflict` if the node is of another mesh or runs.
+ * answers, `conflict` if the node is of another mesh, or runs and there is no `handOver`.
  */
-export async function joinMesh(dataDir: string, code: string, name: string): Promise<MeshSummary> {
+export async function joinMesh(dataDir: string, code: string, name: string, handOver?: HandOver): Promise<MeshSummary> {
   const invite = parseInvite(code)
-  return enterMesh(dataDir, async (libp2p) => {
+  const obtain = async (libp2p: Libp2p): Promise<Obtained> => {
     const connection = await reach(libp2p, invite)
     return { connection, welcome: await ask(connection, invite.token, name) }
-  })
-}
-
-/** A welcome, and the connection over which it came. */
-export interface Obtained {
-  welcome: Welcome
-  connection: Connection
-}
-
-/**
- * Keeps the welcome that `obtain` gets over a libp2p of this node, which is stopped afterwards.
- * @throws MeshError `conflict` if the node is of another mesh or runs, `permission_denied` if the certificates are not good, and what `obtain` throws.
- */
-export async function enterMesh(dataDir: string, obtain: (libp2p: Libp2p) => Promise<Obtained>): Promise<MeshSummary> {
-  return withDataDir(dataDir, async (dir) => {
-    const old = await readMesh(dir)
-    if (old !== undefined && !isOwnAlone(old) && !(await isEnded(old)))
-      throw new MeshError('conflict', `this node is of the mesh "${old.name}"; to leave it, run: atmo leave`, { mesh: old.mesh })
-    // The clock here may be a year off, and nobody is known yet who could tell.
-    const libp2p = await createNodeLibp2p(await loadKey(dir), [], { tls: false })
-    await libp2p.start()
-    try {
-      const { welcome, connection } = await obtain(libp2p)
-      const { mesh, secret, chain, successions = [], meshKey, name: called, now: theirs } = welcome
-      const keys = createSuccessions(mesh)
-      await keys.take(successions)
-      // The clock of who let this node in: its own may be a year off.
-      const node = libp2p.peerId.toMultihash().bytes
-      const member = await verifyChain(chain, { mesh, node, nowS: theirs, rootStanding: keys.rootStanding })
-      const state: MeshState = {
-        mesh: originId(mesh),
-        name: called,
-        secret,
-        chain,
-        meshKey: meshKey === undefined ? undefined : privateKeyFromProtobuf(meshKey),
-        clock: { floorS: member.notBefore, offsetS: clockOffsetS(Date.now() / 1_000, theirs) },
-        issued: [],
-        successions: keys.all(),
-        revocations: []
-      }
-      // What cannot be read again must not be written: the next start would call it damaged.
-      parseMeshState(formatMeshState(state))
-      // Nothing that was a mesh is ever lost for another.
-      if (old !== undefined) await setMeshAside(dir)
-      await writeMesh(dir, state)
-      await rememberPeer(dir, connection)
-      return { id: state.mesh, name: called, role: member.role, peerId: libp2p.peerId.toString() }
-    } finally {
-      await libp2p.stop()
-    }
-  })
+  }
+  return enterMesh(dataDir, obtain, handOver)
 }
 
 /**
@@ -116,17 +54,20 @@ export async function enterMesh(dataDir: string, obtain: (libp2p: Libp2p) => Pro
  * @throws MeshError `conflict` if there is none, if the node runs, or if the mesh would be left without an owner.
  */
 export async function leaveMesh(dataDir: string, force = false): Promise<{ name: string; id: string; kept: string }> {
-  return withDataDir(dataDir, async (dir) => {
-    const old = await readMesh(dir)
-    if (old === undefined) throw new MeshError('conflict', 'this node is of no mesh')
-    if (!force && isOnlyOwner(old))
-      throw new MeshError(
-        'conflict',
-        `this node is the only owner of the mesh "${old.name}" that it knows: without one nobody can let nodes in, and the mesh ends within 30 days; make a second owner first (atmo invite --role owner), or leave all the same with --force`,
-        { mesh: old.mesh }
-      )
-    return { name: old.name, id: old.mesh, kept: await setMeshAside(dir) }
-  })
+  return withDataDir(dataDir, async (dir) => ({ ...(await checkMayLeave(dir, force)), kept: await setMeshAside(dir) }))
+}
+
+/** @returns the mesh that would be left. @throws MeshError `conflict` if there is none, or without `force` if it would be left without an owner. */
+export async function checkMayLeave(dir: string, force: boolean): Promise<{ name: string; id: string }> {
+  const old = await readMesh(dir)
+  if (old === undefined) throw new MeshError('conflict', 'this node is of no mesh')
+  if (!force && isOnlyOwner(old))
+    throw new MeshError(
+      'conflict',
+      `this node is the only owner of the mesh "${old.name}" that it knows: without one nobody can let nodes in, and the mesh ends within 30 days; make a second owner first (atmo invite --role owner), or leave all the same with --force`,
+      { mesh: old.mesh }
+    )
+  return { name: old.name, id: old.mesh }
 }
 
 async function withDataDir<T>(path: string, work: (dir: string) => Promise<T>): Promise<T> {
@@ -171,22 +112,8 @@ async function ask(connection: Connection, token: Uint8Array, name: string): Pro
   }
 }
 
-/** Revoked, or by a key of the mesh that was replaced: there is nothing left to leave. What is kept was checked when it came. */
-async function isEnded({ mesh, chain, revocations, successions = [] }: MeshState): Promise<boolean> {
-  const keys = createSuccessions(originBytes(mesh))
-  await keys.take(successions)
-  if (chain.slice(-1).some(({ certificate }) => keys.rootStanding(certificate) === 'superseded')) return true
-  return chain.some(({ certificate: { node, notBefore } }) =>
-    revocations.some(({ revocation }) => originId(revocation.node) === originId(node) && revocation.at >= notBefore)
-  )
-}
-
 function isOnlyOwner({ meshKey, issued }: MeshState): boolean {
   return meshKey !== undefined && issued.length > 0 && !issued.some(({ role }) => role === 'owner')
-}
-
-function isOwnAlone({ meshKey, issued, treaties = [] }: MeshState): boolean {
-  return meshKey !== undefined && issued.length === 0 && treaties.length === 0
 }
 
 const clocks = () => ({ wallS: () => Date.now() / 1_000, now: () => performance.now() })

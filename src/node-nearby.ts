@@ -5,7 +5,7 @@ import { originId } from './core/document.ts'
 import { MeshError } from './errors.ts'
 import { createMdns } from './net/mdns.ts'
 import { askNearby, lookNearby, type NearbyAsk } from './net/nearby.ts'
-import { enterMesh, type MeshSummary } from './node-join.ts'
+import { enterMesh, type HandOver, type MeshSummary, type Obtained } from './node-enter.ts'
 
 /** How long nodes nearby are looked for after the first was seen, in ms: others may be seen, too. */
 export const GATHER_MS = 2_000
@@ -44,11 +44,11 @@ export interface NearbyOptions {
 
 /**
  * Looks for meshes nearby whose door is open, and joins one when people at both sides have compared what their screens show.
- * @throws MeshError `unavailable` if there is none, `permission_denied`, `busy`, `cancelled`, `conflict` if the node is of another mesh or runs.
+ * @throws MeshError `unavailable` if there is none, `permission_denied`, `busy`, `cancelled`, `conflict` if the node is of another mesh, or runs and there is no `handOver`.
  */
-export async function joinNearby(dataDir: string, options: NearbyOptions): Promise<MeshSummary> {
+export async function joinNearby(dataDir: string, options: NearbyOptions, handOver?: HandOver): Promise<MeshSummary> {
   const { name, signal, choose, confirm } = options
-  return enterMesh(dataDir, async (libp2p) => {
+  const obtain = async (libp2p: Libp2p): Promise<Obtained> => {
     const seen = await search(libp2p, options)
     const chosen = await choose(seen.map(({ view }) => view))
     const found = seen.find(({ view }) => view.node === chosen.node && view.mesh === chosen.mesh)
@@ -69,7 +69,8 @@ export async function joinNearby(dataDir: string, options: NearbyOptions): Promi
         reason: 'wrong_mesh'
       })
     return { welcome, connection: ask.connection }
-  })
+  }
+  return enterMesh(dataDir, obtain, handOver)
 }
 
 interface Seen {

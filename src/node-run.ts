@@ -7,7 +7,9 @@ import { ensureApiToken, openDataDir, removeNodeFile, writeNodeFile, type DataDi
 import { serveApi } from './http/serve.ts'
 import type { LimitRule } from './core/limits.ts'
 import type { PolicyRule } from './core/policy.ts'
+import { MeshError } from './errors.ts'
 import type { Mesh } from './mesh-api.ts'
+import { createMeshChange } from './node-change.ts'
 import type { ChangedDescriptors } from './core/pins.ts'
 import { VERSION } from './version.ts'
 
@@ -32,8 +34,8 @@ export interface RunningNode {
   /** Base URL of the local API. */
   readonly api: string
   readonly dataDir: string
-  /** Resolves when it has stopped, by `stop` or through its API. Rejects if stopping failed. */
-  readonly stopped: Promise<void>
+  /** Resolves when it has stopped, by `stop` or through its API: `changed` if only to be run again, in another mesh. Rejects if stopping failed. */
+  readonly stopped: Promise<'stopped' | 'changed'>
   /** Withdraws, drains, closes the API, frees the data directory. Idempotent. */
   stop(): Promise<void>
 }
@@ -64,12 +66,20 @@ export async function runNode(
     const mesh = await createNode({ name, dataDir, listen, peers, mdns, policy, limits, changedDescriptors, backends, log })
     let stopping: Promise<void> | undefined
     const stop = () => (stopping ??= unwind())
-    let tell: { resolve: () => void; reject: (reason: unknown) => void } | undefined
-    const stopped = new Promise<void>((resolve, reject) => (tell = { resolve, reject }))
+    let tell: { resolve: (how: 'stopped' | 'changed') => void; reject: (reason: unknown) => void } | undefined
+    const stopped = new Promise<'stopped' | 'changed'>((resolve, reject) => (tell = { resolve, reject }))
     stopped.catch(() => {})
-    const stopAndTell = () => void stop().then(tell?.resolve, tell?.reject)
+    let how: 'stopped' | 'changed' = 'stopped'
+    const stopAndTell = () => void stop().then(() => tell?.resolve(how), tell?.reject)
+    const change = createMeshChange(mesh, dataDir.path, (work) => {
+      if (stopping !== undefined) throw new MeshError('unavailable', 'the node is stopping')
+      how = 'changed'
+      // After the mesh has stopped, which writes to the directory, and before that is free for others.
+      undo.splice(1, 0, () => work().catch((error: unknown) => log?.('warn', (error as Error).message)))
+      stopAndTell()
+    })
     undo.push(() => mesh.stop())
-    const server = await serveApi({ mesh, token, listen: config.api, apiKey, stop: stopAndTell })
+    const server = await serveApi({ mesh, token, listen: config.api, apiKey, stop: stopAndTell, change })
     // The mesh drains first: calls that run over the API end with an answer.
     undo.splice(-1, 0, () => server.close())
     undo.splice(-2, 0, () => removeNodeFile(dataDir.path))
@@ -85,6 +95,7 @@ export async function runNode(
       dataDir: dataDir.path,
       stopped,
       stop: () => {
+        how = 'stopped'
         stopAndTell()
         return stop()
       }

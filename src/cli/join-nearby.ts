@@ -1,7 +1,7 @@
 import { createInterface } from 'node:readline/promises'
 import { MeshError } from '../errors.ts'
-import type { MeshSummary } from '../node-join.ts'
-import type { NearbyMesh } from '../node-nearby.ts'
+import type { HandOver, MeshSummary } from '../node-enter.ts'
+import type { NearbyMesh, NearbyOptions } from '../node-nearby.ts'
 import { interruptSignal, usageError, type CommandContext } from './command-line.ts'
 import { plain, shortId, table } from './output.ts'
 
@@ -17,7 +17,8 @@ export interface NearbyFlags {
 export async function joinNearbyMesh(
   { dataDir, output }: CommandContext,
   name: string,
-  flags: NearbyFlags
+  flags: NearbyFlags,
+  handOver: HandOver | undefined
 ): Promise<MeshSummary> {
   const canAsk = process.stdin.isTTY === true && process.stderr.isTTY === true
   if (!canAsk && flags.yes !== true)
@@ -29,7 +30,7 @@ export async function joinNearbyMesh(
   const { joinNearby } = await import('../node-nearby.ts')
   await output.err(colors.dim('Looking for meshes nearby…\n'))
   try {
-    return await joinNearby(dataDir, {
+    const options: NearbyOptions = {
       name,
       mdns: flags.mdns,
       peers: flags.peer ?? [],
@@ -67,7 +68,8 @@ export async function joinNearbyMesh(
         if (same) await output.err(colors.dim('Waiting for a yes of the other side…\n'))
         return same
       }
-    })
+    }
+    return await joinNearby(dataDir, options, handOver)
   } finally {
     off()
   }

@@ -2,13 +2,15 @@ import { Option, type Command } from 'commander'
 import { hostname } from 'node:os'
 import { MAX_MEMBER_NAME } from '../../protocols/member/messages.ts'
 import { MeshError } from '../errors.ts'
+import type { MeshStatus } from '../mesh-api.ts'
 import { multiaddrProblem } from '../config-addresses.ts'
 import { nodeNameProblem } from '../config-formats.ts'
-import type { MeshSummary } from '../node-join.ts'
+import type { HandOver, MeshSummary } from '../node-enter.ts'
 import { readCode } from './code-argument.ts'
 import { contextOf, gather, usageError, withNodeOptions, type CommandContext, type NodeOptions } from './command-line.ts'
 import { joinNearbyMesh, type NearbyFlags } from './join-nearby.ts'
 import { plain } from './output.ts'
+import { runningNode, untilInMesh } from './running-node.ts'
 
 interface JoinFlags extends NodeOptions, NearbyFlags {
   file?: string
@@ -38,15 +40,22 @@ export function addJoin(program: Command): void {
       const problem = flags.name === undefined ? undefined : nodeNameProblem(flags.name)
       if (problem !== undefined) throw usageError(`--name: ${problem}`)
       const name = (flags.name ?? hostname().split('.')[0] ?? '').slice(0, MAX_MEMBER_NAME)
+      const running = await runningNode(context.dataDir)
+      if ((await running?.get<MeshStatus>('/mesh/status'))?.mesh.open)
+        throw new MeshError('conflict', 'the node here was started with --open; stop it, and start it without')
+      const handOver: HandOver | undefined = running && ((obtained) => running.post('/mesh/enter', obtained))
       const mesh =
         flags.nearby === true
-          ? await joinNearbyMesh(context, name, checkNearby(code, flags))
-          : await joinByCode(context, name, code, flags)
+          ? await joinNearbyMesh(context, name, checkNearby(code, flags), handOver)
+          : await joinByCode(context, name, code, flags, handOver)
+      if (running !== undefined) await untilInMesh(context.dataDir, (id) => id === mesh.id)
       await output.out(
         output.json
           ? `${JSON.stringify(mesh)}\n`
           : `${colors.green('●')} joined the mesh ${colors.bold(plain(mesh.name))} as ${mesh.role}\n` +
-              colors.dim('  Start the node with: atmo start\n')
+              colors.dim(
+                running === undefined ? '  Start the node with: atmo start\n' : '  The node that runs here is in it now.\n'
+              )
       )
       // libp2p may hold a socket for a moment after it has stopped.
       process.exit(0)
@@ -57,13 +66,14 @@ async function joinByCode(
   { dataDir }: CommandContext,
   name: string,
   argument: string | undefined,
-  flags: JoinFlags
+  flags: JoinFlags,
+  handOver: HandOver | undefined
 ): Promise<MeshSummary> {
   if (flags.mesh !== undefined || flags.peer !== undefined || flags.yes === true)
     throw usageError('--mesh, --peer and --yes go with --nearby')
   const code = await readCode({ argument, file: flags.file, variable: 'ATMO_INVITE' })
   const { joinMesh } = await import('../node-join.ts')
-  return joinMesh(dataDir, code, name).catch((error: unknown) => {
+  return joinMesh(dataDir, code, name, handOver).catch((error: unknown) => {
     throw error instanceof MeshError && error.code === 'invalid_argument' ? usageError(error.message) : error
   })
 }

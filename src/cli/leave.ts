@@ -1,6 +1,8 @@
 import type { Command } from 'commander'
-import { contextOf, withNodeOptions, type NodeOptions } from './command-line.ts'
+import type { NodeClient } from './client.ts'
+import { contextOf, withNodeOptions, type CommandContext, type NodeOptions } from './command-line.ts'
 import { plain, showPath } from './output.ts'
+import { runningNode, untilInMesh } from './running-node.ts'
 
 /** `atmo leave`: this node is of no mesh any more. */
 export function addLeave(program: Command): void {
@@ -8,6 +10,8 @@ export function addLeave(program: Command): void {
     .option('--force', 'also if this node is its only owner: the mesh then ends')
     .action(async (options: NodeOptions & { force?: boolean }) => {
       const { dataDir, output } = contextOf(options)
+      const running = await runningNode(dataDir)
+      if (running !== undefined) return leaveRunning(running, options, contextOf(options))
       const { leaveMesh } = await import('../node-join.ts')
       const left = await leaveMesh(dataDir, options.force)
       await output.out(
@@ -19,4 +23,22 @@ export function addLeave(program: Command): void {
               )
       )
     })
+}
+
+/** The node goes on in a mesh of its own. */
+async function leaveRunning(
+  running: NodeClient,
+  { force = false }: { force?: boolean },
+  { dataDir, output }: CommandContext
+): Promise<void> {
+  const left = await running.post<{ id: string; name: string }>('/mesh/leave', { force })
+  await untilInMesh(dataDir, (id) => id !== left.id)
+  await output.out(
+    output.json
+      ? `${JSON.stringify(left)}\n`
+      : `left the mesh ${output.colors.bold(plain(left.name))}\n` +
+          output.colors.dim(
+            '  The node that runs here is in a new one of its own. The keys of the old one are kept beside mesh.json.\n'
+          )
+  )
 }

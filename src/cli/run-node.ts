@@ -25,19 +25,23 @@ export async function runInForeground(
   }
   const signals = ['SIGINT', 'SIGTERM', 'SIGHUP'] as const
   for (const name of signals) process.on(name, onSignal)
-  const events = new AbortController()
+  let events = new AbortController()
   try {
     const warn = (level: string, message: string) => {
       if (level === 'warn') void output.err(`${output.errorColors.yellow('warning:')} ${plain(message)}\n`)
     }
-    const node = await runNode(settings, createNode, warn)
-    // A failure of `stop` comes out of `stopped`.
-    stop = () => void node.stop().catch(() => {})
-    const telling = tell(node, settings, output, events.signal)
-    if (asked) stop()
-    await node.stopped
-    events.abort()
-    await telling
+    for (let how = 'changed'; how === 'changed';) {
+      const node = await runNode(settings, createNode, warn)
+      // A failure of `stop` comes out of `stopped`.
+      stop = () => void node.stop().catch(() => {})
+      events = new AbortController()
+      const telling = tell(node, settings, output, events.signal)
+      if (asked) stop()
+      how = await node.stopped
+      events.abort()
+      await telling
+      if (asked) return
+    }
   } finally {
     events.abort()
     for (const name of signals) process.off(name, onSignal)

@@ -2,6 +2,7 @@
 import { Hono } from 'hono'
 import type { Mesh } from '../mesh-api.ts'
 import { callRoutes } from './call-routes.ts'
+import { changeRoutes, type MeshChange } from './change-routes.ts'
 import { refusal, errorResponse } from './errors.ts'
 import { eventsRoute } from './events-route.ts'
 import { hostGuard, tokenGuard, type GuardInit } from './guard.ts'
@@ -14,6 +15,8 @@ export interface AppInit extends GuardInit {
   mesh: Mesh
   /** Stops the node, after the answer; default: `mesh.stop()`. */
   stop?: () => void
+  /** Changes the mesh of the node. Default: it cannot. */
+  change?: MeshChange
   /** Ends the event streams when the server closes. */
   closing?: AbortSignal
   /** Time between heartbeats of an event stream in ms. */
@@ -47,6 +50,7 @@ export function createApp(init: AppInit): FetchHandler {
   app.route('/mesh', meshRoutes({ mesh, stop }))
   app.route('/mesh', memberRoutes({ mesh }))
   app.route('/mesh', treatyRoutes({ mesh }))
+  app.route('/mesh', changeRoutes({ change: init.change }))
   app.route('/mesh', eventsRoute({ mesh, heartbeatMs, closing }))
   app.route('/capabilities', callRoutes({ mesh }))
   return (request) => app.fetch(request)

@@ -7,6 +7,7 @@ import { MeshError } from '../errors.ts'
 import type { Mesh } from '../mesh-api.ts'
 import { apiAddressProblem, apiKeyProblem, isLoopbackHost, readApiAddress } from './api-address.ts'
 import { createApp } from './app.ts'
+import type { MeshChange } from './change-routes.ts'
 import { errorResponse } from './errors.ts'
 import { LOOPBACK_HOSTS } from './guard.ts'
 
@@ -31,6 +32,8 @@ export interface ServeInit {
   /** A second key, needed to listen on more than loopback. */
   apiKey?: string
   stop?: () => void
+  /** See `AppInit`. */
+  change?: MeshChange
   heartbeatMs?: number
   headersTimeoutMs?: number
   requestTimeoutMs?: number
@@ -58,6 +61,7 @@ export async function serveApi(init: ServeInit): Promise<ApiServer> {
     hosts: loopback ? LOOPBACK_HOSTS : [...LOOPBACK_HOSTS, urlHost(host), hostname(), `${hostname()}.local`],
     anyAddress: !loopback,
     stop: init.stop,
+    change: init.change,
     closing: closing.signal,
     heartbeatMs: init.heartbeatMs
   })

@@ -1,4 +1,4 @@
-import type { Connection, Libp2p } from '@libp2p/interface'
+import type { Libp2p } from '@libp2p/interface'
 import { join } from 'node:path'
 import { networkInterfaces } from 'node:os'
 import { createAddressBook } from './address-book.ts'
@@ -45,12 +45,12 @@ export interface NodeDiscovery {
 }
 
 /** Notes where a peer was reached, for the next start on this data directory. Never rejects. */
-export async function rememberPeer(dataDir: string, { remotePeer, remoteAddr }: Connection): Promise<void> {
+export async function rememberPeer(dataDir: string, peer: { id: string; address: string }): Promise<void> {
   const file = createAddressBookFile(join(dataDir, PEERS_FILE))
   const book = createAddressBook({ ...file, now: Date.now, schedule: () => () => undefined })
   await book.open()
-  const address = remoteAddr.toString().replace(/\/p2p\/[^/]+$/, '')
-  book.good(remotePeer.toString(), `${address}/p2p/${remotePeer.toString()}`, 'peer')
+  const address = peer.address.replace(/\/p2p\/[^/]+$/, '')
+  book.good(peer.id, `${address}/p2p/${peer.id}`, 'peer')
   await book.flush()
 }
 
