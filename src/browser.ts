@@ -68,6 +68,7 @@ function staticPeers(libp2p: Libp2p, peers: string[]): Discovery {
     add: dial,
     avoid: () => undefined,
     forgive: () => undefined,
+    proved: () => undefined,
     sourceOf: () => 'static',
     state: () => ({ state: 'ok', message: '' }),
     counters: () => ({})

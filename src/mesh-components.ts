@@ -20,8 +20,10 @@ export interface Discovery {
   add(address: string): void
   /** A peer that is not of this mesh: ignored for `ms`. */
   avoid(peer: string, ms: number): void
-  /** Ignores nobody any more: whoever was a stranger may be one no more. */
+  /** Ignores nobody any more, and tries at once who refused this node: whoever was a stranger may be one no more. */
   forgive(): void
+  /** How proving ended with a peer: whether each side took the other. Who was refused tries again less and less often. */
+  proved(peer: string, accepted: boolean): void
   /** How a peer was found. */
   sourceOf(peer: string): string
   state(): MeshStatus['network']

@@ -26,10 +26,12 @@ export interface RenewalComponents extends Pick<MeshComponents, 'membership' | '
   connectionTo(peer: string): Connection | undefined
   /** Closes all connections of a peer. */
   drop(peer: string, error: MeshError): void
+  /** It has a new certificate: who refused the old one may take this one. */
+  onRenewed(): void
 }
 
 /** See {@link Renewal}. */
-export function createRenewal({ membership, checked, connectionTo, drop, now, log }: RenewalComponents): Renewal {
+export function createRenewal({ membership, checked, connectionTo, drop, onRenewed, now, log }: RenewalComponents): Renewal {
   let timer: ReturnType<typeof setInterval> | undefined
   let retry: ReturnType<typeof setTimeout> | undefined
   let renewing = false
@@ -42,7 +44,10 @@ export function createRenewal({ membership, checked, connectionTo, drop, now, lo
     if (renewing || stopped || !membership.needsRenewal()) return
     renewing = true
     try {
-      if (await membership.renewOwn()) return log('info', 'this node renewed its own certificate')
+      if (await membership.renewOwn()) {
+        onRenewed()
+        return log('info', 'this node renewed its own certificate')
+      }
       const rank = ([, { member }]: [string, CheckedPeer]): number => ROLES.indexOf(member.role)
       const able = [...checked].filter(([, { member }]) => canRenew(member.role)).sort((a, b) => rank(a) - rank(b))
       for (const [peer] of able) if (await ask(peer)) return log('info', 'the certificate of this node was renewed')
@@ -68,6 +73,7 @@ export function createRenewal({ membership, checked, connectionTo, drop, now, lo
     if (connection === undefined) return false
     try {
       await membership.renewed(await requestWelcome(connection, { op: 'renew' }, now))
+      onRenewed()
     } catch (error) {
       log('warn', `${peer} did not renew the certificate of this node: ${(error as Error).message}`)
     }

@@ -9,7 +9,7 @@ import type { Standing } from './core/policy.ts'
 import { createTokenBuckets } from './core/token-buckets.ts'
 import { MeshError, isMeshError } from './errors.ts'
 import type { DoorView, InviteOptions, InviteView, Mesh } from './mesh-api.ts'
-import type { MeshComponents } from './mesh-components.ts'
+import type { Discovery, MeshComponents } from './mesh-components.ts'
 import { createRoster, type CheckedPeer } from './mesh-members.ts'
 import type { Federation } from './mesh-federation.ts'
 import { createMeshNearby, type MeshNearbyComponents } from './mesh-nearby.ts'
@@ -19,6 +19,9 @@ import { createAdmission } from './net/admission.ts'
 import { createJoinDesk } from './net/join.ts'
 import { INVITE_MS } from './trust/invites.ts'
 import { canRenew } from './trust/issuer.ts'
+
+/** A node of another mesh is not dialled again for this time, in ms, though it is found. */
+export const STRANGER_MS = 600_000
 
 /** What a node is of which no certificate of this mesh was checked. */
 export const STRANGER: Standing = { role: 'guest', tags: [] }
@@ -56,13 +59,15 @@ export interface MeshTrustComponents extends Pick<MeshComponents, 'libp2p' | 'me
   nameOf(peer: string): string | undefined
   /** Asks the person at this node. */
   ask: MeshNearbyComponents['ask']
-  /** A peer has shown that it is not of the mesh. */
-  onStranger(peer: string, error: MeshError): void
+  /** Whom to look for. */
+  discovery: Pick<Discovery, 'avoid' | 'forgive' | 'proved'>
+  /** Counts what is shown in the status. */
+  count(counter: string): void
 }
 
 /** See {@link MeshTrust}. */
 export function createMeshTrust(components: MeshTrustComponents): MeshTrust {
-  const { libp2p, membership, gossip, audit, now, log, federation, addresses, nameOf, onStranger, ask } = components
+  const { libp2p, membership, gossip, audit, now, log, federation, addresses, nameOf, ask, discovery, count } = components
   const { gate } = libp2p.services
   const self = libp2p.peerId.toString()
   /** Whose certificates were good when they connected. */
@@ -101,8 +106,11 @@ export function createMeshTrust(components: MeshTrustComponents): MeshTrust {
     onStranger(peer, error) {
       // Whoever knocks without end must not push what matters out of the log.
       if (knocks.take(peer) && allKnocks.take('')) audit?.({ event: 'stranger', peer, reason: error.message })
-      onStranger(peer, error)
-    }
+      count('admission.refused')
+      discovery.avoid(peer, STRANGER_MS)
+      log('info', `refused ${peer}: ${error.message}`)
+    },
+    onProof: discovery.proved
   })
   const desk = createJoinDesk({
     libp2p,
@@ -130,6 +138,7 @@ export function createMeshTrust(components: MeshTrustComponents): MeshTrust {
     drop(peer, error) {
       for (const connection of libp2p.getConnections(peerIdFromString(peer))) connection.abort(error)
     },
+    onRenewed: discovery.forgive,
     now,
     log
   })

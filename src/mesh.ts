@@ -32,9 +32,6 @@ import { createSessions } from './net/sessions.ts'
 import { createSync } from './net/sync.ts'
 import { VERSION } from './version.ts'
 
-/** A node of another mesh is not dialled again for this time, in ms, though it is found. */
-export const STRANGER_MS = 600_000
-
 /** Builds and starts a node. @throws MeshError if libp2p cannot listen. */
 export async function createMesh(components: MeshComponents): Promise<Mesh> {
   const { libp2p, privateKey, name, membership, audit, now, random, log } = components
@@ -184,11 +181,8 @@ export async function createMesh(components: MeshComponents): Promise<Mesh> {
     addresses: () => announcedAddresses(libp2p),
     nameOf,
     ask: (request, signal) => consent.ask(request, signal),
-    onStranger(peer, error) {
-      count('admission.refused')
-      discovery.avoid(peer, STRANGER_MS)
-      log('info', `refused ${peer}: ${error.message}`)
-    }
+    discovery,
+    count
   })
   const consent = createConsent({ ...components, self, nameOf, trust, federation, audit, emit: events.emit })
   const onAddresses = (): void => announcer.setInfo({ name, version: VERSION, addresses: announcedAddresses(libp2p) })

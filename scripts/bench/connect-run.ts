@@ -48,6 +48,7 @@ async function gate(libp2p: Libp2p<NodeServices>, nodeKey: PrivateKey): Promise<
     learn: async () => undefined,
     check: async (shown, peer) => void (await membership.check(shown, peer)),
     onForeign: () => undefined,
+    onProof: () => undefined,
     onStranger: (_, error) => {
       throw error
     }

@@ -42,10 +42,13 @@ export interface AdmissionComponents extends Omit<MemberComponents, 'self' | 'on
   onForeign(peer: string, mesh: string): void
   /** A peer has shown that it is not of the mesh, or that it does not speak as its nodes do: to try again makes no sense. Its connections are closed. */
   onStranger(peer: string, error: MeshError): void
+  /** How proving ended with a peer: each side took the other, or the connection that this side opened came to nothing. */
+  onProof(peer: string, accepted: boolean): void
 }
 
 /** See {@link Admission}. */
-export function createAdmission({ libp2p, now, onStranger, onForeign, onMember, ...rest }: AdmissionComponents): Admission {
+export function createAdmission(components: AdmissionComponents): Admission {
+  const { libp2p, now, onStranger, onForeign, onMember, onProof, ...rest } = components
   const { gate, identify, knocks } = libp2p.services
   const self = libp2p.peerId.toString()
   /** Peers that were told that they are revoked, until their exchange is over. */
@@ -75,8 +78,12 @@ export function createAdmission({ libp2p, now, onStranger, onForeign, onMember, 
       const signal = AbortSignal.timeout(PROOF_WITHIN_MS)
       const session = await openSingle(connection, MEMBER_PROTOCOL, { signal, now })
       await member.prove(session, peer)
+      onProof(peer, true)
       await session.close()
     } catch (error) {
+      // Of two connections at once, one is closed: that is no refusal.
+      const others = libp2p.getConnections(connection.remotePeer).filter((other) => other !== connection)
+      if (running && !others.some((other) => good.has(other))) onProof(peer, false)
       refuse(
         connection,
         isUnsupported(error) ? new MeshError('permission_denied', 'it is no node of a mesh') : toMeshError(error)
@@ -145,8 +152,8 @@ export function createAdmission({ libp2p, now, onStranger, onForeign, onMember, 
     const peer = connection.remotePeer.toString()
     const refusal = (await answerSingle(stream, peer, member.protocol, now)) ?? revoked.get(peer)
     revoked.delete(peer)
-    if (refusal !== undefined || !gate.isAdmitted(peer))
-      refuse(connection, refusal ?? new MeshError('unavailable', 'the peer proved nothing'))
+    if (refusal === undefined && gate.isAdmitted(peer)) onProof(peer, true)
+    else refuse(connection, refusal ?? new MeshError('unavailable', 'the peer proved nothing'))
   }
 
   return {

@@ -14,6 +14,11 @@ export const SPREAD_MS = 20
 export const MAX_SPREAD_MS = 1_000
 /** Wait after a failure, ms: doubles from the first to the second, jittered by a quarter. */
 export const BACKOFF_MS = { min: 250, max: 30_000 } as const
+/**
+ * Wait before a peer is tried again that took the connection and not this node, ms: doubles from the first to the second, jittered by a
+ * quarter. Either side pays a handshake for each attempt, and only somebody who changes something there or here can help.
+ */
+export const REFUSED_BACKOFF_MS = { min: 1_000, max: 60_000 } as const
 /** A peer that was there this long ago, in ms, is still tried every {@link RECENT_BACKOFF_MS}: cables are plugged in again, laptops wake up. */
 export const RECENT_LOSS_MS = 120_000
 /** Longest wait before a peer of {@link RECENT_LOSS_MS} is tried again, ms. */
@@ -42,19 +47,21 @@ export interface DialPolicy {
 export function createDialPolicy({ ownId, now, random }: { ownId: string; now(): number; random(): number }): DialPolicy {
   const headStart = (peer: KnownPeer): number =>
     peer.source === 'static' || peer.peerId === undefined || ownId < peer.peerId ? 0 : LARGER_PEER_WAIT_MS
+  const refusedMs = ({ refusals }: KnownPeer): number =>
+    refusals === 0 ? 0 : Math.min(REFUSED_BACKOFF_MS.max, REFUSED_BACKOFF_MS.min * 2 ** Math.min(refusals - 1, 20))
   return {
     headStart,
     backoff: (peer) => {
       const tired = peer.source === 'remembered' && now() - peer.wantedSince > GIVE_UP_MS
       const longest = now() - peer.lostAt < RECENT_LOSS_MS ? RECENT_BACKOFF_MS : BACKOFF_MS.max
       const wait = tired ? REMEMBERED_BACKOFF_MS : Math.min(longest, BACKOFF_MS.min * 2 ** Math.min(peer.failures, 20))
-      return wait * (0.75 + random() / 2)
+      return Math.max(wait, refusedMs(peer)) * (0.75 + random() / 2)
     },
     heardDueAt: (peer, source, { fresh, known, delayMs }) => {
       if (source === 'static') return Math.max(now() + delayMs, fresh ? -Infinity : peer.lastAttemptAt + MIN_REDIAL_MS)
       const spread = random() * Math.min(MAX_SPREAD_MS, SPREAD_MS * known)
       const soonest = now() + Math.max(delayMs, headStart(peer) + spread)
-      return fresh ? soonest : Math.max(soonest, peer.lastAttemptAt + MIN_REDIAL_MS)
+      return fresh ? soonest : Math.max(soonest, peer.lastAttemptAt + Math.max(MIN_REDIAL_MS, refusedMs(peer)))
     },
     isHopeless: ({ source, wantedSince, heardAt }) =>
       source !== 'static' &&

@@ -2,7 +2,6 @@
  * Keeps us connected to the peers that are known: one dial at a time per peer, dead addresses out of the way quickly,
  * and a reconnect loop of our own (libp2p's gives up after 31 s). Owns no timer: time comes through `schedule`.
  */
-import { withPeerId } from './ip-multiaddr.ts'
 import { multiaddr } from '@multiformats/multiaddr'
 import { rankAddresses, type AddressBook, type PeerSource, type Schedule } from './address-book.ts'
 import { createAvoidedPeers } from './avoided-peers.ts'
@@ -15,7 +14,7 @@ import { readDialTargets } from './dial-targets.ts'
 import type { DialTarget } from './dial-targets.ts'
 import type { InterfaceAddress } from './interfaces.ts'
 import { MAX_KNOWN_PEERS, SOURCE_RANK, createKnownPeers } from './known-peers.ts'
-import type { KnownPeer } from './known-peers.ts'
+import type { DialerPeer, KnownPeer } from './known-peers.ts'
 
 /** What the dialer needs. */
 export interface DialerComponents {
@@ -36,18 +35,6 @@ export interface DialerInit {
   maxParallelDials?: number
 }
 
-/** A peer as the dialer knows it. */
-export interface DialerPeer {
-  /** Undefined for a static address whose owner is not known yet. */
-  peerId: string | undefined
-  source: PeerSource
-  connected: boolean
-  dialing: boolean
-  /** Failed attempts since the last success. */
-  failures: number
-  addrs: string[]
-}
-
 /** The dialer. Nothing here throws or blocks. */
 export interface Dialer {
   /** Listens to libp2p and takes up the remembered peers. Idempotent. */
@@ -61,8 +48,10 @@ export interface Dialer {
   networkChanged(): void
   /** Forgets a peer and ignores what is found of it for `ms`: for peers that are no members of the mesh. Static ones stay. */
   avoid(peerId: string, ms: number): void
-  /** Ignores nobody any more, and looks for those that were ignored. */
+  /** Ignores nobody any more, looks for those that were ignored, and tries at once those that refused this node. */
   forgive(): void
+  /** How proving on a connection with this peer ended: whether each side took the other. Who was refused tries again less and less often. */
+  proved(peerId: string, accepted: boolean): void
   peers(): DialerPeer[]
   counters(): { dials: number; failed: number; refused: number; gaveUp: number; full: number; evicted: number }
   /** Cancels all dials and timers. Idempotent. */
@@ -146,13 +135,8 @@ export function createDialer(components: DialerComponents, init: DialerInit = {}
     const owner = peers.get(peerId) ?? take(peerId, peerId, 'static')
     if (owner === undefined) return
     owner.source = 'static'
-    for (const text of peer.addrs) {
-      const full = withPeerId(text, peerId)
-      if (full === undefined) continue
-      addAddress(owner, full)
-      owner.pinned.add(full)
-      owner.anonymous.add(text)
-    }
+    owner.refusals = Math.max(owner.refusals, peer.refusals)
+    table.adopt(owner, peer.addrs)
     arrived(owner, peerId, addr)
   }
 
@@ -170,13 +154,10 @@ export function createDialer(components: DialerComponents, init: DialerInit = {}
 
   /** Perhaps a reinstalled node with a new key answers at a static address now: the address becomes a peer of its own again. */
   const askAgain = (peer: KnownPeer): void => {
-    const texts = [...peer.anonymous]
-    peer.anonymous.clear()
-    for (const text of texts) {
-      const full = withPeerId(text, peer.peerId ?? '') ?? ''
-      peer.addrs.delete(full)
-      peer.pinned.delete(full)
+    for (const text of table.release(peer)) {
       found(undefined, [text], 'static', policy.backoff(peer))
+      const address = peers.get(`address:${text}`)
+      if (address !== undefined) address.refusals = peer.refusals
     }
     if (peer.pinned.size === 0) peer.source = 'remembered'
   }
@@ -223,11 +204,21 @@ export function createDialer(components: DialerComponents, init: DialerInit = {}
     if (old === undefined && peerId !== undefined && connectionsOf(libp2p, peerId).length > 0) connected(peer)
     if (peer.attempt !== undefined) peer.again ||= fresh
     if (peer.connected || peer.attempt !== undefined) return
-    if (fresh) peer.failures = 0
+    if (fresh) peer.failures = peer.refusals = 0
     if (fresh || source === 'mdns' || source === 'static') {
       peer.dueAt = Math.min(peer.dueAt, policy.heardDueAt(peer, source, { fresh, known: peers.size - 1, delayMs }))
     }
     pump()
+  }
+
+  /** Something changed that may help. */
+  const tryAnew = (peer: KnownPeer): void => {
+    peer.refusals = 0
+    if (peer.connected) return
+    peer.failures = 0
+    peer.again = true
+    // Spread, so that a whole room does not dial in the same millisecond after a power cut.
+    peer.dueAt = Math.min(peer.dueAt, now() + random() * BACKOFF_MS.min + policy.headStart(peer))
   }
 
   const onConnect = ({ detail }: CustomEvent<DialerLibp2p['peerId']>): void => {
@@ -264,16 +255,23 @@ export function createDialer(components: DialerComponents, init: DialerInit = {}
     },
     found: (peerId, addrs, source) => found(peerId, addrs, source),
     networkChanged: () => {
-      for (const peer of peers.values()) {
-        if (peer.connected) continue
-        peer.failures = 0
-        peer.again = true
-        // Spread, so that a whole room does not dial in the same millisecond after a power cut.
-        peer.dueAt = Math.min(peer.dueAt, now() + random() * BACKOFF_MS.min + policy.headStart(peer))
-      }
+      for (const peer of peers.values()) tryAnew(peer)
       pump()
     },
-    forgive: () => avoided.clear().forEach(({ peerId, addrs }) => found(peerId, addrs, 'mdns')),
+    forgive: () => {
+      for (const { peerId, addrs } of avoided.clear()) found(peerId, addrs, 'mdns')
+      for (const peer of peers.values()) if (peer.refusals > 0) tryAnew(peer)
+      pump()
+    },
+    proved: (peerId, accepted) => {
+      const peer = peers.get(peerId)
+      if (peer === undefined) return
+      peer.refusals = accepted ? 0 : peer.refusals + 1
+      // Its connection may have ended before this was known.
+      if (accepted || peer.attempt !== undefined || connectionsOf(libp2p, peerId).length > 0) return
+      retry(peer)
+      pump()
+    },
     avoid: (peerId, ms) => {
       const peer = peers.get(peerId)
       avoided.add(peerId, ms, peer?.addrs)
@@ -281,10 +279,7 @@ export function createDialer(components: DialerComponents, init: DialerInit = {}
       peer.attempt?.abort()
       peers.delete(peerId)
     },
-    peers: () =>
-      [...peers.values()].map(({ peerId, source, connected, attempt, failures, addrs }) => {
-        return { peerId, source, connected, dialing: attempt !== undefined, failures, addrs: [...addrs] }
-      }),
+    peers: table.views,
     counters: () => ({ ...counters, ...table.counters() }),
     stop: () => {
       running = false

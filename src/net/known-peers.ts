@@ -1,5 +1,6 @@
 /** The bounded table of peers that the dialer knows. Pure: no timers, no network. */
 import type { PeerSource } from './address-book.ts'
+import { withPeerId } from './ip-multiaddr.ts'
 
 /** Peers known at once; the least wanted gives way to a new one. */
 export const MAX_KNOWN_PEERS = 1_024
@@ -21,6 +22,8 @@ export interface KnownPeer {
   anonymous: Set<string>
   connected: boolean
   failures: number
+  /** Connections in a row that came about, and on which the two did not accept each other. */
+  refusals: number
   /** When to dial; Infinity for not at all. */
   dueAt: number
   lastAttemptAt: number
@@ -34,6 +37,18 @@ export interface KnownPeer {
   again: boolean
 }
 
+/** A peer as the dialer shows it. */
+export interface DialerPeer {
+  /** Undefined for a static address whose owner is not known yet. */
+  peerId: string | undefined
+  source: PeerSource
+  connected: boolean
+  dialing: boolean
+  /** Failed attempts since the last success. */
+  failures: number
+  addrs: string[]
+}
+
 /** The table. */
 export interface KnownPeers {
   readonly peers: Map<string, KnownPeer>
@@ -41,6 +56,11 @@ export interface KnownPeers {
   take(key: string, peerId: string | undefined, source: PeerSource): KnownPeer | undefined
   /** True if the address is new and was added. */
   addAddress(peer: KnownPeer, addr: string): boolean
+  /** Static addresses that were given without PeerId turned out to be those of this peer. */
+  adopt(owner: KnownPeer, addrs: Iterable<string>): void
+  /** Takes such addresses away from it again. @returns them, as they were given. */
+  release(owner: KnownPeer): string[]
+  views(): DialerPeer[]
   counters(): { full: number; evicted: number }
 }
 
@@ -61,6 +81,17 @@ export function createKnownPeers({ maxPeers, now }: { maxPeers: number; now(): n
       if (worse) victim = peer
     }
     return victim
+  }
+
+  const addAddress: KnownPeers['addAddress'] = ({ addrs, pinned }, addr) => {
+    if (addrs.has(addr)) return false
+    if (addrs.size >= MAX_DIAL_ADDRESSES) {
+      const oldest = [...addrs].find((known) => !pinned.has(known))
+      if (oldest === undefined) return false
+      addrs.delete(oldest)
+    }
+    addrs.add(addr)
+    return true
   }
 
   return {
@@ -87,22 +118,37 @@ export function createKnownPeers({ maxPeers, now }: { maxPeers: number; now(): n
         ...times,
         connected: false,
         failures: 0,
+        refusals: 0,
         attempt: undefined,
         again: false
       }
       peers.set(key, peer)
       return peer
     },
-    addAddress: ({ addrs, pinned }, addr) => {
-      if (addrs.has(addr)) return false
-      if (addrs.size >= MAX_DIAL_ADDRESSES) {
-        const oldest = [...addrs].find((known) => !pinned.has(known))
-        if (oldest === undefined) return false
-        addrs.delete(oldest)
+    addAddress,
+    adopt(owner, addrs) {
+      for (const text of addrs) {
+        const full = withPeerId(text, owner.peerId ?? '')
+        if (full === undefined) continue
+        addAddress(owner, full)
+        owner.pinned.add(full)
+        owner.anonymous.add(text)
       }
-      addrs.add(addr)
-      return true
     },
+    release(owner) {
+      const texts = [...owner.anonymous]
+      owner.anonymous.clear()
+      for (const text of texts) {
+        const full = withPeerId(text, owner.peerId ?? '') ?? ''
+        owner.addrs.delete(full)
+        owner.pinned.delete(full)
+      }
+      return texts
+    },
+    views: () =>
+      [...peers.values()].map(({ peerId, source, connected, attempt, failures, addrs }) => {
+        return { peerId, source, connected, dialing: attempt !== undefined, failures, addrs: [...addrs] }
+      }),
     counters: () => ({ ...counters })
   }
 }

@@ -37,8 +37,10 @@ export interface NodeDiscovery {
   add(address: string): void
   /** Ignores a peer for `ms`. */
   avoid(peer: string, ms: number): void
-  /** Ignores nobody any more. */
+  /** Ignores nobody any more, and tries at once who refused this node. */
   forgive(): void
+  /** How proving ended with a peer. */
+  proved(peer: string, accepted: boolean): void
   sourceOf(peer: string): string
   state(): NetworkState
   counters(): Record<string, number>
@@ -131,6 +133,7 @@ export function createNodeDiscovery(
     },
     avoid: (peer, ms) => dialer.avoid(peer, ms),
     forgive: () => dialer.forgive(),
+    proved: (peer, accepted) => dialer.proved(peer, accepted),
     sourceOf(peer) {
       const source = dialer.peers().find(({ peerId }) => peerId === peer)?.source ?? 'inbound'
       // Its own announcement told its addresses after it had come to us: that is not how it was found.

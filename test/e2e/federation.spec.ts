@@ -107,7 +107,8 @@ describe('two meshes with a treaty', function () {
         learn: async () => undefined,
         check: (chain, peer, mesh) => membership.treaties.check(chain, peer, mesh!).then(() => undefined),
         onForeign: (peer) => (libp2p.services.gate.admit(peer), resolve()),
-        onStranger: (_, error) => reject(error)
+        onStranger: (_, error) => reject(error),
+        onProof: () => undefined
       })
       stops.push(
         () => admission.stop(),

@@ -81,7 +81,7 @@ describe('a live node under attack', function () {
     // One of the mesh: what it does, a member does. What a stranger can do is in membership.spec.ts.
     const now = (): number => performance.now()
     const { secret, notices, noticeDigest } = openMembership()
-    const none = { treaties: () => [], onForeign: () => undefined, onStranger: () => undefined }
+    const none = { treaties: () => [], onForeign: () => undefined, onStranger: () => undefined, onProof: () => undefined }
     const rest = { chain: () => [], check: async () => undefined, learn: async () => undefined, ...none }
     await createAdmission({ libp2p: attacker, secret, notices, noticeDigest, now, ...rest }).start()
     await attacker.start()

@@ -117,6 +117,33 @@ describe('a private mesh', function () {
     )
   })
 
+  it('is tried less and less often by a node that it refuses, and so is a host that says nothing', async () => {
+    const silent = await createNodeLibp2p(await generateKeyPair('Ed25519'), LISTEN)
+    await silent.handle(MEMBER_PROTOCOL, (stream) => stream.abort(new Error('not a word')))
+    await silent.start()
+    const privateKey = await generateKeyPair('Ed25519')
+    try {
+      for (const [what, peers] of [
+        ['a member', member.multiaddrs()],
+        ['a host that says nothing', silent.getMultiaddrs().map(String)]
+      ] as const) {
+        const stranger = await createNode({ name: 'stranger', listen: LISTEN, mdns: false, peers: peers.slice(0, 1), privateKey })
+        const dials = (): number => stranger.status().counters['dialer.dials'] ?? 0
+        try {
+          await until(() => dials() === 1, `${what}: the first dial`)
+          const from = performance.now()
+          await until(() => dials() === 3, `${what}: the third dial`, 10_000)
+          // One second and two, of which a quarter may be left out.
+          assert.ok(performance.now() - from > 2_200, `${what}: ${performance.now() - from} ms`)
+        } finally {
+          await stranger.stop()
+        }
+      }
+    } finally {
+      await silent.stop()
+    }
+  })
+
   it('lets guests call nothing, and makes a call wait for a yes where a tool wants that, whatever the caller says', async () => {
     const held = await join()
     let opened = 0

@@ -11,7 +11,8 @@ import {
   RECENT_LOSS_MS,
   GIVE_UP_MS,
   LARGER_PEER_WAIT_MS,
-  MIN_REDIAL_MS
+  MIN_REDIAL_MS,
+  REFUSED_BACKOFF_MS
 } from '../../../src/net/dial-policy.ts'
 import { createDialer } from '../../../src/net/dialer.ts'
 import type { DialerInit } from '../../../src/net/dialer.ts'
@@ -448,6 +449,88 @@ describe('dialer', () => {
     dialer.forgive()
     await advance(2_000)
     assert.equal(dials.length, before + 1)
+  })
+
+  /** A static peer that ends each connection after 40 ms, with the proof failed before or after that. */
+  async function refusing(over: 'before' | 'after', source: 'static' | 'mdns' = 'static') {
+    const peer = setup(small)
+    peer.world.set('/ip4/10.0.0.2/tcp/1', answers(middle))
+    if (source === 'static') peer.dialer.found(undefined, ['/ip4/10.0.0.2/tcp/1'], 'static')
+    else peer.dialer.found(middle, ['/ip4/10.0.0.2/tcp/1'], 'mdns')
+    const run = async (ms: number): Promise<void> => {
+      for (let passed = 0; passed < ms; passed += 10) {
+        await peer.advance(10)
+        if (peer.connections().length === 0) continue
+        if (over === 'before') peer.dialer.proved(middle, false)
+        peer.cut(middle)
+        if (over === 'after') peer.dialer.proved(middle, false)
+      }
+    }
+    return { ...peer, run }
+  }
+
+  for (const over of ['before', 'after'] as const)
+    it(`backs off from a peer that refuses this node ${over} its connection is gone, up to a bound`, async () => {
+      const { dials, run } = await refusing(over)
+      await run(10_000)
+      assert.ok(dials.length >= 3 && dials.length <= 5, `${dials.length} dials in the first 10 s`)
+      await run(300_000)
+      const waits = dials.slice(1).map(({ at }, index) => at - dials[index]!.at)
+      for (const [index, wait] of waits.entries())
+        assert.ok(wait <= REFUSED_BACKOFF_MS.max * 1.25 + 100 && wait >= (waits[index - 1] ?? 0) * 0.9, `waits ${waits.join()}`)
+      assert.ok(waits.at(-1)! >= REFUSED_BACKOFF_MS.max * 0.75)
+    })
+
+  it('does not dial a peer that refuses this node more often because it is heard again, but at once at a new address', async () => {
+    const { dialer, dials, run } = await refusing('before', 'mdns')
+    await run(60_000)
+    const before = dials.length
+    for (let times = 0; times < 10; times++) {
+      dialer.found(middle, ['/ip4/10.0.0.2/tcp/1'], 'mdns')
+      await run(1_000)
+    }
+    assert.ok(dials.length <= before + 1, `${dials.length - before} dials more`)
+    const count = dials.length
+    dialer.found(middle, ['/ip4/10.0.0.3/tcp/1'], 'mdns')
+    await run(500)
+    assert.ok(dials.length > count)
+  })
+
+  for (const help of ['networkChanged', 'forgive'] as const)
+    it(`tries a peer that refused this node at once after ${help}`, async () => {
+      const { dialer, dials, run } = await refusing('before')
+      await run(200_000)
+      const before = dials.length
+      dialer[help]()
+      await run(500)
+      assert.equal(dials.length, before + 1)
+      await run(3_000)
+      assert.ok(dials.length >= before + 2, 'and begins again with short waits')
+    })
+
+  it('comes back as fast as ever to a peer that had refused this node and then let it in', async () => {
+    const { dialer, dials, run, advance, cut } = await refusing('before')
+    await run(100_000)
+    dialer.networkChanged()
+    await advance(500)
+    dialer.proved(middle, true)
+    await advance(60_000)
+    const before = dials.length
+    cut(middle)
+    await advance(500)
+    assert.equal(dials.length, before + 1)
+  })
+
+  it('backs off from a refusing peer also when its host turns connections away in between', async () => {
+    const { dialer, dials, run, world } = await refusing('before')
+    await run(100_000)
+    world.set('/ip4/10.0.0.2/tcp/1', { refuseMs: 1 })
+    await run(100_000)
+    world.set('/ip4/10.0.0.2/tcp/1', answers(middle))
+    const before = dials.length
+    await run(120_000)
+    assert.ok(dials.length <= before + 4, `${dials.length - before} dials in two minutes`)
+    assert.ok(dialer.peers().length === 1)
   })
 
   it('stop leaves no timer and no dial', async () => {
