@@ -1,5 +1,5 @@
 import { createTokenBuckets } from '../core/token-buckets.ts'
-import { parseIpMultiaddr } from './ip-multiaddr.ts'
+import { ipBytes, ipScope, parseIpMultiaddr } from './ip-multiaddr.ts'
 
 /** Connections that one host may open without any proof coming of it: a handshake costs tens of milliseconds. */
 export const FAILED_RATE = { perSecond: 1, burst: 32 } as const
@@ -20,7 +20,6 @@ export interface Knocks {
 export function createKnocks(now: () => number): Knocks {
   const buckets = createTokenBuckets(FAILED_RATE, now)
   const until = new Map<string, number>()
-  const hostOf = (address: string): string => parseIpMultiaddr(address)?.host ?? address
   return {
     failed(address) {
       const host = hostOf(address)
@@ -31,4 +30,23 @@ export function createKnocks(now: () => number): Knocks {
     },
     turnsAway: (address) => (until.get(hostOf(address)) ?? -Infinity) > now()
   }
+}
+
+/** Bytes before the IPv4 address in an IPv4-mapped IPv6 address. */
+const MAPPED_BYTES = 12
+/** Bytes of the part of an IPv6 address that a network gives away: who has one address of it has all of them. */
+const PREFIX_BYTES = 8
+
+/** What counts as one host: an IPv4 address, also where it is mapped into IPv6; of IPv6 the /64 prefix. */
+function hostOf(address: string): string {
+  const { host, zone = '' } = parseIpMultiaddr(address) ?? {}
+  const bytes = host === undefined ? undefined : ipBytes(host)
+  if (host === undefined || bytes === undefined) return address
+  if (bytes.length === 4) return bytes.join('.')
+  if (bytes.subarray(0, MAPPED_BYTES).every((byte, index) => byte === (index < 10 ? 0 : 0xff)))
+    return bytes.subarray(MAPPED_BYTES).join('.')
+  // All neighbours on a link share fe80::/64: one that attacks must not shut the others out. It may take many such
+  // addresses, but whoever is on the link can do worse, and the bounds on connections without a proof still hold.
+  const part = ipScope(host) === 'link-local' ? bytes : bytes.subarray(0, PREFIX_BYTES)
+  return `${part.join(':')}%${zone}`
 }
