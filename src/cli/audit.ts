@@ -23,11 +23,11 @@ export function addAudit(program: Command): void {
           broken
         )
       const end = torn ? '; the last line is not finished: a power cut, or a node that is writing it' : ''
-      if (!output.json) await output.err(output.errorColors.dim(`${lines.length} lines, the chain of hashes is whole${end}\n`))
+      if (!output.json) await output.err(output.errorColors.dim(`${lines.length} lines, the chains of hashes are whole${end}\n`))
     })
 }
 
-function showLine({ at, event, n: _n, prev: _prev, ...rest }: AuditLine, { dim, bold }: Colors): string {
+function showLine({ at, event, log: _log, n: _n, prev: _prev, ...rest }: AuditLine, { dim, bold }: Colors): string {
   const shown = Object.entries(rest)
     .filter(([key]) => key !== 'inputSha256')
     .map(

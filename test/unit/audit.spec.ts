@@ -1,9 +1,11 @@
 import assert from 'node:assert/strict'
-import { appendFile, mkdir, mkdtemp, readFile, readdir, rm, rmdir, stat, writeFile } from 'node:fs/promises'
+import { appendFile, mkdir, mkdtemp, readFile, readdir, rename, rm, rmdir, stat, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import type { AuditEvent } from '../../src/core/audit.ts'
-import { MAX_AUDIT_BYTES, MAX_AUDIT_FILES, openAuditLog, readAuditLog } from '../../src/data-dir-audit.ts'
+import { openAuditLog, readAuditLog } from '../../src/data-dir-audit.ts'
+import { MAX_CHAIN_BYTES, MAX_CHAIN_FILES, chainFile } from '../../src/data-dir-chain.ts'
+import { MAX_LINE_BYTES } from '../../src/data-dir-chain-writer.ts'
 
 const call = (n: number): AuditEvent => ({
   event: 'call',
@@ -18,13 +20,22 @@ describe('audit log', () => {
   let dir: string
   let file: string
   let troubles: string[]
+  let head: string
+  let time: number
   beforeEach(async () => {
     dir = await mkdtemp(join(tmpdir(), 'atmo-audit-'))
-    file = join(dir, 'audit.log')
+    file = chainFile(dir, 'audit.calls', 0)
+    head = join(dir, 'audit.calls.head')
+    time = Date.now()
     troubles = []
   })
   afterEach(() => rm(dir, { recursive: true, force: true }))
-  const opened = () => openAuditLog(dir, (message) => troubles.push(message))
+  const opened = () =>
+    openAuditLog(
+      dir,
+      (message) => troubles.push(message),
+      () => new Date(time++)
+    )
   async function record(...events: AuditEvent[]): Promise<void> {
     const log = await opened()
     for (const event of events) log.record(event)
@@ -37,12 +48,12 @@ describe('audit log', () => {
     const { lines, broken } = await readAuditLog(dir)
     assert.equal(broken, undefined)
     assert.deepEqual(
-      lines.map(({ n, event }) => [n, event]),
+      lines.map(({ log, n, event }) => [log, n, event]),
       [
-        [1, 'start'],
-        [2, 'call'],
-        [3, 'call'],
-        [4, 'stop']
+        ['audit', 1, 'start'],
+        ['audit.calls', 1, 'call'],
+        ['audit.calls', 2, 'call'],
+        ['audit', 2, 'stop']
       ]
     )
     assert.match(String(lines[1]!['inputSha256']), /^[0-9a-f]{64}$/)
@@ -75,14 +86,14 @@ describe('audit log', () => {
   it('begins a new file when one is full, keeps a few, and the chain goes through them', async function () {
     this.timeout(60_000)
     const [reason, log] = ['x'.repeat(30_000), await opened()]
-    const lines = Math.ceil((MAX_AUDIT_BYTES / reason.length) * (MAX_AUDIT_FILES + 1))
+    const lines = Math.ceil((MAX_CHAIN_BYTES / reason.length) * (MAX_CHAIN_FILES + 1))
     for (let n = 0; n < lines; n++) {
       log.record({ event: 'revoke', peer: 'p', reason })
       if (n % 50 === 0) await log.flush()
     }
     await log.flush()
-    await record(call(1))
-    assert.equal((await readdir(dir)).length, MAX_AUDIT_FILES + 1)
+    await record({ event: 'revoke', peer: 'p', reason: 'the last' })
+    assert.equal((await readdir(dir)).length, MAX_CHAIN_FILES + 1)
     const { lines: kept, broken } = await readAuditLog(dir)
     assert.equal(broken, undefined)
     assert.ok(kept[0]!.n > 1 && kept.at(-1)!.n === lines + 1)
@@ -116,7 +127,7 @@ describe('audit log', () => {
   it('shows that its beginning or its end was cut off, or all of it, also after it went on', async () => {
     await record(...[1, 2, 3, 4, 5].map(call))
     const good = await readFile(file, 'utf8')
-    const head = await readFile(join(dir, 'audit.head'), 'utf8')
+    const headText = await readFile(head, 'utf8')
     const lines = good.trimEnd().split('\n')
     for (const [what, left, why] of [
       ['the first', lines.slice(1), /lines 1 to 1 are gone/],
@@ -126,7 +137,7 @@ describe('audit log', () => {
       ['changed at the end', [...lines.slice(0, -1), lines[4]!.replace('unlock', 'look')], /it was changed/]
     ] as const) {
       await writeFile(file, left.map((line) => `${line}\n`).join(''))
-      await writeFile(join(dir, 'audit.head'), head)
+      await writeFile(head, headText)
       assert.match((await readAuditLog(dir)).broken?.why ?? '', why, what)
       if (what.startsWith('changed')) continue
       await record(call(6))
@@ -155,5 +166,148 @@ describe('audit log', () => {
         ['call', 3]
       ]
     )
+  })
+
+  it('keeps what was decided, and who was refused, whatever the number of calls', async function () {
+    this.timeout(60_000)
+    const log = await opened()
+    log.record({ event: 'join', peer: 'p', name: 'x', role: 'member' })
+    log.record({ event: 'join-refused', peer: 'q', reason: 'no' })
+    const causes = ['x'.repeat(60_000)]
+    for (let n = 0; n < ((MAX_CHAIN_FILES + 1) * MAX_CHAIN_BYTES) / 60_000; n++) {
+      log.record({ ...call(n), causes } as AuditEvent)
+      if (n % 50 === 0) await log.flush()
+    }
+    log.record({ event: 'revoke', peer: 'p', reason: 'enough' })
+    await log.flush()
+    const { lines, broken } = await readAuditLog(dir)
+    assert.equal(broken, undefined)
+    const calls = lines.filter(({ event }) => event === 'call')
+    assert.ok(calls[0]!.n > 1, 'calls were pushed out')
+    assert.deepEqual(
+      lines.filter(({ event }) => event !== 'call').map(({ event }) => event),
+      ['join', 'join-refused', 'revoke']
+    )
+  })
+
+  it('does not lose a decision though more calls wait to be written than are kept', async () => {
+    const log = await opened()
+    for (let n = 0; n < 12_000; n++) log.record(call(n))
+    log.record({ event: 'treaty-revoked', mesh: 'm', serial: 's', by: 'b', reason: '' })
+    await log.flush()
+    log.record(call(0))
+    await log.flush()
+    const { lines } = await readAuditLog(dir)
+    assert.equal(lines.filter(({ event }) => event === 'treaty-revoked').length, 1)
+    const lost = lines.filter(({ event }) => event === 'lost').map(({ count }) => Number(count))
+    const written = lines.filter(({ event }) => event === 'call').length
+    assert.equal(
+      lost.reduce((sum, count) => sum + count, written),
+      12_001
+    )
+    assert.ok(lost.length > 0)
+  })
+
+  it('goes on after a line of any length, and writes none that is longer than a bound: its digest stands for it', async () => {
+    const long = (n: number, length: number): AuditEvent => ({ ...call(n), causes: ['x'.repeat(length)] }) as AuditEvent
+    await record(long(1, MAX_LINE_BYTES - 300), long(2, MAX_LINE_BYTES), long(3, 3 * MAX_LINE_BYTES))
+    await record(call(4))
+    const { lines, broken } = await readAuditLog(dir)
+    assert.equal(broken, undefined)
+    assert.deepEqual(
+      lines.map(({ n }) => n),
+      [1, 2, 3, 4]
+    )
+    assert.equal((lines[0]!['causes'] as string[])[0]!.length, MAX_LINE_BYTES - 300)
+    for (const line of lines.slice(1, 3)) {
+      assert.ok(Number(line['tooLong']) > MAX_LINE_BYTES)
+      assert.match(String(line['sha256']), /^[0-9a-f]{64}$/)
+    }
+    for (const line of (await readFile(file, 'utf8')).split('\n')) assert.ok(line.length <= MAX_LINE_BYTES)
+    // One that another version wrote.
+    await rm(file)
+    await rm(head)
+    const before = {
+      n: 1,
+      at: new Date().toISOString(),
+      event: 'call',
+      causes: 'x'.repeat(3 * MAX_LINE_BYTES),
+      prev: '0'.repeat(64)
+    }
+    await writeFile(file, `${JSON.stringify(before)}\n`)
+    await writeFile(head, JSON.stringify({ n: 0, hash: '0'.repeat(64), first: 1 }))
+    await record(call(5))
+    const after = await readAuditLog(dir)
+    assert.deepEqual([after.broken, after.lines.map(({ n }) => n)], [undefined, [1, 2]])
+  })
+
+  it('is never called tampered with after a power cut, wherever that came', async () => {
+    await record(...[1, 2, 3].map(call))
+    const sealed = { log: await readFile(file), head: await readFile(head) }
+    await record(...[4, 5, 6].map(call))
+    const whole = await readFile(file)
+    const written = whole.length - sealed.log.length
+    // The head is on disk only after what it says; of what comes after that, any part may be there, in any order.
+    const zeros = (from: number, to: number): Buffer =>
+      Buffer.concat([whole.subarray(0, from), Buffer.alloc(to - from), whole.subarray(to)])
+    const half = sealed.log.length + Math.floor(written / 2)
+    const states: [string, Buffer][] = [
+      ['nothing of it', sealed.log],
+      ['half of it', whole.subarray(0, half)],
+      ['all of it', whole],
+      ['its length and nothing else', zeros(sealed.log.length, whole.length)],
+      ['its end alone', zeros(sealed.log.length, half)],
+      ['its beginning alone', zeros(half, whole.length)]
+    ]
+    for (const [what, text] of states) {
+      await writeFile(file, text)
+      await writeFile(head, sealed.head)
+      assert.equal((await readAuditLog(dir)).broken, undefined, `${what}: before the next start`)
+      await record(call(7))
+      const { lines, broken, torn } = await readAuditLog(dir)
+      assert.deepEqual([broken, torn], [undefined, false], what)
+      assert.deepEqual(
+        lines.slice(0, 3).map(({ n }) => n),
+        [1, 2, 3],
+        what
+      )
+      assert.ok(
+        lines.every(({ n }, index) => n === index + 1),
+        what
+      )
+    }
+    assert.deepEqual(troubles, [])
+  })
+
+  it('has its head on disk before its first line', async () => {
+    const log = await opened()
+    await mkdir(file)
+    log.record(call(1))
+    await log.flush()
+    assert.deepEqual(JSON.parse(await readFile(head, 'utf8')), { n: 0, hash: '0'.repeat(64), first: 1 })
+  })
+
+  it('is not called tampered with after a power cut while a new file began, and is when an old file is gone', async function () {
+    this.timeout(60_000)
+    const log = await opened()
+    const causes = ['x'.repeat(60_000)]
+    for (let n = 0; n < (MAX_CHAIN_FILES * MAX_CHAIN_BYTES) / 60_000 + 1; n++) {
+      log.record({ ...call(n), causes } as AuditEvent)
+      if (n % 50 === 0) await log.flush()
+    }
+    await log.flush()
+    const fileOf = (age: number): string => chainFile(dir, 'audit.calls', age)
+    // First the head says what is to go, then each file moves up, the oldest first.
+    const { n, hash } = JSON.parse(await readFile(head, 'utf8')) as { n: number; hash: string }
+    const [oldest] = (await readFile(fileOf(MAX_CHAIN_FILES - 2), 'utf8')).split('\n', 1)
+    await writeFile(head, JSON.stringify({ n, hash, first: (JSON.parse(oldest!) as { n: number }).n }))
+    for (let age = MAX_CHAIN_FILES - 1; age > 0; age--) {
+      assert.equal((await readAuditLog(dir)).broken, undefined, `before ${age}`)
+      await rename(fileOf(age - 1), fileOf(age))
+    }
+    await record(call(1))
+    assert.equal((await readAuditLog(dir)).broken, undefined)
+    await rm(fileOf(MAX_CHAIN_FILES - 1))
+    assert.match((await readAuditLog(dir)).broken?.why ?? '', /are gone/)
   })
 })
