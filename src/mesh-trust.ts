@@ -14,6 +14,7 @@ import { createRoster, type CheckedPeer } from './mesh-members.ts'
 import type { Federation } from './mesh-federation.ts'
 import { createMeshNearby, type MeshNearbyComponents } from './mesh-nearby.ts'
 import { createMeshNotices } from './mesh-notices.ts'
+import { createNoticeRounds } from './mesh-notice-rounds.ts'
 import { createRenewal } from './mesh-renewal.ts'
 import { createAdmission } from './net/admission.ts'
 import { createJoinDesk } from './net/join.ts'
@@ -46,6 +47,8 @@ export interface MeshTrust {
   expel(peer: string, error: MeshError): void
   /** Acts on what was made here, and tells the members. */
   announce(notices: Notices): Promise<void>
+  /** A member says the digest of the notices that it knows. */
+  noticesOf(peer: string, digest: Uint8Array): void
   /** As a person at this node may ask for. */
   readonly commands: Pick<Mesh, 'members' | 'revoke' | 'rotate'>
 }
@@ -142,6 +145,7 @@ export function createMeshTrust(components: MeshTrustComponents): MeshTrust {
     now,
     log
   })
+  const rounds = createNoticeRounds({ digest: () => membership.noticeDigest(), compare: admission.again, now, log })
   const roster = createRoster({ self, membership, gate, checked, nameOf })
 
   /** A code that is tried twice is what an owner wants to see; a disk that is full, what it has to. */
@@ -234,6 +238,7 @@ export function createMeshTrust(components: MeshTrustComponents): MeshTrust {
     standingOf: (peer) => checked.get(peer)?.member ?? STRANGER,
     expel: admission.expel,
     announce,
+    noticesOf: rounds.heard,
     commands: {
       members: roster.members,
       async revoke(node, reason) {

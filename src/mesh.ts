@@ -127,7 +127,9 @@ export async function createMesh(components: MeshComponents): Promise<Mesh> {
     directory,
     now,
     ingest: (record, from) => announcer.ingest(record, from),
-    onLearned: (from, hearsay) => reconciler.learned(from, hearsay)
+    onLearned: (from, hearsay) => reconciler.learned(from, hearsay),
+    noticeDigest: () => membership.noticeDigest(),
+    onNoticeDigest: (peer, digest) => trust.noticesOf(peer, digest)
   })
   const syncSessions = createSessions(
     { libp2p, now, onFault, onInbound: (peer, session) => links.accept(peer, session) },

@@ -1,6 +1,7 @@
 import { decodeRecord, encodeRecord, type DocumentRecord } from '../announce/messages.ts'
 import { MeshError } from '../errors.ts'
-import { asArray, asBytes, asMap, asUint } from '../shape.ts'
+import { NOTICE_DIGEST_BYTES } from '../member/messages.ts'
+import { asArray, asBytes, asMap, asUint, optional } from '../shape.ts'
 
 /** libp2p protocol id. */
 export const SYNC_PROTOCOL = '/atmosphere/sync/1'
@@ -17,7 +18,6 @@ export const TIE_BYTES = 8
 /** How a node stands to an origin: heard of it, has a live session with it, or had one and lost it. */
 export const STANDINGS = ['known', 'connected', 'gone'] as const
 /** One of {@link STANDINGS}. */
-/** One of {@link STANDINGS}. */
 export type Standing = (typeof STANDINGS)[number]
 
 /** Which version of an origin's document a node has. */
@@ -31,7 +31,15 @@ export interface Row {
 }
 
 /** Open frame: compare directories, or pull the documents of some origins. */
-export type SyncRequest = { op: 'digest'; digest: Uint8Array; count: number } | { op: 'pull'; origins: Uint8Array[] }
+export type SyncRequest =
+  | {
+      op: 'digest'
+      digest: Uint8Array
+      count: number
+      /** Digest of the notices of the sender, as in the member protocol. */
+      notices?: Uint8Array | undefined
+    }
+  | { op: 'pull'; origins: Uint8Array[] }
 
 /** Item, both ways: rows of the answering side, then wanted origins and records of the asking one, then records. */
 export type SyncItem =
@@ -45,14 +53,21 @@ const ENDS: readonly SyncEnd[] = ['equal', 'done', 'busy']
 
 /** Body of the open frame. */
 export function encodeSyncRequest(request: SyncRequest): unknown {
-  return request.op === 'digest' ? { op: 'digest', d: request.digest, n: request.count } : { op: 'pull', o: request.origins }
+  if (request.op === 'pull') return { op: 'pull', o: request.origins }
+  const { digest, count, notices } = request
+  return { op: 'digest', d: digest, n: count, ...(notices !== undefined && { x: notices }) }
 }
 
 /** @throws MeshError `protocol_error`. */
 export function decodeSyncRequest(body: unknown): SyncRequest {
   const map = asMap(body, 'request')
   if (map['op'] === 'digest')
-    return { op: 'digest', digest: asBytes(map['d'], 'd', DIGEST_BYTES, DIGEST_BYTES), count: asUint(map['n'], 'n', 0xffff_ffff) }
+    return {
+      op: 'digest',
+      digest: asBytes(map['d'], 'd', DIGEST_BYTES, DIGEST_BYTES),
+      count: asUint(map['n'], 'n', 0xffff_ffff),
+      notices: optional(map['x'], (bytes) => asBytes(bytes, 'x', NOTICE_DIGEST_BYTES, NOTICE_DIGEST_BYTES))
+    }
   if (map['op'] === 'pull') return { op: 'pull', origins: origins(map['o']) }
   throw new MeshError('protocol_error', 'a sync request of a kind that this node does not know')
 }

@@ -26,6 +26,11 @@ export function syncVectors(): Vectors {
   return {
     valid: [
       { name: 'digest', message: 'request', bytes: encodeCbor(encodeSyncRequest({ op: 'digest', digest, count: 4 })) },
+      {
+        name: 'digest, and one of notices',
+        message: 'request',
+        bytes: encodeCbor(encodeSyncRequest({ op: 'digest', digest, count: 4, notices: digest }))
+      },
       { name: 'pull', message: 'request', bytes: encodeCbor(encodeSyncRequest({ op: 'pull', origins: [ORIGIN] })) },
       { name: 'pull of nothing', message: 'request', bytes: encodeCbor(encodeSyncRequest({ op: 'pull', origins: [] })) },
       { name: 'rows', message: 'item', bytes: rows([ROW, { ...ROW, standing: 'known' }, { ...ROW, standing: 'gone' }], true) },
@@ -50,6 +55,7 @@ export function syncVectors(): Vectors {
       request('digest as text', 'bytes', { op: 'digest', d: 'x'.repeat(16), n: 0 }),
       request('negative count', '0 to 2^32-1', { op: 'digest', d: digest, n: -1 }),
       request('count of 33 bits', '0 to 2^32-1', { op: 'digest', d: digest, n: 2 ** 32 }),
+      request('digest of notices of 15 bytes', 'wrong hash size', { op: 'digest', d: digest, n: 0, x: new Uint8Array(15) }),
       request('pull without origins', 'o is needed', { op: 'pull' }),
       request('pull of texts', 'origins are bytes', { op: 'pull', o: ['12D3KooW'] }),
       request('pull of too many', `at most ${MAX_WANTED}`, {

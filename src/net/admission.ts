@@ -23,6 +23,11 @@ export interface Admission {
   stop(): Promise<void>
   /** Ends the admission of a peer, and with it all that it has open. */
   expel(peer: string, error: MeshError): void
+  /**
+   * Proves once more, with a member that is admitted, over the connection that is there: both then know the same notices and the newest certificates.
+   * @throws MeshError as proving does; one that is no member any more is turned out.
+   */
+  again(peer: string): Promise<void>
   /** This connection may stay though nothing is proved on it; whoever says so closes it. */
   excuse(connection: Connection): void
 }
@@ -75,11 +80,8 @@ export function createAdmission(components: AdmissionComponents): Admission {
   /** This side opened the connection: it asks. */
   async function ask(connection: Connection, peer: string): Promise<void> {
     try {
-      const signal = AbortSignal.timeout(PROOF_WITHIN_MS)
-      const session = await openSingle(connection, MEMBER_PROTOCOL, { signal, now })
-      await member.prove(session, peer)
+      await prove(connection, peer)
       onProof(peer, true)
-      await session.close()
     } catch (error) {
       // Of two connections at once, one is closed: that is no refusal.
       const others = libp2p.getConnections(connection.remotePeer).filter((other) => other !== connection)
@@ -88,6 +90,25 @@ export function createAdmission(components: AdmissionComponents): Admission {
         connection,
         isUnsupported(error) ? new MeshError('permission_denied', 'it is no node of a mesh') : toMeshError(error)
       )
+    }
+  }
+
+  async function prove(connection: Connection, peer: string): Promise<void> {
+    const signal = AbortSignal.timeout(PROOF_WITHIN_MS)
+    const session = await openSingle(connection, MEMBER_PROTOCOL, { signal, now })
+    await member.prove(session, peer)
+    await session.close()
+  }
+
+  async function again(peer: string): Promise<void> {
+    const connection = libp2p.getConnections(peerIdFromString(peer)).find((one) => good.has(one))
+    if (connection === undefined || gate.openingOf(peer) !== 'all') return
+    try {
+      await prove(connection, peer)
+    } catch (error) {
+      const mesh = toMeshError(error)
+      if (mesh.code === 'permission_denied') refuse(connection, mesh)
+      throw mesh
     }
   }
 
@@ -158,6 +179,7 @@ export function createAdmission(components: AdmissionComponents): Admission {
 
   return {
     expel: turnOut,
+    again,
     excuse: proved,
     async start() {
       running = true

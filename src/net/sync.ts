@@ -36,6 +36,10 @@ export interface SyncComponents {
   ingest(record: DocumentRecord, from: string): Promise<boolean>
   /** Records were learnt from a peer: others may need them too. `hearsay` if any was not the peer's own. */
   onLearned(from: string, hearsay: boolean): void
+  /** Of the notices that this node knows; told whenever directories are compared. Default: nothing is told. */
+  noticeDigest?(): Uint8Array
+  /** A peer told that of its own. */
+  onNoticeDigest?(peer: string, digest: Uint8Array): void
   /** Default: {@link SYNC_IDLE_MS}. */
   idleMs?: number
 }
@@ -56,7 +60,8 @@ export interface Sync {
 }
 
 /** See {@link Sync}. */
-export function createSync({ directory, now, ingest, onLearned, idleMs = SYNC_IDLE_MS }: SyncComponents): Sync {
+export function createSync(components: SyncComponents): Sync {
+  const { directory, now, ingest, onLearned, idleMs = SYNC_IDLE_MS, noticeDigest, onNoticeDigest } = components
   /** Peers whose comparisons are being answered. */
   const answering = new Set<string>()
 
@@ -88,6 +93,7 @@ export function createSync({ directory, now, ingest, onLearned, idleMs = SYNC_ID
       for (const item of recordItems(request.origins.map(originId))) yield encodeSyncItem(item)
       return 'done'
     }
+    if (request.notices !== undefined) onNoticeDigest?.(peer, request.notices)
     if (compareBytes(request.digest, directory.digest()) === 0) return 'equal'
     if (answering.has(peer) || answering.size >= MAX_CONCURRENT_COMPARISONS) return 'busy'
     answering.add(peer)
@@ -129,7 +135,8 @@ export function createSync({ directory, now, ingest, onLearned, idleMs = SYNC_ID
       if (want.length > 0) yield encodeSyncItem({ kind: 'want', origins: want })
       for (const item of recordItems(offer)) yield encodeSyncItem(item)
     }
-    const body = encodeSyncRequest({ op: 'digest', digest: directory.digest(), count: directory.size })
+    const notices = noticeDigest?.()
+    const body = encodeSyncRequest({ op: 'digest', digest: directory.digest(), count: directory.size, notices })
     const exchange = session.request(body, { signal: AbortSignal.timeout(SYNC_TIMEOUT_MS), input: answer() })
     const collected: Row[] = []
     try {
