@@ -8,10 +8,11 @@ import {
   type JoinRequest,
   type Welcome
 } from '../../protocols/join/messages.ts'
+import { createTokenBuckets } from '../core/token-buckets.ts'
 import { MeshError, toMeshError } from '../errors.ts'
 import type { AdmissionGate } from './admission-gate.ts'
 import type { Protocol } from './protocol.ts'
-import { MAX_SINGLE_STREAMS, answerSingle, openSingle } from './single-exchange.ts'
+import { ASK_RATE, MAX_SINGLE_STREAMS, answerSingle, limited, openSingle } from './single-exchange.ts'
 
 /** A request to join or to renew takes at most this long, in ms. */
 export const JOIN_TIMEOUT_MS = 5_000
@@ -46,7 +47,7 @@ export function joinProtocol(welcome: JoinDeskComponents['welcome']): Protocol {
 
 /** See {@link JoinDesk}. */
 export function createJoinDesk({ libp2p, now, isOpen, welcome }: JoinDeskComponents): JoinDesk {
-  const protocol = joinProtocol(welcome)
+  const protocol = limited(joinProtocol(welcome), createTokenBuckets(ASK_RATE, now))
   return {
     async start() {
       libp2p.services.gate.leaveOpen(JOIN_PROTOCOL, isOpen)
@@ -64,7 +65,7 @@ export function createJoinDesk({ libp2p, now, isOpen, welcome }: JoinDeskCompone
 
 /**
  * Asks a connected node.
- * @throws MeshError `permission_denied` (its words say why), `unavailable` if it does not answer: it may have no invite out.
+ * @throws MeshError `permission_denied` (its words say why), `busy` with `details.retryAfterMs` if it was asked too often, `unavailable` if it does not answer: it may have no invite out.
  */
 export async function requestWelcome(connection: Connection, request: JoinRequest, now: () => number): Promise<Welcome> {
   const signal = AbortSignal.timeout(JOIN_TIMEOUT_MS)

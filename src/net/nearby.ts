@@ -15,10 +15,11 @@ import {
   type NearbySight
 } from '../../protocols/nearby/messages.ts'
 import { originBytes } from '../core/document.ts'
+import { createTokenBuckets } from '../core/token-buckets.ts'
 import { MeshError, toMeshError } from '../errors.ts'
 import type { AdmissionGate } from './admission-gate.ts'
 import type { Protocol } from './protocol.ts'
-import { MAX_SINGLE_STREAMS, answerSingle, openSingle } from './single-exchange.ts'
+import { ASK_RATE, MAX_SINGLE_STREAMS, answerSingle, limited, openSingle } from './single-exchange.ts'
 
 /** A request to join nearby may wait for its person so long, in ms: as long as a door is open at most. */
 export const NEARBY_TIMEOUT_MS = 600_000
@@ -105,6 +106,7 @@ export interface NearbyDeskComponents extends NearbyHost {
 /** See {@link NearbyDesk}. */
 export function createNearbyDesk({ libp2p, now, isOpen, excuse, ...host }: NearbyDeskComponents): NearbyDesk {
   const room = { asking: 0 }
+  const asks = createTokenBuckets(ASK_RATE, now)
   return {
     async start() {
       const { gate } = libp2p.services
@@ -117,7 +119,7 @@ export function createNearbyDesk({ libp2p, now, isOpen, excuse, ...host }: Nearb
             excuse(connection)
             return host.admit(asker, signal)
           }
-          await answerSingle(stream, peer, nearbyProtocol({ ...host, admit }, room), now)
+          await answerSingle(stream, peer, limited(nearbyProtocol({ ...host, admit }, room), asks), now)
           // Nothing else is open to it; to use its membership, or to ask again, it comes anew.
           if (!gate.isAdmitted(peer)) await connection.close().catch(() => undefined)
         },

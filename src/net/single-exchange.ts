@@ -1,4 +1,5 @@
 import type { Connection } from '@libp2p/interface'
+import type { TokenBuckets } from '../core/token-buckets.ts'
 import { MeshError, toMeshError } from '../errors.ts'
 import { createChannel } from './channel.ts'
 import type { Protocol } from './protocol.ts'
@@ -6,6 +7,24 @@ import { openSession, type Session } from './session.ts'
 
 /** Streams of a protocol of single exchanges that one connection may open: one is needed. */
 export const MAX_SINGLE_STREAMS = 2
+
+/** How often a peer may ask to be let in, or renewed, each over a connection or several: twelve times a minute. An answer is a signature and a write to the disk. */
+export const ASK_RATE = { perSecond: 1 / 5, burst: 10 } as const
+
+/** The protocol, at that rate for each peer: more is `busy`, with `details.reason` `limit` and `retryAfterMs`. @param asks shared by all streams. */
+export function limited(protocol: Protocol, asks: TokenBuckets): Protocol {
+  return {
+    ...protocol,
+    async *handle(exchange, peer) {
+      if (!asks.take(peer)) {
+        const retryAfterMs = Math.ceil(asks.until(peer, 1))
+        const message = `this node was asked too often by yours; try again in ${Math.ceil(retryAfterMs / 1_000)} s`
+        throw new MeshError('busy', message, { reason: 'limit', retryAfterMs })
+      }
+      return yield* protocol.handle(exchange, peer)
+    }
+  }
+}
 
 /**
  * Opens a session for one exchange; the caller closes it.
