@@ -188,11 +188,12 @@ export function createFederation(components: FederationComponents): Federation {
   })
 
   // ---- what holds ----------------------------------------------------------------------------
-  /** Treaties end by themselves, too. */
+  /** Treaties end by themselves, and so do the certificates of who is here. */
   function schedule(): void {
     clearTimeout(timer)
-    const inS = treaties.nextEndS()
-    if (inS === undefined || stopped) return
+    if (stopped) return
+    const ends = [...foreign].filter(([peer]) => gate.isAdmitted(peer)).map(([, { member }]) => membership.endsInS(member))
+    const inS = Math.min(treaties.nextEndS() ?? Infinity, ...ends)
     timer = setTimeout(() => enforce(NO_NOTICES), Math.min(TREATY_CHECK_MS, Math.max(MIN_CHECK_MS, inS * 1_000)))
     timer.unref?.()
   }
@@ -217,12 +218,16 @@ export function createFederation(components: FederationComponents): Federation {
   function enforce(fresh: Notices): void {
     tell(fresh)
     const holding = new Set(treaties.inForce().map(({ mesh }) => mesh))
-    for (const [peer, { mesh, chain }] of foreign) {
-      if (holding.has(mesh) && membership.isStillMember(chain)) continue
+    for (const [peer, { mesh, member, chain }] of foreign) {
+      const holds = holding.has(mesh) && membership.isStillMember(chain)
+      if (holds && membership.endsInS(member) > 0) continue
       stopBorrowing(peer)
       foreign.delete(peer)
       // Its calls are refused from now on, also those that were on their way.
-      if (gate.isAdmitted(peer)) expel(peer, new MeshError('permission_denied', 'no treaty with its mesh holds any more'))
+      if (gate.isAdmitted(peer) && !holds)
+        expel(peer, new MeshError('permission_denied', 'no treaty with its mesh holds any more'))
+      // With new certificates it comes again.
+      else for (const connection of libp2p.getConnections(peerIdFromString(peer))) connection.abort(ENDED)
     }
     borrowed.keep((mesh, { type }) => treaties.isBorrowed(mesh, type))
     federation.changed()
@@ -261,6 +266,7 @@ export function createFederation(components: FederationComponents): Federation {
     admitted(peer, mesh) {
       log('info', `${peer} is here, of the mesh ${nameOf(mesh)}`)
       links.want(peer)
+      schedule()
     },
     forget: (peer) => void foreign.delete(peer),
     enforce,
@@ -292,5 +298,6 @@ export function createFederation(components: FederationComponents): Federation {
 }
 
 const NOTHING: Lent = new Map()
+const ENDED = new MeshError('unavailable', 'its certificates have ended')
 /** A clock that stands still must not make this node spin. */
 const MIN_CHECK_MS = 1_000

@@ -11,10 +11,15 @@ export const RENEWAL_CHECK_MS = 60_000
 /** How soon it asks again while it has none by the newest key of the mesh, in ms: an owner that is connected may not have that one yet either. */
 export const RENEWAL_RETRY_MS = 10_000
 
+/** A clock that stands still must not make this node spin, in ms. */
+const MIN_CHECK_MS = 1_000
+
 /** The node's own certificate, kept good, and an eye on those of others. */
 export interface Renewal {
   start(): void
   stop(): void
+  /** Another member is connected: looks again when its certificates end. */
+  watch(): void
   /** Asks the members that may give a new certificate, one after the other, until one does. Does nothing while none is needed. */
   renew(): Promise<void>
 }
@@ -33,6 +38,7 @@ export interface RenewalComponents extends Pick<MeshComponents, 'membership' | '
 /** See {@link Renewal}. */
 export function createRenewal({ membership, checked, connectionTo, drop, onRenewed, now, log }: RenewalComponents): Renewal {
   let timer: ReturnType<typeof setInterval> | undefined
+  let ending: ReturnType<typeof setTimeout> | undefined
   let retry: ReturnType<typeof setTimeout> | undefined
   let renewing = false
   let again = false
@@ -64,7 +70,17 @@ export function createRenewal({ membership, checked, connectionTo, drop, onRenew
   function check(): void {
     void renew()
     for (const [peer, { member }] of checked)
-      if (membership.isOver(member)) drop(peer, new MeshError('unavailable', 'its certificates have ended'))
+      if (membership.endsInS(member) <= 0) drop(peer, new MeshError('unavailable', 'its certificates have ended'))
+    watch()
+  }
+
+  /** For those that end before the next regular look. */
+  function watch(): void {
+    const inMs = Math.min(...[...checked.values()].map(({ member }) => membership.endsInS(member) * 1_000))
+    clearTimeout(ending)
+    if (inMs >= RENEWAL_CHECK_MS || stopped) return
+    ending = setTimeout(check, Math.max(MIN_CHECK_MS, inMs))
+    ending.unref?.()
   }
 
   /** @returns true if nothing more is needed. */
@@ -94,8 +110,10 @@ export function createRenewal({ membership, checked, connectionTo, drop, onRenew
     stop() {
       stopped = true
       clearInterval(timer)
+      clearTimeout(ending)
       clearTimeout(retry)
     },
+    watch,
     renew
   }
 }

@@ -101,6 +101,7 @@ export function createMeshTrust(components: MeshTrustComponents): MeshTrust {
       if (gate.isAdmitted(peer) && canRenew(member.role)) void renewal.renew()
     },
     onMember(peer) {
+      renewal.watch()
       const member = checked.get(peer)?.member
       if (member !== undefined && canRenew(member.role)) void renewal.renew()
     },

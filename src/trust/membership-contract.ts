@@ -73,8 +73,8 @@ export interface Membership {
   letIn(peer: string, grant: InviteGrant, name: string): Promise<Welcome>
   /** Answers a node that asks to join, or a member to renew. @param member who it is, if it is admitted. @throws MeshError `permission_denied`. */
   welcome(request: JoinRequest, peer: string, member: CheckedMember | undefined): Promise<Welcome>
-  /** True if the certificates of a checked member have ended since. */
-  isOver(member: CheckedMember): boolean
+  /** How long the certificates of a checked member still hold, in s; 0 or less if they have ended since. */
+  endsInS(member: CheckedMember): number
   /** True when a new chain is to be asked for: this node's certificates end soon, or are by a key of the mesh that was replaced. */
   needsRenewal(): boolean
   /** Gives itself a new chain, if this node has the key of the mesh and needs one. @returns whether it did. @throws MeshError `unavailable` if it cannot be kept. */

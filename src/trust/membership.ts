@@ -245,7 +245,8 @@ export async function privateMembership(init: MembershipInit): Promise<Membershi
     checkMayInvite: reception.checkMayInvite,
     letIn: reception.letIn,
     welcome: reception.welcome,
-    isOver: ({ notAfter }) => notAfter < clock.nowS(),
+    // They hold to the end of their last second.
+    endsInS: ({ notAfter }) => notAfter + 1 - clock.nowS(),
     needsRenewal,
     async renewOwn() {
       if (meshKey() === undefined || !needsRenewal() || ownEnd() !== undefined) return false

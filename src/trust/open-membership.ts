@@ -49,7 +49,7 @@ export function openMembership(): Membership {
     checkMayInvite: none,
     letIn: async () => none(),
     welcome: async () => none(),
-    isOver: () => false,
+    endsInS: () => Infinity,
     needsRenewal: () => false,
     renewOwn: async () => false,
     renewed: async () => none()
