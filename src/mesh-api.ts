@@ -6,8 +6,14 @@ import type { Role } from '../protocols/member/messages.ts'
 import type { Backend } from './backends/backend.ts'
 import type { Item, JsonObject, JsonValue } from './core/invoke.ts'
 
-/** A capability as this node knows it, its own or another's. */
-export interface CapabilityView extends CapabilityDeclaration {
+/** Of which other mesh something is: what that is called here, and its id. Both are missing if it is of the own mesh. */
+export interface OfMesh {
+  mesh?: string
+  meshId?: string
+}
+
+/** A capability as this node knows it, its own or another's; `mesh` is the one that lends it. */
+export interface CapabilityView extends CapabilityDeclaration, OfMesh {
   /** PeerId of the provider. */
   node: string
   nodeName: string
@@ -19,9 +25,6 @@ export interface CapabilityView extends CapabilityDeclaration {
   ref: string
   /** True if this node itself offers it. */
   local: boolean
-  /** What the other mesh is called that lends it, and its id; missing if it is of the own mesh. */
-  mesh?: string
-  meshId?: string
   /** Only where it is not what this node first saw, or last accepted, of it: see `acceptDescriptor`. */
   changed?: ChangedDescriptor
 }
@@ -78,8 +81,8 @@ export interface CapabilityQuery {
   status?: CapabilityStatus
 }
 
-/** A node that this one has a live session with, or knows through others. */
-export interface PeerView {
+/** A node that this one has a live session with, or knows through others. Of other meshes only those that are connected are known, without version and addresses. */
+export interface PeerView extends OfMesh {
   peerId: string
   name: string
   version: string
@@ -93,7 +96,7 @@ export interface PeerView {
   /** How it was found: `mdns`, `static`, `remembered`, `peer`, `inbound`. */
   source: string
   addresses: string[]
-  /** Ids of its capabilities. */
+  /** Ids of its capabilities; of a node of another mesh, those that it lends. */
   capabilities: string[]
 }
 
@@ -204,8 +207,8 @@ export type ApprovalView = {
   waitingMs: number
 } & (CallApproval | JoinApproval)
 
-/** A call that waits for a yes. */
-export interface CallApproval {
+/** A call that waits for a yes. The role of who is of another mesh is that of a guest. */
+export interface CallApproval extends OfMesh {
   kind: 'call'
   /** What the caller calls itself; empty if that is not known. */
   callerName: string

@@ -28,7 +28,7 @@ export interface ConsentComponents {
   /** What who calls is, as its certificates say. */
   trust: Pick<MeshTrust, 'standingOf'>
   /** Nodes of other meshes, and what is lent to them. */
-  federation: Pick<Federation, 'meshOf' | 'lends' | 'checkLent'>
+  federation: Pick<Federation, 'meshOf' | 'nodeOf' | 'lends' | 'checkLent'>
   now: () => number
   log: (level: 'info' | 'warn', message: string) => void
   audit: Audit | undefined
@@ -48,19 +48,10 @@ export function createConsent(components: ConsentComponents): Consent {
       log('info', `"${name}" (${caller}) asks to join and shows ${code}: atmo approve ${id}`)
       return emit({ event: 'approval', id, caller, kind, name, role, code })
     }
-    const { kind, callerName, callerRole, capability, tool, causes } = view
-    log('info', `${callerName} (${caller}) asks for ${capability} ${tool}: atmo approve ${id}`)
-    emit({
-      event: 'approval',
-      id,
-      caller,
-      kind,
-      callerName,
-      callerRole,
-      capability,
-      tool,
-      ...(causes !== undefined && { causes })
-    })
+    const { input: _input, waitingMs: _waitingMs, ...call } = view
+    const of = call.mesh === undefined ? '' : ` of the mesh ${call.mesh}`
+    log('info', `${call.callerName} (${caller})${of} asks for ${call.capability} ${call.tool}: atmo approve ${id}`)
+    emit({ event: 'approval', ...call })
   })
 
   function callerOf(peerId: string, other: string | undefined): Caller {
@@ -91,7 +82,14 @@ export function createConsent(components: ConsentComponents): Consent {
       if (effect === 'allow') return undefined
       const { role } = standingOf(caller)
       if (effect === 'ask') {
-        const who = { caller, callerName: nameOf(caller) ?? '', callerRole: role, ...(causes !== undefined && { causes }) }
+        const foreign = federation.nodeOf(caller)
+        const who = {
+          caller,
+          callerName: foreign?.name ?? nameOf(caller) ?? '',
+          callerRole: role,
+          ...(foreign !== undefined && { mesh: foreign.meshName, meshId: foreign.mesh }),
+          ...(causes !== undefined && { causes })
+        }
         const call = { kind: 'call' as const, ...who, capability: capability.id, tool: tool.name, input }
         return waiting.isGranted(call) ? undefined : waiting.ask(call, options.signal)
       }

@@ -5,13 +5,13 @@ import { NO_NOTICES, type Notices } from '../protocols/member/notices.ts'
 import type { Offer } from './core/candidates.ts'
 import { createBorrowed } from './core/borrowed.ts'
 import type { Directory } from './core/directory.ts'
-import { originId } from './core/document.ts'
 import type { Invoke } from './core/invoke.ts'
 import { capabilityViews, type ChangedOf } from './core/views.ts'
 import { MeshError } from './errors.ts'
-import type { CapabilityQuery, CapabilityView } from './mesh-api.ts'
+import type { CapabilityQuery, CapabilityView, PeerView } from './mesh-api.ts'
 import type { MeshComponents } from './mesh-components.ts'
 import type { MeshEvents } from './mesh-events.ts'
+import { tellTreaties } from './mesh-treaties.ts'
 import { borrowFrom, createLender, type Lent } from './net/lend.ts'
 import { createLinks, type Link } from './net/links.ts'
 import type { TreatyProof } from './net/member.ts'
@@ -50,6 +50,10 @@ export interface Federation {
   /** The offers of the own mesh and what is borrowed. */
   offers(own: Offer[]): Offer[]
   capabilities(query?: CapabilityQuery): CapabilityView[]
+  /** Connected nodes of other meshes. @param sourceOf how one was found. */
+  peers(sourceOf: (peer: string) => string): PeerView[]
+  /** A node of another mesh, and what that is called; undefined if it is of the own one. */
+  nodeOf(peer: string): { mesh: string; meshName: string; name: string } | undefined
   /** What this node itself offers has changed. */
   changed(): void
   /** Connected nodes of that mesh. */
@@ -198,25 +202,8 @@ export function createFederation(components: FederationComponents): Federation {
     timer.unref?.()
   }
 
-  function tell(fresh: Notices): void {
-    for (const { treaty } of fresh.treaties) {
-      const pact = treaties.pacts().find(({ signed }) => signed.treaty.serial === treaty.serial)
-      if (pact === undefined || pact.revoked !== undefined) continue
-      const { serial, mesh, lends, borrows } = pact
-      log('info', `a treaty with ${pact.name} (${mesh})`)
-      audit?.({ event: 'treaty', mesh, serial, lends, borrows })
-    }
-    for (const signed of fresh.treatyRevocations) {
-      const { reason, mesh: by } = signed.revocation
-      for (const { mesh, name: called, serial } of treaties.pacts().filter(({ revoked }) => revoked === signed)) {
-        log('info', `the treaty with ${called} (${mesh}) was revoked: ${reason}`)
-        audit?.({ event: 'treaty-revoked', mesh, serial, by: originId(by), reason })
-      }
-    }
-  }
-
   function enforce(fresh: Notices): void {
-    tell(fresh)
+    tellTreaties(fresh, { treaties, log, audit })
     const holding = new Set(treaties.inForce().map(({ mesh }) => mesh))
     for (const [peer, { mesh, member, chain }] of foreign) {
       const holds = holding.has(mesh) && membership.isStillMember(chain)
@@ -284,6 +271,13 @@ export function createFederation(components: FederationComponents): Federation {
       return provider(request, options)
     },
     offers: borrowed.offers,
+    peers: borrowed.peers,
+    nodeOf(peer) {
+      const entry = foreign.get(peer)
+      if (entry === undefined) return undefined
+      const { mesh, member } = entry
+      return { mesh, meshName: nameOf(mesh), name: borrowed.nameOf(peer) ?? member.name }
+    },
     capabilities(query) {
       const views = (asked?: CapabilityQuery): CapabilityView[] => capabilityViews(directory.visible(), self, changedOf, asked)
       return borrowed.views(views(query), query ?? {}, () => views())

@@ -5,6 +5,7 @@ import type { MeshTreaties, TreatyView } from './mesh-api.ts'
 import type { MeshComponents } from './mesh-components.ts'
 import { MAX_TREATY_NAME } from '../protocols/treaty/messages.ts'
 import type { Pact } from './trust/treaties.ts'
+import type { TreatyDesk } from './trust/treaty-desk.ts'
 
 /** How long an offer asks for unless told otherwise, in ms: 90 days. */
 export const DEFAULT_TREATY_MS = 90 * 86_400_000
@@ -104,3 +105,24 @@ export function createMeshTreaties({ membership, connected, announce }: MeshTrea
 const dateOf = (unixS: number): string => new Date(Math.min(unixS, MAX_DATE_S) * 1_000).toISOString()
 /** The last second that a Date can hold. */
 const MAX_DATE_S = 8.64e12
+
+/** Tells a person, and the audit log, of treaties that are new or were revoked. */
+export function tellTreaties(
+  fresh: Notices,
+  { treaties, log, audit }: Pick<MeshComponents, 'log' | 'audit'> & { treaties: Pick<TreatyDesk, 'pacts'> }
+): void {
+  for (const { treaty } of fresh.treaties) {
+    const pact = treaties.pacts().find(({ signed }) => signed.treaty.serial === treaty.serial)
+    if (pact === undefined || pact.revoked !== undefined) continue
+    const { serial, mesh, lends, borrows } = pact
+    log('info', `a treaty with ${pact.name} (${mesh})`)
+    audit?.({ event: 'treaty', mesh, serial, lends, borrows })
+  }
+  for (const signed of fresh.treatyRevocations) {
+    const { reason, mesh: by } = signed.revocation
+    for (const { mesh, name: called, serial } of treaties.pacts().filter(({ revoked }) => revoked === signed)) {
+      log('info', `the treaty with ${called} (${mesh}) was revoked: ${reason}`)
+      audit?.({ event: 'treaty-revoked', mesh, serial, by: originId(by), reason })
+    }
+  }
+}

@@ -233,7 +233,7 @@ export async function createMesh(components: MeshComponents): Promise<Mesh> {
     peerId: self,
     name,
     multiaddrs: () => libp2p.getMultiaddrs().map((address) => address.toString()),
-    peers: () => offers.peers((peer) => discovery.sourceOf(peer)),
+    peers: () => [offers, federation].flatMap((all) => all.peers((peer) => discovery.sourceOf(peer))),
     capabilities: federation.capabilities,
     acceptDescriptor: (node, capability, options) => descriptors.acceptDescriptor(node, capability, options),
     call: caller,

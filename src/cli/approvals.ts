@@ -17,7 +17,7 @@ export function addApprovals(program: Command): void {
       const rows = answer.approvals.map((view) => [
         { text: view.id, style: colors.bold },
         subjectOf(view),
-        view.kind === 'call' ? `${view.callerName} ${shortId(view.caller)}, ${view.callerRole}` : shortId(view.caller),
+        whoAsks(view),
         showDuration(view.waitingMs),
         view.kind === 'call' ? JSON.stringify(view.input) : `shows ${spaced(view.code)}`
       ])
@@ -44,6 +44,12 @@ function addAnswer(program: Command, name: string, allow: boolean, about: string
     const yes = answered.kind === 'join' ? 'let in' : 'runs'
     await output.out(output.json ? `${JSON.stringify(answered)}\n` : `${allow ? yes : 'refused'}: ${subjectOf(answered)}\n`)
   })
+}
+
+function whoAsks(view: ApprovalView): string {
+  if (view.kind === 'join') return shortId(view.caller)
+  const { callerName, caller, callerRole, mesh } = view
+  return `${callerName} ${shortId(caller)}, ${mesh === undefined ? callerRole : `of ${mesh}`}`
 }
 
 function subjectOf(view: ApprovalView): string {

@@ -16,7 +16,7 @@ export function addPeers(program: Command): void {
         return output.out('No peers yet. Start a node on another machine, or add one with: atmo peers add MULTIADDR\n')
       const { colors } = output
       const rows = answer.peers.map((peer) => [
-        { text: peer.name, style: colors.bold },
+        { text: peer.mesh === undefined ? peer.name : `${peer.name} (of ${peer.mesh})`, style: colors.bold },
         shortId(peer.peerId),
         peer.rttMs === null ? '-' : showDuration(peer.rttMs),
         peer.direct

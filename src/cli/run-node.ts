@@ -68,13 +68,15 @@ async function tell(node: RunningNode, settings: Settings, output: Output, signa
 /** What the node knows, as the events that would have told it. */
 function eventsOf(mesh: Mesh): MeshEvent[] {
   const { uptimeMs: at, backends } = mesh.status()
+  // Of nodes of other meshes no event tells.
+  const own = mesh.peers().filter(({ meshId }) => meshId === undefined)
   return [
     ...backends.flatMap(({ id, kind, state, reason }): MeshEvent[] =>
       state === 'starting' || kind === 'function'
         ? []
         : [{ at, event: 'backend', id, state, ...(reason !== undefined && { reason }) }]
     ),
-    ...mesh.peers().map(({ peerId, name }): MeshEvent => ({ at, event: 'peer:join', peerId, name })),
+    ...own.map(({ peerId, name }): MeshEvent => ({ at, event: 'peer:join', peerId, name })),
     ...mesh
       .capabilities()
       .map((capability): MeshEvent => ({ at, event: 'capability:available', node: capability.node, capability }))

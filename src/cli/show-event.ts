@@ -39,7 +39,9 @@ function eventText(event: MeshEvent, colors: Colors): string {
     case 'approval': {
       const what =
         event.kind === 'join' ? `"${event.name}" asks to join, shows ${spaced(event.code)},` : `${event.capability} ${event.tool}`
-      return `${yellow('?')} ${bold(plain(what))} waits for your yes: atmo approve ${plain(event.id)} ${dim(plain(event.kind === 'call' ? `${event.callerName} ${shortId(event.caller)}` : shortId(event.caller)))}`
+      const of = event.kind === 'call' && event.mesh !== undefined ? ` (of ${event.mesh})` : ''
+      const who = event.kind === 'call' ? `${event.callerName} ${shortId(event.caller)}${of}` : shortId(event.caller)
+      return `${yellow('?')} ${bold(plain(what))} waits for your yes: atmo approve ${plain(event.id)} ${dim(plain(who))}`
     }
     case 'network':
       return `${event.state === 'ok' ? green('●') : yellow('●')} network ${plain(event.message)}`

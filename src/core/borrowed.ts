@@ -1,7 +1,7 @@
 import type { CapabilityDeclaration } from '../../protocols/capability.ts'
-import type { CapabilityQuery, CapabilityView } from '../mesh-api.ts'
+import type { CapabilityQuery, CapabilityView, PeerView } from '../mesh-api.ts'
 import type { Offer } from './candidates.ts'
-import type { LinkState } from './offers.ts'
+import { roundedRtt, type LinkState } from './offers.ts'
 import { matches, statusOf } from './query.ts'
 
 /** A node of another mesh that lends to this one. */
@@ -28,6 +28,10 @@ export interface Borrowed {
   remove(peer: string, id: string): void
   /** A peer lends nothing any more. */
   end(peer: string): void
+  /** What a lender calls itself; undefined if it has not said. */
+  nameOf(peer: string): string | undefined
+  /** The lenders, by the names of their meshes. @param sourceOf how one was found. */
+  peers(sourceOf: (peer: string) => string): PeerView[]
   /** Takes away what does not fit. */
   keep(fits: (mesh: string, declaration: CapabilityDeclaration) => boolean): void
   /** The offers of the own mesh, and then these; the very same list while nothing is borrowed. */
@@ -37,7 +41,8 @@ export interface Borrowed {
 }
 
 interface Lender extends Lending {
-  name: string
+  /** Undefined until it has said it. */
+  name: string | undefined
   capabilities: Map<string, CapabilityDeclaration>
   outstanding: number
 }
@@ -63,7 +68,7 @@ export function createBorrowed(emit: (change: BorrowedChange) => void): Borrowed
   function offerOf(node: string, lender: Lender, capability: CapabilityDeclaration): Offer {
     return {
       node,
-      nodeName: lender.name,
+      nodeName: lender.name ?? node,
       local: false,
       direct: true,
       capability,
@@ -83,7 +88,7 @@ export function createBorrowed(emit: (change: BorrowedChange) => void): Borrowed
   return {
     begin(peer, lending) {
       end(peer)
-      lenders.set(peer, { ...lending, name: peer, capabilities: new Map(), outstanding: 0 })
+      lenders.set(peer, { ...lending, name: undefined, capabilities: new Map(), outstanding: 0 })
     },
     rename(peer, name) {
       const lender = lenders.get(peer)
@@ -100,6 +105,35 @@ export function createBorrowed(emit: (change: BorrowedChange) => void): Borrowed
     },
     remove,
     end,
+    nameOf: (peer) => lenders.get(peer)?.name,
+    peers: (sourceOf) =>
+      [...lenders]
+        .map(
+          ([
+            peerId,
+            {
+              name = '',
+              mesh,
+              meshName,
+              link: { rttMs },
+              capabilities
+            }
+          ]) => ({
+            peerId,
+            name,
+            version: '',
+            rttMs: roundedRtt(rttMs),
+            direct: true,
+            hops: 1,
+            via: null,
+            source: sourceOf(peerId),
+            addresses: [],
+            capabilities: [...capabilities.keys()],
+            mesh: meshName,
+            meshId: mesh
+          })
+        )
+        .sort((a, b) => (`${a.mesh} ${a.name} ${a.peerId}` < `${b.mesh} ${b.name} ${b.peerId}` ? -1 : 1)),
     keep(fits) {
       for (const [peer, { mesh, capabilities }] of lenders)
         for (const [id, declaration] of capabilities) if (!fits(mesh, declaration)) remove(peer, id)
@@ -118,7 +152,7 @@ export function createBorrowed(emit: (change: BorrowedChange) => void): Borrowed
       if (lenders.size === 0) return own
       const everywhere = [
         ...all().map(({ id, node, nodeName }) => ({ id, node, nodeName })),
-        ...[...lenders].flatMap(([node, { name, capabilities }]) =>
+        ...[...lenders].flatMap(([node, { name = node, capabilities }]) =>
           [...capabilities.keys()].map((id) => ({ id, node, nodeName: name }))
         )
       ]
@@ -127,8 +161,8 @@ export function createBorrowed(emit: (change: BorrowedChange) => void): Borrowed
         return `${id}@${everywhere.some((other) => other.nodeName === name && other.node !== node) ? node : name}`
       }
       const lent = [...lenders]
-        .filter(([node, { name }]) => query.node === undefined || query.node === node || query.node === name)
-        .flatMap(([node, { name, mesh, meshName, capabilities }]) =>
+        .filter(([node, { name = node }]) => query.node === undefined || query.node === node || query.node === name)
+        .flatMap(([node, { name = node, mesh, meshName, capabilities }]) =>
           [...capabilities.values()]
             .filter((declaration) => matches(declaration, query))
             .map(({ changed: _claimed, ...declaration }): CapabilityView => ({

@@ -7,6 +7,10 @@ export interface LinkState {
   readonly rttMs: number | undefined
 }
 
+/** As views show it: null before it was measured. */
+export const roundedRtt = (rttMs: number | undefined): number | null =>
+  rttMs === undefined ? null : Math.round(rttMs * 100) / 100
+
 /** The directory joined with the links: who offers what, and how near it is. Rebuilt only when the directory changes. */
 export interface Offers {
   all(): Offer[]
@@ -86,7 +90,7 @@ export function createOffers(
             peerId: origin,
             name: document!.info.name,
             version: document!.info.version,
-            rttMs: link?.rttMs === undefined ? null : Math.round(link.rttMs * 100) / 100,
+            rttMs: roundedRtt(link?.rttMs),
             direct,
             hops: direct ? 1 : 2,
             via: null,

@@ -7,6 +7,7 @@ import { NO_NOTICES } from '../../protocols/member/notices.ts'
 import { SYNC_PROTOCOL } from '../../protocols/sync/messages.ts'
 import { decodeLendItem, encodeLendRequest, type LendItem } from '../../protocols/lend/messages.ts'
 import type { Mesh } from '../../src/index.ts'
+import type { CallApproval } from '../../src/mesh-api.ts'
 import { MeshError, isMeshError } from '../../src/errors.ts'
 import { createAdmission } from '../../src/net/admission.ts'
 import { createNodeLibp2p, type NodeServices } from '../../src/net/node-preset.ts'
@@ -79,7 +80,18 @@ describe('two meshes with a treaty', function () {
     await assert.rejects(lender.call('own', 'x').result, { code: 'unknown_capability' })
     await assert.rejects(borrower.call('vault', 'open').result, { code: 'unknown_capability' })
     // Nor does either see who else is in the other mesh.
-    assert.deepEqual([lender.peers(), borrower.peers(), lender.members().length, borrower.members().length], [[], [], 1, 1])
+    const own = (node: Mesh): unknown[] => node.peers().filter(({ meshId }) => meshId === undefined)
+    assert.deepEqual([own(lender), own(borrower), lender.members().length, borrower.members().length], [[], [], 1, 1])
+    // That the other one is there, and of which mesh, both see.
+    for (const [node, other, called, id, lends] of [
+      [borrower, lender, 'home', home.id, ['cam', 'lock']],
+      [lender, borrower, 'club', club.id, []]
+    ] as const) {
+      const { peerId, name, mesh, meshId, direct, capabilities } = node.peers()[0]!
+      const seen = [peerId, name, mesh, meshId, direct, [...capabilities].sort()]
+      assert.deepEqual(seen, [other.peerId, other.name, called, id, true, lends])
+      assert.equal(node.peers().length, 1)
+    }
     // What comes and goes at the lender comes and goes here.
     const late = lender.register({ id: 'late', type: 'sensor/late', tools: [] })
     await until(() => borrowed(borrower).includes('late'), 'it comes')
@@ -293,6 +305,8 @@ describe('two meshes with a treaty', function () {
     const waits = borrower.call('lock', 'unlock').result
     await until(() => lender.approvals().length === 1, 'it waits')
     assert.deepEqual([lender.approvals()[0]!.caller, opened()], [borrower.peerId, 0])
+    const { mesh, meshId, callerName } = lender.approvals()[0] as CallApproval
+    assert.deepEqual([mesh, meshId, callerName], ['club', club.id, borrower.name])
     lender.approve(lender.approvals()[0]!.id, true)
     assert.equal((await waits).result, 1)
     for (const [policy, answer] of [

@@ -27,6 +27,7 @@ describe('consent for callers of other meshes', () => {
       federation: {
         lends,
         meshOf,
+        nodeOf: (peer) => (meshOf(peer) === undefined ? undefined : { mesh: 'club', meshName: 'the club', name: 'radio' }),
         checkLent(peer, _capability, _tool, type) {
           if (meshOf(peer) !== undefined && !lends(meshOf(peer)!, type ?? ''))
             throw new MeshError('permission_denied', 'not lent', { reason: 'not_lent' })

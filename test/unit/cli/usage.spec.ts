@@ -234,6 +234,14 @@ describe('cli usage', function () {
       /! lamp on kitchen says something else of itself: description; tool say: new; tool pay: input atmo accept p lamp\n$/
     )
   })
+  it('says of which mesh a call that waits comes, without what a name hides', () => {
+    const call = { kind: 'call', callerName: 'radio\u202e', callerRole: 'guest', capability: 'lamp', tool: 'on' } as const
+    const event = { at: 1, event: 'approval', id: '3', caller: 'p', ...call, mesh: 'club\u001b[2J', meshId: 'm' } as const
+    assert.match(
+      showEvent(event, picocolors.createColors(false)),
+      /\? lamp on waits for your yes: atmo approve 3 radio \S+ \(of club\[2J\)\n$/
+    )
+  })
   it('colours only where a person looks', () => {
     assert.ok(wantsColor({ isTTY: true }, {}))
     assert.ok(!wantsColor({}, {}))
