@@ -6,6 +6,7 @@ import type { MeshTrustComponents } from './mesh-trust.ts'
 import { createNearbyDesk, type NearbyDesk, type NearbyDeskComponents } from './net/nearby.ts'
 import { MAX_ASKS, createDoor } from './trust/door.ts'
 import { INVITE_MS } from './trust/invites.ts'
+import type { Entry } from './trust/membership.ts'
 
 /** Lets nodes nearby in that a person at this node approves. */
 export interface MeshNearby extends NearbyDesk {
@@ -20,10 +21,22 @@ export interface MeshNearbyComponents
     Pick<NearbyDeskComponents, 'excuse'> {
   /** Asks the person at this node. */
   ask: Approvals['ask']
+  /** A node was let in. */
+  onLetIn(entry: Entry): void
 }
 
 /** See {@link MeshNearby}. */
-export function createMeshNearby({ libp2p, membership, audit, now, log, nameOf, excuse, ask }: MeshNearbyComponents): MeshNearby {
+export function createMeshNearby({
+  libp2p,
+  membership,
+  audit,
+  now,
+  log,
+  nameOf,
+  excuse,
+  ask,
+  onLetIn
+}: MeshNearbyComponents): MeshNearby {
   const self = libp2p.peerId.toString()
   const door = createDoor(now)
   const desk = createNearbyDesk({
@@ -54,6 +67,7 @@ export function createMeshNearby({ libp2p, membership, audit, now, log, nameOf, 
       if (closed.aborted || door.grant === undefined) throw shut()
       door.close()
       const welcome = await membership.letIn(peer, grant, name)
+      onLetIn(welcome)
       audit?.({ event: 'join', peer, name, role: grant.role })
       log('info', `let in ${peer}`)
       return welcome

@@ -20,9 +20,13 @@ import { createAdmission } from './net/admission.ts'
 import { createJoinDesk } from './net/join.ts'
 import { INVITE_MS } from './trust/invites.ts'
 import { canRenew } from './trust/issuer.ts'
+import type { Entry } from './trust/membership.ts'
 
 /** A node of another mesh is not dialled again for this time, in ms, though it is found. */
 export const STRANGER_MS = 600_000
+
+/** A node that is let in has its answer within this time, in ms. */
+const TELL_AFTER_MS = 1_000
 
 /** What a node is of which no certificate of this mesh was checked. */
 export const STRANGER: Standing = { role: 'guest', tags: [] }
@@ -126,6 +130,7 @@ export function createMeshTrust(components: MeshTrustComponents): MeshTrust {
         refusedEntry(peer, error)
         throw error
       })
+      tellOf(welcome)
       const { name = '', role = '' } = welcome.chain[0]?.certificate ?? {}
       audit?.({ event: request.op, peer, name, role })
       log('info', `${request.op === 'join' ? 'let in' : 'renewed the certificate of'} ${peer}`)
@@ -133,7 +138,7 @@ export function createMeshTrust(components: MeshTrustComponents): MeshTrust {
     }
   })
 
-  const nearby = createMeshNearby({ libp2p, membership, audit, now, log, nameOf, ask, excuse: admission.excuse })
+  const nearby = createMeshNearby({ libp2p, membership, audit, now, log, nameOf, ask, excuse: admission.excuse, onLetIn: tellOf })
 
   const renewal = createRenewal({
     membership,
@@ -192,6 +197,11 @@ export function createMeshTrust(components: MeshTrustComponents): MeshTrust {
   async function announce(made: Notices): Promise<void> {
     enforce(made)
     await notices.publish(made)
+  }
+
+  /** What a node was before ends once it has its answer: that may come over a connection which ends with it. */
+  function tellOf({ made }: Entry): void {
+    if (made !== undefined) setTimeout(() => void announce(made), TELL_AFTER_MS).unref?.()
   }
 
   function connectionTo(peer: string): Connection | undefined {

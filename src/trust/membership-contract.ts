@@ -15,6 +15,12 @@ export const OPEN_MESH = 'open'
 /** `details.reason` of `unavailable` when a node cannot keep whom it lets in. */
 export const NOT_KEPT = 'not_kept'
 
+/** What a node that is let in is told. */
+export interface Entry extends Welcome {
+  /** Not for it: what all are to know, since it had a higher role before, which has ended. */
+  made?: Notices
+}
+
 /** Which mesh a node belongs to, how it shows that, how it checks others, and how it lets others in. */
 export interface Membership {
   /** PeerId of the key of the mesh, or {@link OPEN_MESH}. */
@@ -70,9 +76,9 @@ export interface Membership {
   /** @throws MeshError `permission_denied` if this node may not make members of that role, `unsupported` in the open mesh. */
   checkMayInvite(role: Role): void
   /** Makes a node a member that a person let in. @throws MeshError `permission_denied`, `unavailable` if it cannot be kept. */
-  letIn(peer: string, grant: InviteGrant, name: string): Promise<Welcome>
+  letIn(peer: string, grant: InviteGrant, name: string): Promise<Entry>
   /** Answers a node that asks to join, or a member to renew. @param member who it is, if it is admitted. @throws MeshError `permission_denied`. */
-  welcome(request: JoinRequest, peer: string, member: CheckedMember | undefined): Promise<Welcome>
+  welcome(request: JoinRequest, peer: string, member: CheckedMember | undefined): Promise<Entry>
   /** How long the certificates of a checked member still hold, in s; 0 or less if they have ended since. */
   endsInS(member: CheckedMember): number
   /** True when a new chain is to be asked for: this node's certificates end soon, or are by a key of the mesh that was replaced. */

@@ -143,6 +143,7 @@ export async function privateMembership(init: MembershipInit): Promise<Membershi
     now,
     revocations: known,
     successions: keys,
+    roots: () => roots,
     state: issuer,
     change,
     remember,

@@ -105,6 +105,45 @@ describe('membership', () => {
     assert.ok(welcome.meshKey !== undefined)
   })
 
+  /** The same node joins once more. */
+  async function again(by: TestNode, who: TestNode, role: Role): Promise<{ now: TestNode; made: Notices | undefined }> {
+    const token = by.membership.invite({ role, forward: role !== 'guest' })
+    const welcome = await by.membership.welcome({ op: 'join', token, name: 'pi' }, who.id, undefined)
+    return { now: await node(stateOf(welcome, NOW), { key: who.key }), made: welcome.made }
+  }
+
+  it('with a lower role than before ends the higher one, everywhere and after a start', async () => {
+    const [other, admin] = [await joined(owner, 'member'), await joined(owner, 'admin')]
+    const given = await joined(admin, 'member')
+    const { now: lower, made } = await again(owner, admin, 'member')
+    assert.equal(made?.revocations.length, 1)
+    const started = await node(owner.saved.at(-1)!, { key: owner.key })
+    assert.equal(await sees(other, admin), 'admin', 'it has not heard of it yet')
+    await other.membership.learn(made)
+    for (const one of [owner, other, started]) {
+      await assert.rejects(sees(one, admin), denied, 'what it was is over')
+      assert.equal(await sees(one, lower), 'member')
+      await assert.rejects(sees(one, given), denied, 'and so is what it gave')
+    }
+    // It cannot get it back by a renewal, since that is of what it shows.
+    const known = await owner.membership.check(lower.membership.chain(), lower.id)
+    const renewed = await owner.membership.welcome({ op: 'renew' }, lower.id, known)
+    assert.deepEqual([renewed.chain[0]!.certificate.role, renewed.made], ['member', undefined])
+    const { now: lowest, made: more } = await again(owner, lower, 'guest')
+    assert.equal(await sees(owner, lowest), 'guest')
+    assert.equal(more?.revocations.length, 1)
+    await assert.rejects(sees(owner, lower), denied)
+  })
+
+  it('with the same role, a higher one, or of who was an owner, ends nothing', async () => {
+    const member = await joined(owner, 'member')
+    assert.equal((await again(owner, member, 'member')).made, undefined)
+    assert.equal((await again(owner, member, 'admin')).made, undefined)
+    assert.equal(await sees(owner, member), 'member')
+    // An owner has the key of the mesh: only to replace that helps.
+    assert.equal((await again(owner, await joined(owner, 'owner'), 'member')).made, undefined)
+  })
+
   it('lets admins invite members and guests, and members nobody', async () => {
     const admin = await joined(owner, 'admin')
     const member = await joined(admin, 'member')
