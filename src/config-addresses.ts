@@ -2,7 +2,7 @@
 import { multiaddr } from '@multiformats/multiaddr'
 
 /** What a node can listen on, in words. */
-export const LISTENABLE = 'only TCP and WebSocket addresses can be listened on'
+export const LISTENABLE = 'only TCP, WebSocket and WebRTC (webrtc-direct) addresses can be listened on'
 
 /** Of a multiaddr, such as that of a peer. */
 export function multiaddrProblem(text: string): string | undefined {
@@ -11,13 +11,13 @@ export function multiaddrProblem(text: string): string | undefined {
     : undefined
 }
 
-/** Of a multiaddr to listen on: an IP address and a TCP port, with `/ws` for WebSocket. */
+/** Of a multiaddr to listen on: an IP address and a TCP port, with `/ws` for WebSocket, or a UDP port and `/webrtc-direct`. */
 export function listenProblem(text: string): string | undefined {
   const names = componentsOf(text)
   if (names === undefined) return multiaddrProblem(text)
-  return /^((ip6zone )?ip6|ip4) tcp( ws)?( p2p)?$/.test(names.join(' '))
+  return /^((ip6zone )?ip6|ip4) (tcp( ws)?|udp webrtc-direct)( p2p)?$/.test(names.join(' '))
     ? undefined
-    : `cannot listen on ${text}: ${LISTENABLE}, like /ip4/0.0.0.0/tcp/4001 or /ip4/0.0.0.0/tcp/4002/ws`
+    : `cannot listen on ${text}: ${LISTENABLE}, like /ip4/0.0.0.0/tcp/4001, /ip4/0.0.0.0/tcp/4002/ws or /ip4/0.0.0.0/udp/4003/webrtc-direct`
 }
 
 function componentsOf(text: string): string[] | undefined {

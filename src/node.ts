@@ -20,6 +20,7 @@ import type { InterfaceFilter } from './net/interfaces.ts'
 import { createNodeDiscovery } from './net/node-discovery.ts'
 import { loadKey } from './node-key.ts'
 import { loadMembership } from './node-membership.ts'
+import { webRtcFor } from './node-webrtc.ts'
 import type { Membership } from './trust/membership.ts'
 import { DEFAULT_LISTEN, createNodeLibp2p } from './net/node-preset.ts'
 
@@ -75,7 +76,9 @@ export async function createNode(options: NodeOptions = {}): Promise<Mesh> {
       (await loadMembership({ open, dataDir: dataDir?.path, nodeKey: privateKey, name: options.name ?? host }))
     // What it was called when it joined.
     const name = options.name ?? namedBefore(membership) ?? host
+    const webRtc = await webRtcFor([...listen, ...(options.peers ?? [])], dataDir?.path, (message) => log('warn', message))
     const libp2p = await createNodeLibp2p(privateKey, listen, {
+      webRtc,
       tls: !membership.clockInDoubt,
       topics: meshTopics(membership.mesh)
     })

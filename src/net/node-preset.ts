@@ -13,6 +13,7 @@ import { joinedWrites } from './joined-writes.ts'
 import { createKnocks, type Knocks } from './knocks.ts'
 import { tcpWithZones } from './node-tcp-zones.ts'
 import { boundedWebSockets } from './node-websockets.ts'
+import type { NodeWebRtc } from './node-webrtc.ts'
 
 /** Where a node listens unless told otherwise: any free TCP port, IPv4 and IPv6. */
 export const DEFAULT_LISTEN = ['/ip4/0.0.0.0/tcp/0', '/ip6/::/tcp/0']
@@ -32,10 +33,12 @@ export interface PresetOptions {
   tls?: boolean
   /** Topics of gossip that are read. Default: any. */
   topics?: readonly string[]
+  /** For `/webrtc-direct` addresses. Default: none can be listened on or dialled. */
+  webRtc?: NodeWebRtc | undefined
 }
 
 /**
- * libp2p for Node, not started: TCP, and WebSocket where it is told to listen or dial so; TLS first (Node's own, twice the calls per second of noise), noise for whom has no TLS; yamux.
+ * libp2p for Node, not started: TCP, and WebSocket or WebRTC where it is told to listen or dial so; TLS first (Node's own, twice the calls per second of noise), noise for whom has no TLS; yamux.
  * Presence and round trips are measured on our own sessions, so libp2p's connection monitor is off.
  */
 export async function createNodeLibp2p(
@@ -44,15 +47,21 @@ export async function createNodeLibp2p(
   options: PresetOptions = {}
 ): Promise<Libp2p<NodeServices>> {
   const knocks = createKnocks(() => performance.now())
+  const turnsAway = (address: string): boolean => knocks.turnsAway(address)
+  const { webRtc } = options
   return createLibp2p({
     start: false,
     privateKey,
     addresses: { listen },
-    transports: [tcpWithZones(), boundedWebSockets()],
+    transports: [
+      tcpWithZones(),
+      boundedWebSockets(),
+      ...(webRtc === undefined ? [] : [webRtc({ turnsAway, maxConnections: MAX_CONNECTIONS })])
+    ],
     connectionEncrypters: [...(options.tls === false ? [] : [joinedWrites(tls())]), joinedWrites(noise())],
     streamMuxers: [yamux({ streamOptions: { maxStreamWindowSize: STREAM_WINDOW_BYTES }, enableKeepAlive: false })],
     connectionMonitor: { enabled: false },
-    connectionGater: { denyInboundConnection: ({ remoteAddr }) => knocks.turnsAway(remoteAddr.toString()) },
+    connectionGater: { denyInboundConnection: ({ remoteAddr }) => turnsAway(remoteAddr.toString()) },
     connectionManager: {
       inboundConnectionThreshold: INBOUND_PER_SECOND,
       maxIncomingPendingConnections: INBOUND_PER_SECOND,

@@ -98,7 +98,7 @@ describe('config', () => {
     ],
     ['an IP address that is none', 'peers: [/ip4/999.0.0.1/tcp/1]\n', /^atmo\.yaml:1:9 peers\[0\]: "[^"]+" is no multiaddr/],
     ['a host and port to listen on', 'listen: [127.0.0.1:4001]\n', /^atmo\.yaml:1:10 listen\[0\]: .*write it like \/ip4\//],
-    ['UDP to listen on', 'listen: [/ip4/1.2.3.4/udp/1]\n', /^atmo\.yaml:1:10 listen\[0\]: .*only TCP and WebSocket/],
+    ['UDP to listen on', 'listen: [/ip4/1.2.3.4/udp/1]\n', /^atmo\.yaml:1:10 listen\[0\]: .*only TCP, WebSocket and WebRTC/],
     [
       'a wrong API address',
       'api: foo\n',

@@ -32,7 +32,7 @@ describe('createNode', () => {
     ],
     [
       '/ip4/127.0.0.1/udp/4001',
-      'cannot listen on /ip4/127.0.0.1/udp/4001: only TCP and WebSocket addresses can be listened on, like /ip4/0.0.0.0/tcp/4001 or /ip4/0.0.0.0/tcp/4002/ws'
+      'cannot listen on /ip4/127.0.0.1/udp/4001: only TCP, WebSocket and WebRTC (webrtc-direct) addresses can be listened on, like /ip4/0.0.0.0/tcp/4001, /ip4/0.0.0.0/tcp/4002/ws or /ip4/0.0.0.0/udp/4003/webrtc-direct'
     ],
     ['foo', '"foo" is no multiaddr; write it like /ip4/192.168.1.20/tcp/4001 (https://multiformats.io/multiaddr/)']
   ] as const) {

@@ -122,7 +122,7 @@ export async function runStranger(options: StrangerOptions): Promise<StrangerFin
     }
   }
 
-  const ports = [...new Set(multiaddrs.map((address) => Number(/\/tcp\/(\d+)/.exec(address)?.[1])))]
+  const ports = [...new Set(multiaddrs.flatMap((address) => /\/tcp\/(\d+)/.exec(address)?.[1] ?? []))].map(Number)
   async function bare(n: number): Promise<void> {
     const { method, path } = apiRoutes()[n % apiRoutes().length]!
     const http = Buffer.from(`${method} ${path} HTTP/1.1\r\nHost: ${host}\r\n\r\n`)

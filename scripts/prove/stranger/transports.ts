@@ -1,4 +1,5 @@
 import { tcp } from '@libp2p/tcp'
+import { webRTCDirect } from '@libp2p/webrtc'
 import { webSockets } from '@libp2p/websockets'
 import type { Libp2pOptions } from 'libp2p'
 
@@ -15,5 +16,11 @@ export interface StrangerTransport {
 /** Every transport of a node; another is one more line, once the node listens on it. */
 export const TRANSPORTS: StrangerTransport[] = [
   { name: 'tcp', listen: '/ip4/0.0.0.0/tcp/4001', fits: /\/tcp\/\d+\/p2p\//, create: tcp() },
-  { name: 'websocket', listen: '/ip4/0.0.0.0/tcp/4002/ws', fits: /\/tcp\/\d+\/ws\/p2p\//, create: webSockets() }
+  { name: 'websocket', listen: '/ip4/0.0.0.0/tcp/4002/ws', fits: /\/tcp\/\d+\/ws\/p2p\//, create: webSockets() },
+  {
+    name: 'webrtc',
+    listen: '/ip4/0.0.0.0/udp/4003/webrtc-direct',
+    fits: /\/udp\/\d+\/webrtc-direct\//,
+    create: webRTCDirect({ rtcConfiguration: { iceServers: [] } })
+  }
 ]

@@ -75,7 +75,7 @@ describe('cli usage', function () {
     [['start', '--api', 'foo'], /--api: 'foo' is not an address for the local API/],
     [['start', '--api', '0.0.0.0:0'], /would be open to other machines/],
     [['start', '--listen', 'foo'], /--listen: "foo" is no multiaddr/],
-    [['start', '--listen', '/ip4/127.0.0.1/udp/1'], /only TCP and WebSocket addresses/],
+    [['start', '--listen', '/ip4/127.0.0.1/udp/1'], /only TCP, WebSocket and WebRTC/],
     [['start', '--peer', '1.2.3.4:1'], /--peer: "1.2.3.4:1" is no multiaddr/],
     [['start', '--name', ''], /"" is no name for a node/],
     [['start', '--name', 'x'.repeat(65)], /is no name for a node/],
