@@ -19,7 +19,8 @@ interface WebRtcPackages {
   native: { PeerConnection: new (name: string, config: object) => NativeConnection }
 }
 interface NativeConnection {
-  createDataChannel(label: string): unknown
+  onStateChange(listener: () => void): void
+  createDataChannel(label: string): { onClosed(listener: () => void): void; close(): void }
   setLocalDescription(type: 'offer'): void
   close(): void
 }
@@ -49,8 +50,12 @@ export async function loadWebRtc(
  */
 function silence({ PeerConnection }: WebRtcPackages['native']): void {
   const connection = new PeerConnection('silence', { iceServers: [], disableAutoNegotiation: true, disableAutoGathering: true })
-  connection.createDataChannel('')
+  const channel = connection.createDataChannel('')
+  // What nobody hears closing keeps the process from ending until it is garbage; the same is true of a channel that is left open.
+  connection.onStateChange(() => undefined)
+  channel.onClosed(() => undefined)
   connection.setLocalDescription('offer')
+  channel.close()
   connection.close()
 }
 
