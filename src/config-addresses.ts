@@ -15,9 +15,16 @@ export function multiaddrProblem(text: string): string | undefined {
 export function listenProblem(text: string): string | undefined {
   const names = componentsOf(text)
   if (names === undefined) return multiaddrProblem(text)
-  return /^((ip6zone )?ip6|ip4) (tcp( ws)?|udp webrtc-direct)( p2p)?$/.test(names.join(' '))
+  return /^((ip6zone )?ip6|ip4) tcp( ws)?( p2p)?$|^ip[46] udp webrtc-direct( p2p)?$/.test(names.join(' '))
     ? undefined
     : `cannot listen on ${text}: ${LISTENABLE}, like /ip4/0.0.0.0/tcp/4001, /ip4/0.0.0.0/tcp/4002/ws or /ip4/0.0.0.0/udp/4003/webrtc-direct`
+}
+
+/** Of all multiaddrs to listen on together: a WebRTC listener takes its UDP port for IPv4 and IPv6. */
+export function portProblem(listen: readonly string[]): string | undefined {
+  const ports = listen.flatMap((text) => /\/udp\/([1-9]\d*)\//.exec(text)?.[1] ?? [])
+  const twice = ports.find((port, n) => ports.indexOf(port) !== n)
+  return twice && `cannot listen twice on UDP port ${twice}: give each WebRTC address a port of its own`
 }
 
 function componentsOf(text: string): string[] | undefined {

@@ -1,5 +1,5 @@
 /** The certificate of WebRTC in a data directory: `webrtc.pem`, key and certificate, mode 0600. Its hash stands in addresses, which should outlive a restart. Node only. */
-import { createHash, webcrypto, X509Certificate } from 'node:crypto'
+import { createHash, createPrivateKey, webcrypto, X509Certificate } from 'node:crypto'
 import { readFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import type { TransportCertificate } from '@libp2p/webrtc'
@@ -33,8 +33,9 @@ function parse(text: string): TransportCertificate | undefined {
   const [privateKey, pem] = text.match(/-----BEGIN ([A-Z ]+)-----[^-]+-----END \1-----\n/g) ?? []
   if (privateKey === undefined || pem === undefined) return undefined
   try {
-    const { raw } = new X509Certificate(pem)
-    const digest = createHash('sha256').update(raw).digest()
+    const certificate = new X509Certificate(pem)
+    if (!certificate.checkPrivateKey(createPrivateKey(privateKey))) return undefined
+    const digest = createHash('sha256').update(certificate.raw).digest()
     return { privateKey, pem, certhash: `u${Buffer.concat([SHA_256, digest]).toString('base64url')}` }
   } catch {
     return undefined

@@ -3,6 +3,7 @@ import { createRequire } from 'node:module'
 import type { webRTCDirect, TransportCertificate } from '@libp2p/webrtc'
 import { MeshError } from '../errors.ts'
 import { boundWebRtc, type WebRtcLimits } from './node-webrtc-bounds.ts'
+import { explainListen } from './node-webrtc-listen.ts'
 
 /** What WebRTC is as a package; as in `package.json`. */
 export const WEBRTC_PACKAGE = '@libp2p/webrtc@6.0.33'
@@ -41,7 +42,7 @@ export async function loadWebRtc(
   silence(native)
   // Its defaults name STUN servers of others, which would be told of every connection.
   const options = { rtcConfiguration: { iceServers: [] }, ...(certificate !== undefined && { certificate }) }
-  return (limits) => boundWebRtc(webRTCDirect(options), limits)
+  return (limits) => explainListen(boundWebRtc(webRTCDirect(options), limits))
 }
 
 /**
