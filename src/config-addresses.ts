@@ -20,11 +20,10 @@ export function listenProblem(text: string): string | undefined {
     : `cannot listen on ${text}: ${LISTENABLE}, like /ip4/0.0.0.0/tcp/4001, /ip4/0.0.0.0/tcp/4002/ws or /ip4/0.0.0.0/udp/4003/webrtc-direct`
 }
 
-/** Of all multiaddrs to listen on together: a WebRTC listener takes its UDP port for IPv4 and IPv6. */
-export function portProblem(listen: readonly string[]): string | undefined {
-  const ports = listen.flatMap((text) => /\/udp\/([1-9]\d*)\//.exec(text)?.[1] ?? [])
-  const twice = ports.find((port, n) => ports.indexOf(port) !== n)
-  return twice && `cannot listen twice on UDP port ${twice}: give each WebRTC address a port of its own`
+/** Of all multiaddrs to listen on together. WebRTC's native part has one socket: of an address for IPv4 and one for IPv6, only one would answer. */
+export function listenTogetherProblem(listen: readonly string[]): string | undefined {
+  const webRtc = listen.filter((text) => componentsOf(text)?.includes('webrtc-direct'))
+  return webRtc.length > 1 ? `cannot listen on ${webRtc.join(' and ')}: WebRTC takes one address; keep one of them` : undefined
 }
 
 function componentsOf(text: string): string[] | undefined {

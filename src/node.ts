@@ -10,7 +10,7 @@ import { openAuditLog } from './data-dir-audit.ts'
 import { openPinFile } from './data-dir-pins.ts'
 import { MeshError, isMeshError } from './errors.ts'
 import { MAX_NODE_NAME, nodeNameProblem } from './config-formats.ts'
-import { listenProblem, multiaddrProblem, portProblem } from './config-addresses.ts'
+import { listenProblem, multiaddrProblem, listenTogetherProblem } from './config-addresses.ts'
 import { createMesh } from './mesh.ts'
 import type { Mesh } from './mesh-api.ts'
 import type { ChangedDescriptors } from './core/pins.ts'
@@ -144,7 +144,8 @@ async function loadIncarnation(dataDir: DataDir | undefined, log: NonNullable<No
 }
 
 function checkAddresses(listen: readonly string[], peers: readonly string[]): void {
-  const problem = listen.map(listenProblem).find(Boolean) ?? peers.map(multiaddrProblem).find(Boolean) ?? portProblem(listen)
+  const problem =
+    listen.map(listenProblem).find(Boolean) ?? peers.map(multiaddrProblem).find(Boolean) ?? listenTogetherProblem(listen)
   if (problem !== undefined) throw new MeshError('invalid_config', problem)
 }
 

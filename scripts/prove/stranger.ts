@@ -1,4 +1,4 @@
-/** A stranger on the network of a private mesh, who knows the protocols and the id of the mesh and tries everything: what does it learn, what stays of it, what does it cost? */
+/** Strangers on the network of a private mesh, who know the protocols and the id of the mesh and try everything: what do they learn, what stays of them, what do they cost? */
 import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
@@ -9,28 +9,25 @@ import { proofOf } from './stranger/frames.ts'
 import { atmo, startAgent, startNode, type ProvedNode } from './stranger/hosts.ts'
 import { changes, holdingsOf, namedIn, type Holdings } from './stranger/kept.ts'
 import type { ApiFindings } from './stranger/process.ts'
+import { merged, report, type OverTransport } from './stranger/report.ts'
 import { TRANSPORTS } from './stranger/transports.ts'
+import { connectionsOf } from './stranger/attempts.ts'
 
-/** Share of a core that strangers may cost, in percent. */
-const MAX_CPU_PERCENT = 10
-const MIN_ATTEMPTS = 1_000
-/** Peers that are remembered as not of this mesh, so that they are not dialled. */
-const MAX_AVOIDED = 1_024
 /** What strangers began has ended within this time: a connection without a proof lives for 10 s. */
 const SETTLE_MS = 20_000
 const SETTLE_POLL_MS = 500
 const INVITE_EVERY_MS = 10_000
 
-/** @param seconds how long the stranger tries. @param idle seconds before, for what the node costs by itself. @param scale times about 300 connections. A host that fails too often is turned away, so that a higher one adds less than its share. */
-export async function proveStranger({
-  seconds = 80,
-  idle = 15,
-  scale = 1.5,
-  seed = 1
-}: { seconds?: number; idle?: number; scale?: number; seed?: number } = {}): Promise<object> {
+/**
+ * One transport after the other, so that each has figures of its own.
+ * @param hosts strangers, each with an address of its own. One that fails more often than once a second is turned away, so that a higher rate needs more of them.
+ * @param perSecond connections of all of them together. @param scale times about 300 connections on each transport.
+ * @param idle seconds before, for what the node costs by itself.
+ */
+export async function proveStranger({ hosts = 6, perSecond = 3, scale = 1.2, idle = 15, seed = 1 } = {}): Promise<object> {
   const dirs = mkdtempSync(join(tmpdir(), 'atmo-stranger-'))
-  const lab = createLab(Array.from({ length: 3 }, () => ({ linkLocal6: false })))
-  const [victimHost, memberHost, strangerHost] = lab.hosts as [Host, Host, Host]
+  const lab = createLab(Array.from({ length: 2 + hosts }, () => ({ linkLocal6: false })))
+  const [victimHost, memberHost, ...strangerHosts] = lab.hosts as [Host, Host, ...Host[]]
   // Names that occur nowhere else, so that a single one that is heard is found.
   const word = (): string =>
     `q${Array.from(crypto.getRandomValues(new Uint8Array(6)), (byte) => (byte % 36).toString(36)).join('')}`
@@ -46,9 +43,9 @@ export async function proveStranger({
     const member = await startNode(lab, memberHost, memberData, ['--name', names.member, ...listen])
     const call = (): Promise<unknown> => member.api(`/capabilities/${names.capability}/tools/${names.tool}`, {})
     await eventually(call, SETTLE_MS)
-    const agent = await startAgent(lab, strangerHost)
+    const agents = await Promise.all(strangerHosts.map((host) => startAgent(lab, host)))
     // No host here has a default route, which a library that names no interface needs for multicast.
-    lab.exec(strangerHost, ['ip', 'route', 'add', '224.0.0.0/4', 'dev', 'eth0'])
+    for (const host of strangerHosts) lab.exec(host, ['ip', 'route', 'add', '224.0.0.0/4', 'dev', 'eth0'])
 
     const before = await holdingsOf(victim)
     const idleFrom = { cpuS: victim.cpuS(), at: performance.now() }
@@ -57,126 +54,52 @@ export async function proveStranger({
 
     const { overheard, secrets } = secretsOf(victim, member, names)
     const { multiaddrs, mesh, peerId, api } = victim.ready
-    const from = { cpuS: victim.cpuS(), at: performance.now() }
     const given = victimHost.ip4!
-    const attack = agent.ask<StrangerFindings>(
-      'stranger',
-      { victim: peerId, mesh: mesh.id, multiaddrs, host: given, overheard, secrets, seconds, scale, seed },
-      (seconds + 120) * 1_000
-    )
-    // In the first half no invite is out, and the desk is shut.
-    const inviting = repeat(() => victim.api('/mesh/invites', { role: 'guest' }), {
-      everyMs: INVITE_EVERY_MS,
-      afterMs: seconds * 500
-    })
+    const seconds = (connectionsOf(scale) / perSecond) | 0
+    const known = { victim: peerId, mesh: mesh.id, multiaddrs, host: given, overheard, secrets, seconds, scale, seed }
+    const over: Record<string, OverTransport> = {}
+    // While the first transports are tried no invite is out, and the desk is shut.
+    let inviting: (() => Promise<number>) | undefined
+    for (const { name } of TRANSPORTS) {
+      if (name === TRANSPORTS.at(-1)!.name)
+        inviting = repeat(() => victim.api('/mesh/invites', { role: 'guest' }), { everyMs: INVITE_EVERY_MS, afterMs: 0 })
+      const from = { cpuS: victim.cpuS(), at: performance.now() }
+      const findings = await Promise.all(
+        agents.map((agent, part) =>
+          agent.ask<StrangerFindings>('stranger', { ...known, transport: name, part, parts: hosts }, (seconds + 120) * 1_000)
+        )
+      )
+      const ms = performance.now() - from.at
+      const cpuPercent = percent(victim, from) - idlePercent
+      const { changed, holdings } = await settled(victim, before)
+      const all = merged(findings)
+      const cpuMsPerConnection = (cpuPercent / 100) * (ms / all.connections)
+      over[name] = { findings: all, cpuPercent, cpuMsPerConnection, kept: changed, holdings }
+    }
+    const invites = (await inviting?.()) ?? 0
     const [local, remote] = await Promise.all([
-      victim.local.ask<ApiFindings>('routes', { api }, (seconds + 60) * 1_000),
-      agent.ask<ApiFindings>('routes', { api: api.replace(/127\.0\.0\.1|\[::1\]/, given) }, (seconds + 60) * 1_000)
+      victim.local.ask<ApiFindings>('routes', { api }, 60_000),
+      agents[0]!.ask<ApiFindings>('routes', { api: api.replace(/127\.0\.0\.1|\[::1\]/, given) }, 60_000)
     ])
-    const findings = await attack
-    const attackPercent = percent(victim, from)
-    const invites = await inviting()
 
-    const kept = await settled(victim, before)
-    const heap = readFileSync(kept.holdings.probe.heap!, 'latin1')
-    const named = namedIn(heap, findings.identities)
+    const heap = readFileSync((await victim.probe(true)).heap!, 'latin1')
+    const identities = Object.assign({}, ...Object.values(over).map(({ findings }) => findings.identities)) as Record<
+      string,
+      string
+    >
+    const named = namedIn(heap, identities)
     // That it finds who is there shows that it would find who is not to be.
     const control = namedIn(heap, { [member.ready.peerId]: 'member' })
     const stillCalls = await call().then(
       () => true,
       () => false
     )
-    return report({ findings, local, remote, secrets, kept, named, control, idlePercent, attackPercent, invites, stillCalls })
+    const strangers = { hosts, perSecond, secondsEach: seconds, identities: Object.keys(identities).length }
+    return report({ over, strangers, local, remote, secrets, named, control, idlePercent, invites, stillCalls })
   } finally {
     await lab.close()
     rmSync(dirs, { recursive: true, force: true })
   }
-}
-
-interface Outcome {
-  findings: StrangerFindings
-  local: ApiFindings
-  remote: ApiFindings
-  secrets: Record<string, string[]>
-  kept: { changed: string[]; holdings: Holdings }
-  named: ReturnType<typeof namedIn>
-  control: ReturnType<typeof namedIn>
-  idlePercent: number
-  attackPercent: number
-  invites: number
-  stillCalls: boolean
-}
-
-function report({
-  findings,
-  local,
-  remote,
-  secrets,
-  kept,
-  named,
-  control,
-  idlePercent,
-  attackPercent,
-  invites,
-  stillCalls
-}: Outcome): object {
-  const { heard, identities, attempts, ...counts } = findings
-  const tried = sum(Object.values(attempts).flatMap((row) => Object.values(row)))
-  const all = tried + local.attempts + remote.attempts
-  const cpuPercent = attackPercent - idlePercent
-  const inApi = Object.entries(secrets)
-    .filter(([, needles]) =>
-      [...local.bodies, ...remote.bodies].some((body) =>
-        needles.some((hex) => body.includes(Buffer.from(hex, 'hex').toString('latin1')))
-      )
-    )
-    .map(([name]) => name)
-  const words = Object.keys(heard.documented)
-  const checks = {
-    'enough was tried':
-      all >= MIN_ATTEMPTS && TRANSPORTS.every(({ name }) => Object.values(attempts).some((row) => (row[name] ?? 0) > 0)),
-    'no byte but refusals': heard.learnt.length === 0 && words.length > 0,
-    'no secret heard': heard.secrets.length === 0 && inApi.length === 0,
-    'all who are refused a proof are told the same':
-      words.filter((word) => word.includes('permission_denied') && word.includes('/member/')).length === 1,
-    'no route without a token': statusesOf(local).every((status) => status === '401' || status === '403'),
-    'no route from elsewhere': statusesOf(remote).every((status) => status === '0'),
-    'who says nothing is disconnected': counts.neverClosed === 0,
-    'nothing kept': kept.changed.length === 0 && named.inPeerStore.length === 0 && named.byId <= MAX_AVOIDED,
-    'the search of the heap finds a member': control.byId === 1 && control.inPeerStore.length === 1,
-    'the victim heard of strangers by mDNS, too': counts.dialled > 0,
-    'the mesh goes on': stillCalls,
-    'little CPU': cpuPercent < MAX_CPU_PERCENT
-  }
-  table(findings, checks)
-  return {
-    attempts: all,
-    overProtocols: attempts,
-    ...counts,
-    strangers: Object.keys(identities).length,
-    invitesOutMeanwhile: invites,
-    heard,
-    api: { local, remote },
-    kept: { changed: kept.changed, ...named, heapMb: mb(kept.holdings.probe.heapUsed), rssMb: mb(kept.holdings.probe.rss) },
-    refused: kept.holdings.status.counters['admission.refused'] ?? 0,
-    cpuPercentOfACore: { idle: idlePercent, attacked: attackPercent, byStrangers: cpuPercent },
-    checks,
-    pass: Object.values(checks).every(Boolean)
-  }
-}
-
-function table({ attempts }: StrangerFindings, checks: Record<string, boolean>): void {
-  const row = (cells: (string | number)[]): void =>
-    void process.stderr.write(
-      `${String(cells[0]).padEnd(44)}${cells
-        .slice(1)
-        .map((cell) => String(cell).padStart(12))
-        .join('')}\n`
-    )
-  row(['attempts', ...TRANSPORTS.map(({ name }) => name), 'all'])
-  for (const [kind, by] of Object.entries(attempts))
-    row([kind, ...TRANSPORTS.map(({ name }) => by[name] ?? 0), sum(Object.values(by))])
-  for (const [what, held] of Object.entries(checks)) row([what, held ? 'yes' : 'NO'])
 }
 
 const configOf = ({ capability, tool }: Record<'capability' | 'tool', string>): string =>
@@ -255,7 +178,4 @@ function repeat(
 
 const percent = (node: ProvedNode, { cpuS, at }: { cpuS: number; at: number }): number =>
   ((node.cpuS() - cpuS) / (performance.now() - at)) * 100_000
-const sum = (numbers: number[]): number => numbers.reduce((a, b) => a + b, 0)
-const mb = (bytes: number): number => Math.round(bytes / 1024 / 1024)
-const statusesOf = ({ statuses }: ApiFindings): string[] => Object.keys(statuses)
 const after = (ms: number): Promise<void> => new Promise((resolve) => setTimeout(resolve, ms))

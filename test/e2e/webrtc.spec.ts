@@ -1,5 +1,7 @@
 import assert from 'node:assert/strict'
-import { mkdtempSync, rmSync, statSync, writeFileSync } from 'node:fs'
+import { createSocket } from 'node:dgram'
+import { once } from 'node:events'
+import { mkdtempSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { generateKeyPair } from '@libp2p/crypto/keys'
@@ -8,6 +10,7 @@ import { CALL_PROTOCOL } from '../../protocols/call/messages.ts'
 import { MEMBER_PROTOCOL } from '../../protocols/member/messages.ts'
 import { SYNC_PROTOCOL } from '../../protocols/sync/messages.ts'
 import type { Mesh } from '../../src/index.ts'
+import { FAILED_RATE } from '../../src/net/knocks.ts'
 import { createNodeLibp2p } from '../../src/net/node-preset.ts'
 import { webRtcFor } from '../../src/node-webrtc.ts'
 import { until, within } from '../fixtures/libp2p-pair.ts'
@@ -99,6 +102,48 @@ describe('a mesh over WebRTC', function () {
     }
   })
 
+  for (const host of ['/ip4/127.0.0.1', '/ip6/::1'])
+    it(`turns away a host that opens connections and proves nothing, before any handshake: ${host}`, async () => {
+      const webRtc = await webRtcFor(LISTEN, undefined, assert.fail)
+      const victim = await mesh.join('member', { listen: [`${host}/udp/0/webrtc-direct`] })
+      const addresses = victim.multiaddrs().map((address) => multiaddr(address))
+      const knock = async (withinMs: number): Promise<boolean> => {
+        const stranger = await createNodeLibp2p(await generateKeyPair('Ed25519'), [], { webRtc })
+        await stranger.start()
+        try {
+          const connection = await stranger.dial(addresses, { signal: AbortSignal.timeout(withinMs) })
+          await connection.close()
+          return true
+        } catch {
+          return false
+        } finally {
+          await stranger.stop()
+        }
+      }
+      for (let n = 0; n < FAILED_RATE.burst; n++) assert.ok(await knock(10_000), `connection ${n}`)
+      let letIn = true
+      // One more is good for each second that this takes.
+      for (let n = 0; n < FAILED_RATE.burst && letIn; n++) letIn = await knock(2_000)
+      assert.ok(!letIn)
+      await victim.stop()
+    })
+
+  it('says why it cannot listen, and starts once it can', async () => {
+    const socket = createSocket('udp4')
+    socket.bind(0, '127.0.0.1')
+    await once(socket, 'listening')
+    const listen = [`/ip4/127.0.0.1/udp/${socket.address().port}/webrtc-direct`]
+    try {
+      await assert.rejects(mesh.join('member', { listen }), {
+        code: 'conflict',
+        message: `cannot listen on ${listen[0]}: another program uses it; choose another with --listen`
+      })
+    } finally {
+      await new Promise<void>((resolve) => socket.close(resolve))
+    }
+    assert.equal((await mesh.join('member', { listen })).multiaddrs().length, 1)
+  })
+
   it('has the same certificate after a restart, and another one if the file is damaged', async () => {
     const who = await mesh.member()
     const certhash = async (): Promise<string> => {
@@ -113,7 +158,16 @@ describe('a mesh over WebRTC', function () {
     assert.equal(await certhash(), first)
     const path = join(dataDir, 'webrtc.pem')
     assert.equal(statSync(path).mode & 0o777, 0o600)
+    const kept = readFileSync(path, 'utf8')
     writeFileSync(path, 'not a certificate')
-    assert.notEqual(await certhash(), first)
+    const second = await certhash()
+    assert.notEqual(second, first)
+    // The key of another certificate is none for this one.
+    writeFileSync(
+      path,
+      kept.slice(0, kept.indexOf('-----BEGIN CERT')) + /-----BEGIN CERT[^]*/.exec(readFileSync(path, 'utf8'))![0]
+    )
+    const third = await certhash()
+    assert.ok(third !== first && third !== second)
   })
 })

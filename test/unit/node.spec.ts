@@ -34,6 +34,10 @@ describe('createNode', () => {
       '/ip4/127.0.0.1/udp/4001',
       'cannot listen on /ip4/127.0.0.1/udp/4001: only TCP, WebSocket and WebRTC (webrtc-direct) addresses can be listened on, like /ip4/0.0.0.0/tcp/4001, /ip4/0.0.0.0/tcp/4002/ws or /ip4/0.0.0.0/udp/4003/webrtc-direct'
     ],
+    [
+      '/ip6zone/eth0/ip6/fe80::1/udp/4003/webrtc-direct',
+      'cannot listen on /ip6zone/eth0/ip6/fe80::1/udp/4003/webrtc-direct: only TCP, WebSocket and WebRTC (webrtc-direct) addresses can be listened on, like /ip4/0.0.0.0/tcp/4001, /ip4/0.0.0.0/tcp/4002/ws or /ip4/0.0.0.0/udp/4003/webrtc-direct'
+    ],
     ['foo', '"foo" is no multiaddr; write it like /ip4/192.168.1.20/tcp/4001 (https://multiformats.io/multiaddr/)']
   ] as const) {
     it(`refuses to listen on ${listen}`, async () => {
@@ -41,6 +45,14 @@ describe('createNode', () => {
       assert.deepEqual([code, message], ['invalid_config', said])
     })
   }
+  it('refuses to listen on two WebRTC addresses', async () => {
+    const listen = ['/ip4/0.0.0.0/udp/4003/webrtc-direct', '/ip6/::/udp/4004/webrtc-direct']
+    const { code, message } = await failure({ listen })
+    assert.deepEqual(
+      [code, message],
+      ['invalid_config', `cannot listen on ${listen.join(' and ')}: WebRTC takes one address; keep one of them`]
+    )
+  })
   for (const peer of ['foo', '/ip4/999.0.0.1/tcp/1', '']) {
     it(`refuses the peer "${peer}"`, async () => {
       const { code, message } = await failure({ listen: [], peers: [peer] })

@@ -25,12 +25,18 @@ export interface Attack {
   random: Random
 }
 
-/** A kind of attempts: what one connection tries, and how often that is done in a run of a thousand. */
+/** What one connection tried, and how much of it the victim answered with anything: a name of libp2p's negotiation, a refusal, a closed connection. */
+export interface Tried {
+  attempts: number
+  reached: number
+}
+
+/** A kind of attempts: what one connection tries, and how often that is done on each transport. */
 export interface Kind {
   name: string
   connections: number
-  /** Returns how many attempts that were, undefined if the victim should have closed the connection and did not; resolves when nothing more can come, or after its patience. */
-  run(attack: Attack): Promise<number | undefined>
+  /** Returns what was tried, undefined if the victim should have closed the connection and did not; resolves when nothing more can come, or after its patience. */
+  run(attack: Attack): Promise<Tried | undefined>
 }
 
 /** How long an attempt listens for an answer, in ms: an answer of the node takes a few. */
@@ -117,6 +123,10 @@ export const KINDS: Kind[] = [
   { name: 'connecting and saying nothing', connections: 20, run: untilClosed }
 ]
 
+/** Connections over all kinds, so many times. */
+export const connectionsOf = (scale: number): number =>
+  KINDS.reduce((all, { connections }) => all + Math.ceil(connections * scale), 0)
+
 const framed = [MEMBER_PROTOCOL, JOIN_PROTOCOL, NEARBY_PROTOCOL, SYNC_PROTOCOL, CALL_PROTOCOL]
 
 const garbage = (random: Random): Uint8Array => random.bytes(1 + random.below(300))
@@ -138,45 +148,54 @@ async function each<T>(
   { connection }: Attack,
   of: readonly T[],
   make: (one: T, n: number) => [protocol: string, bytes: Uint8Array]
-): Promise<number> {
-  await Promise.all(of.map((one, n) => say(connection, ...make(one, n))))
-  return of.length
+): Promise<Tried> {
+  const answered = await Promise.all(of.map((one, n) => say(connection, ...make(one, n))))
+  return { attempts: of.length, reached: answered.filter(Boolean).length }
 }
 
-async function prove({ connection }: Attack, bytes: Uint8Array): Promise<number> {
-  await say(connection, MEMBER_PROTOCOL, bytes)
-  return 1
+async function prove({ connection }: Attack, bytes: Uint8Array): Promise<Tried> {
+  return { attempts: 1, reached: Number(await say(connection, MEMBER_PROTOCOL, bytes)) }
 }
 
-/** Resolves when the stream has ended, or nothing came for so long. Never rejects: to be refused is what is expected. */
-async function say(connection: Connection, protocol: string, bytes: Uint8Array): Promise<void> {
+/** Resolves when the stream has ended, or nothing came for so long: true if the victim answered. Never rejects: to be refused is what is expected. */
+async function say(connection: Connection, protocol: string, bytes: Uint8Array): Promise<boolean> {
   try {
     const stream = await connection.newStream(protocol, { signal: AbortSignal.timeout(PATIENCE_MS) })
     const closed = new Promise((resolve) => stream.addEventListener('close', resolve, { once: true }))
     stream.addEventListener('message', () => undefined)
     stream.send(bytes)
     await Promise.race([closed, after(PATIENCE_MS)])
-  } catch {
-    // Not spoken here, or the connection is closed already.
+    return true
+  } catch (error) {
+    // Not spoken here is an answer; a connection that is closed already, by another attempt on it, is none.
+    return (error as Error).name === 'UnsupportedProtocolError'
   }
 }
 
-async function listProtocols({ connection }: Attack): Promise<number> {
-  const { muxer } = connection as unknown as { muxer: { createStream(): Promise<{ send(bytes: Uint8Array): void }> } }
+async function listProtocols({ connection }: Attack): Promise<Tried> {
+  const { muxer } = connection as unknown as { muxer: { createStream(): Promise<RawStream> } }
+  let reached = 0
   try {
     const stream = await muxer.createStream()
+    stream.addEventListener('message', () => (reached = 1))
     stream.send(Buffer.from('\x13/multistream/1.0.0\n\x03ls\n'))
     await after(PATIENCE_MS)
   } catch {
     // The connection is closed already.
   }
-  return 1
+  return { attempts: 1, reached }
 }
 
-async function untilClosed({ connection }: Attack): Promise<number | undefined> {
-  const closed = new Promise<number>((resolve) => {
-    connection.addEventListener('close', () => resolve(1), { once: true })
-    if (connection.status !== 'open') resolve(1)
+interface RawStream {
+  send(bytes: Uint8Array): void
+  addEventListener(type: 'message', listener: () => void): void
+}
+
+async function untilClosed({ connection }: Attack): Promise<Tried | undefined> {
+  const closed = new Promise<Tried>((resolve) => {
+    const end = (): void => resolve({ attempts: 1, reached: 1 })
+    connection.addEventListener('close', end, { once: true })
+    if (connection.status !== 'open') end()
   })
   return Promise.race([closed, after(MAX_IDLE_MS)])
 }

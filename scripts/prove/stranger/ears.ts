@@ -18,7 +18,8 @@ export interface Heard {
   /** Refusals and greetings that the contracts name, by their words. */
   documented: Record<string, number>
   documentedBytes: number
-  /** Everything else, in hex. */
+  /** Everything else: how many bytes, and the first of them in hex. */
+  learntBytes: number
   learnt: string[]
   /** Secrets that occurred, by name. */
   secrets: string[]
@@ -40,7 +41,15 @@ export interface Ears {
 
 /** @param secrets what must not occur, as bytes, by name. @param protocols ids that the stranger knows already. */
 export function createEars(secrets: Record<string, Buffer[]>, protocols: readonly string[]): Ears {
-  const heard: Heard = { streams: 0, negotiationBytes: 0, documented: {}, documentedBytes: 0, learnt: [], secrets: [] }
+  const heard: Heard = {
+    streams: 0,
+    negotiationBytes: 0,
+    documented: {},
+    documentedBytes: 0,
+    learntBytes: 0,
+    learnt: [],
+    secrets: []
+  }
   const open = new Set<Ear>()
 
   function search(bytes: Buffer): void {
@@ -61,10 +70,14 @@ export function createEars(secrets: Record<string, Buffer[]>, protocols: readonl
     }
     for (const stream of muxer.streams) tap(stream)
     const [onCreateStream, onRemoteStream] = [muxer.onCreateStream.bind(muxer), muxer.onRemoteStream.bind(muxer)]
-    muxer.onCreateStream = (options) => {
-      const stream = onCreateStream(options)
+    const tapped = (stream: TappedStream): TappedStream => {
       tap(stream)
       return stream
+    }
+    // That of WebRTC is asynchronous.
+    muxer.onCreateStream = (options) => {
+      const stream = onCreateStream(options)
+      return stream instanceof Promise ? stream.then(tapped) : tapped(stream)
     }
     muxer.onRemoteStream = (stream) => {
       tap(stream)
@@ -82,6 +95,7 @@ export function createEars(secrets: Record<string, Buffer[]>, protocols: readonl
     if (payload.length === 0) return
     const words = ANSWERING.has(protocol) ? documented(payload, direction) : undefined
     if (words === undefined) {
+      heard.learntBytes += payload.length
       if (heard.learnt.length < LEARNT_KEPT)
         heard.learnt.push(`${protocol} ${direction}: ${payload.toString('hex').slice(0, 400)}`)
       return
@@ -112,7 +126,7 @@ interface TappedStream {
 }
 interface Muxer {
   streams: TappedStream[]
-  onCreateStream(options: unknown): TappedStream
+  onCreateStream(options: unknown): TappedStream | Promise<TappedStream>
   onRemoteStream(stream: TappedStream): void
 }
 

@@ -1,4 +1,4 @@
-import { readFileSync } from 'node:fs'
+import { readFileSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import type { Host, HostProcess, Lab } from '../../../test/fixtures/netns.ts'
@@ -16,7 +16,9 @@ export interface Probe {
   heapUsed: number
   rss: number
   resources: Record<string, number>
-  /** File with the heap; from the second time on. */
+  /** Handles of native code that it holds. */
+  native: number
+  /** File with the heap, if asked for. */
   heap?: string
 }
 
@@ -41,8 +43,8 @@ export interface ProvedNode {
   api<T>(path: string, body?: unknown): Promise<T>
   /** CPU seconds, user and system. */
   cpuS(): number
-  /** What the process holds. It stands still meanwhile. */
-  probe(): Promise<Probe>
+  /** What the process holds. It stands still meanwhile. @param heap also write the heap to a file. */
+  probe(heap?: boolean): Promise<Probe>
   /** Open files and sockets. */
   files(): number
 }
@@ -78,8 +80,9 @@ export async function startNode(lab: Lab, host: Host, data: string, args: string
       const fields = readFileSync(`/proc/${ready.pid}/stat`, 'utf8').split(') ')[1]!.split(' ')
       return (Number(fields[11]) + Number(fields[12])) / TICKS_PER_SECOND
     },
-    async probe() {
+    async probe(heap = false) {
       const n = ++probes
+      if (heap) writeFileSync(join(data, 'probe-heap'), '')
       process.kill(ready.pid, 'SIGUSR2')
       return (await node.waitFor((event) => event.event === 'probe' && event['n'] === n, 120_000, 'the probe')) as Probe
     },

@@ -50,6 +50,7 @@ export function changes(before: Holdings, after: Holdings): string[] {
     ...same('counters', ownOf(a), ownOf(b)),
     ...most('sockets', sockets(after.probe) - sockets(before.probe), 0),
     ...most('open files', after.files - before.files, 0),
+    ...most('native handles', after.probe.native - before.probe.native, 0),
     ...most('heap', after.probe.heapUsed - before.probe.heapUsed, MAX_HEAP_GROWTH_BYTES),
     ...most('resident memory', after.probe.rss - before.probe.rss, MAX_RSS_GROWTH_BYTES)
   ]

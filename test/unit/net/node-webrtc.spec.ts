@@ -1,8 +1,12 @@
 import assert from 'node:assert/strict'
-import { fork } from 'node:child_process'
+import { execFile, fork } from 'node:child_process'
 import { createSocket } from 'node:dgram'
 import { once } from 'node:events'
+import { mkdtempSync, rmSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
+import { promisify } from 'node:util'
 import { MAX_WEBRTC_HANDSHAKES } from '../../../src/net/node-webrtc-bounds.ts'
 import { WEBRTC_PACKAGE, isWebRtcAddress, loadWebRtc } from '../../../src/net/node-webrtc.ts'
 import { MAX_WEBRTC_MESSAGE_BYTES, createLengthCheck } from '../../../src/net/webrtc-guard.ts'
@@ -11,7 +15,9 @@ import { randomUfrag, stunRequest } from '../../fixtures/stun.ts'
 import { requireWebRtc } from '../../fixtures/webrtc.ts'
 import packageJson from '../../../package.json' with { type: 'json' }
 
-const NODE = fileURLToPath(new URL('../../fixtures/webrtc-node.ts', import.meta.url))
+const fixture = (name: string): string => fileURLToPath(new URL(`../../fixtures/${name}`, import.meta.url))
+const NODE = fixture('webrtc-node.ts')
+const START = fileURLToPath(new URL('../../../src/cli/main.ts', import.meta.url))
 
 describe('WebRTC of a node', function () {
   this.timeout(30_000)
@@ -34,6 +40,34 @@ describe('WebRTC of a node', function () {
       loadWebRtc(undefined, () => Promise.reject(broken)),
       { code: 'unavailable', message: /does not load here \(invalid ELF header\);/ }
     )
+  })
+
+  it('is not missed by a node that does not need it, and is named where one does', async () => {
+    const dataDir = mkdtempSync(join(tmpdir(), 'atmo-no-webrtc-'))
+    const argv = ['--import', 'tsx', '--import', fixture('without-webrtc.mjs'), START]
+    const run = (...args: string[]): Promise<{ stdout: string }> =>
+      promisify(execFile)(process.execPath, [...argv, ...args, '--json', '--data-dir', dataDir])
+    try {
+      const listening = ['start', '--no-mdns', '--listen', '/ip4/127.0.0.1/tcp/0', '--listen', '/ip4/127.0.0.1/tcp/0/ws']
+      const node = execFile(process.execPath, [...argv, ...listening, '--json', '--data-dir', dataDir])
+      const ended = once(node, 'exit')
+      try {
+        const [line] = (await within(once(node.stdout!, 'data'), 'it starts', 20_000)) as [string]
+        assert.match(line, /"event":"ready".*\/tcp\/\d+\/ws\/p2p\//)
+      } finally {
+        node.kill()
+        await ended
+      }
+      await assert.rejects(run('start', '--listen', '/ip4/127.0.0.1/udp/0/webrtc-direct'), ({ stdout, stderr }) => {
+        assert.match(
+          String(stdout) + String(stderr),
+          /"code":"unavailable","message":"[^"]*not installed; run: npm install @libp2p/
+        )
+        return true
+      })
+    } finally {
+      rmSync(dataDir, { recursive: true })
+    }
   })
 
   it('names the version that is installed', () => {
