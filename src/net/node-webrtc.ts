@@ -1,9 +1,9 @@
 /** `@libp2p/webrtc` for `/webrtc-direct` addresses. Node only, optional, and loaded by {@link loadWebRtc} alone: it brings native code. */
-import { createRequire } from 'node:module'
 import type { webRTCDirect, TransportCertificate } from '@libp2p/webrtc'
 import { MeshError } from '../errors.ts'
 import { boundWebRtc, type WebRtcLimits } from './node-webrtc-bounds.ts'
 import { explainListen } from './node-webrtc-listen.ts'
+import { loadNative, type NativeWebRtc } from './node-webrtc-native.ts'
 
 /** What WebRTC is as a package; as in `package.json`. */
 export const WEBRTC_PACKAGE = '@libp2p/webrtc@6.0.33'
@@ -17,13 +17,7 @@ export type NodeWebRtc = (limits: WebRtcLimits) => WebRtcFactory
 /** The package, and what is used of the native library beneath it. */
 interface WebRtcPackages {
   webRTCDirect: typeof webRTCDirect
-  native: { PeerConnection: new (name: string, config: object) => NativeConnection }
-}
-interface NativeConnection {
-  onStateChange(listener: () => void): void
-  createDataChannel(label: string): { onClosed(listener: () => void): void; close(): void }
-  setLocalDescription(type: 'offer'): void
-  close(): void
+  native: NativeWebRtc
 }
 
 /** True for an address that only WebRTC can listen on or dial. */
@@ -49,7 +43,7 @@ export async function loadWebRtc(
  * Until its first connection, libjuice (of node-datachannel 0.33.4) writes a line to the standard output of the process for every packet that is not well formed.
  * This one connects to nothing. Neither `initLogger` nor `cleanup` of node-datachannel: after the first the process does not end, the second may crash it.
  */
-function silence({ PeerConnection }: WebRtcPackages['native']): void {
+function silence({ PeerConnection }: NativeWebRtc): void {
   const connection = new PeerConnection('silence', { iceServers: [], disableAutoNegotiation: true, disableAutoGathering: true })
   const channel = connection.createDataChannel('')
   // What nobody hears closing keeps the process from ending until it is garbage; the same is true of a channel that is left open.
@@ -61,13 +55,13 @@ function silence({ PeerConnection }: WebRtcPackages['native']): void {
 }
 
 async function loadPackages(): Promise<WebRtcPackages> {
+  const native = loadNative()
   const { webRTCDirect } = await import('@libp2p/webrtc')
-  // From where it is a dependency: this package does not install it, @libp2p/webrtc does.
-  const load = createRequire(import.meta.resolve('@libp2p/webrtc'))
-  return { webRTCDirect, native: load('node-datachannel') as WebRtcPackages['native'] }
+  return { webRTCDirect, native }
 }
 
 function unloadable(error: unknown): MeshError {
+  if (error instanceof MeshError) return error
   const reason = (error instanceof Error ? error.message : String(error)).split('\n', 1)[0] ?? ''
   const missing = (error as NodeJS.ErrnoException | undefined)?.code === 'ERR_MODULE_NOT_FOUND'
   return new MeshError(

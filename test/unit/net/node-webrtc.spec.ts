@@ -90,6 +90,13 @@ describe('WebRTC of a node', function () {
     assert.equal(createLengthCheck()(Uint8Array.of(0x80, 0x80, 0x80, 0x80, 0x80)), false)
   })
 
+  it('gives back channels that never say that they have closed', async function () {
+    await requireWebRtc(this)
+    const argv = ['--expose-gc', '--import', 'tsx', fixture('webrtc-garbage.ts')]
+    const { stdout } = await promisify(execFile)(process.execPath, argv)
+    assert.deepEqual(JSON.parse(stdout), { left: 0, heard: true })
+  })
+
   it('keeps few handshakes of many that are begun, writes nothing for garbage, and its process ends by itself', async function () {
     await requireWebRtc(this)
     const child = fork(NODE, { execArgv: ['--import', 'tsx'], stdio: ['ignore', 'pipe', 'pipe', 'ipc'] })
