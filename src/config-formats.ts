@@ -1,6 +1,7 @@
 /** The formats of the configuration: what JSON Schema has no word for. */
 import { listenProblem, multiaddrProblem } from './config-addresses.ts'
 import { apiAddressProblem } from './http/api-address.ts'
+import { TAG_PATTERN } from '../protocols/member/messages.ts'
 
 /** Longest name of a node, in characters. */
 export const MAX_NODE_NAME = 64
@@ -12,6 +13,13 @@ export function nodeNameProblem(name: string): string | undefined {
     : undefined
 }
 
+const TAG = new RegExp(TAG_PATTERN)
+
+/** Of a tag of a node. */
+export function tagProblem(tag: string): string | undefined {
+  return TAG.test(tag) ? undefined : `"${tag.slice(0, 80)}" is no tag: small letters, digits, . _ and -, up to 32`
+}
+
 const PEER_ID = /^(12D3Koo|Qm|16Uiu2HA)[1-9A-HJ-NP-Za-km-z]+$/
 
 /** What is wrong with a text, by the `format` that it should have; undefined if nothing is. */
@@ -20,6 +28,11 @@ export const FORMATS: Readonly<Record<string, (text: string) => string | undefin
   'listen-multiaddr': listenProblem,
   'api-address': apiAddressProblem,
   'node-name': nodeNameProblem,
+  tag: tagProblem,
+  'mesh-id': (text) =>
+    PEER_ID.test(text)
+      ? undefined
+      : `"${text.slice(0, 80)}" is no id of a mesh; atmo treaty list --json shows that of this one and those of others. A name is not enough: a mesh can call itself anything`,
   'peer-id': (text) =>
     PEER_ID.test(text)
       ? undefined

@@ -20,14 +20,15 @@ export const MAX_PROBLEMS = 10
 
 /** Turns the errors of Ajv (`allErrors` and `verbose` on) into problems, most telling ones only. */
 export function problemsOf(errors: readonly ErrorObject[]): ConfigProblem[] {
-  const choices = errors.filter(({ keyword }) => keyword === 'oneOf')
+  const isChoice = ({ keyword }: ErrorObject) => keyword === 'oneOf' || keyword === 'anyOf'
+  const choices = errors.filter(isChoice)
   const inBranch = (error: ErrorObject) =>
     choices.some((choice) => choice !== error && error.schemaPath.startsWith(`${choice.schemaPath}/`))
   // A format of ours says it better than the patterns and lengths beside it.
   const told = (error: ErrorObject) =>
     errors.some((other) => other !== error && other.keyword === 'format' && other.instancePath === error.instancePath)
   const outer = errors.filter((error) => !inBranch(error) && !told(error))
-  const problems = outer.flatMap((error) => (error.keyword === 'oneOf' ? choiceProblems(error, errors) : [problemOf(error)]))
+  const problems = outer.flatMap((error) => (isChoice(error) ? choiceProblems(error, errors) : [problemOf(error)]))
   // A mistyped key is missing under its right name as well: that is one mistake, not two.
   const isTypo = ({ path, missing = [] }: ConfigProblem) =>
     problems.some(

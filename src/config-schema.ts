@@ -24,13 +24,13 @@ const MATCH = {
   tags: {
     type: 'array',
     minItems: 1,
-    items: { type: 'string', pattern: TAG_PATTERN },
+    items: { type: 'string', format: 'tag', pattern: TAG_PATTERN },
     description: 'Tags that its certificate gives the caller: atmo invite --tag.'
   },
   meshes: {
     type: 'array',
     minItems: 1,
-    items: { type: 'string', format: 'peer-id' },
+    items: { type: 'string', format: 'mesh-id' },
     description: 'Ids of meshes of callers: of this one, or of others that it lends to by a treaty.'
   },
   nodes: { type: 'array', minItems: 1, items: { type: 'string', format: 'peer-id' }, description: 'PeerIds of callers.' },
@@ -137,6 +137,17 @@ export const CONFIG_SCHEMA: JsonObject = {
       enum: [...CHANGED_DESCRIPTORS],
       description:
         'When another node changes what a capability says of itself, which a model may read. flag (default): it is shown as changed, until somebody runs atmo accept. block: until then it is not called from here either.'
+    },
+    audit: {
+      type: 'object',
+      additionalProperties: false,
+      description: 'What the audit log keeps.',
+      properties: {
+        arguments: {
+          type: 'boolean',
+          description: 'The arguments of calls as well, up to 16 KiB each. Default false: their digests alone.'
+        }
+      }
     },
     backends: {
       type: 'array',

@@ -34,6 +34,8 @@ export interface Config {
   limits?: LimitRule[]
   /** What to do with a capability of another node whose description has changed. */
   changedDescriptors?: ChangedDescriptors
+  /** `arguments`: the audit log keeps the arguments of calls, too. */
+  audit?: { arguments?: boolean }
   backends?: BackendConfig[]
 }
 

@@ -7,8 +7,8 @@ import { hashOf, readChain, type ChainCheck, type ChainLine } from './data-dir-c
 import { openChainLog } from './data-dir-chain-writer.ts'
 
 /**
- * The logs by the names of their files: calls; what nodes cause without a yes of this one (they are refused, renew, change their descriptions);
- * what was decided (joins, invites, doors, revocations, treaties, approvals). A cause comes before what it leads to.
+ * The logs by the names of their files: calls, served and sent; what nodes cause without a yes of this one (they are refused, renew, change their descriptions);
+ * what was decided (the mesh that is made or left, joins, invites, doors, revocations, treaties, approvals). A cause comes before what it leads to.
  */
 const LOGS = ['audit.calls', 'audit.others', 'audit'] as const
 
@@ -17,6 +17,7 @@ type LogName = (typeof LOGS)[number]
 /** Which log an event is kept in; all others are decisions. */
 const LOG_OF: Partial<Record<AuditEvent['event'], LogName>> = {
   call: 'audit.calls',
+  sent: 'audit.calls',
   stranger: 'audit.others',
   'join-refused': 'audit.others',
   renew: 'audit.others',
@@ -41,26 +42,59 @@ export interface AuditCheck extends Omit<ChainCheck, 'lines'> {
   lines: AuditLine[]
 }
 
+/** What is kept beside what happened. */
+export interface AuditOptions {
+  /** Also the arguments of calls, up to {@link MAX_AUDITED_ARGUMENTS} each. Default: their digests alone. */
+  arguments?: boolean
+}
+
+/** Longest arguments of a call that are kept whole where that is asked for, in bytes of JSON; of longer ones the digest and the size. */
+export const MAX_AUDITED_ARGUMENTS = 16 * 1024
+
 /** Goes on with the log of the directory. @param onTrouble told once when a file cannot be written, and again after it could. */
 export async function openAuditLog(
   dir: string,
   onTrouble: (message: string) => void,
-  now: () => Date = () => new Date()
+  now: () => Date = () => new Date(),
+  { arguments: keepsArguments = false }: AuditOptions = {}
 ): Promise<AuditLog> {
   const logs = new Map(
     await Promise.all(LOGS.map(async (name) => [name, await openChainLog({ dir, name, now, onTrouble })] as const))
   )
   return {
-    record: (event) => logs.get(LOG_OF[event.event] ?? 'audit')!.append({ at: now().toISOString(), ...withDigest(event) }),
+    record(event) {
+      const { entry, bytes } = withDigest(event, keepsArguments)
+      logs.get(LOG_OF[event.event] ?? 'audit')!.append({ at: now().toISOString(), ...entry }, bytes)
+    },
     flush: async () => void (await Promise.all([...logs.values()].map((log) => log.flush())))
   }
 }
 
-/** An input of megabytes must not wait to be written. */
-function withDigest(event: AuditEvent): Omit<AuditEvent, 'input'> & { inputSha256?: string } {
-  if (event.event !== 'call') return event
+/** Records what happens while no node runs on the directory, whose lock the caller has. What keeps the log from being written, the next start tells. */
+export async function recordAlone(dir: string, event: AuditEvent): Promise<void> {
+  try {
+    const log = await openAuditLog(dir, () => undefined)
+    log.record(event)
+    await log.flush()
+  } catch {
+    // What was done is done.
+  }
+}
+
+/** An input of megabytes must not wait to be written. @returns also how many bytes of it do. */
+function withDigest(
+  event: AuditEvent,
+  keepsArguments: boolean
+): { entry: Omit<AuditEvent, 'input'> & Record<string, unknown>; bytes: number } {
+  if (!('input' in event)) return { entry: event, bytes: 0 }
   const { input, ...rest } = event
-  return { ...rest, inputSha256: hashOf(JSON.stringify(input ?? null)) }
+  const text = JSON.stringify(input ?? null)
+  const entry = { ...rest, inputSha256: hashOf(text) }
+  if (!keepsArguments) return { entry, bytes: 0 }
+  const bytes = Buffer.byteLength(text)
+  if (bytes > MAX_AUDITED_ARGUMENTS) return { entry: { ...entry, argumentsTooLong: bytes }, bytes: 0 }
+  // As it was: whoever called may change its own.
+  return { entry: { ...entry, arguments: JSON.parse(text) as unknown }, bytes }
 }
 
 /** All lines that are kept, the oldest first, and whether they are as they were written. */

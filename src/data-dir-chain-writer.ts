@@ -14,6 +14,8 @@ import {
 
 /** Entries that wait to be written; more are counted and not kept. */
 export const MAX_QUEUED = 10_000
+/** Of these, bytes of what their writers say is large; past them, too, entries are counted and not kept. */
+export const MAX_QUEUED_BYTES = 16 * 1024 * 1024
 /** Longest line, in bytes; of an entry that would be longer, what it was and its digest are kept. */
 export const MAX_LINE_BYTES = 64 * 1024
 /** Bytes that are written at once, about. */
@@ -30,7 +32,8 @@ export interface ChainEntry {
 
 /** An open log. */
 export interface ChainLog {
-  append(entry: ChainEntry): void
+  /** @param bytes how many it holds, about, where that is more than a few hundred. */
+  append(entry: ChainEntry, bytes?: number): void
   /** Resolves when all that was appended is on disk, or could not be written. */
   flush(): Promise<void>
 }
@@ -56,7 +59,9 @@ export async function openChainLog({ dir, name, now, onTrouble }: ChainLogInit):
   let { n, prev } = { n: Math.max(end.n, head?.n ?? 0), prev: end.hash }
   let first = head?.first ?? (end.n === 0 ? 1 : Infinity)
   let size = (await stat(file).catch(absentOr))?.size ?? 0
-  let queue: (ChainEntry & { [key: string]: unknown })[] = end.torn > 0 ? [{ at: stamp(), event: 'torn', bytes: end.torn }] : []
+  let queue: { entry: ChainEntry & { [key: string]: unknown }; bytes: number }[] = []
+  if (end.torn > 0) queue.push({ entry: { at: stamp(), event: 'torn', bytes: end.torn }, bytes: 0 })
+  let queuedBytes = 0
   let lost = 0
   let failing = false
   let writing: Promise<void> | undefined
@@ -87,10 +92,8 @@ export async function openChainLog({ dir, name, now, onTrouble }: ChainLogInit):
 
   async function writeHead(place = { n, hash: prev }): Promise<void> {
     headAt = performance.now()
-    if (place.n > 0) await sync(file, 'r+')
+    if (place.n > 0) await sync(file)
     await writeAtomic(chainHead(dir, name), JSON.stringify({ ...place, first }))
-    // Names, too, where the system can.
-    await sync(dir, 'r').catch(() => undefined)
     behind = false
   }
 
@@ -110,7 +113,10 @@ export async function openChainLog({ dir, name, now, onTrouble }: ChainLogInit):
     lost = 0
     let text = gap > 0 ? lineOf({ at: stamp(), event: 'lost', count: gap }) : ''
     let count = 0
-    while (count < queue.length && text.length < BATCH_BYTES) text += lineOf(queue[count++]!)
+    while (count < queue.length && text.length < BATCH_BYTES) {
+      queuedBytes -= queue[count]!.bytes
+      text += lineOf(queue[count++]!.entry)
+    }
     queue = queue.slice(count)
     return { text, count: gap + count }
   }
@@ -136,6 +142,7 @@ export async function openChainLog({ dir, name, now, onTrouble }: ChainLogInit):
         ;({ n, prev } = before)
         lost += count + queue.length
         queue = []
+        queuedBytes = 0
         if (!failing)
           onTrouble(
             `${file} cannot be written (${(error as NodeJS.ErrnoException).code ?? 'failed'}); what happens meanwhile is only counted`
@@ -162,9 +169,10 @@ export async function openChainLog({ dir, name, now, onTrouble }: ChainLogInit):
 
   if (queue.length > 0) await start()
   return {
-    append(entry) {
-      if (queue.length >= MAX_QUEUED) return void lost++
-      queue.push({ ...entry })
+    append(entry, bytes = 0) {
+      if (queue.length >= MAX_QUEUED || queuedBytes + bytes > MAX_QUEUED_BYTES) return void lost++
+      queue.push({ entry: { ...entry }, bytes })
+      queuedBytes += bytes
       void start()
     },
     async flush() {
@@ -178,9 +186,9 @@ export async function openChainLog({ dir, name, now, onTrouble }: ChainLogInit):
   }
 }
 
-/** What was written to a file, or the names in a directory, is on disk. */
-async function sync(path: string, flags: 'r' | 'r+'): Promise<void> {
-  const file = await open(path, flags).catch(absentOr)
+/** What was written to a file is on disk. */
+async function sync(path: string): Promise<void> {
+  const file = await open(path, 'r+').catch(absentOr)
   try {
     await file?.sync()
   } finally {

@@ -28,25 +28,35 @@ export interface DataDirLock {
   release(): Promise<void>
 }
 
+/** Who takes a lock, and which of a directory. */
+export interface LockInit {
+  /** Name of its socket files. Default: `lock`, that of who runs on the directory. */
+  name?: 'lock' | 'change'
+  /** The command that holds it, such as `atmo join`, for those that it keeps out. Default: a node that runs. */
+  what?: string
+}
+
 /** Who holds a lock; `pid` is 0 if it did not say. */
 export interface LockHolder {
   pid: number
+  /** See {@link LockInit}. */
+  what?: string
   /** Resolves when the holder lets go or dies. Keeps no process alive by itself after `cancel`. */
   released: Promise<void>
   cancel(): void
 }
 
-/** Takes the lock of a directory that exists. Throws `conflict` if another node holds it, `invalid_config` if its file system has no sockets. */
-export async function lockDataDir(dir: string): Promise<DataDirLock> {
+/** Takes a lock of a directory that exists. Throws `conflict` if another process holds it, `invalid_config` if its file system has no sockets. */
+export async function lockDataDir(dir: string, init: LockInit = {}): Promise<DataDirLock> {
   const waiting = new Set<Socket>()
   const server = createServer((socket) => {
     waiting.add(socket)
     socket.on('error', () => {}).on('close', () => waiting.delete(socket))
     socket.unref()
-    socket.write(`${JSON.stringify({ pid: process.pid })}\n`)
+    socket.write(`${JSON.stringify({ pid: process.pid, what: init.what })}\n`)
   })
-  if (process.platform === 'win32') await claimPipe(server, dir)
-  else await claimSocket(server, dir)
+  if (process.platform === 'win32') await claimPipe(server, dir, init)
+  else await claimSocket(server, dir, init)
   server.unref()
   let released: Promise<void> | undefined
   return {
@@ -71,13 +81,13 @@ export async function lockHolder(dir: string): Promise<LockHolder | undefined> {
   }
 }
 
-async function claimSocket(server: Server, dir: string): Promise<void> {
+async function claimSocket(server: Server, dir: string, init: LockInit): Promise<void> {
   const address = await socketAddress(dir)
   const temporary = `.lock-${randomBytes(4).toString('hex')}`
   try {
     await listen(server, address.of(temporary)).catch((cause: NodeJS.ErrnoException) => {
       if (['EACCES', 'EPERM', 'EROFS', 'ENOSPC'].includes(cause.code ?? ''))
-        throw toMeshError(Object.assign(cause, { path: dir }))
+        throw toMeshError(Object.assign(cause, { path: dir, syscall: 'write to' }))
       throw new MeshError(
         'invalid_config',
         `cannot lock the data directory ${dir} (${cause.code}): it must be on a local file system that has unix sockets; choose another with --data-dir`,
@@ -85,7 +95,7 @@ async function claimSocket(server: Server, dir: string): Promise<void> {
         { cause }
       )
     })
-    await claimNumber(dir, temporary, address)
+    await claimNumber(dir, temporary, address, init)
   } catch (error) {
     await new Promise<void>((resolve) => (server.listening ? server.close(() => resolve()) : resolve()))
     throw error
@@ -95,39 +105,46 @@ async function claimSocket(server: Server, dir: string): Promise<void> {
   }
 }
 
-async function claimNumber(dir: string, temporary: string, address: SocketAddress): Promise<void> {
+async function claimNumber(dir: string, temporary: string, address: SocketAddress, init: LockInit): Promise<void> {
+  const { name = 'lock' } = init
   for (let round = 0; round < MAX_ROUNDS; round++) {
-    const highest = await highestLock(dir)
-    if (highest > 0) await refuseIfAlive(dir, address.of(`lock.${highest}`))
+    const highest = await highestLock(dir, name)
+    if (highest > 0) await refuseIfAlive(dir, address.of(`${name}.${highest}`), init)
     const mine = highest + 1
     try {
-      await link(`${dir}/${temporary}`, `${dir}/lock.${mine}`)
+      await link(`${dir}/${temporary}`, `${dir}/${name}.${mine}`)
     } catch (error) {
       if ((error as NodeJS.ErrnoException).code === 'EEXIST') continue
       throw error
     }
     // Somebody slower or faster may have linked a higher one meanwhile: then that one counts.
-    const numbers = await lockNumbers(dir)
+    const numbers = await lockNumbers(dir, name)
     const lost = numbers.some((number) => number > mine)
     await Promise.all(
       numbers
         .filter((number) => (lost ? number === mine : number < mine))
-        .map((number) => unlink(`${dir}/lock.${number}`).catch(() => {}))
+        .map((number) => unlink(`${dir}/${name}.${number}`).catch(() => {}))
     )
     if (!lost) return
   }
   throw new MeshError('conflict', `too many nodes start on the data directory ${dir} at once`, { dataDir: dir })
 }
 
-async function refuseIfAlive(dir: string, path: string): Promise<void> {
+async function refuseIfAlive(dir: string, path: string, init: LockInit): Promise<void> {
   const holder = await probe(path)
   if (!holder) return
   holder.cancel()
-  throw inUse(dir, holder.pid)
+  throw inUse(dir, holder, init)
 }
 
-function inUse(dir: string, pid: number): MeshError {
+function inUse(dir: string, { pid, what }: Pick<LockHolder, 'pid' | 'what'>, init: LockInit): MeshError {
   const who = pid > 0 ? ` (process ${pid})` : ''
+  if (what !== undefined)
+    return new MeshError(
+      'conflict',
+      `${what === init.what ? 'another ' : ''}${what}${who} is under way on the data directory ${dir}; try again when it has ended`,
+      { dataDir: dir, pid }
+    )
   return new MeshError(
     'conflict',
     `another node${who} runs on the data directory ${dir}; stop it with: atmo stop --data-dir ${dir}, or choose another with --data-dir`,
@@ -144,7 +161,8 @@ function probe(path: string): Promise<LockHolder | undefined> {
     const found = () => {
       clearTimeout(timer)
       const pid = Number(/"pid":(\d+)/.exec(greeting)?.[1] ?? 0)
-      resolve({ pid, released: closed, cancel: () => socket.destroy() })
+      const what = /"what":"([a-z ]+)"/.exec(greeting)?.[1]
+      resolve({ pid, ...(what !== undefined && { what }), released: closed, cancel: () => socket.destroy() })
     }
     const timer = setTimeout(found, GREETING_TIMEOUT_MS)
     socket.setEncoding('utf8')
@@ -171,13 +189,16 @@ function probe(path: string): Promise<LockHolder | undefined> {
   })
 }
 
-async function lockNumbers(dir: string): Promise<number[]> {
+async function lockNumbers(dir: string, name: string): Promise<number[]> {
   const names = await readdir(dir).catch(() => [] as string[])
-  return names.flatMap((name) => (/^lock\.[1-9]\d{0,14}$/.test(name) ? [Number(name.slice(5))] : []))
+  return names.flatMap((found) => {
+    const number = found.startsWith(`${name}.`) ? found.slice(name.length + 1) : ''
+    return /^[1-9]\d{0,14}$/.test(number) ? [Number(number)] : []
+  })
 }
 
-async function highestLock(dir: string): Promise<number> {
-  return Math.max(0, ...(await lockNumbers(dir)))
+async function highestLock(dir: string, name = 'lock'): Promise<number> {
+  return Math.max(0, ...(await lockNumbers(dir, name)))
 }
 
 interface SocketAddress {
@@ -200,14 +221,14 @@ async function socketAddress(dir: string): Promise<SocketAddress> {
 }
 
 /** Windows frees a pipe with its process, and only the first instance of a name can be made. */
-async function claimPipe(server: Server, dir: string): Promise<void> {
-  const name = await pipeName(dir)
+async function claimPipe(server: Server, dir: string, init: LockInit): Promise<void> {
+  const name = `${await pipeName(dir)}${init.name === 'change' ? '-change' : ''}`
   try {
     await listen(server, name)
   } catch (error) {
     const holder = await probe(name)
     holder?.cancel()
-    if (holder || (error as NodeJS.ErrnoException).code === 'EADDRINUSE') throw inUse(dir, holder?.pid ?? 0)
+    if (holder || (error as NodeJS.ErrnoException).code === 'EADDRINUSE') throw inUse(dir, holder ?? { pid: 0 }, init)
     throw error
   }
 }

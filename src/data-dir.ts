@@ -67,10 +67,10 @@ export function resolveDataDir(flag?: string, environment: DirEnvironment = {}):
 }
 
 /**
- * Makes the directory if need be (mode 0700) and locks it for this process.
- * Throws `conflict` if another node runs on it, `invalid_config` if it cannot be used.
+ * Makes the directory if need be (mode 0700) and locks it for this process. @param what the command that does so, if it is no node that runs.
+ * Throws `conflict` if another node or command is at it, `invalid_config` if it cannot be used.
  */
-export async function openDataDir(path: string): Promise<DataDir> {
+export async function openDataDir(path: string, what?: string): Promise<DataDir> {
   const dir = resolve(path)
   try {
     await makeDir(dir)
@@ -80,12 +80,14 @@ export async function openDataDir(path: string): Promise<DataDir> {
     const code = (error as NodeJS.ErrnoException).code
     throw new MeshError(
       'invalid_config',
-      `cannot use the data directory ${dir} (${code}); choose another with --data-dir`,
+      code === 'EEXIST'
+        ? `the data directory ${dir} is no directory; choose another with --data-dir`
+        : `cannot use the data directory ${dir} (${code}); choose another with --data-dir`,
       { dataDir: dir },
       { cause: error }
     )
   }
-  const lock = await lockDataDir(dir)
+  const lock = await lockDataDir(dir, { what })
   return { path: dir, release: () => lock.release() }
 }
 

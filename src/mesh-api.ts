@@ -4,7 +4,10 @@
 import type { CapabilityDeclaration, CapabilityStatus, ToolDeclaration, TriggerDeclaration } from '../protocols/capability.ts'
 import type { Role } from '../protocols/member/messages.ts'
 import type { Backend } from './backends/backend.ts'
+import type { ApprovalView, CallApproval, JoinApproval } from './core/approval.ts'
 import type { Item, JsonObject, JsonValue } from './core/invoke.ts'
+
+export type { ApprovalView, CallApproval, JoinApproval } from './core/approval.ts'
 
 /** Of which other mesh something is: what that is called here, and its id. Both are missing if it is of the own mesh. */
 export interface OfMesh {
@@ -170,8 +173,8 @@ export interface TreatyView {
   /** ISO 8601. */
   notBefore: string
   notAfter: string
-  /** `offer`: only one side has signed. */
-  state: 'offer' | 'in_force' | 'not_yet_valid' | 'revoked'
+  /** `offer`: only one side has signed; `agreed`: both have, and this mesh has yet to accept it. */
+  state: 'offer' | 'agreed' | 'in_force' | 'not_yet_valid' | 'revoked'
   /** Why it was revoked, and by which mesh. */
   revoked?: { mesh: string; reason: string; at: string }
   /** Nodes of the other mesh that are connected with this one now. */
@@ -196,40 +199,6 @@ export interface MeshTreaties {
   accept(code: string): Promise<TreatyCode>
   /** Ends a treaty at once, named by its serial number or by the name of the other mesh. Throws `permission_denied`, `invalid_argument`, `ambiguous`, `unavailable`. */
   revoke(treaty: string, reason: string): Promise<TreatyView>
-}
-
-/** What waits until somebody at this node allows it. */
-export type ApprovalView = {
-  /** For `approve`. */
-  id: string
-  /** PeerId of who asks. */
-  caller: string
-  waitingMs: number
-} & (CallApproval | JoinApproval)
-
-/** A call that waits for a yes. The role of who is of another mesh is that of a guest. */
-export interface CallApproval extends OfMesh {
-  kind: 'call'
-  /** What the caller calls itself; empty if that is not known. */
-  callerName: string
-  callerRole: Role
-  capability: string
-  tool: string
-  /** On whose behalf, PeerIds as the caller gives them, who began it first; left out if it calls for itself. */
-  causes?: readonly string[]
-  /** What it is called with; cut to a text where it is long. */
-  input: JsonValue
-}
-
-/** A node nearby that asks to be let into the mesh. */
-export interface JoinApproval {
-  kind: 'join'
-  /** What it calls itself. */
-  name: string
-  /** What it would become. */
-  role: Role
-  /** Six digits. Say yes only if the screen of that node shows the same ones: else somebody stands in between. */
-  code: string
 }
 
 /** Who ran a call, and over what. */
@@ -385,6 +354,8 @@ export interface Mesh extends AsyncDisposable {
   readonly treaties: MeshTreaties
   /** Calls, and nodes nearby, that wait for a yes of this node. */
   approvals(): ApprovalView[]
+  /** One of these, with the whole input of a call. Throws `invalid_argument` if it does not wait (any more). */
+  approval(id: string): ApprovalView
   /** Says yes or no to one. `forMs`: the same caller may run the same tool for that time without a question (calls only). Throws `invalid_argument`. */
   approve(id: string, allow: boolean, options?: { forMs?: number }): ApprovalView
   /** Members as far as this node knows them; itself first. */

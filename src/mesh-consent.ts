@@ -2,7 +2,7 @@ import { createApprovals, type Approvals } from './calls/approvals.ts'
 import type { LocalTool, ProviderComponents } from './calls/provider.ts'
 import type { Audit } from './core/audit.ts'
 import { createLimits, type LimitRule } from './core/limits.ts'
-import { decide, stricter, type Caller, type Effect, type PolicyRule } from './core/policy.ts'
+import { decide, decideUnchecked, stricter, type Caller, type Effect, type PolicyRule } from './core/policy.ts'
 import { MeshError } from './errors.ts'
 import type { Mesh } from './mesh-api.ts'
 import type { NewMeshEvent } from './mesh-events.ts'
@@ -11,8 +11,10 @@ import { STRANGER, type MeshTrust } from './mesh-trust.ts'
 import type { Membership } from './trust/membership.ts'
 
 /** What the node's policy says to calls of others, and the calls that wait for a yes. */
-export interface Consent
-  extends Pick<ProviderComponents, 'authorize' | 'meter'>, Pick<Mesh, 'approvals' | 'approve'>, Pick<Approvals, 'ask'> {}
+export interface Consent extends Pick<ProviderComponents, 'authorize' | 'meter'>, Pick<Approvals, 'ask' | 'forget'> {
+  /** As a person at this node may ask for. */
+  readonly commands: Pick<Mesh, 'approvals' | 'approval' | 'approve'>
+}
 
 /** What it needs. */
 export interface ConsentComponents {
@@ -26,7 +28,7 @@ export interface ConsentComponents {
   /** What a node calls itself. */
   nameOf: (peer: string) => string | undefined
   /** What who calls is, as its certificates say. */
-  trust: Pick<MeshTrust, 'standingOf'>
+  trust: Pick<MeshTrust, 'standingOf' | 'recall'>
   /** Nodes of other meshes, and what is lent to them. */
   federation: Pick<Federation, 'meshOf' | 'nodeOf' | 'lends' | 'checkLent'>
   now: () => number
@@ -38,7 +40,7 @@ export interface ConsentComponents {
 /** See {@link Consent}. It goes by what a connection has proved, never by what a request says. */
 export function createConsent(components: ConsentComponents): Consent {
   const { self, name: ownName, nameOf, policy, limits: rules, federation, now, log, audit, emit } = components
-  const { standingOf } = components.trust
+  const { standingOf, recall } = components.trust
   const { mesh } = components.membership
   const limits = createLimits(rules, now)
   const waiting = createApprovals(now, (view) => {
@@ -54,21 +56,27 @@ export function createConsent(components: ConsentComponents): Consent {
     emit({ event: 'approval', ...call })
   })
 
-  function callerOf(peerId: string, other: string | undefined): Caller {
-    const { role, tags } = other === undefined ? standingOf(peerId) : STRANGER
-    return { peerId, role, tags, mesh: other ?? mesh, foreign: other !== undefined }
+  function callerOf(peerId: string, other: string | undefined, standing = standingOf(peerId)): Caller {
+    return { peerId, ...(other === undefined ? standing : STRANGER), mesh: other ?? mesh, foreign: other !== undefined }
   }
 
-  /** @param other the other mesh that the node is of. */
-  function effectOf(peerId: string, other: string | undefined, { capability, tool }: LocalTool): Effect {
-    if (peerId === self) return 'allow'
-    if (other !== undefined && !federation.lends(other, capability.type)) return 'deny'
-    return decide(policy, callerOf(peerId, other), capability, tool)
+  function effectOf(caller: Caller, { capability, tool }: LocalTool): Effect {
+    if (caller.peerId === self) return 'allow'
+    if (caller.foreign === true && !federation.lends(caller.mesh!, capability.type)) return 'deny'
+    return decide(policy, caller, capability, tool)
   }
 
-  /** Of who caused a call of another mesh, this node knows nothing else: but nobody of its own mesh gains by going round through another. */
-  function meshOfCause(cause: string, caller: string): string | undefined {
-    return federation.meshOf(cause) ?? (standingOf(cause) === STRANGER ? federation.meshOf(caller) : undefined)
+  /**
+   * Who caused a call need not be connected with this node. Of a call of another mesh this node knows nothing else: but nobody of its own mesh gains by
+   * going round through another. Of a call of the own mesh it may be of any other one, or of none, and gains nothing by a member that acts for it.
+   */
+  function effectOfCause(cause: string, caller: string, local: LocalTool): Effect {
+    const other = federation.meshOf(cause)
+    const standing = recall(cause)
+    if (cause === self || other !== undefined || standing !== undefined) return effectOf(callerOf(cause, other, standing), local)
+    const round = federation.meshOf(caller)
+    if (round !== undefined) return effectOf(callerOf(cause, round), local)
+    return decideUnchecked(policy, cause, local.capability, local.tool)
   }
 
   return {
@@ -76,9 +84,9 @@ export function createConsent(components: ConsentComponents): Consent {
       const { capability, tool } = local
       // Again: the capability that was looked at when the call arrived may have given way to another.
       federation.checkLent(caller, capability.id, tool.name, capability.type)
-      let effect = effectOf(caller, federation.meshOf(caller), local)
+      let effect = effectOf(callerOf(caller, federation.meshOf(caller)), local)
       // A node lends nobody its rights: each of those who caused the call must have them, too.
-      for (const cause of causes ?? []) effect = stricter(effect, effectOf(cause, meshOfCause(cause, caller), local))
+      for (const cause of causes ?? []) effect = stricter(effect, effectOfCause(cause, caller, local))
       if (effect === 'allow') return undefined
       const { role } = standingOf(caller)
       if (effect === 'ask') {
@@ -103,15 +111,22 @@ export function createConsent(components: ConsentComponents): Consent {
       )
     },
     ask: waiting.ask,
+    forget: waiting.forget,
     meter: ({ capability, tool }, { caller }) =>
       rules.length === 0 ? undefined : limits.enter(callerOf(caller, federation.meshOf(caller)), capability, tool),
-    approvals: () => waiting.list(),
-    approve(id, allowed, { forMs = 0 } = {}) {
-      const view = waiting.answer(id, allowed, forMs)
-      const { caller: peer } = view
-      if (view.kind === 'join') audit?.({ event: 'join-approval', peer, name: view.name, role: view.role, allowed })
-      else audit?.({ event: 'approval', peer, capability: view.capability, tool: view.tool, allowed, forMs })
-      return view
+    commands: {
+      approvals: () => waiting.list(),
+      approval: (id) => waiting.whole(id),
+      approve(id, allowed, { forMs = 0 } = {}) {
+        const view = waiting.answer(id, allowed, forMs)
+        const { caller: peer } = view
+        if (view.kind === 'join') audit?.({ event: 'join-approval', peer, name: view.name, role: view.role, allowed })
+        else {
+          const { capability, tool, inputSha256 } = view
+          audit?.({ event: 'approval', peer, capability, tool, allowed, forMs, inputSha256 })
+        }
+        return view
+      }
     }
   }
 }

@@ -1,8 +1,9 @@
 import type { ServedCall } from './calls/provider.ts'
-import type { MadeCall } from './calls/caller.ts'
+import type { MadeCall, SentCall } from './calls/caller.ts'
 import type { Audit, AuditEvent } from './core/audit.ts'
 import type { Directory, DirectoryEvent } from './core/directory.ts'
 import { createEventHub } from './core/event-hub.ts'
+import type { ToolRequest } from './core/invoke.ts'
 import { capabilityView, type ChangedOf } from './core/views.ts'
 import type { MeshEvent } from './mesh-api.ts'
 
@@ -13,21 +14,27 @@ export type NewMeshEvent = WithoutTime<MeshEvent>
 
 /** Turns what happens within a node into its {@link MeshEvent}s. */
 export interface MeshEvents {
+  /** True if anybody reads: events that cost something to make need not be made otherwise. */
+  readonly read: boolean
   emit(event: NewMeshEvent): void
   onDirectory(event: DirectoryEvent, directory: Directory, changedOf: ChangedOf): void
   onServed(call: ServedCall): void
   onMade(call: MadeCall): void
+  onSent(call: SentCall): void
   subscribe(signal: AbortSignal): AsyncIterable<MeshEvent>
   close(): void
 }
 
-/** @param self PeerId. @param now monotonic ms. @param onDropped called for each event that a slow reader lost. @param audit told of each call that was served. */
+/** @param self PeerId. @param now monotonic ms. @param onDropped called for each event that a slow reader lost. @param audit told of each call that was served, or sent to another node. */
 export function createMeshEvents(self: string, now: () => number, onDropped: () => void, audit?: Audit): MeshEvents {
   const startedAt = now()
   const hub = createEventHub<MeshEvent>(onDropped)
   const emit = (event: NewMeshEvent): void => hub.emit({ at: now() - startedAt, ...event })
 
   return {
+    get read() {
+      return hub.read
+    },
     emit,
     onDirectory(event, directory, changedOf) {
       const { origin: node } = event
@@ -54,12 +61,15 @@ export function createMeshEvents(self: string, now: () => number, onDropped: () 
     // Calls are many: their events are made only if somebody reads.
     onServed({ request, durationMs, error }) {
       const { capability, tool, caller } = request
-      if (audit !== undefined) audit(audited(request, durationMs, error?.code))
+      if (audit !== undefined) audit(audited('call', caller, request, durationMs, error?.code))
       if (hub.read) emit({ event: 'call', direction: 'in', capability, tool, peerId: caller, durationMs, ...outcome(error) })
     },
     onMade({ capability, tool, provider, durationMs, error }) {
       if (hub.read)
         emit({ event: 'call', direction: 'out', capability, tool, peerId: provider ?? '', durationMs, ...outcome(error) })
+    },
+    onSent({ request, provider, durationMs, error }) {
+      if (audit !== undefined) audit(audited('sent', provider, request, durationMs, error?.code))
     },
     subscribe: (signal) => hub.subscribe(signal),
     close: () => hub.close()
@@ -67,11 +77,13 @@ export function createMeshEvents(self: string, now: () => number, onDropped: () 
 }
 
 function audited(
-  { caller: peer, capability, tool, causes, input }: ServedCall['request'],
+  kind: 'call' | 'sent',
+  peer: string,
+  { capability, tool, causes, input }: ToolRequest,
   durationMs: number,
   code: string | undefined
 ): AuditEvent {
-  const event = { event: 'call' as const, peer, capability, tool, durationMs: Math.round(durationMs), input }
+  const event = { event: kind, peer, capability, tool, durationMs: Math.round(durationMs), input }
   if (causes === undefined && code === undefined) return event
   return { ...event, ...(causes !== undefined && { causes }), ...(code !== undefined && { code }) }
 }

@@ -1,19 +1,16 @@
 import { peerIdFromString } from '@libp2p/peer-id'
-import type { LendItem } from '../protocols/lend/messages.ts'
 import type { SignedCertificate } from '../protocols/member/messages.ts'
 import { NO_NOTICES, type Notices } from '../protocols/member/notices.ts'
-import type { Offer } from './core/candidates.ts'
-import { createBorrowed } from './core/borrowed.ts'
 import type { Directory } from './core/directory.ts'
 import type { Invoke } from './core/invoke.ts'
-import { capabilityViews, type ChangedOf } from './core/views.ts'
+import type { ChangedOf } from './core/views.ts'
 import { MeshError } from './errors.ts'
-import type { CapabilityQuery, CapabilityView, PeerView } from './mesh-api.ts'
+import { createBorrowing, type Borrowing } from './mesh-borrowing.ts'
 import type { MeshComponents } from './mesh-components.ts'
 import type { MeshEvents } from './mesh-events.ts'
 import { tellTreaties } from './mesh-treaties.ts'
-import { borrowFrom, createLender, type Lent } from './net/lend.ts'
-import { createLinks, type Link } from './net/links.ts'
+import { createLender, type Lent } from './net/lend.ts'
+import { createLinks } from './net/links.ts'
 import type { TreatyProof } from './net/member.ts'
 import { createSessions } from './net/sessions.ts'
 import { MAX_LENT_CAPABILITIES } from '../protocols/lend/messages.ts'
@@ -25,7 +22,7 @@ export const MAX_FOREIGN_PEERS = 1_024
 export const TREATY_CHECK_MS = 3_600_000
 
 /** What this node lends to nodes of other meshes and borrows from them, by the treaties of its mesh. */
-export interface Federation {
+export interface Federation extends Pick<Borrowing, 'offers' | 'capabilities' | 'peers'> {
   /** Before libp2p starts. */
   start(): Promise<void>
   stop(): Promise<void>
@@ -47,11 +44,6 @@ export interface Federation {
   checkLent(peer: string, capability: string, tool: string, type: string | undefined): void
   /** Runs calls of others: those of other meshes only where something is lent to them. */
   provide: Invoke
-  /** The offers of the own mesh and what is borrowed. */
-  offers(own: Offer[]): Offer[]
-  capabilities(query?: CapabilityQuery): CapabilityView[]
-  /** Connected nodes of other meshes. @param sourceOf how one was found. */
-  peers(sourceOf: (peer: string) => string): PeerView[]
   /** A node of another mesh, and what that is called; undefined if it is of the own one. */
   nodeOf(peer: string): { mesh: string; meshName: string; name: string } | undefined
   /** What this node itself offers has changed. */
@@ -71,9 +63,9 @@ export interface FederationComponents extends Pick<
   /** Runs the calls that may run. */
   provider: Invoke
   onFault(peer: string, error: MeshError): void
-  events: Pick<MeshEvents, 'emit' | 'onServed'>
+  events: Pick<MeshEvents, 'emit' | 'read' | 'onServed'>
   /** Ends the admission of a peer. */
-  expel(peer: string, error: MeshError): void
+  part(peer: string, error: MeshError): void
   /** There is a new treaty: who was a stranger may be one no more. */
   onTreaty(): void
 }
@@ -87,22 +79,18 @@ interface Foreign {
 /** See {@link Federation}. */
 export function createFederation(components: FederationComponents): Federation {
   const { libp2p, membership, name, audit, now, random, log } = components
-  const { directory, changedOf, provider, events, onFault, expel, onTreaty } = components
+  const { directory, changedOf, provider, events, onFault, part, onTreaty } = components
   const { treaties } = membership
   const { gate } = libp2p.services
   const self = libp2p.peerId.toString()
   /** Who has proved to be of another mesh, the oldest first. Kept when it is gone: a call of it may still be on its way. */
   const foreign = new Map<string, Foreign>()
   const lent = new Map<string, Lent>()
-  const borrowing = new Map<string, { link: Link; stop: AbortController }>()
   let timer: ReturnType<typeof setTimeout> | undefined
   let stopped = false
 
-  const borrowed = createBorrowed(({ kind, node, declaration: { id, type } }) => {
-    if (kind === 'removed') return events.emit({ event: 'capability:removed', node, id, type, reason: 'not lent any more' })
-    const capability = federation.capabilities({ node, id })[0]
-    if (capability !== undefined) events.emit({ event: `capability:${kind}`, node, capability })
-  })
+  const nameOf = (mesh: string): string => treaties.inForce().find((pact) => pact.mesh === mesh)?.name ?? mesh
+  const borrowing = createBorrowing({ self, treaties, directory, changedOf, events, meshNameOf: nameOf, now, log })
 
   // ---- lend ----------------------------------------------------------------------------------
   const own = (): Map<string, { bytes: Uint8Array; declaration: { type: string } }> =>
@@ -140,39 +128,7 @@ export function createFederation(components: FederationComponents): Federation {
     })
   }
 
-  // ---- borrow --------------------------------------------------------------------------------
-  function take(peer: string, mesh: string, item: LendItem): void {
-    if (item.kind === 'node') borrowed.rename(peer, item.name)
-    else if (item.kind === 'gone') borrowed.remove(peer, item.id)
-    else if (item.kind === 'capability') {
-      // The other side says what it lends; what is borrowed, the treaty says.
-      if (treaties.isBorrowed(mesh, item.declaration.type)) borrowed.put(peer, item.declaration)
-      else borrowed.remove(peer, item.declaration.id)
-    }
-  }
-
-  function borrow(link: Link): void {
-    const { peer, session } = link
-    const entry = foreign.get(peer)
-    stopBorrowing(peer)
-    if (entry === undefined || stopped) return
-    const stop = new AbortController()
-    const { mesh } = entry
-    borrowing.set(peer, { link, stop })
-    borrowed.begin(peer, { mesh, meshName: nameOf(mesh), link })
-    borrowFrom(session, (item) => borrowing.get(peer)?.stop === stop && take(peer, mesh, item), stop.signal)
-      .catch((error: unknown) => stop.signal.aborted || log('warn', `${peer} lends nothing: ${(error as Error).message}`))
-      .finally(() => borrowing.get(peer)?.stop === stop && stopBorrowing(peer))
-  }
-
-  function stopBorrowing(peer: string): void {
-    borrowing.get(peer)?.stop.abort()
-    borrowing.delete(peer)
-    borrowed.end(peer)
-  }
-
-  const nameOf = (mesh: string): string => treaties.inForce().find((pact) => pact.mesh === mesh)?.name ?? mesh
-
+  // ---- sessions ------------------------------------------------------------------------------
   const sessions = createSessions(
     { libp2p, now, onFault, onInbound: (peer, session) => links.accept(peer, session) },
     lender.protocol
@@ -184,10 +140,14 @@ export function createFederation(components: FederationComponents): Federation {
     now,
     random,
     onlyWanted: true,
-    onUp: borrow,
+    onUp(link) {
+      const entry = foreign.get(link.peer)
+      if (entry === undefined) borrowing.end(link.peer)
+      else borrowing.begin(link, entry.mesh)
+    },
     onDown(peer, reason) {
       log('info', `lost ${peer}: ${reason}`)
-      stopBorrowing(peer)
+      borrowing.end(peer)
     }
   })
 
@@ -208,20 +168,19 @@ export function createFederation(components: FederationComponents): Federation {
     for (const [peer, { mesh, member, chain }] of foreign) {
       const holds = holding.has(mesh) && membership.isStillMember(chain)
       if (holds && membership.endsInS(member) > 0) continue
-      stopBorrowing(peer)
+      borrowing.end(peer)
       foreign.delete(peer)
       // Its calls are refused from now on, also those that were on their way.
       if (gate.isAdmitted(peer) && !holds)
-        expel(peer, new MeshError('permission_denied', 'no treaty with its mesh holds any more'))
+        part(peer, new MeshError('permission_denied', 'no treaty with its mesh holds any more'))
       // With new certificates it comes again.
       else for (const connection of libp2p.getConnections(peerIdFromString(peer))) connection.abort(ENDED)
     }
-    borrowed.keep((mesh, { type }) => treaties.isBorrowed(mesh, type))
+    borrowing.enforce()
     federation.changed()
     if (fresh.treaties.length > 0) {
       onTreaty()
-      // What was lent before this side knew that it borrows it was not kept.
-      for (const { link } of [...borrowing.values()]) borrow(link)
+      borrowing.again()
     }
     schedule()
   }
@@ -236,7 +195,7 @@ export function createFederation(components: FederationComponents): Federation {
       stopped = true
       clearTimeout(timer)
       links.stop()
-      for (const peer of [...borrowing.keys()]) stopBorrowing(peer)
+      borrowing.stop()
       lender.stop()
       await sessions.stop()
     },
@@ -270,17 +229,14 @@ export function createFederation(components: FederationComponents): Federation {
         }
       return provider(request, options)
     },
-    offers: borrowed.offers,
-    peers: borrowed.peers,
+    offers: borrowing.offers,
+    capabilities: borrowing.capabilities,
+    peers: borrowing.peers,
     nodeOf(peer) {
       const entry = foreign.get(peer)
       if (entry === undefined) return undefined
       const { mesh, member } = entry
-      return { mesh, meshName: nameOf(mesh), name: borrowed.nameOf(peer) ?? member.name }
-    },
-    capabilities(query) {
-      const views = (asked?: CapabilityQuery): CapabilityView[] => capabilityViews(directory.visible(), self, changedOf, asked)
-      return borrowed.views(views(query), query ?? {}, () => views())
+      return { mesh, meshName: nameOf(mesh), name: borrowing.nameOf(peer) ?? member.name }
     },
     changed() {
       lent.clear()

@@ -36,7 +36,7 @@ export interface RosterComponents {
   membership: Membership
   gate: Pick<AdmissionGate, 'isAdmitted'>
   checked: ReadonlyMap<string, CheckedPeer>
-  /** Name of a node, of its announcement. */
+  /** Name of a node, of its announcement: also as it was seen last. */
   nameOf(peer: string): string | undefined
 }
 
@@ -49,10 +49,14 @@ export function createRoster({ self, membership, gate, checked, nameOf }: Roster
     const absent = membership.issued.filter(isAbsent)
     const seen = membership.roots.filter((one) => isAbsent(one) && !absent.some(({ node }) => node === one.node))
     return [
-      view({ peerId: self, ...own, name: own?.name || nameOf(self), role: membership.role, connected: true }),
+      view({ peerId: self, ...own, name: nameOf(self) ?? own?.name, role: membership.role, connected: true }),
       ...present.map(([peerId, { member }]) => view({ ...member, peerId, name: nameOf(peerId) ?? member.name, connected: true })),
-      ...absent.map(({ node, name, role, tags }) => view({ peerId: node, name, role, tags, connected: false })),
-      ...seen.map(({ node, name, role, until }) => view({ peerId: node, name, role, notAfter: until, connected: false }))
+      ...absent.map(({ node, name, role, tags }) =>
+        view({ peerId: node, name: nameOf(node) ?? name, role, tags, connected: false })
+      ),
+      ...seen.map(({ node, name, role, until }) =>
+        view({ peerId: node, name: nameOf(node) ?? name, role, notAfter: until, connected: false })
+      )
     ]
   }
 

@@ -1,8 +1,9 @@
 import { decodeCbor, encodeCbor } from '../protocols/cbor.ts'
 import { NO_NOTICES, decodeNotices, encodeNotices, type Notices } from '../protocols/member/notices.ts'
 import { decodeSignedRevocation, encodeSignedRevocation, revocationTopic } from '../protocols/member/revocation.ts'
-import { successionTopic } from '../protocols/member/succession.ts'
+import { successionTopic, type SignedSuccession } from '../protocols/member/succession.ts'
 import { treatyTopic } from '../protocols/treaty/messages.ts'
+import { originId } from './core/document.ts'
 import { createTokenBuckets } from './core/token-buckets.ts'
 import { isMeshError } from './errors.ts'
 import type { MeshComponents } from './mesh-components.ts'
@@ -41,16 +42,18 @@ export function createMeshNotices({ membership, gossip, now, log, enforce }: Mes
   const treaties = treatyTopic(membership.mesh)
   let disputed = false
 
+  const own = membership.mesh
+  const isOwn = ({ succession }: SignedSuccession): boolean => originId(succession.mesh) === own
+
   async function take(notices: Notices): Promise<Notices> {
     if (sizeOf(notices) === 0) return NO_NOTICES
     let fresh = NO_NOTICES
     try {
-      fresh = await membership.learn(notices)
+      await membership.learn(notices, (taken) => (fresh = taken))
     } catch (error) {
       if (!isMeshError(error, 'unavailable')) throw error
       // In memory it holds: until the next start, when a neighbour tells it again.
       log('warn', `what the mesh tells could not be kept: ${error.message}`)
-      fresh = notices
     } finally {
       enforce(fresh)
       if (membership.isKeyDisputed && !disputed) log('warn', DISPUTED)
@@ -59,7 +62,8 @@ export function createMeshNotices({ membership, gossip, now, log, enforce }: Mes
     return fresh
   }
 
-  async function publish({ successions: made, revocations, ...agreed }: Notices): Promise<void> {
+  async function publish({ successions: keys, revocations, ...agreed }: Notices): Promise<void> {
+    const made = keys.filter(isOwn)
     let ended = revocations
     try {
       for (const [n, signed] of made.entries()) {
@@ -70,7 +74,8 @@ export function createMeshNotices({ membership, gossip, now, log, enforce }: Mes
       }
       // One a message: so readers of any version have heard the same.
       for (const signed of ended) await gossip.publish(revocationsTopic, encodeCbor(encodeSignedRevocation(signed)))
-      const rest = { ...NO_NOTICES, ...agreed }
+      // Those of the key of another mesh go with the treaty that it has signed: it could not be checked without.
+      const rest = { ...NO_NOTICES, ...agreed, successions: keys.filter((one) => !isOwn(one)) }
       if (sizeOf(rest) > 0) await gossip.publish(treaties, encodeCbor(encodeNotices(rest)))
     } catch (error) {
       // Whoever connects is told: see the member protocol.
@@ -103,7 +108,7 @@ export function createMeshNotices({ membership, gossip, now, log, enforce }: Mes
       gossip.subscribe(revocationsTopic, validate(revocation))
       gossip.subscribe(
         treaties,
-        validate((data) => ({ ...decodeNotices(decodeCbor(data)), successions: [], revocations: [] }))
+        validate((data) => ({ ...decodeNotices(decodeCbor(data)), revocations: [] }))
       )
       gossip.subscribe(
         successions,

@@ -11,7 +11,7 @@ import type { TreatyDesk } from './trust/treaty-desk.ts'
 export const DEFAULT_TREATY_MS = 90 * 86_400_000
 
 /** What the commands of treaties need. */
-export interface MeshTreatiesComponents extends Pick<MeshComponents, 'membership'> {
+export interface MeshTreatiesComponents extends Pick<MeshComponents, 'membership' | 'audit'> {
   /** Connected nodes of a mesh. */
   connected(mesh: string): number
   /** Acts on what was just made here, and tells the members. */
@@ -19,12 +19,13 @@ export interface MeshTreatiesComponents extends Pick<MeshComponents, 'membership
 }
 
 /** See {@link MeshTreaties}. */
-export function createMeshTreaties({ membership, connected, announce }: MeshTreatiesComponents): MeshTreaties {
+export function createMeshTreaties({ membership, audit, connected, announce }: MeshTreatiesComponents): MeshTreaties {
   const { treaties } = membership
 
   function view(pact: Pact, agreed = true): TreatyView {
     const { serial, mesh, name, lends, borrows, notBefore, notAfter, revoked } = pact
     const holds = treaties.inForce().some((one) => one.serial === serial)
+    const isKnown = treaties.pacts().some((one) => one.serial === serial)
     return {
       serial,
       mesh,
@@ -33,7 +34,7 @@ export function createMeshTreaties({ membership, connected, announce }: MeshTrea
       borrows: [...borrows],
       notBefore: dateOf(notBefore),
       notAfter: dateOf(notAfter),
-      state: revoked !== undefined ? 'revoked' : holds ? 'in_force' : agreed ? 'not_yet_valid' : 'offer',
+      state: revoked !== undefined ? 'revoked' : holds ? 'in_force' : !agreed ? 'offer' : isKnown ? 'not_yet_valid' : 'agreed',
       ...(revoked !== undefined && {
         revoked: {
           mesh: originId(revoked.revocation.mesh),
@@ -43,6 +44,10 @@ export function createMeshTreaties({ membership, connected, announce }: MeshTrea
       }),
       connected: connected(mesh)
     }
+  }
+
+  function tellSigned(event: 'treaty-offer' | 'treaty-accept', { mesh, serial, lends, borrows }: Pact): void {
+    audit?.({ event, mesh, serial, lends, borrows })
   }
 
   /** Serial number of the treaty that is meant. */
@@ -66,6 +71,7 @@ export function createMeshTreaties({ membership, connected, announce }: MeshTrea
       if (name.length > MAX_TREATY_NAME || /\p{C}/u.test(name))
         throw new MeshError('invalid_argument', `a mesh has a name of at most ${MAX_TREATY_NAME} printable characters`)
       const { code, pact } = await treaties.offer({ mesh, name, lends, borrows, forS: Math.floor(forMs / 1_000) })
+      tellSigned('treaty-offer', pact)
       return { code, treaty: view(pact, false) }
     },
     async show(code) {
@@ -74,6 +80,7 @@ export function createMeshTreaties({ membership, connected, announce }: MeshTrea
     },
     async accept(code) {
       const { code: signed, pact, notices } = await treaties.accept(code)
+      tellSigned('treaty-accept', pact)
       await announce({ ...NO_NOTICES, ...notices })
       return { code: signed, treaty: view(pact) }
     },
@@ -81,6 +88,7 @@ export function createMeshTreaties({ membership, connected, announce }: MeshTrea
       // Before anything is looked for: the open mesh has none, and says so.
       const serial = find(named)
       const notices = await treaties.revoke(serial, reason)
+      audit?.({ event: 'treaty-revoke', serial, reason })
       await announce({ ...NO_NOTICES, ...notices })
       const pact = treaties.pacts().find((one) => one.serial === serial)
       if (pact !== undefined) return view(pact)

@@ -5,12 +5,13 @@ import { formatInvite } from '../protocols/join/code.ts'
 import { MAX_INVITE_ADDRESSES } from '../protocols/join/messages.ts'
 import { MAX_TAGS, TAG_PATTERN } from '../protocols/member/messages.ts'
 import type { Notices } from '../protocols/member/notices.ts'
-import type { Standing } from './core/policy.ts'
 import { createTokenBuckets } from './core/token-buckets.ts'
 import { MeshError, isMeshError } from './errors.ts'
 import type { DoorView, InviteOptions, InviteView, Mesh } from './mesh-api.ts'
+import { createCheckedPeers, type CheckedPeers } from './mesh-checked.ts'
 import type { Discovery, MeshComponents } from './mesh-components.ts'
-import { createRoster, type CheckedPeer } from './mesh-members.ts'
+import { createEndings } from './mesh-endings.ts'
+import { createRoster } from './mesh-members.ts'
 import type { Federation } from './mesh-federation.ts'
 import { createMeshNearby, type MeshNearbyComponents } from './mesh-nearby.ts'
 import { createMeshNotices } from './mesh-notices.ts'
@@ -22,20 +23,19 @@ import { INVITE_MS } from './trust/invites.ts'
 import { canRenew } from './trust/issuer.ts'
 import type { Entry } from './trust/membership.ts'
 
+export { STRANGER } from './mesh-checked.ts'
+
 /** A node of another mesh is not dialled again for this time, in ms, though it is found. */
 export const STRANGER_MS = 600_000
 
 /** A node that is let in has its answer within this time, in ms. */
 const TELL_AFTER_MS = 1_000
 
-/** What a node is of which no certificate of this mesh was checked. */
-export const STRANGER: Standing = { role: 'guest', tags: [] }
-
 /** Strangers in the audit log: of one, and of all together. */
 const KNOCK_RATE = { one: { perSecond: 1 / 600, burst: 2 }, all: { perSecond: 1 / 10, burst: 50 } } as const
 
 /** Who belongs to the mesh: the gate, the desk where others join, and the node's own certificate. */
-export interface MeshTrust {
+export interface MeshTrust extends Pick<CheckedPeers, 'standingOf' | 'recall'> {
   /** Before libp2p starts: nobody is to come in before the gate is shut. */
   start(): Promise<void>
   /** Once libp2p has started. */
@@ -45,10 +45,8 @@ export interface MeshTrust {
   invite(options: InviteOptions): InviteView
   /** @throws MeshError `permission_denied`, `unsupported`. */
   openDoor(options: InviteOptions): DoorView
-  /** What a member is that is connected; {@link STRANGER} for any other node. */
-  standingOf(peer: string): Standing
-  /** Ends the admission of a peer, and with it all that it has open. */
-  expel(peer: string, error: MeshError): void
+  /** Ends the admission of a node of another mesh, and with it all that it has open, once it was told why. */
+  part(peer: string, error: MeshError): void
   /** Acts on what was made here, and tells the members. */
   announce(notices: Notices): Promise<void>
   /** A member says the digest of the notices that it knows. */
@@ -70,21 +68,24 @@ export interface MeshTrustComponents extends Pick<MeshComponents, 'libp2p' | 'me
   discovery: Pick<Discovery, 'avoid' | 'forgive' | 'proved'>
   /** Counts what is shown in the status. */
   count(counter: string): void
+  /** A node is no member any more, or comes with fewer rights: ends what it began with those that it had. */
+  onLess(peer: string): void
 }
 
 /** See {@link MeshTrust}. */
 export function createMeshTrust(components: MeshTrustComponents): MeshTrust {
-  const { libp2p, membership, gossip, audit, now, log, federation, addresses, nameOf, ask, discovery, count } = components
+  const { libp2p, membership, gossip, audit, now, log, federation, addresses, nameOf, ask, discovery, count, onLess } = components
   const { gate } = libp2p.services
   const self = libp2p.peerId.toString()
   /** Whose certificates were good when they connected. */
-  const checked = new Map<string, CheckedPeer>()
+  const checked = createCheckedPeers(membership)
   const knocks = createTokenBuckets(KNOCK_RATE.one, now)
   // Of its own: strangers that knock must not hide who tries codes.
   const refusals = createTokenBuckets(KNOCK_RATE.all, now)
   const allKnocks = createTokenBuckets(KNOCK_RATE.all, now)
   const notices = createMeshNotices({ membership, gossip, now, log, enforce })
-  let warned = false
+  /** What is to be told as soon as the node that it is about has its answer. */
+  const untold = new Map<Notices, ReturnType<typeof setTimeout>>()
 
   const admission = createAdmission({
     libp2p,
@@ -99,14 +100,14 @@ export function createMeshTrust(components: MeshTrustComponents): MeshTrust {
       if (mesh !== undefined) return federation.check(chain, peer, mesh)
       const member = await membership.check(chain, peer)
       if (connectionTo(peer) === undefined) return
-      checked.set(peer, { member, chain })
+      if (checked.add(peer, { member, chain })) onLess(peer)
       federation.forget(peer)
       // Shown again on a connection that is open already; at first it is not admitted yet.
       if (gate.isAdmitted(peer) && canRenew(member.role)) void renewal.renew()
     },
     onMember(peer) {
       renewal.watch()
-      const member = checked.get(peer)?.member
+      const member = checked.present.get(peer)?.member
       if (member !== undefined && canRenew(member.role)) void renewal.renew()
     },
     onForeign: (peer, mesh) => federation.admitted(peer, mesh),
@@ -125,7 +126,7 @@ export function createMeshTrust(components: MeshTrustComponents): MeshTrust {
     now,
     isOpen: () => membership.isInviting,
     async welcome(request, peer) {
-      const member = gate.isAdmitted(peer) ? checked.get(peer)?.member : undefined
+      const member = gate.isAdmitted(peer) ? checked.present.get(peer)?.member : undefined
       const welcome = await membership.welcome(request, peer, member).catch((error: unknown) => {
         refusedEntry(peer, error)
         throw error
@@ -142,7 +143,7 @@ export function createMeshTrust(components: MeshTrustComponents): MeshTrust {
 
   const renewal = createRenewal({
     membership,
-    checked,
+    checked: checked.present,
     connectionTo: (peer) => (gate.isAdmitted(peer) ? connectionTo(peer) : undefined),
     drop(peer, error) {
       for (const connection of libp2p.getConnections(peerIdFromString(peer))) connection.abort(error)
@@ -152,7 +153,8 @@ export function createMeshTrust(components: MeshTrustComponents): MeshTrust {
     log
   })
   const rounds = createNoticeRounds({ digest: () => membership.noticeDigest(), compare: admission.again, now, log })
-  const roster = createRoster({ self, membership, gate, checked, nameOf })
+  const roster = createRoster({ self, membership, gate, checked: checked.present, nameOf })
+  const endings = createEndings({ membership, audit, log, self, checked, expel: admission.expel, onLess })
 
   /** A code that is tried twice is what an owner wants to see; a disk that is full, what it has to. */
   function refusedEntry(peer: string, error: unknown): void {
@@ -162,28 +164,10 @@ export function createMeshTrust(components: MeshTrustComponents): MeshTrust {
       log('warn', `${peer} was not let in: ${(cause as Error | undefined)?.message ?? message}`)
   }
 
-  function enforce(fresh: Notices): void {
-    const error = new MeshError('permission_denied', 'its membership was revoked', { reason: 'revoked' })
-    for (const [peer, { chain }] of checked) {
-      if (membership.isStillMember(chain)) continue
-      checked.delete(peer)
-      log('info', `${peer} is no member any more`)
-      audit?.({ event: 'revoked', peer })
-      admission.expel(peer, error)
-    }
-    warnIfRevoked()
+  function enforce(fresh: Notices, learnt = true): void {
+    endings.enforce(fresh, learnt)
     federation.enforce(fresh)
     if (fresh.successions.length > 0) void renewal.renew()
-  }
-
-  /** Once: it hears that from everybody. */
-  function warnIfRevoked(): void {
-    const { revocation } = membership
-    if (revocation === undefined || warned) return
-    warned = true
-    audit?.({ event: 'revoked', peer: self })
-    const why = revocation.reason === '' ? '' : ` ("${revocation.reason}")`
-    log('warn', `the membership of this node was revoked${why}: nobody of the mesh speaks to it; a new invite lets it in again`)
   }
 
   function tellRotation({ successions }: Notices): void {
@@ -195,13 +179,21 @@ export function createMeshTrust(components: MeshTrustComponents): MeshTrust {
   }
 
   async function announce(made: Notices): Promise<void> {
-    enforce(made)
+    enforce(made, false)
     await notices.publish(made)
   }
 
   /** What a node was before ends once it has its answer: that may come over a connection which ends with it. */
   function tellOf({ made }: Entry): void {
-    if (made !== undefined) setTimeout(() => void announce(made), TELL_AFTER_MS).unref?.()
+    if (made === undefined) return
+    const timer = setTimeout(() => void tellNow(made), TELL_AFTER_MS)
+    timer.unref?.()
+    untold.set(made, timer)
+  }
+
+  async function tellNow(made: Notices): Promise<void> {
+    clearTimeout(untold.get(made))
+    if (untold.delete(made)) await announce(made)
   }
 
   function connectionTo(peer: string): Connection | undefined {
@@ -210,12 +202,12 @@ export function createMeshTrust(components: MeshTrustComponents): MeshTrust {
 
   function onClose({ detail: { remotePeer } }: CustomEvent<Connection>): void {
     const peer = remotePeer.toString()
-    if (connectionTo(peer) === undefined) checked.delete(peer)
+    if (connectionTo(peer) === undefined) checked.left(peer)
   }
 
   return {
     async start() {
-      warnIfRevoked()
+      endings.warnIfRevoked()
       await admission.start()
       await desk.start()
       await nearby.start()
@@ -228,6 +220,8 @@ export function createMeshTrust(components: MeshTrustComponents): MeshTrust {
       libp2p.removeEventListener('connection:close', onClose)
       await nearby.stop()
       await desk.stop()
+      // Nobody is let in any more, and who hears this may be all that will ever tell it.
+      for (const made of untold.keys()) await tellNow(made)
       await admission.stop()
     },
     openDoor: (options) => nearby.open(grantOf(options)),
@@ -246,8 +240,12 @@ export function createMeshTrust(components: MeshTrustComponents): MeshTrust {
       })
       return { code, role, expiresAt: new Date(Date.now() + INVITE_MS).toISOString() }
     },
-    standingOf: (peer) => checked.get(peer)?.member ?? STRANGER,
-    expel: admission.expel,
+    standingOf: checked.standingOf,
+    recall: checked.recall,
+    part(peer, error) {
+      onLess(peer)
+      admission.part(peer, error)
+    },
     announce,
     noticesOf: rounds.heard,
     commands: {

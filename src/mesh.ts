@@ -18,6 +18,8 @@ import type { Mesh, MeshStatus } from './mesh-api.ts'
 import type { MeshComponents } from './mesh-components.ts'
 import { createConsent } from './mesh-consent.ts'
 import { createDescriptors } from './mesh-descriptors.ts'
+import { createLastNames } from './core/last-names.ts'
+import { createMeshCounts } from './mesh-counts.ts'
 import { meshOf } from './mesh-members.ts'
 import { createMeshEvents } from './mesh-events.ts'
 import { createFederation } from './mesh-federation.ts'
@@ -36,9 +38,8 @@ import { VERSION } from './version.ts'
 export async function createMesh(components: MeshComponents): Promise<Mesh> {
   const { libp2p, privateKey, name, membership, audit, now, random, log } = components
   const self = libp2p.peerId.toString()
-  const startedAt = now()
-  const counters: Record<string, number> = {}
-  const count = (counter: string): void => void (counters[counter] = (counters[counter] ?? 0) + 1)
+  const counts = createMeshCounts(now)
+  const { count } = counts
   const events = createMeshEvents(self, now, () => count('events.dropped'), audit)
 
   // ---- what is known -------------------------------------------------------------------------
@@ -47,6 +48,7 @@ export async function createMesh(components: MeshComponents): Promise<Mesh> {
     offers.changed()
     if (event.origin === self) federation.changed()
     if (event.kind === 'node-join' || event.kind === 'info') learn(event.origin)
+    if (event.kind === 'node-leave') lastNames.note(event.origin, event.name)
     // It may be back after a lease, without a session with this node.
     if (event.kind === 'node-join' && directory.get(event.origin)?.connected === false) announcer.heardOfStranger()
     events.onDirectory(event, directory, descriptors.changedOf)
@@ -65,26 +67,26 @@ export async function createMesh(components: MeshComponents): Promise<Mesh> {
   const offers = createOffers(directory, self, descriptors.isBlocked)
 
   const addressesOf = (node: string): string[] => directory.get(node)?.document?.info.addresses ?? []
-  const nameOf = (node: string): string | undefined => (node === self ? name : directory.get(node)?.document?.info.name)
+  const lastNames = createLastNames()
+  const nameOf = (node: string): string | undefined =>
+    node === self ? name : (directory.get(node)?.document?.info.name ?? lastNames.of(node))
 
   // ---- calls ---------------------------------------------------------------------------------
-  const calls = { inFlight: 0, served: 0, failed: 0 }
   const tools = createLocalTools(
     (declaration) => announcer?.put(declaration),
     (id, reason) => announcer?.remove(id, reason)
   )
+  const replays = createReplays(now)
   const provider = createProvider({
     self,
     find: (capability, tool) => tools.find(capability, tool),
-    replays: createReplays(now),
+    replays,
     authorize: (local, request, options) => consent.authorize(local, request, options),
     meter: (local, request) => consent.meter(local, request),
     now,
-    onBegin: () => void calls.inFlight++,
+    onBegin: counts.onBegin,
     onServed(call) {
-      calls.inFlight--
-      calls.served++
-      if (call.error !== undefined) calls.failed++
+      counts.onServed(call.error !== undefined)
       events.onServed(call)
     }
   })
@@ -105,7 +107,8 @@ export async function createMesh(components: MeshComponents): Promise<Mesh> {
     invokeAt: (offer) => (offer.local ? provider : remote.at(offer)),
     cache: createResultCache(now),
     now,
-    onMade: events.onMade
+    onMade: events.onMade,
+    onSent: events.onSent
   })
 
   // ---- announcements and sync ----------------------------------------------------------------
@@ -174,7 +177,7 @@ export async function createMesh(components: MeshComponents): Promise<Mesh> {
     provider,
     events,
     onFault,
-    expel: (peer, error) => trust.expel(peer, error),
+    part: (peer, error) => trust.part(peer, error),
     onTreaty: () => discovery.forgive()
   })
   const trust = createMeshTrust({
@@ -184,7 +187,8 @@ export async function createMesh(components: MeshComponents): Promise<Mesh> {
     nameOf,
     ask: (request, signal) => consent.ask(request, signal),
     discovery,
-    count
+    count,
+    onLess: (peer) => [replays, consent].forEach(({ forget }) => forget(peer))
   })
   const consent = createConsent({ ...components, self, nameOf, trust, federation, audit, emit: events.emit })
   const onAddresses = (): void => announcer.setInfo({ name, version: VERSION, addresses: announcedAddresses(libp2p) })
@@ -246,23 +250,20 @@ export async function createMesh(components: MeshComponents): Promise<Mesh> {
     },
     invite: (options = {}) => trust.invite(options),
     openDoor: (options = {}) => trust.openDoor(options),
-    approvals: () => consent.approvals(),
-    approve: (id, allow, options) => consent.approve(id, allow, options),
+    ...consent.commands,
     ...trust.commands,
-    treaties: createMeshTreaties({ membership, connected: federation.connected, announce: trust.announce }),
+    treaties: createMeshTreaties({ membership, audit, connected: federation.connected, announce: trust.announce }),
     status: () => ({
       peerId: self,
       name,
       mesh: meshOf(membership),
       version: VERSION,
-      uptimeMs: now() - startedAt,
       multiaddrs: libp2p.getMultiaddrs().map((address) => address.toString()),
       peers: links.all().length,
       capabilities: offers.counts(),
       backends: runner.states(),
       network: discovery.state(),
-      calls: { ...calls },
-      counters: { ...counters, ...discovery.counters() },
+      ...counts.view(discovery.counters()),
       directoryDigest: toString(directory.digest(), 'base16')
     }),
     stop: () => (stopping ??= stopAll()),

@@ -3,18 +3,40 @@ import { MeshError } from './errors.ts'
 import type { Mesh } from './mesh-api.ts'
 import type { MeshChange } from './http/change-routes.ts'
 
+/** What a change works on. */
+export interface MeshChangeInit {
+  mesh: Pick<Mesh, 'status'>
+  /** Data directory. */
+  dir: string
+  /** What the node was told to be called; default: the host's name. */
+  name: string | undefined
+  /** Stops the node, does the work on the directory when nothing else writes to it, and runs it again. @throws MeshError `unavailable`. */
+  restart(work: () => Promise<unknown>): void
+}
+
 /**
- * @param dir data directory. @param restart stops the node, does the work on the directory when nothing else writes to it, and runs it again.
+ * What can fail is tried before anything stops; if the work fails all the same, the node goes on in the mesh that it had.
  * The node modules are loaded when they are needed: a start does not wait for them.
  */
-export function createMeshChange(
-  mesh: Pick<Mesh, 'status'>,
-  dir: string,
-  restart: (work: () => Promise<unknown>) => void
-): MeshChange {
+export function createMeshChange({ mesh, dir, name: called, restart }: MeshChangeInit): MeshChange {
   function refuseOpen(): void {
     if (mesh.status().mesh.open)
       throw new MeshError('conflict', 'this node was started with --open; stop it, and start it without', { dataDir: dir })
+  }
+  /** @param state the new mesh, as far as it is known. */
+  async function restartWith(work: () => Promise<unknown>, state?: string): Promise<void> {
+    const { holdRoom } = await import('./data-dir-mesh.ts')
+    const free = await holdRoom(dir, state)
+    try {
+      // What the node writes while it stops must not take it.
+      restart(async () => {
+        await free()
+        await work()
+      })
+    } catch (error) {
+      await free()
+      throw error
+    }
   }
   return {
     async enter(obtained) {
@@ -25,14 +47,14 @@ export function createMeshChange(
       ])
       await checkMayEnter(dir)
       const { mesh: id, name } = parseMeshState(obtained.state)
-      restart(() => keepMesh(dir, obtained))
+      await restartWith(() => keepMesh(dir, obtained), obtained.state)
       return { id, name }
     },
     async leave(force) {
       refuseOpen()
-      const [{ checkMayLeave }, { setMeshAside }] = await Promise.all([import('./node-join.ts'), import('./data-dir-mesh.ts')])
+      const { checkMayLeave, leaveForOwn } = await import('./node-join.ts')
       const left = await checkMayLeave(dir, force)
-      restart(() => setMeshAside(dir))
+      await restartWith(() => leaveForOwn(dir, left, called))
       return left
     }
   }

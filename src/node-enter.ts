@@ -4,14 +4,15 @@ import type { Connection, Libp2p } from '@libp2p/interface'
 import type { Welcome } from '../protocols/join/messages.ts'
 import { originBytes, originId } from './core/document.ts'
 import { openDataDir } from './data-dir.ts'
-import { readMesh, replaceMesh } from './data-dir-mesh.ts'
+import { holdRoom, readMesh, replaceMesh } from './data-dir-mesh.ts'
 import { MeshError } from './errors.ts'
 import { rememberPeer } from './net/node-discovery.ts'
 import { createNodeLibp2p } from './net/node-preset.ts'
 import { loadKey } from './node-key.ts'
 import { verifyChain } from './trust/certificate.ts'
-import { clockOffsetS } from './trust/mesh-clock.ts'
+import { clockOffsetS, createMeshClock } from './trust/mesh-clock.ts'
 import { formatMeshState, parseMeshState, type MeshState } from './trust/mesh-state.ts'
+import { createRevocations } from './trust/revocations.ts'
 import { createSuccessions } from './trust/successions.ts'
 
 /** A mesh, as a person is told of it. */
@@ -53,7 +54,7 @@ export async function enterMesh(
     await handOver(obtained)
     return summary
   }
-  const dataDir = await openDataDir(path)
+  const dataDir = await openDataDir(path, 'atmo join')
   try {
     const { obtained, summary } = await obtainMesh(dataDir.path, obtain)
     await keepMesh(dataDir.path, obtained)
@@ -63,12 +64,15 @@ export async function enterMesh(
   }
 }
 
-/** Writes nothing: a node may run on the directory. */
+/** Keeps nothing: a node may run on the directory. */
 async function obtainMesh(
   dir: string,
   obtain: (libp2p: Libp2p) => Promise<Obtained>
 ): Promise<{ obtained: ObtainedMesh; summary: MeshSummary }> {
   await checkMayEnter(dir)
+  // An invite opens once: on a full disk it must not be spent.
+  const giveBack = await holdRoom(dir)
+  await giveBack()
   // The clock here may be a year off, and nobody is known yet who could tell.
   const libp2p = await createNodeLibp2p(await loadKey(dir), [], { tls: false })
   await libp2p.start()
@@ -119,13 +123,20 @@ export async function keepMesh(dir: string, { state, peer }: ObtainedMesh): Prom
   await rememberPeer(dir, peer)
 }
 
-/** Revoked, or by a key of the mesh that was replaced: there is nothing left to leave. What is kept was checked when it came. */
-async function isEnded({ mesh, chain, revocations, successions = [] }: MeshState): Promise<boolean> {
-  const keys = createSuccessions(originBytes(mesh))
+/** Revoked by somebody who may, or by a key of the mesh that was replaced: there is nothing left to leave. The same as the node itself goes by. */
+async function isEnded({ mesh, chain, clock, revocations, successions = [] }: MeshState): Promise<boolean> {
+  const own = originBytes(mesh)
+  const { nowS, toleranceS } = createMeshClock(
+    () => Date.now() / 1_000,
+    () => performance.now(),
+    clock
+  )
+  const keys = createSuccessions(own)
   await keys.take(successions)
-  if (chain.slice(-1).some(({ certificate }) => keys.rootStanding(certificate) === 'superseded')) return true
-  return chain.some(({ certificate: { node, since } }) =>
-    revocations.some(({ revocation }) => originId(revocation.node) === originId(node) && revocation.at >= since)
+  const ends = createRevocations(own, nowS, toleranceS, keys)
+  for (const signed of revocations) await ends.take(signed, { kept: true })
+  return (
+    ends.endOf(chain) !== undefined || chain.slice(-1).some(({ certificate }) => keys.rootStanding(certificate) === 'superseded')
   )
 }
 

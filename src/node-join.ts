@@ -6,11 +6,13 @@ import { parseInvite } from '../protocols/join/code.ts'
 import type { Invite, Welcome } from '../protocols/join/messages.ts'
 import { originId } from './core/document.ts'
 import { openDataDir } from './data-dir.ts'
-import { readMesh, setMeshAside, writeMesh } from './data-dir-mesh.ts'
+import { recordAlone } from './data-dir-audit.ts'
+import { bringBack, readMesh, setMeshAside, writeMesh } from './data-dir-mesh.ts'
 import { MeshError, isMeshError } from './errors.ts'
 import { requestWelcome } from './net/join.ts'
 import { enterMesh, type HandOver, type MeshSummary, type Obtained } from './node-enter.ts'
 import { loadKey } from './node-key.ts'
+import { hostNodeName, loadMembership } from './node-membership.ts'
 import { checkMeshName, foundMesh, type MeshState } from './trust/mesh-state.ts'
 import { privateMembership } from './trust/membership.ts'
 
@@ -20,7 +22,7 @@ export const REACH_MS = 10_000
 /** Makes a mesh of which this node is the owner. @throws MeshError `conflict` if it has one, or if a node runs on the data directory. */
 export async function initMesh(dataDir: string, name: string): Promise<MeshSummary> {
   checkMeshName(name)
-  return withDataDir(dataDir, async (dir) => {
+  return withDataDir(dataDir, 'atmo init', async (dir) => {
     const old = await readMesh(dir)
     if (old !== undefined)
       throw new MeshError('conflict', `this node is of the mesh "${old.name}" already; to leave it, run: atmo leave`, {
@@ -29,6 +31,7 @@ export async function initMesh(dataDir: string, name: string): Promise<MeshSumma
     const nodeKey = await loadKey(dir)
     const state = await foundMesh(name)
     const membership = await privateMembership({ ...clocks(), state, nodeKey, save: (next) => writeMesh(dir, next) })
+    await recordAlone(dir, { event: 'init', mesh: membership.mesh, name: membership.name })
     return { id: membership.mesh, name: membership.name, role: membership.role, peerId: peerIdFromPrivateKey(nodeKey).toString() }
   })
 }
@@ -54,7 +57,30 @@ export async function joinMesh(dataDir: string, code: string, name: string, hand
  * @throws MeshError `conflict` if there is none, if the node runs, or if the mesh would be left without an owner.
  */
 export async function leaveMesh(dataDir: string, force = false): Promise<{ name: string; id: string; kept: string }> {
-  return withDataDir(dataDir, async (dir) => ({ ...(await checkMayLeave(dir, force)), kept: await setMeshAside(dir) }))
+  // A directory that is not there is not made only to be told that it has no mesh.
+  await checkMayLeave(dataDir, force)
+  return withDataDir(dataDir, 'atmo leave', async (dir) => {
+    const { id, name } = await checkMayLeave(dir, force)
+    const kept = await setMeshAside(dir)
+    await recordAlone(dir, { event: 'leave', mesh: id, name })
+    return { id, name, kept }
+  })
+}
+
+/**
+ * Leaves the mesh for a new one of this node's own. No node may run on the directory. @param left what {@link checkMayLeave} said.
+ * @param called name of the node; default: the host's. @throws MeshError `unavailable` if that cannot be written: then nothing has changed.
+ */
+export async function leaveForOwn(dir: string, left: { id: string; name: string }, called = hostNodeName()): Promise<void> {
+  const kept = await setMeshAside(dir)
+  try {
+    const { mesh, name } = await loadMembership({ open: false, dataDir: dir, nodeKey: await loadKey(dir), name: called })
+    await recordAlone(dir, { event: 'leave', mesh: left.id, name: left.name })
+    await recordAlone(dir, { event: 'init', mesh, name })
+  } catch (error) {
+    await bringBack(dir, kept)
+    throw error
+  }
 }
 
 /** @returns the mesh that would be left. @throws MeshError `conflict` if there is none, or without `force` if it would be left without an owner. */
@@ -70,8 +96,8 @@ export async function checkMayLeave(dir: string, force: boolean): Promise<{ name
   return { name: old.name, id: old.mesh }
 }
 
-async function withDataDir<T>(path: string, work: (dir: string) => Promise<T>): Promise<T> {
-  const dataDir = await openDataDir(path)
+async function withDataDir<T>(path: string, what: string, work: (dir: string) => Promise<T>): Promise<T> {
+  const dataDir = await openDataDir(path, what)
   try {
     return await work(dataDir.path)
   } finally {

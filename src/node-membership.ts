@@ -1,6 +1,8 @@
 /** Which mesh a node is of, from its data directory. Node only. */
 import type { PrivateKey } from '@libp2p/interface'
+import { hostname } from 'node:os'
 import { MAX_MESH_NAME } from '../protocols/join/messages.ts'
+import { MAX_NODE_NAME } from './config-formats.ts'
 import { readMesh, writeMesh } from './data-dir-mesh.ts'
 import { privateMembership, type Membership } from './trust/membership.ts'
 import { openMembership } from './trust/open-membership.ts'
@@ -15,14 +17,21 @@ export interface LoadMembership {
   nodeKey: PrivateKey
   /** What the node calls itself: a mesh that is made here is named after it. */
   name: string
+  /** A mesh was made. */
+  onFounded?(membership: Membership): void
+}
+
+/** What a node is called that was given no name: the host's. */
+export function hostNodeName(): string {
+  return hostname().split('.')[0]?.slice(0, MAX_NODE_NAME) ?? 'node'
 }
 
 /** The mesh of the data directory, or a new private one of which this node is the owner. @throws MeshError `invalid_config`, `unavailable`. */
-export async function loadMembership({ open, dataDir, nodeKey, name }: LoadMembership): Promise<Membership> {
+export async function loadMembership({ open, dataDir, nodeKey, name, onFounded }: LoadMembership): Promise<Membership> {
   if (open) return openMembership()
-  const state =
-    (dataDir === undefined ? undefined : await readMesh(dataDir)) ?? (await foundMesh(`${name}'s mesh`.slice(0, MAX_MESH_NAME)))
-  return privateMembership({
+  const kept = dataDir === undefined ? undefined : await readMesh(dataDir)
+  const state = kept ?? (await foundMesh(`${name}'s mesh`.slice(0, MAX_MESH_NAME)))
+  const membership = await privateMembership({
     state,
     nodeKey,
     name,
@@ -30,4 +39,6 @@ export async function loadMembership({ open, dataDir, nodeKey, name }: LoadMembe
     now: () => performance.now(),
     save: async (next) => (dataDir === undefined ? undefined : writeMesh(dataDir, next))
   })
+  if (kept === undefined) onFounded?.(membership)
+  return membership
 }

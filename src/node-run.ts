@@ -24,6 +24,7 @@ export interface NodeInit {
   policy?: PolicyRule[]
   limits?: LimitRule[]
   changedDescriptors?: ChangedDescriptors
+  audit?: { arguments?: boolean }
   backends: Backend[]
   log?: (level: 'info' | 'warn', message: string) => void
 }
@@ -62,22 +63,32 @@ export async function runNode(
     undo.push(() => dataDir.release())
     const token = await ensureApiToken(dataDir.path)
     const backends = await createBackends(config, baseDir)
-    const { name, listen, peers, mdns, policy, limits, changedDescriptors } = config
-    const mesh = await createNode({ name, dataDir, listen, peers, mdns, policy, limits, changedDescriptors, backends, log })
+    const { name, listen, peers, mdns, policy, limits, changedDescriptors, audit } = config
+    const rules = { policy, limits, changedDescriptors, audit }
+    const mesh = await createNode({ name, dataDir, listen, peers, mdns, ...rules, backends, log })
     let stopping: Promise<void> | undefined
     const stop = () => (stopping ??= unwind())
     let tell: { resolve: (how: 'stopped' | 'changed') => void; reject: (reason: unknown) => void } | undefined
     const stopped = new Promise<'stopped' | 'changed'>((resolve, reject) => (tell = { resolve, reject }))
     stopped.catch(() => {})
     let how: 'stopped' | 'changed' = 'stopped'
-    const stopAndTell = () => void stop().then(() => tell?.resolve(how), tell?.reject)
-    const change = createMeshChange(mesh, dataDir.path, (work) => {
+    const warn = (error: unknown) => log?.('warn', (error as Error).message)
+    const stopAndTell = () =>
+      void stop()
+        .catch((error: unknown) => {
+          if (how === 'stopped') throw error
+          // Who changes its mesh is to go on, whatever was left behind.
+          warn(error)
+        })
+        .then(() => tell?.resolve(how), tell?.reject)
+    const restart = (work: () => Promise<unknown>) => {
       if (stopping !== undefined) throw new MeshError('unavailable', 'the node is stopping')
       how = 'changed'
       // After the mesh has stopped, which writes to the directory, and before that is free for others.
-      undo.splice(1, 0, () => work().catch((error: unknown) => log?.('warn', (error as Error).message)))
+      undo.splice(1, 0, () => work().catch(warn))
       stopAndTell()
-    })
+    }
+    const change = createMeshChange({ mesh, dir: dataDir.path, name, restart })
     undo.push(() => mesh.stop())
     const server = await serveApi({ mesh, token, listen: config.api, apiKey, stop: stopAndTell, change })
     // The mesh drains first: calls that run over the API end with an answer.

@@ -1,15 +1,14 @@
 import './net/node20-shims.ts'
 import type { PrivateKey } from '@libp2p/interface'
-import { hostname } from 'node:os'
 import { MAX_PATTERN } from '../protocols/glob.ts'
 import type { Backend } from './backends/backend.ts'
 import { nextIncarnation, openDataDir, type DataDir } from './data-dir.ts'
 import type { LimitRule } from './core/limits.ts'
 import type { PolicyRule } from './core/policy.ts'
-import { openAuditLog } from './data-dir-audit.ts'
+import { openAuditLog, type AuditOptions } from './data-dir-audit.ts'
 import { openPinFile } from './data-dir-pins.ts'
 import { MeshError, isMeshError } from './errors.ts'
-import { MAX_NODE_NAME, nodeNameProblem } from './config-formats.ts'
+import { nodeNameProblem } from './config-formats.ts'
 import { listenProblem, multiaddrProblem, listenTogetherProblem } from './config-addresses.ts'
 import { createMesh } from './mesh.ts'
 import type { Mesh } from './mesh-api.ts'
@@ -19,7 +18,7 @@ import { createGossip, meshTopics } from './net/gossip.ts'
 import type { InterfaceFilter } from './net/interfaces.ts'
 import { createNodeDiscovery } from './net/node-discovery.ts'
 import { loadKey } from './node-key.ts'
-import { loadMembership } from './node-membership.ts'
+import { hostNodeName, loadMembership } from './node-membership.ts'
 import { webRtcFor } from './node-webrtc.ts'
 import type { Membership } from './trust/membership.ts'
 import { DEFAULT_LISTEN, createNodeLibp2p } from './net/node-preset.ts'
@@ -47,6 +46,8 @@ export interface NodeOptions {
   limits?: LimitRule[]
   /** Whether a capability whose description has changed is only flagged, or not called either until that is accepted. Default: `flag`. */
   changedDescriptors?: ChangedDescriptors
+  /** What the audit log of the data directory keeps. `arguments`: those of calls as well, not their digests alone. */
+  audit?: AuditOptions
   /** Another mesh than these. */
   membership?: Membership
   /** One line for each thing worth knowing; default: silent. */
@@ -58,7 +59,7 @@ export interface NodeOptions {
  * @throws MeshError `conflict` if the data directory is in use, `invalid_config` for a wrong option, `unavailable` if it cannot listen.
  */
 export async function createNode(options: NodeOptions = {}): Promise<Mesh> {
-  const host = hostname().split('.')[0]?.slice(0, MAX_NODE_NAME) ?? 'node'
+  const host = hostNodeName()
   checkName(options.name ?? host)
   const dataDir = typeof options.dataDir === 'string' ? await openDataDir(options.dataDir) : options.dataDir
   const log = options.log ?? (() => undefined)
@@ -68,15 +69,22 @@ export async function createNode(options: NodeOptions = {}): Promise<Mesh> {
     const listen = options.listen ?? DEFAULT_LISTEN
     checkAddresses(listen, options.peers ?? [])
     checkInterfaces(options.mdns)
-    const auditLog = dataDir === undefined ? undefined : await openAuditLog(dataDir.path, (message) => log('warn', message))
-    const pins = dataDir === undefined ? undefined : await openPinFile(dataDir.path, (message) => log('warn', message))
+    const warn = (message: string): void => log('warn', message)
+    const auditLog = dataDir === undefined ? undefined : await openAuditLog(dataDir.path, warn, undefined, options.audit)
+    const pins = dataDir === undefined ? undefined : await openPinFile(dataDir.path, warn)
     const { open = false } = options
     const membership =
       options.membership ??
-      (await loadMembership({ open, dataDir: dataDir?.path, nodeKey: privateKey, name: options.name ?? host }))
+      (await loadMembership({
+        open,
+        dataDir: dataDir?.path,
+        nodeKey: privateKey,
+        name: options.name ?? host,
+        onFounded: (founded) => auditLog?.record({ event: 'init', mesh: founded.mesh, name: founded.name })
+      }))
     // What it was called when it joined.
     const name = options.name ?? namedBefore(membership) ?? host
-    const webRtc = await webRtcFor([...listen, ...(options.peers ?? [])], dataDir?.path, (message) => log('warn', message))
+    const webRtc = await webRtcFor([...listen, ...(options.peers ?? [])], dataDir?.path, warn)
     const libp2p = await createNodeLibp2p(privateKey, listen, {
       webRtc,
       tls: !membership.clockInDoubt,
@@ -95,7 +103,7 @@ export async function createNode(options: NodeOptions = {}): Promise<Mesh> {
             peers: options.peers ?? [],
             mdns: options.mdns ?? true,
             dataDir: dataDir?.path,
-            log: (message) => log('warn', message)
+            log: warn
           },
           onState
         ),

@@ -13,6 +13,7 @@ import * as succession from '../../protocols/member/succession.ts'
 import * as nearby from '../../protocols/nearby/messages.ts'
 import * as sync from '../../protocols/sync/messages.ts'
 import * as treaty from '../../protocols/treaty/messages.ts'
+import { decodeTreatyCode, encodeTreatyCode } from '../../protocols/treaty/code.ts'
 
 /** How a message is read and written. */
 export interface Codec {
@@ -68,6 +69,7 @@ export const CODECS: Record<string, Record<string, Codec>> = {
   treaty: {
     treaty: { decode: treaty.decodeTreaty, encode: treaty.encodeTreaty },
     signed: body(treaty.decodeSignedTreaty, treaty.encodeSignedTreaty),
+    code: body(decodeTreatyCode, encodeTreatyCode),
     revocation: { decode: treaty.decodeTreatyRevocation, encode: treaty.encodeTreatyRevocation },
     signedRevocation: body(treaty.decodeSignedTreatyRevocation, treaty.encodeSignedTreatyRevocation)
   },

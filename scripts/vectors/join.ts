@@ -2,7 +2,7 @@ import { encodeCbor } from '../../protocols/cbor.ts'
 import { encodeInvite, encodeJoinRequest, encodeWelcome, type Welcome } from '../../protocols/join/messages.ts'
 import { ORIGIN } from './announce.ts'
 import { cborFaults, invalidValue, type Vectors } from './form.ts'
-import { SIGNED, SUCCESSION } from './member.ts'
+import { SIGNED, SUCCESSION } from './member-signed.ts'
 
 const TOKEN = Uint8Array.from({ length: 16 }, (_, n) => 240 + n)
 const SECRET = Uint8Array.from({ length: 32 }, (_, n) => n * 7)

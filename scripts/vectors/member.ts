@@ -1,5 +1,3 @@
-import { generateKeyPairFromSeed } from '@libp2p/crypto/keys'
-import { peerIdFromPrivateKey } from '@libp2p/peer-id'
 import {
   MAX_CERTIFICATE_BYTES,
   MAX_CHAIN,
@@ -8,84 +6,19 @@ import {
   encodeMemberAnswer,
   encodeMemberEnd,
   encodeMemberHello,
-  encodeMemberIntroduction,
-  signedCertificateBytes,
-  type Certificate,
-  type SignedCertificate
+  encodeMemberIntroduction
 } from '../../protocols/member/messages.ts'
-import {
-  MAX_REVOCATIONS,
-  encodeRevocation,
-  signedRevocationBytes,
-  type SignedRevocation
-} from '../../protocols/member/revocation.ts'
-import {
-  MAX_KEEPS,
-  MAX_SUCCESSIONS,
-  encodeSuccession,
-  keepOf,
-  signedSuccessionBytes,
-  type SignedSuccession
-} from '../../protocols/member/succession.ts'
+import { MAX_REVOCATIONS } from '../../protocols/member/revocation.ts'
+import { MAX_KEEPS, MAX_SUCCESSIONS, encodeSuccession } from '../../protocols/member/succession.ts'
 import { NO_NOTICES, encodeNotices, type Notices } from '../../protocols/member/notices.ts'
 import { MAX_TREATIES } from '../../protocols/treaty/messages.ts'
 import { encodeCbor } from '../../protocols/cbor.ts'
 import { ORIGIN } from './announce.ts'
 import { cbor, cborFaults, invalidValue, type Vectors } from './form.ts'
+import { CERTIFICATE, FIELDS, MESH, NONCE, REVOKED, SIGNED, SUCCESSION, SUCCESSION_FIELDS } from './member-signed.ts'
 import { AGREED, TREATY_REVOKED } from './treaty.ts'
 
-const MESH_KEY = await generateKeyPairFromSeed('Ed25519', new Uint8Array(32).fill(7))
-const MESH = peerIdFromPrivateKey(MESH_KEY).toMultihash().bytes
-const NONCE = Uint8Array.from({ length: 16 }, (_, n) => n)
 const PROOF = Uint8Array.from({ length: 32 }, (_, n) => 255 - n)
-const CERTIFICATE: Certificate = {
-  mesh: MESH,
-  node: ORIGIN,
-  role: 'admin',
-  forward: true,
-  notBefore: 1_800_000_000,
-  notAfter: 1_800_000_000 + MAX_VALIDITY_S,
-  issuer: MESH,
-  serial: NONCE,
-  name: 'kitchen',
-  tags: [],
-  since: 1_799_000_000
-}
-const FIELDS = [
-  1,
-  MESH,
-  ORIGIN,
-  1,
-  true,
-  1_800_000_000,
-  1_800_000_000 + MAX_VALIDITY_S,
-  MESH,
-  NONCE,
-  'kitchen',
-  [],
-  1_799_000_000
-]
-
-async function signed(certificate: Certificate): Promise<SignedCertificate> {
-  const bytes = encodeCertificate(certificate)
-  return { bytes, certificate, signature: await MESH_KEY.sign(signedCertificateBytes(bytes)) }
-}
-/** The certificate of an admin, signed by the mesh key. */
-export const SIGNED: SignedCertificate = await signed(CERTIFICATE)
-
-const REVOKED: SignedRevocation = await (async () => {
-  const revocation = { mesh: MESH, node: ORIGIN, at: 1_800_000_000, issuer: MESH, reason: 'lost on a train' }
-  const bytes = encodeRevocation(revocation)
-  return { bytes, revocation, signature: await MESH_KEY.sign(signedRevocationBytes(bytes)), chain: [] }
-})()
-/** The first key of the mesh hands over to that of the seed 0808…08. */
-export const SUCCESSION: SignedSuccession = await (async () => {
-  const next = peerIdFromPrivateKey(await generateKeyPairFromSeed('Ed25519', new Uint8Array(32).fill(8)))
-  const keeps = [keepOf(MESH, 1, ORIGIN, 'admin')]
-  const succession = { mesh: MESH, generation: 1, key: next.toMultihash().bytes, at: 1_800_000_000, keeps }
-  const bytes = encodeSuccession(succession)
-  return { bytes, succession, signature: await MESH_KEY.sign(signedSuccessionBytes(bytes)) }
-})()
 const REVOCATIONS: Notices = { ...NO_NOTICES, revocations: [REVOKED] }
 const EVERYTHING: Notices = {
   successions: [SUCCESSION],
@@ -94,7 +27,6 @@ const EVERYTHING: Notices = {
   treatyRevocations: [TREATY_REVOKED]
 }
 const ALL: Notices = { ...NO_NOTICES, revocations: [REVOKED], treaties: [AGREED], treatyRevocations: [TREATY_REVOKED] }
-const SUCCESSION_FIELDS = [1, MESH, 1, SUCCESSION.succession.key, 1_800_000_000, SUCCESSION.succession.keeps]
 const ANSWER = { p: PROOF, d: NONCE }
 
 /** Vectors of the member protocol: certificates, signed by the Ed25519 key with the seed 0707…07, and bodies of frames. */

@@ -1,7 +1,7 @@
 import { encodeCbor } from '../../protocols/cbor.ts'
 import { commitmentTo, encodeNearbyNonce, encodeNearbyRequest, encodeNearbySight } from '../../protocols/nearby/messages.ts'
 import { cborFaults, invalidValue, type Vectors } from './form.ts'
-import { SIGNED } from './member.ts'
+import { SIGNED } from './member-signed.ts'
 
 const NONCE = Uint8Array.from({ length: 16 }, (_, n) => n)
 const COMMITMENT = commitmentTo(NONCE)

@@ -15,7 +15,10 @@ import {
   type SignedTreatyRevocation,
   type Treaty
 } from '../../protocols/treaty/messages.ts'
+import { MAX_GENERATIONS, encodeSuccession, encodeSuccessions } from '../../protocols/member/succession.ts'
+import { encodeTreatyCode } from '../../protocols/treaty/code.ts'
 import { cbor, cborFaults, invalidValue, type Vectors } from './form.ts'
+import { SUCCESSION } from './member-signed.ts'
 
 const KEYS = await Promise.all([7, 8].map((seed) => generateKeyPairFromSeed('Ed25519', new Uint8Array(32).fill(seed))))
 const idOf = (n: number): Uint8Array => peerIdFromPrivateKey(KEYS[n]!).toMultihash().bytes
@@ -55,6 +58,10 @@ export function treatyVectors(): Vectors {
   const [treaty, signed, revocation] = [invalidValue('treaty'), invalidValue('signed'), invalidValue('revocation')]
   const field = (at: number, value: unknown): unknown[] => FIELDS.map((old, n) => (n === at ? value : old))
   const [one, two] = AGREED.signatures
+  const code = invalidValue('code')
+  const coded = (...rest: unknown[]): unknown[] => [AGREED.bytes, one, two, ...rest]
+  const stranger = { ...SUCCESSION.succession, mesh: SECRET.subarray(0, 8) }
+  const elsewhere = { ...SUCCESSION, bytes: encodeSuccession(stranger), succession: stranger }
   const none = new Uint8Array(0)
   const long = Array.from({ length: MAX_LENT_TYPES + 1 }, () => 'x')
   const revoked = [1, MESHES[0], SERIAL, 7, '']
@@ -77,6 +84,16 @@ export function treatyVectors(): Vectors {
         name: 'an offer of the second',
         message: 'signed',
         bytes: encodeCbor(encodeSignedTreaty({ ...AGREED, signatures: [undefined, two] }))
+      },
+      {
+        name: 'of meshes that have their first keys',
+        message: 'code',
+        bytes: encodeCbor(encodeTreatyCode({ signed: AGREED, successions: [] }))
+      },
+      {
+        name: 'with the key that follows that of a mesh',
+        message: 'code',
+        bytes: encodeCbor(encodeTreatyCode({ signed: AGREED, successions: [SUCCESSION] }))
       },
       { name: 'revocation', message: 'revocation', bytes: TREATY_REVOKED.bytes },
       {
@@ -114,6 +131,17 @@ export function treatyVectors(): Vectors {
       signed('a signature that is missing', 'two of three parts', [AGREED.bytes, one]),
       signed('four parts', 'too many', [AGREED.bytes, one, two, none]),
       signed('a treaty that is none', 'bytes of something else', [cbor('x'), one, two]),
+      code('no signature', 'nobody has signed', [AGREED.bytes, none, none, []]),
+      code('successions that are a map', 'not an array', coded({})),
+      code('a succession without a signature', 'missing', coded([[SUCCESSION.bytes]])),
+      code('a succession of a third mesh', 'no part in the treaty', coded(encodeSuccessions([elsewhere]))),
+      code(
+        'too many keys of one mesh',
+        `more than ${MAX_GENERATIONS}`,
+        coded(encodeSuccessions(Array.from({ length: MAX_GENERATIONS + 1 }, () => SUCCESSION)))
+      ),
+      code('a treaty that is none', 'bytes of something else', [cbor('x'), one, two]),
+      code('seventeen parts', 'too many', coded(...Array.from({ length: 14 }, () => []))),
       revocation('an unknown version', 'version 2', replaced(0, 2)),
       revocation('no mesh', 'empty id', replaced(1, none)),
       revocation('a long serial', '17 bytes', replaced(2, new Uint8Array(17))),

@@ -21,6 +21,15 @@ export interface MadeCall {
   error: MeshError | undefined
 }
 
+/** How one try of a call ended that another node was sent. */
+export interface SentCall {
+  request: ToolRequest
+  /** PeerId. */
+  provider: string
+  durationMs: number
+  error: MeshError | undefined
+}
+
 /** What the caller side needs. */
 export interface CallerComponents {
   self: string
@@ -31,6 +40,7 @@ export interface CallerComponents {
   cache: ResultCache
   now: () => number
   onMade(call: MadeCall): void
+  onSent(call: SentCall): void
 }
 
 /** Makes calls: finds who can, validates, tries, and fails over where that does no harm. */
@@ -39,6 +49,8 @@ export function createCaller(
 ): (target: string, tool: string, input?: JsonValue, options?: CallOptions) => Call {
   return (target, tool, input = {}, options = {}) => new RunningCall(components, target, tool, input, options)
 }
+
+const LEFT = 'the call was left before its end'
 
 /**
  * One call. A class, not closures: a generator function that is made anew for each call brings a hidden class of its own
@@ -91,7 +103,7 @@ class RunningCall implements Call {
   }
 
   async *#run(): AsyncGenerator<CallItem, void, void> {
-    const { offers, invokeAt, cache, now, onMade } = this.#parts
+    const { offers, invokeAt, cache, now, onMade, onSent } = this.#parts
     const options = this.#options
     this.#startedAt = now()
     let error: MeshError | undefined
@@ -119,6 +131,8 @@ class RunningCall implements Call {
         if (this.#cancellation.reason !== undefined) throw this.#cancellation.reason
         this.#provider = offer.node
         const request = this.#requestTo(offer, checked, deadline.remaining(), stream?.items)
+        const sentAt = now()
+        let failed: MeshError | undefined
         offer.outstanding++
         try {
           for await (const item of invokeAt(offer)(request, this.#cancellation)) {
@@ -131,7 +145,7 @@ class RunningCall implements Call {
           if (this.#outcome === undefined) this.#settle(null, offer, false)
           return
         } catch (thrown) {
-          const failed = this.#cancellation.reason ?? toMeshError(thrown)
+          failed = this.#cancellation.reason ?? toMeshError(thrown)
           this.#tried.push({ provider: offer.node, code: failed.code })
           const again = n + 1 < attempts.length && mayRetry(failed, tool, items, stream?.begun ?? false)
           if (!again) throw withTried(failed, this.#tried)
@@ -139,6 +153,8 @@ class RunningCall implements Call {
           items = 0
         } finally {
           offer.outstanding--
+          if (this.#outcome === undefined) failed ??= new MeshError('cancelled', LEFT)
+          if (!offer.local) onSent({ request, provider: offer.node, durationMs: now() - sentAt, error: failed })
         }
       }
     } catch (thrown) {
@@ -147,7 +163,7 @@ class RunningCall implements Call {
     } finally {
       deadline?.clear()
       unlink()
-      if (this.#outcome === undefined) error ??= new MeshError('cancelled', 'the call was left before its end')
+      if (this.#outcome === undefined) error ??= new MeshError('cancelled', LEFT)
       onMade({
         capability: this.#target,
         tool: this.#tool,

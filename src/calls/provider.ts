@@ -53,7 +53,7 @@ export function createProvider({ self, find, replays, authorize, meter, now, onB
     const { idempotencyKey } = request
     if (idempotencyKey === undefined) return run(request, options)
     const key = JSON.stringify([request.caller, request.capability, request.tool, idempotencyKey, request.causes])
-    const call = { key, caller: request.caller, input: request.input }
+    const call = { key, caller: request.caller, causes: request.causes, input: request.input }
     return replays.follow(call, (signal, onRun) => run(request, { signal }, onRun), options.signal)
   }
 
@@ -67,6 +67,7 @@ export function createProvider({ self, find, replays, authorize, meter, now, onB
     let asked: Promise<void> | undefined
     let used: Meter | undefined
     let begun = false
+    let ended = false
     onBegin()
     try {
       const local = find(request.capability, request.tool)
@@ -96,18 +97,20 @@ export function createProvider({ self, find, replays, authorize, meter, now, onB
         used === undefined || request.stream === undefined ? request.stream : metered(request.stream, used, cancellation)
       steps = begin(invoke, withInput(request, input, counted, deadline.remaining()), cancellation, admission)
       for (let step = await steps.next(); step.done !== true; step = await steps.next()) {
+        const waitMs = used?.yielded(step.value) ?? 0
         if (step.value.kind === 'result') checkResult(tool, step.value.value)
-        const waitMs = used?.item(step.value) ?? 0
+        ended = step.value.kind === 'result'
         if (waitMs > 0 && step.value.kind !== 'result') await pause(waitMs, cancellation)
         yield step.value
       }
+      ended = true
     } catch (thrown) {
       error = cancellation.reason ?? (begun ? ofBackend(failure(thrown)) : failure(thrown))
       throw error
     } finally {
       deadline?.clear()
       steps?.close()
-      used?.leave()
+      used?.leave(begun && !ended)
       // Left while it waited: nobody is to be asked any more.
       if (asked !== undefined) cancellation.abort(new MeshError('cancelled', 'the caller left'))
       cancellation.release()
@@ -125,7 +128,7 @@ function withInput(request: ToolRequest, input: JsonValue, stream: ToolRequest['
 /** What the caller streams in, counted: past a limit it is read later. */
 async function* metered(stream: AsyncIterable<Item>, meter: Meter, cancellation: Cancellation): AsyncGenerator<Item, void, void> {
   for await (const item of stream) {
-    const waitMs = meter.item(item)
+    const waitMs = meter.taken(item)
     yield item
     if (waitMs > 0) await pause(waitMs, cancellation)
   }

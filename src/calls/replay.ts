@@ -21,6 +21,8 @@ export interface KeyedCall {
   /** Made of the caller, the tool and its key. */
   key: string
   caller: string
+  /** On whose behalf. */
+  causes?: readonly string[] | undefined
   input: JsonValue
 }
 
@@ -29,6 +31,7 @@ export type StartCall = (signal: AbortSignal, onRun: () => void) => AsyncIterabl
 
 interface Run {
   caller: string
+  causes: readonly string[]
   /** Of its input. */
   digest: string
   /** The backend has begun. */
@@ -49,11 +52,13 @@ interface Run {
 
 /**
  * Makes the same key the same call: a second one follows the first, or gets its outcome again. Once the backend has begun,
- * the call runs to its end even if nobody follows any more: only so a retry learns what became of it.
+ * the call runs to its end even if nobody follows any more: only so a retry learns what became of it. Whoever loses its rights loses that, too.
  */
 export interface Replays {
   /** @param start its signal aborts when nobody follows any more and the backend has not begun. */
   follow(call: KeyedCall, start: StartCall, signal: AbortSignal): AsyncGenerator<Item, void, void>
+  /** Ends what runs for a node that is no member any more, or is one with fewer rights, and forgets its outcomes. What others run on its behalf as well. */
+  forget(peer: string): void
   readonly size: number
 }
 
@@ -61,10 +66,11 @@ export interface Replays {
 export function createReplays(now: () => number): Replays {
   const runs = new Map<string, Run>()
 
-  function begin({ key, caller }: KeyedCall, digest: string, start: StartCall): Run {
+  function begin({ key, caller, causes = [] }: KeyedCall, digest: string, start: StartCall): Run {
     makeRoom(caller)
     const run: Run = {
       caller,
+      causes,
       digest,
       begun: false,
       items: [],
@@ -94,13 +100,13 @@ export function createReplays(now: () => number): Replays {
         run.done = true
         run.at = now()
         // Whatever ran keeps its key, in the order of its end; what did not run leaves it free.
-        if (forget(key, run) && (run.begun || run.error === undefined)) runs.set(key, run)
+        if (drop(key, run) && (run.begun || run.error === undefined)) runs.set(key, run)
         wakeAll(run)
       })
     return run
   }
 
-  function forget(key: string, run: Run): boolean {
+  function drop(key: string, run: Run): boolean {
     return runs.get(key) === run && runs.delete(key)
   }
 
@@ -150,9 +156,17 @@ export function createReplays(now: () => number): Replays {
         run.readers.delete(reader)
         if (run.readers.size === 0 && !run.done && !run.begun) {
           run.controller.abort(new MeshError('cancelled', 'nobody waits for this call any more'))
-          forget(call.key, run)
+          drop(call.key, run)
         }
         wakeAll(run)
+      }
+    },
+    forget(peer) {
+      for (const [key, run] of runs) {
+        if (run.caller !== peer && !run.causes.includes(peer)) continue
+        runs.delete(key)
+        if (!run.done)
+          run.controller.abort(new MeshError('permission_denied', 'who began this call lost its rights', { reason: 'revoked' }))
       }
     },
     get size() {

@@ -1,37 +1,70 @@
 import type { Command } from 'commander'
-import type { ApprovalView } from '../mesh-api.ts'
-import { connectToNode } from './client.ts'
-import { contextOf, parseDuration, withNodeOptions, type NodeOptions } from './command-line.ts'
+import type { ApprovalView, CallApproval } from '../mesh-api.ts'
+import { connectToNode, type NodeClient } from './client.ts'
+import { contextOf, parseDuration, withNodeOptions, type CommandContext, type NodeOptions } from './command-line.ts'
 import { spaced } from './join-nearby.ts'
-import { plain, shortId, showDuration, table } from './output.ts'
+import { plain, shortId, showBytes, showDuration, table, visibleJson } from './output.ts'
 
-/** `atmo approvals`, `atmo approve ID`, `atmo ignore ID`: calls and nodes nearby that wait for a yes. */
+/** Longest input that the table shows, in characters: a longer one says how long it is first, which no narrow terminal cuts off. */
+const MAX_CELL = 40
+
+/** `atmo approvals [ID]`, `atmo approve ID`, `atmo ignore ID`: calls and nodes nearby that wait for a yes. */
 export function addApprovals(program: Command): void {
-  withNodeOptions(program.command('approvals').description('list the calls and the nodes that wait for your yes')).action(
-    async (options: NodeOptions) => {
-      const { dataDir, output } = contextOf(options)
-      const answer = await (await connectToNode(dataDir)).get<{ approvals: ApprovalView[] }>('/mesh/approvals')
-      if (output.json) return output.out(`${JSON.stringify(answer)}\n`)
-      if (answer.approvals.length === 0) return output.out('Nothing waits.\n')
-      const { colors } = output
-      const rows = answer.approvals.map((view) => [
-        { text: view.id, style: colors.bold },
-        subjectOf(view),
-        whoAsks(view),
-        showDuration(view.waitingMs),
-        view.kind === 'call' ? JSON.stringify(view.input) : `shows ${spaced(view.code)}`
-      ])
-      await output.out(table(['id', 'what', 'who', 'waits', 'with'], rows, colors))
-      if (answer.approvals.some(({ kind }) => kind === 'join'))
-        await output.err(output.errorColors.dim('Let a node in only if its screen shows the same digits.\n'))
-    }
-  )
+  withNodeOptions(
+    program
+      .command('approvals')
+      .description('list the calls and the nodes that wait for your yes, or show one with its whole input')
+      .argument('[id]', 'as in the list')
+  ).action(async (id: string | undefined, options: NodeOptions) => {
+    const context = contextOf(options)
+    const client = await connectToNode(context.dataDir)
+    await (id === undefined ? list(client, context) : showOne(client, context, id))
+  })
   addAnswer(program, 'approve', true, 'let a call run, or a node in, that waits for your yes').option(
     '--for <duration>',
     'let the same node call the same tool for this time without asking, up to 24h',
     parseDuration
   )
   addAnswer(program, 'ignore', false, 'refuse what waits for your yes')
+}
+
+async function list(client: NodeClient, { output }: CommandContext): Promise<void> {
+  const answer = await client.get<{ approvals: ApprovalView[] }>('/mesh/approvals')
+  const { approvals } = answer
+  if (output.json) return output.out(`${JSON.stringify(answer)}\n`)
+  if (approvals.length === 0) return output.out('Nothing waits.\n')
+  const { colors, errorColors } = output
+  const rows = approvals.map((view) => [
+    { text: view.id, style: colors.bold },
+    subjectOf(view),
+    whoAsks(view),
+    showDuration(view.waitingMs),
+    view.kind === 'call' ? beginningOf(view) : `shows ${spaced(view.code)}`
+  ])
+  await output.out(table(['id', 'what', 'who', 'waits', 'with'], rows, colors))
+  if (approvals.some(({ kind }) => kind === 'call'))
+    await output.err(errorColors.dim('All of an input, also where it is cut here: atmo approvals ID\n'))
+  if (approvals.some(({ kind }) => kind === 'join'))
+    await output.err(errorColors.dim('Let a node in only if its screen shows the same digits.\n'))
+}
+
+/** The beginning of an input, and before that how much it is if that is not all. */
+function beginningOf({ input, inputCut, inputBytes }: CallApproval): string {
+  const text = inputCut === true && typeof input === 'string' ? input : visibleJson(input)
+  return inputCut === true || text.length > MAX_CELL ? `CUT, ${showBytes(inputBytes)}: ${text.slice(0, MAX_CELL)}…` : text
+}
+
+async function showOne(client: NodeClient, { output }: CommandContext, id: string): Promise<void> {
+  const view = await client.get<ApprovalView>(`/mesh/approvals/${encodeURIComponent(id)}`)
+  if (output.json) return output.out(`${JSON.stringify(view)}\n`)
+  const { bold, dim } = output.colors
+  const lines = [`${bold(subjectOf(view))}  ${plain(whoAsks(view))}`, `  peer ${plain(view.caller)}`]
+  if (view.kind === 'join') lines.push(`  shows ${spaced(view.code)}`)
+  else {
+    if (view.causes !== undefined) lines.push(`  on behalf of ${plain(view.causes.join(', '))}`)
+    lines.push(dim(`  input: ${showBytes(view.inputBytes)}, SHA-256 ${plain(view.inputSha256)}`), visibleJson(view.input, 2))
+  }
+  await output.out(`${lines.join('\n')}\n`)
 }
 
 function addAnswer(program: Command, name: string, allow: boolean, about: string): Command {

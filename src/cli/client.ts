@@ -30,6 +30,7 @@ export interface NodeClient {
 export async function connectToNode(dataDir: string): Promise<NodeClient> {
   const [node, token] = await Promise.all([readNodeFile(dataDir), readApiToken(dataDir)]).catch(
     (error: NodeJS.ErrnoException) => {
+      if (error.code === 'ENOTDIR') throw noDirectory(dataDir, error)
       throw new MeshError(
         'unavailable',
         `cannot read ${error.path ?? dataDir} (${error.code ?? error.message}); run this as the user who started the node, or name another --data-dir`,
@@ -59,6 +60,15 @@ export async function connectToNode(dataDir: string): Promise<NodeClient> {
       yield* linesOf(await send(call, 'application/x-ndjson'), call.signal)
     }
   }
+}
+
+function noDirectory(dataDir: string, cause: unknown): MeshError {
+  return new MeshError(
+    'invalid_config',
+    `the data directory ${dataDir} is no directory; name another with --data-dir`,
+    { dataDir },
+    { cause }
+  )
 }
 
 function noNode(dataDir: string): MeshError {

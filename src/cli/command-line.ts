@@ -39,6 +39,13 @@ export function usageError(message: string): CommanderError {
   return new CommanderError(EXIT.usage, USAGE, message)
 }
 
+/** For a command that has commands of its own, and does something without one, too. @throws wrong usage if it was given another. */
+export function refuseUnknownCommand(command: Command): void {
+  const [first] = command.args
+  const own = command.commands.map((one) => one.name()).join(', ')
+  if (first !== undefined) throw usageError(`no such command: atmo ${command.name()} ${first.slice(0, 80)}; there are: ${own}`)
+}
+
 const UNITS_MS: Record<string, number> = { ms: 1, s: 1_000, m: 60_000, min: 60_000, h: 3_600_000, d: 86_400_000, w: 604_800_000 }
 
 /**

@@ -6,9 +6,9 @@ const SHELLS = ['bash', 'zsh', 'fish'] as const
 interface Entry {
   name: string
   about: string
-  /** Names of its own commands. */
-  commands: string[]
-  options: { flag: string; about: string; file: boolean }[]
+  /** Its own commands. */
+  commands: Entry[]
+  options: { flag: string; about: string; file: boolean; choices: readonly string[] }[]
 }
 
 /** `atmo completion bash|zsh|fish`: a script for the shell, made from the commands as they are. */
@@ -26,38 +26,64 @@ To load it:
   fish  atmo completion fish > ~/.config/fish/completions/atmo.fish`
     )
     .action((shell: (typeof SHELLS)[number]) => {
-      const entries = program.commands.map((command): Entry => ({
-        name: command.name(),
-        about: command.description(),
-        commands: command.commands.map((sub) => sub.name()),
-        options: optionsOf(command)
-      }))
-      return write(process.stdout, { bash, zsh, fish }[shell](entries))
+      return write(process.stdout, { bash, zsh, fish }[shell](program.commands.map(entryOf)))
     })
 }
 
-/** Those of its own commands, too, each once. */
-function optionsOf(command: Command): Entry['options'] {
-  const all = [command, ...command.commands].flatMap(({ options }) => options)
-  const once = new Map<string, Entry['options'][number]>()
-  for (const { long, description, flags } of all)
-    if (long && !once.has(long)) once.set(long, { flag: long, about: description, file: /<(file|dir)>/.test(flags) })
-  return [...once.values()]
+function entryOf(command: Command): Entry {
+  return {
+    name: command.name(),
+    about: command.description(),
+    commands: command.commands.map(entryOf),
+    options: command.options.flatMap(({ long, description, flags, argChoices = [] }) =>
+      long ? [{ flag: long, about: description, file: /<(file|dir)>/.test(flags), choices: argChoices }] : []
+    )
+  }
 }
 
+/** What may follow the name of a command, beside its options. */
+function wordsOf({ name, commands }: Entry, entries: Entry[]): readonly string[] {
+  if (name === 'completion') return SHELLS
+  return (name === 'help' ? entries : commands).map((one) => one.name)
+}
+
+/** Every command knows the help of the others. */
+const HELP: Entry = { name: 'help', about: 'show the help of a command', commands: [], options: [] }
+
 function bash(entries: Entry[]): string {
-  const cases = entries.map(
-    ({ name, commands, options }) =>
-      `    ${name}) words="${[...commands, ...options.map(({ flag }) => flag), '--help', ...(name === 'completion' ? SHELLS : [])].join(' ')}" ;;`
+  const all = [...entries, HELP]
+  const words = (entry: Entry) => [...wordsOf(entry, entries), ...entry.options.map(({ flag }) => flag), '--help'].join(' ')
+  // Those of commands of commands first: the first that fits is taken.
+  const cases = all.flatMap((entry) => [
+    ...entry.commands.map((own) => `    "${entry.name} ${own.name}") words="${words(own)}" ;;`),
+    `    "${entry.name} "*) words="${words(entry)}" ;;`
+  ])
+  const values = all.flatMap((entry) =>
+    [entry, ...entry.commands].flatMap(({ options }) =>
+      options
+        .filter(({ choices }) => choices.length > 0)
+        .map(({ flag, choices }) => `    "${entry.name} ${flag}") words="${choices.join(' ')}" ;;`)
+    )
+  )
+  const files = new Set(
+    all
+      .flatMap((entry) => [entry, ...entry.commands])
+      .flatMap(({ options }) => options)
+      .flatMap(({ flag, file }) => (file ? [flag] : []))
   )
   return `# bash completion for atmo
 _atmo() {
-  local current="\${COMP_WORDS[COMP_CWORD]}" previous="\${COMP_WORDS[COMP_CWORD-1]}" words=""
+  local current="\${COMP_WORDS[COMP_CWORD]}" previous="\${COMP_WORDS[COMP_CWORD-1]}" own="" words=""
   case "$previous" in
-    --config|--data-dir|--out|--api-key-file) COMPREPLY=($(compgen -f -- "$current")); return ;;
+    ${[...files].join('|')}) COMPREPLY=($(compgen -f -- "$current")); return ;;
   esac
-  if [ "$COMP_CWORD" -eq 1 ]; then words="${entries.map(({ name }) => name).join(' ')} --help --version"
-  else case "\${COMP_WORDS[1]}" in
+  if [ "$COMP_CWORD" -gt 2 ]; then own="\${COMP_WORDS[2]}"; fi
+  case "\${COMP_WORDS[1]} $previous" in
+${values.join('\n')}
+  esac
+  if [ -n "$words" ]; then :
+  elif [ "$COMP_CWORD" -eq 1 ]; then words="${all.map(({ name }) => name).join(' ')} --help --version"
+  else case "\${COMP_WORDS[1]} $own" in
 ${cases.join('\n')}
   esac; fi
   COMPREPLY=($(compgen -W "$words" -- "$current"))
@@ -67,17 +93,26 @@ complete -F _atmo atmo
 }
 
 function zsh(entries: Entry[]): string {
+  const all = [...entries, HELP]
   const quote = (text: string) =>
     text.replaceAll("'", "'\\''").replaceAll('[', '\\[').replaceAll(']', '\\]').replaceAll(':', '\\:')
-  const cases = entries.map(({ name, commands, options }) => {
-    const own = commands.length > 0 ? [`'1:command:(${commands.join(' ')})'`] : []
-    const specs = options.map(({ flag, about, file }) => `'*${flag}[${quote(about)}]${file ? ':file:_files' : ''}'`)
-    const shells = name === 'completion' ? [`'1:shell:(${SHELLS.join(' ')})'`] : []
-    return `      ${name}) _arguments ${[...own, ...specs, ...shells, "'--help[show help]'"].join(' ')} ;;`
+  const value = ({ flag, file, choices }: Entry['options'][number]) =>
+    file ? ':file:_files' : choices.length > 0 ? `:${flag.slice(2)}:(${choices.join(' ')})` : ''
+  const args = (entry: Entry, first: readonly string[]) => {
+    const words = first.length > 0 ? [`'1:word:(${first.join(' ')})'`] : []
+    const specs = entry.options.map((option) => `'*${option.flag}[${quote(option.about)}]${value(option)}'`)
+    return `_arguments ${[...words, ...specs, "'--help[show help]'"].join(' ')}`
+  }
+  const cases = all.map((entry) => {
+    const words = wordsOf(entry, entries)
+    if (entry.commands.length === 0) return `      ${entry.name}) ${args(entry, words)} ;;`
+    // The name of the own command stays the first word.
+    const own = entry.commands.map((one) => `        ${one.name}) ${args(one, words)} ;;\n`).join('')
+    return `      ${entry.name}) case $words[2] in\n${own}        *) ${args(entry, words)} ;;\n      esac ;;`
   })
   return `#compdef atmo
 _atmo() {
-  local -a commands=(${entries.map(({ name, about }) => `'${name}:${quote(about)}'`).join(' ')})
+  local -a commands=(${all.map(({ name, about }) => `'${name}:${quote(about)}'`).join(' ')})
   _arguments -C '--version[show the version]' '--help[show help]' '1:command:->command' '*::argument:->argument'
   case $state in
     command) _describe command commands ;;
@@ -92,13 +127,20 @@ compdef _atmo atmo
 
 function fish(entries: Entry[]): string {
   const quote = (text: string) => `'${text.replaceAll('\\', '\\\\').replaceAll("'", "\\'")}'`
-  const lines = entries.flatMap(({ name, about, commands, options }) => [
-    `complete -c atmo -f -n __fish_use_subcommand -a ${name} -d ${quote(about)}`,
-    ...commands.map((own) => `complete -c atmo -f -n '__fish_seen_subcommand_from ${name}' -a ${own}`),
-    ...options.map(
-      ({ flag, about: what, file }) =>
-        `complete -c atmo -n '__fish_seen_subcommand_from ${name}' -l ${flag.slice(2)} -d ${quote(what)}${file ? ' -rF' : ''}`
-    )
-  ])
-  return `# fish completion for atmo\n${lines.join('\n')}\ncomplete -c atmo -f -n '__fish_seen_subcommand_from completion' -a '${SHELLS.join(' ')}'\n`
+  const option = (seen: string, { flag, about, file, choices }: Entry['options'][number]) =>
+    `complete -c atmo -n '${seen}' -l ${flag.slice(2)} -d ${quote(about)}${file ? ' -rF' : choices.length > 0 ? ` -xa '${choices.join(' ')}'` : ''}`
+  const lines = [...entries, HELP].flatMap((entry) => {
+    const { name, about, commands, options } = entry
+    const seen = `__fish_seen_subcommand_from ${name}`
+    const words = wordsOf(entry, entries)
+    // Options that stand before the name of an own command are those of the command.
+    const alone = commands.length === 0 ? seen : `${seen}; and not __fish_seen_subcommand_from ${words.join(' ')}`
+    return [
+      `complete -c atmo -f -n __fish_use_subcommand -a ${name} -d ${quote(about)}`,
+      ...(words.length === 0 ? [] : [`complete -c atmo -f -n '${alone}' -a '${words.join(' ')}'`]),
+      ...options.map((one) => option(alone, one)),
+      ...commands.flatMap((own) => own.options.map((one) => option(`${seen}; and __fish_seen_subcommand_from ${own.name}`, one)))
+    ]
+  })
+  return `# fish completion for atmo\n${lines.join('\n')}\n`
 }

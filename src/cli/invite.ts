@@ -1,8 +1,9 @@
 import { Option, type Command } from 'commander'
-import { ROLES } from '../../protocols/member/messages.ts'
+import { MAX_TAGS, ROLES } from '../../protocols/member/messages.ts'
+import { tagProblem } from '../config-formats.ts'
 import type { DoorView, InviteView } from '../mesh-api.ts'
 import { connectToNode } from './client.ts'
-import { contextOf, gather, withNodeOptions, type NodeOptions } from './command-line.ts'
+import { contextOf, gather, usageError, withNodeOptions, type NodeOptions } from './command-line.ts'
 import { qrCode } from './qr-code.ts'
 
 /** `atmo invite`: a code that lets one node into the mesh; `--nearby`: opens the door to one that asks. */
@@ -16,6 +17,9 @@ export function addInvite(program: Command): void {
     .option('--no-qr', 'leave the QR code out')
     .action(async (options: NodeOptions & { role?: string; tag?: string[]; nearby?: boolean; qr: boolean }) => {
       const { dataDir, output } = contextOf(options)
+      const problem = options.tag?.map(tagProblem).find(Boolean)
+      if (problem !== undefined) throw usageError(`--tag: ${problem}`)
+      if ((options.tag?.length ?? 0) > MAX_TAGS) throw usageError(`--tag: a node has at most ${MAX_TAGS} tags`)
       const body = {
         ...(options.role !== undefined && { role: options.role }),
         ...(options.tag !== undefined && { tags: options.tag })

@@ -1,5 +1,5 @@
 import { createInterface } from 'node:readline/promises'
-import { MeshError } from '../errors.ts'
+import { MeshError, isMeshError } from '../errors.ts'
 import type { HandOver, MeshSummary } from '../node-enter.ts'
 import type { NearbyMesh, NearbyOptions } from '../node-nearby.ts'
 import { interruptSignal, usageError, type CommandContext } from './command-line.ts'
@@ -29,6 +29,7 @@ export async function joinNearbyMesh(
   const { signal, off } = interruptSignal()
   const { joinNearby } = await import('../node-nearby.ts')
   await output.err(colors.dim('Looking for meshes nearby…\n'))
+  let saidNo = false
   try {
     const options: NearbyOptions = {
       name,
@@ -65,11 +66,17 @@ export async function joinNearbyMesh(
         if (flags.yes === true) return true
         const answer = await ask('Does that screen show the same digits? [y/N] ', ended)
         const same = /^y(es)?$/i.test(answer.trim())
+        saidNo = !same
         if (same) await output.err(colors.dim('Waiting for a yes of the other side…\n'))
         return same
       }
     }
     return await joinNearby(dataDir, options, handOver)
+  } catch (error) {
+    if (saidNo || !isMeshError(error, 'permission_denied') || error.details['reason'] !== 'not_approved') throw error
+    // Asking again would not be shown to anybody.
+    const hint = 'Until its door is opened anew, nobody there is asked about this node again. There: atmo invite --nearby'
+    throw new MeshError(error.code, error.message, { ...error.details, hint }, { cause: error })
   } finally {
     off()
   }

@@ -10,7 +10,7 @@ import { readCode } from './code-argument.ts'
 import { contextOf, gather, usageError, withNodeOptions, type CommandContext, type NodeOptions } from './command-line.ts'
 import { joinNearbyMesh, type NearbyFlags } from './join-nearby.ts'
 import { plain } from './output.ts'
-import { runningNode, untilInMesh } from './running-node.ts'
+import { changingMesh, runningNode, untilInMesh } from './running-node.ts'
 
 interface JoinFlags extends NodeOptions, NearbyFlags {
   file?: string
@@ -40,42 +40,52 @@ export function addJoin(program: Command): void {
       const problem = flags.name === undefined ? undefined : nodeNameProblem(flags.name)
       if (problem !== undefined) throw usageError(`--name: ${problem}`)
       const name = (flags.name ?? hostname().split('.')[0] ?? '').slice(0, MAX_MEMBER_NAME)
-      const running = await runningNode(context.dataDir)
-      if ((await running?.get<MeshStatus>('/mesh/status'))?.mesh.open)
-        throw new MeshError('conflict', 'the node here was started with --open; stop it, and start it without')
-      const handOver: HandOver | undefined = running && ((obtained) => running.post('/mesh/enter', obtained))
-      const mesh =
-        flags.nearby === true
-          ? await joinNearbyMesh(context, name, checkNearby(code, flags), handOver)
-          : await joinByCode(context, name, code, flags, handOver)
-      if (running !== undefined) await untilInMesh(context.dataDir, (id) => id === mesh.id)
+      const enter = await askerOf(context, name, code, flags)
+      const { mesh, wasRunning } = await changingMesh(context.dataDir, 'atmo join', () => join(context, enter))
       await output.out(
         output.json
           ? `${JSON.stringify(mesh)}\n`
           : `${colors.green('●')} joined the mesh ${colors.bold(plain(mesh.name))} as ${mesh.role}\n` +
-              colors.dim(
-                running === undefined ? '  Start the node with: atmo start\n' : '  The node that runs here is in it now.\n'
-              )
+              colors.dim(wasRunning ? '  The node that runs here is in it now.\n' : '  Start the node with: atmo start\n')
       )
       // libp2p may hold a socket for a moment after it has stopped.
       process.exit(0)
     })
 }
 
+/** How this node is to get in. */
+type Enter = (handOver: HandOver | undefined) => Promise<MeshSummary>
+
+async function join({ dataDir }: CommandContext, enter: Enter): Promise<{ mesh: MeshSummary; wasRunning: boolean }> {
+  const running = await runningNode(dataDir)
+  if ((await running?.get<MeshStatus>('/mesh/status'))?.mesh.open)
+    throw new MeshError('conflict', 'the node here was started with --open; stop it, and start it without')
+  const mesh = await enter(running && ((obtained) => running.post('/mesh/enter', obtained)))
+  if (running !== undefined) await untilInMesh(dataDir, running, (id) => id === mesh.id)
+  return { mesh, wasRunning: running !== undefined }
+}
+
+/** @throws wrong usage. */
+async function askerOf(context: CommandContext, name: string, code: string | undefined, flags: JoinFlags): Promise<Enter> {
+  if (flags.nearby !== true) return joinByCode(context, name, code, flags)
+  const checked = checkNearby(code, flags)
+  return (handOver) => joinNearbyMesh(context, name, checked, handOver)
+}
+
 async function joinByCode(
   { dataDir }: CommandContext,
   name: string,
   argument: string | undefined,
-  flags: JoinFlags,
-  handOver: HandOver | undefined
-): Promise<MeshSummary> {
+  flags: JoinFlags
+): Promise<Enter> {
   if (flags.mesh !== undefined || flags.peer !== undefined || flags.yes === true)
     throw usageError('--mesh, --peer and --yes go with --nearby')
-  const code = await readCode({ argument, file: flags.file, variable: 'ATMO_INVITE' })
+  const code = await readCode({ kind: 'invite', argument, file: flags.file, variable: 'ATMO_INVITE' })
   const { joinMesh } = await import('../node-join.ts')
-  return joinMesh(dataDir, code, name, handOver).catch((error: unknown) => {
-    throw error instanceof MeshError && error.code === 'invalid_argument' ? usageError(error.message) : error
-  })
+  return (handOver) =>
+    joinMesh(dataDir, code, name, handOver).catch((error: unknown) => {
+      throw error instanceof MeshError && error.code === 'invalid_argument' ? usageError(error.message) : error
+    })
 }
 
 function checkNearby(code: string | undefined, flags: JoinFlags): JoinFlags {

@@ -3,6 +3,7 @@ import type { MemberView, MeshStatus } from '../mesh-api.ts'
 import { connectToNode } from './client.ts'
 import { contextOf, withNodeOptions, type NodeOptions } from './command-line.ts'
 import { shortId, table } from './output.ts'
+import { showRevoked } from './show-mesh.ts'
 
 /** `atmo members`: who belongs to the mesh, as far as the node here knows. */
 export function addMembers(program: Command): void {
@@ -13,14 +14,20 @@ export function addMembers(program: Command): void {
       const answer = await client.get<{ mesh: MeshStatus['mesh']; members: MemberView[] }>('/mesh/members')
       if (output.json) return output.out(`${JSON.stringify(answer)}\n`)
       const { colors } = output
+      const { revoked } = answer.mesh
       const rows = answer.members.map(({ name, peerId, role, tags, certifiedUntil, connected }) => [
         { text: name, style: colors.bold },
         shortId(peerId),
         [role, ...tags].join(' '),
-        connected ? { text: 'here', style: colors.green } : { text: 'away', style: colors.dim },
+        revoked !== undefined && peerId === client.node.peerId
+          ? { text: 'revoked', style: colors.red }
+          : connected
+            ? { text: 'here', style: colors.green }
+            : { text: 'away', style: colors.dim },
         certifiedUntil === null ? '-' : certifiedUntil.slice(0, 10)
       ])
-      return output.out(table(['name', 'peer', 'role', 'now', 'certified until'], rows, colors))
+      await output.out(table(['name', 'peer', 'role', 'now', 'certified until'], rows, colors))
+      if (revoked !== undefined) await output.err(`${showRevoked(revoked, output.errorColors)}\n`)
     }
   )
 }

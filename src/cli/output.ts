@@ -69,6 +69,16 @@ export function plainText(text: string): string {
     .join('\n')
 }
 
+/** JSON in which everything that would not show is written as an escape: for who has to see all of it. */
+export function visibleJson(value: unknown, indent?: number): string {
+  const escape = (character: string): string => {
+    const units = Array.from({ length: character.length }, (_, at) => character.charCodeAt(at).toString(16).padStart(4, '0'))
+    return units.map((unit) => `\\u${unit}`).join('')
+  }
+  const lines = JSON.stringify(value, null, indent).split('\n')
+  return lines.map((line) => line.replace(UNSEEN, escape)).join('\n')
+}
+
 /** A cell: its text, and how it looks. */
 export type Cell = string | { text: string; style: (text: string) => string }
 

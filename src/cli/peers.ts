@@ -1,33 +1,42 @@
 import type { Command } from 'commander'
-import type { PeerView } from '../mesh-api.ts'
+import type { MeshStatus, PeerView } from '../mesh-api.ts'
 import { connectToNode } from './client.ts'
 import { isMeshError } from '../errors.ts'
-import { contextOf, usageError, withNodeOptions, type NodeOptions } from './command-line.ts'
+import { contextOf, refuseUnknownCommand, usageError, withNodeOptions, type NodeOptions } from './command-line.ts'
 import { plain, shortId, showDuration, table } from './output.ts'
+import { showRevoked } from './show-mesh.ts'
 
 /** `atmo peers` and `atmo peers add MULTIADDR`. */
 export function addPeers(program: Command): void {
-  const peers = withNodeOptions(program.command('peers').description('list the nodes that this one knows')).action(
-    async (options: NodeOptions) => {
-      const { dataDir, output } = contextOf(options)
-      const answer = await (await connectToNode(dataDir)).get<{ peers: PeerView[] }>('/mesh/peers')
-      if (output.json) return output.out(`${JSON.stringify(answer)}\n`)
-      if (answer.peers.length === 0)
-        return output.out('No peers yet. Start a node on another machine, or add one with: atmo peers add MULTIADDR\n')
-      const { colors } = output
-      const rows = answer.peers.map((peer) => [
-        { text: peer.mesh === undefined ? peer.name : `${peer.name} (of ${peer.mesh})`, style: colors.bold },
-        shortId(peer.peerId),
-        peer.rttMs === null ? '-' : showDuration(peer.rttMs),
-        peer.direct
-          ? { text: 'direct', style: colors.green }
-          : { text: `${peer.hops} hops via ${peer.via === null ? '?' : shortId(peer.via)}`, style: colors.yellow },
-        peer.source,
-        peer.capabilities.join(', ')
-      ])
-      return output.out(table(['name', 'peer', 'rtt', 'route', 'found by', 'capabilities'], rows, colors))
+  const peers = withNodeOptions(
+    program.command('peers').description('list the nodes that this one knows').allowExcessArguments()
+  ).action(async (options: NodeOptions, command: Command) => {
+    refuseUnknownCommand(command)
+    const { dataDir, output } = contextOf(options)
+    const client = await connectToNode(dataDir)
+    const answer = await client.get<{ peers: PeerView[] }>('/mesh/peers')
+    if (output.json) return output.out(`${JSON.stringify(answer)}\n`)
+    const { colors } = output
+    if (answer.peers.length === 0) {
+      const { mesh } = await client.get<MeshStatus>('/mesh/status')
+      return output.out(
+        mesh.revoked === undefined
+          ? 'No peers yet. Start a node on another machine, or add one with: atmo peers add MULTIADDR\n'
+          : `No peers: ${showRevoked(mesh.revoked, colors)}\n`
+      )
     }
-  )
+    const rows = answer.peers.map((peer) => [
+      { text: peer.mesh === undefined ? peer.name : `${peer.name} (of ${peer.mesh})`, style: colors.bold },
+      shortId(peer.peerId),
+      peer.rttMs === null ? '-' : showDuration(peer.rttMs),
+      peer.direct
+        ? { text: 'direct', style: colors.green }
+        : { text: `${peer.hops} hops via ${peer.via === null ? '?' : shortId(peer.via)}`, style: colors.yellow },
+      peer.source,
+      peer.capabilities.join(', ')
+    ])
+    return output.out(table(['name', 'peer', 'rtt', 'route', 'found by', 'capabilities'], rows, colors))
+  })
 
   withNodeOptions(
     peers

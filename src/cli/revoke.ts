@@ -1,8 +1,14 @@
 import type { Command } from 'commander'
+import { MAX_REASON } from '../../protocols/member/revocation.ts'
+import { readAuditLog } from '../data-dir-audit.ts'
+import { MeshError, isMeshError } from '../errors.ts'
 import type { RevocationView } from '../mesh-api.ts'
 import { connectToNode } from './client.ts'
-import { contextOf, withNodeOptions, type NodeOptions } from './command-line.ts'
+import { contextOf, usageError, withNodeOptions, type NodeOptions } from './command-line.ts'
 import { plain, shortId } from './output.ts'
+
+/** Least characters of the end of a PeerId that name a node. */
+const SHORT_ID = 6
 
 /** `atmo revoke NODE`: ends the membership of a node. */
 export function addRevoke(program: Command): void {
@@ -15,9 +21,15 @@ export function addRevoke(program: Command): void {
     .option('--reason <text>', 'for people')
     .action(async (node: string, options: NodeOptions & { reason?: string }) => {
       const { dataDir, output } = contextOf(options)
-      const client = await connectToNode(dataDir)
       const { reason = '' } = options
-      const revoked = await client.post<RevocationView>('/mesh/revocations', { node, reason })
+      if (reason.length > MAX_REASON) throw usageError(`--reason: at most ${MAX_REASON} characters`)
+      const client = await connectToNode(dataDir)
+      const revoked = await client.post<RevocationView>('/mesh/revocations', { node, reason }).catch(async (error: unknown) => {
+        if (!isMeshError(error, 'invalid_argument')) throw error
+        const at = await revokedBefore(dataDir, node).catch(() => undefined)
+        if (at === undefined) throw error
+        throw new MeshError(error.code, `"${node}" was revoked already, on ${at.slice(0, 16).replace('T', ' at ')} UTC`, { at })
+      })
       const { colors } = output
       await output.out(
         output.json
@@ -29,4 +41,20 @@ export function addRevoke(program: Command): void {
               colors.dim('  Those that are not here now learn it before they talk to anyone.\n')
       )
     })
+}
+
+/** When a node that is no member any more was revoked here, as far as the audit log of this node goes: names of such nodes are kept nowhere else. */
+async function revokedBefore(dataDir: string, node: string): Promise<string | undefined> {
+  const { lines } = await readAuditLog(dataDir)
+  const end = node.replace(/^…/, '')
+  const ended = new Map<string, string>()
+  const names = new Map<string, string>()
+  for (const { event, peer, name, at } of lines as { event: string; at: string; peer?: string; name?: string }[]) {
+    if (peer === undefined) continue
+    if (event === 'join') {
+      names.set(peer, name ?? '')
+      ended.delete(peer)
+    } else if (event === 'revoke') ended.set(peer, at)
+  }
+  return [...ended].reverse().find(([peer]) => names.get(peer) === node || (end.length >= SHORT_ID && peer.endsWith(end)))?.[1]
 }

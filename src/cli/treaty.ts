@@ -1,5 +1,6 @@
 import { createInterface } from 'node:readline/promises'
 import { InvalidArgumentError, Option, type Command } from 'commander'
+import { MAX_TREATY_REASON } from '../../protocols/treaty/messages.ts'
 import { MeshError, isMeshError } from '../errors.ts'
 import type { MeshStatus, TreatyCode, TreatyView } from '../mesh-api.ts'
 import { connectToNode, type NodeClient } from './client.ts'
@@ -8,6 +9,7 @@ import {
   contextOf,
   gather,
   interruptSignal,
+  refuseUnknownCommand,
   usageError,
   withNodeOptions,
   type CommandContext,
@@ -28,8 +30,11 @@ const DAY_MS = 86_400_000
 /** `atmo treaty list|offer|show|accept|revoke`: what this mesh lends to others and borrows from them. */
 export function addTreaty(program: Command): void {
   const treaty = withNodeOptions(
-    program.command('treaty').description('agree with other meshes on what you lend each other')
-  ).action((options: NodeOptions) => list(contextOf(options)))
+    program.command('treaty').description('agree with other meshes on what you lend each other').allowExcessArguments()
+  ).action((options: NodeOptions, command: Command) => {
+    refuseUnknownCommand(command)
+    return list(contextOf(options))
+  })
   const about = (command: string, description: string): Command =>
     withNodeOptions(treaty.command(command).description(description))
   // Options that stand before the name of a subcommand belong to `treaty`; the command sees both.
@@ -59,7 +64,7 @@ export function addTreaty(program: Command): void {
   withCode(about('show', 'show what a code of a treaty holds; nothing is signed')).action(
     async (argument: string | undefined, { file }: { file?: string }, command: Command) => {
       const { dataDir, output } = inContext(command)
-      const code = await readCode({ argument, file })
+      const code = await readCode({ kind: 'treaty', argument, file })
       const shown = await show(await connectToNode(dataDir), code)
       return output.out(output.json ? `${JSON.stringify(shown)}\n` : `${showTreaty(shown.treaty, output.colors)}\n`)
     }
@@ -68,7 +73,7 @@ export function addTreaty(program: Command): void {
   withCode(about('accept', 'sign the treaty of a code, or take in one that both sides have signed'))
     .option('--yes', 'sign without a question')
     .action(async (argument: string | undefined, { file, yes }: { file?: string; yes?: boolean }, command: Command) =>
-      accept(inContext(command), await readCode({ argument, file }), yes === true)
+      accept(inContext(command), await readCode({ kind: 'treaty', argument, file }), yes === true)
     )
 
   about('revoke', 'end a treaty: everywhere, at once, for good')
@@ -76,8 +81,9 @@ export function addTreaty(program: Command): void {
     .option('--reason <text>', 'for people, of both meshes')
     .action(async (named: string, { reason = '' }: { reason?: string }, command: Command) => {
       const { dataDir, output } = inContext(command)
+      if (reason.length > MAX_TREATY_REASON) throw usageError(`--reason: at most ${MAX_TREATY_REASON} characters`)
       const client = await connectToNode(dataDir)
-      const ended = await orUsage(client.post<TreatyView>('/mesh/treaties/revocations', { treaty: named, reason }))
+      const ended = await client.post<TreatyView>('/mesh/treaties/revocations', { treaty: named, reason })
       const { colors } = output
       return output.out(
         output.json
@@ -161,10 +167,10 @@ function showTreaty(
   return lines.join('\n')
 }
 
-/** What the node refuses of what a person typed is wrong usage. */
+/** What the node refuses of what a person typed is wrong usage, unless only the node can know that it is wrong. */
 async function orUsage<T>(answer: Promise<T>): Promise<T> {
   return answer.catch((error: unknown) => {
-    throw isMeshError(error, 'invalid_argument') ? usageError(error.message) : error
+    throw isMeshError(error, 'invalid_argument') && error.details['reason'] !== 'own_mesh' ? usageError(error.message) : error
   })
 }
 

@@ -36,9 +36,12 @@ export interface Borrowed {
   keep(fits: (mesh: string, declaration: CapabilityDeclaration) => boolean): void
   /** The offers of the own mesh, and then these; the very same list while nothing is borrowed. */
   offers(own: Offer[]): Offer[]
-  /** The views of the own mesh, and then those of these that fit the query. @param all views of the own mesh without a query. */
-  views(own: CapabilityView[], query: CapabilityQuery, all: () => CapabilityView[]): CapabilityView[]
+  /** The views of the own mesh, and then those of these that fit the query. @param all what the own mesh has, without a query. */
+  views(own: CapabilityView[], query: CapabilityQuery, all: () => Iterable<NamedCapability>): CapabilityView[]
 }
+
+/** A capability as references name it. */
+export type NamedCapability = Pick<CapabilityView, 'id' | 'node' | 'nodeName'>
 
 interface Lender extends Lending {
   /** Undefined until it has said it. */
@@ -83,6 +86,26 @@ export function createBorrowed(emit: (change: BorrowedChange) => void): Borrowed
         lender.outstanding = value
       }
     }
+  }
+
+  /** The shortest reference that means one alone. Each is looked at once: a lender may have many, and change them often. */
+  function references(all: () => Iterable<NamedCapability>): (id: string, node: string, name: string) => string {
+    const [byId, byName] = [new Map<string, Set<string>>(), new Map<string, Set<string>>()]
+    const add = (index: Map<string, Set<string>>, key: string, node: string): void => {
+      const nodes = index.get(key)
+      if (nodes === undefined) index.set(key, new Set([node]))
+      else nodes.add(node)
+    }
+    for (const { id, node, nodeName } of all()) {
+      add(byId, id, node)
+      add(byName, nodeName, node)
+    }
+    for (const [node, { name = node, capabilities }] of lenders) {
+      if (capabilities.size > 0) add(byName, name, node)
+      for (const id of capabilities.keys()) add(byId, id, node)
+    }
+    // The one that is asked about is among them.
+    return (id, node, name) => (byId.get(id)!.size === 1 ? id : `${id}@${byName.get(name)!.size === 1 ? name : node}`)
   }
 
   return {
@@ -150,35 +173,30 @@ export function createBorrowed(emit: (change: BorrowedChange) => void): Borrowed
     },
     views(own, query, all) {
       if (lenders.size === 0) return own
-      const everywhere = [
-        ...all().map(({ id, node, nodeName }) => ({ id, node, nodeName })),
-        ...[...lenders].flatMap(([node, { name = node, capabilities }]) =>
-          [...capabilities.keys()].map((id) => ({ id, node, nodeName: name }))
-        )
-      ]
-      const refOf = (id: string, node: string, name: string): string => {
-        if (!everywhere.some((other) => other.id === id && other.node !== node)) return id
-        return `${id}@${everywhere.some((other) => other.nodeName === name && other.node !== node) ? node : name}`
-      }
-      const lent = [...lenders]
+      const fitting = [...lenders]
         .filter(([node, { name = node }]) => query.node === undefined || query.node === node || query.node === name)
-        .flatMap(([node, { name = node, mesh, meshName, capabilities }]) =>
-          [...capabilities.values()]
-            .filter((declaration) => matches(declaration, query))
-            .map(({ changed: _claimed, ...declaration }): CapabilityView => ({
-              ...declaration,
-              name: declaration.name ?? declaration.id,
-              status: statusOf(declaration),
-              tools: declaration.tools ?? [],
-              triggers: declaration.triggers ?? [],
-              node,
-              nodeName: name,
-              ref: refOf(declaration.id, node, name),
-              local: false,
-              mesh: meshName,
-              meshId: mesh
-            }))
-        )
+        .map(([node, lender]) => ({
+          node,
+          lender,
+          declarations: [...lender.capabilities.values()].filter((one) => matches(one, query))
+        }))
+      if (fitting.every(({ declarations }) => declarations.length === 0)) return own
+      const refOf = references(all)
+      const lent = fitting.flatMap(({ node, lender: { name = node, mesh, meshName }, declarations }) =>
+        declarations.map(({ changed: _claimed, ...declaration }): CapabilityView => ({
+          ...declaration,
+          name: declaration.name ?? declaration.id,
+          status: statusOf(declaration),
+          tools: declaration.tools ?? [],
+          triggers: declaration.triggers ?? [],
+          node,
+          nodeName: name,
+          ref: refOf(declaration.id, node, name),
+          local: false,
+          mesh: meshName,
+          meshId: mesh
+        }))
+      )
       return [...own, ...lent.sort((a, b) => (`${a.mesh} ${a.nodeName} ${a.id}` < `${b.mesh} ${b.nodeName} ${b.id}` ? -1 : 1))]
     }
   }

@@ -20,12 +20,20 @@ export interface LimitRule extends PolicyMatch {
   tokensPerDay?: number
 }
 
+/** Bytes that are taken for a token where a call was cut short before its model told how many it took. */
+export const BYTES_PER_TOKEN = 4
+
 /** What a call has taken of its limits. */
 export interface Meter {
-  /** Counts an item that the call streams, either way. @returns how long to wait before the next, in ms: mostly 0. */
-  item(item: Item): number
-  /** Gives back what a call holds while it runs. Once. */
-  leave(): void
+  /** Counts an item that the caller streams in. @returns how long to wait before the next, in ms: mostly 0. */
+  taken(item: Item): number
+  /** Counts an item that the tool yields. @returns as `taken`. */
+  yielded(item: Item): number
+  /**
+   * Gives back what a call holds while it runs. Once. @param cutShort it did not come to its end: if it has told no tokens until now, those of what it
+   * has yielded are estimated, or whoever leaves before the last item would take them for nothing.
+   */
+  leave(cutShort?: boolean): void
 }
 
 /** The limits of a node. */
@@ -48,15 +56,24 @@ export function createLimits(rules: readonly LimitRule[], now: () => number): Li
       const keyOf = ({ rule }: Counters): string => (rule.per === 'all' ? '' : caller.peerId)
       for (const counters of fitting) counters.check(keyOf(counters))
       for (const counters of fitting) counters.take(keyOf(counters))
+      const use = (bytes: number, tokens: number): number =>
+        fitting.reduce((wait, counters) => Math.max(wait, counters.use(keyOf(counters), bytes, tokens)), 0)
       let held = true
+      let isTold = false
+      let yieldedBytes = 0
       return {
-        item(item) {
+        taken: (item) => use(bytesOf(item), 0),
+        yielded(item) {
           const [bytes, tokens] = [bytesOf(item), item.kind === 'result' || item.kind === 'json' ? tokensOf(item.value) : 0]
-          return fitting.reduce((wait, counters) => Math.max(wait, counters.use(keyOf(counters), bytes, tokens)), 0)
+          isTold ||= tokens > 0
+          yieldedBytes += bytes
+          return use(bytes, tokens)
         },
-        leave() {
-          if (held) for (const counters of fitting) counters.leave(keyOf(counters))
+        leave(cutShort = false) {
+          if (!held) return
           held = false
+          if (cutShort && !isTold) use(0, Math.ceil(yieldedBytes / BYTES_PER_TOKEN))
+          for (const counters of fitting) counters.leave(keyOf(counters))
         }
       }
     }
@@ -124,8 +141,9 @@ function refused(limit: (typeof LIMITS)[number], what: string, retryAfterMs: num
 
 function bytesOf(item: Item): number {
   if (item.kind === 'bytes') return item.bytes.byteLength
-  return item.kind === 'json' ? JSON.stringify(item.value).length : 0
+  return item.kind === 'json' ? UTF8.encode(JSON.stringify(item.value)).byteLength : 0
 }
+const UTF8 = new TextEncoder()
 
 /** Tokens that a model says it took: `usage.total_tokens` (OpenAI API). */
 function tokensOf(value: JsonValue): number {

@@ -65,6 +65,27 @@ export function decide(
   return tool.requiresApproval === true ? 'ask' : 'allow'
 }
 
+/**
+ * What this node says to somebody of whom nothing was checked here: somebody else's word says that it has a part in a call. A rule lets it do something
+ * only by its PeerId alone; what keeps anybody from something holds for it wherever it may be meant. So it never may more than once it is known.
+ */
+export function decideUnchecked(
+  rules: readonly PolicyRule[],
+  peerId: string,
+  capability: Pick<CapabilityDeclaration, 'id' | 'type'>,
+  tool: Pick<ToolDeclaration, 'name'>
+): Effect {
+  let least: Effect = 'allow'
+  for (const { effect, roles, tags, meshes, ...rest } of rules) {
+    if (!fits(rest, { peerId, role: 'guest', tags: [] }, capability, tool)) continue
+    if (effect === 'deny') return 'deny'
+    const isByName = rest.nodes !== undefined && roles === undefined && tags === undefined && meshes === undefined
+    if (isByName) return stricter(least, effect)
+    least = stricter(least, effect)
+  }
+  return 'deny'
+}
+
 /** True if the call is one of those that are meant. */
 export function fits(
   { roles, tags, meshes, nodes, capabilities, types, tools }: PolicyMatch,

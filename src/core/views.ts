@@ -20,10 +20,10 @@ export function capabilityViews(
     const { document, origin } = entry
     if (document === undefined) continue
     if (query.node !== undefined && query.node !== origin && query.node !== document.info.name) continue
+    const nodeRef = sharesName(entries, entry) ? origin : document.info.name
     for (const { declaration } of document.capabilities.values()) {
       if (!matches(declaration, query)) continue
       const shared = (holders.get(declaration.id) ?? 0) > 1
-      const nodeRef = sharesName(entries, entry) ? origin : document.info.name
       // What this node says of it, never what its origin does: declarations may hold keys that are not known.
       const { changed: _foreign, mesh: _mesh, meshId: _id, ...declared } = declaration
       const changed = changedOf(origin, declaration.id)

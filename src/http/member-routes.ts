@@ -20,6 +20,7 @@ export function memberRoutes({ mesh }: { mesh: Mesh }): Hono {
       return context.json(mesh.openDoor(inviteOptions(body)), 201)
     })
     .get('/approvals', (context) => context.json({ approvals: mesh.approvals() }))
+    .get('/approvals/:id', (context) => context.json(mesh.approval(context.req.param('id'))))
     .post('/approvals/:id', async (context) => {
       const body = await readJsonObject(context.req.raw)
       refuseUnknownKeys('key', Object.keys(body), ['allow', 'forMs'])

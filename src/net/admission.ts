@@ -4,16 +4,21 @@ import { peerIdFromString } from '@libp2p/peer-id'
 import { CALL_PROTOCOL } from '../../protocols/call/messages.ts'
 import { LEND_PROTOCOL } from '../../protocols/lend/messages.ts'
 import { MEMBER_PROTOCOL } from '../../protocols/member/messages.ts'
+import { createTokenBuckets } from '../core/token-buckets.ts'
 import { MeshError, toMeshError } from '../errors.ts'
 import type { AdmissionGate } from './admission-gate.ts'
 import type { Knocks } from './knocks.ts'
 import { createMember, type MemberComponents } from './member.ts'
-import { MAX_SINGLE_STREAMS, answerSingle, openSingle } from './single-exchange.ts'
+import { MAX_SINGLE_STREAMS, answerSingle, limited, openSingle } from './single-exchange.ts'
 
 /** A connection on which nothing is proved within this time is closed, in ms. */
 export const PROOF_WITHIN_MS = 10_000
 /** What is open to nodes of other meshes: never what tells of the own mesh, or speaks for it. */
 export const FOREIGN_PROTOCOLS: ReadonlySet<string> = new Set([CALL_PROTOCOL, LEND_PROTOCOL])
+/** Who is told that a treaty is over has the connection for this long at most, in ms. */
+export const PART_WITHIN_MS = 1_000
+/** Proofs that a peer may ask for, each over a connection or several: one a second. Each is some signatures. */
+export const PROOF_RATE = { perSecond: 1, burst: 20 } as const
 /** Connections that have not proved anything yet; the oldest is closed for a new one. */
 export const MAX_UNPROVED = 64
 
@@ -23,6 +28,8 @@ export interface Admission {
   stop(): Promise<void>
   /** Ends the admission of a peer, and with it all that it has open. */
   expel(peer: string, error: MeshError): void
+  /** As `expel`, of a node of another mesh, once it has been told what ended the treaty; it has a moment for that. */
+  part(peer: string, error: MeshError): void
   /**
    * Proves once more, with a member that is admitted, over the connection that is there: both then know the same notices and the newest certificates.
    * @throws MeshError as proving does; one that is no member any more is turned out.
@@ -59,6 +66,7 @@ export function createAdmission(components: AdmissionComponents): Admission {
   /** Peers that were told that they are revoked, until their exchange is over. */
   const revoked = new Map<string, MeshError>()
   const member = createMember({ self, ...rest, onRevoked: (peer, error) => void revoked.set(peer, error) }, admit)
+  const protocol = limited(member.protocol, createTokenBuckets(PROOF_RATE, now))
   /** Connections without a proof, the oldest first. */
   const unproved = new Map<Connection, ReturnType<typeof setTimeout>>()
   let running = false
@@ -110,6 +118,20 @@ export function createAdmission(components: AdmissionComponents): Admission {
       if (mesh.code === 'permission_denied') refuse(connection, mesh)
       throw mesh
     }
+  }
+
+  /** Nothing opens any more meanwhile, and its calls are refused: there is no treaty. */
+  function part(peer: string, error: MeshError): void {
+    const connection = libp2p.getConnections(peerIdFromString(peer)).find((one) => good.has(one))
+    if (connection === undefined) return turnOut(peer, error)
+    gate.dismiss(peer)
+    const timer = setTimeout(() => turnOut(peer, error), PART_WITHIN_MS)
+    void prove(connection, peer)
+      .catch(() => undefined)
+      .finally(() => {
+        clearTimeout(timer)
+        turnOut(peer, error)
+      })
   }
 
   function admit(peer: string, mesh: string | undefined): void {
@@ -171,7 +193,7 @@ export function createAdmission(components: AdmissionComponents): Admission {
   /** The other side opened the connection: it asks. */
   const answer: StreamHandler = async (stream, connection) => {
     const peer = connection.remotePeer.toString()
-    const refusal = (await answerSingle(stream, peer, member.protocol, now)) ?? revoked.get(peer)
+    const refusal = (await answerSingle(stream, peer, protocol, now)) ?? revoked.get(peer)
     revoked.delete(peer)
     if (refusal === undefined && gate.isAdmitted(peer)) onProof(peer, true)
     else refuse(connection, refusal ?? new MeshError('unavailable', 'the peer proved nothing'))
@@ -179,6 +201,7 @@ export function createAdmission(components: AdmissionComponents): Admission {
 
   return {
     expel: turnOut,
+    part,
     again,
     excuse: proved,
     async start() {

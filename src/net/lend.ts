@@ -7,6 +7,7 @@ import {
   encodeLendRequest,
   type LendItem
 } from '../../protocols/lend/messages.ts'
+import { createTokenBuckets } from '../core/token-buckets.ts'
 import { MeshError } from '../errors.ts'
 import type { Protocol } from './protocol.ts'
 import type { Session } from './session.ts'
@@ -90,18 +91,38 @@ export function createLender({ name, lentTo }: LendComponents): Lender {
   }
 }
 
-/**
- * The borrowing side: hears what a peer lends, until the signal, the session or the lender ends it.
- * @param onItem told of each item, in order. @throws MeshError `protocol_error`, `too_large`, `unavailable`.
- */
-export async function borrowFrom(session: Session, onItem: (item: LendItem) => void, signal: AbortSignal): Promise<void> {
-  const ids = new Set<string>()
-  for await (const body of session.request(encodeLendRequest(), { signal })) {
-    const item = decodeLendItem(body)
-    if (item.kind === 'capability') ids.add(item.declaration.id)
-    else if (item.kind === 'gone') ids.delete(item.id)
-    if (ids.size > MAX_LENT_CAPABILITIES)
-      throw new MeshError('too_large', `a peer lends more than ${MAX_LENT_CAPABILITIES} capabilities`)
-    onItem(item)
+/** What a lender may say: all that it may lend, and all of it changed three times, at once, and then so many items a second. */
+export const LEND_ITEM_RATE = { perSecond: 32, burst: 4 * MAX_LENT_CAPABILITIES } as const
+
+/** The borrowing side: hears what a peer lends. */
+export interface Borrower {
+  /**
+   * Until the signal, the session or the lender ends it. @param onItem told of each item, in order.
+   * @throws MeshError `protocol_error`, `too_large`, `unavailable`, `busy` with `details.reason` `rate` if the peer says more than {@link LEND_ITEM_RATE}.
+   */
+  borrow(peer: string, session: Session, onItem: (item: LendItem) => void, signal: AbortSignal): Promise<void>
+}
+
+/** @param now monotonic ms. */
+export function createBorrower(now: () => number): Borrower {
+  // Of each peer, not of each session: who comes again has not more.
+  const rates = createTokenBuckets(LEND_ITEM_RATE, now)
+  return {
+    async borrow(peer, session, onItem, signal) {
+      const ids = new Set<string>()
+      for await (const body of session.request(encodeLendRequest(), { signal })) {
+        // Before it is read.
+        if (!rates.take(peer))
+          throw new MeshError('busy', `it changes what it lends more than ${LEND_ITEM_RATE.perSecond} times a second`, {
+            reason: 'rate'
+          })
+        const item = decodeLendItem(body)
+        if (item.kind === 'capability') ids.add(item.declaration.id)
+        else if (item.kind === 'gone') ids.delete(item.id)
+        if (ids.size > MAX_LENT_CAPABILITIES)
+          throw new MeshError('too_large', `a peer lends more than ${MAX_LENT_CAPABILITIES} capabilities`)
+        onItem(item)
+      }
+    }
   }
 }

@@ -16,8 +16,9 @@ import {
   type SignedCertificate
 } from '../../protocols/member/messages.ts'
 import { NO_NOTICES, type Notices } from '../../protocols/member/notices.ts'
+import type { SignedRevocation } from '../../protocols/member/revocation.ts'
 import type { SignedSuccession } from '../../protocols/member/succession.ts'
-import type { SignedTreatyRevocation } from '../../protocols/treaty/messages.ts'
+import { MAX_TREATIES, type SignedTreatyRevocation } from '../../protocols/treaty/messages.ts'
 import { compare as compareBytes } from 'uint8arrays/compare'
 import { equals } from 'uint8arrays/equals'
 import { originBytes, originId } from '../core/document.ts'
@@ -55,7 +56,7 @@ export interface MemberComponents {
   noticeDigest(): Uint8Array
   /** Successions of the key of the own mesh: what nodes of other meshes are told. */
   successions?(): readonly SignedSuccession[]
-  /** Takes those of a peer, before it is looked at. */
+  /** Takes those of a peer whose certificates are good, or successions that are to make them so. */
   learn(notices: Notices, peer: string): Promise<void>
   /** A peer that asked is refused, since it is revoked, and told so. */
   onRevoked(peer: string, error: MeshError): void
@@ -80,17 +81,66 @@ export function createMember(components: MemberComponents, onAdmitted: (peer: st
     hmac(sha256, key, proofBytes(side, nonce, { asks: originBytes(asks), answers: originBytes(answers) }))
 
   const successions = components.successions ?? (() => [])
-  /** Of another mesh a node is believed what that one's own key has signed, and nothing else. */
-  async function learnForeign(shown: readonly SignedSuccession[], mesh: string, peer: string): Promise<void> {
-    const own = shown.filter(({ succession }) => isOf(succession.mesh, mesh))
-    if (own.length > 0) await learn({ ...NO_NOTICES, successions: own }, peer)
+
+  /**
+   * Checks a peer, and takes what it tells only if its certificates are good: signatures are dear, and whoever was a member once knows the
+   * secret. But they may be by a key that this node is told of only now.
+   */
+  async function checkAndLearn(
+    shown: readonly SignedCertificate[],
+    told: Notices,
+    peer: string,
+    mesh: string | undefined
+  ): Promise<void> {
+    // Of another mesh a node is believed what that one's own key has signed, and nothing else.
+    const keys = told.successions.filter(({ succession }) => mesh === undefined || isOf(succession.mesh, mesh))
+    let rest = mesh === undefined ? { ...told, successions: keys } : { ...NO_NOTICES, successions: keys }
+    try {
+      await check(shown, peer, mesh)
+    } catch (error) {
+      if (!isUnknownKey(error) || keys.length === 0) throw error
+      await learn({ ...NO_NOTICES, successions: keys }, peer)
+      rest = { ...rest, successions: [] }
+      await check(shown, peer, mesh)
+    }
+    if (!Object.values(rest).some(({ length }) => length > 0)) return
+    await learn(rest, peer)
+    // Perhaps it is of itself.
+    await check(shown, peer, mesh)
   }
 
-  function shownTo({ own, inStep, known }: { own: boolean; inStep: boolean; known: boolean }): Notices {
-    if (!own) return { ...NO_NOTICES, successions: successions() }
-    if (inStep) return NO_NOTICES
-    // Treaties have secrets: not for who has yet to show that its key is one of the mesh.
-    return known ? notices() : { ...notices(), treaties: [], treatyRevocations: [] }
+  /** For the asking side to show. */
+  function shownTo({ own, inStep, standing }: { own: boolean; inStep: boolean; standing: Standing }): Notices {
+    if (inStep && own) return NO_NOTICES
+    if (standing.kind === 'out') return noticesOf(standing.chain)
+    // Not the rest for who has yet to show that its key is one of the mesh: treaties have secrets, revocations names.
+    return own && standing.kind === 'good' ? notices() : { ...NO_NOTICES, successions: successions() }
+  }
+
+  /** What a node that is out is told: by what. The rest is for members. */
+  function noticesOf(chain: readonly SignedCertificate[]): Notices {
+    const isOfChain = ({ revocation: { node } }: SignedRevocation): boolean =>
+      chain.some(({ certificate }) => equals(certificate.node, node))
+    return { ...NO_NOTICES, successions: successions(), revocations: notices().revocations.filter(isOfChain) }
+  }
+
+  /** What the answering side is, before this side says who it is. @throws MeshError `permission_denied` if there is nothing to say to it. */
+  async function standingOf(
+    shown: readonly SignedCertificate[],
+    told: Notices,
+    peer: string,
+    mesh: string | undefined,
+    inStep: boolean
+  ): Promise<Standing> {
+    try {
+      await checkAndLearn(shown, told, peer, mesh)
+      return { kind: 'good' }
+    } catch (error) {
+      // By a key that this side is told of only now, perhaps.
+      if (isUnknownKey(error) && !inStep) return { kind: 'unknown' }
+      if (!isOut(error) || inStep) throw error
+      return { kind: 'out', error, chain: shown }
+    }
   }
 
   return {
@@ -119,15 +169,18 @@ export function createMember(components: MemberComponents, onAdmitted: (peer: st
         for await (const item of input ?? []) {
           const introduction = decodeMemberIntroduction(item)
           const inStep = treaty !== undefined || equals(introduction.digest, digest)
-          const known = inStep ? NO_NOTICES : notices()
-          if (treaty === undefined) await learn(introduction.notices, peer)
-          else await learnForeign(introduction.notices.successions, treaty.mesh, peer)
+          if (treaty !== undefined && introduction.notices.treatyRevocations.length > 0) {
+            await learn(ofMesh(introduction.notices, treaty.mesh), peer)
+            throw treatyRevoked('its mesh has revoked the treaty')
+          }
+          let known = inStep ? NO_NOTICES : notices()
           try {
-            await check(introduction.chain, peer, treaty?.mesh)
+            await checkAndLearn(introduction.chain, introduction.notices, peer, treaty?.mesh)
             onAdmitted(peer, treaty?.mesh)
           } catch (error) {
             // It is told by what, signed: it may not know yet that nobody wants it.
             if (!isOut(error) || inStep) throw error
+            known = noticesOf(introduction.chain)
             onRevoked(peer, error)
           }
           return encodeMemberEnd({ notices: known })
@@ -141,7 +194,10 @@ export function createMember(components: MemberComponents, onAdmitted: (peer: st
       const mine = new Promise<unknown>((resolve) => (accepted = resolve))
       const nonce = crypto.getRandomValues(new Uint8Array(NONCE_BYTES))
       const mineOf = (key: Uint8Array): Uint8Array => proofOf(key, 'asks', nonce, self, peer)
-      const proven = treaties().filter(({ ended }) => ended === undefined)
+      // Also of those that this mesh has ended: the other may not have heard.
+      const proven = [...treaties()]
+        .sort((one, other) => Number(one.ended !== undefined) - Number(other.ended !== undefined))
+        .slice(0, MAX_TREATIES)
       // Sorted, proofs say nothing of the order of the treaties: each is as good as random.
       const treatyProofs = proven.map((one) => mineOf(one.secret)).sort(compareBytes)
       const exchange = session.request(encodeMemberHello({ nonce, proof: mineOf(secret), treatyProofs }), {
@@ -156,37 +212,36 @@ export function createMember(components: MemberComponents, onAdmitted: (peer: st
         const answer = decodeMemberAnswer(first.value)
         const fits = (key: Uint8Array): boolean => sameProof(answer.proof, proofOf(key, 'answers', nonce, self, peer))
         const own = fits(secret)
-        const mesh = own ? undefined : proven.find((one) => fits(one.secret))?.mesh
-        if (!own && mesh === undefined) throw stranger()
-        if (mesh !== undefined && answer.ended !== undefined) {
+        const treaty = own ? undefined : proven.find((one) => fits(one.secret))
+        if (!own && treaty === undefined) throw stranger()
+        const mesh = treaty?.mesh
+        if (treaty !== undefined && answer.ended !== undefined) {
           await learn({ ...NO_NOTICES, treatyRevocations: [answer.ended] }, peer)
-          throw new MeshError('permission_denied', 'its mesh has revoked the treaty', { reason: 'treaty_revoked' })
+          throw treatyRevoked('its mesh has revoked the treaty')
         }
-        if (mesh !== undefined) await learnForeign(answer.successions ?? [], mesh, peer)
+        if (treaty?.ended !== undefined) {
+          const ended = { ...NO_NOTICES, successions: successions(), treatyRevocations: [treaty.ended] }
+          accepted(encodeMemberIntroduction({ chain: [], digest: NO_DIGEST, notices: ended }))
+          await exchange.next().catch(() => undefined)
+          throw treatyRevoked('this mesh has revoked the treaty')
+        }
         const digest = own ? noticeDigest() : NO_DIGEST
         const inStep = !own || equals(answer.digest, digest)
-        let known = true
-        const revoked = await check(answer.chain, peer, mesh).catch((error: unknown) => {
-          // By a key that this side is told of only now, perhaps.
-          known = !isUnknownKey(error)
-          if (!known && !inStep) return undefined
+        const told = { ...NO_NOTICES, successions: mesh === undefined ? [] : (answer.successions ?? []) }
+        const standing = await standingOf(answer.chain, told, peer, mesh, inStep)
+        accepted(encodeMemberIntroduction({ chain: chain(), digest, notices: shownTo({ own, inStep, standing }) }))
+        if (standing.kind === 'out') {
           // It is told by what before this side leaves.
-          if (!isOut(error) || inStep) throw error
-          return error
-        })
-        accepted(encodeMemberIntroduction({ chain: chain(), digest, notices: shownTo({ own, inStep, known }) }))
-        if (revoked !== undefined) {
           await exchange.next().catch(() => undefined)
-          throw revoked
+          throw standing.error
         }
         // What this side sends from now on waits at the other until it has accepted, too.
         if (inStep) onAdmitted(peer, mesh)
         const last = await exchange.next()
         if (last.done !== true) throw new MeshError('protocol_error', 'the peer sent more than an answer')
         if (inStep) return
-        // What the other side knows, before anything is said to it: perhaps it is of itself.
-        await learn(decodeMemberEnd(last.value).notices, peer)
-        await check(answer.chain, peer, mesh)
+        // What the other side knows, before anything is said to it.
+        await checkAndLearn(answer.chain, decodeMemberEnd(last.value).notices, peer, mesh)
         onAdmitted(peer, mesh)
       } finally {
         await exchange.return(undefined)
@@ -194,6 +249,9 @@ export function createMember(components: MemberComponents, onAdmitted: (peer: st
     }
   }
 }
+
+/** What a peer is, going by its certificates; `unknown`: they are by a key that is not known. */
+type Standing = { kind: 'good' } | { kind: 'unknown' } | { kind: 'out'; error: MeshError; chain: readonly SignedCertificate[] }
 
 /** It may not know yet what ended its membership. */
 function isOut(error: unknown): error is MeshError {
@@ -218,6 +276,19 @@ function sameProof(a: Uint8Array, b: Uint8Array): boolean {
   let difference = a.length ^ b.length
   for (let i = 0; i < b.length; i++) difference |= (a[i] ?? 0) ^ b[i]!
   return difference === 0
+}
+
+/** The end of a treaty, and what the key of that mesh has come to, as a node of that mesh tells them. */
+function ofMesh({ successions, treatyRevocations }: Notices, mesh: string): Notices {
+  return {
+    ...NO_NOTICES,
+    successions: successions.filter(({ succession }) => isOf(succession.mesh, mesh)),
+    treatyRevocations: treatyRevocations.filter(({ revocation }) => isOf(revocation.mesh, mesh))
+  }
+}
+
+function treatyRevoked(why: string): MeshError {
+  return new MeshError('permission_denied', why, { reason: 'treaty_revoked' })
 }
 
 /** The same for whoever it is: a stranger learns nothing from it. */

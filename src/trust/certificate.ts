@@ -114,7 +114,7 @@ function checkLink(
   above: Certificate | undefined,
   { mesh, nowS, isRevoked, rootStanding = firstKeyOnly, toleranceS = CLOCK_TOLERANCE_S }: ChainCheck
 ): void {
-  const { role, issuer, notBefore, notAfter } = certificate
+  const { role, issuer, notBefore, notAfter, since } = certificate
   if (!equal(certificate.mesh, mesh)) throw refused('wrong_mesh', 'its certificate is of another mesh')
   const standing = above === undefined ? rootStanding(certificate) : equal(issuer, above.node) ? 'good' : 'unknown'
   if (standing === 'unknown') throw refused('broken_chain', 'its certificates do not lead to the key of the mesh')
@@ -124,6 +124,9 @@ function checkLink(
     throw refused('not_allowed', 'its certificate lets it pass on messages, which who issued it may not do itself')
   if (nowS + toleranceS < notBefore)
     throw refused('not_yet_valid', 'its certificate does not hold yet; are the clocks of both machines right?')
+  // A revocation ends what began before it: a membership that is yet to begin could not be ended.
+  if (since > notBefore + CLOCK_TOLERANCE_S || since > nowS + toleranceS)
+    throw refused('not_yet_valid', 'its certificate says that it will be a member later than it holds')
   if (nowS > notAfter) throw refused('expired', 'its certificate has expired; are the clocks of both machines right?')
   if (isRevoked?.(certificate) === true) throw refused('revoked', 'its membership was revoked')
   // After that: who is revoked is to hear so.

@@ -18,12 +18,18 @@ export interface InviteGrant {
   since?: number | undefined
 }
 
+/** An invite that is used up. `undo`: whoever it was for could not be let in, which is not its doing; it holds again, for the rest of its time. */
+export interface UsedInvite {
+  grant: InviteGrant
+  undo(): void
+}
+
 /** The invites that a node has given. Each opens once, for its time. Tokens are kept as hashes. */
 export interface Invites {
   /** @returns the token. @throws MeshError `busy` if too many are out. */
   give(grant: InviteGrant): Uint8Array
   /** What the token grants; from now on it is worth nothing. @throws MeshError `permission_denied`. */
-  use(token: Uint8Array): InviteGrant
+  use(token: Uint8Array): UsedInvite
   /** True while an invite is out. */
   readonly any: boolean
 }
@@ -52,7 +58,7 @@ export function createInvites(now: () => number, random: (bytes: number) => Uint
       const found = out.get(key)
       // Before anything else is done: of two at once, one finds it.
       out.delete(key)
-      if (found !== undefined) return found.grant
+      if (found !== undefined) return { grant: found.grant, undo: () => void out.set(key, found) }
       throw new MeshError(
         'permission_denied',
         'this invite is not known here: it was used, is older than ten minutes, or is of another node',

@@ -43,8 +43,11 @@ export interface Membership {
   noticeDigest(): Uint8Array
   /** Of the key of this mesh: what nodes of other meshes are told. */
   successions(): readonly SignedSuccession[]
-  /** Takes notices from elsewhere and keeps them. @returns those that were new. @throws MeshError `protocol_error` if one is not good. */
-  learn(notices: Notices): Promise<Notices>
+  /**
+   * Takes notices from elsewhere and keeps them. @param taken is told of those that are new, which hold from then on, before they are kept. @returns them.
+   * @throws MeshError `protocol_error` if one is not good, `unavailable` if they could not be kept: they are with the next.
+   */
+  learn(notices: Notices, taken?: (fresh: Notices) => void): Promise<Notices>
   /** What this mesh agrees on with others. */
   readonly treaties: TreatyDesk
   /** True if none of the certificates of this checked member is revoked, or by a key that was replaced without keeping it. */

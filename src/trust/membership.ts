@@ -2,20 +2,20 @@ import { privateKeyFromProtobuf } from '@libp2p/crypto/keys'
 import type { PrivateKey } from '@libp2p/interface'
 import { peerIdFromPrivateKey } from '@libp2p/peer-id'
 import { equals } from 'uint8arrays/equals'
-import { MAX_MEMBER_NAME, type SignedCertificate } from '../../protocols/member/messages.ts'
+import { MAX_MEMBER_NAME, type Certificate, type SignedCertificate } from '../../protocols/member/messages.ts'
 import { NO_NOTICES } from '../../protocols/member/notices.ts'
 import { originBytes, originId } from '../core/document.ts'
 import { MeshError } from '../errors.ts'
 import { verifyChain, type CheckedMember } from './certificate.ts'
 import { VALIDITY_S, issueChain } from './issuer.ts'
 import type { Membership } from './membership-contract.ts'
-import { mergeRevocations, mergeTreaties } from './merge.ts'
+import { mergeRevocations, mergeSuccessions, mergeTreaties } from './merge.ts'
 import { createMeshClock } from './mesh-clock.ts'
+import { createMeshRecord } from './mesh-record.ts'
 import type { MeshState } from './mesh-state.ts'
 import { createNoticeBoard } from './notice-board.ts'
 import { createReception } from './reception.ts'
 import { issueRevocation } from './revocations.ts'
-import { withRoot } from './roots.ts'
 import { createRotation } from './rotation.ts'
 import { createTreatyDesk } from './treaty-desk.ts'
 
@@ -42,38 +42,26 @@ export interface MembershipInit {
  */
 export async function privateMembership(init: MembershipInit): Promise<Membership> {
   const { nodeKey, name = '', wallS, now, save } = init
-  let { state } = init
   const self = peerIdFromPrivateKey(nodeKey).toString()
-  const clock = createMeshClock(wallS, now, state.clock)
-  const own = originBytes(state.mesh)
-  const board = await createNoticeBoard(state, clock)
+  const clock = createMeshClock(wallS, now, init.state.clock)
+  const own = originBytes(init.state.mesh)
+  const board = await createNoticeBoard(init.state, clock)
   const { successions: keys, revocations: known, treaties: agreed } = board
-  let roots = state.roots ?? []
-
-  let saving: Promise<void> = Promise.resolve()
-  /** One after the other, each from what the one before left: two at once would each write what the other has not changed yet. */
-  function change(update: (before: MeshState) => Partial<MeshState> = () => ({})): Promise<void> {
-    const saved = saving.then(async () => {
-      const next = { ...state, ...update(state), roots, clock: clock.state() }
-      await save(next)
-      state = next
-    })
-    saving = saved.catch(() => undefined)
-    return saved
-  }
+  const record = createMeshRecord(init.state, clock, save)
+  const { change } = record
 
   const isNewest = (key: Uint8Array): boolean => equals(key, keys.newestKey(own))
   /** An owner that has not heard of the newest key yet signs as any other, with its own. */
   const meshKey = (): PrivateKey | undefined =>
-    state.meshKey !== undefined && isNewest(idOf(state.meshKey)) ? state.meshKey : undefined
-  const issuer = (): MeshState => ({ ...state, meshKey: meshKey() })
+    record.state.meshKey !== undefined && isNewest(idOf(record.state.meshKey)) ? record.state.meshKey : undefined
+  const issuer = (): MeshState => ({ ...record.state, meshKey: meshKey() })
   /** The root of a chain is by the newest key. */
   const isOfNewest = (chain: readonly SignedCertificate[]): boolean =>
     chain.length > 0 && isNewest(chain.at(-1)!.certificate.issuer)
 
   async function check(chain: readonly SignedCertificate[], peer: string): Promise<CheckedMember> {
     const member = await verifyChain(chain, {
-      mesh: originBytes(state.mesh),
+      mesh: originBytes(record.state.mesh),
       node: originBytes(peer),
       nowS: clock.nowS(),
       toleranceS: clock.toleranceS(),
@@ -81,33 +69,28 @@ export async function privateMembership(init: MembershipInit): Promise<Membershi
       isRevoked: known.isRevoked
     })
     clock.atLeast(member.notBefore)
+    record.noteSince(peer, member.since)
     const root = chain.at(-1)!.certificate
-    if (state.meshKey !== undefined && remember(originId(root.node), root)) change().catch(() => undefined)
+    if (record.state.meshKey !== undefined && remember(root) !== undefined) change().catch(() => undefined)
     return member
   }
 
-  /** Of whom another key must keep the certificate. @returns true if that is new. */
-  function remember(
-    node: string,
-    { name, role, since, notAfter }: Pick<CheckedMember, 'name' | 'role' | 'since' | 'notAfter'>
-  ): boolean {
-    const next = withRoot(roots, { node, name, role, since, until: notAfter }, clock.nowS())
-    roots = next ?? roots
-    return next !== undefined
-  }
+  /** Of whom another key must keep the certificate. */
+  const remember = ({ node, name, role, since, notAfter }: Certificate): (() => void) | undefined =>
+    record.remember({ node: originId(node), name, role, since, until: notAfter })
 
-  const nameOfSelf = (): string => state.chain[0]?.certificate.name || name.slice(0, MAX_MEMBER_NAME)
+  const nameOfSelf = (): string => record.state.chain[0]?.certificate.name || name.slice(0, MAX_MEMBER_NAME)
   /** An owner needs nobody for its own certificate. */
   async function issueOwn(): Promise<void> {
-    const { role = 'owner', tags = [], since } = state.chain[0]?.certificate ?? {}
+    const { role = 'owner', tags = [], since } = record.state.chain[0]?.certificate ?? {}
     const grant = { node: self, role, forward: true, name: nameOfSelf(), tags, since }
     const chain = await issueChain(issuer(), nodeKey, grant, clock.nowS())
     await change(() => ({ chain }))
   }
 
   function ownEnd(): ReturnType<typeof known.endOf> {
-    const end = known.endOf(state.chain)
-    const root = state.chain.at(-1)?.certificate
+    const end = known.endOf(record.state.chain)
+    const root = record.state.chain.at(-1)?.certificate
     if (end !== undefined || root === undefined || keys.rootStanding(root) !== 'superseded') return end
     return { reason: 'the key of the mesh was replaced', atS: keys.of(own).at(-1)!.succession.at }
   }
@@ -118,10 +101,10 @@ export async function privateMembership(init: MembershipInit): Promise<Membershi
   }
 
   const endsSoon = (): boolean =>
-    state.chain.length === 0 ||
-    Math.min(...state.chain.map(({ certificate }) => certificate.notAfter)) - clock.nowS() < VALIDITY_S / 3
+    record.state.chain.length === 0 ||
+    Math.min(...record.state.chain.map(({ certificate }) => certificate.notAfter)) - clock.nowS() < VALIDITY_S / 3
   const needsRenewal = (): boolean =>
-    endsSoon() || !isOfNewest(state.chain) || (state.meshKey !== undefined && meshKey() === undefined)
+    endsSoon() || !isOfNewest(record.state.chain) || (record.state.meshKey !== undefined && meshKey() === undefined)
 
   const rotation = createRotation({
     nodeKey,
@@ -130,12 +113,9 @@ export async function privateMembership(init: MembershipInit): Promise<Membershi
     revocations: known,
     agreed,
     state: issuer,
-    roots: () => roots,
-    settled: () => saving,
-    async change(update, without) {
-      await change(update)
-      roots = roots.filter(({ node }) => node !== without)
-    }
+    roots: () => record.roots,
+    settled: record.settled,
+    change
   })
   const reception = createReception({
     nodeKey,
@@ -143,7 +123,7 @@ export async function privateMembership(init: MembershipInit): Promise<Membershi
     now,
     revocations: known,
     successions: keys,
-    roots: () => roots,
+    roots: () => record.roots,
     state: issuer,
     change,
     remember,
@@ -151,7 +131,7 @@ export async function privateMembership(init: MembershipInit): Promise<Membershi
     isRotating: () => rotation.isRunning
   })
 
-  const holder = state.chain[0]?.certificate.node
+  const holder = record.state.chain[0]?.certificate.node
   if (holder !== undefined && originId(holder) !== self)
     throw new MeshError(
       'invalid_config',
@@ -160,19 +140,19 @@ export async function privateMembership(init: MembershipInit): Promise<Membershi
         node: originId(holder)
       }
     )
-  if (meshKey() !== undefined && (needsRenewal() || state.chain[0]?.certificate.name !== nameOfSelf())) await issueOwn()
-  for (const { certificate } of state.chain) clock.atLeast(certificate.notBefore)
+  if (meshKey() !== undefined && (needsRenewal() || record.state.chain[0]?.certificate.name !== nameOfSelf())) await issueOwn()
+  for (const { certificate } of record.state.chain) clock.atLeast(certificate.notBefore)
 
   return {
-    mesh: state.mesh,
+    mesh: record.state.mesh,
     get name() {
-      return state.name
+      return record.state.name
     },
-    secret: state.secret,
+    secret: record.state.secret,
     get role() {
-      return state.chain[0]?.certificate.role ?? 'guest'
+      return record.state.chain[0]?.certificate.role ?? 'guest'
     },
-    chain: () => state.chain,
+    chain: () => record.state.chain,
     check,
     get clockInDoubt() {
       return clock.inDoubt()
@@ -183,19 +163,22 @@ export async function privateMembership(init: MembershipInit): Promise<Membershi
     treaties: createTreatyDesk({
       known: agreed,
       clock,
-      state: () => state,
+      state: () => record.state,
       meshKey,
       successions: keys,
       keep: (update) => change(({ treaties = [], treatyRevocations = [] }) => update({ treaties, treatyRevocations })),
       isRevoked: known.isRevoked
     }),
-    async learn(notices) {
+    async learn(notices, taken) {
       const { fresh, refused } = await board.take(notices)
+      const { successions, revocations, treaties, treatyRevocations } = fresh
+      const isNews = successions.length + revocations.length + treaties.length + treatyRevocations.length > 0
+      if (isNews) taken?.(fresh)
       // Also those beside one that is not good: what holds in memory must hold after a start.
-      if (fresh.successions.length + fresh.revocations.length + fresh.treaties.length + fresh.treatyRevocations.length > 0)
-        await change((before) => ({
-          successions: keys.all(),
-          revocations: mergeRevocations(before.revocations, fresh.revocations, clock.nowS()),
+      if (isNews || record.isBehind)
+        await record.follow((before) => ({
+          successions: mergeSuccessions(before, keys.all()),
+          revocations: mergeRevocations(before.revocations, known.kept(), clock.nowS()),
           ...mergeTreaties(before, agreed.kept())
         }))
       // Whoever checks has none to pass on.
@@ -216,28 +199,31 @@ export async function privateMembership(init: MembershipInit): Promise<Membershi
     rotate: () => rotation.rotate(),
     async revoke(node, role, reason) {
       refuseRevoked('revoke nobody')
-      const revoked = { mesh: own, node: originBytes(node), at: clock.nowS(), role, reason }
-      const held = roots.find((one) => one.node === node)?.role
+      const revoked = { mesh: own, node: originBytes(node), at: record.endingAt(node), role, reason }
+      const held = record.roots.find((one) => one.node === node)?.role
       const mayHaveKey = role === 'owner' || held === 'owner' || (role ?? held) === undefined
-      if (mayHaveKey && state.meshKey !== undefined) {
+      if (mayHaveKey && record.state.meshKey !== undefined) {
         const made = await rotation.rotate(node, (key) => issueRevocation({ meshKey: key, nodeKey, chain: [] }, revoked))
         return { signed: made.revocations[0]!, made }
       }
-      const signed = await issueRevocation({ meshKey: meshKey(), nodeKey, chain: state.chain }, revoked)
+      const signed = await issueRevocation({ meshKey: meshKey(), nodeKey, chain: record.state.chain }, revoked)
       // First on disk: what is told to others must not be forgotten here.
-      await change(({ revocations, issued }) => ({
-        revocations: mergeRevocations(revocations, [signed], clock.nowS()),
-        issued: issued.filter((one) => one.node !== node)
-      }))
-      roots = roots.filter((one) => one.node !== node)
+      await change(
+        ({ revocations, issued }) => ({
+          revocations: mergeRevocations(revocations, [signed], clock.nowS()),
+          issued: issued.filter((one) => one.node !== node)
+        }),
+        node
+      )
       await known.take(signed)
       return { signed, made: { ...NO_NOTICES, revocations: [signed] } }
     },
     get issued() {
-      return state.issued
+      // Also those that others have revoked, or an earlier version of this file has kept.
+      return record.state.issued.filter(({ node, at }) => at >= known.lastAt(originBytes(node)))
     },
     get roots() {
-      return roots
+      return record.roots.filter(({ node, since }) => since > known.lastAt(originBytes(node)))
     },
     get isInviting() {
       return reception.isInviting
@@ -255,7 +241,7 @@ export async function privateMembership(init: MembershipInit): Promise<Membershi
       return true
     },
     async renewed({ mesh, chain, successions = [], meshKey: given, now: theirs }) {
-      if (originId(mesh) !== state.mesh)
+      if (originId(mesh) !== record.state.mesh)
         throw new MeshError('permission_denied', 'this certificate is of another mesh', { reason: 'wrong_mesh' })
       await board.takeSuccessions(successions)
       const { role } = await verifyChain(chain, {
@@ -265,14 +251,14 @@ export async function privateMembership(init: MembershipInit): Promise<Membershi
         rootStanding: keys.rootStanding,
         isRevoked: known.isRevoked
       })
-      if (role !== state.chain[0]?.certificate.role)
+      if (role !== record.state.chain[0]?.certificate.role)
         throw new MeshError('permission_denied', `the new certificate makes this node ${role}: it was not taken`, { role })
       const key = given === undefined ? undefined : privateKeyFromProtobuf(given)
       const newest = key !== undefined && isNewest(idOf(key)) ? key : undefined
       // Who answers may have an older key than this node knows of.
       if (!endsSoon() && !isOfNewest(chain) && newest === undefined) return
       if (clock.inDoubt()) clock.correct(theirs)
-      await change(({ meshKey }) => ({ chain, successions: keys.all(), meshKey: newest ?? meshKey }))
+      await change((before) => ({ chain, successions: mergeSuccessions(before, keys.all()), meshKey: newest ?? before.meshKey }))
     }
   }
 }

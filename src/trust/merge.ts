@@ -1,10 +1,15 @@
 import { equals } from 'uint8arrays/equals'
 import { MAX_VALIDITY_S } from '../../protocols/member/messages.ts'
 import { MAX_REVOCATIONS, type SignedRevocation } from '../../protocols/member/revocation.ts'
+import type { SignedSuccession } from '../../protocols/member/succession.ts'
+import { originBytes } from '../core/document.ts'
 import type { MeshState } from './mesh-state.ts'
 import type { TreatyNotices } from './treaties.ts'
 
-/** What was kept with what is new, the newest first; those that can end nothing any more are left out. @param nowS Unix time in s. */
+/**
+ * What was kept with what is known, those of a key of the mesh first, then the newest: in this order they stay when there are too many, as in
+ * memory. Those that can end nothing any more are left out. @param nowS Unix time in s.
+ */
 export function mergeRevocations(
   before: readonly SignedRevocation[],
   fresh: readonly SignedRevocation[],
@@ -12,7 +17,7 @@ export function mergeRevocations(
 ): SignedRevocation[] {
   return [...fresh, ...missing(before, fresh)]
     .filter(({ revocation }) => revocation.at + MAX_VALIDITY_S >= nowS)
-    .sort((a, b) => b.revocation.at - a.revocation.at)
+    .sort((a, b) => Math.sign(a.chain.length) - Math.sign(b.chain.length) || b.revocation.at - a.revocation.at)
     .slice(0, MAX_REVOCATIONS)
 }
 
@@ -25,6 +30,15 @@ export function mergeTreaties(
     treaties: [...known.treaties, ...missing(treaties, known.treaties)],
     treatyRevocations: [...known.treatyRevocations, ...missing(treatyRevocations, known.treatyRevocations)]
   }
+}
+
+/** What is known now, with those of the own mesh that are kept and not taken in yet: as while another key is made. */
+export function mergeSuccessions(
+  { mesh, successions = [] }: Pick<MeshState, 'mesh' | 'successions'>,
+  known: readonly SignedSuccession[]
+): SignedSuccession[] {
+  const own = originBytes(mesh)
+  return [...known, ...missing(successions, known).filter(({ succession }) => equals(succession.mesh, own))]
 }
 
 function missing<T extends { bytes: Uint8Array }>(before: readonly T[], list: readonly T[]): T[] {

@@ -122,6 +122,7 @@ export function formatMeshState(state: MeshState): string {
 export function parseMeshState(text: string): MeshState {
   try {
     const stored = JSON.parse(text) as StoredState
+    if (typeof stored !== 'object' || stored === null || Array.isArray(stored)) throw new Error('it holds no object')
     const { version, mesh, name, secret, chain, meshKey, clock, issued } = stored
     const { successions = [], roots = [], revocations = [], treaties = [], treatyRevocations = [] } = stored
     if (version !== 1) throw new Error('it is of another version of atmosphere')

@@ -10,6 +10,9 @@ import { createSuccessions, type Successions } from './successions.ts'
 import { createTreaties, type Treaties } from './treaties.ts'
 import { sideOf } from './treaty-signatures.ts'
 
+/** Revocations that are checked before the node turns to something else. */
+const TAKEN_AT_ONCE = 16
+
 /** What a node knows that all members are to know. */
 export interface NoticeBoard {
   readonly successions: Successions
@@ -67,10 +70,13 @@ export async function createNoticeBoard(state: MeshState, clock: Pick<MeshClock,
       const keys = await takeSuccessions(shown, agreed.treaties)
       let refused = keys.refused
       const fresh: SignedRevocation[] = []
-      for (const one of ends) {
+      for (const [n, one] of ends.entries()) {
         const intake = await revocations.take(one)
-        refused ||= intake === 'refused'
         if (intake === 'new') fresh.push(one)
+        // Whoever passes on one that nobody can have checked is not listened to any further: checks are what it makes us pay for.
+        if ((refused ||= intake === 'refused')) break
+        // Many take a while, and the node has other things to do.
+        if (n % TAKEN_AT_ONCE === TAKEN_AT_ONCE - 1) await new Promise((resolve) => setTimeout(resolve))
       }
       const { treaties: pacts, treatyRevocations: over } = refused ? NO_NOTICES : await treaties.take(agreed)
       return { fresh: { successions: keys.fresh, revocations: fresh, treaties: pacts, treatyRevocations: over }, refused }

@@ -31,8 +31,8 @@ export interface ReceptionComponents {
   /** With a key of the mesh only if that is the newest. */
   state(): MeshState
   change(update: (before: MeshState) => Partial<MeshState>): Promise<void>
-  /** A key of the mesh has signed this. */
-  remember(node: string, certificate: Certificate): void
+  /** A key of the mesh has signed this. @returns what takes that back, if it was news: nobody got it. */
+  remember(certificate: Certificate): (() => void) | undefined
   /** @throws MeshError `permission_denied` if this node is no member any more. */
   refuseRevoked(what: string): void
   /** Another key is being made: what the old one signs now would not stay good. */
@@ -72,7 +72,7 @@ export function createReception(components: ReceptionComponents): Reception {
     const after = Math.max(revocations.lastAt(originBytes(peer)), ended?.revocation.at ?? -1)
     const chain = await issueChain(state(), nodeKey, { node: peer, name, ...grant, after }, clock.nowS())
     refuseRotating()
-    if (chain.length === 1) remember(peer, chain[0]!.certificate)
+    const forget = chain.length === 1 ? remember(chain[0]!.certificate) : undefined
     const one = { node: peer, name, role: grant.role, tags: [...(grant.tags ?? [])], at: clock.nowS() }
     try {
       await change((before) => ({
@@ -80,6 +80,7 @@ export function createReception(components: ReceptionComponents): Reception {
         ...(ended !== undefined && { revocations: mergeRevocations(before.revocations, [ended], clock.nowS()) })
       }))
     } catch (error) {
+      forget?.()
       // Who asks is a stranger: paths of this machine are not for it.
       throw new MeshError(
         'unavailable',
@@ -128,7 +129,11 @@ export function createReception(components: ReceptionComponents): Reception {
       if (request.op === 'join') {
         // Before the token is used up.
         refuseRotating()
-        return letIn(peer, invites.use(request.token), request.name)
+        const { grant, undo } = invites.use(request.token)
+        return letIn(peer, grant, request.name).catch((error: unknown) => {
+          undo()
+          throw error
+        })
       }
       if (member === undefined) throw new MeshError('permission_denied', 'only a member can renew its certificate')
       const { role, forward, name, tags, since } = member

@@ -24,7 +24,10 @@ import { CLOCK_TOLERANCE_S, mayGive, verifyChain, type RootStanding } from './ce
 import { isSignedBy } from './signature.ts'
 import { createSuccessions, type Successions } from './successions.ts'
 
-/** What became of a revocation that came from somewhere. `refused`: nobody who checks would have passed it on. `ignored`: it ends nothing, here and now. */
+/**
+ * What became of a revocation that came from somewhere. `refused`: nobody who checks would have passed it on, now or ever. `ignored`: it ends
+ * nothing, here and now.
+ */
 export type Intake = 'new' | 'known' | 'ignored' | 'refused'
 
 /** Why a membership is over. */
@@ -63,6 +66,10 @@ export interface Revocations {
 export function noticeDigest(keys: readonly string[]): Uint8Array {
   return sha256(new TextEncoder().encode([...keys].sort().join())).subarray(0, NOTICE_DIGEST_BYTES)
 }
+
+const MAY_REVOKE_NOBODY = 'may_revoke_nobody'
+/** Why a revocation is good for nobody. */
+const NEVER_GOOD: ReadonlySet<string> = new Set([MAY_REVOKE_NOBODY, 'bad_signature'])
 
 interface Kept {
   signed: SignedRevocation
@@ -136,7 +143,9 @@ export function createRevocations(
     const { role } = await verifyChain(chain, { mesh, node: issuer, nowS: at, rootStanding })
     // It would end nothing, and enough of such would push those that do out of the table.
     if (!ROLES.some((given) => mayGive(role, given)))
-      throw new MeshError('permission_denied', `a revocation of a node that is ${role} and may revoke nobody`)
+      throw new MeshError('permission_denied', `a revocation of a node that is ${role} and may revoke nobody`, {
+        reason: MAY_REVOKE_NOBODY
+      })
     return { signed, by: chain.map(({ certificate }) => certificate), revokes: (given) => mayGive(role, given) }
   }
 
@@ -185,8 +194,9 @@ export function createRevocations(
         if (!own) forgetReplacedBy(signed)
         if (kept.size > MAX_REVOCATIONS) kept.delete(oldest())
         return kept.has(key) ? 'new' : 'ignored'
-      } catch {
-        return 'ignored'
+      } catch (error) {
+        // Whatever else is known elsewhere, these are good nowhere.
+        return NEVER_GOOD.has(String((error as MeshError).details?.['reason'])) ? 'refused' : 'ignored'
       }
     },
     all() {

@@ -16,7 +16,7 @@ import type { RootStanding } from './certificate.ts'
 import { isSignedBy } from './signature.ts'
 
 /** Successions of other meshes that are kept, so that there is always room for those of the own one. */
-const MAX_FOREIGN = MAX_SUCCESSIONS - MAX_GENERATIONS
+export const MAX_FOREIGN_SUCCESSIONS = MAX_SUCCESSIONS - MAX_GENERATIONS
 
 /** What became of a succession that came from somewhere: `conflict` is a second one of a key that has one, `void` one that does not matter here. */
 export type SuccessionIntake = 'new' | 'known' | 'refused' | 'conflict' | 'void'
@@ -89,7 +89,7 @@ export function createSuccessions(own: Uint8Array, isPartner: (mesh: Uint8Array)
     // Looked at again: another one may have come meanwhile.
     if (of(mesh).length >= generation) return of(mesh)[generation - 1] === there ? 'conflict' : takeOne(signed, partners)
     if (generationOf(mesh, key) !== undefined) return 'refused'
-    if (!equals(mesh, own) && foreign() >= MAX_FOREIGN) return 'void'
+    if (!equals(mesh, own) && foreign() >= MAX_FOREIGN_SUCCESSIONS) return 'void'
     lines.set(base64(mesh), [...of(mesh), signed])
     return 'new'
   }

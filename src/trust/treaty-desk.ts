@@ -1,7 +1,6 @@
 import type { PrivateKey } from '@libp2p/interface'
 import { equals } from 'uint8arrays/equals'
 import { fromString } from 'uint8arrays/from-string'
-import { formatTreaty, parseTreaty } from '../../protocols/treaty/code.ts'
 import {
   MAX_TREATIES,
   MAX_TREATY_REASON,
@@ -12,9 +11,12 @@ import {
   type SignedTreaty
 } from '../../protocols/treaty/messages.ts'
 import type { SignedCertificate } from '../../protocols/member/messages.ts'
+import type { Notices } from '../../protocols/member/notices.ts'
+import type { SignedSuccession } from '../../protocols/member/succession.ts'
 import { originBytes } from '../core/document.ts'
 import { MeshError } from '../errors.ts'
 import { CLOCK_TOLERANCE_S, verifyChain, type ChainCheck, type CheckedMember } from './certificate.ts'
+import { mergeSuccessions } from './merge.ts'
 import type { MeshClock } from './mesh-clock.ts'
 import type { MeshState } from './mesh-state.ts'
 import {
@@ -26,8 +28,8 @@ import {
   type Treaties,
   type TreatyNotices
 } from './treaties.ts'
-import type { Successions } from './successions.ts'
-import { sideOf, treatySigner } from './treaty-signatures.ts'
+import { MAX_FOREIGN_SUCCESSIONS, type Successions } from './successions.ts'
+import { createTreatyCodes, refused, type ReadTreaty } from './treaty-codes.ts'
 
 /** Longest time that an offer asks for, in s: the treaty begins a little before, for clocks that are behind. */
 export const MAX_OFFER_S = MAX_TREATY_S - 86_400
@@ -45,15 +47,6 @@ export interface OfferTerms {
   forS: number
 }
 
-/** What a code holds, seen from this mesh. */
-export interface ReadTreaty {
-  pact: Pact
-  /** Both have signed: it holds as soon as it is known. */
-  agreed: boolean
-  /** Only the key of this mesh has signed. */
-  ownOffer: boolean
-}
-
 /** What a mesh agrees on with others: made by owners with its key, known to all members. */
 export interface TreatyDesk extends Pick<Treaties, 'pacts' | 'inForce' | 'isLent' | 'isBorrowed'> {
   /** @returns the code of an offer. @throws MeshError `permission_denied` without the key of the mesh, `invalid_argument`. */
@@ -64,7 +57,7 @@ export interface TreatyDesk extends Pick<Treaties, 'pacts' | 'inForce' | 'isLent
    * Signs an offer of another mesh, or takes a treaty in that both have signed; it is kept when this resolves. `notices` is what was new.
    * @throws MeshError `permission_denied`, `invalid_argument`, `too_large`, `unavailable` if it cannot be kept.
    */
-  accept(code: string): Promise<{ code: string; pact: Pact; notices: TreatyNotices }>
+  accept(code: string): Promise<{ code: string; pact: Pact; notices: TreatyNotices & Pick<Notices, 'successions'> }>
   /** Ends treaties of that serial number, known here or not. @throws MeshError `permission_denied`, `unavailable` if it cannot be kept. */
   revoke(serial: string, reason: string): Promise<TreatyNotices>
   /** How long until the next of those that hold now ends, in s, by the clock of the mesh; undefined if none holds. */
@@ -80,9 +73,9 @@ export interface TreatyDeskComponents {
   state(): MeshState
   /** The key that signs for the mesh now, if this node has it. */
   meshKey(): PrivateKey | undefined
-  successions: Pick<Successions, 'keysOf' | 'rootStanding'>
-  /** Keeps notices on disk. @throws MeshError `unavailable`. */
-  keep(update: (before: TreatyNotices) => TreatyNotices): Promise<void>
+  successions: Pick<Successions, 'of' | 'all' | 'take' | 'keysOf' | 'rootStanding'>
+  /** Keeps notices on disk: `update` is called when the state is that of before. @throws MeshError `unavailable`. */
+  keep(update: (before: TreatyNotices) => TreatyNotices & Partial<Pick<Notices, 'successions'>>): Promise<void>
   isRevoked: ChainCheck['isRevoked']
 }
 
@@ -107,6 +100,7 @@ export function createTreatyDesk(components: TreatyDeskComponents): TreatyDesk {
   const { known, clock, state, successions, keep, isRevoked } = components
   const random = (bytes: number): Uint8Array => crypto.getRandomValues(new Uint8Array(bytes))
   const own = originBytes(state().mesh)
+  const codes = createTreatyCodes({ own, clock, known, successions })
 
   function key(): PrivateKey {
     const meshKey = components.meshKey()
@@ -115,33 +109,19 @@ export function createTreatyDesk(components: TreatyDeskComponents): TreatyDesk {
     return meshKey
   }
 
-  async function read(code: string): Promise<ReadTreaty> {
-    const signed = parseTreaty(code)
-    const { treaty } = signed
-    const side = sideOf(treaty, own)
-    if (side === undefined)
-      throw refused('not_addressed', 'it is between other meshes; atmo status --json shows the id of this one')
-    for (const one of [0, 1] as const)
-      if (signed.signatures[one] !== undefined && (await treatySigner(signed, one, successions)) !== 'newest')
-        throw refused('bad_signature', 'a signature is not that of its mesh, or by a key of it that was replaced')
-    const now = clock.nowS()
-    if (treaty.notAfter < now) throw refused('expired', 'its time is over; ask for another')
-    if (treaty.notBefore > now + clock.toleranceS())
-      throw refused('not_yet_valid', 'its time has not begun; are the clocks of both machines right?')
-    if (known.isRevoked(treaty.serial)) throw refused('revoked', 'it was revoked')
-    return {
-      pact: pactOf(signed, own),
-      agreed: !signed.signatures.includes(undefined),
-      ownOffer: signed.signatures[side === 0 ? 1 : 0] === undefined
-    }
-  }
-
-  /** First on disk: what is acted on must not be forgotten. */
-  async function takeOwn(fresh: TreatyNotices): Promise<TreatyNotices> {
+  /** First on disk: what is acted on must not be forgotten. @param keys of the other mesh. */
+  async function takeOwn(fresh: TreatyNotices, keys: readonly SignedSuccession[] = []): Promise<TreatyNotices> {
     await keep(({ treaties, treatyRevocations }) => ({
+      ...(keys.length > 0 && {
+        successions: mergeSuccessions(state(), [...successions.all(), ...missing(keys, successions.all())])
+      }),
       treaties: [...treaties.filter(({ bytes }) => !fresh.treaties.some((one) => equals(one.bytes, bytes))), ...fresh.treaties],
       treatyRevocations: [...treatyRevocations, ...fresh.treatyRevocations]
     }))
+    await successions.take(
+      keys,
+      keys.map(({ succession }) => succession.mesh)
+    )
     return known.take(fresh)
   }
 
@@ -150,7 +130,10 @@ export function createTreatyDesk(components: TreatyDeskComponents): TreatyDesk {
     inForce: known.inForce,
     isLent: known.isLent,
     isBorrowed: known.isBorrowed,
-    read,
+    async read(code) {
+      const { pact, agreed, ownOffer } = await codes.read(code)
+      return { pact, agreed, ownOffer }
+    },
     nextEndS() {
       const ends = known.inForce().map(({ notAfter }) => notAfter)
       // They hold to the end of their last second.
@@ -163,7 +146,8 @@ export function createTreatyDesk(components: TreatyDeskComponents): TreatyDesk {
           'invalid_argument',
           `"${mesh.slice(0, 80)}" is no id of a mesh; its owner sees it in: atmo status --json`
         )
-      if (mesh === state().mesh) throw new MeshError('invalid_argument', 'that is the id of this very mesh; name the other one')
+      if (mesh === state().mesh)
+        throw new MeshError('invalid_argument', 'that is the id of this very mesh; name the other one', { reason: 'own_mesh' })
       const bad = [...lends, ...borrows].find((glob) => !isLentType(glob))
       if (bad !== undefined)
         throw new MeshError('invalid_argument', `"${bad.slice(0, 200)}" is no glob over types, such as "sensor/*" or "llm/**"`)
@@ -190,10 +174,10 @@ export function createTreatyDesk(components: TreatyDeskComponents): TreatyDesk {
         },
         meshKey
       )
-      return { code: formatTreaty(signed), pact: pactOf(signed, own) }
+      return { code: codes.write(signed), pact: pactOf(signed, own) }
     },
     async accept(code) {
-      const { pact, agreed, ownOffer } = await read(code)
+      const { pact, agreed, ownOffer, keys } = await codes.read(code)
       if (ownOffer && !agreed)
         throw refused(
           'half_signed',
@@ -203,8 +187,14 @@ export function createTreatyDesk(components: TreatyDeskComponents): TreatyDesk {
       const valid = known.inForce().filter(({ serial }) => serial !== pact.serial)
       if (valid.length >= MAX_TREATIES)
         throw new MeshError('too_large', `this mesh has ${MAX_TREATIES} treaties already; revoke one first`)
-      const notices = await takeOwn({ treaties: [signed], treatyRevocations: [] })
-      return { code: formatTreaty(signed), pact: { ...pact, signed }, notices }
+      // What is on disk must be taken in again at the next start.
+      const others = successions.all().filter(({ succession }) => !equals(succession.mesh, own))
+      if (others.length + keys.length > MAX_FOREIGN_SUCCESSIONS)
+        throw new MeshError('too_large', 'the meshes of its treaties have replaced too many keys; revoke a treaty first')
+      const taken = await takeOwn({ treaties: [signed], treatyRevocations: [] }, keys)
+      // Members cannot check a signature of the other mesh without its keys, old or new.
+      const notices = { ...taken, successions: successions.of(originBytes(pact.mesh)) }
+      return { code: codes.write(signed), pact: { ...pact, signed }, notices }
     },
     async revoke(serial, reason) {
       const meshKey = key()
@@ -228,6 +218,5 @@ export function createTreatyDesk(components: TreatyDeskComponents): TreatyDesk {
   }
 }
 
-function refused(reason: string, why: string): MeshError {
-  return new MeshError('permission_denied', `this treaty cannot be used here: ${why}`, { reason })
-}
+const missing = (list: readonly SignedSuccession[], known: readonly SignedSuccession[]): SignedSuccession[] =>
+  list.filter(({ bytes }) => !known.some((one) => equals(one.bytes, bytes)))

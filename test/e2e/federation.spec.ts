@@ -244,6 +244,22 @@ describe('two meshes with a treaty', function () {
     }
   })
 
+  it('is ended over the connection that is there, whichever side opened it, and nobody has to come back for that', async () => {
+    for (const [by, opens] of [
+      ['lender', 'lender'],
+      ['lender', 'borrower'],
+      ['borrower', 'lender'],
+      ['borrower', 'borrower']
+    ] as const) {
+      const parts = await federate()
+      const other = by === 'lender' ? 'borrower' : 'lender'
+      await connect(parts[opens], parts[opens === 'lender' ? 'borrower' : 'lender'])
+      await parts[by].treaties.revoke(by === 'lender' ? 'club' : 'home', 'moved away')
+      await until(() => ended(parts[other])[0] === 'moved away', `${other} learns of it where ${opens} has opened`)
+      await Promise.all([home.stop(), club.stop()])
+    }
+  })
+
   it('is learnt by members that were away, and outlives a start', async () => {
     const owner = await club.member('owner')
     const away = await club.member()

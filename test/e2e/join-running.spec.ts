@@ -1,5 +1,6 @@
 import assert from 'node:assert/strict'
-import { readdir } from 'node:fs/promises'
+import { spawnSync } from 'node:child_process'
+import { mkdir, readFile, readdir, rm, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { createAtmo, errorOf, type Atmo } from '../fixtures/atmo.ts'
 import { eventually } from '../fixtures/eventually.ts'
@@ -40,6 +41,7 @@ describe('joining a mesh with a node that runs', function () {
     const alone = await statusOf('two')
     assert.deepEqual([alone.mesh.role, alone.peerId], ['owner', before.peerId])
     assert.ok(![id, before.mesh.id].includes(alone.mesh.id))
+    assert.match(await cli.ok('two', 'audit'), /leave +mesh=\S+ name=one's mesh/)
     const files = await readdir(join(cli.dir, 'two'))
     assert.ok(files.includes('mesh.left.json') && files.includes('mesh.left.2.json'), 'nothing that was a mesh is lost')
     two.child.process.kill('SIGTERM')
@@ -62,5 +64,84 @@ describe('joining a mesh with a node that runs', function () {
     await cli.start('two', ['--open'])
     const refused = errorOf(await cli.atmo('two', ['join', (await cli.ok('one', 'invite')).trim(), '--json']))
     assert.deepEqual([refused.code, /--open/.test(refused.message)], ['conflict', true])
+  })
+
+  it('keeps running as it was on a full disk, and spends no invite there', async function () {
+    if (process.getuid?.() !== 0) return this.skip()
+    const full = join(cli.dir, 'two')
+    await mkdir(full)
+    assert.equal(spawnSync('mount', ['-t', 'tmpfs', '-o', 'size=128k', 'tmpfs', full]).status, 0)
+    try {
+      await cli.start('one')
+      const { child } = await cli.start('two')
+      const code = (await cli.ok('one', 'invite')).trim()
+      const ballast = join(full, 'ballast')
+      await writeFile(ballast, Buffer.alloc(1024 * 1024)).catch(() => undefined)
+      const before = await readFile(join(full, 'mesh.json'), 'utf8')
+      for (const args of [['join', code], ['leave']]) {
+        const refused = await cli.atmo('two', [...args, '--json'])
+        const { code: why, message } = errorOf(refused)
+        assert.deepEqual([refused.code, why], [1, 'unavailable'])
+        assert.match(message, /^cannot write .*two\/mesh\.json \(ENOSPC\); nothing has changed$/)
+        assert.equal(await readFile(join(full, 'mesh.json'), 'utf8'), before)
+      }
+      assert.equal(child.process.exitCode, null)
+      await rm(ballast)
+      await cli.ok('two', 'join', code)
+      assert.equal((await statusOf('two')).mesh.id, (await statusOf('one')).mesh.id)
+      assert.deepEqual(
+        (await readdir(full)).filter((name) => name.endsWith('.tmp')),
+        []
+      )
+      child.process.kill('SIGKILL')
+      await child.ended
+    } finally {
+      spawnSync('umount', ['-l', full])
+    }
+  })
+
+  it('says at once what became of a node that cannot start anew', async () => {
+    const two = await cli.start('two')
+    const { mesh } = await statusOf('two')
+    await rm(join(cli.dir, 'two', 'incarnation'))
+    await mkdir(join(cli.dir, 'two', 'incarnation'))
+    const began = performance.now()
+    const { code, message, details } = errorOf(await cli.atmo('two', ['leave', '--json']))
+    assert.ok(performance.now() - began < 25_000, 'without waiting for the time that a start may take')
+    assert.equal(code, 'unavailable')
+    assert.match(
+      message,
+      /^the node that ran here could not start anew and has ended; what it printed says why\. It is now of the mesh "two's mesh"; when that is mended, run: atmo start$/
+    )
+    assert.notEqual(details['mesh'], mesh.id)
+    const ended = await two.child.ended
+    assert.deepEqual([ended.code, /EISDIR/.test(ended.stdout)], [1, true])
+  })
+
+  it('lets in one of two joins at once, and spends no code for the other', async () => {
+    await cli.start('one')
+    await cli.start('two')
+    const codes = [(await cli.ok('one', 'invite')).trim(), (await cli.ok('one', 'invite')).trim()]
+    const ended = await Promise.all(codes.map((code) => cli.atmo('two', ['join', code, '--json'])))
+    const lost = ended.findIndex(({ code }) => code !== 0)
+    const { code, message } = errorOf(ended[lost]!)
+    assert.deepEqual([ended[1 - lost]!.code, ended[lost]!.code, code], [0, 1, 'conflict'])
+    // Or it came so late that the other was done.
+    assert.match(message, /^another atmo join \(process \d+\) is under way on the data directory|^this node is of the mesh/)
+    assert.equal((await cli.atmo('three', ['join', codes[lost]!])).code, 0)
+  })
+
+  it('says that a join is under way where no node runs', async () => {
+    const { address } = await cli.start('one')
+    await cli.ok('one', 'invite', '--nearby')
+    const asks = cli.run('two', ['join', '--nearby', '--no-mdns', '--peer', address, '--yes'])
+    await eventually(async () => assert.match(await cli.ok('one', 'approvals'), /joins/))
+    const refused = errorOf(await cli.atmo('two', ['join', (await cli.ok('one', 'invite')).trim(), '--json']))
+    assert.equal(refused.code, 'conflict')
+    assert.match(refused.message, /^another atmo join \(process \d+\) is under way/)
+    const start = errorOf(await cli.atmo('two', ['start', '--no-mdns', '--json']))
+    assert.match(start.message, /^atmo join \(process \d+\) is under way/)
+    asks.process.kill('SIGTERM')
+    await asks.ended
   })
 })

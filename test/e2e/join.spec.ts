@@ -89,6 +89,11 @@ describe('joining a mesh by its commands', function () {
     assert.deepEqual([init.code, errorOf(init).code], [1, 'conflict'])
     const { kept } = JSON.parse(await ok('two', 'leave', '--json')) as { kept: string }
     assert.equal((JSON.parse(await readFile(kept, 'utf8')) as { version: number }).version, 1)
+    const logged = (await ok('two', 'audit', '--json')).trim().split('\n')
+    assert.deepEqual(
+      logged.map((line) => (JSON.parse(line) as { event: string }).event),
+      ['init', 'leave']
+    )
     const none = await atmo('two', ['leave', '--json'])
     assert.deepEqual([none.code, errorOf(none).code], [1, 'conflict'])
     await ok('two', 'join', await code())
@@ -123,6 +128,13 @@ describe('joining a mesh by its commands', function () {
     assert.equal((await told('two')).reason, 'left on a train')
     const refused = await atmo('two', ['invite', '--json'])
     assert.deepEqual([refused.code, errorOf(refused).details['reason']], [1, 'revoked'])
+    const twice = errorOf(await atmo('one', ['revoke', 'two', '--json']))
+    assert.equal(twice.code, 'invalid_argument')
+    assert.match(twice.message, /^"two" was revoked already, on \d{4}-\d\d-\d\d at \d\d:\d\d UTC$/)
+    const [members, peers] = [await atmo('two', ['members']), await atmo('two', ['peers'])]
+    assert.match(members.stdout, /two +\S+ +member +revoked /)
+    assert.match(members.stderr, /this node was revoked \(left on a train\); a new invite lets it in again: atmo join/)
+    assert.match(peers.stdout, /^No peers: this node was revoked \(left on a train\); a new invite/)
     two.child.process.kill('SIGTERM')
     assert.match((await two.child.ended).stderr, /was revoked.*left on a train/)
     // One that was away, and is dialled: it only answers.
@@ -192,7 +204,7 @@ describe('joining a mesh by its commands', function () {
     await ok('two', 'join', (await ok('one', 'invite')).trim())
     await start('two')
     const tag = await atmo('one', ['invite', '--tag', 'Not This', '--json'])
-    assert.deepEqual([tag.code, errorOf(tag).code], [1, 'invalid_argument'])
+    assert.deepEqual([tag.code, errorOf(tag).code], [2, 'invalid_argument'])
     const member = await atmo('two', ['invite', '--json'])
     assert.deepEqual([member.code, errorOf(member).code], [1, 'permission_denied'])
   })

@@ -7,6 +7,7 @@ import { CALL_PROTOCOL } from '../../protocols/call/messages.ts'
 import { MEMBER_PROTOCOL } from '../../protocols/member/messages.ts'
 import { SYNC_PROTOCOL } from '../../protocols/sync/messages.ts'
 import { createNode, type Mesh, type NodeOptions } from '../../src/index.ts'
+import type { LimitRule } from '../../src/core/limits.ts'
 import type { PolicyRule } from '../../src/core/policy.ts'
 import { isMeshError } from '../../src/errors.ts'
 import { createNodeLibp2p } from '../../src/net/node-preset.ts'
@@ -67,14 +68,19 @@ describe('a private mesh', function () {
     return privateMembership({ state, nodeKey: key, wallS: nowS, now: () => performance.now(), save: async () => undefined })
   }
 
-  async function join(change: Partial<Grant> = {}, over: Partial<Membership> = {}, policy: PolicyRule[] = []): Promise<Mesh> {
+  async function join(
+    change: Partial<Grant> = {},
+    over: Partial<Membership> = {},
+    policy: PolicyRule[] = [],
+    limits: LimitRule[] = []
+  ): Promise<Mesh> {
     const privateKey = await generateKeyPair('Ed25519')
     // Not a copy by value: what the state says is read through its getters.
     const membership = Object.assign(Object.create(await membershipOf(privateKey, change)) as Membership, over)
-    return start({ privateKey, membership, policy })
+    return start({ privateKey, membership, policy, limits })
   }
 
-  async function start(options: Pick<NodeOptions, 'privateKey' | 'membership' | 'open' | 'policy'>): Promise<Mesh> {
+  async function start(options: Pick<NodeOptions, 'privateKey' | 'membership' | 'open' | 'policy' | 'limits'>): Promise<Mesh> {
     const peers = nodes.length === 0 ? [] : member.multiaddrs()
     const node = await createNode({ name: `node-${nodes.length}`, listen: LISTEN, mdns: false, peers, ...options })
     nodes.push(node)
@@ -211,7 +217,14 @@ describe('a private mesh', function () {
     assert.equal((await other.call('deputy', 'secret').result).result, 'read')
     for (const tool of ['look', 'inside', 'secret'])
       await assert.rejects(guest.call('deputy', tool).result, (error) => /not for all who cause/.test((error as Error).message))
-    // Whom nobody has checked a certificate of has the rights of a guest.
+    // Of the own mesh, checked here, and gone since: what it was, it is.
+    const away = await join()
+    await away.addPeer(door.multiaddrs()[0]!)
+    await until(() => door.members().some(({ peerId }) => peerId === away.peerId), 'it is known')
+    await away.stop()
+    await until(() => !door.members().some(({ peerId }) => peerId === away.peerId), 'it is gone')
+    await other.call('door', 'look', {}, { causes: [away.peerId] }).result
+    // Whom nobody has checked a certificate of has no rights.
     const unknown = (await join()).peerId
     await assert.rejects(other.call('door', 'look', {}, { causes: [unknown] }).result, { code: 'permission_denied' })
     await assert.rejects(other.call('door', 'look', {}, { causes: Array<string>(9).fill(unknown) }).result, {
@@ -240,6 +253,70 @@ describe('a private mesh', function () {
     await until(() => refusals(late) > 0, 'and refuses it')
     assert.ok(!late.peers().some(({ peerId }) => peerId === lost.peerId))
     assert.equal(lost.status().peers, 0)
+  })
+
+  it('ends what a revoked member began and nobody waits for, and what it was allowed for a time', async () => {
+    const ownerKey = await generateKeyPair('Ed25519')
+    const grant = { role: 'owner' as const }
+    const founder = await membershipOf(ownerKey, grant, meshKey)
+    const owner = await start({ privateKey: ownerKey, membership: founder })
+    let [ticks, aborted] = [0, false]
+    owner.register(
+      { id: 'motor', type: 'test/motor', tools: [{ name: 'run' }, { name: 'ask', requiresApproval: true }] },
+      {
+        async run(_, { signal }) {
+          signal.addEventListener('abort', () => (aborted = true))
+          while (!signal.aborted) {
+            ticks++
+            await new Promise((resolve) => setTimeout(resolve, 20))
+          }
+          return ticks
+        },
+        ask: () => 'asked'
+      }
+    )
+    const lost = await join()
+    await lost.addPeer(owner.multiaddrs()[0]!)
+    await until(() => lost.capabilities({ id: 'motor' }).length === 1, 'it is seen')
+    const asking = lost.call('motor', 'ask').result
+    await until(() => owner.approvals().length === 1, 'it asks')
+    owner.approve(owner.approvals()[0]!.id, true, { forMs: 60_000 })
+    await asking
+    lost.call('motor', 'run', {}, { idempotencyKey: 'k' }).result.catch(() => undefined)
+    await until(() => ticks > 2, 'it runs')
+    await owner.revoke(lost.peerId, 'left on a train')
+    await until(() => aborted, 'the motor is told to stop')
+    const stopped = ticks
+    await new Promise((resolve) => setTimeout(resolve, 200))
+    assert.ok(ticks <= stopped + 1, 'and stops')
+  })
+
+  it('charges a member that leaves each answer before its end', async () => {
+    const model = await join({}, {}, [], [{ tokensPerDay: 10 }])
+    model.register(
+      { id: 'model', type: 'llm/chat', tools: [{ name: 'chat' }] },
+      {
+        async *chat() {
+          yield { text: 'all of the answer' }
+          await new Promise((resolve) => setTimeout(resolve, 20))
+          return { usage: { total_tokens: 1_000 } }
+        }
+      }
+    )
+    const user = await join()
+    await user.addPeer(model.multiaddrs()[0]!)
+    await until(() => user.capabilities({ id: 'model' }).length === 1, 'it is seen')
+    let answers = 0
+    const take = async (): Promise<void> => {
+      for (let n = 0; n < 20; n++)
+        for await (const item of user.call('model', 'chat'))
+          if (item.kind === 'json') {
+            answers++
+            break
+          }
+    }
+    await assert.rejects(take(), (error) => isMeshError(error, 'busy') && error.details['limit'] === 'tokensPerDay')
+    assert.ok(answers <= 3, `${answers} answers of 7 tokens for a quota of 10`)
   })
 
   it('lets a libp2p peer name protocols and no more, and then disconnects it', async () => {

@@ -75,6 +75,7 @@ describe('joining a mesh nearby by its commands', function () {
     assert.deepEqual([refused.code, errorOf(refused).code], [1, 'permission_denied'])
     const again = await cli.atmo('two', args('--yes'))
     assert.deepEqual([again.code, errorOf(again).code], [1, 'permission_denied'])
+    assert.match(String(errorOf(again).details['hint']), /atmo invite --nearby/)
     assert.deepEqual(await approvals(), [])
   })
 

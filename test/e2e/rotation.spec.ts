@@ -84,6 +84,8 @@ describe('a mesh whose key is replaced', function () {
     assert.match(await cli.ok('one', 'rotate'), /key 3/)
     assert.match(await calls('member', 'one'), /hi/)
     assert.match(await cli.ok('one', 'audit'), /rotate/)
+    assert.ok(!(await cli.ok('one', 'audit')).includes('rotated'), 'it was here')
+    await eventually(async () => assert.match(await cli.ok('member', 'audit'), /rotated +mesh=\S+ generation=2 kept=\d/))
     await cli.ok('one', 'audit', '--json')
   })
 })

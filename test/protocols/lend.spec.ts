@@ -2,11 +2,12 @@ import assert from 'node:assert/strict'
 import { encodeCapability } from '../../protocols/capability.ts'
 import { MAX_LENT_CAPABILITIES, encodeLendItem, encodeLendRequest, type LendItem } from '../../protocols/lend/messages.ts'
 import { MeshError } from '../../src/errors.ts'
-import { borrowFrom, createLender, type Lender } from '../../src/net/lend.ts'
+import { LEND_ITEM_RATE, createBorrower, createLender, type Lender } from '../../src/net/lend.ts'
 import type { Session } from '../../src/net/session.ts'
 import { startPair, until, type Pair } from '../fixtures/libp2p-pair.ts'
 import { protocolContract } from './contract.ts'
 
+const now = (): number => performance.now()
 const bytesOf = (id: string, description = ''): Uint8Array => encodeCapability({ id, type: 'sensor/x', description })
 
 protocolContract('lend', () => {
@@ -16,7 +17,8 @@ protocolContract('lend', () => {
     async good(session) {
       const kinds: string[] = []
       const stop = new AbortController()
-      await borrowFrom(session, ({ kind }) => kinds.push(kind) === 3 && stop.abort(), stop.signal).catch(() => undefined)
+      const done = createBorrower(now).borrow('b', session, ({ kind }) => kinds.push(kind) === 3 && stop.abort(), stop.signal)
+      await done.catch(() => undefined)
       assert.deepEqual(kinds, ['node', 'capability', 'ready'])
     },
     request: encodeLendRequest(),
@@ -52,7 +54,8 @@ describe('lend protocol', function () {
     const stop = new AbortController()
     const show = (item: LendItem): string =>
       item.kind === 'capability' ? `${item.declaration.id} ${item.declaration.description}` : item.kind
-    const over = borrowFrom(both[0], (item) => said.push(item.kind === 'gone' ? `gone ${item.id}` : show(item)), stop.signal)
+    const note = (item: LendItem): unknown => said.push(item.kind === 'gone' ? `gone ${item.id}` : show(item))
+    const over = createBorrower(now).borrow('b', both[0], note, stop.signal)
     over.catch(() => undefined)
     return { said, over, stop }
   }
@@ -96,10 +99,39 @@ describe('lend protocol', function () {
       open.push(...both)
       let last = 0
       await assert.rejects(
-        borrowFrom(both[0], () => last++, new AbortController().signal),
+        createBorrower(now).borrow('b', both[0], () => last++, new AbortController().signal),
         { code }
       )
       assert.ok(last <= MAX_LENT_CAPABILITIES)
     }
+  })
+
+  it('ends with a lender that changes what it lends again and again, also over sessions, and with no other', async () => {
+    let time = 0
+    const borrower = createBorrower(() => time)
+    const flood = async (peer: string, most = Infinity): Promise<{ said: number; error: MeshError | undefined }> => {
+      const both = await pair.sessions({
+        async *b() {
+          for (let n = 0; n < most; n++) yield encodeLendItem({ kind: 'capability', bytes: bytesOf('cam', String(n)) })
+        }
+      })
+      open.push(...both)
+      let said = 0
+      const { signal } = new AbortController()
+      const error = await borrower
+        .borrow(peer, both[0], () => said++, signal)
+        .then(
+          () => undefined,
+          (error: MeshError) => error
+        )
+      return { said, error }
+    }
+    const first = await flood('b')
+    assert.deepEqual([first.said, first.error?.code, first.error?.details], [LEND_ITEM_RATE.burst, 'busy', { reason: 'rate' }])
+    const again = await flood('b')
+    assert.deepEqual([again.said, again.error?.code], [0, 'busy'])
+    assert.deepEqual(await flood('c', MAX_LENT_CAPABILITIES), { said: MAX_LENT_CAPABILITIES, error: undefined })
+    time += (MAX_LENT_CAPABILITIES / LEND_ITEM_RATE.perSecond) * 1_000
+    assert.deepEqual(await flood('b', MAX_LENT_CAPABILITIES), { said: MAX_LENT_CAPABILITIES, error: undefined })
   })
 })

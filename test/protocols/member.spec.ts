@@ -12,11 +12,13 @@ import {
   type SignedCertificate
 } from '../../protocols/member/messages.ts'
 import { NO_NOTICES, type Notices } from '../../protocols/member/notices.ts'
+import { originId } from '../../src/core/document.ts'
 import { MeshError, isMeshError } from '../../src/errors.ts'
 import { createMember, type Member, type MemberComponents } from '../../src/net/member.ts'
 import type { Session } from '../../src/net/session.ts'
-import { TREATY_REVOKED } from '../../scripts/vectors/treaty.ts'
+import { AGREED, TREATY_REVOKED } from '../../scripts/vectors/treaty.ts'
 import { startPair, within, type Pair } from '../fixtures/libp2p-pair.ts'
+import { createTestMesh } from '../fixtures/test-mesh.ts'
 import { protocolContract } from './contract.ts'
 
 const SECRET = new Uint8Array(32).fill(7)
@@ -87,6 +89,21 @@ describe('member protocol', function () {
     const both = await pair.sessions({ b: (exchange) => answers.protocol.handle(exchange, a()) })
     open.push(...both)
     return both[0]
+  }
+  /** The other way round. */
+  async function sessionTo(answers: Member): Promise<Session> {
+    const both = await pair.sessions({ a: (exchange) => answers.protocol.handle(exchange, b()) })
+    open.push(...both)
+    return both[1]
+  }
+  /** Certificates of a node, another node, and notices: both are revoked, and there is a treaty. */
+  async function noticesWithTreaty(): Promise<[SignedCertificate[], Uint8Array, Notices]> {
+    const mesh = await createTestMesh('home')
+    const [owner, one, two] = [await mesh.member('owner'), await mesh.member(), await mesh.member()]
+    const membership = await owner.membership()
+    const ended = [one, two].map(async ({ peerId }) => (await membership.revoke(peerId, 'member', 'private')).signed)
+    const revocations = await Promise.all(ended)
+    return [one.kept().chain, idBytes(two.peerId), { ...NO_NOTICES, revocations, treaties: [AGREED] }]
   }
   const isStranger = (error: unknown): boolean => isMeshError(error, 'permission_denied') && error.details['reason'] === undefined
 
@@ -161,13 +178,45 @@ describe('member protocol', function () {
     const side = (name: string): Partial<MemberComponents> => ({
       noticeDigest: () => new Uint8Array(NOTICE_DIGEST_BYTES).fill(name.charCodeAt(0)),
       // Only that it is sent is looked at here: what is in it is for src/trust.
-      notices: () => (order.push(`${name} shows`), NO_NOTICES),
+      notices: () => (order.push(`${name} shows`), { ...NO_NOTICES, treatyRevocations: [TREATY_REVOKED] }),
       learn: async () => void order.push(`${name} learns`),
       check: async () => void order.push(`${name} checks`)
     })
     await member(a(), side('a')).prove(await session(member(b(), side('b'))), b())
-    assert.deepEqual(order, ['a checks', 'a shows', 'b shows', 'b learns', 'b checks', 'a learns', 'a checks'])
+    // Nobody learns of whom it has not checked, nor lets in whom it has not checked since.
+    const [first, then] = [
+      ['a checks', 'a shows'],
+      ['b shows', 'b checks', 'b learns', 'b checks', 'a checks', 'a learns', 'a checks']
+    ]
+    assert.deepEqual(order, [...first, ...then])
     assert.deepEqual(admitted, [a(), b()])
+  })
+
+  it('learns nothing of whom it does not take, and tells one that is out by what, and nothing else', async () => {
+    const [out, other, notices] = await noticesWithTreaty()
+    const isOut = async (): Promise<void> => {
+      throw new MeshError('permission_denied', 'it is out', { reason: 'revoked' })
+    }
+    const inside = {
+      notices: () => notices,
+      noticeDigest: () => DIGEST.map(() => 1),
+      check: isOut,
+      learn: async () => assert.fail()
+    }
+    const told: Notices[] = []
+    const outside = { chain: () => out, notices: () => notices, learn: async (of: Notices) => void told.push(of) }
+    // Whichever side asks.
+    await member(a(), outside).prove(await session(member(b(), inside)), b())
+    await assert.rejects(member(b(), inside).prove(await sessionTo(member(a(), outside)), a()), /it is out/)
+    assert.ok(told.length === 2 && notices.treaties.length === 1)
+    for (const { treaties, revocations } of told) {
+      assert.deepEqual(treaties, [])
+      assert.deepEqual(
+        revocations.map(({ revocation }) => revocation.node),
+        [out[0]!.certificate.node]
+      )
+      assert.notDeepEqual(revocations[0]!.revocation.node, other)
+    }
   })
 
   it('tells a member why its certificate is refused', async () => {
@@ -258,8 +307,14 @@ describe('member protocol', function () {
         learnt.map((one) => (one as typeof TREATY_REVOKED).revocation.reason),
         ['moved away']
       )
-      // Who knows that it ended does not ask by it.
-      await assert.rejects(member(a(), answers).prove(await session(member(b(), foreign('x', TREATY))), b()), isStranger)
+      // Who asks and knows that it ended tells that, and nothing else.
+      const mesh = originId(TREATY_REVOKED.revocation.mesh)
+      const told = { ...foreign('x'), treaties: () => [{ mesh, secret: TREATY }], learn: asks.learn }
+      await assert.rejects(
+        member(a(), { ...answers, learn: async () => assert.fail() }).prove(await session(member(b(), told)), b()),
+        (error) => isMeshError(error, 'permission_denied') && error.details['reason'] === 'treaty_revoked'
+      )
+      assert.equal(learnt.length, 2)
       assert.deepEqual(admitted, [])
     })
   })

@@ -3,9 +3,9 @@ import { appendFile, mkdir, mkdtemp, readFile, readdir, rename, rm, rmdir, stat,
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import type { AuditEvent } from '../../src/core/audit.ts'
-import { openAuditLog, readAuditLog } from '../../src/data-dir-audit.ts'
+import { MAX_AUDITED_ARGUMENTS, openAuditLog, readAuditLog } from '../../src/data-dir-audit.ts'
 import { MAX_CHAIN_BYTES, MAX_CHAIN_FILES, chainFile } from '../../src/data-dir-chain.ts'
-import { MAX_LINE_BYTES } from '../../src/data-dir-chain-writer.ts'
+import { MAX_LINE_BYTES, MAX_QUEUED_BYTES } from '../../src/data-dir-chain-writer.ts'
 
 const call = (n: number): AuditEvent => ({
   event: 'call',
@@ -60,6 +60,43 @@ describe('audit log', () => {
     assert.notEqual(lines[1]!['inputSha256'], lines[2]!['inputSha256'])
     assert.ok(!(await readFile(file, 'utf8')).includes('a secret'))
     assert.equal((await stat(file)).mode & 0o777, 0o600)
+  })
+
+  it('keeps what was sent to others as well, and arguments where that is asked for, up to a bound', async () => {
+    await record({ ...call(1), event: 'sent' } as AuditEvent)
+    const log = await openAuditLog(dir, (message) => troubles.push(message), undefined, { arguments: true })
+    const input = { code: 'a secret', list: [1] }
+    log.record({ ...call(2), input } as AuditEvent)
+    // Who called may change its own.
+    input.list.push(2)
+    log.record({ ...call(3), input: 'ü'.repeat(MAX_AUDITED_ARGUMENTS / 2) } as AuditEvent)
+    await log.flush()
+    const { lines, broken } = await readAuditLog(dir)
+    assert.deepEqual([broken, troubles], [undefined, []])
+    assert.deepEqual(
+      lines.map(({ log, event, arguments: given, argumentsTooLong }) => [log, event, given, argumentsTooLong]),
+      [
+        ['audit.calls', 'sent', undefined, undefined],
+        ['audit.calls', 'call', { code: 'a secret', list: [1] }, undefined],
+        ['audit.calls', 'call', undefined, MAX_AUDITED_ARGUMENTS + 2]
+      ]
+    )
+    assert.ok(lines.every(({ inputSha256 }) => /^[0-9a-f]{64}$/.test(String(inputSha256))))
+  })
+
+  it('lets no more bytes of arguments wait to be written than a bound, and counts what it leaves out', async () => {
+    const log = await openAuditLog(dir, (message) => troubles.push(message), undefined, { arguments: true })
+    const count = MAX_QUEUED_BYTES / MAX_AUDITED_ARGUMENTS + 100
+    for (let n = 0; n < count; n++) log.record({ ...call(n), input: 'x'.repeat(MAX_AUDITED_ARGUMENTS - 2) } as AuditEvent)
+    await log.flush()
+    // Said with the next.
+    log.record(call(0))
+    await log.flush()
+    const { lines, broken } = await readAuditLog(dir)
+    assert.equal(broken, undefined)
+    const lost = lines.filter(({ event }) => event === 'lost').reduce((sum, { count: some }) => sum + Number(some), 0)
+    assert.ok(lost > 0 && lost <= 100, `${lost} are left out`)
+    assert.equal(lines.filter(({ event }) => event === 'call').length + lost, count + 1)
   })
 
   it('shows a line that was changed, left out, put in or moved', async () => {

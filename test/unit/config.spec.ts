@@ -58,6 +58,7 @@ describe('config', () => {
     assert.deepEqual(parseConfig('', 'x'), {})
     assert.deepEqual(parseConfig('# nothing\n', 'x'), {})
     assert.deepEqual(parseConfig('mdns: false', 'x'), { mdns: false })
+    assert.deepEqual(parseConfig('audit: { arguments: true }', 'x'), { audit: { arguments: true } })
   })
 
   const BROKEN: [what: string, text: string, message: string | RegExp][] = [
@@ -65,6 +66,11 @@ describe('config', () => {
       'a wrong type deep inside',
       'name: a\nbackends:\n  - kind: system\n  - kind: mcp\n    id: x\n    # note\n    command: npx server\n',
       'atmo.yaml:7:14 backends[1].command: must be array'
+    ],
+    [
+      'a typo in what the audit log keeps',
+      'audit: { argments: true }\n',
+      /^atmo\.yaml:1:10 audit\.argments: unknown key; did you mean 'arguments'/
     ],
     ['a typo at the top', 'nmae: a\n', "atmo.yaml:1:1 nmae: unknown key; did you mean 'name'?"],
     [
@@ -103,6 +109,36 @@ describe('config', () => {
       'a wrong API address',
       'api: foo\n',
       "atmo.yaml:1:6 api: 'foo' is not an address for the local API; write HOST:PORT, such as 127.0.0.1:7700"
+    ],
+    [
+      'a mesh that is no id',
+      'policy: [{effect: allow, meshes: [foo]}]\n',
+      /^atmo\.yaml:1:35 policy\[0\]\.meshes\[0\]: "foo" is no id of a mesh; atmo treaty list --json shows/
+    ],
+    [
+      'a mesh that is no id, in a limit',
+      'limits: [{concurrent: 1, meshes: [foo]}]\n',
+      /^atmo\.yaml:1:35 limits\[0\]\.meshes\[0\]: "foo" is no id of a mesh/
+    ],
+    [
+      'a node that is no PeerId',
+      'policy: [{effect: allow, nodes: [foo]}]\n',
+      /^atmo\.yaml:1:34 policy\[0\]\.nodes\[0\]: "foo" is no PeerId; atmo members/
+    ],
+    [
+      'a tag with capitals',
+      'policy: [{effect: allow, tags: [UPPER]}]\n',
+      'atmo.yaml:1:33 policy[0].tags[0]: "UPPER" is no tag: small letters, digits, . _ and -, up to 32'
+    ],
+    [
+      'a limit of nothing',
+      'limits: [{roles: [guest]}]\n',
+      "atmo.yaml:1:10 limits[0]: must have 'callsPerMinute' or 'concurrent' or 'bytesPerMinute' or 'tokensPerDay'"
+    ],
+    [
+      'a mistyped limit',
+      'limits: [{callsPerMinut: 3}]\n',
+      "atmo.yaml:1:11 limits[0].callsPerMinut: unknown key; did you mean 'callsPerMinute'?"
     ],
     ['a wrong name', 'name: a/b\n', /^atmo\.yaml:1:7 name: "a\/b" is no name for a node/],
     [

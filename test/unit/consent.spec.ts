@@ -23,7 +23,7 @@ describe('consent for callers of other meshes', () => {
       nameOf: () => undefined,
       limits: [],
       policy,
-      trust: { standingOf: (peer) => standings[peer] ?? STRANGER },
+      trust: { standingOf: (peer) => standings[peer] ?? STRANGER, recall: (peer) => standings[peer] },
       federation: {
         lends,
         meshOf,
@@ -84,5 +84,24 @@ describe('consent for callers of other meshes', () => {
     assert.equal(answer([], LENT, MEMBER, [FAR]), 'policy', 'of whom nobody knows anything')
     assert.equal(answer([], KEPT, MEMBER), 'allow')
     assert.equal(answer([], KEPT, GUEST), 'policy')
+  })
+
+  it('gives who caused a call of a member, and is known to nobody here, what a rule gives it by its PeerId, and nothing else', () => {
+    const allow = { effect: 'allow' as const }
+    for (const rules of [
+      [{ ...allow, capabilities: ['vault'] }],
+      [{ ...allow, roles: ['guest' as const] }],
+      [{ ...allow, nodes: [MEMBER] }],
+      [{ ...allow, nodes: [FAR], meshes: ['home'] }]
+    ]) {
+      assert.equal(answer(rules, KEPT, MEMBER, [FAR]), 'policy', JSON.stringify(rules))
+      assert.equal(answer(rules, KEPT, SELF, [FAR]), 'policy', JSON.stringify(rules))
+    }
+    const named = [
+      { effect: 'allow' as const, nodes: [FAR] },
+      { effect: 'allow' as const, nodes: [MEMBER] }
+    ]
+    assert.equal(answer(named, KEPT, MEMBER, [FAR]), 'allow')
+    assert.equal(answer([{ ...allow, capabilities: ['vault'] }], KEPT, MEMBER, [GUEST]), 'allow', 'one that is known')
   })
 })

@@ -1,8 +1,9 @@
 import assert from 'node:assert/strict'
+import { spawnSync } from 'node:child_process'
 import { chmod, mkdir, mkdtemp, readFile, readdir, rm, stat, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
-import { lockHolder } from '../../src/data-dir-lock.ts'
+import { lockDataDir, lockHolder } from '../../src/data-dir-lock.ts'
 import {
   createIdentityKey,
   defaultDataDir,
@@ -112,6 +113,39 @@ describe('data directory', () => {
       )
       child.process.kill('SIGTERM')
       await child.ended
+    })
+    it('says which command holds it, and has one of its own for changes', async () => {
+      const joining = await openDataDir(dir, 'atmo join')
+      for (const [what, said] of [
+        ['atmo join', /^another atmo join \(process \d+\) is under way on the data directory .*; try again when it has ended$/],
+        [undefined, /^atmo join \(process \d+\) is under way/]
+      ] as const)
+        await assert.rejects(openDataDir(dir, what), (error) => isMeshError(error, 'conflict') && said.test(error.message))
+      const change = await lockDataDir(dir, { name: 'change', what: 'atmo leave' })
+      await assert.rejects(lockDataDir(dir, { name: 'change', what: 'atmo join' }), /^MeshError: atmo leave \(process/)
+      const holder = await lockHolder(dir)
+      assert.equal(holder?.what, 'atmo join')
+      holder.cancel()
+      await change.release()
+      await (await lockDataDir(dir, { name: 'change', what: 'atmo join' })).release()
+      await joining.release()
+    })
+    it('says that the file system is read-only, or that it is no directory', async function () {
+      const file = join(base, 'no-directory')
+      await writeFile(file, '')
+      await assert.rejects(openDataDir(file), /the data directory .*no-directory is no directory; choose another/)
+      const readOnly = join(base, 'read-only')
+      await mkdir(readOnly, { mode: 0o700 })
+      if (process.getuid?.() !== 0 || spawnSync('mount', ['-t', 'tmpfs', '-o', 'ro,mode=700', 'tmpfs', readOnly]).status !== 0)
+        return this.skip()
+      try {
+        await assert.rejects(openDataDir(readOnly), (error: Error) => {
+          assert.equal(error.message, `cannot write to ${readOnly}: the file system is read-only (EROFS)`)
+          return true
+        })
+      } finally {
+        spawnSync('umount', ['-l', readOnly])
+      }
     })
     it('is free at once after kill -9, and tells who waits', async () => {
       const child = startChild('test/fixtures/hold-data-dir.ts', [dir])

@@ -1,7 +1,15 @@
 import assert from 'node:assert/strict'
-import { MAX_GRANT_MS, MAX_WAITING, createApprovals, type ApprovalRequest, type Approvals } from '../../../src/calls/approvals.ts'
+import { createHash } from 'node:crypto'
+import {
+  MAX_GRANT_MS,
+  MAX_SHOWN_INPUT,
+  MAX_WAITING,
+  createApprovals,
+  type ApprovalRequest,
+  type Approvals
+} from '../../../src/calls/approvals.ts'
 import { isMeshError } from '../../../src/errors.ts'
-import type { ApprovalView } from '../../../src/mesh-api.ts'
+import type { ApprovalView, CallApproval } from '../../../src/mesh-api.ts'
 
 const request = (change: Partial<Extract<ApprovalRequest, { kind: 'call' }>> = {}): ApprovalRequest => ({
   kind: 'call',
@@ -78,6 +86,50 @@ describe('approvals', () => {
     approvals.answer(asked[0]!.id, true)
     void approvals.ask(request({ caller: 'late', input: 'x'.repeat(100_000) }), never())
     assert.ok(JSON.stringify(approvals.list().at(-1)).length < 3_000)
+  })
+
+  it('say how much an input is, its hash, and that a list cuts it; the whole is there by its id', () => {
+    const hidden = { padding: ' '.repeat(2_100), command: 'rm -rf / ü' }
+    const json = JSON.stringify(hidden)
+    void approvals.ask(request({ input: hidden }), never())
+    void approvals.ask(request(), never())
+    const [cut, short] = approvals.list() as CallApproval[]
+    const sha256 = (text: string): string => createHash('sha256').update(text).digest('hex')
+    assert.deepEqual([cut!.inputCut, cut!.inputBytes, cut!.inputSha256], [true, Buffer.byteLength(json), sha256(json)])
+    assert.equal(cut!.input, `${json.slice(0, MAX_SHOWN_INPUT)}…`)
+    assert.equal((asked[0] as CallApproval).inputCut, true)
+    assert.deepEqual([short!.inputCut, short!.inputBytes, short!.inputSha256], [undefined, 10, sha256('{"code":1}')])
+    const whole = approvals.whole(asked[0]!.id) as CallApproval
+    const { inputCut: _cut, ...rest } = cut!
+    assert.deepEqual(whole, { ...rest, input: hidden })
+    assert.throws(() => approvals.whole('99'), { code: 'invalid_argument' })
+  })
+
+  it('are void for a node that loses its rights: what was allowed for a time, and what waits for it or on its behalf', async () => {
+    const granted = request({ tool: 'open', causes: ['lost'] })
+    for (const one of [request({ caller: 'lost' }), granted, request({ caller: 'b' })]) {
+      const allowed = approvals.ask(one, never())
+      approvals.answer(asked.at(-1)!.id, true, 60_000)
+      await allowed
+    }
+    const own = approvals.ask(request({ caller: 'lost', tool: 'other' }), never())
+    const behalf = approvals.ask(request({ causes: ['c', 'lost'] }), never())
+    void approvals.ask(request({ caller: 'b', tool: 'other' }), never())
+    approvals.forget('lost')
+    for (const one of [own, behalf]) await assert.rejects(one, { code: 'permission_denied', details: { reason: 'revoked' } })
+    assert.deepEqual(
+      approvals.list().map(({ caller }) => caller),
+      ['b']
+    )
+    assert.deepEqual([request({ caller: 'lost' }), granted, request({ caller: 'b' })].map(approvals.isGranted), [
+      false,
+      false,
+      true
+    ])
+    assert.ok(
+      !approvals.isGranted(request({ caller: 'b', meshId: 'club' })),
+      'nor does it hold for the same node in another mesh'
+    )
   })
 
   it('let a node in once, not for a time, however many calls wait', async () => {

@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict'
 import type { ToolDeclaration } from '../../../protocols/capability.ts'
-import { MAX_ATTEMPTS, createCaller, mayRetry, type MadeCall } from '../../../src/calls/caller.ts'
+import { MAX_ATTEMPTS, createCaller, mayRetry, type MadeCall, type SentCall } from '../../../src/calls/caller.ts'
 import { createProvider, type ServedCall } from '../../../src/calls/provider.ts'
 import { createReplays } from '../../../src/calls/replay.ts'
 import { createResultCache } from '../../../src/calls/result-cache.ts'
@@ -19,6 +19,7 @@ describe('caller', () => {
   /** A mesh of providers `p0`, `p1`, …, each of which answers as its script says. */
   function mesh(scripts: Invoke[], tool: Partial<ToolDeclaration> = {}, change: Partial<Offer>[] = []) {
     const made: MadeCall[] = []
+    const sent: SentCall[] = []
     const asked: string[] = []
     const offers: Offer[] = scripts.map((_, n) => ({
       node: `p${n}`,
@@ -39,9 +40,10 @@ describe('caller', () => {
       },
       cache: createResultCache(now),
       now,
-      onMade: (one) => made.push(one)
+      onMade: (one) => made.push(one),
+      onSent: (one) => sent.push(one)
     })
-    return { call, made, asked, offers }
+    return { call, made, sent, asked, offers }
   }
   const answers = (value: string): Invoke =>
     async function* () {
@@ -78,6 +80,34 @@ describe('caller', () => {
       ]
     })
     assert.deepEqual([made.length, made[0]?.provider, made[0]?.error], [1, 'p2', undefined])
+  })
+
+  it('tells of each try that another node was sent, and how it ended', async () => {
+    const { call, sent, offers } = mesh([throws('unavailable'), answers('second')])
+    await call('echo', 'echo', { a: 1 }, { causes: ['QmCause'] }).result
+    offers[0]!.local = true
+    await call('echo', 'echo').result
+    assert.deepEqual(
+      sent.map(({ provider, error, request: { capability, tool, input, causes } }) => [
+        provider,
+        error?.code,
+        capability,
+        tool,
+        input,
+        causes
+      ]),
+      [
+        ['p0', 'unavailable', 'echo', 'echo', { a: 1 }, ['QmCause']],
+        ['p1', undefined, 'echo', 'echo', { a: 1 }, ['QmCause']],
+        ['p1', undefined, 'echo', 'echo', {}, undefined]
+      ]
+    )
+    const early = mesh([throws('unavailable', [item])])
+    for await (const one of early.call('echo', 'echo')) if (one.kind === 'json') break
+    assert.deepEqual(
+      early.sent.map(({ error }) => error?.code),
+      ['cancelled']
+    )
   })
 
   it('tries after the first item only what is idempotent, and tells that it begins anew', async () => {
@@ -302,12 +332,18 @@ describe('provider', () => {
   it('counts what another node uses, and what it streams waits its time; the count ends with the call', async () => {
     let left = 0
     const counted: string[] = []
+    const cut: boolean[] = []
+    const item = ({ kind }: Item): number => {
+      counted.push(kind)
+      return kind === 'bytes' ? 20 : 0
+    }
     const meter: Meter = {
-      item({ kind }) {
-        counted.push(kind)
-        return kind === 'bytes' ? 20 : 0
-      },
-      leave: () => left++
+      taken: item,
+      yielded: item,
+      leave(cutShort = false) {
+        left++
+        cut.push(cutShort)
+      }
     }
     const copy: Invoke = async function* ({ stream }) {
       for await (const item of stream ?? []) yield item
@@ -321,13 +357,21 @@ describe('provider', () => {
     assert.equal((await read(run(request({ stream: stream() }), options()))).length, 2)
     assert.deepEqual([counted, left], [['bytes', 'bytes', 'result'], 1])
     assert.ok(now() - began >= 35, 'it waited in and out')
-    const hangs = provider(copy, { acceptsStream: true }, undefined, { ...meter, item: () => 60_000 })
+    const hangs = provider(copy, { acceptsStream: true }, undefined, { ...meter, taken: () => 60_000, yielded: () => 60_000 })
     await assert.rejects(read(hangs.run(request({ stream: stream(), remainingMs: 20 }), options())), {
       code: 'deadline_exceeded'
     })
     assert.equal(left, 2)
     await read(run(request({ caller: 'me' }), options()))
     assert.equal(left, 2, 'its own node is not counted')
+    for await (const one of run(request({ stream: stream() }), options())) if (one.kind === 'bytes') break
+    const midway: Invoke = async function* () {
+      yield { kind: 'json', value: 1 }
+      throw new Error('it broke')
+    }
+    await assert.rejects(read(provider(midway, {}, undefined, meter).run(request(), options())), { code: 'tool_failed' })
+    for await (const one of run(request(), options())) if (one.kind === 'result') break
+    assert.deepEqual(cut, [false, true, true, true, false], 'says which calls did not come to their end')
   })
 
   it('validates the input, applies defaults, and validates the result', async () => {

@@ -67,6 +67,39 @@ describe('replays', () => {
     assert.deepEqual([runs, stopped], [1, false])
   })
 
+  it('end for a node that loses its rights, also what others run for it, and are forgotten', async () => {
+    const replays = createReplays(() => 0)
+    const ended: string[] = []
+    const runs: string[] = []
+    const startOf = (name: string): StartCall =>
+      async function* (signal, onRun) {
+        onRun()
+        runs.push(name)
+        await new Promise<void>((resolve) => signal.addEventListener('abort', () => (ended.push(name), resolve())))
+        throw signal.reason
+      }
+    const follow = (name: string, caller: string, causes?: string[]) =>
+      read(replays.follow({ ...keyed(name, {}, caller), causes }, startOf(name), never()))
+    const own = follow('own', 'lost')
+    const behalf = follow('behalf', 'agent', ['other', 'lost'])
+    follow('kept', 'agent', ['other']).catch(() => undefined)
+    const done = replays.follow(
+      keyed('done', {}, 'lost'),
+      async function* (_, onRun) {
+        onRun()
+        yield result(1)
+      },
+      never()
+    )
+    await read(done)
+    await until(() => runs.length === 3, 'they run')
+    replays.forget('lost')
+    for (const one of [own, behalf]) await assert.rejects(one, { code: 'permission_denied', details: { reason: 'revoked' } })
+    assert.deepEqual([ended.sort(), replays.size], [['behalf', 'own'], 1])
+    follow('done', 'lost').catch(() => undefined)
+    await until(() => runs.includes('done'), 'its key means nothing any more')
+  })
+
   it('keep no more than their share of what nobody follows', async () => {
     const replays = createReplays(() => 0)
     let ended = false

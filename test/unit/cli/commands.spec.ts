@@ -67,6 +67,21 @@ describe('cli with a node', function () {
     assert.match(texts[2]!.stdout, /^CAPABILITY[^\n]*\ndemo +test\/demo +kitchen +online +echo/)
     for (const { stdout, code } of texts) assert.ok(code === 0 && !stdout.includes('\u001b'))
   })
+  it('approvals says what is cut, and shows one whole, with what would not show', async () => {
+    const [list, one, json, none] = await Promise.all([
+      atmo(['approvals']),
+      atmo(['approvals', '1']),
+      atmo(['approvals', '1', '--json']),
+      atmo(['approvals', '9', '--json'])
+    ])
+    assert.match(list.stdout, /^1 +lamp on .*CUT, 3 kB: x+…+$/m)
+    assert.match(list.stdout, /^2 +"pi" joins as member .*shows 012 345$/m)
+    assert.match(list.stderr, /All of an input, also where it is cut here: atmo approvals ID/)
+    assert.match(one.stdout, /^lamp on {2}other \S+, member\n {2}peer 12D3KooW\w+\n {2}input: 3 kB, SHA-256 (ab){32}\n\{\n/)
+    assert.match(one.stdout, /"note": " {3000}off\\u200b"\n\}\n$/)
+    assert.equal((json.lines[0]?.['input'] as Line)['note'], `${' '.repeat(3_000)}off\u200b`)
+    assert.deepEqual([none.code, (none.lines[0]?.['error'] as Line)['code']], [1, 'invalid_argument'])
+  })
   it('capabilities takes ID@NODE, as call does', async () => {
     const [one, none] = await Promise.all([atmo(['capabilities', 'demo@kitchen']), atmo(['capabilities', 'other@kitchen'])])
     assert.match(one.stdout, /^demo {2}test\/demo {2}online\n {2}on kitchen/)

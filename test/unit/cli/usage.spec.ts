@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict'
 import { execFile } from 'node:child_process'
-import { mkdir, mkdtemp, rm, writeFile } from 'node:fs/promises'
+import { mkdir, mkdtemp, rm, stat, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { promisify } from 'node:util'
@@ -82,7 +82,15 @@ describe('cli usage', function () {
     [['treaty', 'offer', '--lend', 'x'], /required option '--with <mesh>'/],
     [['treaty', 'offer', '--with', 'x', '--for', '2y'], /30m, 12h or 90d/],
     [['treaty', 'show'], /which code/],
-    [['treaty', 'dance'], /too many arguments/],
+    [['treaty', 'dance'], /no such command: atmo treaty dance; there are: list, offer, show, accept, revoke$/],
+    [['peers', 'dance'], /no such command: atmo peers dance; there are: add$/],
+    [['treaty', 'revoke', 'x', '--reason', 'x'.repeat(3000)], /--reason: at most \d+ characters/],
+    [['treaty', 'accept', 'atmo1-ABC'], /this is an invite.*atmo join/],
+    [['treaty', 'show', ' ATMO1ABC'], /this is an invite.*atmo join/],
+    [['join', 'ATMO T1ABC'], /this is the code of a treaty.*atmo treaty accept/],
+    [['invite', '--tag', 'UPPER'], /--tag: "UPPER" is no tag: small letters/],
+    [['invite', ...'abcdefghi'.split('').flatMap((tag) => ['--tag', tag])], /--tag: a node has at most 8 tags/],
+    [['revoke', 'x', '--reason', 'x'.repeat(3000)], /--reason: at most \d+ characters/],
     [['completion', 'tcsh'], /Allowed choices/]
   ]
   for (const [args, message] of WRONG) {
@@ -133,6 +141,20 @@ describe('cli usage', function () {
     assert.equal(code, 1)
     assert.match(stderr, /^error: cannot read .*odd.* \(EISDIR\); run this as the user who started the node/)
   })
+  it('says that a data directory is none, and makes none only to say no', async () => {
+    const file = join(dir, 'file')
+    await writeFile(file, '')
+    const none = join(dir, 'none')
+    const [odd, left, peers] = await Promise.all([
+      atmo(['status', '--data-dir', file]),
+      atmo(['leave', '--data-dir', none]),
+      atmo(['peers', '--data-dir', none])
+    ])
+    assert.deepEqual([odd.code, left.code, peers.code], [1, 1, 1])
+    assert.equal(odd.stderr, `error: the data directory ${file} is no directory; name another with --data-dir\n`)
+    assert.match(left.stderr, /this node is of no mesh/)
+    await assert.rejects(stat(none), { code: 'ENOENT' })
+  })
   it('every command has a help text with its options', async () => {
     const [top, call, version] = await Promise.all([atmo(['--help']), atmo(['call', '--help']), atmo(['--version'])])
     for (const command of COMMANDS) assert.ok(top.stdout.includes(`  ${command}`), command)
@@ -150,9 +172,22 @@ describe('cli usage', function () {
     for (const script of scripts) for (const command of COMMANDS) assert.ok(script.includes(command), command)
     const file = join(dir, 'atmo.bash')
     await writeFile(file, scripts[0]!)
-    const run = `source ${file}; COMP_WORDS=(atmo call --ti); COMP_CWORD=2; _atmo; echo "\${COMPREPLY[@]}"; COMP_WORDS=(atmo st); COMP_CWORD=1; _atmo; echo "\${COMPREPLY[@]}"`
+    const complete = (...words: string[]) =>
+      `COMP_WORDS=(atmo ${words.map((word) => `'${word}'`).join(' ')}); COMP_CWORD=${words.length}; _atmo; echo "\${COMPREPLY[@]}"`
+    const tries: [string[], string][] = [
+      [['call', '--ti'], '--timeout'],
+      [['st'], 'start status stop'],
+      [['invite', '--role', ''], 'owner admin member guest'],
+      [['invite', '--role', 'me'], 'member'],
+      [['help', 'st'], 'start status stop'],
+      [['treaty', 'of'], 'offer'],
+      [['treaty', 'offer', '--'], '--data-dir --json --with --lend --borrow --name --for --help'],
+      [['treaty', 'accept', '--y'], '--yes'],
+      [['peers', 'a'], 'add']
+    ]
+    const run = [`source ${file}`, ...tries.map(([words]) => complete(...words))].join('; ')
     const { stdout } = await promisify(execFile)('bash', ['-c', run])
-    assert.deepEqual(stdout.split('\n'), ['--timeout', 'start status stop', ''])
+    assert.deepEqual(stdout.split('\n'), [...tries.map(([, words]) => words), ''])
   })
 
   it('reads durations', () => {
@@ -235,7 +270,15 @@ describe('cli usage', function () {
     )
   })
   it('says of which mesh a call that waits comes, without what a name hides', () => {
-    const call = { kind: 'call', callerName: 'radio\u202e', callerRole: 'guest', capability: 'lamp', tool: 'on' } as const
+    const call = {
+      kind: 'call',
+      callerName: 'radio\u202e',
+      callerRole: 'guest',
+      capability: 'lamp',
+      tool: 'on',
+      inputBytes: 2,
+      inputSha256: ''
+    } as const
     const event = { at: 1, event: 'approval', id: '3', caller: 'p', ...call, mesh: 'club\u001b[2J', meshId: 'm' } as const
     assert.match(
       showEvent(event, picocolors.createColors(false)),

@@ -116,4 +116,22 @@ describe('what is borrowed', () => {
         ids
       )
   })
+
+  it('is shown at a cost that grows with how many there are, not with its square', () => {
+    /** Of the processor: others may want it meanwhile. */
+    const showMicros = (count: number): number => {
+      const all = borrowed(...Array.from({ length: count }, (_, n) => declared(`cam${n}`)))
+      const mine = Array.from({ length: count }, (_, n) => ({ id: `own${n}`, node: 'peer-a', nodeName: 'a' }))
+      const runs = Array.from({ length: 5 }, () => {
+        const before = process.cpuUsage()
+        assert.equal(all.views([], {}, () => mine).length, count)
+        const { user, system } = process.cpuUsage(before)
+        return user + system
+      })
+      return Math.min(...runs)
+    }
+    showMicros(500)
+    const growth = showMicros(8_000) / showMicros(500)
+    assert.ok(growth < 80, `16 times as many took ${growth.toFixed(0)} times as long`)
+  })
 })

@@ -58,26 +58,55 @@ describe('limits', () => {
   it('make streams wait that are past their bytes, and let no item be lost for its size', () => {
     const limits = createLimits([{ bytesPerMinute: 600 }], now)
     const meter = enter(limits)!
-    assert.equal(meter.item(bytes(600)), 0)
-    assert.equal(meter.item(bytes(1_200)), 2 * MINUTE)
-    assert.equal(meter.item({ kind: 'progress', progress: { done: 1 } }), 0)
+    assert.equal(meter.yielded(bytes(600)), 0)
+    assert.equal(meter.yielded(bytes(1_200)), 2 * MINUTE)
+    assert.equal(meter.yielded({ kind: 'progress', progress: { done: 1 } }), 0)
     time = 2 * MINUTE
-    assert.equal(meter.item(bytes(10)), 1_000)
-    assert.equal(meter.item({ kind: 'json', value: 'x'.repeat(8) }), 2_000)
-    assert.equal(enter(limits, caller('b'))!.item(bytes(600)), 0)
+    assert.equal(meter.yielded(bytes(10)), 1_000)
+    assert.equal(meter.yielded({ kind: 'json', value: 'x'.repeat(8) }), 2_000)
+    assert.equal(enter(limits, caller('b'))!.yielded(bytes(600)), 0)
   })
 
   it('count the tokens that models tell, and begin no call when they are used up', () => {
     const limits = createLimits([{ tokensPerDay: 86_400 }], now)
     const meter = enter(limits)!
-    for (const wrong of ['many', -5, null]) meter.item(answer(wrong))
-    meter.item({ kind: 'result', value: null })
-    meter.item(answer(86_399))
+    for (const wrong of ['many', -5, null]) meter.yielded(answer(wrong))
+    meter.yielded({ kind: 'result', value: null })
+    meter.yielded(answer(86_399))
     const last = enter(limits)!
-    last.item({ kind: 'json', value: { usage: { total_tokens: 100 } } })
+    last.yielded({ kind: 'json', value: { usage: { total_tokens: 100 } } })
     assert.throws(() => enter(limits), refusesAfter('tokensPerDay', 100_000))
     time = 100_000
     assert.ok(enter(limits))
+  })
+
+  it('estimate the tokens of a call that was cut short before its model told them, and of no other', () => {
+    const quota = (): Limits => createLimits([{ tokensPerDay: 86_400 }], now)
+    const left = quota()
+    const cut = enter(left)!
+    // 4 * 86,401 bytes, some of them in characters of three.
+    cut.yielded({ kind: 'json', value: '好'.repeat(1_000) })
+    cut.yielded(bytes(4 * 86_401 - 3_002))
+    cut.leave(true)
+    cut.leave(true)
+    assert.throws(() => enter(left), refusesAfter('tokensPerDay', 2_000))
+    for (const spend of [
+      (meter: Meter) => (meter.yielded(bytes(1_000_000)), meter.leave()),
+      (meter: Meter) => (meter.yielded(bytes(1_000_000)), meter.yielded(answer(5)), meter.leave(true)),
+      (meter: Meter) => (meter.taken(bytes(1_000_000)), meter.taken(answer(1_000_000)), meter.leave(true))
+    ]) {
+      const limits = quota()
+      const meter = enter(limits)!
+      spend(meter)
+      assert.ok(enter(limits))
+    }
+    // What the caller streams in says nothing about what the model took.
+    const fooled = quota()
+    const meter = enter(fooled)!
+    meter.taken(answer(1))
+    meter.yielded(bytes(4 * 86_400))
+    meter.leave(true)
+    assert.throws(() => enter(fooled), refusesAfter('tokensPerDay', 1_000))
   })
 
   it('take nothing of any when one refuses', () => {

@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict'
 import fc from 'fast-check'
 import { ROLES, type Role } from '../../../protocols/member/messages.ts'
-import { EFFECTS, decide, type Effect, type PolicyRule } from '../../../src/core/policy.ts'
+import { EFFECTS, decide, decideUnchecked, stricter, type Effect, type PolicyRule } from '../../../src/core/policy.ts'
 
 const [A, B] = ['12D3KooWA', '12D3KooWB']
 const LAMP = { id: 'lamp', type: 'home/lamp' }
@@ -131,6 +131,60 @@ describe('policy', () => {
           const first = rules.find(({ roles, meshes }) => roles.includes('guest') && (meshes?.includes(CLUB) ?? true))
           assert.equal(foreign(rules, ON, role), first?.effect ?? 'allow')
         })
+      )
+    })
+  })
+
+  describe('for somebody that nobody here has checked', () => {
+    const [OWN, CLUB] = ['12D3KooWHome', '12D3KooWClub']
+    const unchecked = (rules: PolicyRule[]): Effect => decideUnchecked(rules, A, LAMP, ON)
+
+    it('gives what a rule gives it by its PeerId alone, and denies the rest', () => {
+      for (const [rules, effect] of [
+        [[], 'deny'],
+        [[{ effect: 'allow' }], 'deny'],
+        [[{ effect: 'allow', roles: ['guest'] }], 'deny'],
+        [[{ effect: 'ask' }], 'deny'],
+        [[{ effect: 'allow', nodes: [B] }], 'deny'],
+        [[{ effect: 'allow', nodes: [A], roles: ['guest'] }], 'deny'],
+        [[{ effect: 'allow', nodes: [A], tools: ['off'] }], 'deny'],
+        [[{ effect: 'allow', nodes: [A], tools: ['on'] }], 'allow'],
+        [[{ effect: 'ask', nodes: [A] }], 'ask'],
+        [[{ effect: 'ask' }, { effect: 'allow', nodes: [A] }], 'ask'],
+        [
+          [
+            { effect: 'deny', tags: ['x'] },
+            { effect: 'allow', nodes: [A] }
+          ],
+          'deny'
+        ]
+      ] as [PolicyRule[], Effect][])
+        assert.equal(unchecked(rules), effect, JSON.stringify(rules))
+    })
+
+    it('never lets it do more than it may once it is known, whoever it turns out to be', () => {
+      const some = <T>(values: T[]) => fc.option(fc.subarray(values, { minLength: 1 }), { nil: undefined })
+      const rule = fc.record({
+        effect: fc.constantFrom(...EFFECTS),
+        roles: some([...ROLES]),
+        tags: some(['kitchen', 'garage']),
+        meshes: some([OWN, CLUB]),
+        nodes: some([A, B]),
+        tools: some(['on', 'off'])
+      })
+      const caller = fc.record({
+        peerId: fc.constant(A),
+        role: fc.constantFrom(...ROLES),
+        tags: fc.subarray(['kitchen', 'garage']),
+        mesh: fc.constantFrom(OWN, CLUB),
+        foreign: fc.boolean()
+      })
+      fc.assert(
+        fc.property(fc.array(rule as fc.Arbitrary<PolicyRule>, { maxLength: 6 }), caller, (rules, known) => {
+          const effect = unchecked(rules)
+          assert.equal(stricter(effect, decide(rules, known, LAMP, ON)), effect)
+        }),
+        { numRuns: 2_000 }
       )
     })
   })

@@ -111,6 +111,16 @@ describe('http mesh routes', () => {
     assert.deepEqual([answer.status, answer.json], [202, { stopping: true }])
     await mesh.stopped
   })
+  it('GET /mesh/approvals, and one of them with its whole input', async () => {
+    const { json } = await get('/mesh/approvals')
+    const [first] = json['approvals'] as Record<string, unknown>[]
+    assert.deepEqual(json, JSON.parse(JSON.stringify({ approvals: mesh.approvals() })))
+    assert.ok(first!['inputCut'] === true && first!['inputBytes'] === 3_030)
+    const whole = await get('/mesh/approvals/1')
+    assert.deepEqual([whole.status, whole.json], [200, JSON.parse(JSON.stringify(mesh.approval('1')))])
+    const none = await get('/mesh/approvals/9')
+    assert.deepEqual([none.status, none.json.error?.code], [400, 'invalid_argument'])
+  })
   it('GET and POST /mesh/treaties', async () => {
     const answer = await get('/mesh/treaties')
     assert.deepEqual(answer.json, JSON.parse(JSON.stringify({ mesh: mesh.status().mesh, treaties: mesh.treaties.list() })))

@@ -23,7 +23,7 @@ describe('invites', () => {
     assert.equal(invites.any, false)
     const token = invites.give(GRANT)
     assert.equal(invites.any, true)
-    assert.deepEqual(invites.use(token), GRANT)
+    assert.deepEqual(invites.use(token).grant, GRANT)
     assert.equal(invites.any, false)
     assert.throws(() => invites.use(token), isUnknown)
   })
@@ -42,7 +42,19 @@ describe('invites', () => {
     const { invites } = setup()
     const token = invites.give(GRANT)
     for (let n = 0; n < 1_000; n++) assert.throws(() => invites.use(WRONG), isUnknown)
-    assert.deepEqual(invites.use(token), GRANT)
+    assert.deepEqual(invites.use(token).grant, GRANT)
+  })
+
+  it('hold again, for the rest of their time, when who came could not be let in', () => {
+    const { invites, pass } = setup()
+    const token = invites.give(GRANT)
+    invites.use(token).undo()
+    assert.deepEqual(invites.use(token).grant, GRANT)
+    const other = invites.give(GRANT)
+    const { undo } = invites.use(other)
+    pass(INVITE_MS)
+    undo()
+    assert.throws(() => invites.use(other), isUnknown)
   })
 
   it('are bounded', () => {

@@ -3,16 +3,17 @@ import { generateKeyPair } from '@libp2p/crypto/keys'
 import type { PrivateKey } from '@libp2p/interface'
 import { peerIdFromPrivateKey } from '@libp2p/peer-id'
 import type { Welcome } from '../../../protocols/join/messages.ts'
-import type { Role } from '../../../protocols/member/messages.ts'
+import type { Role, SignedCertificate } from '../../../protocols/member/messages.ts'
 import { NO_NOTICES, type Notices } from '../../../protocols/member/notices.ts'
-import type { SignedRevocation } from '../../../protocols/member/revocation.ts'
-import { originId } from '../../../src/core/document.ts'
+import { MAX_REVOCATIONS, type SignedRevocation } from '../../../protocols/member/revocation.ts'
+import { originBytes, originId } from '../../../src/core/document.ts'
 import { MeshError, isMeshError } from '../../../src/errors.ts'
-import { VALIDITY_S } from '../../../src/trust/issuer.ts'
+import { VALIDITY_S, issueChain } from '../../../src/trust/issuer.ts'
 import { clockOffsetS } from '../../../src/trust/mesh-clock.ts'
 import { privateMembership, type Membership } from '../../../src/trust/membership.ts'
 import { openMembership } from '../../../src/trust/open-membership.ts'
 import { foundMesh, type MeshState } from '../../../src/trust/mesh-state.ts'
+import { issueRevocation } from '../../../src/trust/revocations.ts'
 
 const NOW = 1_800_000_000
 const YEAR = 365 * 86_400
@@ -181,6 +182,11 @@ describe('membership', () => {
     const id = peerIdFromPrivateKey(await generateKeyPair('Ed25519')).toString()
     await assert.rejects(owner.membership.welcome({ op: 'join', token, name: '' }, id, undefined), /is its disk full/)
     assert.equal(owner.membership.issued.length, 0)
+    assert.equal(owner.membership.roots.filter(({ node: one }) => one === id).length, 0)
+    // The code is good for once there is room.
+    owner.full.disk = false
+    await owner.membership.welcome({ op: 'join', token, name: '' }, id, undefined)
+    assert.equal(owner.membership.issued.length, 1)
   })
 
   it('keeps on disk what was done at once', async () => {
@@ -276,6 +282,40 @@ describe('membership', () => {
     await assert.rejects(other.membership.learn(noticesOf(forged)), { code: 'protocol_error' })
   })
 
+  it('is not looked up any further in what a peer tells, once something there is that nobody can have checked', async () => {
+    const [member, other, admin] = [await joined(owner, 'member'), await joined(owner, 'member'), await joined(owner, 'admin')]
+    const { signed: good } = await owner.membership.revoke(member.id, 'member', '')
+    const by = { meshKey: undefined, nodeKey: admin.key, chain: admin.membership.chain() }
+    const revoked = {
+      mesh: originBytes(owner.membership.mesh),
+      node: originBytes(member.id),
+      at: NOW,
+      reason: '',
+      role: 'member' as const
+    }
+    const byAdmin = await issueRevocation(by, revoked)
+    const [link] = byAdmin.chain as [SignedCertificate]
+    // Signed well by who made it up, with certificates that nobody signed.
+    const bad = { ...byAdmin, chain: [{ ...link, signature: new Uint8Array(64) }] }
+    await assert.rejects(other.membership.learn({ ...NO_NOTICES, revocations: [bad, good] }), { code: 'protocol_error' })
+    assert.deepEqual(other.membership.notices().revocations, [])
+    await assert.rejects(other.membership.learn({ ...NO_NOTICES, revocations: [good, bad] }), { code: 'protocol_error' })
+    assert.deepEqual(other.membership.notices().revocations, [good])
+  })
+
+  it('is over after a start, too: who was revoked is not listed any more', async () => {
+    const member = await joined(owner, 'member')
+    await owner.membership.check(member.membership.chain(), member.id)
+    assert.equal(owner.membership.roots.filter(({ node: id }) => id === member.id).length, 1)
+    await owner.membership.revoke(member.id, 'member', '')
+    const again = await node(owner.saved.at(-1)!, { key: owner.key })
+    for (const { membership } of [owner, again])
+      assert.deepEqual(
+        [...membership.roots, ...membership.issued].filter(({ node: id }) => id === member.id),
+        []
+      )
+  })
+
   it('does not end when that cannot be kept', async () => {
     const member = await joined(owner, 'member')
     owner.full.disk = true
@@ -289,6 +329,43 @@ describe('membership', () => {
     other.full.disk = true
     await assert.rejects(other.membership.learn(noticesOf(signed)), { code: 'unavailable' })
     await assert.rejects(sees(other, member), { code: 'permission_denied' })
+    // With the next that comes, or the same once more, it is kept as well.
+    other.full.disk = false
+    assert.deepEqual(await other.membership.learn(noticesOf(signed)), NO_NOTICES)
+    assert.deepEqual(other.saved.at(-1)!.revocations, [signed])
+  })
+
+  it('keeps on disk what it keeps in memory, when there are too many revocations', async () => {
+    const [admin, victim, other] = [await joined(owner, 'admin'), await joined(owner, 'member'), await joined(owner, 'member')]
+    const { signed } = await owner.membership.revoke(victim.id, 'member', 'thief')
+    await other.membership.learn(noticesOf(signed))
+    other.wall.s += 100
+    const by = { meshKey: undefined, nodeKey: admin.key, chain: admin.membership.chain() }
+    const flood: SignedRevocation[] = []
+    for (let n = 0; n < MAX_REVOCATIONS; n++) {
+      const node = crypto.getRandomValues(new Uint8Array(38))
+      const mesh = originBytes(owner.membership.mesh)
+      flood.push(await issueRevocation(by, { mesh, node, at: NOW + 50, reason: '', role: 'member' }))
+    }
+    await other.membership.learn({ ...NO_NOTICES, revocations: flood })
+    const kept = other.saved.at(-1)!.revocations
+    assert.equal(kept.length, MAX_REVOCATIONS)
+    assert.ok(kept.includes(signed))
+    const restarted = await node(other.saved.at(-1)!, { key: other.key, wallS: other.wall.s })
+    await assert.rejects(sees(restarted, victim), { code: 'permission_denied' })
+  })
+
+  it('cannot begin later than its certificate: nobody could end it', async () => {
+    const [admin, id] = [await joined(owner, 'admin'), peerIdFromPrivateKey(await generateKeyPair('Ed25519')).toString()]
+    const grant = { node: id, role: 'member' as const, forward: true, name: '' }
+    const issuer = { mesh: owner.membership.mesh, meshKey: undefined, chain: admin.membership.chain() }
+    const late = await issueChain(issuer, admin.key, { ...grant, since: 2 ** 40 }, NOW)
+    await assert.rejects(owner.membership.check(late, id), { code: 'permission_denied', details: { reason: 'not_yet_valid' } })
+    // By a clock that is a little ahead, it may; a revocation comes after it.
+    const ahead = await issueChain(issuer, admin.key, grant, NOW + 1_200)
+    assert.equal((await owner.membership.check(ahead, id)).role, 'member')
+    await owner.membership.revoke(id, 'member', '')
+    await assert.rejects(owner.membership.check(ahead, id), { code: 'permission_denied', details: { reason: 'revoked' } })
   })
 
   it('begins anew with an invite after a revocation', async () => {

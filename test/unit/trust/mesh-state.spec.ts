@@ -53,6 +53,15 @@ describe('mesh state', () => {
       )
   })
 
+  it('says that it is none where it is JSON of something else', () => {
+    for (const other of ['null', '[]', '7', '"text"'])
+      assert.throws(
+        () => parseMeshState(other),
+        (error) => isMeshError(error, 'invalid_config') && error.message === 'it is damaged (it holds no object)',
+        other
+      )
+  })
+
   it('has a name that people can read', () => {
     assert.equal(checkMeshName('Home 2'), 'Home 2')
     for (const name of ['', 'x'.repeat(65), 'a\nb', 'a\u202eb'])

@@ -180,7 +180,7 @@ describe('revocations', () => {
       const bytes = encodeRevocation(revocation)
       const signature = await key.sign(signedRevocationBytes(bytes))
       const all = known()
-      assert.equal(await all.take({ bytes, revocation, signature, chain }), 'ignored', role)
+      assert.equal(await all.take({ bytes, revocation, signature, chain }), 'refused', role)
       assert.deepEqual(all.all(), [])
     }
   })

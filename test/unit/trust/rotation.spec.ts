@@ -3,6 +3,7 @@ import { generateKeyPair } from '@libp2p/crypto/keys'
 import type { PrivateKey } from '@libp2p/interface'
 import { peerIdFromPrivateKey } from '@libp2p/peer-id'
 import fc from 'fast-check'
+import { equals } from 'uint8arrays/equals'
 import type { Welcome } from '../../../protocols/join/messages.ts'
 import { MAX_VALIDITY_S, ROLES, type Role, type SignedCertificate } from '../../../protocols/member/messages.ts'
 import { NO_NOTICES, type Notices } from '../../../protocols/member/notices.ts'
@@ -26,13 +27,15 @@ interface TestNode {
   wall: { s: number }
   full: { disk: boolean }
   membership: Membership
+  /** `before` is called before anything is kept. */
+  saves: { before: () => unknown }
   kept(): MeshState
   /** The same node after a start, from the text that it kept. */
   restarted(): Promise<TestNode>
 }
 
 async function node(state: MeshState, key: PrivateKey, wallS = NOW): Promise<TestNode> {
-  const [wall, full] = [{ s: wallS }, { disk: false }]
+  const [wall, full, saves] = [{ s: wallS }, { disk: false }, { before: (): unknown => undefined }]
   let kept = state
   const membership = await privateMembership({
     state,
@@ -40,13 +43,16 @@ async function node(state: MeshState, key: PrivateKey, wallS = NOW): Promise<Tes
     wallS: () => wall.s,
     now: () => (wall.s - wallS) * 1_000,
     async save(next) {
+      // What it begins has come as far as it can by itself when this is written.
+      saves.before()
+      await new Promise((resolve) => setImmediate(resolve))
       if (full.disk) throw new MeshError('unavailable', 'no space left on device')
       kept = next
     }
   })
   const id = peerIdFromPrivateKey(key).toString()
   const restarted = (): Promise<TestNode> => node(parseMeshState(formatMeshState(kept)), key, wall.s)
-  return { key, id, wall, full, membership, kept: () => kept, restarted }
+  return { key, id, wall, full, saves, membership, kept: () => kept, restarted }
 }
 
 async function joined(by: TestNode, role: Role): Promise<TestNode> {
@@ -288,6 +294,21 @@ describe('rotation of the key of a mesh', () => {
     assert.equal(owner.membership.generation, 0)
     assert.equal(await sees(owner, second), 'owner')
     assert.equal(await sees(member, owner), 'owner')
+  })
+
+  it('is whole on disk whatever is heard while the new key is written', async () => {
+    const [admin, victim] = [await joined(owner, 'admin'), await joined(owner, 'member')]
+    const { signed } = await admin.membership.revoke(victim.id, 'member', 'x')
+    // What is heard is kept after the new key, and before anybody has taken in that it is the newest.
+    let learning: Promise<Notices> | undefined
+    owner.saves.before = () => (learning ??= owner.membership.learn({ ...NO_NOTICES, revocations: [signed] }))
+    const made = await owner.membership.rotate()
+    await learning
+    assert.equal(owner.kept().successions?.length, 1)
+    const again = await owner.restarted()
+    assert.equal(again.membership.generation, 1)
+    assert.ok(equals(again.membership.successions()[0]!.bytes, made.successions[0]!.bytes))
+    await assert.rejects(again.membership.check(victim.membership.chain(), victim.id), { code: 'permission_denied' })
   })
 
   it('happens at most so often, and not twice at once', async () => {

@@ -1,0 +1,61 @@
+import { ROLES } from '../protocols/member/messages.ts'
+import type { Standing } from './core/policy.ts'
+import type { CheckedPeer } from './mesh-members.ts'
+import type { Membership } from './trust/membership.ts'
+
+/** Members that are remembered after they went; the one seen longest ago is forgotten first. */
+export const MAX_RECALLED = 1_024
+
+/** What a node is of which no certificate of this mesh was checked. */
+export const STRANGER: Standing = { role: 'guest', tags: [] }
+
+/** The members whose certificates were checked here: those that are connected, and those that were. */
+export interface CheckedPeers {
+  /** Those that are connected. */
+  readonly present: ReadonlyMap<string, CheckedPeer>
+  /** One that is connected. @returns true if it had more rights when it was seen last. */
+  add(peer: string, checked: CheckedPeer): boolean
+  /** It is not connected any more. */
+  left(peer: string): void
+  /** Forgets those that are no members any more. @returns them, and whether they are connected. */
+  ended(): { peer: string; wasPresent: boolean }[]
+  /** What a member is that is connected; {@link STRANGER} for any other node. */
+  standingOf(peer: string): Standing
+  /** What a member is, or was when it was seen last, if its certificates still hold; undefined for any other node. */
+  recall(peer: string): Standing | undefined
+}
+
+/** See {@link CheckedPeers}. */
+export function createCheckedPeers(membership: Pick<Membership, 'isStillMember' | 'endsInS'>): CheckedPeers {
+  const present = new Map<string, CheckedPeer>()
+  /** All, the one seen longest ago first. */
+  const seen = new Map<string, CheckedPeer>()
+
+  return {
+    present,
+    add(peer, checked) {
+      const before = seen.get(peer)
+      present.set(peer, checked)
+      seen.delete(peer)
+      seen.set(peer, checked)
+      const [gone] = seen.size > MAX_RECALLED ? [...seen.keys()].filter((one) => !present.has(one)) : []
+      if (gone !== undefined) seen.delete(gone)
+      return before !== undefined && isLess(checked.member, before.member)
+    },
+    left: (peer) => void present.delete(peer),
+    ended() {
+      const over = [...seen].filter(([, { chain }]) => !membership.isStillMember(chain)).map(([peer]) => peer)
+      return over.map((peer) => ({ peer, wasPresent: seen.delete(peer) && present.delete(peer) }))
+    },
+    standingOf: (peer) => present.get(peer)?.member ?? STRANGER,
+    recall(peer) {
+      const member = seen.get(peer)?.member
+      return member === undefined || membership.endsInS(member) <= 0 ? undefined : member
+    }
+  }
+}
+
+/** It may do less than before, or something else. */
+function isLess(now: Standing, before: Standing): boolean {
+  return ROLES.indexOf(now.role) > ROLES.indexOf(before.role) || before.tags.some((tag) => !now.tags.includes(tag))
+}
