@@ -2,7 +2,7 @@ import assert from 'node:assert/strict'
 import { mkdtemp, rm } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
-import { fileURLToPath } from 'node:url'
+import { atmoCommand } from '../fixtures/child.ts'
 import { createLab, requireLab, type HostProcess, type Lab } from '../fixtures/netns.ts'
 
 interface NodeEvent {
@@ -11,8 +11,6 @@ interface NodeEvent {
   id?: string
   capability?: { id: string; mesh?: string; nodeName: string }
 }
-
-const ATMO = [process.execPath, '--import', 'tsx', fileURLToPath(new URL('../../src/cli/main.ts', import.meta.url))]
 
 describe('two meshes on one network, each node a host of its own', function () {
   this.timeout(150_000)
@@ -31,10 +29,10 @@ describe('two meshes on one network, each node a host of its own', function () {
     lab = createLab([{}, {}, {}])
     const names = ['attic', 'club', 'bar']
     const on = (n: number, ...args: string[]): string =>
-      lab.exec(lab.hosts[n]!, [...ATMO, ...args, '--data-dir', join(dir, names[n]!)])
+      lab.exec(lab.hosts[n]!, [...atmoCommand(), ...args, '--data-dir', join(dir, names[n]!)])
     const start = async (n: number): Promise<HostProcess<NodeEvent>> => {
       const args = ['start', '--json', '--name', names[n]!, '--data-dir', join(dir, names[n]!)]
-      const node = lab.spawn<NodeEvent>(lab.hosts[n]!, [...ATMO, ...args])
+      const node = lab.spawn<NodeEvent>(lab.hosts[n]!, [...atmoCommand(), ...args])
       await node.waitFor(({ event }) => event === 'ready', 30_000, 'ready')
       return node
     }

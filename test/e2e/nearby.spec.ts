@@ -2,9 +2,8 @@ import assert from 'node:assert/strict'
 import { mkdtemp, rm, stat } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
-import { fileURLToPath } from 'node:url'
 import { createAtmo, errorOf, type Atmo } from '../fixtures/atmo.ts'
-import type { Child } from '../fixtures/child.ts'
+import { atmoCommand, type Child } from '../fixtures/child.ts'
 import { createLab, requireLab, type Host, type HostProcess, type Lab } from '../fixtures/netns.ts'
 
 interface Approval {
@@ -105,7 +104,6 @@ describe('joining a mesh nearby by its commands', function () {
 
 describe('joining a mesh nearby between hosts', function () {
   this.timeout(90_000)
-  const MAIN = fileURLToPath(new URL('../../src/cli/main.ts', import.meta.url))
   let lab: Lab
   let dir: string
   before(function () {
@@ -121,7 +119,7 @@ describe('joining a mesh nearby between hosts', function () {
     lab = createLab([{}, {}])
     const [a, b] = lab.hosts as [Host, Host]
     const atmo = (host: Host, ...args: string[]): string[] => [
-      ...[process.execPath, '--import', 'tsx', MAIN, ...args],
+      ...[...atmoCommand(), ...args],
       ...['--data-dir', join(dir, host.namespace)]
     ]
     const node = (host: Host, name: string): HostProcess => lab.spawn(host, atmo(host, 'start', '--json', '--name', name))

@@ -5,7 +5,7 @@ import { mkdtemp, open, readFile, readdir, rm, writeFile } from 'node:fs/promise
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { text } from 'node:stream/consumers'
-import { startChild, type Child } from '../../fixtures/child.ts'
+import { atmoCommand, startAtmo, startChild, type Child, type ChildOptions } from '../../fixtures/child.ts'
 
 type Line = Record<string, unknown> & { error?: { code: string; message: string; details: Record<string, unknown> } }
 
@@ -24,12 +24,12 @@ describe('cli with a node', function () {
     await node.ended
     await rm(dir, { recursive: true, force: true })
   })
-  const start = (args: string[], options: Parameters<typeof startChild>[2] = {}) =>
-    startChild('src/cli/main.ts', [...args, '--data-dir', dir], {
+  const start = (args: string[], options: ChildOptions = {}) =>
+    startAtmo([...args, '--data-dir', dir], {
       ...options,
       env: { FORCE_COLOR: undefined, NO_COLOR: undefined, ...options.env }
     })
-  const atmo = async (args: string[], options: Parameters<typeof startChild>[2] = {}) => {
+  const atmo = async (args: string[], options: ChildOptions = {}) => {
     const { code, stdout, stderr } = await start(args, options).ended
     const lines = args.includes('--json')
       ? stdout
@@ -215,7 +215,7 @@ describe('cli with a node', function () {
     })
     it('says that standard output cannot be written', async () => {
       const full = await open('/dev/full', 'w')
-      const child = spawn(process.execPath, ['--import', 'tsx', 'src/cli/main.ts', 'status', '--data-dir', dir], {
+      const child = spawn(atmoCommand()[0]!, [atmoCommand()[1]!, 'status', '--data-dir', dir], {
         stdio: ['ignore', full.fd, 'pipe']
       })
       const [said, ended] = await Promise.all([text(child.stderr!), once(child, 'exit')])

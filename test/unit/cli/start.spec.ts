@@ -4,7 +4,7 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { lockHolder } from '../../../src/data-dir-lock.ts'
 import { readNodeFile } from '../../../src/data-dir.ts'
-import { startChild, type Child } from '../../fixtures/child.ts'
+import { startAtmo, startChild, type Child } from '../../fixtures/child.ts'
 
 type Line = Record<string, unknown> & { error?: { code: string; message: string } }
 
@@ -25,7 +25,7 @@ describe('cli start and stop', function () {
   const track = (child: Child) => (children.push(child), child)
   const fake = (env: Record<string, string> = {}, ...args: string[]) =>
     track(startChild('test/fixtures/fake-node.ts', [dir, ...args], { env }))
-  const atmo = (...args: string[]) => track(startChild('src/cli/main.ts', args))
+  const atmo = (...args: string[]) => track(startAtmo(args))
   const seen = (child: Child, text: string) =>
     new Promise<void>((resolve) => child.process.stderr.on('data', (chunk: string) => chunk.includes(text) && resolve()))
 

@@ -13,7 +13,7 @@ import { showChanges } from '../../../src/cli/show-change.ts'
 import { showEvent } from '../../../src/cli/show-event.ts'
 import type { ChangedDescriptor } from '../../../src/mesh-api.ts'
 import picocolors from 'picocolors'
-import { startChild } from '../../fixtures/child.ts'
+import { startAtmo } from '../../fixtures/child.ts'
 
 const COMMANDS = [
   'start',
@@ -47,7 +47,7 @@ describe('cli usage', function () {
   })
   after(() => rm(dir, { recursive: true, force: true }))
   const atmo = (args: string[], env: Record<string, string> = {}) =>
-    startChild('src/cli/main.ts', args, { env: { ATMO_DATA_DIR: dir, ...env } }).ended
+    startAtmo(args, { env: { ATMO_DATA_DIR: dir, ...env } }).ended
 
   it('wrong usage is exit code 2, told on stderr', async () => {
     const wrong: [string[], RegExp][] = [
