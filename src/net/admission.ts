@@ -17,8 +17,10 @@ export const PROOF_WITHIN_MS = 10_000
 export const FOREIGN_PROTOCOLS: ReadonlySet<string> = new Set([CALL_PROTOCOL, LEND_PROTOCOL])
 /** Who is told that a treaty is over has the connection for this long at most, in ms. */
 export const PART_WITHIN_MS = 1_000
-/** Proofs that a peer may ask for, each over a connection or several: one a second. Each is some signatures. */
-export const PROOF_RATE = { perSecond: 1, burst: 20 } as const
+/** Proofs that a peer may ask for, each over a connection or several. Each is some signatures. */
+export const PROOF_RATE = { perSecond: 10, burst: 200 } as const
+/** Notices that a peer may tell in its proofs: all that there can be, three times, and then so many a second. Each is some signatures to check. */
+export const TOLD_RATE = { perSecond: 50, burst: 4_096 } as const
 /** Connections that have not proved anything yet; the oldest is closed for a new one. */
 export const MAX_UNPROVED = 64
 
@@ -65,7 +67,20 @@ export function createAdmission(components: AdmissionComponents): Admission {
   const self = libp2p.peerId.toString()
   /** Peers that were told that they are revoked, until their exchange is over. */
   const revoked = new Map<string, MeshError>()
-  const member = createMember({ self, ...rest, onRevoked: (peer, error) => void revoked.set(peer, error) }, admit)
+  const told = createTokenBuckets(TOLD_RATE, now)
+  const member = createMember(
+    {
+      self,
+      ...rest,
+      async learn(notices, peer) {
+        const count = Object.values(notices).reduce((sum, { length }) => sum + length, 0)
+        if (!told.take(peer, count)) throw new MeshError('busy', 'the peer tells too much in its proofs', { reason: 'limit' })
+        await rest.learn(notices, peer)
+      },
+      onRevoked: (peer, error) => void revoked.set(peer, error)
+    },
+    admit
+  )
   const protocol = limited(member.protocol, createTokenBuckets(PROOF_RATE, now))
   /** Connections without a proof, the oldest first. */
   const unproved = new Map<Connection, ReturnType<typeof setTimeout>>()
