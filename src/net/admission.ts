@@ -73,7 +73,8 @@ export function createAdmission(components: AdmissionComponents): Admission {
       self,
       ...rest,
       async learn(notices, peer) {
-        const count = Object.values(notices).reduce((sum, { length }) => sum + length, 0)
+        const { successions, revocations, treaties, treatyRevocations } = notices
+        const count = successions.length + revocations.length + treaties.length + treatyRevocations.length
         if (!told.take(peer, count)) throw new MeshError('busy', 'the peer tells too much in its proofs', { reason: 'limit' })
         await rest.learn(notices, peer)
       },
