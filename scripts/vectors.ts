@@ -8,6 +8,7 @@ import { join } from 'node:path'
 import { announceVectors } from './vectors/announce.ts'
 import { callVectors } from './vectors/call.ts'
 import { framingVectors } from './vectors/framing.ts'
+import { gradientVectors } from './vectors/gradient.ts'
 import { joinVectors } from './vectors/join.ts'
 import { lendVectors } from './vectors/lend.ts'
 import { memberVectors } from './vectors/member.ts'
@@ -26,7 +27,8 @@ const ALL: Record<string, () => Vectors> = {
   join: joinVectors,
   nearby: nearbyVectors,
   treaty: treatyVectors,
-  lend: lendVectors
+  lend: lendVectors,
+  gradient: gradientVectors
 }
 
 for (const name of process.argv.length > 2 ? process.argv.slice(2) : Object.keys(ALL)) {

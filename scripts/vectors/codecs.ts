@@ -4,6 +4,7 @@ import { decodeItem, decodeRequest, encodeItem, encodeRequest } from '../../prot
 import { decodeCapability, encodeCapability } from '../../protocols/capability.ts'
 import { decodeCbor, encodeCbor } from '../../protocols/cbor.ts'
 import { decodeFrame, encodeFrame, readPrefix } from '../../protocols/framing/messages.ts'
+import * as gradient from '../../protocols/gradient/messages.ts'
 import * as join from '../../protocols/join/messages.ts'
 import * as lend from '../../protocols/lend/messages.ts'
 import * as member from '../../protocols/member/messages.ts'
@@ -72,6 +73,10 @@ export const CODECS: Record<string, Record<string, Codec>> = {
     code: body(decodeTreatyCode, encodeTreatyCode),
     revocation: { decode: treaty.decodeTreatyRevocation, encode: treaty.encodeTreatyRevocation },
     signedRevocation: body(treaty.decodeSignedTreatyRevocation, treaty.encodeSignedTreatyRevocation)
+  },
+  gradient: {
+    open: body(gradient.decodeGradientOpen, gradient.encodeGradientOpen),
+    item: body(gradient.decodeGradientItem, gradient.encodeGradientItem)
   },
   lend: { request: body(lend.decodeLendRequest, lend.encodeLendRequest), item: body(lend.decodeLendItem, lend.encodeLendItem) }
 }

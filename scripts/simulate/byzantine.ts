@@ -1,0 +1,199 @@
+/** A member that swallows calls: it advertises the best routes to everybody, and drops what it is given. How many calls arrive all the same. */
+import { createNeighbourTrust, type NeighbourTrust } from '../../src/core/routing/neighbour-trust.ts'
+import { createNetwork, type Network } from './network.ts'
+import { createOracle } from './oracle.ts'
+import { createGradientPolicy } from './policies/gradient.ts'
+import { createLiarPolicy } from './policies/liar.ts'
+import { createRandom } from './random.ts'
+import { TOPOLOGIES, type Topology } from './topologies.ts'
+
+/** Calls that each node makes to a chance node in a second, and how long it waits for an answer, ms. */
+const CALLS_PER_SECOND = 3
+const TIMEOUT_MS = 500
+/** Calls begin after this, ms; those count that begin later than `graceMs` after that. */
+const BOOT_MS = 5_000
+const GRACE_MS = 30_000
+const TICK_MS = 1_000
+/** An attack is withstood if this share of the honest success is reached. */
+export const WITHSTOOD_SHARE = 0.95
+
+/** What is simulated. */
+export interface ByzantineOptions {
+  nodes: number
+  seed: number
+  /** Counted for so long, ms. */
+  countMs: number
+}
+
+/** Shares of first tries that were answered. */
+export interface ByzantineReport {
+  seed: number
+  nodes: number
+  attacker: number
+  /** Of its links, and of all pairs of others those whose shortest path goes through it. */
+  links: number
+  onPath: number
+  calls: number
+  honest: number
+  undefended: number
+  /** In the first half minute, and after it. */
+  atFirst: number
+  defended: number
+  demotions: number
+  holds: boolean
+}
+
+/** Runs the same network three times: with an honest node, with an attacker, and with an attacker against nodes that watch what comes back. */
+export function simulateByzantine(options: ByzantineOptions): ByzantineReport {
+  const topology = TOPOLOGIES.geometric!(options.nodes, createRandom(options.seed))
+  const { attacker, onPath } = chooseAttacker(topology)
+  const honest = run(topology, options, attacker, { lies: false, watches: false })
+  const undefended = run(topology, options, attacker, { lies: true, watches: false })
+  const defended = run(topology, options, attacker, { lies: true, watches: true })
+  return {
+    seed: options.seed,
+    nodes: topology.nodes,
+    attacker,
+    links: topology.edges.filter(({ a, b }) => a === attacker || b === attacker).length,
+    onPath,
+    calls: defended.calls,
+    honest: honest.share,
+    undefended: undefended.share,
+    atFirst: defended.atFirst,
+    defended: defended.share,
+    demotions: defended.demotions,
+    holds: defended.share >= WITHSTOOD_SHARE * honest.share
+  }
+}
+
+interface Run {
+  calls: number
+  share: number
+  atFirst: number
+  demotions: number
+}
+
+function run(
+  topology: Topology,
+  { seed, countMs }: ByzantineOptions,
+  attacker: number,
+  how: { lies: boolean; watches: boolean }
+): Run {
+  const random = createRandom(seed ^ 0xb12a)
+  const honestPolicy = createGradientPolicy()
+  const network = createNetwork({
+    topology,
+    origins: Array.from({ length: topology.nodes }, (_, node) => node),
+    createPolicy: (node) => (how.lies && node === attacker ? createLiarPolicy : honestPolicy),
+    typesOf: () => [0],
+    random,
+    onChange() {}
+  })
+  const trusts = Array.from({ length: topology.nodes }, () => createNeighbourTrust({ random }))
+  const counts = { first: { calls: 0, ok: 0 }, later: { calls: 0, ok: 0 } }
+  let demotions = 0
+  const swallows = (node: number): boolean => how.lies && node === attacker
+
+  function apply(node: number, blames: ReturnType<NeighbourTrust['tick']>): void {
+    for (const { link, origin, cost } of blames) {
+      demotions += Number(cost > 0)
+      network.act(node, (policy, now) => policy.blame?.(link, origin, cost, now))
+    }
+  }
+
+  function call(from: number, to: number): void {
+    const count = network.now < BOOT_MS + GRACE_MS ? counts.first : counts.later
+    count.calls++
+    const { hops, isAnswered, rttMs } = follow(network, from, to, swallows, how.watches ? trusts[from]!.probe(to) : undefined)
+    count.ok += Number(isAnswered)
+    if (!how.watches) return
+    for (const { node, link, next } of hops) trusts[node]!.sent(link, to, next === to)
+    network.at(network.now + (isAnswered ? rttMs : TIMEOUT_MS), () => {
+      for (const { node, link, next } of hops) if (next !== to) apply(node, trusts[node]!.came(link, to, isAnswered, network.now))
+    })
+  }
+
+  const others = Array.from({ length: topology.nodes }, (_, node) => node).filter((node) => node !== attacker)
+  const endsAt = BOOT_MS + GRACE_MS + countMs
+  for (const from of others) {
+    const next = (): void => {
+      const to = others[Math.floor(random() * others.length)]!
+      if (to !== from) call(from, to)
+      network.at(network.now - (Math.log(1 - random()) * 1_000) / CALLS_PER_SECOND, next)
+    }
+    network.at(BOOT_MS + random() * 1_000, next)
+    const tick = (): void => {
+      apply(from, trusts[from]!.tick(network.now))
+      network.at(network.now + TICK_MS, tick)
+    }
+    network.at(BOOT_MS, tick)
+  }
+  network.run(endsAt)
+  const share = ({ calls, ok }: { calls: number; ok: number }): number => ok / Math.max(1, calls)
+  return { calls: counts.later.calls, share: share(counts.later), atFirst: share(counts.first), demotions }
+}
+
+interface Followed {
+  hops: { node: number; link: number; next: number }[]
+  isAnswered: boolean
+  rttMs: number
+}
+
+/** Where a call goes that begins now; a call is much faster than routes change. @param first session over which it is to leave. */
+function follow(network: Network, from: number, to: number, swallows: (node: number) => boolean, first?: number): Followed {
+  const hops: Followed['hops'] = []
+  const seen = new Set<number>()
+  const hopsTo = network.nextHops(network.placeOf(to))
+  let rttMs = 0
+  for (let node = from; node !== to;) {
+    seen.add(node)
+    const next = hops.length === 0 && first !== undefined ? network.peerOf(node, first) : hopsTo[node]!
+    const link = next < 0 ? -1 : network.linkTo(node, next)
+    // No route, or back to where it has been: whoever has it says so.
+    if (link < 0 || seen.has(next)) return { hops: [], isAnswered: false, rttMs }
+    hops.push({ node, link, next })
+    if (swallows(next)) return { hops, isAnswered: false, rttMs }
+    rttMs += network.rttOf(node, link)
+    node = next
+  }
+  return { hops, isAnswered: true, rttMs }
+}
+
+/** The node on most shortest paths without which the others still reach each other. */
+function chooseAttacker(topology: Topology): { attacker: number; onPath: number } {
+  const network = createNetwork({
+    topology,
+    origins: [],
+    createPolicy: () => () => ({ ...IDLE }),
+    typesOf: () => [],
+    random: () => 0.5,
+    onChange() {}
+  })
+  network.run(1_000)
+  const { nodes, edges } = topology
+  const distances = Array.from({ length: nodes }, (_, node) => createOracle(network, nodes, () => true).distances(node))
+  let best = { attacker: 0, onPath: -1 }
+  for (let attacker = 0; attacker < nodes; attacker++) {
+    const oracle = createOracle(network, nodes, (link) => edges[link]!.a !== attacker && edges[link]!.b !== attacker)
+    const parts = new Set(oracle.parts().filter((_, node) => node !== attacker))
+    if (parts.size > 1) continue
+    let through = 0
+    for (let a = 0; a < nodes; a++)
+      for (let b = 0; b < nodes; b++)
+        if (a !== b && a !== attacker && b !== attacker)
+          through += Number(Math.abs(distances[a]![attacker]! + distances[attacker]![b]! - distances[a]![b]!) < 1e-9)
+    const onPath = through / ((nodes - 1) * (nodes - 2))
+    if (onPath > best.onPath) best = { attacker, onPath }
+  }
+  return best
+}
+
+const IDLE = {
+  linkUp() {},
+  linkDown() {},
+  cost() {},
+  message() {},
+  tick() {},
+  wakeAt: Infinity,
+  nextHop: () => undefined
+}

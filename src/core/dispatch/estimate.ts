@@ -1,0 +1,117 @@
+import type { Candidate, Load, Outcome } from './candidate.ts'
+import { breakerBegan, breakerEnded, createCircuitBreaker, type CircuitBreaker } from './circuit-breaker.ts'
+import { MAX_SLOTS, OWN_SAMPLES, clampService, queueFactor, rttOf, runningAt, serviceMsOf, slotsOf } from './expected-time.ts'
+
+/** Weight of the newest sample of a service time. */
+export const ALPHA = 0.1
+/** After so long without a sample the next one weighs much more: what was slow then may be fast now. */
+export const FORGET_MS = 30_000
+/** More calls than any node queues. */
+export const MAX_RUNNING = 65_536
+
+/** What this node knows of one provider and key. Times are in ms, of the clock that the caller passes in. */
+export interface Estimate {
+  readonly node: string
+  readonly key: string
+  /** False once the table has forgotten it. */
+  kept: boolean
+  /** Own calls that run there. */
+  outstanding: number
+  /** Own calls that were measured. */
+  samples: number
+  /** EWMA of how long those took, without the way. */
+  tookMs: number
+  /** EWMA of how many service times each call was expected to take, its wait included: `tookMs` by this is one service time. */
+  queueFactor: number
+  measuredAt: number
+  /** Own calls run there, and none has ended since. */
+  silentSince: number
+  /** Last feedback, and when it came: -Infinity for never. */
+  running: number
+  slots: number
+  claimedMs: number
+  heardAt: number
+  /** When a call, of anybody, last ran there, as far as is known. */
+  usedAt: number
+  readonly breaker: CircuitBreaker
+  /** Neighbours in the list of those without outstanding calls, by when they were last used. */
+  older: Estimate | undefined
+  newer: Estimate | undefined
+}
+
+/** Of a provider of which nothing is known yet. */
+export function createEstimate(node: string, key: string): Estimate {
+  return {
+    node,
+    key,
+    kept: true,
+    outstanding: 0,
+    samples: 0,
+    tookMs: 0,
+    queueFactor: 1,
+    measuredAt: -Infinity,
+    silentSince: -Infinity,
+    running: 0,
+    slots: 0,
+    claimedMs: 0,
+    heardAt: -Infinity,
+    usedAt: -Infinity,
+    breaker: createCircuitBreaker(),
+    older: undefined,
+    newer: undefined
+  }
+}
+
+/** A call goes there. */
+export function estimateBegan(estimate: Estimate, candidate: Candidate, now: number): void {
+  const factor = queueFactor(runningAt(estimate, now), slotsOf(estimate, candidate))
+  estimate.queueFactor += (factor - estimate.queueFactor) * Math.max(ALPHA, 1 / (estimate.samples + 1))
+  if (estimate.outstanding === 0) estimate.silentSince = now
+  estimate.outstanding++
+  estimate.usedAt = now
+  breakerBegan(estimate.breaker, now)
+}
+
+/** The provider has told its load. What is no number, says nothing. */
+export function estimateHeard(estimate: Estimate, { running, slots, serviceMs, ageMs }: Load, now: number): void {
+  if (!(running >= 0 && slots >= 0 && serviceMs >= 0)) return
+  estimate.running = Math.min(MAX_RUNNING, running)
+  estimate.slots = Math.min(MAX_SLOTS, Math.max(1, slots))
+  estimate.claimedMs = clampService(serviceMs)
+  estimate.heardAt = now
+  if (ageMs !== undefined && ageMs >= 0) estimate.usedAt = Math.max(estimate.usedAt, now - ageMs)
+}
+
+/** One of the outstanding calls has ended. */
+export function estimateEnded(estimate: Estimate, candidate: Candidate, outcome: Outcome, tookMs: number, now: number): void {
+  breakerEnded(estimate.breaker, outcome, now)
+  estimate.outstanding--
+  learn(estimate, candidate, outcome, Math.max(0, tookMs), now)
+}
+
+function learn(estimate: Estimate, candidate: Candidate, outcome: Outcome, tookMs: number, now: number): void {
+  if (outcome === 'ok') sample(estimate, tookMs - rttOf(candidate), now)
+  // Cancelled after longer than calls take: it would have taken longer still.
+  else if (outcome === 'cancelled' && tookMs - rttOf(candidate) > estimate.tookMs && estimate.samples > 0) {
+    sample(estimate, tookMs - rttOf(candidate), now)
+  } else if (outcome === 'timeout') {
+    const ownMs = estimate.tookMs / estimate.queueFactor
+    estimate.claimedMs = clampService(2 * Math.max(ownMs, serviceMsOf(estimate, candidate, now)))
+    estimate.tookMs = estimate.claimedMs * estimate.queueFactor
+    estimate.samples = Math.max(OWN_SAMPLES, estimate.samples + 1)
+    estimate.measuredAt = estimate.silentSince = now
+  } else if (outcome === 'busy' && now - estimate.heardAt > tookMs) {
+    // It did not say how full it is: at least as full as it must be to refuse.
+    estimate.running = Math.max(estimate.running, 3 * slotsOf(estimate, candidate))
+    estimate.slots = slotsOf(estimate, candidate)
+    estimate.claimedMs = serviceMsOf(estimate, candidate, now)
+    estimate.heardAt = now
+  }
+}
+
+function sample(estimate: Estimate, tookMs: number, now: number): void {
+  const alpha = Math.max(ALPHA, 1 - Math.exp((estimate.measuredAt - now) / FORGET_MS), 1 / (estimate.samples + 1))
+  estimate.tookMs += (clampService(tookMs) - estimate.tookMs) * alpha
+  estimate.samples++
+  estimate.measuredAt = estimate.silentSince = now
+}

@@ -1,0 +1,354 @@
+import assert from 'node:assert/strict'
+import fc from 'fast-check'
+import { createRandom } from '../../../../scripts/simulate/random.ts'
+import type { Candidate, DispatchRequest, Load, Outcome } from '../../../../src/core/dispatch/candidate.ts'
+import { FAILURES_TO_OPEN, OPEN_MS } from '../../../../src/core/dispatch/circuit-breaker.ts'
+import { MAX_TRIES } from '../../../../src/core/dispatch/decision.ts'
+import { MAX_DRAWS, createDispatcher, type Dispatcher } from '../../../../src/core/dispatch/dispatcher.ts'
+
+const candidate = (node: string, given: Partial<Candidate> = {}): Candidate => ({
+  node,
+  key: 'work',
+  local: false,
+  rttMs: 5,
+  slots: 1,
+  classMs: 100,
+  ...given
+})
+/** Explores nothing. */
+const FAST: DispatchRequest = { prefer: 'fast' }
+const idle = (serviceMs = 100, slots = 1): Load => ({ running: 0, slots, serviceMs, ageMs: 0 })
+
+describe('dispatcher', () => {
+  const create = (seed = 1): Dispatcher => createDispatcher({ random: createRandom(seed) })
+  const names = (dispatcher: Dispatcher, from: readonly Candidate[], request: DispatchRequest = {}, now = 0): string[] =>
+    dispatcher.order(from, request, now).tries.map((ranked) => ranked.candidate.node)
+  const fail = (dispatcher: Dispatcher, broken: Candidate, now = 0): void => {
+    for (let n = 0; n < FAILURES_TO_OPEN; n++) {
+      dispatcher.began(broken, now)
+      dispatcher.ended(broken, 'failed', 1, now)
+    }
+  }
+
+  it('takes the one that ends first: near, fast and free', () => {
+    const from = [candidate('far', { rttMs: 90 }), candidate('near')]
+    assert.deepEqual(names(create(), from), ['near', 'far'])
+    assert.deepEqual(names(create(), [candidate('slow', { classMs: 400 }), candidate('fast')]), ['fast', 'slow'])
+    const [dispatcher, busy] = [create(), [candidate('busy'), candidate('free')]]
+    dispatcher.feedback(busy[0]!, { ...idle(), running: 2 }, 0)
+    assert.deepEqual(names(dispatcher, busy), ['free', 'busy'])
+  })
+
+  it('counts how long a large input takes on its way', () => {
+    const from = [candidate('thin', { bandwidth: 10, rttMs: 1 }), candidate('thick', { bandwidth: 10_000 })]
+    assert.equal(names(create(), from, { bytes: 10 })[0], 'thin')
+    assert.equal(names(create(), from, { bytes: 100_000 })[0], 'thick')
+  })
+
+  it('names nobody twice, and the rest as reserve', () => {
+    const from = Array.from({ length: 50 }, (_, n) => candidate(String(n), { classMs: n === 0 ? 1 : 1_000 }))
+    for (let seed = 0; seed < 50; seed++) {
+      const { tries } = create(seed).order(from, {}, 0)
+      assert.equal(new Set(tries.map((ranked) => ranked.candidate)).size, MAX_TRIES)
+    }
+  })
+
+  it('prefers a reserve of another class to two slow ones', () => {
+    const slow = Array.from({ length: 8 }, (_, n) => candidate(String(n), { classMs: 1_000, slots: 4 }))
+    const from = [...slow, candidate('fast', { classMs: 200 })]
+    const decided = Array.from({ length: 100 }, (_, seed) => names(create(seed), from, FAST))
+    const drawn = decided.filter((tries) => tries.includes('fast'))
+    assert.ok(drawn.length > 0 && drawn.every((tries) => tries[0] === 'fast'))
+    const alike = [...slow, candidate('little better', { classMs: 700 })]
+    assert.ok(
+      Array.from({ length: 100 }, (_, seed) => names(create(seed), alike, FAST)).some(
+        (tries) => tries.indexOf('little better') > 1
+      )
+    )
+  })
+
+  it('looks at few of many', () => {
+    let looks = 0
+    const from = Array.from({ length: 1_000 }, (_, n) => ({
+      ...candidate(String(n)),
+      get classMs() {
+        looks++
+        return 100
+      }
+    }))
+    const dispatcher = create()
+    dispatcher.order(from, {}, 0)
+    looks = 0
+    for (let n = 0; n < 100; n++) dispatcher.order(from, {}, n)
+    assert.ok(looks <= 100 * 2 * 10, `${looks} looks`)
+  })
+
+  it('takes local if it is nearly as good, or if it is preferred and able', () => {
+    const [local, remote] = [candidate('self', { local: true, rttMs: undefined }), candidate('other')]
+    const slower = { ...local, classMs: 125 }
+    const slow = { ...local, classMs: 1_000 }
+    assert.deepEqual(names(create(), [remote, local]), ['self', 'other'])
+    assert.deepEqual(names(create(), [remote, slower]), ['self', 'other'])
+    assert.deepEqual(names(create(), [remote, { ...local, classMs: 127 }]), ['other', 'self'])
+    assert.deepEqual(names(create(), [remote, slow]), ['other', 'self'])
+    assert.deepEqual(names(create(), [remote, slow], { prefer: 'local' }), ['self', 'other'])
+    const broken = create()
+    fail(broken, slow)
+    assert.deepEqual(names(broken, [remote, slow], { prefer: 'local' }), ['other'])
+    assert.deepEqual(names(create(), [local]), ['self'])
+  })
+
+  it('weighs power, metered links and money', () => {
+    const from = [candidate('dear', { cost: { price: 1 }, classMs: 100 }), candidate('free', { classMs: 500 })]
+    assert.equal(names(create(), from)[0], 'dear')
+    assert.equal(names(create(), from, { prefer: 'fast' })[0], 'dear')
+    assert.equal(names(create(), from, { prefer: 'cheap' })[0], 'free')
+    const costs = [{}, { battery: true }, { metered: true }, { battery: true, lowBattery: true }]
+    const nodes = costs.map((cost, n) => candidate(String(n), { cost }))
+    const scores = create()
+      .explain(nodes, {}, 0)
+      .sort((a, b) => a.score - b.score)
+    assert.deepEqual(
+      scores.map(({ candidate: { node }, score }) => [node, score]),
+      [
+        ['0', 105],
+        ['1', 155],
+        ['2', 305],
+        ['3', 605]
+      ]
+    )
+  })
+
+  it('gives calls to nobody who is excluded, and says why', () => {
+    const from = [candidate('a'), candidate('b'), candidate('c', { classMs: 900 })]
+    const why = (request: DispatchRequest): string[] =>
+      create()
+        .explain(from, request, 0)
+        .map((ranked) => `${ranked.candidate.node} ${ranked.why}`)
+        .sort()
+    assert.deepEqual(why({ notNode: ['b'], maxLatencyMs: 500 }), ['a sampled', 'b excluded', 'c over max latency'])
+    assert.deepEqual(why({ node: 'c' }), ['a excluded', 'b excluded', 'c sampled'])
+    assert.deepEqual(names(create(), from, { node: 'd' }), [])
+    assert.deepEqual(names(create(), from, { maxLatencyMs: 1 }), [])
+  })
+
+  it('finds the only one that may be tried among a thousand', () => {
+    const from = Array.from({ length: 1_000 }, (_, n) => candidate(String(n)))
+    assert.deepEqual(names(create(), from, { node: '777' }), ['777'])
+  })
+
+  it('keeps away from what is broken, but tries it if there is nothing else', () => {
+    const [dispatcher, from] = [create(), [candidate('a'), candidate('b')]]
+    fail(dispatcher, from[0]!)
+    assert.deepEqual(names(dispatcher, from), ['b'])
+    assert.deepEqual(
+      dispatcher.explain(from, {}, 0).map(({ why }) => why),
+      ['sampled', 'breaker open']
+    )
+    assert.deepEqual(names(dispatcher, [from[0]!]), ['a'], 'the only one')
+    fail(dispatcher, from[1]!)
+    assert.deepEqual(names(dispatcher, from).sort(), ['a', 'b'])
+    assert.deepEqual(names(dispatcher, from, {}, OPEN_MS).sort(), ['a', 'b'], 'half open')
+    dispatcher.began(from[0]!, OPEN_MS)
+    assert.deepEqual(names(dispatcher, from, {}, OPEN_MS), ['b'], 'one call is on its way there')
+  })
+
+  it('tries what is full last', () => {
+    const [dispatcher, from] = [create(), [candidate('full'), candidate('slow', { classMs: 3_000 })]]
+    dispatcher.feedback(from[0]!, { ...idle(), running: 3 }, 0)
+    assert.deepEqual(names(dispatcher, from), ['slow', 'full'])
+  })
+
+  it('asks both of two that it compares if it has not heard of one for long, then decides among them', () => {
+    const [dispatcher, from] = [create(), [candidate('a'), candidate('b')]]
+    const decision = dispatcher.order(from, {}, 0)
+    assert.deepEqual(decision.probe.map(({ node }) => node).sort(), ['a', 'b'])
+    const first = decision.tries[0]!.candidate
+    dispatcher.feedback(first, { ...idle(), running: 2 }, 5)
+    dispatcher.feedback(
+      from.find((other) => other !== first)!,
+      idle(),
+      5
+    )
+    const again = dispatcher.reorder(decision, 5)
+    assert.notEqual(again.tries[0]!.candidate, first)
+    assert.deepEqual(again.probe, [])
+    assert.deepEqual(dispatcher.order(from, {}, 100).probe, [], 'fresh')
+    assert.equal(dispatcher.order(from, {}, 106).probe.length, 2, 'older than the call lasts')
+  })
+
+  it('holds feedback for fresh as long as a call lasts, but for 0.1 s at least and 1 s at most', () => {
+    for (const [classMs, freshMs] of [
+      [50, 100],
+      [300, 300],
+      [9_000, 1_000]
+    ] as const) {
+      const [dispatcher, from] = [create(), [candidate('a', { classMs }), candidate('b', { classMs })]]
+      for (const one of from) dispatcher.feedback(one, idle(classMs), 0)
+      assert.equal(dispatcher.order(from, FAST, freshMs).probe.length, 0)
+      assert.equal(dispatcher.order(from, FAST, freshMs + 1).probe.length, 2)
+    }
+  })
+
+  it('asks others for the comparison with this node, unless this node goes first', () => {
+    const probed = (classMs: number, others: Candidate[]): string =>
+      create()
+        .order([candidate('self', { local: true, classMs }), ...others], FAST, 0)
+        .probe.map(({ node }) => node)
+        .join()
+    const two = [candidate('a', { classMs: 100 }), candidate('b', { classMs: 250 })]
+    assert.equal(probed(200, two), 'a,b', 'this node is between the two')
+    assert.equal(probed(200, [two[0]!]), 'a')
+    assert.equal(probed(100, two), '')
+    assert.equal(probed(5_000, [two[0]!]), '', 'far worse')
+  })
+
+  it('looks no further than at what it has drawn where a thousand are full', () => {
+    const [dispatcher, from] = [create(), Array.from({ length: 1_000 }, (_, n) => candidate(String(n)))]
+    for (const one of from) dispatcher.feedback(one, { ...idle(), running: 9 }, 0)
+    const decision = dispatcher.order(from, FAST, 0)
+    assert.deepEqual(
+      decision.tries.map(({ why }) => why),
+      Array.from({ length: MAX_TRIES }, () => 'full')
+    )
+    assert.equal(decision.drawn.length, MAX_DRAWS)
+  })
+
+  it('asks nobody where that would not pay, or would change nothing', () => {
+    const quick = [candidate('a', { classMs: 15 }), candidate('b', { classMs: 15 })]
+    assert.deepEqual(create().order(quick, {}, 0).probe, [], 'the call is as quick as the probe')
+    assert.deepEqual(create().order([candidate('a')], {}, 0).probe, [], 'there is one only')
+    assert.deepEqual(create().order([candidate('a'), candidate('b', { classMs: 2_000 })], {}, 0).probe, [], 'one is far better')
+  })
+
+  it('explains with numbers, and begins nothing by it', () => {
+    const [dispatcher, from] = [create(), [candidate('a', { slots: 2 }), candidate('b', { rttMs: undefined, metricMs: 30 })]]
+    dispatcher.began(from[0]!, 0)
+    const row = dispatcher.explain(from, {}, 10).find((ranked) => ranked.candidate.node === 'a')
+    assert.deepEqual(row, {
+      candidate: from[0],
+      why: 'sampled',
+      rttMs: 5,
+      serviceMs: 100,
+      etaMs: 105,
+      score: 105,
+      weight: 0.02,
+      outstanding: 1,
+      slots: 2,
+      running: 1,
+      heardMs: Infinity
+    })
+    assert.equal(dispatcher.explain(from, {}, 10).find((ranked) => ranked.candidate.node === 'b')!.rttMs, 30)
+  })
+
+  it('leaves a liar within five calls, whatever it says', () => {
+    const [dispatcher, from] = [create(), [candidate('liar', { classMs: 1, slots: 64 }), candidate('honest')]]
+    let [now, lied] = [0, 0]
+    for (let n = 0; n < 200; n++) {
+      const chosen = dispatcher.order(from, {}, now).tries[0]!.candidate
+      const tookMs = chosen.node === 'liar' ? 2_000 : 105
+      if (chosen.node === 'liar') lied++
+      dispatcher.began(chosen, now)
+      now += tookMs
+      dispatcher.feedback(chosen, chosen.node === 'liar' ? idle(1, 64) : idle(), now)
+      dispatcher.ended(chosen, 'ok', tookMs, now)
+    }
+    assert.ok(lied <= 5 + 2, `${lied} calls of 200, two of them explorations`)
+  })
+
+  it('leaves one that swallows calls before the first of them times out', () => {
+    const [dispatcher, from] = [create(), [candidate('hole', { classMs: 20, slots: 64 }), candidate('honest', { slots: 8 })]]
+    let swallowed = 0
+    for (let now = 0; now < 5_000; now += 20) {
+      const chosen = dispatcher.order(from, {}, now).tries[0]!.candidate
+      dispatcher.began(chosen, now)
+      if (chosen.node === 'hole') swallowed++
+      else dispatcher.ended(chosen, 'ok', 105, now)
+    }
+    assert.ok(swallowed <= 12, `${swallowed} of 250 calls`)
+  })
+
+  it('decides alike for the same seed, whatever the clock starts at', () => {
+    const trace = (offset: number): string => {
+      const [dispatcher, random] = [create(7), createRandom(8)]
+      const from = Array.from({ length: 20 }, (_, n) => candidate(String(n), { classMs: 50 + n, rttMs: n }))
+      const chosen: string[] = []
+      for (let now = offset; now < offset + 2_048; now += 2) {
+        const { tries } = dispatcher.order(from, {}, now)
+        const first = tries[0]!.candidate
+        chosen.push(tries.map((ranked) => ranked.candidate.node).join())
+        dispatcher.began(first, now)
+        dispatcher.feedback(first, { ...idle(50 + random() * 50), running: Math.floor(random() * 3) }, now)
+        dispatcher.ended(first, random() < 0.1 ? 'failed' : 'ok', 50 + random() * 50, now)
+      }
+      return chosen.join(' ')
+    }
+    assert.equal(trace(0), trace(0))
+    // A year, in ms that a double holds without rounding.
+    assert.equal(trace(0), trace(2 ** 35))
+  })
+
+  // I13 of the design.
+  it('counts what is outstanding right, names only candidates, and is idle at the end, under any sequence', () => {
+    const outcome = fc.constantFrom<Outcome>('ok', 'failed', 'timeout', 'busy', 'cancelled')
+    const request = fc.record<DispatchRequest>({
+      prefer: fc.constantFrom(undefined, 'local', 'fast', 'cheap'),
+      maxLatencyMs: fc.option(fc.nat(2_000), { nil: undefined }),
+      notNode: fc.option(fc.subarray(['0', '1', '2', '3', '4']), { nil: undefined })
+    })
+    const given = fc.record<Partial<Candidate>>({
+      rttMs: fc.option(fc.nat(200), { nil: undefined }),
+      slots: fc.oneof(fc.nat(8), fc.constantFrom(-1, NaN, Infinity)),
+      classMs: fc.oneof(fc.nat(2_000), fc.constantFrom(-1, NaN, Infinity)),
+      bandwidth: fc.constantFrom(undefined, 0, 10)
+    })
+    const step = fc.tuple(fc.nat(3), fc.nat(20), outcome, request, fc.nat(2_000))
+    fc.assert(
+      fc.property(
+        fc.integer(),
+        fc.array(given, { minLength: 1, maxLength: 6 }),
+        fc.array(step, { maxLength: 120 }),
+        (seed, all, steps) => {
+          const dispatcher = create(seed)
+          const from = all.map((some, n) => candidate(String(n), { ...some, local: n === 1 }))
+          const outstanding = from.map(() => 0)
+          const running: { chosen: Candidate; startedAt: number }[] = []
+          let now = 0
+          const end = (at: number, how: Outcome): void => {
+            const [call] = running.splice(at, 1)
+            outstanding[Number(call!.chosen.node)]!--
+            dispatcher.ended(call!.chosen, how, now - call!.startedAt, now)
+          }
+          for (const [what, which, how, asked, waitMs] of steps) {
+            now += waitMs
+            if (what === 0 && running.length > 0) end(which % running.length, how)
+            else if (what === 1) dispatcher.feedback(from[which % from.length]!, { ...idle(which), running: which }, now)
+            else {
+              let decision = dispatcher.order(from, asked, now)
+              if (decision.probe.length > 0) decision = dispatcher.reorder(decision, now)
+              const tries = decision.tries.map((ranked) => ranked.candidate)
+              assert.equal(new Set(tries).size, tries.length)
+              assert.ok(tries.every((one) => from.includes(one) && asked.notNode?.includes(one.node) !== true))
+              if (asked.maxLatencyMs === undefined)
+                assert.equal(
+                  tries.length > 0,
+                  from.some(({ node }) => asked.notNode?.includes(node) !== true)
+                )
+              for (const ranked of [...decision.tries, ...decision.drawn])
+                assert.ok(Number.isFinite(ranked.score) && ranked.weight > 0)
+              if (tries[0] === undefined) continue
+              dispatcher.began(tries[0], now)
+              outstanding[Number(tries[0].node)]!++
+              running.push({ chosen: tries[0], startedAt: now })
+            }
+            for (const row of dispatcher.explain(from, {}, now))
+              assert.equal(row.outstanding, outstanding[Number(row.candidate.node)])
+          }
+          while (running.length > 0) end(0, 'ok')
+          for (const one of from) dispatcher.ended(one, 'ok', 1, now)
+          assert.ok(dispatcher.explain(from, {}, now).every((row) => row.outstanding === 0))
+        }
+      )
+    )
+  })
+})
