@@ -94,13 +94,12 @@ export function createMember(components: MemberComponents, onAdmitted: (peer: st
   ): Promise<void> {
     // Of another mesh a node is believed what that one's own key has signed, and nothing else.
     const keys = told.successions.filter(({ succession }) => mesh === undefined || isOf(succession.mesh, mesh))
-    let rest = mesh === undefined ? { ...told, successions: keys } : { ...NO_NOTICES, successions: keys }
+    const rest = mesh === undefined ? { ...told, successions: keys } : { ...NO_NOTICES, successions: keys }
     try {
       await check(shown, peer, mesh)
     } catch (error) {
       if (!isUnknownKey(error) || keys.length === 0) throw error
       await learn({ ...NO_NOTICES, successions: keys }, peer)
-      rest = { ...rest, successions: [] }
       await check(shown, peer, mesh)
     }
     if (!Object.values(rest).some(({ length }) => length > 0)) return
@@ -154,8 +153,9 @@ export function createMember(components: MemberComponents, onAdmitted: (peer: st
           return (shown) => sameProof(shown, wanted)
         }
         const own = fits(secret)(proof)
-        const treaty =
-          own || treatyProofs.length === 0 ? undefined : treaties().find((one) => treatyProofs.some(fits(one.secret)))
+        const fitting = own ? [] : treaties().filter((one) => treatyProofs.some(fits(one.secret)))
+        // One that holds, before one that it took the place of.
+        const treaty = fitting.find(({ ended }) => ended === undefined) ?? fitting[0]
         if (!own && treaty === undefined) throw stranger()
         const answer = proofOf(treaty?.secret ?? secret, 'answers', nonce, peer, self)
         if (treaty?.ended !== undefined) {
@@ -195,7 +195,9 @@ export function createMember(components: MemberComponents, onAdmitted: (peer: st
       const nonce = crypto.getRandomValues(new Uint8Array(NONCE_BYTES))
       const mineOf = (key: Uint8Array): Uint8Array => proofOf(key, 'asks', nonce, self, peer)
       // Also of those that this mesh has ended: the other may not have heard.
-      const proven = [...treaties()]
+      const holding = new Set(treaties().flatMap(({ mesh, ended }) => (ended === undefined ? [mesh] : [])))
+      const proven = treaties()
+        .filter(({ mesh, ended }) => ended === undefined || !holding.has(mesh))
         .sort((one, other) => Number(one.ended !== undefined) - Number(other.ended !== undefined))
         .slice(0, MAX_TREATIES)
       // Sorted, proofs say nothing of the order of the treaties: each is as good as random.

@@ -32,13 +32,13 @@ export function mergeTreaties(
   }
 }
 
-/** What is known now, with those of the own mesh that are kept and not taken in yet: as while another key is made. */
+/** What is known now, with those of the own mesh and its partners that are kept and not taken in yet: as while a key or a treaty is made. */
 export function mergeSuccessions(
-  { mesh, successions = [] }: Pick<MeshState, 'mesh' | 'successions'>,
+  { mesh, successions = [], treaties = [] }: Pick<MeshState, 'mesh' | 'successions' | 'treaties'>,
   known: readonly SignedSuccession[]
 ): SignedSuccession[] {
-  const own = originBytes(mesh)
-  return [...known, ...missing(successions, known).filter(({ succession }) => equals(succession.mesh, own))]
+  const meshes = [originBytes(mesh), ...treaties.flatMap(({ treaty }) => treaty.meshes)]
+  return [...known, ...missing(successions, known).filter(({ succession }) => meshes.some((one) => equals(one, succession.mesh)))]
 }
 
 function missing<T extends { bytes: Uint8Array }>(before: readonly T[], list: readonly T[]): T[] {

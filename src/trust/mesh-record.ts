@@ -66,9 +66,13 @@ export function createMeshRecord(
     },
     change,
     async follow(update) {
-      isBehind = true
-      await change(update)
-      isBehind = false
+      try {
+        await change(update)
+        isBehind = false
+      } catch (error) {
+        isBehind = true
+        throw error
+      }
     },
     settled: () => saving,
     remember(root) {

@@ -256,6 +256,11 @@ describe('two meshes with a treaty', function () {
       await connect(parts[opens], parts[opens === 'lender' ? 'borrower' : 'lender'])
       await parts[by].treaties.revoke(by === 'lender' ? 'club' : 'home', 'moved away')
       await until(() => ended(parts[other])[0] === 'moved away', `${other} learns of it where ${opens} has opened`)
+      // A new one holds, though the old one is still known to both.
+      equip(parts.lender)
+      await agree(parts.lender, parts.borrower, { lends: ['sensor/*'] })
+      await connect(parts.lender, parts.borrower)
+      await until(() => borrowed(parts.borrower).length === 2, 'they lend and borrow anew')
       await Promise.all([home.stop(), club.stop()])
     }
   })
