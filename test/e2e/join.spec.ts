@@ -3,6 +3,7 @@ import { spawnSync } from 'node:child_process'
 import { mkdir, readFile, rm, stat, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { createAtmo, errorOf, type Atmo } from '../fixtures/atmo.ts'
+import { mountTmpfs } from '../fixtures/mount.ts'
 
 /** From nothing to a mesh of one's own, by the commands that people type, on loopback. */
 describe('joining a mesh by its commands', function () {
@@ -176,10 +177,9 @@ describe('joining a mesh by its commands', function () {
   })
 
   it('tells who joins that the disk of the other node is full, and nothing of its paths', async function () {
-    if (process.getuid?.() !== 0) return this.skip()
     const full = join(dir, 'one')
     await mkdir(full)
-    assert.equal(spawnSync('mount', ['-t', 'tmpfs', '-o', 'size=256k', 'tmpfs', full]).status, 0)
+    mountTmpfs(this, full, 'size=256k')
     try {
       const { child } = await start('one')
       const code = (await ok('one', 'invite')).trim()

@@ -20,6 +20,7 @@ import {
 } from '../../src/data-dir.ts'
 import { isMeshError } from '../../src/errors.ts'
 import { startChild } from '../fixtures/child.ts'
+import { mountTmpfs } from '../fixtures/mount.ts'
 
 const mode = async (path: string) => (await stat(path)).mode & 0o777
 
@@ -136,8 +137,7 @@ describe('data directory', () => {
       await assert.rejects(openDataDir(file), /the data directory .*no-directory is no directory; choose another/)
       const readOnly = join(base, 'read-only')
       await mkdir(readOnly, { mode: 0o700 })
-      if (process.getuid?.() !== 0 || spawnSync('mount', ['-t', 'tmpfs', '-o', 'ro,mode=700', 'tmpfs', readOnly]).status !== 0)
-        return this.skip()
+      mountTmpfs(this, readOnly, 'ro,mode=700')
       try {
         await assert.rejects(openDataDir(readOnly), (error: Error) => {
           assert.equal(error.message, `cannot write to ${readOnly}: the file system is read-only (EROFS)`)
