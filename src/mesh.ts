@@ -4,11 +4,7 @@
  */
 import { toString } from 'uint8arrays/to-string'
 import { createFunctionBackend } from './backends/function.ts'
-import { createCaller } from './calls/caller.ts'
 import { checkOwn, createLocalTools } from './calls/local-tools.ts'
-import { createProvider } from './calls/provider.ts'
-import { createReplays } from './calls/replay.ts'
-import { createResultCache } from './calls/result-cache.ts'
 import { createBackendRunner } from './backend-runner.ts'
 import { addPeer, announcedAddresses } from './mesh-addresses.ts'
 import { createDirectory } from './core/directory.ts'
@@ -19,24 +15,20 @@ import type { MeshComponents } from './mesh-components.ts'
 import { createConsent } from './mesh-consent.ts'
 import { createDescriptors } from './mesh-descriptors.ts'
 import { createLastNames } from './core/last-names.ts'
+import { createMeshCalls } from './mesh-calls.ts'
 import { createMeshCounts } from './mesh-counts.ts'
 import { meshOf } from './mesh-members.ts'
 import { createMeshEvents } from './mesh-events.ts'
 import { createFederation } from './mesh-federation.ts'
+import { createMeshSync } from './mesh-sync.ts'
 import { createMeshTreaties } from './mesh-treaties.ts'
 import { stopInOrder } from './mesh-stop.ts'
 import { createMeshTrust } from './mesh-trust.ts'
-import { createAnnouncer } from './net/announce.ts'
-import { createLinks } from './net/links.ts'
-import { createReconciler } from './net/reconciler.ts'
-import { createRemoteCalls } from './net/remote-calls.ts'
-import { createSessions } from './net/sessions.ts'
-import { createSync } from './net/sync.ts'
 import { VERSION } from './version.ts'
 
 /** Builds and starts a node. @throws MeshError if libp2p cannot listen. */
 export async function createMesh(components: MeshComponents): Promise<Mesh> {
-  const { libp2p, privateKey, name, membership, audit, now, random, log } = components
+  const { libp2p, name, membership, audit, now, log } = components
   const self = libp2p.peerId.toString()
   const counts = createMeshCounts(now)
   const { count } = counts
@@ -76,86 +68,35 @@ export async function createMesh(components: MeshComponents): Promise<Mesh> {
     (declaration) => announcer?.put(declaration),
     (id, reason) => announcer?.remove(id, reason)
   )
-  const replays = createReplays(now)
-  const provider = createProvider({
-    self,
-    find: (capability, tool) => tools.find(capability, tool),
-    replays,
-    authorize: (local, request, options) => consent.authorize(local, request, options),
-    meter: (local, request) => consent.meter(local, request),
-    now,
-    onBegin: counts.onBegin,
-    onServed(call) {
-      counts.onServed(call.error !== undefined)
-      events.onServed(call)
-    }
-  })
   const onFault = (peer: string, error: MeshError): void => {
     count(`session.${error.code}`)
     log('warn', `session with ${peer}: ${error.message}`)
   }
-  const remote = createRemoteCalls({
-    libp2p,
-    provider: (request, options) => federation.provide(request, options),
-    now,
-    onFault,
-    addressesOf
-  })
-  const caller = createCaller({
-    self,
+  const calls = createMeshCalls({
+    ...components,
+    find: (capability, tool) => tools.find(capability, tool),
+    authorize: (local, request, options) => consent.authorize(local, request, options),
+    meter: (local, request) => consent.meter(local, request),
     offers: () => federation.offers(offers.all()),
-    invokeAt: (offer) => (offer.local ? provider : remote.at(offer)),
-    cache: createResultCache(now),
-    now,
-    onMade: events.onMade,
-    onSent: events.onSent
+    provide: (request, options) => federation.provide(request, options),
+    addressesOf,
+    counts,
+    events,
+    onFault
   })
 
   // ---- announcements and sync ----------------------------------------------------------------
-  const announcer = createAnnouncer(
-    {
-      peerId: libp2p.peerId,
-      privateKey,
-      gossip: components.gossip,
-      directory,
-      now,
-      random,
-      count,
-      needRecord: (origin, from) => reconciler.pull(origin, from),
-      onConflict: () => log('warn', `another node uses this node's key: ${self}; give one of them a data directory of its own`)
-    },
-    { mesh: membership.mesh, incarnation: components.incarnation, info: { name, version: VERSION, addresses: [] } }
-  )
-  const sync = createSync({
+  const sync = createMeshSync({
+    ...components,
     directory,
-    now,
-    ingest: (record, from) => announcer.ingest(record, from),
-    onLearned: (from, hearsay) => reconciler.learned(from, hearsay),
-    noticeDigest: () => membership.noticeDigest(),
-    onNoticeDigest: (peer, digest) => trust.noticesOf(peer, digest)
+    offers,
+    count,
+    onFault,
+    onNoticeDigest: (peer, digest) => trust.noticesOf(peer, digest),
+    onUp: () => undefined,
+    onDown: () => undefined
   })
-  const syncSessions = createSessions(
-    { libp2p, now, onFault, onInbound: (peer, session) => links.accept(peer, session) },
-    sync.protocol
-  )
-  const links = createLinks({
-    libp2p,
-    sessions: syncSessions,
-    now,
-    random,
-    onUp(link) {
-      directory.setConnected(link.peer, true, now())
-      offers.setLink(link.peer, link)
-      // Whoever lost this node for a lease has forgotten it, and takes only a newer head.
-      void announcer.refresh().then(() => links.get(link.peer)?.session === link.session && reconciler.up(link))
-    },
-    onDown(peer, reason) {
-      log('info', `lost ${peer}: ${reason}`)
-      offers.setLink(peer, undefined)
-      directory.setConnected(peer, false, now())
-    }
-  })
-  const reconciler = createReconciler({ links, sync, directory, now, random, log: (message) => log('warn', message) })
+  const { announcer, links } = sync
 
   function learn(node: string): void {
     const addresses = addressesOf(node)
@@ -174,7 +115,7 @@ export async function createMesh(components: MeshComponents): Promise<Mesh> {
     ...components,
     directory,
     changedOf: descriptors.changedOf,
-    provider,
+    provider: calls.provider,
     events,
     onFault,
     part: (peer, error) => trust.part(peer, error),
@@ -188,7 +129,7 @@ export async function createMesh(components: MeshComponents): Promise<Mesh> {
     ask: (request, signal) => consent.ask(request, signal),
     discovery,
     count,
-    onLess: (peer) => [replays, consent].forEach(({ forget }) => forget(peer))
+    onLess: (peer) => [calls.replays, consent].forEach(({ forget }) => forget(peer))
   })
   const consent = createConsent({ ...components, self, nameOf, trust, federation, audit, emit: events.emit })
   const onAddresses = (): void => announcer.setInfo({ name, version: VERSION, addresses: announcedAddresses(libp2p) })
@@ -198,11 +139,11 @@ export async function createMesh(components: MeshComponents): Promise<Mesh> {
   const stops: (() => unknown)[] = [
     () => libp2p.removeEventListener('self:peer:update', onAddresses),
     () => discovery.stop(),
-    () => reconciler.stop(),
-    () => announcer.stop('shutdown'),
-    () => remote.stop(),
-    () => links.stop(),
-    () => syncSessions.stop(),
+    sync.stops.reconciler,
+    sync.stops.announcer,
+    () => calls.stop(),
+    sync.stops.links,
+    sync.stops.sessions,
     () => federation.stop(),
     () => runner.stop(),
     () => trust.stop(),
@@ -216,17 +157,17 @@ export async function createMesh(components: MeshComponents): Promise<Mesh> {
   // ---- start ---------------------------------------------------------------------------------
   try {
     await trust.start()
-    await remote.start()
+    await calls.start()
     await federation.start()
-    await syncSessions.start()
+    await sync.listen()
     await libp2p.start()
     trust.listen()
-    links.start()
+    sync.start()
     onAddresses()
     await announcer.start()
     libp2p.addEventListener('self:peer:update', onAddresses)
     await discovery.start()
-    reconciler.start()
+    sync.compare()
     for (const backend of [functions, ...components.backends]) runner.add(backend)
   } catch (error) {
     await stopAll()
@@ -240,7 +181,7 @@ export async function createMesh(components: MeshComponents): Promise<Mesh> {
     peers: () => [offers, federation].flatMap((all) => all.peers((peer) => discovery.sourceOf(peer))),
     capabilities: federation.capabilities,
     acceptDescriptor: (node, capability, options) => descriptors.acceptDescriptor(node, capability, options),
-    call: caller,
+    call: calls.call,
     addBackend: (backend) => runner.add(backend),
     events: ({ signal }) => events.subscribe(signal),
     addPeer: (address, options) => addPeer({ libp2p, discovery }, address, options),
