@@ -7,6 +7,7 @@ import { writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { announceVectors } from './vectors/announce.ts'
 import { callVectors } from './vectors/call.ts'
+import { forwardVectors } from './vectors/forward.ts'
 import { framingVectors } from './vectors/framing.ts'
 import { gradientVectors } from './vectors/gradient.ts'
 import { joinVectors } from './vectors/join.ts'
@@ -28,7 +29,8 @@ const ALL: Record<string, () => Vectors> = {
   nearby: nearbyVectors,
   treaty: treatyVectors,
   lend: lendVectors,
-  gradient: gradientVectors
+  gradient: gradientVectors,
+  forward: forwardVectors
 }
 
 for (const name of process.argv.length > 2 ? process.argv.slice(2) : Object.keys(ALL)) {

@@ -2,6 +2,7 @@
 import { generateKeyPair } from '@libp2p/crypto/keys'
 import type { Libp2p, PrivateKey } from '@libp2p/interface'
 import { multiaddr } from '@multiformats/multiaddr'
+import type { NodeCost } from '../protocols/announce/cost.ts'
 import type { Backend } from './backends/backend.ts'
 import type { LimitRule } from './core/limits.ts'
 import type { PolicyRule } from './core/policy.ts'
@@ -29,6 +30,8 @@ export interface BrowserNodeOptions {
   limits?: LimitRule[]
   /** Whether a capability whose description has changed is only flagged, or not called either until that is accepted. Default: `flag`. */
   changedDescriptors?: ChangedDescriptors
+  /** What calls on this node cost beside time: announced, and weighed by callers. Default: nothing. */
+  cost?: NodeCost
   /** Multiaddrs of nodes to connect to. */
   peers?: string[]
   backends?: Backend[]
@@ -50,6 +53,7 @@ export async function createNode(options: BrowserNodeOptions = {}): Promise<Mesh
     policy: options.policy ?? [],
     limits: options.limits ?? [],
     changedDescriptors: options.changedDescriptors ?? 'flag',
+    cost: options.cost,
     incarnation: Math.floor(Date.now() / 1_000),
     backends: options.backends ?? [],
     now: () => performance.now(),

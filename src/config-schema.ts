@@ -1,5 +1,6 @@
 /** The JSON Schema of the configuration file, built from code; `docs/config.schema.json` is written from it. */
 import type { JsonObject, JsonSchema } from '../protocols/json.ts'
+import { MAX_PRICE, POWERS } from '../protocols/announce/cost.ts'
 import { ROLES, TAG_PATTERN } from '../protocols/member/messages.ts'
 import { LIMITS } from './core/limits.ts'
 import { EFFECTS } from './core/policy.ts'
@@ -137,6 +138,20 @@ export const CONFIG_SCHEMA: JsonObject = {
       enum: [...CHANGED_DESCRIPTORS],
       description:
         'When another node changes what a capability says of itself, which a model may read. flag (default): it is shown as changed, until somebody runs atmo accept. block: until then it is not called from here either.'
+    },
+    cost: {
+      type: 'object',
+      additionalProperties: false,
+      description:
+        'What calls on this node cost beside time. It is announced, and callers weigh it when they choose among nodes.',
+      properties: {
+        power: {
+          enum: [...POWERS],
+          description: 'Default mains. low-battery: less than a fifth is left.'
+        },
+        metered: { type: 'boolean', description: 'The link of this node is paid by volume. Default false.' },
+        price: { type: 'number', minimum: 0, maximum: MAX_PRICE, description: 'Cents a call. Default 0.' }
+      }
     },
     audit: {
       type: 'object',

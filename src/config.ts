@@ -1,6 +1,7 @@
 /** The configuration of a node: the one place that knows its keys, checks it, and says what is wrong where. No Node in here. */
 import { Ajv2020, type ValidateFunction } from 'ajv/dist/2020.js'
 import { LineCounter, isAlias, isMap, isNode, isScalar, isSeq, parseDocument, type Document, type Node } from 'yaml'
+import type { NodeCost } from '../protocols/announce/cost.ts'
 import type { BackendConfig } from './backends/index.ts'
 import { CONFIG_SCHEMA } from './config-schema.ts'
 import { backendProblems } from './config-backends.ts'
@@ -34,6 +35,8 @@ export interface Config {
   limits?: LimitRule[]
   /** What to do with a capability of another node whose description has changed. */
   changedDescriptors?: ChangedDescriptors
+  /** What calls on this node cost beside time. */
+  cost?: NodeCost
   /** `arguments`: the audit log keeps the arguments of calls, too. */
   audit?: { arguments?: boolean }
   backends?: BackendConfig[]

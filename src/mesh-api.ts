@@ -6,8 +6,10 @@ import type { Role } from '../protocols/member/messages.ts'
 import type { Backend } from './backends/backend.ts'
 import type { ApprovalView, CallApproval, JoinApproval } from './core/approval.ts'
 import type { Item, JsonObject, JsonValue } from './core/invoke.ts'
+import type { DispatchPreference, MeshRoutes } from './mesh-api-routes.ts'
 
 export type { ApprovalView, CallApproval, JoinApproval } from './core/approval.ts'
+export type * from './mesh-api-routes.ts'
 
 /** Of which other mesh something is: what that is called here, and its id. Both are missing if it is of the own mesh. */
 export interface OfMesh {
@@ -93,8 +95,9 @@ export interface PeerView extends OfMesh {
   rttMs: number | null
   /** A live connection exists. */
   direct: boolean
-  hops: number
-  /** Next hop where not direct, else null. */
+  /** Null where no way is known now. */
+  hops: number | null
+  /** PeerId of the next hop where not direct, else null. */
   via: string | null
   /** How it was found: `mdns`, `static`, `remembered`, `peer`, `inbound`. */
   source: string
@@ -203,7 +206,7 @@ export interface MeshTreaties {
 
 /** Who ran a call, and over what. */
 export interface Route {
-  /** PeerIds from the caller to the provider. */
+  /** PeerIds from the caller to the provider; those in between as the forwarders name themselves. */
   path: string[]
   local: boolean
   hops: number
@@ -225,7 +228,7 @@ export interface CallResult {
 }
 
 /** Options of a call. */
-export interface CallOptions {
+export interface CallOptions extends DispatchPreference {
   signal?: AbortSignal
   /** Time given in all, retries included. Default: the tool's `timeoutMs`, else 30,000. */
   timeoutMs?: number
@@ -271,6 +274,16 @@ export type MeshEvent = { at: number } & (
     }
   | ({ event: 'approval'; id: string; caller: string } & (Omit<CallApproval, 'input'> | JoinApproval))
   | { event: 'network'; state: 'ok' | 'no-network' | 'no-multicast'; message: string }
+  /** The way to a node is another one now, or gone (`via` null). Direct ones are told as `peer:join` and `peer:leave`. */
+  | {
+      event: 'route'
+      node: string
+      nodeName: string
+      via: string | null
+      hops: number | null
+      metricMs: number | null
+      before: string | null
+    }
   | { event: 'backend'; id: string; state: 'online' | 'offline'; reason?: string }
 )
 
@@ -328,7 +341,7 @@ export type ToolHandler = (
 ) => JsonValue | void | Promise<JsonValue | void> | AsyncGenerator<JsonValue | Uint8Array, JsonValue | void, void>
 
 /** A running node. */
-export interface Mesh extends AsyncDisposable {
+export interface Mesh extends AsyncDisposable, MeshRoutes {
   readonly peerId: string
   readonly name: string
   multiaddrs(): string[]

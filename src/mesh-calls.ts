@@ -1,22 +1,30 @@
 /** Calls that begin here and calls that run here, put together. */
 import { createCaller } from './calls/caller.ts'
+import { createChoice } from './calls/choice.ts'
+import { createExplain } from './calls/explain.ts'
+import { createKeyedProviders } from './calls/keyed-providers.ts'
+import { createLoadProbes } from './calls/load-probes.ts'
 import { createProvider, type ProviderComponents } from './calls/provider.ts'
 import { createReplays, type Replays } from './calls/replay.ts'
 import { createResultCache } from './calls/result-cache.ts'
 import type { Offer } from './core/candidates.ts'
-import type { Invoke } from './core/invoke.ts'
-import type { MeshError } from './errors.ts'
+import { createDispatcher } from './core/dispatch/dispatcher.ts'
+import type { Invoke, Load } from './core/invoke.ts'
+import { isMeshError, type MeshError } from './errors.ts'
 import type { Mesh } from './mesh-api.ts'
 import type { MeshComponents } from './mesh-components.ts'
 import type { MeshCounts } from './mesh-counts.ts'
 import type { MeshEvents } from './mesh-events.ts'
+import type { MeshRouting } from './mesh-routing.ts'
 import { createRemoteCalls } from './net/remote-calls.ts'
 
 /** See {@link createMeshCalls}. */
-export interface MeshCalls extends Pick<Mesh, 'call'> {
+export interface MeshCalls extends Pick<Mesh, 'call' | 'explain'> {
   /** Runs calls at this node. */
   readonly provider: Invoke
   readonly replays: Replays
+  /** A neighbour has come. */
+  forgive(node: string): void
   start(): Promise<void>
   stop(): Promise<void>
 }
@@ -29,6 +37,9 @@ export interface MeshCallsComponents
   /** Runs calls that arrive from others. */
   provide: Invoke
   addressesOf(node: string): string[]
+  nameOf(node: string): string | undefined
+  /** To nodes that this one is not connected with. */
+  ways: MeshRouting['ways']
   counts: MeshCounts
   events: MeshEvents
   onFault(peer: string, error: MeshError): void
@@ -36,7 +47,7 @@ export interface MeshCallsComponents
 
 /** Nothing arrives before `start`. */
 export function createMeshCalls(components: MeshCallsComponents): MeshCalls {
-  const { libp2p, now, find, authorize, meter, counts, events, offers, onFault, addressesOf, provide } = components
+  const { libp2p, now, random, find, authorize, meter, counts, events, offers, onFault, addressesOf, provide } = components
   const self = libp2p.peerId.toString()
   const replays = createReplays(now)
   const provider = createProvider({
@@ -52,15 +63,32 @@ export function createMeshCalls(components: MeshCallsComponents): MeshCalls {
       events.onServed(call)
     }
   })
-  const remote = createRemoteCalls({ libp2p, provider: provide, now, onFault, addressesOf })
+  const nameOf = (node: string): string => components.nameOf(node) ?? node
+  const remote = createRemoteCalls({ ...components.ways, libp2p, provider: provide, now, onFault, addressesOf, nameOf })
+  const invokeAt = (offer: Offer): Invoke => (offer.local ? provider : remote.at(offer))
+  /** What is announced is not there yet, or not any more: then calls say so. */
+  function loadHere(capability: string, tool: string): Load | undefined {
+    try {
+      return find(capability, tool).load.now()
+    } catch (error) {
+      if (isMeshError(error)) return undefined
+      throw error
+    }
+  }
+  const dispatcher = createDispatcher({ random })
+  const probes = createLoadProbes({ self, invokeAt: ({ offer }) => invokeAt(offer), dispatcher, now })
+  const choice = createChoice({ dispatcher, probes, loadHere, keyed: createKeyedProviders(now), now })
   const call = createCaller({
     self,
     offers,
-    invokeAt: (offer) => (offer.local ? provider : remote.at(offer)),
+    invokeAt,
+    pathTo: remote.pathTo,
+    choice,
     cache: createResultCache(now),
     now,
     onMade: events.onMade,
     onSent: events.onSent
   })
-  return { provider, replays, call, start: () => remote.start(), stop: () => remote.stop() }
+  const explain = createExplain({ offers, dispatcher, loadHere, now })
+  return { provider, replays, call, explain, forgive: remote.forgive, start: () => remote.start(), stop: () => remote.stop() }
 }

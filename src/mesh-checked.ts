@@ -21,6 +21,8 @@ export interface CheckedPeers {
   ended(): { peer: string; wasPresent: boolean }[]
   /** What a member is that is connected; {@link STRANGER} for any other node. */
   standingOf(peer: string): Standing
+  /** True if a member that is connected has the right to pass on what others send. */
+  mayForward(peer: string): boolean
   /** What a member is, or was when it was seen last, if its certificates still hold; undefined for any other node. */
   recall(peer: string): Standing | undefined
 }
@@ -48,6 +50,7 @@ export function createCheckedPeers(membership: Pick<Membership, 'isStillMember' 
       return over.map((peer) => ({ peer, wasPresent: seen.delete(peer) && present.delete(peer) }))
     },
     standingOf: (peer) => present.get(peer)?.member ?? STRANGER,
+    mayForward: (peer) => present.get(peer)?.member.forward === true,
     recall(peer) {
       const member = seen.get(peer)?.member
       return member === undefined || membership.endsInS(member) <= 0 ? undefined : member

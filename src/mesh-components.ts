@@ -1,4 +1,5 @@
 import type { Libp2p, PrivateKey } from '@libp2p/interface'
+import type { NodeCost } from '../protocols/announce/cost.ts'
 import type { Backend } from './backends/backend.ts'
 import type { Audit } from './core/audit.ts'
 import type { LimitRule } from './core/limits.ts'
@@ -8,6 +9,7 @@ import type { PinStore } from './mesh-descriptors.ts'
 import type { MeshStatus } from './mesh-api.ts'
 import type { AdmissionComponents } from './net/admission.ts'
 import type { Gossip } from './net/announce.ts'
+import type { Upgrades } from './net/upgrades.ts'
 import type { Membership } from './trust/membership.ts'
 
 /** What finds peers and keeps connected to them: mDNS and dialer in Node, less in a browser. */
@@ -33,7 +35,7 @@ export interface Discovery {
 /** What a mesh is built from. */
 export interface MeshComponents {
   /** Created and not yet started. */
-  libp2p: Libp2p & Pick<AdmissionComponents['libp2p'], 'services'>
+  libp2p: Libp2p & { services: AdmissionComponents['libp2p']['services'] & { upgrades: Upgrades } }
   privateKey: PrivateKey
   gossip: Gossip
   discovery: (onState: (state: MeshStatus['network']) => void) => Discovery
@@ -48,6 +50,8 @@ export interface MeshComponents {
   changedDescriptors: ChangedDescriptors
   /** Default: what others first said of themselves is known until the node stops. */
   pins?: PinStore
+  /** What calls on this node cost beside time. Default: nothing. */
+  cost?: NodeCost | undefined
   /** Higher than at any start before with the same key. */
   incarnation: number
   backends: Backend[]

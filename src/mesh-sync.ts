@@ -27,7 +27,7 @@ export interface MeshSync {
 /** What it needs. */
 export interface MeshSyncComponents extends Pick<
   MeshComponents,
-  'libp2p' | 'privateKey' | 'gossip' | 'membership' | 'incarnation' | 'name' | 'now' | 'random' | 'log'
+  'libp2p' | 'privateKey' | 'gossip' | 'membership' | 'incarnation' | 'name' | 'cost' | 'now' | 'random' | 'log'
 > {
   directory: Directory
   offers: Pick<Offers, 'setLink'>
@@ -36,7 +36,10 @@ export interface MeshSyncComponents extends Pick<
   /** A neighbour says the digest of the notices that it knows. */
   onNoticeDigest(peer: string, digest: Uint8Array): void
   onUp(link: Link): void
-  onDown(peer: string): void
+  /** @returns true while a way to it over others is looked for. */
+  onDown(peer: string): boolean
+  /** A round trip to a neighbour, in ms. */
+  onRtt?(peer: string, rttMs: number): void
 }
 
 /** Nothing runs before `listen`. */
@@ -61,7 +64,7 @@ export function createMeshSync(components: MeshSyncComponents): MeshSync {
     {
       mesh: membership.mesh,
       incarnation: components.incarnation,
-      info: { name: components.name, version: VERSION, addresses: [] }
+      info: { name: components.name, version: VERSION, addresses: [], cost: components.cost }
     }
   )
   const sync = createSync({
@@ -70,7 +73,8 @@ export function createMeshSync(components: MeshSyncComponents): MeshSync {
     ingest: (record, from) => announcer.ingest(record, from),
     onLearned: (from, hearsay) => reconciler.learned(from, hearsay),
     noticeDigest: () => membership.noticeDigest(),
-    onNoticeDigest
+    onNoticeDigest,
+    onDoubt: (origin) => links.doubt(origin)
   })
   const sessions = createSessions(
     { libp2p, now, onFault, onInbound: (peer, session) => links.accept(peer, session) },
@@ -81,6 +85,8 @@ export function createMeshSync(components: MeshSyncComponents): MeshSync {
     sessions,
     now,
     random,
+    onRtt: (peer, rttMs) => components.onRtt?.(peer, rttMs),
+    onDoubt: (peer) => reconciler.doubt(peer),
     onUp(link) {
       directory.setConnected(link.peer, true, now())
       offers.setLink(link.peer, link)
@@ -91,8 +97,7 @@ export function createMeshSync(components: MeshSyncComponents): MeshSync {
     onDown(peer, reason) {
       log('info', `lost ${peer}: ${reason}`)
       offers.setLink(peer, undefined)
-      directory.setConnected(peer, false, now())
-      components.onDown(peer)
+      directory.setConnected(peer, false, now(), components.onDown(peer))
     }
   })
   const reconciler = createReconciler({ links, sync, directory, now, random, log: (message) => log('warn', message) })

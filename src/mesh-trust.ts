@@ -35,7 +35,7 @@ const TELL_AFTER_MS = 1_000
 const KNOCK_RATE = { one: { perSecond: 1 / 600, burst: 2 }, all: { perSecond: 1 / 10, burst: 50 } } as const
 
 /** Who belongs to the mesh: the gate, the desk where others join, and the node's own certificate. */
-export interface MeshTrust extends Pick<CheckedPeers, 'standingOf' | 'recall'> {
+export interface MeshTrust extends Pick<CheckedPeers, 'standingOf' | 'recall' | 'mayForward'> {
   /** Before libp2p starts: nobody is to come in before the gate is shut. */
   start(): Promise<void>
   /** Once libp2p has started. */
@@ -241,6 +241,7 @@ export function createMeshTrust(components: MeshTrustComponents): MeshTrust {
       return { code, role, expiresAt: new Date(Date.now() + INVITE_MS).toISOString() }
     },
     standingOf: checked.standingOf,
+    mayForward: (peer) => (peer === self ? membership.mayForward : checked.mayForward(peer)),
     recall: checked.recall,
     part(peer, error) {
       onLess(peer)

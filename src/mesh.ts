@@ -22,6 +22,8 @@ import { createMeshEvents } from './mesh-events.ts'
 import { createFederation } from './mesh-federation.ts'
 import { createMeshSync } from './mesh-sync.ts'
 import { createMeshTreaties } from './mesh-treaties.ts'
+import { createMeshRouting } from './mesh-routing.ts'
+import { createRouteViews } from './mesh-route-views.ts'
 import { stopInOrder } from './mesh-stop.ts'
 import { createMeshTrust } from './mesh-trust.ts'
 import { VERSION } from './version.ts'
@@ -38,6 +40,7 @@ export async function createMesh(components: MeshComponents): Promise<Mesh> {
   const directory = createDirectory(self, (event) => {
     descriptors.onDirectory(event)
     offers.changed()
+    routing.directoryChanged(event)
     if (event.origin === self) federation.changed()
     if (event.kind === 'node-join' || event.kind === 'info') learn(event.origin)
     if (event.kind === 'node-leave') lastNames.note(event.origin, event.name)
@@ -66,12 +69,25 @@ export async function createMesh(components: MeshComponents): Promise<Mesh> {
   // ---- calls ---------------------------------------------------------------------------------
   const tools = createLocalTools(
     (declaration) => announcer?.put(declaration),
-    (id, reason) => announcer?.remove(id, reason)
+    (id, reason) => announcer?.remove(id, reason),
+    now
   )
   const onFault = (peer: string, error: MeshError): void => {
     count(`session.${error.code}`)
     log('warn', `session with ${peer}: ${error.message}`)
   }
+  const routing = createMeshRouting({
+    ...components,
+    directory,
+    offers,
+    events,
+    linkOf: (peer) => links.get(peer),
+    neighbours: () => links.all().map(({ peer }) => peer),
+    mayForward: (peer) => trust.mayForward(peer),
+    nameOf,
+    count,
+    onFault
+  })
   const calls = createMeshCalls({
     ...components,
     find: (capability, tool) => tools.find(capability, tool),
@@ -80,6 +96,8 @@ export async function createMesh(components: MeshComponents): Promise<Mesh> {
     offers: () => federation.offers(offers.all()),
     provide: (request, options) => federation.provide(request, options),
     addressesOf,
+    nameOf,
+    ways: routing.ways,
     counts,
     events,
     onFault
@@ -93,8 +111,11 @@ export async function createMesh(components: MeshComponents): Promise<Mesh> {
     count,
     onFault,
     onNoticeDigest: (peer, digest) => trust.noticesOf(peer, digest),
-    onUp: () => undefined,
-    onDown: () => undefined
+    onUp(link) {
+      calls.forgive(link.peer)
+      routing.linkUp(link)
+    },
+    onDown: (peer) => routing.linkDown(peer)
   })
   const { announcer, links } = sync
 
@@ -132,7 +153,8 @@ export async function createMesh(components: MeshComponents): Promise<Mesh> {
     onLess: (peer) => [calls.replays, consent].forEach(({ forget }) => forget(peer))
   })
   const consent = createConsent({ ...components, self, nameOf, trust, federation, audit, emit: events.emit })
-  const onAddresses = (): void => announcer.setInfo({ name, version: VERSION, addresses: announcedAddresses(libp2p) })
+  const onAddresses = (): void =>
+    announcer.setInfo({ name, version: VERSION, addresses: announcedAddresses(libp2p), cost: components.cost })
 
   // ---- stop ----------------------------------------------------------------------------------
   /** In this order: nobody new, say goodbye, let what runs finish, then sessions, backends and sockets. Each also undoes a start cut short. */
@@ -142,6 +164,7 @@ export async function createMesh(components: MeshComponents): Promise<Mesh> {
     sync.stops.reconciler,
     sync.stops.announcer,
     () => calls.stop(),
+    () => routing.stop(),
     sync.stops.links,
     sync.stops.sessions,
     () => federation.stop(),
@@ -158,6 +181,7 @@ export async function createMesh(components: MeshComponents): Promise<Mesh> {
   try {
     await trust.start()
     await calls.start()
+    await routing.start()
     await federation.start()
     await sync.listen()
     await libp2p.start()
@@ -182,6 +206,8 @@ export async function createMesh(components: MeshComponents): Promise<Mesh> {
     capabilities: federation.capabilities,
     acceptDescriptor: (node, capability, options) => descriptors.acceptDescriptor(node, capability, options),
     call: calls.call,
+    explain: calls.explain,
+    ...createRouteViews({ self, directory, routing, offers: () => offers.all(), nameOf, now }),
     addBackend: (backend) => runner.add(backend),
     events: ({ signal }) => events.subscribe(signal),
     addPeer: (address, options) => addPeer({ libp2p, discovery }, address, options),

@@ -10,6 +10,7 @@ import type { PolicyRule } from './core/policy.ts'
 import { MeshError } from './errors.ts'
 import type { Mesh } from './mesh-api.ts'
 import { createMeshChange } from './node-change.ts'
+import type { NodeCost } from '../protocols/announce/cost.ts'
 import type { ChangedDescriptors } from './core/pins.ts'
 import { VERSION } from './version.ts'
 
@@ -24,6 +25,7 @@ export interface NodeInit {
   policy?: PolicyRule[]
   limits?: LimitRule[]
   changedDescriptors?: ChangedDescriptors
+  cost?: NodeCost
   audit?: { arguments?: boolean }
   backends: Backend[]
   log?: (level: 'info' | 'warn', message: string) => void
@@ -63,8 +65,8 @@ export async function runNode(
     undo.push(() => dataDir.release())
     const token = await ensureApiToken(dataDir.path)
     const backends = await createBackends(config, baseDir)
-    const { name, listen, peers, mdns, policy, limits, changedDescriptors, audit } = config
-    const rules = { policy, limits, changedDescriptors, audit }
+    const { name, listen, peers, mdns, policy, limits, changedDescriptors, cost, audit } = config
+    const rules = { policy, limits, changedDescriptors, cost, audit }
     const mesh = await createNode({ name, dataDir, listen, peers, mdns, ...rules, backends, log })
     let stopping: Promise<void> | undefined
     const stop = () => (stopping ??= unwind())

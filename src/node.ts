@@ -1,5 +1,6 @@
 import './net/node20-shims.ts'
 import type { PrivateKey } from '@libp2p/interface'
+import { MAX_PRICE, POWERS, type NodeCost } from '../protocols/announce/cost.ts'
 import { MAX_PATTERN } from '../protocols/glob.ts'
 import type { Backend } from './backends/backend.ts'
 import { nextIncarnation, openDataDir, type DataDir } from './data-dir.ts'
@@ -46,6 +47,8 @@ export interface NodeOptions {
   limits?: LimitRule[]
   /** Whether a capability whose description has changed is only flagged, or not called either until that is accepted. Default: `flag`. */
   changedDescriptors?: ChangedDescriptors
+  /** What calls on this node cost beside time: announced, and weighed by callers. Default: nothing. */
+  cost?: NodeCost
   /** What the audit log of the data directory keeps. `arguments`: those of calls as well, not their digests alone. */
   audit?: AuditOptions
   /** Another mesh than these. */
@@ -69,6 +72,7 @@ export async function createNode(options: NodeOptions = {}): Promise<Mesh> {
     const listen = options.listen ?? DEFAULT_LISTEN
     checkAddresses(listen, options.peers ?? [])
     checkInterfaces(options.mdns)
+    checkCost(options.cost)
     const warn = (message: string): void => log('warn', message)
     const auditLog = dataDir === undefined ? undefined : await openAuditLog(dataDir.path, warn, undefined, options.audit)
     const pins = dataDir === undefined ? undefined : await openPinFile(dataDir.path, warn)
@@ -114,6 +118,7 @@ export async function createNode(options: NodeOptions = {}): Promise<Mesh> {
       ...(auditLog !== undefined && { audit: auditLog.record }),
       changedDescriptors: options.changedDescriptors ?? 'flag',
       pins,
+      cost: options.cost,
       incarnation,
       backends: options.backends ?? [],
       now: () => performance.now(),
@@ -162,6 +167,14 @@ function checkInterfaces(mdns: NodeOptions['mdns']): void {
   const { allow = [], deny = [] } = (typeof mdns === 'object' ? mdns.interfaces : undefined) ?? {}
   if ([...allow, ...deny].some((glob) => glob.length > MAX_PATTERN))
     throw new MeshError('invalid_config', `a glob over interface names is longer than ${MAX_PATTERN} characters`)
+}
+
+/** Others would not read it, and the node would be there for none of them. */
+function checkCost({ power, price = 0 }: NodeCost = {}): void {
+  if (power !== undefined && !POWERS.includes(power))
+    throw new MeshError('invalid_config', `cost.power must be one of ${POWERS.join(', ')}`, { key: 'cost' })
+  if (!(price >= 0 && price <= MAX_PRICE))
+    throw new MeshError('invalid_config', `cost.price must be 0 to ${MAX_PRICE} cents`, { key: 'cost' })
 }
 
 /** What the node was called when it joined, if a node may be called that. */

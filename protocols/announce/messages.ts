@@ -3,6 +3,7 @@ import { MAX_CAPABILITY_BYTES } from '../capability.ts'
 import { MeshError } from '../errors.ts'
 import { asArray, asBytes, asMap, asText, asUint, optional } from '../shape.ts'
 import { signingDomain } from '../signing.ts'
+import { decodeCost, encodeCost, type NodeCost } from './cost.ts'
 
 /** Gossipsub topic of the announcements of a mesh. */
 export const announceTopic = (mesh: string): string => `/atmosphere/announce/1/${mesh}`
@@ -63,6 +64,8 @@ export interface NodeInfo {
   name: string
   version: string
   addresses: string[]
+  /** Default: calls on it cost nothing but time. */
+  cost?: NodeCost | undefined
 }
 
 /** A head with its signature, as it came: bytes are kept, so that they can be passed on and checked by others. */
@@ -129,17 +132,19 @@ export function decodeHead(bytes: Uint8Array): Head {
 }
 
 /** Bytes of a NodeInfo. */
-export function encodeInfo(info: NodeInfo): Uint8Array {
-  return encodeCbor({ name: info.name, version: info.version, addresses: info.addresses.slice(0, MAX_ADDRESSES) })
+export function encodeInfo({ name, version, addresses, cost }: NodeInfo): Uint8Array {
+  return encodeCbor({ name, version, addresses: addresses.slice(0, MAX_ADDRESSES), cost: encodeCost(cost) })
 }
 
 /** @throws MeshError `protocol_error`. */
 export function decodeInfo(bytes: Uint8Array): NodeInfo {
   const map = asMap(decodeCbor(asBytes(bytes, 'info', MAX_INFO_BYTES)), 'info')
+  const cost = optional(map['cost'], decodeCost)
   return {
     name: asText(map['name'], 'name', 64),
     version: asText(map['version'], 'version', 64),
-    addresses: asArray(map['addresses'], 'addresses', MAX_ADDRESSES).map((address) => asText(address, 'address', 512))
+    addresses: asArray(map['addresses'], 'addresses', MAX_ADDRESSES).map((address) => asText(address, 'address', 512)),
+    ...(cost !== undefined && { cost })
   }
 }
 

@@ -7,6 +7,18 @@ export interface Progress {
   message?: string
 }
 
+/** How busy a provider is with one of its tools, as it says itself. */
+export interface Load {
+  /** Calls that run or wait there. */
+  running: number
+  /** Calls that it runs at once. */
+  slots: number
+  /** EWMA of how long a call runs there, without waiting, in ms; left out before the first has ended. */
+  serviceMs?: number | undefined
+  /** How long ago it last ran one, in ms; left out if it has not. */
+  ageMs?: number | undefined
+}
+
 /**
  * What a call yields over time. Any number of `json`, `bytes` and `progress`, then at most one `result`, which is last.
  * A call that ends without a `result` has the result `null`.

@@ -9,6 +9,8 @@ export const SYNC_PROTOCOL = '/atmosphere/sync/1'
 export const MAX_ROWS = 512
 /** Most origins that one exchange may ask for. */
 export const MAX_WANTED = 4_096
+/** Most origins that one exchange may doubt. */
+export const MAX_DOUBTED = 64
 /** Bytes of a directory digest. */
 export const DIGEST_BYTES = 16
 
@@ -30,7 +32,7 @@ export interface Row {
   tie: Uint8Array
 }
 
-/** Open frame: compare directories, or pull the documents of some origins. */
+/** Open frame: compare directories, pull the documents of some origins, or say that some do not answer. */
 export type SyncRequest =
   | {
       op: 'digest'
@@ -40,6 +42,7 @@ export type SyncRequest =
       notices?: Uint8Array | undefined
     }
   | { op: 'pull'; origins: Uint8Array[] }
+  | { op: 'doubt'; origins: Uint8Array[] }
 
 /** Item, both ways: rows of the answering side, then wanted origins and records of the asking one, then records. */
 export type SyncItem =
@@ -53,7 +56,7 @@ const ENDS: readonly SyncEnd[] = ['equal', 'done', 'busy']
 
 /** Body of the open frame. */
 export function encodeSyncRequest(request: SyncRequest): unknown {
-  if (request.op === 'pull') return { op: 'pull', o: request.origins }
+  if (request.op !== 'digest') return { op: request.op, o: request.origins }
   const { digest, count, notices } = request
   return { op: 'digest', d: digest, n: count, ...(notices !== undefined && { x: notices }) }
 }
@@ -68,7 +71,8 @@ export function decodeSyncRequest(body: unknown): SyncRequest {
       count: asUint(map['n'], 'n', 0xffff_ffff),
       notices: optional(map['x'], (bytes) => asBytes(bytes, 'x', NOTICE_DIGEST_BYTES, NOTICE_DIGEST_BYTES))
     }
-  if (map['op'] === 'pull') return { op: 'pull', origins: origins(map['o']) }
+  if (map['op'] === 'pull') return { op: 'pull', origins: origins(map['o'], MAX_WANTED) }
+  if (map['op'] === 'doubt') return { op: 'doubt', origins: origins(map['o'], MAX_DOUBTED) }
   throw new MeshError('protocol_error', 'a sync request of a kind that this node does not know')
 }
 
@@ -93,7 +97,7 @@ export function decodeSyncItem(body: unknown): SyncItem {
   if (map['r'] !== undefined) {
     return { kind: 'rows', rows: asArray(map['r'], 'r', MAX_ROWS).map(decodeRow), last: map['l'] === true }
   }
-  if (map['w'] !== undefined) return { kind: 'want', origins: origins(map['w']) }
+  if (map['w'] !== undefined) return { kind: 'want', origins: origins(map['w'], MAX_WANTED) }
   return { kind: 'record', record: decodeRecord(map['d']) }
 }
 
@@ -115,6 +119,6 @@ function decodeRow(value: unknown): Row {
   }
 }
 
-function origins(value: unknown): Uint8Array[] {
-  return asArray(value, 'origins', MAX_WANTED).map((origin) => asBytes(origin, 'origin', 64, 2))
+function origins(value: unknown, most: number): Uint8Array[] {
+  return asArray(value, 'origins', most).map((origin) => asBytes(origin, 'origin', 64, 2))
 }

@@ -1,6 +1,6 @@
-/** Nodes as processes on hosts of their own (network namespaces on one bridge), for the proofs. */
+/** Nodes as processes on hosts of their own (network namespaces), for the proofs. */
 import { fileURLToPath } from 'node:url'
-import { createLab, type HostOptions, type HostProcess, type Lab } from '../../test/fixtures/netns.ts'
+import { createLab, type HostOptions, type HostProcess, type Lab, type LabOptions } from '../../test/fixtures/netns.ts'
 
 /** What a peer process prints. `t` is CLOCK_MONOTONIC in ms, the same for all processes of the machine. */
 export interface PeerEvent {
@@ -11,6 +11,8 @@ export interface PeerEvent {
   id?: string
   peerId?: string
   reason?: string
+  /** Of a route: the next hop; null: there is none. */
+  via?: string | null
   n?: number
   value?: unknown
   error?: string
@@ -39,8 +41,8 @@ export interface Fleet {
 const PEER = fileURLToPath(new URL('./peer.mjs', import.meta.url))
 
 /** Builds the hosts and starts a process on each; no node is started yet. */
-export async function createFleet(hosts: HostOptions[], nodeArgs: string[] = []): Promise<Fleet> {
-  const lab = createLab(hosts)
+export async function createFleet(hosts: HostOptions[], nodeArgs: string[] = [], options?: LabOptions): Promise<Fleet> {
+  const lab = createLab(hosts, options)
   const spawn = (index: number): FleetNode =>
     fleetNode(`n${index + 1}`, lab.spawn<PeerEvent>(lab.hosts[index]!, [process.execPath, ...nodeArgs, PEER]))
   const nodes = hosts.map((_, index) => spawn(index))

@@ -1,5 +1,22 @@
-/** Ten hosts that have nothing to do: CPU, memory and bytes of each. */
-import { allSeeAll, createFleet } from './fleet.ts'
+/** Hosts that have nothing to do: CPU, memory and bytes of each, and what the bytes are for. */
+import { startFleet } from './started-fleet.ts'
+import type { Fleet, FleetNode } from './fleet.ts'
+
+/** What one host has used since it started. Bytes and packets are those of its interface and of its network stack. */
+interface Usage {
+  cpuUs: number
+  rss: number
+  /** In and out. */
+  bytes: number
+  packets: number
+  /** Of IP packets to and from groups: mDNS. */
+  multicastBytes: number
+  /** TCP: segments, those of them that carry data, and the data, in and out, of connections that are open. */
+  tcp: { segments: number; dataSegments: number; dataBytes: number }
+}
+
+/** Ethernet, IPv4 and TCP with timestamps, in bytes a segment. */
+const SEGMENT_OVERHEAD_BYTES = 14 + 20 + 32
 
 /** @param seconds how long they are watched, after `settle` seconds. */
 export async function proveIdle({
@@ -7,43 +24,61 @@ export async function proveIdle({
   seconds = 60,
   settle = 15
 }: { nodes?: number; seconds?: number; settle?: number } = {}): Promise<object> {
-  const fleet = await createFleet(Array.from({ length: count }, () => ({})))
+  const fleet = await startFleet(count)
   try {
-    const { nodes, lab } = fleet
-    await Promise.all(nodes.map((node) => node.ask('start', { name: node.name })))
-    await allSeeAll(nodes, 30_000)
-    for (const node of nodes) for (const k of [1, 2, 3]) await node.ask('register', { id: `${node.name}-${k}` })
+    for (const node of fleet.nodes) for (const k of [1, 2, 3]) await node.ask('register', { id: `${node.name}-${k}` })
     await new Promise((resolve) => setTimeout(resolve, settle * 1_000))
-    const sample = async (): Promise<{ cpuUs: number; rss: number; bytes: number }[]> =>
-      Promise.all(
-        nodes.map(async (node, n) => {
-          const { cpuUs, rss } = await node.ask<{ cpuUs: number; rss: number }>('usage')
-          const bytes = ['rx', 'tx'].map((way) =>
-            Number(lab.exec(lab.hosts[n]!, ['cat', `/sys/class/net/eth0/statistics/${way}_bytes`]))
-          )
-          return { cpuUs, rss, bytes: bytes[0]! + bytes[1]! }
-        })
-      )
-    const before = await sample()
+    const before = await Promise.all(fleet.nodes.map((node, n) => usage(fleet, node, n)))
     await new Promise((resolve) => setTimeout(resolve, seconds * 1_000))
-    const after = await sample()
-    const per = after.map((a, n) => ({
-      cpuPercent: (a.cpuUs - before[n]!.cpuUs) / (seconds * 1e4),
-      rssMb: a.rss / 1024 / 1024,
-      bytesPerSecond: (a.bytes - before[n]!.bytes) / seconds
-    }))
-    const max = (key: 'cpuPercent' | 'rssMb' | 'bytesPerSecond'): number => Math.max(...per.map((row) => row[key]))
-    const mean = (key: 'cpuPercent' | 'rssMb' | 'bytesPerSecond'): number =>
-      per.reduce((sum, row) => sum + row[key], 0) / per.length
+    const after = await Promise.all(fleet.nodes.map((node, n) => usage(fleet, node, n)))
+    const perSecond = (read: (usage: Usage) => number): { mean: number; max: number } =>
+      spread(after.map((a, n) => (read(a) - read(before[n]!)) / seconds))
+    const bytes = perSecond(({ bytes }) => bytes)
+    const rss = spread(after.map(({ rss }) => rss / 1024 / 1024))
     return {
       nodes: count,
       seconds,
-      cpuPercent: { mean: mean('cpuPercent'), max: max('cpuPercent') },
-      rssMb: { mean: mean('rssMb'), max: max('rssMb') },
-      bytesPerSecondInAndOut: { mean: mean('bytesPerSecond'), max: max('bytesPerSecond') },
-      pass: max('rssMb') < 150 && max('bytesPerSecond') < 1_000
+      cpuPercent: perSecond(({ cpuUs }) => cpuUs / 1e4),
+      rssMb: rss,
+      bytesPerSecondInAndOut: bytes,
+      packetsPerSecond: perSecond(({ packets }) => packets),
+      meanBytesPerSecondOf: {
+        multicast: perSecond(({ multicastBytes }) => multicastBytes).mean,
+        tcpData: perSecond(({ tcp }) => tcp.dataBytes).mean,
+        tcpDataHeaders: perSecond(({ tcp }) => tcp.dataSegments * SEGMENT_OVERHEAD_BYTES).mean,
+        tcpAcks: perSecond(({ tcp }) => (tcp.segments - tcp.dataSegments) * SEGMENT_OVERHEAD_BYTES).mean
+      },
+      pass: rss.max < 150 && bytes.max < 1_000
     }
   } finally {
     await fleet.close()
+  }
+}
+
+function spread(values: number[]): { mean: number; max: number } {
+  return { mean: values.reduce((sum, value) => sum + value, 0) / values.length, max: Math.max(...values) }
+}
+
+async function usage({ lab }: Fleet, node: FleetNode, n: number): Promise<Usage> {
+  const { cpuUs, rss } = await node.ask<{ cpuUs: number; rss: number }>('usage')
+  const text = lab.exec(lab.hosts[n]!, ['sh', '-c', 'cat /proc/net/dev /proc/net/netstat; ss -tinH state established'])
+  const device = /eth0: *(\d+) +(\d+)(?: +\d+){6} +(\d+) +(\d+)/.exec(text)!.slice(1).map(Number)
+  const [names, values] = [...text.matchAll(/^IpExt: (.*)$/gm)].map(([, line]) => line!.split(' '))
+  const ip = (name: string): number => Number(values![names!.indexOf(name)])
+  const tcp = (...fields: string[]): number =>
+    fields
+      .flatMap((field) => [...text.matchAll(new RegExp(`\\b${field}:(\\d+)`, 'g'))])
+      .reduce((sum, [, value]) => sum + Number(value), 0)
+  return {
+    cpuUs,
+    rss,
+    bytes: device[0]! + device[2]!,
+    packets: device[1]! + device[3]!,
+    multicastBytes: ip('InMcastOctets') + ip('OutMcastOctets'),
+    tcp: {
+      segments: tcp('segs_in', 'segs_out'),
+      dataSegments: tcp('data_segs_in', 'data_segs_out'),
+      dataBytes: tcp('bytes_sent', 'bytes_received')
+    }
   }
 }

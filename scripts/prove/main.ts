@@ -6,8 +6,10 @@ const CASES: Record<string, () => Promise<(options: Record<string, number>) => P
   directory: async () => (await import('./directory.ts')).proveDirectory,
   late: async () => (await import('./late-joiner.ts')).proveLateJoiner,
   partition: async () => (await import('./partition.ts')).provePartition,
+  dispatch: async () => (await import('./dispatch.ts')).proveDispatch,
   slow: async () => (await import('./slow-consumer.ts')).proveSlowConsumer,
   chaos: async () => (await import('./chaos.ts')).proveChaos,
+  forward: async () => (await import('./forward.ts')).proveForward,
   revoke: async () => (await import('./revoke.ts')).proveRevocation,
   stranger: async () => (await import('./stranger.ts')).proveStranger,
   idle: async () => (await import('./idle.ts')).proveIdle

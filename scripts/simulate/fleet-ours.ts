@@ -12,6 +12,7 @@ export function ours(world: FleetWorld): (call: FleetCall) => void {
 
   return (call) => {
     const { dispatcher, candidates } = callers[call.caller]!
+    dispatcher.called(world.now())
     const decision = dispatcher.order(candidates, {}, world.now())
     let waiting = decision.probe.length
     if (waiting === 0) return attempt(decision, 0)

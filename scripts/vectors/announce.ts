@@ -14,6 +14,7 @@ import {
   type Head,
   type SignedHead
 } from '../../protocols/announce/messages.ts'
+import { MAX_PRICE } from '../../protocols/announce/cost.ts'
 import { MAX_CAPABILITY_BYTES, encodeCapability } from '../../protocols/capability.ts'
 import { encodeCbor } from '../../protocols/cbor.ts'
 import { cbor, cborFaults, invalidValue, hex, join, type ValidVector, type Vectors } from './form.ts'
@@ -82,6 +83,16 @@ export function announceVectors(): Vectors {
     { name: 'head', message: 'head', bytes: SIGNED.bytes },
     { name: 'head of a node that leaves', message: 'head', bytes: LEFT.bytes },
     { name: 'info', message: 'info', bytes: INFO },
+    {
+      name: 'info with what calls cost',
+      message: 'info',
+      bytes: encodeInfo({ name: 'pi', version: '0.1.0', addresses: [], cost: { power: 'battery', metered: true, price: 0.5 } })
+    },
+    {
+      name: 'info of a nearly empty battery',
+      message: 'info',
+      bytes: encodeInfo({ name: 'pi', version: '0.1.0', addresses: [], cost: { power: 'low-battery' } })
+    },
     { name: 'capability with a key that is not known', message: 'capability', bytes: CAPABILITY },
     { name: 'smallest capability', message: 'capability', bytes: encodeCapability({ id: 'a', type: 't' }) },
     {
@@ -148,6 +159,13 @@ export function announceVectors(): Vectors {
       }),
       info('long address', 'at most 512 characters', { ...facts, addresses: ['x'.repeat(513)] }),
       info('addresses as text', 'a list', { ...facts, addresses: '/ip4/1.1.1.1' }),
+      info('cost as a number', 'a map', { ...facts, cost: 5 }),
+      info('power as a number', 'power is text', { ...facts, cost: { power: 1 } }),
+      info('long power', 'at most 32 characters', { ...facts, cost: { power: 'x'.repeat(33) } }),
+      info('metered as text', 'metered is a boolean', { ...facts, cost: { metered: 'yes' } }),
+      info('price as text', 'price is a number', { ...facts, cost: { price: '5 cents' } }),
+      info('negative price', `price is 0 to ${MAX_PRICE}`, { ...facts, cost: { price: -1 } }),
+      info('price without end', `price is 0 to ${MAX_PRICE}`, { ...facts, cost: { price: MAX_PRICE + 1 } }),
       capability('no id', 'id is needed', { type: 't' }),
       capability('id in capitals', 'ids are lower case', { ...least, id: 'Camera' }),
       capability('id __proto__', 'ids begin with a letter or digit', { ...least, id: '__proto__' }),

@@ -2,9 +2,14 @@ import {
   MAX_BYTES_PER_ITEM,
   MAX_REMAINING_MS,
   encodeItem,
+  encodeLoad,
+  encodeLoadItem,
+  encodeProbe,
   encodeRequest,
   type CallRequest,
-  type Item
+  type Item,
+  type Load,
+  type Probe
 } from '../../protocols/call/messages.ts'
 import { encodeCbor } from '../../protocols/cbor.ts'
 import { MAX_JSON_DEPTH } from '../../protocols/shape.ts'
@@ -19,6 +24,9 @@ const REQUESTS: [string, CallRequest][] = [
     { capability: 'a', tool: 'b', input: { x: [1, 'two', null] }, remainingMs: 30_000, idempotencyKey: 'k-1', traceparent: TRACE }
   ],
   ['request on behalf of others', { capability: 'a', tool: 'b', input: {}, causes: [ID, ID] }],
+  ['request that asks for the load', { capability: 'a', tool: 'b', input: {}, tellLoad: true }],
+  ['request that may go elsewhere', { capability: 'a', tool: 'b', input: {}, elsewhere: true }],
+  ['request with both questions', { capability: 'a', tool: 'b', input: {}, tellLoad: true, elsewhere: true }],
   ['request without input', { capability: 'a', tool: 'b', input: null }],
   ['request with no time left', { capability: 'a', tool: 'b', input: {}, remainingMs: 0 }],
   ['request with a day', { capability: 'a', tool: 'b', input: {}, remainingMs: MAX_REMAINING_MS }],
@@ -34,16 +42,34 @@ const ITEMS: [string, Exclude<Item, { kind: 'result' }>][] = [
   ['progress', { kind: 'progress', progress: { done: 1 } }],
   ['progress with all fields', { kind: 'progress', progress: { done: 0.5, total: 2, message: 'half of it' } }]
 ]
+const PROBES: [string, Probe][] = [
+  ['probe', { capability: 'camera', tool: 'snap' }],
+  ['probe on behalf of another', { capability: 'a', tool: 'b', causes: [ID] }]
+]
+const LOADS: [string, Load][] = [
+  ['load', { running: 3, slots: 2, serviceMs: 41.5, ageMs: 0 }],
+  ['load before the first call', { running: 0, slots: 64 }],
+  ['load of no slots', { running: 0, slots: 0, serviceMs: 0, ageMs: 1 }]
+]
 const nested = (depth: number): unknown => Array.from({ length: depth }).reduce((inner) => [inner], 1 as unknown)
 
-/** Vectors of the call protocol: bodies of open and item frames. */
+/** Vectors of the call protocol: bodies of open, item and end frames. */
 export function callVectors(): Vectors {
-  const [request, item] = [invalidValue('request'), invalidValue('item')]
+  const [request, item, probe] = [invalidValue('request'), invalidValue('item'), invalidValue('probe')]
+  const [load, loadItem] = [invalidValue('load'), invalidValue('loadItem')]
+  const told = { r: 1, s: 2, e: 3.5, a: 4 }
   const ok = { c: 'a', t: 'b', i: {} }
   return {
     valid: [
       ...REQUESTS.map(([name, value]) => ({ name, message: 'request', bytes: encodeCbor(encodeRequest(value)) })),
-      ...ITEMS.map(([name, value]) => ({ name, message: 'item', bytes: encodeCbor(encodeItem(value)) }))
+      ...ITEMS.map(([name, value]) => ({ name, message: 'item', bytes: encodeCbor(encodeItem(value)) })),
+      ...PROBES.map(([name, value]) => ({ name, message: 'probe', bytes: encodeCbor(encodeProbe(value)) })),
+      ...LOADS.map(([name, value]) => ({ name, message: 'load', bytes: encodeCbor(encodeLoad(value)) })),
+      ...LOADS.slice(0, 1).map(([, value]) => ({
+        name: 'load item',
+        message: 'loadItem',
+        bytes: encodeCbor(encodeLoadItem(value))
+      }))
     ],
     invalid: [
       ...cborFaults('request', cbor(ok), (inner) => join(hex('a3 6163 6161 6174 6162 6169'), inner)),
@@ -70,6 +96,9 @@ export function callVectors(): Vectors {
       request('traceparent in capitals', 'W3C Trace Context wants lower case', { ...ok, tp: TRACE.toUpperCase() }),
       request('short traceparent', 'hexadecimal digits in four groups', { ...ok, tp: TRACE.slice(0, -1) }),
       request('long traceparent', 'at most 55 characters', { ...ok, tp: `${TRACE}-00` }),
+      request('question as a flag', 'q is an integer', { ...ok, q: true }),
+      request('question over a byte', 'q is 0 to 255', { ...ok, q: 256 }),
+      request('negative question', 'q is 0 to 255', { ...ok, q: -1 }),
       request('list as request', 'a request is a map', ['a', 'b', {}]),
       item('unknown kind', 'kinds are 0, 1 and 2', [3, null]),
       item('kind as text', 'kinds are 0, 1 and 2', ['json', null]),
@@ -81,7 +110,31 @@ export function callVectors(): Vectors {
       item('progress without done', 'd is needed', [2, { t: 2 }]),
       item('progress as a number', 'progress is a map', [2, 0.5]),
       item('progress with text as done', 'd is a number', [2, { d: '1' }]),
-      item('progress with a long message', 'a message has at most 1,024 characters', [2, { d: 1, m: 'x'.repeat(1_025) }])
+      item('progress with a long message', 'a message has at most 1,024 characters', [2, { d: 1, m: 'x'.repeat(1_025) }]),
+      item('load where none was asked for', 'kinds are 0, 1 and 2', [3, told]),
+      ...cborFaults('probe', cbor({ p: ['a', 'b'] }), (inner) => join(hex('a2 6170 82 6161 6162 6178'), inner)),
+      probe('probe as text', 'p is a list', { p: 'camera' }),
+      probe('probe of three', 'p has two elements', { p: ['a', 'b', 'c'] }),
+      probe('probe without a tool', 'p names a tool', { p: ['a'] }),
+      probe('probe of a number', 'p holds text', { p: [1, 'b'] }),
+      probe('probe of a long capability', 'at most 128 characters', { p: ['x'.repeat(129), 'b'] }),
+      probe('probe of a long tool', 'at most 128 characters', { p: ['a', 'x'.repeat(129)] }),
+      probe('probe with no causes in their list', 'v is not empty', { p: ['a', 'b'], v: [] }),
+      ...cborFaults('load', cbor(told), (inner) => join(hex('a3 6172 01 6173 01 6178'), inner)),
+      load('load as a list', 'a load is a map', [1, 2]),
+      load('no running calls', 'r is needed', { s: 1 }),
+      load('no slots', 's is needed', { r: 1 }),
+      load('negative running calls', 'r is an integer of 0 and more', { ...told, r: -1 }),
+      load('half a slot', 's is an integer', { ...told, s: 0.5 }),
+      load('negative service time', 'e is 0 and more', { ...told, e: -1 }),
+      load('service time as text', 'e is a number', { ...told, e: '5ms' }),
+      load('negative age', 'a is an integer of 0 and more', { ...told, a: -1 }),
+      load('age of a fraction', 'a is an integer', { ...told, a: 0.5 }),
+      ...cborFaults('loadItem', cbor([3, told])),
+      loadItem('load item without a load', 'the second element is a map', [3]),
+      loadItem('load item of text', 'the second element is a map', [3, 'busy']),
+      loadItem('load item of three', 'an item has two fields', [3, told, 1]),
+      loadItem('load item with negative slots', 's is an integer of 0 and more', [3, { ...told, s: -1 }])
     ]
   }
 }

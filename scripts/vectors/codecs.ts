@@ -1,8 +1,9 @@
 import { decodeAnnouncement, decodeHead, decodeInfo, decodeRecord } from '../../protocols/announce/messages.ts'
 import { encodeAnnouncement, encodeHead, encodeInfo, encodeRecord } from '../../protocols/announce/messages.ts'
-import { decodeItem, decodeRequest, encodeItem, encodeRequest } from '../../protocols/call/messages.ts'
+import * as call from '../../protocols/call/messages.ts'
 import { decodeCapability, encodeCapability } from '../../protocols/capability.ts'
 import { decodeCbor, encodeCbor } from '../../protocols/cbor.ts'
+import * as forward from '../../protocols/forward/messages.ts'
 import { decodeFrame, encodeFrame, readPrefix } from '../../protocols/framing/messages.ts'
 import * as gradient from '../../protocols/gradient/messages.ts'
 import * as join from '../../protocols/join/messages.ts'
@@ -46,7 +47,13 @@ export const CODECS: Record<string, Record<string, Codec>> = {
     item: body(sync.decodeSyncItem, sync.encodeSyncItem),
     end: body(sync.decodeSyncEnd, (end) => end)
   },
-  call: { request: body(decodeRequest, encodeRequest), item: body(decodeItem, encodeItem) },
+  call: {
+    request: body(call.decodeRequest, call.encodeRequest),
+    item: body(call.decodeItem, call.encodeItem),
+    probe: body(call.decodeProbe, call.encodeProbe),
+    load: body(call.decodeLoad, call.encodeLoad),
+    loadItem: body(call.decodeLoadItem, call.encodeLoadItem)
+  },
   member: {
     certificate: { decode: member.decodeCertificate, encode: member.encodeCertificate },
     hello: body(member.decodeMemberHello, member.encodeMemberHello),
@@ -77,6 +84,11 @@ export const CODECS: Record<string, Record<string, Codec>> = {
   gradient: {
     open: body(gradient.decodeGradientOpen, gradient.encodeGradientOpen),
     item: body(gradient.decodeGradientItem, gradient.encodeGradientItem)
+  },
+  forward: {
+    open: body(forward.decodeForwardRequest, forward.encodeForwardRequest),
+    item: body(forward.decodeForwardBytes, (bytes) => bytes),
+    reply: body(forward.decodeForwardReply, forward.encodeForwardReply)
   },
   lend: { request: body(lend.decodeLendRequest, lend.encodeLendRequest), item: body(lend.decodeLendItem, lend.encodeLendItem) }
 }

@@ -1,6 +1,7 @@
 import { encodeCbor } from '../../protocols/cbor.ts'
 import {
   DIGEST_BYTES,
+  MAX_DOUBTED,
   MAX_ROWS,
   MAX_WANTED,
   TIE_BYTES,
@@ -33,6 +34,7 @@ export function syncVectors(): Vectors {
       },
       { name: 'pull', message: 'request', bytes: encodeCbor(encodeSyncRequest({ op: 'pull', origins: [ORIGIN] })) },
       { name: 'pull of nothing', message: 'request', bytes: encodeCbor(encodeSyncRequest({ op: 'pull', origins: [] })) },
+      { name: 'doubt', message: 'request', bytes: encodeCbor(encodeSyncRequest({ op: 'doubt', origins: [ORIGIN] })) },
       { name: 'rows', message: 'item', bytes: rows([ROW, { ...ROW, standing: 'known' }, { ...ROW, standing: 'gone' }], true) },
       { name: 'no rows', message: 'item', bytes: rows([], true) },
       { name: 'rows, more to come', message: 'item', bytes: rows([ROW], false) },
@@ -48,8 +50,8 @@ export function syncVectors(): Vectors {
         join(hex('a3 626f70 66646967657374 6164 50'), digest, hex('616e'), inner)
       ),
       ...cborFaults('item', cbor({ w: [ORIGIN] }), (inner) => join(hex('a1 6177 81'), inner)),
-      request('unknown operation', 'digest or pull', { op: 'push' }),
-      request('no operation', 'digest or pull', { d: digest, n: 0 }),
+      request('unknown operation', 'digest, pull or doubt', { op: 'push' }),
+      request('no operation', 'digest, pull or doubt', { d: digest, n: 0 }),
       request('digest of 15 bytes', 'wrong hash size', { op: 'digest', d: new Uint8Array(15), n: 0 }),
       request('digest of 32 bytes', 'wrong hash size', { op: 'digest', d: new Uint8Array(32), n: 0 }),
       request('digest as text', 'bytes', { op: 'digest', d: 'x'.repeat(16), n: 0 }),
@@ -61,6 +63,12 @@ export function syncVectors(): Vectors {
       request('pull of too many', `at most ${MAX_WANTED}`, {
         op: 'pull',
         o: Array.from({ length: MAX_WANTED + 1 }, () => new Uint8Array(2))
+      }),
+      request('doubt without origins', 'o is needed', { op: 'doubt' }),
+      request('doubt of texts', 'origins are bytes', { op: 'doubt', o: ['12D3KooW'] }),
+      request('doubt of too many', `at most ${MAX_DOUBTED}`, {
+        op: 'doubt',
+        o: Array.from({ length: MAX_DOUBTED + 1 }, () => new Uint8Array(2))
       }),
       item('nothing known in it', 'r, w or d', {}),
       item('too many rows', `at most ${MAX_ROWS} an item`, {

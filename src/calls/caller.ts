@@ -6,11 +6,11 @@ import { validate } from '../core/schema.ts'
 import { MeshError, abortError, toMeshError } from '../errors.ts'
 import type { Call, CallItem, CallOptions, CallResult } from '../mesh-api.ts'
 import { checkCauses } from './causes.ts'
+import type { Choice } from './choice.ts'
 import { DEFAULT_TIMEOUT_MS, createDeadline, type Deadline } from './deadline.ts'
+import { isExcluded } from './plan.ts'
 import { canonicalJson, type ResultCache } from './result-cache.ts'
-
-/** Providers that one call tries at most. */
-export const MAX_ATTEMPTS = 3
+import { MAX_AGAIN, MAX_ATTEMPTS, isLost, mayRetry, outcomeOf, withTried, type Tried } from './retry.ts'
 
 /** How a call that began here ended. */
 export interface MadeCall {
@@ -37,6 +37,9 @@ export interface CallerComponents {
   offers(): Offer[]
   /** How to reach the provider of an offer. */
   invokeAt(offer: Offer): Invoke
+  /** PeerIds from the first neighbour to a node, where calls to it go over others. */
+  pathTo(node: string): readonly string[] | undefined
+  choice: Choice
   cache: ResultCache
   now: () => number
   onMade(call: MadeCall): void
@@ -65,7 +68,7 @@ class RunningCall implements Call {
   readonly #cancellation = new Cancellation()
   readonly #finished = deferred<CallResult>()
   #startedAt = 0
-  readonly #tried: { provider: string; code: string }[] = []
+  readonly #tried: Tried[] = []
   #outcome: CallResult | undefined
   #provider: string | undefined
   #started = false
@@ -103,7 +106,7 @@ class RunningCall implements Call {
   }
 
   async *#run(): AsyncGenerator<CallItem, void, void> {
-    const { offers, invokeAt, cache, now, onMade, onSent } = this.#parts
+    const { offers, invokeAt, cache, choice, now, onMade, onSent } = this.#parts
     const options = this.#options
     this.#startedAt = now()
     let error: MeshError | undefined
@@ -111,13 +114,14 @@ class RunningCall implements Call {
     const unlink = link(options.signal, this.#cancellation)
     try {
       if (options.causes !== undefined) checkCauses(options.causes)
-      const { tool, offers: found } = findCandidates(offers(), this.#target, this.#tool, options.node)
+      const able = findCandidates(offers(), this.#target, this.#tool, options.node)
+      const { tool, offers: found } = able
       deadline = createDeadline(this.#cancellation, options.timeoutMs ?? tool.timeoutMs ?? DEFAULT_TIMEOUT_MS, now)
       const checked = validate(tool.input, this.#input, found[0]!.local ? 'own' : 'foreign')
       const key = mayCache(tool, options) ? cacheKey(found[0]!, tool, checked) : undefined
       const hit = key === undefined ? undefined : cache.get(key)
-      // Another node's result is not the answer where one node was meant.
-      const source = hit && found.find((offer) => offer.node === hit.provider)
+      // Another node's result is not the answer where one node was meant, or was not.
+      const source = hit && found.find(({ node, nodeName }) => node === hit.provider && !isExcluded(options, node, nodeName))
       if (hit !== undefined && source !== undefined) {
         this.#provider = hit.provider
         this.#settle(hit.value, source, true)
@@ -125,35 +129,59 @@ class RunningCall implements Call {
         return
       }
       const stream = options.stream === undefined ? undefined : watched(options.stream)
-      const attempts = options.failover === false ? found.slice(0, 1) : found.slice(0, MAX_ATTEMPTS)
+      const plan = choice.plan(able, this.#tool, options)
+      if (plan.probes.length > 0) {
+        await choice.probe(plan, this.#tool, options.causes)
+        // Here and not a turn before it begins: of calls that waited for the same answer, each must see those that went before.
+        plan.decideAgain(now())
+      }
       let items = 0
-      for (const [n, offer] of attempts.entries()) {
-        if (this.#cancellation.reason !== undefined) throw this.#cancellation.reason
+      for (let place = 0, again = 0; ;) {
+        this.#cancellation.throwIfAborted()
+        const provider = plan.at(place, now())!
+        const { offer } = provider
         this.#provider = offer.node
         const request = this.#requestTo(offer, checked, deadline.remaining(), stream?.items)
         const sentAt = now()
+        let tookMs = 0
+        // While its reader holds an item, no time of the provider passes.
+        let askedAt: number | undefined = sentAt
         let failed: MeshError | undefined
-        offer.outstanding++
+        let yielded = false
+        const hasNext = options.failover !== false && place + 1 < MAX_ATTEMPTS && plan.isUsable(place + 1)
+        choice.began(request, provider, found.length > 1, hasNext)
         try {
           for await (const item of invokeAt(offer)(request, this.#cancellation)) {
+            tookMs += now() - askedAt
+            askedAt = undefined
             if (item.kind === 'result') {
               this.#settle(item.value, offer, false)
               if (key !== undefined && items === 0) cache.set(key, item.value, offer.node, tool.cache!.ttlMs)
-            } else if (item.kind !== 'progress') items++
+            } else if (item.kind !== 'progress') {
+              items++
+              yielded = true
+            }
             yield item
+            askedAt = now()
           }
           if (this.#outcome === undefined) this.#settle(null, offer, false)
           return
         } catch (thrown) {
           failed = this.#cancellation.reason ?? toMeshError(thrown)
           this.#tried.push({ provider: offer.node, code: failed.code })
-          const again = n + 1 < attempts.length && mayRetry(failed, tool, items, stream?.begun ?? false)
-          if (!again) throw withTried(failed, this.#tried)
-          if (items > 0) yield { kind: 'restart', provider: attempts[n + 1]!.node, reason: failed.code }
+          const isOver = this.#cancellation.aborted || options.failover === false
+          if (isOver || !mayRetry(failed, tool, items, stream?.begun ?? false)) throw withTried(failed, this.#tried)
+          const next = place + 1 < MAX_ATTEMPTS ? plan.at(place + 1, now()) : undefined
+          if (next !== undefined && choice.mayGoOn(failed, place + 1)) place++
+          else if (isLost(failed) && again < MAX_AGAIN) again++
+          else throw withTried(failed, this.#tried)
+          if (items > 0) yield { kind: 'restart', provider: plan.at(place, now())!.node, reason: failed.code }
           items = 0
         } finally {
-          offer.outstanding--
           if (this.#outcome === undefined) failed ??= new MeshError('cancelled', LEFT)
+          if (askedAt !== undefined) tookMs += now() - askedAt
+          const measures = this.#measures
+          choice.ended(provider, outcomeOf(failed, this.#cancellation, measures, yielded), failed, measures ? tookMs : 0)
           if (!offer.local) onSent({ request, provider: offer.node, durationMs: now() - sentAt, error: failed })
         }
       }
@@ -176,16 +204,22 @@ class RunningCall implements Call {
     }
   }
 
+  /** What was streamed in took its own time; what was done before, as its key says, none. */
+  get #measures(): boolean {
+    return this.#options.stream === undefined && this.#options.idempotencyKey === undefined
+  }
+
   /** Written out: the copy of a spread lives on to the next major collection. */
   #requestTo(offer: Offer, input: JsonValue, remainingMs: number, stream: AsyncIterable<Item> | undefined): ToolRequest {
     const { idempotencyKey, traceparent, causes } = this.#options
     const [capability, tool, caller] = [offer.capability.id, this.#tool, this.#parts.self]
-    return { capability, tool, input, caller, remainingMs, stream, idempotencyKey, traceparent, causes }
+    const [question, elsewhere] = [undefined, undefined]
+    return { capability, tool, input, caller, remainingMs, stream, idempotencyKey, traceparent, causes, question, elsewhere }
   }
 
   #settle(result: JsonValue, offer: Offer, cached: boolean): void {
-    const { self, now } = this.#parts
-    const path = offer.local ? [self] : [self, offer.node]
+    const { self, now, pathTo } = this.#parts
+    const path = offer.local ? [self] : [self, ...(pathTo(offer.node) ?? [offer.node])]
     this.#outcome = {
       result,
       provider: offer.node,
@@ -195,27 +229,6 @@ class RunningCall implements Call {
       cached
     }
   }
-}
-
-/**
- * Another provider may be tried if the fault lies with the first and nothing can happen twice that must not:
- * always if the first says that it did not begin (`details.notStarted`), else before the first item unless the tool says that a second run does harm (`idempotent: false`), later only if it says that it does none.
- */
-export function mayRetry(error: MeshError, tool: ToolDeclaration, items: number, streamBegun: boolean): boolean {
-  if (!error.retryable || streamBegun) return false
-  if (items === 0 && error.details['notStarted'] === true) return true
-  return items === 0 ? tool.idempotent !== false : tool.idempotent === true
-}
-
-function withTried(error: MeshError, tried: { provider: string; code: string }[]): MeshError {
-  return tried.length < 2
-    ? error
-    : new MeshError(
-        error.code,
-        `${error.message} (after ${tried.length} providers)`,
-        { ...error.details, tried },
-        { cause: error }
-      )
 }
 
 /** What a provider gave to this node, it may refuse to those who cause this call. */

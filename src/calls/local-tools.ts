@@ -5,6 +5,7 @@ import { statusOf } from '../core/query.ts'
 import { checkSchema } from '../core/schema.ts'
 import { MeshError, toMeshError } from '../errors.ts'
 import type { LocalTool } from './provider.ts'
+import { createToolLoad, type ToolLoad } from './tool-load.ts'
 
 /** Whatever runs tools: a backend, as far as calls are concerned. */
 export interface ToolSource {
@@ -29,13 +30,20 @@ interface Owned {
   declaration: CapabilityDeclaration
   /** For comparing snapshots. */
   json: string
-  admissions: Map<string, { admission: Admission; limits: string }>
+  admissions: Map<string, Admitted>
 }
 
-/** @param onPut and onRemove are told of changes, one capability at a time. */
+interface Admitted {
+  admission: Admission
+  load: ToolLoad
+  limits: string
+}
+
+/** @param onPut and onRemove are told of changes, one capability at a time. @param now monotonic ms. */
 export function createLocalTools(
   onPut: (declaration: CapabilityDeclaration) => void,
-  onRemove: (id: string, reason: string) => void
+  onRemove: (id: string, reason: string) => void,
+  now: () => number
 ): LocalTools {
   const owned = new Map<string, Owned>()
 
@@ -56,7 +64,7 @@ export function createLocalTools(
       source,
       declaration,
       json,
-      admissions: old?.admissions ?? new Map<string, { admission: Admission; limits: string }>()
+      admissions: old?.admissions ?? new Map<string, Admitted>()
     })
   }
 
@@ -99,10 +107,11 @@ export function createLocalTools(
       const limits = `${tool.concurrency}/${tool.queue}`
       let kept = admissions.get(toolName)
       if (kept?.limits !== limits) {
-        kept = { admission: createAdmission(`${capability} ${toolName}`, tool.concurrency, tool.queue), limits }
+        const admission = createAdmission(`${capability} ${toolName}`, tool.concurrency, tool.queue)
+        kept = { admission, load: createToolLoad(admission, now), limits }
         admissions.set(toolName, kept)
       }
-      return { capability: declaration, tool, invoke: source.call, admission: kept.admission }
+      return { capability: declaration, tool, invoke: source.call, admission: kept.admission, load: kept.load }
     },
 
     list: () => [...owned.values()].map(({ declaration }) => declaration)

@@ -4,9 +4,14 @@ import { Cancellation } from '../core/cancellation.ts'
 import type { Meter } from '../core/limits.ts'
 import type { Invoke, InvokeOptions, Item, JsonValue, ToolRequest } from '../core/invoke.ts'
 import { validate } from '../core/schema.ts'
+import { createTokenBuckets } from '../core/token-buckets.ts'
 import { MeshError, isMeshError } from '../errors.ts'
 import { DEFAULT_TIMEOUT_MS, abortableSteps, createDeadline, type AbortableSteps, type Deadline } from './deadline.ts'
 import type { Replays } from './replay.ts'
+import type { ToolLoad } from './tool-load.ts'
+
+/** How often a node may ask how busy this one is, without a call, for all tools together. */
+export const PROBE_RATE = { perSecond: 50, burst: 100 } as const
 
 /** A tool of this node with what runs it. */
 export interface LocalTool {
@@ -14,6 +19,7 @@ export interface LocalTool {
   tool: ToolDeclaration
   invoke: Invoke
   admission: Admission
+  load: ToolLoad
 }
 
 /** How a call that was served here ended. */
@@ -49,12 +55,24 @@ export interface ProviderComponents {
  * The same function answers remote and local callers, so both meet the same rules.
  */
 export function createProvider({ self, find, replays, authorize, meter, now, onBegin, onServed }: ProviderComponents): Invoke {
+  const probes = createTokenBuckets(PROBE_RATE, now)
+
   return (request, options) => {
-    const { idempotencyKey } = request
+    const { idempotencyKey, question } = request
+    if (question?.only === true) return probe(request)
     if (idempotencyKey === undefined) return run(request, options)
     const key = JSON.stringify([request.caller, request.capability, request.tool, idempotencyKey, request.causes])
     const call = { key, caller: request.caller, causes: request.causes, input: request.input }
     return replays.follow(call, (signal, onRun) => run(request, { signal }, onRun), options.signal)
+  }
+
+  /** How busy a tool is, is told to those who may call it. They are not asked about, and nothing counts as a call. */
+  async function* probe(request: ToolRequest): AsyncGenerator<Item, void, void> {
+    if (!probes.take(request.caller))
+      throw new MeshError('busy', 'this node was asked too often how busy it is', { reason: 'limit' })
+    const local = find(request.capability, request.tool)
+    if (request.caller !== self || request.causes !== undefined) await authorize(local, request, NOBODY_IS_ASKED)
+    request.question!.answer(local.load.now())
   }
 
   /** @param onRun is told right before the backend begins. */
@@ -71,7 +89,7 @@ export function createProvider({ self, find, replays, authorize, meter, now, onB
     onBegin()
     try {
       const local = find(request.capability, request.tool)
-      const { tool, admission, invoke } = local
+      const { tool, admission, invoke, load } = local
       const input = validate(tool.input, request.input, 'own')
       if (request.stream !== undefined && tool.acceptsStream !== true) {
         throw new MeshError('invalid_argument', `tool "${request.tool}" does not read a stream`)
@@ -90,19 +108,29 @@ export function createProvider({ self, find, replays, authorize, meter, now, onB
         }
       }
       if (request.caller !== self) used = meter(local, request)
-      if (!admission.tryEnter()) await admission.enter(request.caller, cancellation.signal)
+      if (!admission.tryEnter()) await enter(local, request, cancellation)
       begun = true
       onRun?.()
       const counted =
         used === undefined || request.stream === undefined ? request.stream : metered(request.stream, used, cancellation)
       steps = begin(invoke, withInput(request, input, counted, deadline.remaining()), cancellation, admission)
-      for (let step = await steps.next(); step.done !== true; step = await steps.next()) {
+      let tookMs = 0
+      for (;;) {
+        const askedAt = now()
+        const step = await steps.next()
+        // While the caller holds an item, no time of the tool passes.
+        tookMs += now() - askedAt
+        if (step.done === true) break
         const waitMs = used?.yielded(step.value) ?? 0
-        if (step.value.kind === 'result') checkResult(tool, step.value.value)
+        if (step.value.kind === 'result') {
+          checkResult(tool, step.value.value)
+          finished(load, request, tookMs)
+        }
         ended = step.value.kind === 'result'
         if (waitMs > 0 && step.value.kind !== 'result') await pause(waitMs, cancellation)
         yield step.value
       }
+      if (!ended) finished(load, request, tookMs)
       ended = true
     } catch (thrown) {
       error = cancellation.reason ?? (begun ? ofBackend(failure(thrown)) : failure(thrown))
@@ -117,6 +145,28 @@ export function createProvider({ self, find, replays, authorize, meter, now, onB
       onServed({ request, durationMs: now() - startedAt, error })
     }
   }
+}
+
+const NOBODY_IS_ASKED: InvokeOptions = {
+  signal: AbortSignal.abort(new MeshError('permission_denied', 'the owner is not asked who may know how busy a tool is'))
+}
+
+/** @throws MeshError `busy` with the load, as far as it is known. */
+async function enter({ admission, load }: LocalTool, request: ToolRequest, cancellation: Cancellation): Promise<void> {
+  try {
+    await admission.enter(request.caller, cancellation.signal, request.elsewhere)
+  } catch (error) {
+    const { serviceMs } = load.now()
+    if (!isMeshError(error, 'busy') || serviceMs === undefined) throw error
+    throw new MeshError('busy', error.message, { ...error.details, serviceMs }, { cause: error })
+  }
+}
+
+/** A call has come to a good end. What it waited for its caller, is no time of the tool. */
+function finished(load: ToolLoad, { stream, question, caller }: ToolRequest, tookMs: number): void {
+  if (stream === undefined) load.took(tookMs)
+  const told = question === undefined ? undefined : load.tell(caller)
+  if (told !== undefined) question!.answer(told)
 }
 
 /** Written out: the copy of a spread lives on to the next major collection. */
@@ -172,10 +222,10 @@ function checkResult(tool: ToolDeclaration, value: JsonValue): void {
   }
 }
 
-/** Only what refuses a call before it runs may say that it did not. */
+/** Only what refuses a call before it runs may say that it did not, or sends it elsewhere; only the caller's own node knows that a way is lost. */
 function ofBackend(error: MeshError): MeshError {
-  if (!('notStarted' in error.details)) return error
-  const { notStarted: _claimed, ...details } = error.details
+  if (!('notStarted' in error.details || 'lost' in error.details || 'elsewhere' in error.details)) return error
+  const { notStarted: _claimed, lost: _way, elsewhere: _sent, ...details } = error.details
   return new MeshError(error.code, error.message, details, { cause: error })
 }
 

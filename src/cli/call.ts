@@ -7,12 +7,12 @@ import { createCallPrinter } from './call-output.ts'
 import { connectToNode, type NodeClient, type StreamRequest } from './client.ts'
 import { EXIT, contextOf, gather, interruptSignal, parseDuration, withNodeOptions, type NodeOptions } from './command-line.ts'
 import type { Output } from './output.ts'
+import { preferenceOf, withPreference, type PreferenceFlags } from './preference.ts'
 
-interface CallFlags extends NodeOptions {
+interface CallFlags extends NodeOptions, PreferenceFlags {
   params?: string
   param?: string[]
   timeout?: number
-  node?: string
   idempotencyKey?: string
   failover: boolean
   out?: string
@@ -20,17 +20,18 @@ interface CallFlags extends NodeOptions {
 
 /** `atmo call CAPABILITY TOOL`. Exit code 0 if the call ended well, else 1. Ctrl-C cancels it where it runs. */
 export function addCall(program: Command): void {
-  withNodeOptions(
-    program
-      .command('call')
-      .description('call a tool, wherever it is')
-      .argument('<capability>', 'id or type; ID@NODE for the one of a certain node')
-      .argument('<tool>', 'name of the tool')
+  withPreference(
+    withNodeOptions(
+      program
+        .command('call')
+        .description('call a tool, wherever it is')
+        .argument('<capability>', 'id or type; ID@NODE for the one of a certain node')
+        .argument('<tool>', 'name of the tool')
+    )
   )
     .option('--params <json>', 'input as JSON; @FILE reads a file, - reads stdin')
     .option('--param <key=value>', 'one key of the input, several times if need be: JSON if it parses, else text', gather)
     .option('--timeout <duration>', 'time for the call, retries included: 500ms, 5s, 2m; a bare number is seconds', parseDuration)
-    .option('--node <node>', 'only this node (name or peer id)')
     .option('--idempotency-key <key>', 'the same key twice is the same call')
     .option('--no-failover', 'try one provider only')
     .option('--out <file>', 'write the bytes that the tool yields to a file')
@@ -41,6 +42,7 @@ Examples:
   $ atmo call system info
   $ atmo call system@kitchen count --param to=5 --param intervalMs=200
   $ atmo call files read --param path=photos/cat.jpg --out cat.jpg
+  $ atmo call llm/chat complete --params @question.json --prefer cheap --not-node laptop
   $ echo '{"text":"hello"}' | atmo call system echo --params -`
     )
     .action(async (capability: string, tool: string, flags: CallFlags) => {
@@ -49,13 +51,14 @@ Examples:
       const params = flags.param ?? []
       // Checked before the node is asked, so that wrong usage is told as such.
       addParams(given, params)
+      const preference = preferenceOf(flags)
       const client = await connectToNode(dataDir)
       const { signal, off } = interruptSignal()
       try {
         const input = addParams(given, params, params.length > 0 ? await findSchema(client, capability, tool) : undefined)
-        const { timeout: timeoutMs, node, idempotencyKey, failover } = flags
+        const { timeout: timeoutMs, idempotencyKey, failover } = flags
         const path = `/capabilities/${encodeURIComponent(capability)}/tools/${encodeURIComponent(tool)}`
-        const body = { input, timeoutMs, node, idempotencyKey, ...(!failover && { failover }) }
+        const body = { input, timeoutMs, ...preference, idempotencyKey, ...(!failover && { failover }) }
         const request: StreamRequest = { method: 'POST', path, body, signal }
         await (output.json ? passOn(client, request, output) : show(client, request, output, flags.out))
       } finally {

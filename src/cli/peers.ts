@@ -5,6 +5,7 @@ import { isMeshError } from '../errors.ts'
 import { contextOf, refuseUnknownCommand, usageError, withNodeOptions, type NodeOptions } from './command-line.ts'
 import { plain, shortId, showDuration, table } from './output.ts'
 import { showRevoked } from './show-mesh.ts'
+import { createNaming, wayCell } from './show-way.ts'
 
 /** `atmo peers` and `atmo peers add MULTIADDR`. */
 export function addPeers(program: Command): void {
@@ -25,13 +26,12 @@ export function addPeers(program: Command): void {
           : `No peers: ${showRevoked(mesh.revoked, colors)}\n`
       )
     }
+    const nameOf = createNaming(answer.peers.map(({ peerId, name }) => ({ node: peerId, name })))
     const rows = answer.peers.map((peer) => [
       { text: peer.mesh === undefined ? peer.name : `${peer.name} (of ${peer.mesh})`, style: colors.bold },
       shortId(peer.peerId),
       peer.rttMs === null ? '-' : showDuration(peer.rttMs),
-      peer.direct
-        ? { text: 'direct', style: colors.green }
-        : { text: `${peer.hops} hops via ${peer.via === null ? '?' : shortId(peer.via)}`, style: colors.yellow },
+      wayCell(peer, nameOf, colors),
       peer.source,
       peer.capabilities.join(', ')
     ])

@@ -15,9 +15,12 @@ import { addMembers } from './members.ts'
 import { addPeers } from './peers.ts'
 import { addRevoke } from './revoke.ts'
 import { addRotate } from './rotate.ts'
+import { addRoute } from './route.ts'
+import { addRoutes } from './routes.ts'
 import { addStart } from './start.ts'
 import { addStatus } from './status.ts'
 import { addStop } from './stop.ts'
+import { addTrace } from './trace.ts'
 import { addTreaty } from './treaty.ts'
 import { addWatch } from './watch.ts'
 
@@ -47,7 +50,8 @@ export function createProgram(quiet: boolean): Command {
     addAccept,
     addAudit
   ]
-  for (const add of [addStart, ...mesh, addStatus, addPeers, addCapabilities, addCall, addWatch, addStop, addCompletion])
+  const ways = [addRoutes, addRoute, addTrace]
+  for (const add of [addStart, ...mesh, addStatus, addPeers, ...ways, addCapabilities, addCall, addWatch, addStop, addCompletion])
     add(program)
   return program
 }

@@ -2,6 +2,7 @@ import type { MeshEvent } from '../mesh-api.ts'
 import { spaced } from './join-nearby.ts'
 import { showWhat } from './show-change.ts'
 import { plain, shortId, showDuration, type Colors } from './output.ts'
+import { showMs, showWay } from './show-way.ts'
 
 /** One event as one line for people. */
 export function showEvent(event: MeshEvent, colors: Colors): string {
@@ -45,6 +46,14 @@ function eventText(event: MeshEvent, colors: Colors): string {
     }
     case 'network':
       return `${event.state === 'ok' ? green('●') : yellow('●')} network ${plain(event.message)}`
+    case 'route': {
+      const { via, before, metricMs } = event
+      const sign = via === null ? red('-') : before === null ? green('+') : yellow('~')
+      const cost = metricMs === null ? '' : `, ${showMs(metricMs)}`
+      const way = via === null ? 'gone' : `${showWay({ ...event, direct: false }, shortId)}${cost}`
+      const was = before === null || before === via ? '' : `, was via ${shortId(before)}`
+      return `${sign} way to ${bold(plain(event.nodeName))} ${dim(plain(`${way}${was}`))}`
+    }
     case 'backend':
       return `${event.state === 'online' ? green('●') : red('●')} backend ${bold(plain(event.id))} ${event.state}${event.reason ? ` ${dim(plain(event.reason))}` : ''}`
     default:

@@ -7,18 +7,24 @@ export const DEFAULT_QUEUE = 256
 /** What a tool may ask for at most, of either. */
 export const MAX_CONCURRENCY = 4_096
 
+/** Calls for each slot, running and waiting, from which a provider refuses those that can go elsewhere. */
+export const BUSY_SLOTS = 3
+
 /** Lets a bounded number in and a bounded number wait: who calls take turns, and each caller's own are first come first served. */
 export interface Admission {
   /**
    * Undefined: go on at once. A promise: wait for it; it rejects when `signal` aborts. Throws MeshError `busy` when full, or when this caller has its share of the places. Then `leave()`.
    * @param caller PeerId.
+   * @param elsewhere it has another provider at hand: `busy` from {@link BUSY_SLOTS} calls a slot on, with `details.elsewhere`, whatever may wait.
    */
-  enter(caller: string, signal: AbortSignal): Promise<void> | undefined
+  enter(caller: string, signal: AbortSignal, elsewhere?: boolean): Promise<void> | undefined
   leave(): void
   /** Goes in if there is a free place now. */
   tryEnter(): boolean
   readonly running: number
   readonly waiting: number
+  /** Calls that run at once. */
+  readonly slots: number
 }
 
 /** @param name of the tool, for the message of `busy`. */
@@ -39,24 +45,28 @@ export function createAdmission(name: string, concurrency = DEFAULT_CONCURRENCY,
     if (line.size === 0) lines.delete(caller)
   }
 
-  function refuse(own: number): never {
-    const why = waiting >= places ? `${waiting} waiting` : `${own} waiting of this caller, which is its share`
+  function refuse(own: number, elsewhere: boolean): never {
+    const why = elsewhere || waiting >= places ? `${waiting} waiting` : `${own} waiting of this caller, which is its share`
     throw new MeshError('busy', `"${name}" is busy: ${running} running, ${why}; try later or elsewhere`, {
       running,
       waiting,
-      notStarted: true
+      slots,
+      notStarted: true,
+      ...(elsewhere && { elsewhere })
     })
   }
 
   return {
     tryEnter: () => running < slots && ++running > 0,
-    enter(caller, signal) {
+    slots,
+    enter(caller, signal, elsewhere = false) {
       if (running < slots) {
         running++
         return undefined
       }
       const own = lines.get(caller)?.size ?? 0
-      if (waiting >= places || own >= share) refuse(own)
+      if (waiting >= places || own >= share) refuse(own, false)
+      if (elsewhere && running + waiting >= BUSY_SLOTS * slots) refuse(own, true)
       return new Promise<void>((resolve, reject) => {
         if (signal.aborted) return reject(signal.reason as Error)
         const go = (): void => {

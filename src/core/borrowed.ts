@@ -47,7 +47,6 @@ interface Lender extends Lending {
   /** Undefined until it has said it. */
   name: string | undefined
   capabilities: Map<string, CapabilityDeclaration>
-  outstanding: number
 }
 
 /** @param emit told of what came, changed and went. */
@@ -78,12 +77,6 @@ export function createBorrowed(emit: (change: BorrowedChange) => void): Borrowed
       mesh: lender.mesh,
       get rttMs() {
         return lender.link.rttMs
-      },
-      get outstanding() {
-        return lender.outstanding
-      },
-      set outstanding(value) {
-        lender.outstanding = value
       }
     }
   }
@@ -111,7 +104,7 @@ export function createBorrowed(emit: (change: BorrowedChange) => void): Borrowed
   return {
     begin(peer, lending) {
       end(peer)
-      lenders.set(peer, { ...lending, name: undefined, capabilities: new Map(), outstanding: 0 })
+      lenders.set(peer, { ...lending, name: undefined, capabilities: new Map() })
     },
     rename(peer, name) {
       const lender = lenders.get(peer)

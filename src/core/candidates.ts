@@ -1,6 +1,8 @@
 import type { CapabilityDeclaration, ToolDeclaration } from '../../protocols/capability.ts'
 import { MeshError } from '../errors.ts'
-import { statusOf } from './query.ts'
+import type { NodeCost } from './dispatch/candidate.ts'
+import { Provider, compareOffers, createProviderClasses, type ProviderClasses } from './provider-classes.ts'
+import { statusOf, toolOf } from './query.ts'
 import { nearest } from './schema.ts'
 
 /** A capability of some node, as the choice of a provider sees it. */
@@ -13,8 +15,13 @@ export interface Offer {
   direct: boolean
   /** Smoothed round trip in ms, undefined before the first measurement. */
   rttMs: number | undefined
-  /** Calls of this node that are running there. */
-  outstanding: number
+  /** Of the way there: 1 with a session; undefined where none is known. */
+  hops?: number | undefined
+  /** PeerId of the next hop, and what the way costs, in ms, where there is no session. */
+  via?: string | undefined
+  metricMs?: number | undefined
+  /** What calls on it cost beside time, as it announces. */
+  cost?: NodeCost | undefined
   capability: CapabilityDeclaration
   /** Not to be chosen: its descriptor has changed, and nobody here has accepted that. */
   blocked?: boolean
@@ -22,10 +29,14 @@ export interface Offer {
   mesh?: string
 }
 
-/** Who may run a call, best first. */
+/** Who is able to run a call. */
 export interface Candidates {
+  /** As the first of the offers declares it. */
   tool: ToolDeclaration
+  /** This node first, if it is among them. */
   offers: Offer[]
+  /** The same, for the choice among them. */
+  providers: ProviderClasses
 }
 
 /** `name` and `@node` of a target. */
@@ -48,17 +59,19 @@ export function findCandidates(offers: readonly Offer[], target: string, tool: s
     able = findAble(offers, target, tool, node)
     if (found.size < MAX_ANSWERS) found.set(key, able)
   }
-  if (able.offers.length === 1) return able
-  const sorted = [...able.offers].sort(compareOffers)
-  return { tool: toolOf(sorted[0]!, tool)!, offers: sorted }
+  return able
 }
 
 /** Questions remembered per state of the directory. */
 const MAX_ANSWERS = 1_024
-/** Who is able changes only with the directory, which makes a new array then; who is best, with every call. */
+/** Who is able changes only with the directory and the ways, which make a new array then; who is best, with every call. */
 const answers = new WeakMap<readonly Offer[], Map<string, Candidates>>()
 
-function findAble(offers: readonly Offer[], target: string, tool: string, node: string | undefined): Candidates {
+/**
+ * The offers that a target means, whatever their tools and states.
+ * @throws MeshError `unknown_capability`, `ambiguous`, `unavailable` if there is no such node.
+ */
+export function findNamed(offers: readonly Offer[], target: string, node?: string): { name: string; named: Offer[] } {
   const parsed = parseTarget(target)
   const wantedNode = node ?? parsed.node
   const inScope = wantedNode === undefined ? offers : onNode(offers, wantedNode)
@@ -71,8 +84,12 @@ function findAble(offers: readonly Offer[], target: string, tool: string, node: 
   const named = preferOwn(useId ? byId : byType)
   if (named.length === 0) throw unknownCapability(inScope, name, wantedNode)
   refuseAmbiguous(named, name)
+  return { name, named }
+}
 
-  const able = named.filter((offer) => toolOf(offer, tool) !== undefined)
+function findAble(offers: readonly Offer[], target: string, tool: string, node: string | undefined): Candidates {
+  const { name, named } = findNamed(offers, target, node)
+  const able = named.filter(({ capability }) => toolOf(capability, tool) !== undefined)
   // What is offline may not even know its tools: that is the reason, not the name.
   if (able.length === 0 && !named.some(isCallable)) throw notCallable(named, name)
   if (able.length === 0) {
@@ -90,7 +107,9 @@ function findAble(offers: readonly Offer[], target: string, tool: string, node: 
   if (callable.length === 0) throw notCallable(able, name)
   const accepted = callable.filter(({ blocked }) => blocked !== true)
   if (accepted.length === 0) throw notAccepted(callable, name)
-  return { tool: toolOf(accepted[0]!, tool)!, offers: accepted }
+  const sorted = accepted.sort(compareOffers)
+  const providers = createProviderClasses(sorted.map((offer) => new Provider(offer, tool)))
+  return { tool: toolOf(sorted[0]!.capability, tool)!, offers: sorted, providers }
 }
 
 /**
@@ -108,7 +127,8 @@ function preferOwn(all: Offer[]): Offer[] {
     : named.filter((offer) => own.some(({ capability }) => capability.type === offer.capability.type))
 }
 
-function isCallable({ capability }: Offer): boolean {
+/** True unless it says itself that it cannot be called now. */
+export function isCallable({ capability }: Offer): boolean {
   return !['offline', 'suspended'].includes(statusOf(capability))
 }
 
@@ -124,26 +144,6 @@ function notAccepted(offers: readonly Offer[], name: string): MeshError {
     `what "${name}" on ${nodeName} says of itself has changed since it was accepted; look at it with atmo capabilities ${capability.id}@${node}, then run: atmo accept ${node} ${capability.id}`,
     { reason: 'descriptor-changed', capability: capability.id, nodes: offers.map((offer) => offer.node) }
   )
-}
-
-const RANK: Record<string, number> = { online: 0, degraded: 1, busy: 2 }
-
-/** This node first, then the own mesh, then by status, an open session, what is running there, and distance. */
-function compareOffers(a: Offer, b: Offer): number {
-  return (
-    Number(b.local) - Number(a.local) ||
-    Number(a.mesh !== undefined) - Number(b.mesh !== undefined) ||
-    RANK[statusOf(a.capability)]! - RANK[statusOf(b.capability)]! ||
-    Number(b.direct) - Number(a.direct) ||
-    a.outstanding - b.outstanding ||
-    (a.rttMs ?? Infinity) - (b.rttMs ?? Infinity) ||
-    (a.node < b.node ? -1 : 1)
-  )
-}
-
-/** Its declaration of a tool, if it has it. */
-export function toolOf(offer: Offer, tool: string): ToolDeclaration | undefined {
-  return offer.capability.tools?.find(({ name }) => name === tool)
 }
 
 function onNode(offers: readonly Offer[], node: string): readonly Offer[] {

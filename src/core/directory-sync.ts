@@ -61,6 +61,8 @@ export interface ComparedState {
   forgotten: ReadonlyMap<string, Version>
   /** Origins with a session. */
   sessions: ReadonlySet<string>
+  /** Origins with a way over other nodes. */
+  routed: ReadonlySet<string>
 }
 
 /** What a comparison with another node's rows asks for, and what it says of those that are known. */
@@ -74,7 +76,11 @@ export interface RowComparison {
 }
 
 /** Compares what is known with the rows of another node. */
-export function compareRows({ entries, forgotten, sessions }: ComparedState, rows: Iterable<Row>, now: number): RowComparison {
+export function compareRows(
+  { entries, forgotten, sessions, routed }: ComparedState,
+  rows: Iterable<Row>,
+  now: number
+): RowComparison {
   const result: RowComparison = { want: [], offer: [], lost: [], seen: [] }
   const named = new Set<string>()
   for (const row of rows) {
@@ -97,7 +103,7 @@ export function compareRows({ entries, forgotten, sessions }: ComparedState, row
       result.offer.push(origin)
     } else if (row.standing === 'gone') {
       // Rows are not signed: only a loss of the very version that is known is believed, so that the next head undoes a lie.
-      if (!entry.connected) result.lost.push(origin)
+      if (!entry.connected && !routed.has(origin)) result.lost.push(origin)
     } else {
       // Of two heads of one version all nodes keep the one that winsTie() names.
       const tie = compareTie(row, entry.signed)

@@ -72,8 +72,10 @@ export interface Directory {
   applyChange(signed: SignedHead, change: DocumentChange, now: number): ApplyOutcome
   /** A whole record, as sync brings it. */
   applyRecord(record: DocumentRecord, now: number): ApplyOutcome
-  /** A session with an origin began or ended. */
-  setConnected(origin: string, connected: boolean, now: number): void
+  /** A session with an origin began or ended. `isSought`: a way over other nodes is looked for, so it is not lost yet: see `setRouted`. */
+  setConnected(origin: string, connected: boolean, now: number, isSought?: boolean): void
+  /** There is a way over other nodes to an origin, or none any more: one without a session is lost then. */
+  setRouted(origin: string, routed: boolean, now: number): void
   /** Rows of another node: what to ask it for and what to send it. */
   compare(rows: Iterable<Row>, now: number): Comparison
   /** XOR of a hash of each head that counts; equal where the same is known. */
@@ -83,6 +85,8 @@ export interface Directory {
   /** Forgets what was not renewed within its lease. */
   expire(now: number): void
   get(origin: string): DirectoryEntry | undefined
+  /** All that is known, lost ones too. */
+  entries(): Iterable<DirectoryEntry>
   /** Origins that count: not left, not lost. */
   visible(): DirectoryEntry[]
   readonly size: number
@@ -94,6 +98,10 @@ export function createDirectory(self: string, emit: (event: DirectoryEvent) => v
   const forgotten = new Map<string, Version>()
   /** Kept apart from the entries: a session often begins before the record of its peer is here. */
   const sessions = new Set<string>([self])
+  /** With a way over other nodes: what neighbours lost, they may have lost alone. */
+  const routed = new Set<string>()
+  /** Whose session has ended, and to whom a way is looked for. */
+  const sought = new Set<string>()
 
   const isVisible = (entry: DirectoryEntry): boolean => counts(entry) && entry.document !== undefined
 
@@ -207,20 +215,32 @@ export function createDirectory(self: string, emit: (event: DirectoryEvent) => v
       return store(signed, document, heardAt, now)
     },
 
-    setConnected(origin, connected, now) {
+    setConnected(origin, connected, now, isSought = false) {
       if (connected) sessions.add(origin)
       else sessions.delete(origin)
+      if (!connected && isSought) sought.add(origin)
+      else sought.delete(origin)
       const entry = entries.get(origin)
       if (entry === undefined || entry.connected === connected) return
       entry.connected = connected
       entry.heardAt = now
       if (connected) changing(origin, 'connected', () => (entry.lost = undefined))
       // One that said goodbye is not lost.
-      else if (entry.document !== undefined) markLost(entry, 'unreachable', true, now)
+      else if (entry.document !== undefined && !isSought) markLost(entry, 'unreachable', true, now)
+    },
+
+    setRouted(origin, isRouted, now) {
+      if (isRouted) routed.add(origin)
+      else routed.delete(origin)
+      const isFirsthand = sought.delete(origin)
+      const entry = entries.get(origin)
+      if (entry === undefined || entry.connected || entry.document === undefined) return
+      if (isRouted) changing(origin, 'there is a way to it', () => (entry.lost = undefined))
+      else if (counts(entry)) markLost(entry, 'unreachable', isFirsthand, now)
     },
 
     compare(rows, now) {
-      const { want, offer, lost, seen } = compareRows({ entries, forgotten, sessions }, rows, now)
+      const { want, offer, lost, seen } = compareRows({ entries, forgotten, sessions, routed }, rows, now)
       for (const origin of lost) markLost(entries.get(origin)!, 'lost by its neighbours', false, now)
       for (const origin of seen) changing(origin, 'seen by a neighbour', () => (entries.get(origin)!.lost = undefined))
       return { want, offer }
@@ -241,6 +261,7 @@ export function createDirectory(self: string, emit: (event: DirectoryEvent) => v
     },
 
     get: (origin) => entries.get(origin),
+    entries: () => entries.values(),
     visible: () => [...entries.values()].filter(isVisible),
     get size() {
       return entries.size

@@ -1,7 +1,7 @@
-import type { Item } from '../../protocols/call/items.ts'
+import type { Item, Load } from '../../protocols/call/items.ts'
 import type { JsonValue } from '../../protocols/json.ts'
 
-export type { Item, Progress } from '../../protocols/call/items.ts'
+export type { Item, Load, Progress } from '../../protocols/call/items.ts'
 export type { JsonObject, JsonSchema, JsonValue } from '../../protocols/json.ts'
 
 /** One call of one tool, as a provider sees it. */
@@ -22,6 +22,18 @@ export interface ToolRequest {
   idempotencyKey?: string
   /** W3C Trace Context, https://www.w3.org/TR/trace-context/ */
   traceparent?: string
+  /** The caller wants to know how busy the provider is. */
+  question?: LoadQuestion
+  /** The caller has another provider at hand: one that is full refuses at once rather than lets the call wait. */
+  elsewhere?: boolean
+}
+
+/** What goes with a call, or without one, to learn how busy a provider is with its tool. A tool itself never sees it. */
+export interface LoadQuestion {
+  /** That alone: the tool does not run, and there is no input. */
+  only: boolean
+  /** Called once at most, before the end: a provider may leave it unanswered, but not if nothing else was asked. */
+  answer(load: Load): void
 }
 
 /** What goes with a request but is not part of it. */

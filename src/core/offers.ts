@@ -7,16 +7,25 @@ export interface LinkState {
   readonly rttMs: number | undefined
 }
 
+/** The way to a node without a session. */
+export interface RouteState {
+  /** PeerId of the next hop. */
+  readonly via: string
+  readonly hops: number
+  readonly metricMs: number
+}
+
 /** As views show it: null before it was measured. */
 export const roundedRtt = (rttMs: number | undefined): number | null =>
   rttMs === undefined ? null : Math.round(rttMs * 100) / 100
 
-/** The directory joined with the links: who offers what, and how near it is. Rebuilt only when the directory changes. */
+/** The directory joined with the links and routes: who offers what, and how near it is. Rebuilt only when the directory changes, or to whom there is a way. */
 export interface Offers {
   all(): Offer[]
   /** The directory changed, or what is blocked. */
   changed(): void
   setLink(peer: string, link: LinkState | undefined): void
+  setRoute(peer: string, route: RouteState | undefined): void
   peers(sourceOf: (peer: string) => string): PeerView[]
   counts(): { local: number; remote: number }
   nodeName(peer: string): string
@@ -24,7 +33,7 @@ export interface Offers {
 
 interface NodeStats {
   link: LinkState | undefined
-  outstanding: number
+  route: RouteState | undefined
 }
 
 /** @param self PeerId of this node. @param isBlocked asked when the directory has changed, not at calls. */
@@ -38,8 +47,16 @@ export function createOffers(
 
   function statsOf(peer: string): NodeStats {
     let entry = stats.get(peer)
-    if (entry === undefined) stats.set(peer, (entry = { link: undefined, outstanding: 0 }))
+    if (entry === undefined) stats.set(peer, (entry = { link: undefined, route: undefined }))
     return entry
+  }
+
+  /** Who can be reached at all, is asked about once for each list. */
+  function setWay(peer: string, set: (node: NodeStats) => void): void {
+    const node = statsOf(peer)
+    const had = node.link !== undefined || node.route !== undefined
+    set(node)
+    if (had !== (node.link !== undefined || node.route !== undefined)) cached = undefined
   }
 
   function build(): Offer[] {
@@ -53,38 +70,41 @@ export function createOffers(
           local: origin === self,
           capability: declaration,
           blocked: isBlocked(origin, declaration.id),
+          cost: document!.info.cost,
           get direct() {
             return node.link !== undefined
           },
           get rttMs() {
             return node.link?.rttMs
           },
-          get outstanding() {
-            return node.outstanding
+          get hops() {
+            return node.link !== undefined ? 1 : node.route?.hops
           },
-          set outstanding(value) {
-            node.outstanding = value
+          get via() {
+            return node.link !== undefined ? undefined : node.route?.via
+          },
+          get metricMs() {
+            return node.link !== undefined ? undefined : node.route?.metricMs
           }
         })
       }
     }
     for (const [peer, node] of stats)
-      if (node.link === undefined && node.outstanding === 0 && directory.get(peer) === undefined) stats.delete(peer)
+      if (node.link === undefined && node.route === undefined && directory.get(peer) === undefined) stats.delete(peer)
     return list
   }
 
   return {
     all: () => (cached ??= build()),
     changed: () => (cached = undefined),
-    setLink(peer, link) {
-      statsOf(peer).link = link
-    },
+    setLink: (peer, link) => setWay(peer, (node) => (node.link = link)),
+    setRoute: (peer, route) => setWay(peer, (node) => (node.route = route)),
     peers(sourceOf) {
       return directory
         .visible()
         .filter(({ origin }) => origin !== self)
         .map(({ origin, document }) => {
-          const link = stats.get(origin)?.link
+          const { link, route } = stats.get(origin) ?? {}
           const direct = link !== undefined
           return {
             peerId: origin,
@@ -92,8 +112,8 @@ export function createOffers(
             version: document!.info.version,
             rttMs: roundedRtt(link?.rttMs),
             direct,
-            hops: direct ? 1 : 2,
-            via: null,
+            hops: direct ? 1 : (route?.hops ?? null),
+            via: direct ? null : (route?.via ?? null),
             source: sourceOf(origin),
             addresses: document!.info.addresses,
             capabilities: [...document!.capabilities.keys()]

@@ -1,5 +1,10 @@
 import { matchGlob } from '../../protocols/glob.ts'
-import { CAPABILITY_STATUSES, type CapabilityDeclaration, type CapabilityStatus } from '../../protocols/capability.ts'
+import {
+  CAPABILITY_STATUSES,
+  type CapabilityDeclaration,
+  type CapabilityStatus,
+  type ToolDeclaration
+} from '../../protocols/capability.ts'
 
 /** Fields that a query may ask for; all given must fit. See CapabilityQuery in mesh-api.ts for their meaning. */
 export interface QueryFields {
@@ -28,6 +33,11 @@ export function matches(capability: CapabilityDeclaration, query: QueryFields): 
 export function statusOf(capability: CapabilityDeclaration): CapabilityStatus {
   const status = capability.status ?? 'online'
   return CAPABILITY_STATUSES.includes(status) ? status : 'degraded'
+}
+
+/** Its declaration of a tool, if it has it. */
+export function toolOf({ tools }: CapabilityDeclaration, tool: string): ToolDeclaration | undefined {
+  return tools?.find(({ name }) => name === tool)
 }
 
 function containsWords(capability: CapabilityDeclaration, text: string): boolean {

@@ -8,6 +8,7 @@ import { eventsRoute } from './events-route.ts'
 import { hostGuard, tokenGuard, type GuardInit } from './guard.ts'
 import { memberRoutes } from './member-routes.ts'
 import { meshRoutes } from './mesh-routes.ts'
+import { routeRoutes } from './route-routes.ts'
 import { treatyRoutes } from './treaty-routes.ts'
 
 /** What the local API is built from. */
@@ -49,6 +50,7 @@ export function createApp(init: AppInit): FetchHandler {
   app.use(tokenGuard(init))
   app.route('/mesh', meshRoutes({ mesh, stop }))
   app.route('/mesh', memberRoutes({ mesh }))
+  app.route('/mesh', routeRoutes({ mesh }))
   app.route('/mesh', treatyRoutes({ mesh }))
   app.route('/mesh', changeRoutes({ change: init.change }))
   app.route('/mesh', eventsRoute({ mesh, heartbeatMs, closing }))

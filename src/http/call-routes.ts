@@ -4,13 +4,14 @@ import { MeshError, errorToJson } from '../errors.ts'
 import type { Call, CallItem, CallOptions, CallResult, Mesh } from '../mesh-api.ts'
 import { base64Length, toBase64, writeBase64 } from './base64.ts'
 import { isTexts, readJsonObject, refuseUnknownKeys } from './json-body.ts'
+import { PREFERENCE_KEYS, readPreference } from './preference.ts'
 import { STREAM_HEADERS, pullStream } from './pull-stream.ts'
 
 /** Most that a call answered in one piece may yield beside its result, in bytes of JSON; a longer one has to be streamed. */
 export const MAX_COLLECTED_BYTES = 32 * 1024 * 1024
 /** Longest time a call may be given over HTTP, in ms: a day. */
 const MAX_TIMEOUT_MS = 86_400_000
-const BODY_KEYS = ['input', 'timeoutMs', 'node', 'idempotencyKey', 'failover', 'causes'] as const
+const BODY_KEYS = ['input', 'timeoutMs', 'node', 'idempotencyKey', 'failover', 'causes', ...PREFERENCE_KEYS] as const
 
 /** A line of a streamed call. The last one has `status`. */
 export type CallLine =
@@ -49,7 +50,7 @@ export function accepts(accept: string | undefined, mediaType: string): boolean 
 function callOptions(body: JsonObject): CallOptions {
   refuseUnknownKeys('key', Object.keys(body), BODY_KEYS)
   const { timeoutMs, node, idempotencyKey, failover, causes } = body
-  const options: CallOptions = {}
+  const options: CallOptions = readPreference(body)
   const wrong = (key: string, expected: string) => new MeshError('invalid_argument', `${key} must be ${expected}`, { key })
   if (timeoutMs !== undefined) {
     if (typeof timeoutMs !== 'number' || !(timeoutMs > 0) || timeoutMs > MAX_TIMEOUT_MS)

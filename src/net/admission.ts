@@ -156,18 +156,24 @@ export function createAdmission(components: AdmissionComponents): Admission {
       proved(connection)
       good.add(connection)
     }
-    const [connection] = connections
-    if (connection === undefined || gate.openingOf(peer) === 'all') return
-    if (mesh !== undefined) {
-      gate.admit(peer, FOREIGN_PROTOCOLS)
-      return onForeign(peer, mesh)
+    if (connections.length === 0) return
+    if (gate.openingOf(peer) !== 'all') {
+      if (mesh !== undefined) {
+        gate.admit(peer, FOREIGN_PROTOCOLS)
+        return onForeign(peer, mesh)
+      }
+      gate.admit(peer)
+      onMember?.(peer)
     }
-    gate.admit(peer)
-    onMember?.(peer)
-    // Only now: who the node is and what it speaks is for members. Gossip learns from it whom it may speak to.
-    identify.identify(connection).then(undefined, () => undefined)
+    const direct = connections.find(({ limits }) => limits === undefined)
+    if (mesh !== undefined || direct === undefined || identified.has(peer)) return
+    identified.add(peer)
+    // Only now: who the node is and what it speaks is for members. Gossip learns from it whom it may speak to; never over a circuit.
+    identify.identify(direct).then(undefined, () => undefined)
   }
 
+  /** Members that were asked who they are, over a connection that is still there. */
+  const identified = new Set<string>()
   /** Connections on which something was proved. */
   const good = new WeakSet<Connection>()
   function proved(connection: Connection): void {
@@ -198,7 +204,13 @@ export function createAdmission(components: AdmissionComponents): Admission {
     const { remotePeer } = connection
     const isGood = good.has(connection) || gate.isAdmitted(remotePeer.toString())
     if (connection.direction === 'inbound' && !isGood) knocks.failed(connection.remoteAddr.toString())
-    if (libp2p.getConnections(remotePeer).length > 0) return
+    const others = libp2p.getConnections(remotePeer)
+    if (connection.limits === undefined && !others.some(({ limits }) => limits === undefined)) {
+      identified.delete(remotePeer.toString())
+      // libp2p tells gossip of the end of the last one alone; calls open a circuit again if they need one.
+      for (const circuit of others) circuit.abort(new MeshError('unavailable', 'the connection to the peer was lost'))
+    }
+    if (others.length > 0) return
     const wasAdmitted = gate.isAdmitted(remotePeer.toString())
     gate.dismiss(remotePeer.toString())
     // libp2p notes what a stranger names, also of one that leaves before it is refused: nothing of it is kept.
@@ -226,7 +238,11 @@ export function createAdmission(components: AdmissionComponents): Admission {
       gate.leaveOpen(MEMBER_PROTOCOL)
       libp2p.addEventListener('connection:open', onOpen)
       libp2p.addEventListener('connection:close', onClose)
-      const streams = { maxInboundStreams: MAX_SINGLE_STREAMS, maxOutboundStreams: MAX_SINGLE_STREAMS }
+      const streams = {
+        maxInboundStreams: MAX_SINGLE_STREAMS,
+        maxOutboundStreams: MAX_SINGLE_STREAMS,
+        runOnLimitedConnection: true
+      }
       await libp2p.handle(MEMBER_PROTOCOL, answer, streams)
     },
     async stop() {

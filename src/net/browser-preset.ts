@@ -8,10 +8,11 @@ import { createLibp2p } from 'libp2p'
 import { createAdmissionGate, type AdmissionGate } from './admission-gate.ts'
 import { gossipService } from './gossip.ts'
 import { createKnocks, type Knocks } from './knocks.ts'
+import { createUpgrades, type UpgradeComponents, type Upgrades } from './upgrades.ts'
 import { guardWebSockets } from './websocket-guard.ts'
 
 /** What the libp2p of a browser peer offers beside libp2p itself. */
-export type BrowserServices = { identify: Identify; pubsub: GossipSub; gate: AdmissionGate; knocks: Knocks }
+export type BrowserServices = { identify: Identify; pubsub: GossipSub; gate: AdmissionGate; knocks: Knocks; upgrades: Upgrades }
 
 /** libp2p for a browser tab, not started: dials over WebSocket; WebRTC comes with browser peers. Private addresses may be dialled. @param topics of gossip that are read. */
 export async function createBrowserLibp2p(privateKey: PrivateKey, topics?: readonly string[]): Promise<Libp2p<BrowserServices>> {
@@ -28,6 +29,7 @@ export async function createBrowserLibp2p(privateKey: PrivateKey, topics?: reado
       identify: identify({ runOnConnectionOpen: false }),
       pubsub: gossipService(topics),
       gate: ({ registrar }: { registrar: object }) => createAdmissionGate(registrar),
+      upgrades: (components: UpgradeComponents) => createUpgrades(components),
       // Nobody can open a connection to a tab.
       knocks: () => createKnocks(() => performance.now())
     }

@@ -3,15 +3,24 @@ import {
   CALL_PROTOCOL,
   MAX_BYTES_PER_ITEM,
   decodeItem,
+  decodeLoad,
+  decodeLoadItem,
+  decodeProbe,
   decodeRequest,
   encodeItem,
+  encodeLoad,
+  encodeLoadItem,
+  encodeProbe,
   encodeRequest,
-  type CallRequest
+  type CallRequest,
+  type Probe
 } from '../../protocols/call/messages.ts'
+import type { JsonValue } from '../../protocols/json.ts'
 import { asJson } from '../../protocols/shape.ts'
 import { Cancellation } from '../core/cancellation.ts'
 import { originBytes, originId } from '../core/document.ts'
-import type { Invoke, Item, ToolRequest } from '../core/invoke.ts'
+import type { Invoke, Item, Load, LoadQuestion, ToolRequest } from '../core/invoke.ts'
+import { MeshError } from '../errors.ts'
 import type { IncomingExchange } from './inbound-exchanges.ts'
 import type { Protocol } from './protocol.ts'
 import type { Session } from './session.ts'
@@ -20,45 +29,108 @@ import type { Session } from './session.ts'
 export function createCallProtocol(provider: Invoke): Protocol {
   return {
     id: CALL_PROTOCOL,
+    overCircuits: true,
     async *handle(exchange: IncomingExchange, peer: string) {
-      const { capability, tool, input, remainingMs, idempotencyKey, traceparent, causes: ids } = decodeRequest(exchange.body)
-      const causes = ids?.map(originId)
+      const probe = decodeProbe(exchange.body)
+      if (probe !== undefined) return encodeLoad(await answerOf(provider, probe, peer, exchange.cancellation))
+      const decoded = decodeRequest(exchange.body)
+      const { capability, tool, input, remainingMs, idempotencyKey, traceparent, elsewhere } = decoded
+      const causes = decoded.causes?.map(originId)
       const stream = exchange.input === undefined ? undefined : pipe(exchange.input, items)
+      let load: Load | undefined
+      const question = decoded.tellLoad === true ? { only: false, answer: (told: Load) => void (load = told) } : undefined
       // Written out: the copy of a spread lives on to the next major collection, in each call.
-      const request = { capability, tool, input, remainingMs, idempotencyKey, traceparent, causes, stream, caller: peer }
-      for await (const item of provider(request, exchange.cancellation)) {
-        if (item.kind === 'result') return item.value
+      const of = {
+        capability,
+        tool,
+        input,
+        remainingMs,
+        idempotencyKey,
+        traceparent,
+        causes,
+        stream,
+        question,
+        elsewhere,
+        caller: peer
+      }
+      let value: JsonValue = null
+      for await (const item of provider(of, exchange.cancellation)) {
+        if (item.kind === 'result') {
+          value = item.value
+          break
+        }
         yield* bodies(item)
       }
-      return null
+      if (load !== undefined) yield encodeLoadItem(load)
+      return value
     }
   }
 }
 
-/** A call at the peer of a session: the same function type as a local one. */
+/** @throws MeshError what the provider refuses the question with. */
+async function answerOf(provider: Invoke, probe: Probe, caller: string, cancellation: Cancellation): Promise<Load> {
+  const { capability, tool } = probe
+  let load: Load | undefined
+  const question: LoadQuestion = { only: true, answer: (told) => void (load = told) }
+  const request = { capability, tool, input: null, caller, causes: probe.causes?.map(originId), question }
+  for await (const item of provider(request, cancellation)) void item
+  if (load === undefined) throw new MeshError('internal', 'the provider did not say how busy it is')
+  return load
+}
+
+/** A call at the peer of a session, or only the question how busy it is: the same function type as a local one. */
 export function callOver(session: Session): Invoke {
   return (request, options) => {
-    const { stream } = request
-    const replies = session.request(encodeRequest(toWire(request)), {
-      cancellation: Cancellation.of(options),
-      input: stream === undefined ? undefined : pipe(stream, outgoing)
-    })
-    return new RemoteItems(replies)
+    const { stream, question } = request
+    const cancellation = Cancellation.of(options)
+    if (question?.only === true) return probeOver(session, request, question, cancellation)
+    const input = stream === undefined ? undefined : pipe(stream, outgoing)
+    return new RemoteItems(session.request(encodeRequest(toWire(request)), { cancellation, input }), question)
   }
 }
 
+/** Yields nothing: the answer goes to who asked. */
+async function* probeOver(
+  session: Session,
+  { capability, tool, causes }: ToolRequest,
+  question: LoadQuestion,
+  cancellation: Cancellation
+): AsyncGenerator<Item, void, void> {
+  const replies = session.request(encodeProbe({ capability, tool, causes: causes?.map(originBytes) }), { cancellation })
+  const { done, value } = await replies.next()
+  if (done !== true) {
+    await replies.return(undefined)
+    throw new MeshError('protocol_error', 'a peer answers with items how busy it is')
+  }
+  question.answer(decodeLoad(value))
+}
+
 /** Written out: the copy of a spread lives on to the next major collection. */
-function toWire({ capability, tool, input, remainingMs, idempotencyKey, traceparent, causes }: ToolRequest): CallRequest {
-  return { capability, tool, input, remainingMs, idempotencyKey, traceparent, causes: causes?.map(originBytes) }
+function toWire({
+  capability,
+  tool,
+  input,
+  remainingMs,
+  idempotencyKey,
+  traceparent,
+  causes,
+  question,
+  elsewhere
+}: ToolRequest): CallRequest {
+  const [tellLoad, ids] = [question !== undefined, causes?.map(originBytes)]
+  return { capability, tool, input, remainingMs, idempotencyKey, traceparent, causes: ids, tellLoad, elsewhere }
 }
 
 /** Not a generator: a small call passes here twice, and each generator in its way costs. */
 class RemoteItems implements AsyncIterableIterator<Item> {
   readonly #replies: AsyncGenerator<unknown, unknown, void>
+  /** Undefined once it is answered. */
+  #question: LoadQuestion | undefined
   #over = false
 
-  constructor(replies: AsyncGenerator<unknown, unknown, void>) {
+  constructor(replies: AsyncGenerator<unknown, unknown, void>, question: LoadQuestion | undefined) {
     this.#replies = replies
+    this.#question = question
   }
 
   [Symbol.asyncIterator](): this {
@@ -67,15 +139,24 @@ class RemoteItems implements AsyncIterableIterator<Item> {
 
   async next(): Promise<IteratorResult<Item, undefined>> {
     if (this.#over) return { done: true, value: undefined }
-    const step = await this.#replies.next()
-    if (step.done === true) this.#over = true
+    let step = await this.#replies.next()
     try {
+      if (this.#question !== undefined && step.done !== true && this.#isAnswer(step.value)) step = await this.#replies.next()
+      if (step.done === true) this.#over = true
       return { done: false, value: step.done === true ? { kind: 'result', value: asJson(step.value) } : decodeItem(step.value) }
     } catch (error) {
       // Whoever iterates does not call return() after a rejection: the exchange would stay open for ever.
       await this.return()
       throw error
     }
+  }
+
+  #isAnswer(body: unknown): boolean {
+    const load = decodeLoadItem(body)
+    if (load === undefined) return false
+    this.#question!.answer(load)
+    this.#question = undefined
+    return true
   }
 
   async return(): Promise<IteratorResult<Item, undefined>> {

@@ -13,6 +13,8 @@ export interface DialerConnection {
   remotePeer: PeerIdLike
   remoteAddr: Multiaddr
   direction: 'inbound' | 'outbound'
+  /** Set where other nodes forward it: such a peer is reached, and is no neighbour. */
+  limits?: object | undefined
 }
 
 /** The part of libp2p that the dialer uses. */
@@ -20,13 +22,26 @@ export interface DialerLibp2p {
   peerId: PeerIdLike
   dial: DialFunction
   getConnections(): readonly DialerConnection[]
-  addEventListener(type: 'peer:connect' | 'peer:disconnect', listener: (event: CustomEvent<PeerIdLike>) => void): void
-  removeEventListener(type: 'peer:connect' | 'peer:disconnect', listener: (event: CustomEvent<PeerIdLike>) => void): void
+  addEventListener(type: 'connection:open' | 'connection:close', listener: (event: CustomEvent<DialerConnection>) => void): void
+  removeEventListener(
+    type: 'connection:open' | 'connection:close',
+    listener: (event: CustomEvent<DialerConnection>) => void
+  ): void
 }
 
-/** The connections of a peer. */
+/** True unless other nodes forward it. */
+export function isDirect({ limits }: DialerConnection): boolean {
+  return limits === undefined
+}
+
+/** The direct connections of a peer. */
 export function connectionsOf(libp2p: DialerLibp2p, peerId: string): DialerConnection[] {
-  return libp2p.getConnections().filter(({ remotePeer }) => remotePeer.toString() === peerId)
+  return libp2p.getConnections().filter((connection) => isDirect(connection) && connection.remotePeer.toString() === peerId)
+}
+
+/** True if there is a connection to a peer that other nodes forward. */
+export function isReachedOverOthers(libp2p: DialerLibp2p, peerId: string): boolean {
+  return libp2p.getConnections().some((connection) => !isDirect(connection) && connection.remotePeer.toString() === peerId)
 }
 
 /**
@@ -34,7 +49,8 @@ export function connectionsOf(libp2p: DialerLibp2p, peerId: string): DialerConne
  */
 export function connectionAt(libp2p: DialerLibp2p, { peerId, addrs }: KnownPeer): DialerConnection | undefined {
   if (peerId !== undefined) return undefined
-  return libp2p.getConnections().find(({ remoteAddr }) => addrs.has(remoteAddr.toString().split('/p2p/')[0] ?? ''))
+  const isAt = ({ remoteAddr }: DialerConnection): boolean => addrs.has(remoteAddr.toString().split('/p2p/')[0] ?? '')
+  return libp2p.getConnections().find((connection) => isDirect(connection) && isAt(connection))
 }
 
 /**

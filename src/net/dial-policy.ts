@@ -25,9 +25,9 @@ export const RECENT_LOSS_MS = 120_000
 export const RECENT_BACKOFF_MS = 1_000
 /** A peer heard again is dialled at most this often, ms. */
 export const MIN_REDIAL_MS = 500
-/** Unreachable peers are dropped after so long, ms; remembered ones go on at {@link REMEMBERED_BACKOFF_MS}, static ones as before. */
+/** Unreachable peers are dropped after so long, ms; remembered ones and those that are reached over others go on at {@link REMEMBERED_BACKOFF_MS}, static ones as before. */
 export const GIVE_UP_MS = 600_000
-/** Wait between attempts at a remembered peer that has been away for {@link GIVE_UP_MS}, ms. */
+/** Wait between attempts at a peer that has been away for {@link GIVE_UP_MS} and is not dropped, ms. */
 export const REMEMBERED_BACKOFF_MS = 300_000
 
 /** Times are monotonic ms, waits are ms. */
@@ -49,10 +49,14 @@ export function createDialPolicy({ ownId, now, random }: { ownId: string; now():
     peer.source === 'static' || peer.peerId === undefined || ownId < peer.peerId ? 0 : LARGER_PEER_WAIT_MS
   const refusedMs = ({ refusals }: KnownPeer): number =>
     refusals === 0 ? 0 : Math.min(REFUSED_BACKOFF_MS.max, REFUSED_BACKOFF_MS.min * 2 ** Math.min(refusals - 1, 20))
+  const isHopeless = ({ source, wantedSince, heardAt }: KnownPeer): boolean =>
+    source !== 'static' &&
+    source !== 'remembered' &&
+    now() - Math.max(wantedSince, source === 'mdns' ? heardAt : -Infinity) > GIVE_UP_MS
   return {
     headStart,
     backoff: (peer) => {
-      const tired = peer.source === 'remembered' && now() - peer.wantedSince > GIVE_UP_MS
+      const tired = isHopeless(peer) || (peer.source === 'remembered' && now() - peer.wantedSince > GIVE_UP_MS)
       const longest = now() - peer.lostAt < RECENT_LOSS_MS ? RECENT_BACKOFF_MS : BACKOFF_MS.max
       const wait = tired ? REMEMBERED_BACKOFF_MS : Math.min(longest, BACKOFF_MS.min * 2 ** Math.min(peer.failures, 20))
       return Math.max(wait, refusedMs(peer)) * (0.75 + random() / 2)
@@ -63,10 +67,7 @@ export function createDialPolicy({ ownId, now, random }: { ownId: string; now():
       const soonest = now() + Math.max(delayMs, headStart(peer) + spread)
       return fresh ? soonest : Math.max(soonest, peer.lastAttemptAt + Math.max(MIN_REDIAL_MS, refusedMs(peer)))
     },
-    isHopeless: ({ source, wantedSince, heardAt }) =>
-      source !== 'static' &&
-      source !== 'remembered' &&
-      now() - Math.max(wantedSince, source === 'mdns' ? heardAt : -Infinity) > GIVE_UP_MS,
+    isHopeless,
     compare: (a, b) => SOURCE_RANK[a.source] - SOURCE_RANK[b.source] || a.failures - b.failures || a.dueAt - b.dueAt
   }
 }

@@ -1,13 +1,14 @@
 /**
  * Keeps us connected to the peers that are known: one dial at a time per peer, dead addresses out of the way quickly,
- * and a reconnect loop of our own (libp2p's gives up after 31 s). Owns no timer: time comes through `schedule`.
+ * and a reconnect loop of our own (libp2p's gives up after 31 s). A peer that is reached over others alone is not connected: a better way
+ * is looked for. Owns no timer: time comes through `schedule`.
  */
 import { multiaddr } from '@multiformats/multiaddr'
 import { rankAddresses, type AddressBook, type PeerSource, type Schedule } from './address-book.ts'
 import { createAvoidedPeers } from './avoided-peers.ts'
 import { createDialAttempt } from './dial-attempt.ts'
-import { connectionAt, connectionsOf, provenAddress } from './dial-links.ts'
-import type { DialerLibp2p } from './dial-links.ts'
+import { connectionAt, connectionsOf, isDirect, isReachedOverOthers, provenAddress } from './dial-links.ts'
+import type { DialerConnection, DialerLibp2p } from './dial-links.ts'
 import { BACKOFF_MS, createDialPolicy } from './dial-policy.ts'
 import { createDialSlots } from './dial-slots.ts'
 import { readDialTargets } from './dial-targets.ts'
@@ -167,7 +168,7 @@ export function createDialer(components: DialerComponents, init: DialerInit = {}
     counters.failed++
     if (peer.anonymous.size > 0) askAgain(peer)
     if (peer.addrs.size === 0) peers.delete(peer.key)
-    else if (policy.isHopeless(peer)) {
+    else if (policy.isHopeless(peer) && !isReachedOverOthers(libp2p, peer.key)) {
       peers.delete(peer.key)
       counters.gaveUp++
     } else if (peer.again) {
@@ -221,10 +222,10 @@ export function createDialer(components: DialerComponents, init: DialerInit = {}
     peer.dueAt = Math.min(peer.dueAt, now() + random() * BACKOFF_MS.min + policy.headStart(peer))
   }
 
-  const onConnect = ({ detail }: CustomEvent<DialerLibp2p['peerId']>): void => {
-    const peerId = detail.toString()
+  const onOpen = ({ detail }: CustomEvent<DialerConnection>): void => {
+    const peerId = detail.remotePeer.toString()
     const peer = peers.get(peerId)
-    if (peer === undefined) return
+    if (peer === undefined || !isDirect(detail)) return
     connected(peer)
     const open = connectionsOf(libp2p, peerId)
     for (const connection of open) {
@@ -235,9 +236,9 @@ export function createDialer(components: DialerComponents, init: DialerInit = {}
     if (ownId > peerId && open.length > 0 && open.every(({ direction }) => direction === 'inbound')) peer.attempt?.abort()
   }
 
-  const onDisconnect = ({ detail }: CustomEvent<DialerLibp2p['peerId']>): void => {
-    const peer = peers.get(detail.toString())
-    if (peer === undefined || connectionsOf(libp2p, peer.key).length > 0) return
+  const onClose = ({ detail }: CustomEvent<DialerConnection>): void => {
+    const peer = peers.get(detail.remotePeer.toString())
+    if (peer === undefined || !isDirect(detail) || connectionsOf(libp2p, peer.key).length > 0) return
     peer.failures = 0
     peer.wantedSince = peer.lostAt = now()
     retry(peer)
@@ -248,8 +249,8 @@ export function createDialer(components: DialerComponents, init: DialerInit = {}
     start: () => {
       if (running) return
       running = true
-      libp2p.addEventListener('peer:connect', onConnect)
-      libp2p.addEventListener('peer:disconnect', onDisconnect)
+      libp2p.addEventListener('connection:open', onOpen)
+      libp2p.addEventListener('connection:close', onClose)
       for (const { peerId, addrs } of addressBook.entries()) found(peerId, addrs, 'remembered')
       pump()
     },
@@ -284,8 +285,8 @@ export function createDialer(components: DialerComponents, init: DialerInit = {}
     stop: () => {
       running = false
       cancelWake?.()
-      libp2p.removeEventListener('peer:connect', onConnect)
-      libp2p.removeEventListener('peer:disconnect', onDisconnect)
+      libp2p.removeEventListener('connection:open', onOpen)
+      libp2p.removeEventListener('connection:close', onClose)
       for (const peer of peers.values()) peer.attempt?.abort()
       peers.clear()
     }

@@ -1,17 +1,10 @@
 import { peerIdFromString } from '@libp2p/peer-id'
-import type { Libp2p, PeerId } from '@libp2p/interface'
+import type { Connection, Libp2p } from '@libp2p/interface'
 import { MeshError, isMeshError } from '../errors.ts'
+import { createLinkWatch } from './link-watch.ts'
 import type { Session } from './session.ts'
 import type { Sessions } from './sessions.ts'
 
-/** How often the side that opened the session pings an idle peer, in ms. */
-export const PING_INTERVAL_MS = 6_000
-/** The other side pings by itself when it has heard nothing for this much longer, in ms. */
-export const PASSIVE_GRACE_MS = 500
-/** How long a pong may take, in ms. */
-export const PONG_TIMEOUT_MS = 1_500
-/** Pings without an answer after which a peer counts as gone. */
-export const MAX_MISSED_PONGS = 3
 /** The side with the larger PeerId opens a session itself if the other has not within this time, in ms. */
 export const OPEN_GRACE_MS = 1_500
 /** Waits between attempts to open a session on a live connection, in ms, each ±20 %; the last one again and again, for a peer may be busy for long. */
@@ -27,7 +20,7 @@ export interface Link {
   readonly initiator: boolean
 }
 
-/** Who is there, from live sessions alone: a link is up while frames are answered. */
+/** Who is there, from live sessions alone: a link is up while frames are answered. Only over connections of one's own: who is reached over others is no neighbour. */
 export interface Links {
   start(): void
   stop(): void
@@ -37,11 +30,15 @@ export interface Links {
   accept(peer: string, session: Session): void
   /** A session with this peer is wanted as long as it is connected. */
   want(peer: string): void
+  /** Measures round trips at once, a few in a row; asked again meanwhile it adds none. */
+  measure(peer: string, samples: number): void
+  /** A neighbour gets no answer from this peer: it is asked at once. */
+  doubt(peer: string): void
 }
 
 /** What links need. */
 export interface LinksComponents {
-  libp2p: Pick<Libp2p, 'peerId' | 'getConnections' | 'getPeers' | 'addEventListener' | 'removeEventListener'>
+  libp2p: Pick<Libp2p, 'peerId' | 'getConnections' | 'addEventListener' | 'removeEventListener'>
   sessions: Sessions
   now: () => number
   random: () => number
@@ -49,6 +46,10 @@ export interface LinksComponents {
   onlyWanted?: boolean
   onUp(link: Link): void
   onDown(peer: string, reason: string): void
+  /** A round trip of a link, in ms. */
+  onRtt?(peer: string, rttMs: number): void
+  /** A peer does not answer, and nobody has said so yet: the others may want to look. */
+  onDoubt?(peer: string): void
 }
 
 interface LiveLink {
@@ -56,22 +57,47 @@ interface LiveLink {
   session: Session
   initiator: boolean
   rttMs: number | undefined
-  timer: ReturnType<typeof setTimeout> | undefined
 }
 
 /** See {@link Links}. */
-export function createLinks({ libp2p, sessions, now, random, onlyWanted, onUp, onDown }: LinksComponents): Links {
+export function createLinks(components: LinksComponents): Links {
+  const { libp2p, sessions, now, random, onlyWanted, onUp, onDown } = components
   const self = libp2p.peerId.toString()
   const links = new Map<string, LiveLink>()
   const attempts = new Map<string, ReturnType<typeof setTimeout>>()
   let running = false
+  const watch = createLinkWatch({
+    now,
+    random,
+    onRtt(peer, ms) {
+      const link = links.get(peer)!
+      link.rttMs = link.rttMs === undefined ? ms : link.rttMs + (ms - link.rttMs) / 8
+      components.onRtt?.(peer, ms)
+    },
+    onDoubt: (peer) => components.onDoubt?.(peer),
+    onSilent(peer, missed) {
+      const link = links.get(peer)!
+      const error = new MeshError('unavailable', `no answer to ${missed} pings`)
+      link.session.abort(error)
+      for (const connection of directTo(peer)) connection.abort(error)
+      down(link, error.message)
+    }
+  })
+
+  /** Without those that others forward. */
+  function directTo(peer: string): Connection[] {
+    return libp2p.getConnections(peerIdFromString(peer)).filter(({ limits }) => limits === undefined)
+  }
 
   function want(peer: string): void {
     // One session a pair: the smaller PeerId opens it, the other only if nothing comes.
     schedule(peer, self < peer ? 0 : OPEN_GRACE_MS, 0)
   }
 
-  const onConnect = (event: CustomEvent<PeerId>): void => want(event.detail.toString())
+  // Of each connection, not of each peer: one that is reached over others becomes a neighbour with the first of its own.
+  const onOpen = ({ detail: connection }: CustomEvent<Connection>): void => {
+    if (connection.limits === undefined) want(connection.remotePeer.toString())
+  }
 
   function schedule(peer: string, delayMs: number, attempt: number): void {
     if (!running || links.has(peer)) return
@@ -91,7 +117,7 @@ export function createLinks({ libp2p, sessions, now, random, onlyWanted, onUp, o
     try {
       up(peer, await sessions.get(peer), true)
     } catch (error) {
-      if (isMeshError(error, 'unsupported') || libp2p.getConnections(peerIdFromString(peer)).length === 0) return
+      if (isMeshError(error, 'unsupported') || directTo(peer).length === 0) return
       retry(peer, attempt)
     }
   }
@@ -100,83 +126,44 @@ export function createLinks({ libp2p, sessions, now, random, onlyWanted, onUp, o
     if (!running || links.has(peer) || !session.open) return
     clearTimeout(attempts.get(peer))
     attempts.delete(peer)
-    const link: LiveLink = { peer, session, initiator, rttMs: undefined, timer: undefined }
+    const link: LiveLink = { peer, session, initiator, rttMs: undefined }
     links.set(peer, link)
     void session.closed.then((error) => down(link, error?.message ?? 'the peer closed its session'))
-    void watch(link)
+    watch.add(peer, session)
     onUp(link)
   }
 
   function down(link: LiveLink, reason: string): void {
     if (links.get(link.peer) !== link) return
-    clearTimeout(link.timer)
+    watch.remove(link.peer)
     links.delete(link.peer)
     const other = sessions.peek(link.peer)
     if (other !== undefined && other !== link.session) return up(link.peer, other, link.initiator)
     onDown(link.peer, reason)
-    if (libp2p.getConnections(peerIdFromString(link.peer)).length > 0) retry(link.peer, 0)
-  }
-
-  /** Pings when it is due; any frame of the peer counts as a sign of life. */
-  async function watch(link: LiveLink): Promise<void> {
-    let missed = 0
-    await measure(link)
-    while (links.get(link.peer) === link) {
-      // The passive side pings only if the other one has fallen silent.
-      const silentFor = now() - link.session.lastHeardAt
-      const interval = link.initiator ? PING_INTERVAL_MS : PING_INTERVAL_MS + PASSIVE_GRACE_MS
-      if (missed === 0 && silentFor < interval - 50) {
-        await pause(link, interval - silentFor)
-        continue
-      }
-      missed = (await measure(link)) ? 0 : missed + 1
-      if (missed >= MAX_MISSED_PONGS && links.get(link.peer) === link) {
-        const error = new MeshError('unavailable', `no answer to ${missed} pings`)
-        link.session.abort(error)
-        for (const connection of libp2p.getConnections(peerIdFromString(link.peer))) connection.abort(error)
-        down(link, error.message)
-      }
-    }
-  }
-
-  /** One ping; true if the peer answered in time. */
-  async function measure(link: LiveLink): Promise<boolean> {
-    const pong = link.session.ping().then(
-      (ms) => {
-        link.rttMs = link.rttMs === undefined ? ms : link.rttMs + (ms - link.rttMs) / 8
-        return true
-      },
-      () => false
-    )
-    return Promise.race([pong, pause(link, PONG_TIMEOUT_MS).then(() => false)])
-  }
-
-  function pause(link: LiveLink, ms: number): Promise<void> {
-    return new Promise((resolve) => {
-      clearTimeout(link.timer)
-      link.timer = setTimeout(resolve, ms)
-      link.timer.unref?.()
-    })
+    if (directTo(link.peer).length > 0) retry(link.peer, 0)
   }
 
   return {
     start() {
       running = true
       if (onlyWanted === true) return
-      libp2p.addEventListener('peer:connect', onConnect)
-      for (const peer of libp2p.getPeers()) schedule(peer.toString(), 0, 0)
+      libp2p.addEventListener('connection:open', onOpen)
+      for (const { limits, remotePeer } of libp2p.getConnections())
+        if (limits === undefined) schedule(remotePeer.toString(), 0, 0)
     },
     stop() {
       running = false
-      libp2p.removeEventListener('peer:connect', onConnect)
+      libp2p.removeEventListener('connection:open', onOpen)
       for (const timer of attempts.values()) clearTimeout(timer)
       attempts.clear()
-      for (const link of links.values()) clearTimeout(link.timer)
+      watch.stop()
       links.clear()
     },
     get: (peer) => links.get(peer),
     all: () => [...links.values()],
     accept: (peer, session) => up(peer, session, false),
-    want
+    want,
+    measure: watch.measure,
+    doubt: watch.doubt
   }
 }

@@ -8,7 +8,8 @@ import { openOutlet } from './mdns-outlet.ts'
 import type { Outlet, OutletPlace, OutletShared } from './mdns-outlet.ts'
 import type { HeardMessage } from './mdns-socket.ts'
 import type { HeardAnswer } from './mdns-records.ts'
-import { RECORD_TTL_S, announcedAddresses, createInstanceName, decodeAnswer, encodeAnswer, isPeerQuery } from './mdns-records.ts'
+import { MAX_REMEMBERED_PEERS, createQueryPace } from './mdns-pace.ts'
+import { announcedAddresses, createInstanceName, decodeAnswer, encodeAnswer, isPeerQuery } from './mdns-records.ts'
 
 /** `ok`: packets are heard. `no-network`: no usable interface. `no-multicast`: interfaces, but not even our own packets come back. */
 export type MdnsState = 'ok' | 'no-network' | 'no-multicast'
@@ -65,16 +66,12 @@ export interface Mdns {
 
 /** How often the interfaces are looked at, ms. */
 export const INTERFACE_POLL_MS = 5_000
-/** Interval of later queries: from the first to the second, growing while nothing new is heard. Jittered by a fifth. */
-export const QUERY_INTERVAL_MS = { min: 10_000, max: 60_000 } as const
 /** Packets taken per second, all sockets together. */
 export const MAX_PACKETS_PER_SECOND = 400
 /** Packets taken of one sender, all sockets together: one that floods must not use up what all share. */
 export const SENDER_RATE = { perSecond: 50, burst: 150 } as const
 /** Larger packets are not decoded; honest ones stay below 1,500 bytes. */
 export const MAX_PACKET_BYTES = 4_096
-/** Peers remembered as known, to tell a new one from an old one. */
-export const MAX_REMEMBERED_PEERS = 4_096
 /** Interface-family pairs served at once. */
 export const MAX_SOCKETS = 64
 /** The farewell is given so long, ms. */
@@ -91,7 +88,7 @@ export function createMdns(components: MdnsComponents, init: MdnsInit = {}): Mdn
   const systemInterfaces = components.systemInterfaces ?? networkInterfaces
   const instance = createInstanceName(random)
   const outlets = new Map<string, Outlet>()
-  const known = new Map<string, { until: number; instance: string }>()
+  const pace = createQueryPace({ now, random })
   const logged = new Map<string, number>()
   const counters: MdnsCounters = { packets: 0, limited: 0, malformed: 0, dropped: 0, rebuilt: 0 }
   let locals: InterfaceAddress[] = []
@@ -100,7 +97,6 @@ export function createMdns(components: MdnsComponents, init: MdnsInit = {}): Mdn
   /** What messages say that are repeated; each comes through one outlet. */
   const answers = new WeakMap<HeardMessage, HeardAnswer>()
   let localSignature: string | undefined
-  let intervalMs: number = QUERY_INTERVAL_MS.min
   let budget = { second: -1, left: 0 }
   const senders = createTokenBuckets(SENDER_RATE, now)
   let poll: NodeJS.Timeout | undefined
@@ -168,20 +164,12 @@ export function createMdns(components: MdnsComponents, init: MdnsInit = {}): Mdn
     let heard = answers.get(message)
     if (heard === undefined) answers.set(message, (heard = decodeAnswer(message, outlet.name)))
     counters.dropped += heard.dropped
-    if (heard.goodbyes.length > 0) for (const [id, peer] of known) if (heard.goodbyes.includes(peer.instance)) known.delete(id)
+    if (heard.goodbyes.length > 0) pace.gone(heard.goodbyes)
     for (const peer of heard.peers) {
       if (peer.peerId === peerId) continue
-      remember(peer.peerId, peer.instance)
+      pace.heard(peer.peerId, peer.instance)
       onPeer(peer.peerId, peer.multiaddrs)
     }
-  }
-
-  const remember = (id: string, instanceName: string): void => {
-    const old = known.get(id)
-    if (old === undefined || old.until < now() || old.instance !== instanceName) intervalMs = QUERY_INTERVAL_MS.min
-    known.delete(id) // to the end: the map is kept in the order of hearing, so the first is the oldest
-    known.set(id, { until: now() + RECORD_TTL_S * 1000, instance: instanceName })
-    if (known.size > MAX_REMEMBERED_PEERS) known.delete(known.keys().next().value as string)
   }
 
   const shared: OutletShared = {
@@ -189,11 +177,7 @@ export function createMdns(components: MdnsComponents, init: MdnsInit = {}): Mdn
     port: init.port ?? 5353,
     now,
     random,
-    nextQueryMs: () => {
-      const ms = intervalMs * (0.8 + 0.4 * random())
-      intervalMs = Math.min(QUERY_INTERVAL_MS.max, intervalMs * 1.5)
-      return ms
-    },
+    nextQueryMs: () => pace.nextMs(),
     admit,
     belongs,
     onMessage: receive,
@@ -220,7 +204,7 @@ export function createMdns(components: MdnsComponents, init: MdnsInit = {}): Mdn
     }
     for (const [key, place] of wanted) {
       if (outlets.has(key)) continue
-      intervalMs = QUERY_INTERVAL_MS.min
+      pace.restart()
       outlets.set(key, openOutlet(place, shared))
     }
     const signature = [...wanted.values()].map((place) => place.signature).join()

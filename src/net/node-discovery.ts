@@ -3,6 +3,7 @@ import { join } from 'node:path'
 import { networkInterfaces } from 'node:os'
 import { createAddressBook } from './address-book.ts'
 import { createAddressBookFile } from './address-book-file.ts'
+import { connectionsOf } from './dial-links.ts'
 import { createDialer } from './dialer.ts'
 import { readInterfaces, type InterfaceAddress, type InterfaceFilter } from './interfaces.ts'
 import { createMdns } from './mdns.ts'
@@ -137,9 +138,7 @@ export function createNodeDiscovery(
     sourceOf(peer) {
       const source = dialer.peers().find(({ peerId }) => peerId === peer)?.source ?? 'inbound'
       // Its own announcement told its addresses after it had come to us: that is not how it was found.
-      const inbound =
-        source === 'peer' &&
-        libp2p.getConnections().some(({ remotePeer, direction }) => direction === 'inbound' && remotePeer.toString() === peer)
+      const inbound = source === 'peer' && connectionsOf(libp2p, peer).some(({ direction }) => direction === 'inbound')
       return inbound ? 'inbound' : source
     },
     state: () => state,

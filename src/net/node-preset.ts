@@ -13,6 +13,7 @@ import { joinedWrites } from './joined-writes.ts'
 import { createKnocks, type Knocks } from './knocks.ts'
 import { tcpWithZones } from './node-tcp-zones.ts'
 import { boundedWebSockets } from './node-websockets.ts'
+import { createUpgrades, type UpgradeComponents, type Upgrades } from './upgrades.ts'
 import type { NodeWebRtc } from './node-webrtc.ts'
 
 /** Where a node listens unless told otherwise: any free TCP port, IPv4 and IPv6. */
@@ -25,7 +26,7 @@ export const INBOUND_PER_SECOND = 64
 export const MAX_CONNECTIONS = 300
 
 /** What the libp2p of a node offers beside libp2p itself. */
-export type NodeServices = { identify: Identify; pubsub: GossipSub; gate: AdmissionGate; knocks: Knocks }
+export type NodeServices = { identify: Identify; pubsub: GossipSub; gate: AdmissionGate; knocks: Knocks; upgrades: Upgrades }
 
 /** What a node may do without. */
 export interface PresetOptions {
@@ -73,6 +74,7 @@ export async function createNodeLibp2p(
       identify: identify({ runOnConnectionOpen: false }),
       pubsub: gossipService(options.topics),
       gate: ({ registrar }: { registrar: object }) => createAdmissionGate(registrar),
+      upgrades: (components: UpgradeComponents) => createUpgrades(components),
       knocks: () => knocks
     }
   })

@@ -221,7 +221,8 @@ function cancelReason({ reason }: Cancellation): string {
 /** Errors that came over the wire: their exchange has already ended at the other side. */
 const fromPeer = new WeakSet<MeshError>()
 
-function fromWire(code: string, message: string, details: Record<string, unknown>): MeshError {
+/** Whether a way is lost, this node sees by itself: what a peer says of it, says nothing. */
+function fromWire(code: string, message: string, { lost: _claimed, ...details }: Record<string, unknown>): MeshError {
   const error = new MeshError(isErrorCode(code) ? code : 'internal', message, isErrorCode(code) ? details : { ...details, code })
   fromPeer.add(error)
   return error

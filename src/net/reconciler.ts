@@ -1,5 +1,5 @@
 import type { Directory } from '../core/directory.ts'
-import { originId } from '../core/document.ts'
+import { originBytes, originId } from '../core/document.ts'
 import type { Link, Links } from './links.ts'
 import type { Sync } from './sync.ts'
 
@@ -36,6 +36,8 @@ export interface Reconciler {
   pull(origin: Uint8Array, from: string): void
   /** Records came from a peer over sync: the other neighbours may lack them too. `hearsay` if any was not the peer's own. */
   learned(from: string, hearsay: boolean): void
+  /** A neighbour, by PeerId, does not answer: the others are to ask it, too. */
+  doubt(peer: string): void
 }
 
 /** What it needs. */
@@ -171,6 +173,11 @@ export function createReconciler({ links, sync, directory, now, random, log }: R
         teachers.clear()
         for (const link of chosen) reconcile(link)
       })
+    },
+    doubt(peer) {
+      for (const link of links.all())
+        // Whoever cannot be told will notice by itself.
+        if (link.peer !== peer) sync.doubt(link.session, originBytes(peer)).catch(() => undefined)
     }
   }
 }

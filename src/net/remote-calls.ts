@@ -1,21 +1,16 @@
-import { peerIdFromString } from '@libp2p/peer-id'
 import type { Libp2p } from '@libp2p/interface'
-import { multiaddr } from '@multiformats/multiaddr'
 import type { Invoke } from '../core/invoke.ts'
-import { MeshError, abortError } from '../errors.ts'
+import type { MeshError} from '../errors.ts';
+import { abortError } from '../errors.ts'
 import { callOver, createCallProtocol } from './call.ts'
-import { parseIpMultiaddr, withPeerId } from './ip-multiaddr.ts'
+import { createReach, type ReachComponents } from './reach.ts'
 import type { Session } from './session.ts'
 import { createSessions } from './sessions.ts'
-
-/** A dial that a call waits for takes at most this long, in ms. */
-export const CALL_DIAL_TIMEOUT_MS = 2_000
 
 /** A provider elsewhere, as far as reaching it goes. */
 export interface RemoteProvider {
   /** PeerId. */
   node: string
-  nodeName: string
   /** A session is open. */
   direct: boolean
 }
@@ -25,54 +20,52 @@ export interface RemoteCalls {
   start(): Promise<void>
   /** Lets what runs finish, then closes the sessions. */
   stop(): Promise<void>
-  /** Calls a provider over its session; dials it first if need be. */
+  /** Calls a provider over its session; brings about a connection first if need be, direct or over others. */
   at(provider: RemoteProvider): Invoke
+  /** PeerIds from the first neighbour to the node, where calls to it go over others. */
+  pathTo(node: string): readonly string[] | undefined
+  /** A neighbour has come: it can be dialled again. */
+  forgive(node: string): void
 }
 
 /** What remote calls need. */
-export interface RemoteCallsComponents {
+export interface RemoteCallsComponents extends Omit<ReachComponents, 'active' | 'ping' | 'libp2p'> {
   libp2p: Pick<Libp2p, 'handle' | 'unhandle' | 'getConnections' | 'dial'>
   /** Runs the calls that arrive. */
   provider: Invoke
-  now: () => number
   onFault: (peer: string, error: MeshError) => void
-  /** Addresses that a node announces. */
-  addressesOf: (peer: string) => string[]
 }
 
 /** See {@link RemoteCalls}. */
-export function createRemoteCalls({ libp2p, provider, now, onFault, addressesOf }: RemoteCallsComponents): RemoteCalls {
+export function createRemoteCalls(components: RemoteCallsComponents): RemoteCalls {
+  const { libp2p, provider, now, onFault } = components
   const sessions = createSessions({ libp2p, now, onFault }, createCallProtocol(provider))
+  const reach = createReach({
+    ...components,
+    active: (node) => sessions.peek(node)?.active ?? 0,
+    ping: (node) => sessions.peek(node)?.ping() ?? Promise.resolve()
+  })
 
-  async function connect(remote: RemoteProvider): Promise<Session> {
-    if (!remote.direct) await dial(remote)
-    return sessions.get(remote.node)
-  }
-
-  async function dial({ node, nodeName }: RemoteProvider): Promise<void> {
-    try {
-      // What an announcement calls an address may be anything: only plain ones of that node are dialled.
-      const addresses = addressesOf(node).flatMap((address) =>
-        parseIpMultiaddr(address) === undefined ? [] : (withPeerId(address, node) ?? [])
-      )
-      const target = addresses.length > 0 ? addresses.map((address) => multiaddr(address)) : peerIdFromString(node)
-      await libp2p.dial(target, { signal: AbortSignal.timeout(CALL_DIAL_TIMEOUT_MS) })
-    } catch (error) {
-      const message = `cannot reach ${nodeName} (${node}): ${(error as Error).message}`
-      throw new MeshError('unavailable', message, { peer: node }, { cause: error })
-    }
+  async function connect({ node, direct }: RemoteProvider): Promise<Session> {
+    if (!direct && sessions.peek(node) === undefined) await reach.connect(node)
+    return sessions.get(node)
   }
 
   return {
     start: () => sessions.start(),
-    stop: () => sessions.stop(),
+    async stop() {
+      reach.stop()
+      await sessions.stop()
+    },
     at(remote) {
-      const session = sessions.peek(remote.node)
+      const session = sessions.ready(remote.node)
       if (session !== undefined) return callOver(session)
       return async function* (request, options) {
         yield* callOver(await unlessAborted(options.signal, connect(remote)))(request, options)
       }
-    }
+    },
+    pathTo: reach.pathTo,
+    forgive: reach.forgive
   }
 }
 

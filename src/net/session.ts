@@ -69,15 +69,14 @@ export async function openSession({ channel, initiator, handler, now, timeoutMs 
     budgets,
     firstId: initiator ? 1 : 2,
     maxExchanges: () => allowed,
-    closedBecause: () =>
-      ended ?? (draining ? new MeshError('unavailable', 'the peer is stopping', { notStarted: true }) : undefined),
+    closedBecause: () => (ended === undefined && !draining ? undefined : closed(ended?.message ?? 'the peer is stopping')),
     alive: () => ended === undefined
   })
 
   /** What runs may end, nothing begins: also not what waits. */
   function drain(why: string): void {
     draining = true
-    outbound.failWaiting(new MeshError('unavailable', why, { notStarted: true }))
+    outbound.failWaiting(closed(why))
   }
 
   // ---- frames in -----------------------------------------------------------------------------
@@ -124,10 +123,8 @@ export async function openSession({ channel, initiator, handler, now, timeoutMs 
 
   function finish(error: MeshError): void {
     if (ended !== undefined) return
-    ended =
-      error.code === 'unavailable'
-        ? error
-        : new MeshError('unavailable', `the session with the peer ended: ${error.message}`, {}, { cause: error })
+    const message = error.code === 'unavailable' ? error.message : `the session with the peer ended: ${error.message}`
+    ended = new MeshError('unavailable', message, { lost: true }, { cause: error })
     outbound.failAll(ended)
     for (const ping of pings.values()) ping.reject(ended)
     pings.clear()
@@ -185,4 +182,9 @@ export async function openSession({ channel, initiator, handler, now, timeoutMs 
       return outbound.size + inbound.size
     }
   }
+}
+
+/** Of an exchange that was never opened. */
+function closed(why: string): MeshError {
+  return new MeshError('unavailable', why, { notStarted: true, lost: true })
 }

@@ -13,7 +13,7 @@ export const STREAM_RATE = { perSecond: 5, burst: 50 } as const
 /** Negotiating a stream takes at most this long, in ms. */
 export const OPEN_TIMEOUT_MS = 5_000
 
-/** The sessions of one protocol: at most one used per peer, opened when first needed, by either side. */
+/** The sessions of one protocol: at most one used per peer, opened when first needed, by either side. One with a neighbour goes before one over a circuit. */
 export interface Sessions {
   start(): Promise<void>
   stop(): Promise<void>
@@ -21,6 +21,16 @@ export interface Sessions {
   get(peer: string): Promise<Session>
   /** The open session, if there is one. */
   peek(peer: string): Session | undefined
+  /** The session that `get` would resolve with at once; undefined where it would open one. */
+  ready(peer: string): Session | undefined
+}
+
+/** Nothing was sent, and there may be another way. */
+const LOST = { lost: true, notStarted: true } as const
+
+interface OpenSession {
+  session: Session
+  isCircuit: boolean
 }
 
 /** What it needs of libp2p. */
@@ -35,32 +45,43 @@ export interface SessionsComponents {
 
 /** See {@link Sessions}. */
 export function createSessions({ libp2p, now, onInbound, onFault }: SessionsComponents, protocol: Protocol): Sessions {
-  const open = new Map<string, Session[]>()
+  const open = new Map<string, OpenSession[]>()
   const opening = new Map<string, Promise<Session>>()
   const rates = createTokenBuckets(STREAM_RATE, now)
   let stopped = false
 
-  function peek(peer: string): Session | undefined {
-    return open.get(peer)?.find((session) => session.open)
+  const streams = {
+    maxInboundStreams: MAX_STREAMS_PER_PEER,
+    maxOutboundStreams: MAX_STREAMS_PER_PEER,
+    runOnLimitedConnection: protocol.overCircuits === true
   }
 
-  function keep(peer: string, session: Session): void {
+  function best(peer: string): OpenSession | undefined {
+    const able = open.get(peer)?.filter(({ session }) => session.open)
+    return able?.find(({ isCircuit }) => !isCircuit) ?? able?.[0]
+  }
+
+  function keep(peer: string, session: Session, { limits }: Connection): void {
     const list = open.get(peer) ?? []
-    open.set(peer, [...list, session])
+    open.set(peer, [...list, { session, isCircuit: limits !== undefined }])
     void session.closed.then((error) => {
-      const left = (open.get(peer) ?? []).filter((other) => other !== session)
+      const left = (open.get(peer) ?? []).filter((other) => other.session !== session)
       if (left.length === 0) open.delete(peer)
       else open.set(peer, left)
       if (error !== undefined && error.code !== 'unavailable') onFault?.(peer, error)
     })
   }
 
+  function connectionTo(peer: string): Connection | undefined {
+    return usable(libp2p.getConnections(peerIdFromString(peer)), protocol.overCircuits === true)
+  }
+
   async function connect(peer: string): Promise<Session> {
-    const connection = usable(libp2p.getConnections(peerIdFromString(peer)))
-    if (connection === undefined) throw new MeshError('unavailable', `no connection to ${peer}`)
+    const connection = connectionTo(peer)
+    if (connection === undefined) throw new MeshError('unavailable', `no connection to ${peer}`, LOST)
     const signal = AbortSignal.timeout(OPEN_TIMEOUT_MS)
     try {
-      const stream = await connection.newStream(protocol.id, { signal, maxOutboundStreams: MAX_STREAMS_PER_PEER })
+      const stream = await connection.newStream(protocol.id, { signal, ...streams })
       const session = await openSession({
         channel: createChannel(stream),
         initiator: true,
@@ -69,7 +90,7 @@ export function createSessions({ libp2p, now, onInbound, onFault }: SessionsComp
         timeoutMs: protocol.timeoutMs
       })
       if (stopped) session.abort(new MeshError('unavailable', 'this node is stopping'))
-      keep(peer, session)
+      keep(peer, session, connection)
       return session
     } catch (error) {
       if ((error as Error).name === 'UnsupportedProtocolError') {
@@ -82,16 +103,24 @@ export function createSessions({ libp2p, now, onInbound, onFault }: SessionsComp
       }
       const mesh = toMeshError(error)
       throw mesh.code === 'internal' || mesh.code === 'deadline_exceeded' || mesh.code === 'cancelled'
-        ? new MeshError('unavailable', `no stream to ${peer}: ${mesh.message}`, {}, { cause: error })
+        ? new MeshError('unavailable', `no stream to ${peer}: ${mesh.message}`, LOST, { cause: error })
         : mesh
     }
   }
 
+  function ready(peer: string): Session | undefined {
+    const found = best(peer)
+    if (found?.isCircuit !== true) return found?.session
+    // Once there is a connection of its own, new exchanges take that one.
+    return connectionTo(peer)?.limits === undefined ? undefined : found.session
+  }
+
   return {
-    peek,
+    peek: (peer) => best(peer)?.session,
+    ready,
     async get(peer) {
-      const ready = peek(peer)
-      if (ready !== undefined) return ready
+      const session = ready(peer)
+      if (session !== undefined) return session
       let pending = opening.get(peer)
       if (pending === undefined) {
         pending = connect(peer).finally(() => opening.delete(peer))
@@ -114,24 +143,25 @@ export function createSessions({ libp2p, now, onInbound, onFault }: SessionsComp
               now,
               timeoutMs: protocol.timeoutMs
             })
-            keep(peer, session)
+            keep(peer, session, connection)
             onInbound?.(peer, session)
           } catch (error) {
             onFault?.(peer, toMeshError(error))
           }
         },
-        { maxInboundStreams: MAX_STREAMS_PER_PEER, maxOutboundStreams: MAX_STREAMS_PER_PEER }
+        streams
       )
     },
     async stop() {
       stopped = true
       await libp2p.unhandle(protocol.id)
-      await Promise.all([...open.values()].flat().map((session) => session.close()))
+      await Promise.all([...open.values()].flat().map(({ session }) => session.close()))
     }
   }
 }
 
-/** The oldest open connection: the one that a duplicate does not outlive. */
-function usable(connections: Connection[]): Connection | undefined {
-  return connections.find((connection) => connection.status === 'open')
+/** The oldest open connection: the one that a duplicate does not outlive. A circuit only where there is none else. */
+function usable(connections: Connection[], overCircuits: boolean): Connection | undefined {
+  const able = connections.filter(({ status }) => status === 'open')
+  return able.find(({ limits }) => limits === undefined) ?? (overCircuits ? able[0] : undefined)
 }

@@ -35,7 +35,11 @@ export async function openSingle(
   protocol: string,
   { signal, now }: { signal: AbortSignal; now: () => number }
 ): Promise<Session> {
-  const stream = await connection.newStream(protocol, { signal, maxOutboundStreams: MAX_SINGLE_STREAMS })
+  const stream = await connection.newStream(protocol, {
+    signal,
+    maxOutboundStreams: MAX_SINGLE_STREAMS,
+    runOnLimitedConnection: true
+  })
   return openSession({ channel: createChannel(stream), initiator: true, handler: nothing, now })
 }
 

@@ -14,6 +14,7 @@ import { compare as compareBytes } from 'uint8arrays/compare'
 import { MeshError } from '../errors.ts'
 import { originId } from '../core/document.ts'
 import type { Directory } from '../core/directory.ts'
+import { createTokenBuckets } from '../core/token-buckets.ts'
 import type { IncomingExchange } from './inbound-exchanges.ts'
 import type { Protocol } from './protocol.ts'
 import type { Session } from './session.ts'
@@ -27,6 +28,8 @@ export const MAX_CONCURRENT_COMPARISONS = 8
 export const SYNC_TIMEOUT_MS = 15_000
 /** A peer whose comparison is answered and that neither sends nor reads for this time is not waited for any longer, in ms. */
 export const SYNC_IDLE_MS = 3_000
+/** Origins that one peer may say it gets no answer from, and how many at once: as many as may be behind a switch that loses its power. Each is a ping. */
+export const DOUBT_RATE = { perSecond: 5, burst: 256 } as const
 
 /** What the sync protocol needs. */
 export interface SyncComponents {
@@ -40,6 +43,8 @@ export interface SyncComponents {
   noticeDigest?(): Uint8Array
   /** A peer told that of its own. */
   onNoticeDigest?(peer: string, digest: Uint8Array): void
+  /** A peer gets no answer from an origin, by PeerId: a hint, at a bounded rate. */
+  onDoubt?(origin: string): void
   /** Default: {@link SYNC_IDLE_MS}. */
   idleMs?: number
 }
@@ -57,11 +62,14 @@ export interface Sync {
   reconcile(session: Session, peer: string): Promise<Outcome>
   /** Gets the records of some origins. */
   pull(session: Session, peer: string, origins: Uint8Array[]): Promise<void>
+  /** Tells a peer of an origin that does not answer this node. */
+  doubt(session: Session, origin: Uint8Array): Promise<void>
 }
 
 /** See {@link Sync}. */
 export function createSync(components: SyncComponents): Sync {
-  const { directory, now, ingest, onLearned, idleMs = SYNC_IDLE_MS, noticeDigest, onNoticeDigest } = components
+  const { directory, now, ingest, onLearned, idleMs = SYNC_IDLE_MS, noticeDigest, onNoticeDigest, onDoubt } = components
+  const doubts = createTokenBuckets(DOUBT_RATE, now)
   /** Peers whose comparisons are being answered. */
   const answering = new Set<string>()
 
@@ -91,6 +99,10 @@ export function createSync(components: SyncComponents): Sync {
     const request = decodeSyncRequest(body)
     if (request.op === 'pull') {
       for (const item of recordItems(request.origins.map(originId))) yield encodeSyncItem(item)
+      return 'done'
+    }
+    if (request.op === 'doubt') {
+      for (const origin of request.origins) if (doubts.take(peer)) onDoubt?.(originId(origin))
       return 'done'
     }
     if (request.notices !== undefined) onNoticeDigest?.(peer, request.notices)
@@ -172,6 +184,10 @@ export function createSync(components: SyncComponents): Sync {
         await take(item.record, peer, learned)
       }
       tell(peer, learned)
+    },
+    async doubt(session, origin) {
+      const request = encodeSyncRequest({ op: 'doubt', origins: [origin] })
+      await session.request(request, { signal: AbortSignal.timeout(SYNC_TIMEOUT_MS) }).next()
     }
   }
 }

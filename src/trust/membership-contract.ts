@@ -31,6 +31,8 @@ export interface Membership {
   readonly secret: Uint8Array
   /** Of this node. */
   readonly role: Role
+  /** This node has the right to pass on what others send to each other. */
+  readonly mayForward: boolean
   /** This node's own certificates. */
   chain(): SignedCertificate[]
   /** Checks those of a peer. @returns who it is. @throws MeshError `permission_denied`. */

@@ -152,6 +152,9 @@ export async function privateMembership(init: MembershipInit): Promise<Membershi
     get role() {
       return record.state.chain[0]?.certificate.role ?? 'guest'
     },
+    get mayForward() {
+      return record.state.chain[0]?.certificate.forward === true
+    },
     chain: () => record.state.chain,
     check,
     get clockInDoubt() {

@@ -19,6 +19,7 @@ export function openMembership(): Membership {
     name: 'open to everybody',
     secret: sha256(new TextEncoder().encode('atmosphere: the open mesh')),
     role: 'member',
+    mayForward: true,
     chain: () => [],
     check: async (_chain, peer) => ({
       node: originBytes(peer),

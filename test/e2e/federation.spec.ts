@@ -136,11 +136,17 @@ describe('two meshes with a treaty', function () {
       now,
       provider: () => assert.fail('nobody calls it'),
       onFault: () => undefined,
-      addressesOf: () => []
+      addressesOf: () => [],
+      nameOf: (node) => node,
+      circuits: { open: () => assert.fail('nothing goes over others') },
+      isNeighbour: () => true,
+      hasWay: () => false,
+      waitForWay: async () => undefined,
+      came: () => undefined
     })
     /** @returns how it fails. */
     async function call(capability: string, tool: string, idempotencyKey?: string): Promise<MeshError> {
-      const invoke = calls.at({ node: target.peerId, nodeName: '', direct: true })
+      const invoke = calls.at({ node: target.peerId, direct: true })
       const request = { capability, tool, input: {}, caller: somebody.peerId, remainingMs: 5_000, idempotencyKey }
       const options = { signal: AbortSignal.timeout(5_000) }
       try {

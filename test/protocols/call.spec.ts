@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict'
-import { encodeRequest, type CallRequest } from '../../protocols/call/messages.ts'
-import type { Invoke, Item, ToolRequest } from '../../src/core/invoke.ts'
+import { decodeRequest, encodeRequest, type CallRequest } from '../../protocols/call/messages.ts'
+import type { Invoke, Item, Load, LoadQuestion, ToolRequest } from '../../src/core/invoke.ts'
 import { MeshError } from '../../src/errors.ts'
 import { callOver, createCallProtocol } from '../../src/net/call.ts'
 import { startPair, within, type Pair } from '../fixtures/libp2p-pair.ts'
@@ -75,7 +75,17 @@ describe('call protocol', () => {
     await read(call(request({ caller: 'someone else', remainingMs: 1_234.9, idempotencyKey: 'k', traceparent, causes }), never()))
     assert.deepEqual(
       { ...seen, stream: undefined },
-      { ...request(), caller: 'the caller', remainingMs: 1_234, idempotencyKey: 'k', traceparent, causes, stream: undefined }
+      {
+        ...request(),
+        caller: 'the caller',
+        remainingMs: 1_234,
+        idempotencyKey: 'k',
+        traceparent,
+        causes,
+        stream: undefined,
+        question: undefined,
+        elsewhere: undefined
+      }
     )
     stop()
   })
@@ -109,6 +119,99 @@ describe('call protocol', () => {
     assert.ok(Math.max(...sizes) <= 64 * 1024)
     assert.deepEqual(items.at(-1), { kind: 'result', value: null })
     stop()
+  })
+
+  const LOAD: Load = { running: 3, slots: 2, serviceMs: 41.5, ageMs: 7 }
+  /** Tells its load with each reply that asks for it. */
+  const tells: Invoke = async function* ({ question, elsewhere }) {
+    yield { kind: 'json', value: elsewhere ?? null }
+    question?.answer(LOAD)
+    if (question?.only !== true) yield { kind: 'result', value: 1 }
+  }
+  const asks = (only: boolean): { heard: Load[]; question: LoadQuestion } => {
+    const heard: Load[] = []
+    return { heard, question: { only, answer: (load) => heard.push(load) } }
+  }
+
+  it('tells the load of the provider with the reply, if that was asked, and no item of it is seen', async () => {
+    const { call, stop } = await over(tells)
+    const { heard, question } = asks(false)
+    const items = await read(call(request({ question, elsewhere: true }), never()))
+    assert.deepEqual(items, [
+      { kind: 'json', value: true },
+      { kind: 'result', value: 1 }
+    ])
+    assert.deepEqual(heard, [LOAD])
+    assert.deepEqual(await read(call(request(), never())), [
+      { kind: 'json', value: null },
+      { kind: 'result', value: 1 }
+    ])
+    stop()
+  })
+
+  it('tells the load without a call, in one round trip', async () => {
+    const seen: ToolRequest[] = []
+    const { call, stop } = await over(async function* (incoming) {
+      seen.push(incoming)
+      incoming.question!.answer(LOAD)
+    })
+    const { heard, question } = asks(true)
+    const causes = ['12D3KooWJ6fyt5HxZdsx7mpkmR5tSTMswCC5vbwWVoUsPCzAhrjR']
+    assert.deepEqual(await read(call(request({ question, causes }), never())), [])
+    assert.deepEqual(heard, [LOAD])
+    const { question: passed, ...rest } = seen[0]!
+    assert.equal(passed!.only, true)
+    assert.deepEqual(rest, { capability: 'c', tool: 'echo', input: null, caller: 'the caller', causes })
+    stop()
+  })
+
+  it('says why it does not tell', async () => {
+    const refuses = await over(() => {
+      throw new MeshError('permission_denied', 'not you')
+    })
+    const { heard, question } = asks(true)
+    await assert.rejects(read(refuses.call(request({ question }), never())), { code: 'permission_denied' })
+    refuses.stop()
+    const silent = await over(async function* () {})
+    await assert.rejects(read(silent.call(request({ question }), never())), { code: 'internal' })
+    silent.stop()
+    assert.deepEqual(heard, [])
+  })
+
+  it('believes no load that is none, nor a second one, nor one that was not asked for', async () => {
+    const bodies: Record<string, unknown[]> = {
+      bad: [[3, { r: -1, s: 1 }]],
+      twice: [
+        [3, { r: 1, s: 1 }],
+        [3, { r: 1, s: 1 }]
+      ],
+      unasked: [[3, { r: 1, s: 1 }]]
+    }
+    for (const [tool, items] of Object.entries(bodies)) {
+      const [a] = await pair.sessions({
+        async *b() {
+          yield* items
+          return null
+        }
+      })
+      const { question } = asks(false)
+      const call = callOver(a)(request({ tool, ...(tool !== 'unasked' && { question }) }), never())
+      await assert.rejects(read(call), { code: 'protocol_error' }, tool)
+      a.abort(new MeshError('cancelled', 'over'))
+    }
+  })
+
+  it('runs nothing at a node that knows no probes', async () => {
+    // A reader of before: what it does not know, it ignores, and `c` and `t` it needs.
+    const { question } = asks(true)
+    const [a] = await pair.sessions({
+      async *b({ body }) {
+        decodeRequest(body)
+        throw new Error('it runs')
+      }
+    })
+    await assert.rejects(read(callOver(a)(request({ question }), never())), { code: 'protocol_error' })
+    a.abort(new MeshError('cancelled', 'over'))
   })
 
   it('ends when the caller cancels, also before an answer', async () => {

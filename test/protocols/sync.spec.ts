@@ -1,11 +1,11 @@
 import assert from 'node:assert/strict'
 import { encodeHead, encodeInfo, type DocumentRecord } from '../../protocols/announce/messages.ts'
 import { encodeCapability } from '../../protocols/capability.ts'
-import { encodeSyncItem, encodeSyncRequest } from '../../protocols/sync/messages.ts'
+import { MAX_DOUBTED, encodeSyncItem, encodeSyncRequest } from '../../protocols/sync/messages.ts'
 import { createDirectory, type Directory } from '../../src/core/directory.ts'
-import { changeDocument, documentHash } from '../../src/core/document.ts'
+import { changeDocument, documentHash, originId } from '../../src/core/document.ts'
 import { MeshError } from '../../src/errors.ts'
-import { MAX_CONCURRENT_COMPARISONS, SYNC_IDLE_MS, createSync, type Sync } from '../../src/net/sync.ts'
+import { DOUBT_RATE, MAX_CONCURRENT_COMPARISONS, SYNC_IDLE_MS, createSync, type Sync } from '../../src/net/sync.ts'
 import { startPair, until, within, type Pair } from '../fixtures/libp2p-pair.ts'
 import { protocolContract } from './contract.ts'
 
@@ -85,6 +85,31 @@ describe('sync protocol', function () {
     const [session] = await pair.sessions({ b: (exchange) => b.sync.protocol.handle(exchange, 'a') })
     await a.sync.pull(session, 'b', [recordOf(2).signed.head.origin, Uint8Array.of(9, 9)])
     assert.deepEqual([a.directory.size, a.learned], [1, ['b']])
+    session.abort(new MeshError('cancelled', 'over'))
+  })
+
+  it('tells of origins that do not answer, and follows such hints at a rate', async () => {
+    const a = node([])
+    const heard: string[] = []
+    const b = createSync({
+      directory: createDirectory('self', () => undefined),
+      now: () => 0,
+      ingest: async () => false,
+      onLearned: () => undefined,
+      onDoubt: (origin) => heard.push(origin)
+    })
+    const [session] = await pair.sessions({ b: (exchange) => b.protocol.handle(exchange, 'a') })
+    const { origin } = recordOf(1).signed.head
+    await a.sync.doubt(session, origin)
+    assert.deepEqual(heard, [originId(origin)])
+    for (let n = 0; n < 10; n++) {
+      const body = encodeSyncRequest({ op: 'doubt', origins: Array.from({ length: MAX_DOUBTED }, () => origin) })
+      assert.deepEqual(await session.request(body, { signal: new AbortController().signal }).next(), {
+        done: true,
+        value: 'done'
+      })
+    }
+    assert.equal(heard.length, DOUBT_RATE.burst)
     session.abort(new MeshError('cancelled', 'over'))
   })
 

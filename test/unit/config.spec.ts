@@ -59,6 +59,8 @@ describe('config', () => {
     assert.deepEqual(parseConfig('# nothing\n', 'x'), {})
     assert.deepEqual(parseConfig('mdns: false', 'x'), { mdns: false })
     assert.deepEqual(parseConfig('audit: { arguments: true }', 'x'), { audit: { arguments: true } })
+    const cost = { power: 'low-battery', metered: true, price: 0.5 }
+    assert.deepEqual(parseConfig('cost: { power: low-battery, metered: true, price: 0.5 }', 'x'), { cost })
   })
 
   const BROKEN: [what: string, text: string, message: string | RegExp][] = [
@@ -72,6 +74,8 @@ describe('config', () => {
       'audit: { argments: true }\n',
       /^atmo\.yaml:1:10 audit\.argments: unknown key; did you mean 'arguments'/
     ],
+    ['a power that there is not', 'cost: { power: solar }\n', /^atmo\.yaml:1:16 cost\.power: .*mains.*battery.*low-battery/],
+    ['a price below nothing', 'cost: { price: -1 }\n', /^atmo\.yaml:1:16 cost\.price: must be >= 0/],
     ['a typo at the top', 'nmae: a\n', "atmo.yaml:1:1 nmae: unknown key; did you mean 'name'?"],
     [
       'a typo inside',

@@ -60,4 +60,15 @@ describe('createNode', () => {
       assert.match(message, new RegExp(`^"${peer}" is no multiaddr; write it like `))
     })
   }
+  for (const [cost, said] of [
+    [{ power: 'solar' as never }, /^cost\.power must be one of mains, battery, low-battery$/],
+    [{ price: -1 }, /^cost\.price must be 0 to/],
+    [{ price: NaN }, /^cost\.price must be 0 to/]
+  ] as const) {
+    it(`refuses the cost ${JSON.stringify(cost)}`, async () => {
+      const { code, message } = await failure({ listen: [], cost })
+      assert.equal(code, 'invalid_config')
+      assert.match(message, said)
+    })
+  }
 })

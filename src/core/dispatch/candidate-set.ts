@@ -27,7 +27,7 @@ export interface CandidateSet {
 
 /** True if no call is known to have run there for long. Providers that cost money or a nearly empty battery are left in peace. */
 export function isStarving(estimate: Estimate | undefined, { cost, local }: Candidate, now: number): boolean {
-  if (local || cost?.lowBattery === true || (cost?.price ?? 0) > 0) return false
+  if (local || cost?.power === 'low-battery' || (cost?.price ?? 0) > 0) return false
   return estimate === undefined || (estimate.outstanding === 0 && now - estimate.usedAt > STARVING_MS)
 }
 

@@ -1,14 +1,7 @@
-/** What a call on a provider costs beside time. Mains power and an unmetered link are the default, and free. */
-export interface CallCost {
-  /** Runs on its battery. */
-  battery?: boolean
-  /** Less than a fifth of it is left. */
-  lowBattery?: boolean
-  /** Its link is paid by volume. */
-  metered?: boolean
-  /** Cents a call. */
-  price?: number
-}
+import type { NodeCost } from '../../../protocols/announce/cost.ts'
+
+export type { NodeCost } from '../../../protocols/announce/cost.ts'
+export type { Load } from '../../../protocols/call/items.ts'
 
 /** A provider that is able to run the call. Who is able, was decided before; here only load and distance count. */
 export interface Candidate {
@@ -20,14 +13,14 @@ export interface Candidate {
   /** Smoothed round trip in ms; undefined before the first measurement. */
   rttMs: number | undefined
   /** Metric of the path in ms where there is no direct connection. */
-  metricMs?: number
+  metricMs?: number | undefined
   /** Calls that it runs at once, as announced. Default 1. */
   slots?: number
   /** Service time in ms that it announces for its class of device. */
   classMs?: number
   /** Bytes a ms on the way there. */
   bandwidth?: number
-  cost?: CallCost
+  cost?: NodeCost | undefined
 }
 
 /** What the caller asks of the choice. */
@@ -42,23 +35,12 @@ export interface DispatchRequest {
   notNode?: readonly string[]
 }
 
-/** What a provider says of its load, with each reply and to each probe. */
-export interface Load {
-  /** Calls that run or wait there. */
-  running: number
-  /** Calls that it runs at once. */
-  slots: number
-  /** EWMA of its service time for this key, in ms, without waiting. */
-  serviceMs: number
-  /** How long ago it last ran such a call, in ms, if it says so. */
-  ageMs?: number
-}
-
 /**
- * How a call ended. `failed`: the provider was not reached, or was lost; one that answers with an error of the tool has done its work,
- * which is `ok`. `busy`: it refused, and did not begin.
+ * How a call ended. `ok`: with its result. `answered`: the provider is there, but how long it took says nothing: it told a mistake of the
+ * caller or a failure of the tool, or had to wait for what the caller streamed in. `failed`: it was not reached, was lost, or says itself that
+ * it cannot do such calls now. `busy`: it refused, and did not begin.
  */
-export type Outcome = 'ok' | 'failed' | 'timeout' | 'busy' | 'cancelled'
+export type Outcome = 'ok' | 'answered' | 'failed' | 'timeout' | 'busy' | 'cancelled'
 
 /** Why a candidate stands where it stands. */
 export type Why =
@@ -85,7 +67,7 @@ export interface Ranked {
   serviceMs: number
   /** Expected time to completion in ms. */
   etaMs: number
-  /** `etaMs` and what cost adds, in ms: the lowest wins. */
+  /** `etaMs` and what cost adds, in ms: the lowest wins. Less than `etaMs` where that is only assumed, and a call is to find out. */
   score: number
   /** Capacity in calls a ms: it is sampled in proportion to this. */
   weight: number

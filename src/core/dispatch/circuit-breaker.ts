@@ -1,13 +1,13 @@
 import type { Outcome } from './candidate.ts'
 
-/** Transport failures in a row that open a breaker. */
+/** Failures in a row that open a breaker. */
 export const FAILURES_TO_OPEN = 3
 /** How long it stays open before one call may try again. */
 export const OPEN_MS = 5_000
 
 /** Keeps calls from a provider that cannot be reached. */
 export interface CircuitBreaker {
-  /** Transport failures in a row. */
+  /** In a row. */
   failures: number
   /** Open until then; past it, half open. */
   openUntil: number
@@ -35,7 +35,7 @@ export function breakerEnded(breaker: CircuitBreaker, outcome: Outcome, now: num
   if (outcome === 'failed') {
     breaker.failures++
     if (breaker.failures >= FAILURES_TO_OPEN) breaker.openUntil = now + OPEN_MS
-  } else if (outcome === 'ok' || outcome === 'busy') breaker.failures = 0
+  } else if (outcome === 'ok' || outcome === 'answered' || outcome === 'busy') breaker.failures = 0
   else if (outcome === 'timeout' && breaker.trying) breaker.openUntil = now + OPEN_MS
   breaker.trying = false
 }

@@ -1,7 +1,7 @@
 import type { Candidate, DispatchRequest, Ranked, Why } from './candidate.ts'
 import { isOpen } from './circuit-breaker.ts'
 import type { Estimate } from './estimate.ts'
-import { costMs, queueFactor, rttOf, runningAt, serviceMsOf, slotsOf } from './expected-time.ts'
+import { costMs, isServiceKnown, queueFactor, rttOf, runningAt, serviceMsOf, slotsOf } from './expected-time.ts'
 import { MAX_RETRIES } from './retry-budget.ts'
 
 /** Candidates that a decision names at most: the one to try, and those to retry with. */
@@ -35,25 +35,37 @@ export interface Decision {
   local: Ranked | undefined
   /** One that has had no call for long. */
   explored: Ranked | undefined
+  /** Of whom nothing is known, the best is expected. */
+  isHopeful: boolean
 }
 
-/** Numbers of a candidate as they are now. */
-export function rank(candidate: Candidate, estimate: Estimate | undefined, request: DispatchRequest, now: number): Ranked {
+/** Numbers of a candidate as they are now. @param isHopeful if nothing is known of how long it takes, and no call is out to learn it, it takes no time. */
+export function rank(
+  candidate: Candidate,
+  estimate: Estimate | undefined,
+  request: DispatchRequest,
+  now: number,
+  isHopeful = false
+): Ranked {
   const rttMs = rttOf(candidate)
   const serviceMs = serviceMsOf(estimate, candidate, now)
   const slots = slotsOf(estimate, candidate)
   const running = estimate === undefined ? 0 : runningAt(estimate, now)
   const sendMs = candidate.bandwidth! > 0 ? (request.bytes ?? 0) / candidate.bandwidth! : 0
   const etaMs = rttMs + sendMs + serviceMs * queueFactor(running, slots)
+  // Of whom nothing is known, nothing is expected but the way there.
+  const leastMs = isServiceKnown(estimate, candidate) ? etaMs : rttMs + sendMs
+  const outstanding = estimate === undefined ? 0 : estimate.outstanding
+  const isFull = running >= FULL_SLOTS * slots || (estimate !== undefined && now < estimate.refusesUntil)
   return {
     candidate,
-    why: obstacleOf(candidate, estimate, request, etaMs, now) ?? (running >= FULL_SLOTS * slots ? 'full' : 'not sampled'),
+    why: obstacleOf(candidate, estimate, request, leastMs, now) ?? (isFull ? 'full' : 'not sampled'),
     rttMs,
     serviceMs,
     etaMs,
-    score: etaMs + costMs(candidate.cost, request.prefer),
+    score: (isHopeful && outstanding === 0 ? leastMs : etaMs) + costMs(candidate.cost, request.prefer),
     weight: slots / serviceMs,
-    outstanding: estimate === undefined ? 0 : estimate.outstanding,
+    outstanding,
     slots,
     running,
     heardMs: estimate === undefined ? Infinity : now - estimate.heardAt

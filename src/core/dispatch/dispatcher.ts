@@ -26,22 +26,30 @@ export interface DispatcherInit {
 
 /**
  * Chooses among providers that are all able, by expected completion time: capacity-weighted power of two choices, with feedback of each
- * reply and probes where that is stale. `now` is monotonic, in ms. For each call: `order`; if it names any to `probe`, `feedback` of each
+ * reply and probes where that is stale. `now` is monotonic, in ms. For each call: `called`, `order`; if it names any to `probe`, `feedback` of each
  * that has answered, then `reorder`; for each try `began` and `ended` once; before each further try `retry`.
  */
 export interface Dispatcher {
+  /** A call begins: it pays for a part of a retry. */
+  called(now: number): void
   /** @param candidates the same array as long as they are the same: it is prepared once, in O(n); then a decision takes O(log n). */
   order(candidates: readonly Candidate[], request: DispatchRequest, now: number): Decision
   /** Decides once more among those that a decision has drawn, by what is known now; names none to probe. */
   reorder(decision: Decision, now: number): Decision
-  /** Every candidate: those of a decision as it would fall now in its order, then all others by score. Draws as `order`, begins no call. */
-  explain(candidates: readonly Candidate[], request: DispatchRequest, now: number): Ranked[]
+  /** The numbers of one, as they are now. */
+  rank(candidate: Candidate, request: DispatchRequest, now: number): Ranked
   /** Takes a retry of the budget; false: the call must fail. @param retry 1 for the first further try of a call. */
   retry(retry: number): boolean
+  /** True if the budget has one: only then a provider may be told that it is free to refuse. */
+  readonly canRetry: boolean
+  /** It was, and has refused: the call goes on elsewhere in any case, and later ones pay for it. */
+  oweRetry(): void
   /** A call goes to it. */
   began(candidate: Candidate, now: number): void
   /** It has told its load. */
   feedback(candidate: Candidate, load: Load, now: number): void
+  /** It has refused this node's calls for so long. */
+  refused(candidate: Candidate, forMs: number, now: number): void
   /** The call there has ended. @param tookMs since it began; as far as known, without the time that a large input took on its way. */
   ended(candidate: Candidate, outcome: Outcome, tookMs: number, now: number): void
 }
@@ -62,21 +70,25 @@ export function createDispatcher({ random }: DispatcherComponents, init: Dispatc
 
   function decide(candidates: readonly Candidate[], request: DispatchRequest, now: number): Decision {
     const set = setOf(candidates, now)
-    const local = set.local < 0 ? undefined : rank(candidates[set.local]!, set.estimate(set.local), request, now)
+    const luck = random()
+    // Few are soon known all, of many not all need be; where this node itself can do it, others are tried when that pays.
+    const isHopeful = set.local < 0 && luck < MAX_TRIES / candidates.length
+    const rankAt = (index: number): Ranked => rank(candidates[index]!, set.estimate(index), request, now, isHopeful)
+    const local = set.local < 0 ? undefined : rankAt(set.local)
     const drawn: Ranked[] = []
     let explored: Ranked | undefined
     let usable = 0
     out.length = 0
-    const explores = random() < EXPLORE_SHARE && request.prefer !== 'local' && request.prefer !== 'fast'
+    const explores = luck < EXPLORE_SHARE && request.prefer !== 'local' && request.prefer !== 'fast'
     const starving = explores ? set.starving(now) : -1
     if (starving >= 0) {
-      explored = rank(candidates[starving]!, set.estimate(starving), request, now)
+      explored = rankAt(starving)
       out.push(starving)
     }
     for (let draws = 0; draws < MAX_DRAWS && usable < MAX_TRIES; draws++) {
       const index = set.draw(random, out)
       if (index < 0) break
-      const ranked = rank(candidates[index]!, set.estimate(index), request, now)
+      const ranked = rankAt(index)
       out.push(index)
       drawn.push(ranked)
       set.renew(index, ranked.weight)
@@ -85,7 +97,7 @@ export function createDispatcher({ random }: DispatcherComponents, init: Dispatc
     const isFull = usable === 0 && candidates.length > MAX_SEARCHED && drawn.some(({ why }) => why === 'full')
     const isAny =
       usable > 0 || (local !== undefined && isUsable(local)) || (explored !== undefined && isUsable(explored)) || isFull
-    return settle(request, isAny ? drawn : searched(candidates, set, request, now), local, explored)
+    return settle(request, isAny ? drawn : searched(candidates, set, request, now), local, explored, isHopeful)
   }
 
   /** Nothing of what was drawn may be tried, so all others are looked at. */
@@ -95,34 +107,38 @@ export function createDispatcher({ random }: DispatcherComponents, init: Dispatc
     return all.sort((a, b) => Number(isUsable(b)) - Number(isUsable(a)) || byScore(a, b))
   }
 
-  function settle(request: DispatchRequest, drawn: Ranked[], local: Ranked | undefined, explored: Ranked | undefined): Decision {
-    const decision: Decision = { request, tries: [], probe: [], drawn, local, explored }
+  function settle(
+    request: DispatchRequest,
+    drawn: Ranked[],
+    local: Ranked | undefined,
+    explored: Ranked | undefined,
+    isHopeful: boolean
+  ): Decision {
+    const decision: Decision = { request, tries: [], probe: [], drawn, local, explored, isHopeful }
     arrange(decision)
     decision.probe = probesOf(decision.tries)
     return decision
   }
 
   return {
-    order(candidates, request, now) {
-      budget.call(now)
-      return decide(candidates, request, now)
-    },
-    reorder({ request, drawn, local, explored }, now) {
-      const again = ({ candidate }: Ranked): Ranked => rank(candidate, estimates.get(candidate), request, now)
+    called: budget.call,
+    order: decide,
+    reorder({ request, drawn, local, explored, isHopeful }, now) {
+      const again = ({ candidate }: Ranked): Ranked => rank(candidate, estimates.get(candidate), request, now, isHopeful)
       const still = explored !== undefined && isStarving(estimates.get(explored.candidate), explored.candidate, now)
-      const decision = settle(request, drawn.map(again), local && again(local), still ? again(explored) : undefined)
+      const decision = settle(request, drawn.map(again), local && again(local), still ? again(explored) : undefined, isHopeful)
       decision.probe = []
       return decision
     },
-    explain(candidates, request, now) {
-      const { tries } = decide(candidates, request, now)
-      const named = new Set(tries.map(({ candidate }) => candidate))
-      const others = candidates.filter((candidate) => !named.has(candidate))
-      return [...tries, ...others.map((other) => rank(other, estimates.get(other), request, now)).sort(byScore)]
-    },
+    rank: (candidate, request, now) => rank(candidate, estimates.get(candidate), request, now),
     retry: budget.take,
+    get canRetry() {
+      return budget.left
+    },
+    oweRetry: budget.owe,
     began: estimates.began,
     feedback: estimates.feedback,
+    refused: estimates.refused,
     ended: estimates.ended
   }
 }

@@ -9,6 +9,9 @@ export const FORGET_MS = 30_000
 /** More calls than any node queues. */
 export const MAX_RUNNING = 65_536
 
+/** Longest time for which a provider is believed that it takes no call, in ms. */
+export const MAX_REFUSAL_MS = 60_000
+
 /** What this node knows of one provider and key. Times are in ms, of the clock that the caller passes in. */
 export interface Estimate {
   readonly node: string
@@ -26,11 +29,13 @@ export interface Estimate {
   measuredAt: number
   /** Own calls run there, and none has ended since. */
   silentSince: number
-  /** Last feedback, and when it came: -Infinity for never. */
+  /** Last feedback, and when it came: -Infinity for never. A claim of 0 is none. */
   running: number
   slots: number
   claimedMs: number
   heardAt: number
+  /** It has said that it takes no call of this node before then. */
+  refusesUntil: number
   /** When a call, of anybody, last ran there, as far as is known. */
   usedAt: number
   readonly breaker: CircuitBreaker
@@ -55,6 +60,7 @@ export function createEstimate(node: string, key: string): Estimate {
     slots: 0,
     claimedMs: 0,
     heardAt: -Infinity,
+    refusesUntil: -Infinity,
     usedAt: -Infinity,
     breaker: createCircuitBreaker(),
     older: undefined,
@@ -73,13 +79,18 @@ export function estimateBegan(estimate: Estimate, candidate: Candidate, now: num
 }
 
 /** The provider has told its load. What is no number, says nothing. */
-export function estimateHeard(estimate: Estimate, { running, slots, serviceMs, ageMs }: Load, now: number): void {
+export function estimateHeard(estimate: Estimate, { running, slots, serviceMs = 0, ageMs }: Load, now: number): void {
   if (!(running >= 0 && slots >= 0 && serviceMs >= 0)) return
   estimate.running = Math.min(MAX_RUNNING, running)
   estimate.slots = Math.min(MAX_SLOTS, Math.max(1, slots))
-  estimate.claimedMs = clampService(serviceMs)
+  estimate.claimedMs = serviceMs > 0 ? clampService(serviceMs) : 0
   estimate.heardAt = now
   if (ageMs !== undefined && ageMs >= 0) estimate.usedAt = Math.max(estimate.usedAt, now - ageMs)
+}
+
+/** The provider has said that it takes no call of this node for so long. */
+export function estimateRefused(estimate: Estimate, forMs: number, now: number): void {
+  if (forMs > 0) estimate.refusesUntil = now + Math.min(MAX_REFUSAL_MS, forMs)
 }
 
 /** One of the outstanding calls has ended. */
@@ -90,23 +101,29 @@ export function estimateEnded(estimate: Estimate, candidate: Candidate, outcome:
 }
 
 function learn(estimate: Estimate, candidate: Candidate, outcome: Outcome, tookMs: number, now: number): void {
-  if (outcome === 'ok') sample(estimate, tookMs - rttOf(candidate), now)
+  const thereMs = tookMs - rttOf(candidate)
+  if (outcome === 'ok') sample(estimate, thereMs, now)
+  else if (outcome === 'answered') estimate.silentSince = now
   // Cancelled after longer than calls take: it would have taken longer still.
-  else if (outcome === 'cancelled' && tookMs - rttOf(candidate) > estimate.tookMs && estimate.samples > 0) {
-    sample(estimate, tookMs - rttOf(candidate), now)
-  } else if (outcome === 'timeout') {
-    const ownMs = estimate.tookMs / estimate.queueFactor
-    estimate.claimedMs = clampService(2 * Math.max(ownMs, serviceMsOf(estimate, candidate, now)))
-    estimate.tookMs = estimate.claimedMs * estimate.queueFactor
-    estimate.samples = Math.max(OWN_SAMPLES, estimate.samples + 1)
-    estimate.measuredAt = estimate.silentSince = now
-  } else if (outcome === 'busy' && now - estimate.heardAt > tookMs) {
+  else if (outcome === 'cancelled' && thereMs > estimate.tookMs && estimate.samples > 0) sample(estimate, thereMs, now)
+  else if (outcome === 'timeout') learnTimeout(estimate, candidate, thereMs, now)
+  else if (outcome === 'busy' && now - estimate.heardAt > tookMs) {
     // It did not say how full it is: at least as full as it must be to refuse.
     estimate.running = Math.max(estimate.running, 3 * slotsOf(estimate, candidate))
     estimate.slots = slotsOf(estimate, candidate)
-    estimate.claimedMs = serviceMsOf(estimate, candidate, now)
     estimate.heardAt = now
   }
+}
+
+/** A call that was given less time than such calls take, says nothing. */
+function learnTimeout(estimate: Estimate, candidate: Candidate, thereMs: number, now: number): void {
+  const { queueFactor: factor } = estimate
+  const expectedMs = Math.max(estimate.tookMs / factor, serviceMsOf(estimate, candidate, now))
+  if (thereMs < expectedMs) return
+  estimate.claimedMs = clampService(Math.max(2 * expectedMs, thereMs / factor))
+  estimate.tookMs = estimate.claimedMs * factor
+  estimate.samples = Math.max(OWN_SAMPLES, estimate.samples + 1)
+  estimate.measuredAt = estimate.silentSince = now
 }
 
 function sample(estimate: Estimate, tookMs: number, now: number): void {

@@ -1,4 +1,4 @@
-import type { CallCost, Candidate, DispatchRequest } from './candidate.ts'
+import type { Candidate, DispatchRequest, NodeCost } from './candidate.ts'
 import type { Estimate } from './estimate.ts'
 
 /** Service time of a provider of which nothing is known, as peak-EWMA balancers assume it (Finagle, Linkerd). */
@@ -6,7 +6,7 @@ export const UNKNOWN_SERVICE_MS = 1_000
 /** Round trip to a provider to which it was not measured. */
 export const UNKNOWN_RTT_MS = 50
 /** What is added for a node on its battery, on a nearly empty one, and behind a link paid by volume, in ms. On mains: nothing. */
-export const PENALTY_MS = { battery: 50, lowBattery: 500, metered: 200 } as const
+export const PENALTY_MS = { battery: 50, 'low-battery': 500, metered: 200 } as const
 /** How many ms a cent is worth, by preference. By default money decides between equals; `cheap` waits 2 s to save a cent. */
 export const MS_PER_CENT = { fast: 0, local: 20, default: 20, cheap: 2_000 } as const
 /** Feedback on load loses its worth with this time constant, in ms: `2s` of the formula. */
@@ -56,11 +56,12 @@ export function queueFactor(running: number, slots: number): number {
  */
 export function serviceMsOf(estimate: Estimate | undefined, candidate: Candidate, now: number): number {
   if (estimate === undefined) return announcedMs(candidate)
-  const { samples, tookMs, claimedMs, heardAt } = estimate
-  let serviceMs = heardAt > -Infinity ? claimedMs : announcedMs(candidate)
-  if (samples >= OWN_SAMPLES) {
+  const { samples, tookMs, claimedMs } = estimate
+  let serviceMs = claimedMs > 0 ? claimedMs : announcedMs(candidate)
+  // Where nothing else is said, the first own call says more than what is assumed.
+  if (samples >= OWN_SAMPLES || (samples > 0 && claimedMs === 0 && !(candidate.classMs! > 0))) {
     const ownMs = tookMs / estimate.queueFactor
-    if (heardAt === -Infinity || serviceMs > ownMs * MAX_DOUBT || serviceMs < ownMs / MAX_DOUBT) serviceMs = ownMs
+    if (claimedMs === 0 || serviceMs > ownMs * MAX_DOUBT || serviceMs < ownMs / MAX_DOUBT) serviceMs = ownMs
   }
   if (estimate.outstanding === 0) return serviceMs
   const silentMs = now - estimate.silentSince - rttOf(candidate)
@@ -71,13 +72,18 @@ function announcedMs({ classMs }: Candidate): number {
   return classMs! > 0 ? clampService(classMs!) : UNKNOWN_SERVICE_MS
 }
 
+/** False while the service time is nothing but assumed. */
+export function isServiceKnown(estimate: Estimate | undefined, { classMs }: Candidate): boolean {
+  return classMs! > 0 || (estimate !== undefined && (estimate.claimedMs > 0 || estimate.samples > 0))
+}
+
 /** What cost adds to the expected time, in ms. */
-export function costMs(cost: CallCost | undefined, prefer: DispatchRequest['prefer']): number {
+export function costMs(cost: NodeCost | undefined, prefer: DispatchRequest['prefer']): number {
   if (cost === undefined) return 0
-  const power = cost.lowBattery === true ? PENALTY_MS.lowBattery : cost.battery === true ? PENALTY_MS.battery : 0
+  const { power, metered, price = 0 } = cost
   return (
-    power +
-    (cost.metered === true ? PENALTY_MS.metered : 0) +
-    (cost.price! > 0 ? cost.price! : 0) * MS_PER_CENT[prefer ?? 'default']
+    (power === undefined || power === 'mains' ? 0 : PENALTY_MS[power]) +
+    (metered === true ? PENALTY_MS.metered : 0) +
+    price * MS_PER_CENT[prefer ?? 'default']
   )
 }

@@ -1,5 +1,5 @@
 import type { Candidate, Load, Outcome } from './candidate.ts'
-import { createEstimate, estimateBegan, estimateEnded, estimateHeard, type Estimate } from './estimate.ts'
+import { createEstimate, estimateBegan, estimateEnded, estimateHeard, estimateRefused, type Estimate } from './estimate.ts'
 
 /** Pairs of provider and key that are remembered; the one used longest ago goes first, never one with calls outstanding. */
 export const MAX_ESTIMATES = 4_096
@@ -13,6 +13,8 @@ export interface ProviderEstimates {
   get(candidate: Candidate): Estimate | undefined
   began(candidate: Candidate, now: number): void
   feedback(candidate: Candidate, load: Load, now: number): void
+  /** @param forMs how long it takes no call, as it says. */
+  refused(candidate: Candidate, forMs: number, now: number): void
   /** @param tookMs from beginning to end, as the caller saw it. */
   ended(candidate: Candidate, outcome: Outcome, tookMs: number, now: number): void
 }
@@ -88,6 +90,10 @@ export function createProviderEstimates(limit = MAX_ESTIMATES): ProviderEstimate
       if (estimate === undefined) return
       estimateHeard(estimate, load, now)
       if (estimate.outstanding === 0) linkNewest(estimate)
+    },
+    refused(candidate, forMs, now) {
+      const estimate = table.get(candidate.node)?.get(candidate.key)
+      if (estimate !== undefined) estimateRefused(estimate, forMs, now)
     },
     ended(candidate, outcome, tookMs, now) {
       const estimate = table.get(candidate.node)?.get(candidate.key)

@@ -15,6 +15,10 @@ export interface RetryBudget {
   call(now: number): void
   /** Takes a retry; false if there is none left, or `retry` (1 is the first) is too many for one call. */
   take(retry: number): boolean
+  /** True if a retry is left. */
+  readonly left: boolean
+  /** Takes one in any case; later calls pay for it. */
+  owe(): void
 }
 
 /** A budget that all calls of a node share. */
@@ -32,6 +36,10 @@ export function createRetryBudget(): RetryBudget {
       if (retry > MAX_RETRIES || saved < 1) return false
       saved--
       return true
-    }
+    },
+    get left() {
+      return saved >= 1
+    },
+    owe: () => void saved--
   }
 }

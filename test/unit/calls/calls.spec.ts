@@ -1,59 +1,22 @@
 import assert from 'node:assert/strict'
 import type { ToolDeclaration } from '../../../protocols/capability.ts'
-import { MAX_ATTEMPTS, createCaller, mayRetry, type MadeCall, type SentCall } from '../../../src/calls/caller.ts'
 import { createProvider, type ServedCall } from '../../../src/calls/provider.ts'
 import { createReplays } from '../../../src/calls/replay.ts'
-import { createResultCache } from '../../../src/calls/result-cache.ts'
+import { MAX_ATTEMPTS, mayRetry } from '../../../src/calls/retry.ts'
+import { createToolLoad } from '../../../src/calls/tool-load.ts'
 import type { Meter } from '../../../src/core/limits.ts'
 import { createAdmission, type Admission } from '../../../src/core/admission.ts'
-import type { Offer } from '../../../src/core/candidates.ts'
 import type { Invoke, Item, ToolRequest } from '../../../src/core/invoke.ts'
 import { MeshError, isMeshError, abortError, type ErrorCode } from '../../../src/errors.ts'
 import type { CallItem } from '../../../src/mesh-api.ts'
 import { until, within } from '../../fixtures/libp2p-pair.ts'
+import { answers, scriptedMesh, throws } from '../../fixtures/scripted-mesh.ts'
 
 const now = (): number => performance.now()
 const fails = (code: ErrorCode) => (error: unknown) => isMeshError(error, code)
 
 describe('caller', () => {
-  /** A mesh of providers `p0`, `p1`, …, each of which answers as its script says. */
-  function mesh(scripts: Invoke[], tool: Partial<ToolDeclaration> = {}, change: Partial<Offer>[] = []) {
-    const made: MadeCall[] = []
-    const sent: SentCall[] = []
-    const asked: string[] = []
-    const offers: Offer[] = scripts.map((_, n) => ({
-      node: `p${n}`,
-      nodeName: `node${n}`,
-      local: false,
-      direct: true,
-      rttMs: n,
-      outstanding: 0,
-      capability: { id: 'echo', type: 'demo/echo', tools: [{ name: 'echo', ...tool }] },
-      ...change[n]
-    }))
-    const call = createCaller({
-      self: 'self',
-      offers: () => offers,
-      invokeAt: (offer) => (request, options) => {
-        asked.push(offer.node)
-        return scripts[Number(offer.node.slice(1))]!(request, options)
-      },
-      cache: createResultCache(now),
-      now,
-      onMade: (one) => made.push(one),
-      onSent: (one) => sent.push(one)
-    })
-    return { call, made, sent, asked, offers }
-  }
-  const answers = (value: string): Invoke =>
-    async function* () {
-      yield { kind: 'result', value }
-    }
-  const throws = (code: ErrorCode, before: Item[] = []): Invoke =>
-    async function* () {
-      yield* before
-      throw new MeshError(code, 'scripted')
-    }
+  const mesh = scriptedMesh
   const silent: Invoke = async function* (_, { signal }) {
     yield { kind: 'progress', progress: { done: 0 } }
     await new Promise((_resolve, reject) => signal.addEventListener('abort', () => reject(signal.reason as Error)))
@@ -83,9 +46,9 @@ describe('caller', () => {
   })
 
   it('tells of each try that another node was sent, and how it ended', async () => {
-    const { call, sent, offers } = mesh([throws('unavailable'), answers('second')])
+    const { call, sent, change } = mesh([throws('unavailable'), answers('second')])
     await call('echo', 'echo', { a: 1 }, { causes: ['QmCause'] }).result
-    offers[0]!.local = true
+    change(0, { local: true })
     await call('echo', 'echo').result
     assert.deepEqual(
       sent.map(({ provider, error, request: { capability, tool, input, causes } }) => [
@@ -179,9 +142,9 @@ describe('caller', () => {
   })
 
   it('ends at its deadline, and tries no other then', async () => {
-    const { call, asked, offers } = mesh([silent, answers('second')], { timeoutMs: 60_000 })
+    const { call, asked, rank } = mesh([silent, answers('second')], { timeoutMs: 60_000 })
     await assert.rejects(within(call('echo', 'echo', {}, { timeoutMs: 30 }).result, 'deadline'), fails('deadline_exceeded'))
-    assert.deepEqual([asked, offers[0]!.outstanding], [['p0'], 0])
+    assert.deepEqual([asked, rank(0).outstanding], [['p0'], 0])
   })
 
   it('ends once, however it is ended: cancel, signal, leaving', async () => {
@@ -227,7 +190,7 @@ describe('caller', () => {
     await plain.call('echo', 'echo').result
     assert.equal(plain.asked.length, 2)
     const clocks = mesh([answers('of 0'), answers('of 1')], { cache: { ttlMs: 60_000 } })
-    for (const { capability } of clocks.offers) capability.scope = 'node'
+    for (const { offer } of clocks.providers()) offer.capability.scope = 'node'
     for (const [target, want] of [
       ['echo@node0', 'of 0'],
       ['echo@node1', 'of 1'],
@@ -267,9 +230,10 @@ describe('provider', () => {
     const served: ServedCall[] = []
     let begun = 0
     const admission = createAdmission('t', tool.concurrency, tool.queue)
+    const load = createToolLoad(admission, now)
     const run = createProvider({
       self: 'me',
-      find: () => ({ capability: { id: 'c', type: 't' }, tool: { name: 't', ...tool }, invoke, admission }),
+      find: () => ({ capability: { id: 'c', type: 't' }, tool: { name: 't', ...tool }, invoke, admission, load }),
       replays: createReplays(now),
       authorize,
       meter: () => meter,
@@ -478,7 +442,7 @@ describe('provider', () => {
     const details = async (): Promise<unknown> => read(run(request(), options())).catch((error: MeshError) => error.details)
     assert.deepEqual(await details(), { why: 1 })
     admission.tryEnter()
-    assert.deepEqual(await details(), { running: 1, waiting: 0, notStarted: true })
+    assert.deepEqual(await details(), { running: 1, waiting: 0, slots: 1, notStarted: true })
   })
 
   it('lets who waits for a slot give up, and a tool that throws at once gives its slot back', async () => {

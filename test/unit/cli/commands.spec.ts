@@ -63,7 +63,8 @@ describe('cli with a node', function () {
   it('status, peers, capabilities are tables for people, without colour in a pipe', async () => {
     const texts = await Promise.all(['status', 'peers', 'capabilities'].map((command) => atmo([command])))
     assert.match(texts[0]!.stdout, /fake up 1 min 1 s/)
-    assert.match(texts[1]!.stdout, /^NAME +PEER +RTT +ROUTE[^\n]*\nkitchen .*1\.3 ms +direct +mdns +demo\n$/)
+    assert.match(texts[1]!.stdout, /^NAME +PEER +RTT +ROUTE[^\n]*\nkitchen .*1\.3 ms +direct +mdns +demo\n/)
+    assert.match(texts[1]!.stdout, /\npi-garden +\S+ +- +3 hops via kitchen +peer\ncellar +\S+ +- +no way known +peer\n$/)
     assert.match(texts[2]!.stdout, /^CAPABILITY[^\n]*\ndemo +test\/demo +kitchen +online +echo/)
     for (const { stdout, code } of texts) assert.ok(code === 0 && !stdout.includes('\u001b'))
   })

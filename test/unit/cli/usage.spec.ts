@@ -32,6 +32,9 @@ const COMMANDS = [
   'audit',
   'status',
   'peers',
+  'routes',
+  'route',
+  'trace',
   'capabilities',
   'call',
   'watch',
@@ -84,6 +87,14 @@ describe('cli usage', function () {
     [['treaty', 'show'], /which code/],
     [['treaty', 'dance'], /no such command: atmo treaty dance; there are: list, offer, show, accept, revoke$/],
     [['peers', 'dance'], /no such command: atmo peers dance; there are: add$/],
+    [['routes', 'x'], /too many arguments/],
+    [['route'], /missing required argument 'target'/],
+    [['route', 'x', '--prefer', 'best'], /'best' is invalid\. Allowed choices are local, fast, cheap/],
+    [['route', 'x', '--max-latency', '-5'], /milliseconds above 0/],
+    [['route', 'x', '--max-latency', '0'], /milliseconds above 0/],
+    [['route', 'x', '--max-latency', '2s'], /milliseconds above 0/],
+    [['route', 'x', '--not-node', 'a', '--node', 'b', '--not-node', 'b'], /--node and --not-node both name b: nobody is left/],
+    [['trace'], /missing required argument 'target'/],
     [['treaty', 'revoke', 'x', '--reason', 'x'.repeat(3000)], /--reason: at most \d+ characters/],
     [['treaty', 'accept', 'atmo1-ABC'], /this is an invite.*atmo join/],
     [['treaty', 'show', ' ATMO1ABC'], /this is an invite.*atmo join/],
@@ -121,7 +132,8 @@ describe('cli usage', function () {
       [1, 'unavailable', 'No node is running here. Start one with: atmo start']
     )
     assert.deepEqual([call.code, (JSON.parse(call.stdout) as { status: string }).status], [1, 'error'])
-    for (const args of [['peers'], ['peers', 'add', '/ip4/1.1.1.1/tcp/1'], ['capabilities'], ['stop']]) {
+    const peersAdd = ['peers', 'add', '/ip4/1.1.1.1/tcp/1']
+    for (const args of [['peers'], peersAdd, ['capabilities'], ['routes'], ['route', 'x'], ['trace', 'x'], ['stop']]) {
       await assert.rejects(createProgram(true).parseAsync([...args, '--data-dir', dir], { from: 'user' }), (error) =>
         isMeshError(error, 'unavailable')
       )
@@ -179,6 +191,10 @@ describe('cli usage', function () {
       [['st'], 'start status stop'],
       [['invite', '--role', ''], 'owner admin member guest'],
       [['invite', '--role', 'me'], 'member'],
+      [['ro'], 'rotate routes route'],
+      [['route', '--prefer', ''], 'local fast cheap'],
+      [['route', '--not'], '--not-node'],
+      [['trace', '--j'], '--json'],
       [['help', 'st'], 'start status stop'],
       [['treaty', 'of'], 'offer'],
       [['treaty', 'offer', '--'], '--data-dir --json --with --lend --borrow --name --for --help'],

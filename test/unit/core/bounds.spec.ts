@@ -1,5 +1,5 @@
 import assert from 'node:assert/strict'
-import { createAdmission } from '../../../src/core/admission.ts'
+import { BUSY_SLOTS, createAdmission } from '../../../src/core/admission.ts'
 import { MAX_WAITING_EVENTS, createEventHub } from '../../../src/core/event-hub.ts'
 import { MAX_BUCKETS, createTokenBuckets } from '../../../src/core/token-buckets.ts'
 import { until } from '../../fixtures/libp2p-pair.ts'
@@ -43,6 +43,23 @@ describe('admission', () => {
     await until(() => order.length === 8, 'all had their turn')
     assert.deepEqual(order, ['flood', 'b', 'c', 'd', 'flood', 'b', 'flood', 'flood'])
     assert.deepEqual([admission.running, admission.waiting], [0, 0])
+  })
+
+  it('refuses early who can go elsewhere, and says so', () => {
+    const admission = createAdmission('t', 2, 100)
+    const enters = (elsewhere: boolean): unknown => admission.enter(String(admission.waiting), never(), elsewhere)
+    for (let n = 0; n < BUSY_SLOTS * admission.slots; n++) void enters(true)
+    assert.throws(
+      () => enters(true),
+      (error) => isMeshError(error, 'busy') && error.details['elsewhere'] === true && error.details['slots'] === 2
+    )
+    assert.ok(enters(false) instanceof Promise)
+    const short = createAdmission('t', 2, 0)
+    for (let n = 0; n < 2; n++) void short.enter('a', never(), true)
+    assert.throws(
+      () => short.enter('a', never(), true),
+      (error) => isMeshError(error, 'busy') && !('elsewhere' in error.details)
+    )
   })
 
   it('serves who came first', async () => {

@@ -1,7 +1,9 @@
 import assert from 'node:assert/strict'
 import type { CapabilityDeclaration } from '../../../protocols/capability.ts'
-import { findCandidates, parseTarget, toolOf, type Offer } from '../../../src/core/candidates.ts'
-import { matches } from '../../../src/core/query.ts'
+import { findCandidates, findNamed, parseTarget, type Offer } from '../../../src/core/candidates.ts'
+import { matches, toolOf } from '../../../src/core/query.ts'
+import { DEFAULT_CONCURRENCY } from '../../../src/core/admission.ts'
+import type { Provider } from '../../../src/core/provider-classes.ts'
 import { isMeshError, type ErrorCode } from '../../../src/errors.ts'
 
 describe('query', () => {
@@ -56,7 +58,6 @@ describe('candidates', () => {
     local: false,
     direct: true,
     rttMs: undefined,
-    outstanding: 0,
     capability: { id, type: 'demo/echo', tools: [{ name: 'echo' }], ...declaration },
     ...change
   })
@@ -85,18 +86,44 @@ describe('candidates', () => {
     assert.deepEqual(nodesOf(offers, 'echo@z', undefined), ['z'])
   })
 
-  it('orders: this node, status, open session, running, distance, then name', () => {
+  it('puts them into classes: the own mesh, a way that is known, then what they say of themselves', () => {
     const offers = [
-      offer('far', 'echo', { rttMs: 20 }),
-      offer('none', 'echo'),
+      offer('foreign', 'echo', { mesh: 'club' }),
+      offer('no-way', 'echo', { direct: false }),
+      offer('routed', 'echo', { direct: false, hops: 3, metricMs: 20 }),
       offer('near', 'echo', { rttMs: 1 }),
-      offer('loaded', 'echo', { rttMs: 0.1, outstanding: 3 }),
-      offer('unlinked', 'echo', { direct: false }),
-      offer('busy', 'echo', { rttMs: 0 }, { status: 'busy' }),
-      offer('newer', 'echo', { rttMs: 0 }, { status: 'from-tomorrow' as never }),
-      offer('self', 'echo', { local: true, outstanding: 9 }, { status: 'busy' })
+      offer('busy', 'echo', {}, { status: 'busy' }),
+      offer('newer', 'echo', {}, { status: 'from-tomorrow' as never }),
+      offer('busy-far', 'echo', { direct: false }, { status: 'busy' }),
+      offer('self', 'echo', { local: true, direct: false }, { status: 'busy' })
     ]
-    assert.deepEqual(nodesOf(offers, 'echo'), ['self', 'near', 'far', 'none', 'loaded', 'unlinked', 'newer', 'busy'])
+    const { providers, tool } = findCandidates(offers, 'echo', 'echo')
+    assert.deepEqual(
+      providers.classes.map((all) => all.map(({ offer: { nodeName } }) => nodeName)),
+      [['near', 'routed'], ['newer'], ['self', 'busy'], ['no-way'], ['busy-far'], ['foreign']]
+    )
+    assert.deepEqual(
+      providers.local.map(({ node }) => node),
+      ['peer-self']
+    )
+    assert.equal(nodesOf(offers, 'echo')[0], 'self', 'its declaration counts')
+    assert.equal(tool, offers[7]!.capability.tools![0])
+  })
+
+  it('shows the dispatcher what is announced, and what links and routes say now', () => {
+    let rttMs = 1
+    const tools = [{ name: 'echo', concurrency: 3 }]
+    const near = { ...offer('near', 'echo', { cost: { metered: true } }, { tools }) }
+    Object.defineProperty(near, 'rttMs', { get: () => rttMs })
+    const offers = [near, offer('far', 'echo', { direct: false, hops: 2, metricMs: 7 })]
+    const find = () => findCandidates(offers, 'echo', 'echo').providers.all
+    const [far, one] = find() as [Provider, Provider]
+    assert.deepEqual([one.node, one.slots, one.cost, one.rttMs], ['peer-near', 3, { metered: true }, 1])
+    rttMs = 2
+    assert.equal(one.rttMs, 2)
+    assert.deepEqual([far.slots, far.rttMs, far.metricMs], [DEFAULT_CONCURRENCY, undefined, 7])
+    assert.equal(find()[0], far, 'made once')
+    assert.notEqual(findCandidates([near], 'echo', 'echo').providers.all[0], one, 'anew for another directory')
   })
 
   it('refuses what is ambiguous, and says which there are', () => {
@@ -134,6 +161,7 @@ describe('candidates', () => {
   it('leaves out providers without the tool', () => {
     const offers = [offer('x', 'echo', {}, { tools: [] }), offer('y', 'echo')]
     assert.deepEqual(nodesOf(offers, 'echo'), ['y'])
-    assert.equal(toolOf(offers[0]!, 'echo'), undefined)
+    assert.equal(toolOf(offers[0]!.capability, 'echo'), undefined)
+    assert.equal(findNamed(offers, 'echo').named.length, 2)
   })
 })

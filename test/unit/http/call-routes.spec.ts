@@ -158,6 +158,12 @@ describe('http calls', () => {
     assert.deepEqual([input, rest], [{ a: 1 }, { timeoutMs: 1500, node: 'kitchen', idempotencyKey: 'k', failover: false }])
     assert.ok(signal instanceof AbortSignal)
   })
+  it('passes on what is asked of the choice among providers', async () => {
+    const preference = { prefer: 'cheap', notNode: ['attic', 'cellar'], maxLatencyMs: 250.5 }
+    await ask(server.url, url('echo'), { token, json: preference })
+    const { signal: _signal, ...rest } = mesh.calls[0]!.options
+    assert.deepEqual(rest, preference)
+  })
   it('names the wrong option', async () => {
     const bad: [unknown, string][] = [
       [{ timeoutMs: 0 }, 'timeoutMs'],
@@ -166,6 +172,11 @@ describe('http calls', () => {
       [{ node: 1 }, 'node'],
       [{ idempotencyKey: 1 }, 'idempotencyKey'],
       [{ failover: 'no' }, 'failover'],
+      [{ prefer: 'slow' }, 'prefer'],
+      [{ notNode: 'kitchen' }, 'notNode'],
+      [{ notNode: ['kitchen'], node: 'kitchen' }, 'notNode'],
+      [{ maxLatencyMs: 0 }, 'maxLatencyMs'],
+      [{ maxLatencyMs: '1s' }, 'maxLatencyMs'],
       [{ params: {} }, 'params']
     ]
     for (const [json, key] of bad) {

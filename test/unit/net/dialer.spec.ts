@@ -12,6 +12,7 @@ import {
   GIVE_UP_MS,
   LARGER_PEER_WAIT_MS,
   MIN_REDIAL_MS,
+  REMEMBERED_BACKOFF_MS,
   REFUSED_BACKOFF_MS
 } from '../../../src/net/dial-policy.ts'
 import { createDialer } from '../../../src/net/dialer.ts'
@@ -55,17 +56,25 @@ function setup(own: string, init: DialerInit = {}, remembered: RememberedPeer[] 
 
   const world = new Map<string, Behaviour>()
   const dials: { addr: string; at: number }[] = []
-  let open: { remotePeer: string; remoteAddr: Multiaddr; direction: 'inbound' | 'outbound' }[] = []
+  type Open = { remotePeer: string; remoteAddr: Multiaddr; direction: 'inbound' | 'outbound'; limits?: object }
+  let open: Open[] = []
   const events = new EventTarget()
   const running = { now: 0, most: 0 }
-  const link = (peer: string, addr: string, direction: 'inbound' | 'outbound'): void => {
-    const first = !open.some(({ remotePeer }) => remotePeer === peer)
-    open.push({ remotePeer: peer, remoteAddr: multiaddr(addr), direction })
-    if (first) events.dispatchEvent(new CustomEvent('peer:connect', { detail: peer }))
+  const begin = (connection: Open): void => {
+    open.push(connection)
+    events.dispatchEvent(new CustomEvent('connection:open', { detail: connection }))
   }
-  const cut = (peer: string): void => {
-    open = open.filter(({ remotePeer }) => remotePeer !== peer)
-    events.dispatchEvent(new CustomEvent('peer:disconnect', { detail: peer }))
+  const link = (peer: string, addr: string, direction: 'inbound' | 'outbound'): void =>
+    begin({ remotePeer: peer, remoteAddr: multiaddr(addr), direction })
+  /** A connection that others forward. */
+  const circuit = (peer: string, over: string): void =>
+    begin({ remotePeer: peer, remoteAddr: multiaddr(`/p2p/${over}/p2p-circuit/p2p/${peer}`), direction: 'inbound', limits: {} })
+  const cut = (peer: string, which: (connection: Open) => boolean = () => true): void => {
+    const ended = open.filter((connection) => connection.remotePeer === peer && which(connection))
+    for (const connection of ended) {
+      open = open.filter((other) => other !== connection)
+      events.dispatchEvent(new CustomEvent('connection:close', { detail: connection }))
+    }
   }
   const dial = async (addrs: Multiaddr[], options: { signal: AbortSignal; onProgress(event: { type: string }): void }) => {
     const addr = String(addrs[0])
@@ -127,7 +136,7 @@ function setup(own: string, init: DialerInit = {}, remembered: RememberedPeer[] 
     init
   )
   dialer.start()
-  return { dialer, advance, settle, world, dials, link, cut, good, running, timers, connections: () => open }
+  return { dialer, advance, settle, world, dials, link, circuit, cut, good, running, timers, connections: () => open }
 }
 
 const answers = (peer: string): Behaviour => ({ connectMs: 2, handshakeMs: 30, peer })
@@ -231,6 +240,64 @@ describe('dialer', () => {
     await advance(180_000)
     const gaps = dials.slice(1).map(({ at }, index) => at - (dials[index]?.at ?? 0) - DIAL_MS)
     assert.deepEqual(gaps.slice(0, 8), [500, 1_000, 2_000, 4_000, 8_000, 16_000, 30_000, 30_000])
+  })
+
+  it('dials a peer that is reached over others alone, as if it were not there, until it is there itself', async () => {
+    for (const first of ['circuit', 'hearing'] as const) {
+      const { dialer, world, dials, circuit, good, advance } = setup(small)
+      if (first === 'circuit') circuit(middle, large)
+      dialer.found(middle, ['/ip4/10.0.0.2/tcp/1'], 'peer')
+      if (first === 'hearing') circuit(middle, large)
+      await advance(180_000)
+      const gaps = dials.slice(1).map(({ at }, index) => at - (dials[index]?.at ?? 0) - DIAL_MS)
+      assert.deepEqual(gaps.slice(0, 8), [500, 1_000, 2_000, 4_000, 8_000, 16_000, 30_000, 30_000])
+      assert.equal(dialer.peers()[0]?.connected, false)
+      assert.deepEqual(good, [])
+      world.set('/ip4/10.0.0.2/tcp/1', answers(middle))
+      await advance(BACKOFF_MS.max * 1.25)
+      assert.ok(dialer.peers()[0]?.connected)
+      const before = dials.length
+      await advance(60_000)
+      assert.equal(dials.length, before)
+    }
+  })
+
+  it('notices that a peer is gone though it is still reached over others, and does not mind when that ends', async () => {
+    const { dialer, world, dials, circuit, cut, advance } = setup(small)
+    world.set('/ip4/10.0.0.2/tcp/1', answers(middle))
+    dialer.found(middle, ['/ip4/10.0.0.2/tcp/1'], 'peer')
+    await advance(1_000)
+    circuit(middle, large)
+    cut(middle, ({ limits }) => limits === undefined)
+    await advance(BACKOFF_MS.min + 100)
+    assert.equal(dials.length, 2)
+    assert.ok(dialer.peers()[0]?.connected)
+    cut(middle, ({ limits }) => limits !== undefined)
+    await advance(60_000)
+    assert.equal(dials.length, 2)
+    assert.ok(dialer.peers()[0]?.connected)
+    world.delete('/ip4/10.0.0.2/tcp/1')
+    cut(middle)
+    await advance(RECENT_LOSS_MS + 120_000)
+    const before = dials.length
+    circuit(middle, large)
+    cut(middle)
+    await advance(10_000)
+    assert.ok(dials.length <= before + 1, 'waits are as long as before')
+  })
+
+  it('does not give up a peer while it is reached over others, but tries it seldom', async () => {
+    const { dialer, dials, circuit, cut, advance } = setup(small)
+    dialer.found(middle, ['/ip4/10.0.0.2/tcp/1'], 'peer')
+    circuit(middle, large)
+    await advance(GIVE_UP_MS + 60_000)
+    const before = dials.length
+    await advance(GIVE_UP_MS)
+    assert.equal(dialer.peers().length, 1)
+    assert.ok(dials.length > before && dials.length <= before + 4, `${dials.length - before} dials`)
+    cut(middle)
+    await advance(REMEMBERED_BACKOFF_MS * 1.25 + DIAL_MS)
+    assert.deepEqual(dialer.peers(), [])
   })
 
   it('reconnects by itself after a loss, quickly, without end', async () => {

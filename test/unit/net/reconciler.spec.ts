@@ -1,6 +1,7 @@
 import assert from 'node:assert/strict'
 import { mock } from 'node:test'
 import { createDirectory } from '../../../src/core/directory.ts'
+import { originId } from '../../../src/core/document.ts'
 import type { Link } from '../../../src/net/links.ts'
 import {
   BUSY_RETRY_MS,
@@ -21,6 +22,8 @@ function setup(peers: number): {
   /** Comparisons under way, in the order in which they began. */
   open: { peer: string; end(outcome: Outcome | Error): Promise<void> }[]
   begun: string[]
+  /** Whom it told of whom that does not answer. */
+  told: [string, string][]
 } {
   const links = Array.from(
     { length: peers },
@@ -28,18 +31,22 @@ function setup(peers: number): {
   )
   const open: ReturnType<typeof setup>['open'] = []
   const begun: string[] = []
+  const told: [string, string][] = []
   const reconciler = createReconciler({
     links: {
       start() {},
       stop() {},
       accept() {},
       want() {},
+      measure() {},
+      doubt() {},
       all: () => links,
       get: (peer) => links.find((link) => link.peer === peer)
     },
     sync: {
       protocol: { id: '/test', handle: () => assert.fail('nobody asks') },
       pull: async () => {},
+      doubt: async (session, origin) => void told.push([links.find((link) => link.session === session)!.peer, originId(origin)]),
       reconcile: (_, peer) =>
         new Promise((resolve, reject) => {
           begun.push(peer)
@@ -60,7 +67,7 @@ function setup(peers: number): {
     random: () => 0.5,
     log: () => {}
   })
-  return { reconciler, links, open, begun }
+  return { reconciler, links, open, begun, told }
 }
 const turn = (): Promise<void> => new Promise((resolve) => setImmediate(resolve))
 
@@ -103,6 +110,20 @@ describe('reconciler', () => {
       begun,
       links.map(({ peer }) => peer).filter((peer) => peer !== 'p3' && peer !== 'p4')
     )
+    reconciler.stop()
+  })
+
+  it('tells all neighbours but the one in question that it does not answer', () => {
+    const { reconciler, links, told } = setup(4)
+    reconciler.start()
+    const gone = originId(Uint8Array.of(0, 2, 1, 1))
+    Object.assign(links[2]!, { peer: gone })
+    reconciler.doubt(gone)
+    assert.deepEqual(told, [
+      ['p0', gone],
+      ['p1', gone],
+      ['p3', gone]
+    ])
     reconciler.stop()
   })
 

@@ -28,7 +28,7 @@ describe('circuit breaker', () => {
   })
 
   it('counts only failures of the transport, and only in a row', () => {
-    for (const outcome of ['ok', 'busy'] as const) {
+    for (const outcome of ['ok', 'answered', 'busy'] as const) {
       const breaker = failing(FAILURES_TO_OPEN - 1)
       call(breaker, outcome, 0)
       call(breaker, 'failed', 0)
@@ -65,7 +65,7 @@ describe('circuit breaker', () => {
   })
 
   it('never stays open when nothing runs there, for longer than it says', () => {
-    const outcomes = fc.constantFrom<Outcome>('ok', 'failed', 'timeout', 'busy', 'cancelled')
+    const outcomes = fc.constantFrom<Outcome>('ok', 'answered', 'failed', 'timeout', 'busy', 'cancelled')
     fc.assert(
       fc.property(fc.array(fc.tuple(outcomes, fc.nat(10_000)), { maxLength: 100 }), (calls) => {
         const breaker = createCircuitBreaker()

@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict'
 import fc from 'fast-check'
 import { createRandom } from '../../../../scripts/simulate/random.ts'
-import type { Candidate, DispatchRequest, Load, Outcome } from '../../../../src/core/dispatch/candidate.ts'
+import type { Candidate, DispatchRequest, Load, Outcome, Ranked } from '../../../../src/core/dispatch/candidate.ts'
 import { FAILURES_TO_OPEN, OPEN_MS } from '../../../../src/core/dispatch/circuit-breaker.ts'
 import { MAX_TRIES } from '../../../../src/core/dispatch/decision.ts'
 import { MAX_DRAWS, createDispatcher, type Dispatcher } from '../../../../src/core/dispatch/dispatcher.ts'
@@ -23,6 +23,12 @@ describe('dispatcher', () => {
   const create = (seed = 1): Dispatcher => createDispatcher({ random: createRandom(seed) })
   const names = (dispatcher: Dispatcher, from: readonly Candidate[], request: DispatchRequest = {}, now = 0): string[] =>
     dispatcher.order(from, request, now).tries.map((ranked) => ranked.candidate.node)
+  /** Every candidate: those of a decision in its order, then the others. */
+  const explain = (dispatcher: Dispatcher, from: readonly Candidate[], request: DispatchRequest, now: number): Ranked[] => {
+    const { tries } = dispatcher.order(from, request, now)
+    const others = from.filter((one) => !tries.some(({ candidate: tried }) => tried === one))
+    return [...tries, ...others.map((one) => dispatcher.rank(one, request, now))]
+  }
   const fail = (dispatcher: Dispatcher, broken: Candidate, now = 0): void => {
     for (let n = 0; n < FAILURES_TO_OPEN; n++) {
       dispatcher.began(broken, now)
@@ -103,11 +109,9 @@ describe('dispatcher', () => {
     assert.equal(names(create(), from)[0], 'dear')
     assert.equal(names(create(), from, { prefer: 'fast' })[0], 'dear')
     assert.equal(names(create(), from, { prefer: 'cheap' })[0], 'free')
-    const costs = [{}, { battery: true }, { metered: true }, { battery: true, lowBattery: true }]
+    const costs = [{}, { power: 'battery' }, { metered: true }, { power: 'low-battery' }] as const
     const nodes = costs.map((cost, n) => candidate(String(n), { cost }))
-    const scores = create()
-      .explain(nodes, {}, 0)
-      .sort((a, b) => a.score - b.score)
+    const scores = explain(create(), nodes, {}, 0).sort((a, b) => a.score - b.score)
     assert.deepEqual(
       scores.map(({ candidate: { node }, score }) => [node, score]),
       [
@@ -122,8 +126,7 @@ describe('dispatcher', () => {
   it('gives calls to nobody who is excluded, and says why', () => {
     const from = [candidate('a'), candidate('b'), candidate('c', { classMs: 900 })]
     const why = (request: DispatchRequest): string[] =>
-      create()
-        .explain(from, request, 0)
+      explain(create(), from, request, 0)
         .map((ranked) => `${ranked.candidate.node} ${ranked.why}`)
         .sort()
     assert.deepEqual(why({ notNode: ['b'], maxLatencyMs: 500 }), ['a sampled', 'b excluded', 'c over max latency'])
@@ -142,7 +145,7 @@ describe('dispatcher', () => {
     fail(dispatcher, from[0]!)
     assert.deepEqual(names(dispatcher, from), ['b'])
     assert.deepEqual(
-      dispatcher.explain(from, {}, 0).map(({ why }) => why),
+      explain(dispatcher, from, {}, 0).map(({ why }) => why),
       ['sampled', 'breaker open']
     )
     assert.deepEqual(names(dispatcher, [from[0]!]), ['a'], 'the only one')
@@ -157,6 +160,44 @@ describe('dispatcher', () => {
     const [dispatcher, from] = [create(), [candidate('full'), candidate('slow', { classMs: 3_000 })]]
     dispatcher.feedback(from[0]!, { ...idle(), running: 3 }, 0)
     assert.deepEqual(names(dispatcher, from), ['slow', 'full'])
+  })
+
+  it('tries last who says that it takes no call of this node for a while', () => {
+    const [dispatcher, from] = [create(), [candidate('limited'), candidate('slow', { classMs: 900 })]]
+    dispatcher.began(from[0]!, 0)
+    dispatcher.refused(from[0]!, 5_000, 0)
+    dispatcher.ended(from[0]!, 'cancelled', 0, 0)
+    assert.deepEqual(names(dispatcher, from, FAST, 4_999), ['slow', 'limited'])
+    assert.deepEqual(names(dispatcher, from, FAST, 5_000), ['limited', 'slow'])
+  })
+
+  it('tries each of a few of which nothing is known once, and then the best', () => {
+    const [dispatcher, from] = [create(), ['a', 'b', 'c'].map((node) => candidate(node, { classMs: undefined }))]
+    const tookMs: Record<string, number> = { a: 500, b: 30, c: 2_000 }
+    const called: string[] = []
+    for (let now = 0; now < 8_000; now += 1_000) {
+      const first = dispatcher.order(from, FAST, now).tries[0]!.candidate
+      dispatcher.began(first, now)
+      dispatcher.ended(first, 'ok', tookMs[first.node]! + 5, now)
+      called.push(first.node)
+    }
+    assert.deepEqual([...called.slice(0, 3)].sort(), ['a', 'b', 'c'])
+    assert.deepEqual([...new Set(called.slice(3))], ['b'])
+  })
+
+  it('tries none without need where this node itself can do it, and no second one before the first has told', () => {
+    const known = candidate('self', { local: true, classMs: 500 })
+    const unknown = candidate('new', { classMs: undefined })
+    assert.equal(names(create(), [known, unknown], FAST)[0], 'self')
+    const [dispatcher, from] = [create(), [candidate('known'), unknown]]
+    assert.equal(names(dispatcher, from, FAST)[0], 'new')
+    dispatcher.began(unknown, 0)
+    assert.equal(names(dispatcher, from, FAST)[0], 'known')
+  })
+
+  it('expects of whom nothing is known no more than the way there', () => {
+    const from = [candidate('near', { classMs: undefined }), candidate('far', { classMs: undefined, rttMs: 80 })]
+    assert.deepEqual(names(create(), from, { maxLatencyMs: 50 }), ['near'])
   })
 
   it('asks both of two that it compares if it has not heard of one for long, then decides among them', () => {
@@ -224,7 +265,7 @@ describe('dispatcher', () => {
   it('explains with numbers, and begins nothing by it', () => {
     const [dispatcher, from] = [create(), [candidate('a', { slots: 2 }), candidate('b', { rttMs: undefined, metricMs: 30 })]]
     dispatcher.began(from[0]!, 0)
-    const row = dispatcher.explain(from, {}, 10).find((ranked) => ranked.candidate.node === 'a')
+    const row = explain(dispatcher, from, {}, 10).find((ranked) => ranked.candidate.node === 'a')
     assert.deepEqual(row, {
       candidate: from[0],
       why: 'sampled',
@@ -238,7 +279,7 @@ describe('dispatcher', () => {
       running: 1,
       heardMs: Infinity
     })
-    assert.equal(dispatcher.explain(from, {}, 10).find((ranked) => ranked.candidate.node === 'b')!.rttMs, 30)
+    assert.equal(explain(dispatcher, from, {}, 10).find((ranked) => ranked.candidate.node === 'b')!.rttMs, 30)
   })
 
   it('leaves a liar within five calls, whatever it says', () => {
@@ -290,7 +331,7 @@ describe('dispatcher', () => {
 
   // I13 of the design.
   it('counts what is outstanding right, names only candidates, and is idle at the end, under any sequence', () => {
-    const outcome = fc.constantFrom<Outcome>('ok', 'failed', 'timeout', 'busy', 'cancelled')
+    const outcome = fc.constantFrom<Outcome>('ok', 'answered', 'failed', 'timeout', 'busy', 'cancelled')
     const request = fc.record<DispatchRequest>({
       prefer: fc.constantFrom(undefined, 'local', 'fast', 'cheap'),
       maxLatencyMs: fc.option(fc.nat(2_000), { nil: undefined }),
@@ -341,12 +382,12 @@ describe('dispatcher', () => {
               outstanding[Number(tries[0].node)]!++
               running.push({ chosen: tries[0], startedAt: now })
             }
-            for (const row of dispatcher.explain(from, {}, now))
+            for (const row of explain(dispatcher, from, {}, now))
               assert.equal(row.outstanding, outstanding[Number(row.candidate.node)])
           }
           while (running.length > 0) end(0, 'ok')
           for (const one of from) dispatcher.ended(one, 'ok', 1, now)
-          assert.ok(dispatcher.explain(from, {}, now).every((row) => row.outstanding === 0))
+          assert.ok(explain(dispatcher, from, {}, now).every((row) => row.outstanding === 0))
         }
       )
     )

@@ -1,6 +1,7 @@
 import assert from 'node:assert/strict'
 import fc from 'fast-check'
 import type { Candidate } from '../../../../src/core/dispatch/candidate.ts'
+import { MAX_REFUSAL_MS } from '../../../../src/core/dispatch/estimate.ts'
 import { runningAt, serviceMsOf, slotsOf } from '../../../../src/core/dispatch/expected-time.ts'
 import { MAX_ESTIMATES, createProviderEstimates } from '../../../../src/core/dispatch/provider-estimates.ts'
 
@@ -115,9 +116,9 @@ describe('provider estimates', () => {
   it('double with each timeout, and come back with good calls', () => {
     const [table, candidate] = [createProviderEstimates(), at('a', 100)]
     const seen: number[] = []
-    for (let n = 0; n < 3; n++) {
+    for (const [n, givenMs] of [100, 200, 400].entries()) {
       table.began(candidate, n)
-      table.ended(candidate, 'timeout', 1_000, n)
+      table.ended(candidate, 'timeout', givenMs + RTT_MS, n)
       seen.push(serviceMs(table, candidate, n))
     }
     assert.deepEqual(seen, [200, 400, 800])
@@ -127,6 +128,54 @@ describe('provider estimates', () => {
       table.ended(candidate, 'ok', 104, n * 1_000 + 104)
     }
     assert.equal(serviceMs(table, candidate, 60_000), 100)
+  })
+
+  it('take a timeout for as long as it lasted, but none that came before such calls end', () => {
+    const [table, candidate] = [createProviderEstimates(), at('a', 100)]
+    for (const [givenMs, expectedMs] of [
+      [50, 100],
+      [5_000, 5_000]
+    ] as const) {
+      table.began(candidate, 0)
+      table.ended(candidate, 'timeout', givenMs + RTT_MS, 0)
+      assert.equal(serviceMs(table, candidate, 0), expectedMs)
+    }
+  })
+
+  it('learn nothing of the time from calls that only show that somebody is there', () => {
+    const [table, candidate] = [createProviderEstimates(), at('a', 100)]
+    for (let n = 0; n < 9; n++) {
+      table.began(candidate, n)
+      table.ended(candidate, 'answered', 1, n)
+    }
+    assert.deepEqual([table.get(candidate)!.samples, serviceMs(table, candidate, 9)], [0, 100])
+  })
+
+  it('know from the first call on where nothing else is said, and from five on where something is', () => {
+    const [table, silent] = [createProviderEstimates(), at('silent')]
+    assert.equal(serviceMs(table, silent, 0), 1_000)
+    table.began(silent, 0)
+    table.ended(silent, 'ok', 40 + RTT_MS, 44)
+    assert.equal(serviceMs(table, silent, 44), 40)
+    // It has not run a call yet, so it cannot say how long one takes.
+    table.feedback(silent, { running: 0, slots: 4 }, 50)
+    assert.deepEqual([serviceMs(table, silent, 50), slotsOf(table.get(silent), silent)], [40, 4])
+  })
+
+  it('believe for a while, and for a minute at most, that no call is taken', () => {
+    const [table, candidate] = [createProviderEstimates(), at('a', 100)]
+    table.refused(candidate, 5_000, 0)
+    assert.equal(table.get(candidate), undefined, 'nobody has called it')
+    table.began(candidate, 0)
+    for (const [forMs, until] of [
+      [5_000, 5_000],
+      [-1, 5_000],
+      [NaN, 5_000],
+      [1e12, MAX_REFUSAL_MS]
+    ] as const) {
+      table.refused(candidate, forMs, 0)
+      assert.equal(table.get(candidate)!.refusesUntil, until)
+    }
   })
 
   it('take long silence of calls for slowness', () => {

@@ -24,6 +24,17 @@ describe('retry budget', () => {
     assert.equal(budget.take(MAX_RETRIES + 1), false)
   })
 
+  it('lets one be owed, and has none until that is paid', () => {
+    const budget = createRetryBudget()
+    budget.call(0)
+    assert.equal(budget.left, true)
+    for (let n = 0; n < 2 * IDLE_RETRIES; n++) budget.owe()
+    assert.equal(budget.left, false)
+    let calls = 0
+    while (!budget.left) budget.call(++calls)
+    assert.ok(calls > (IDLE_RETRIES + 1) / RETRIES_PER_CALL - 2, `${calls} calls`)
+  })
+
   it('has none left for the next call right after', () => {
     const budget = createRetryBudget()
     budget.call(0)

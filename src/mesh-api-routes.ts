@@ -1,0 +1,112 @@
+/** What users of a node see of routes and of the choice among providers. Types only; part of the Mesh type. */
+import type { Why } from './core/dispatch/candidate.ts'
+
+/** The way to a node. */
+export interface RouteView {
+  /** PeerId. */
+  node: string
+  nodeName: string
+  /** A session with it is open: nobody is between. */
+  direct: boolean
+  /** PeerId of the next hop: the node itself if it is direct. Null: no way is known now. */
+  via: string | null
+  viaName: string | null
+  /** Null: no way is known. */
+  hops: number | null
+  /** What the way costs, in ms: round trips and penalties of its links. Null: no way is known, or it was not measured yet. */
+  metricMs: number | null
+  /** The next hop got worse; the route is kept while a newer one is asked for. */
+  held: boolean
+  /** Number that the origin signed; null where there is no need of one, as it is direct. */
+  sequence: { incarnation: number; sequence: number } | null
+}
+
+/** A row of the gradient table: a provider of a type, and the way to it. */
+export interface GradientRow extends Pick<RouteView, 'node' | 'nodeName' | 'direct' | 'via' | 'hops' | 'metricMs'> {
+  /** Id of the capability. */
+  capability: string
+  status: string
+  local: boolean
+  /** Since something was last heard of it, in ms; 0 for this node, and for those with a session. */
+  ageMs: number
+}
+
+/** All that a node knows of ways. */
+export interface RoutesView {
+  /** By name. */
+  nodes: RouteView[]
+  /** The nearest providers of each type, at most 8 a type. */
+  types: { type: string; providers: GradientRow[] }[]
+}
+
+/** What the caller asks of the choice among providers. */
+export interface DispatchPreference {
+  /** `local`: this node if it can; `fast`: whatever it costs; `cheap`: what costs least, if it takes seconds longer. Default: the first to be done, costs counted. */
+  prefer?: 'local' | 'fast' | 'cheap'
+  /** PeerIds or names that must not run it. */
+  notNode?: readonly string[]
+  /** Providers that are expected to take longer than this, in ms, are not tried. */
+  maxLatencyMs?: number
+}
+
+/** A provider in the choice for a call, with the numbers that it is made by. Of those that are able and reachable the first is the one that would be called now. */
+export interface ExplainedCandidate {
+  node: string
+  nodeName: string
+  capability: string
+  local: boolean
+  direct: boolean
+  via: string | null
+  hops: number | null
+  status: string
+  /** 1 for the one that would be called first; null for those that would not be tried. */
+  place: number | null
+  why: Why | 'unreachable'
+  /** In words. */
+  reason: string
+  /** All in ms, rounded to 0.01. */
+  rttMs: number
+  serviceMs: number
+  etaMs: number
+  /** `etaMs`, and what power, metered links and price add. */
+  score: number
+  /** Calls that run and wait there, as estimated; those of this node; how many it runs at once. */
+  running: number
+  outstanding: number
+  slots: number
+  /** Age of what it last said of its load; null: it has said nothing yet. */
+  heardMs: number | null
+}
+
+/** Why a call would go where it would go. Nothing is called for it. */
+export interface Explanation {
+  target: string
+  /** The tool that the numbers are for. */
+  tool: string
+  candidates: ExplainedCandidate[]
+}
+
+/** A hop on the way to a node, as it answered. */
+export interface TraceHop {
+  /** 1 for the neighbour. */
+  hop: number
+  node: string
+  nodeName: string
+  /** From the question to its answer, in ms. */
+  rttMs: number
+}
+
+/** The part of the Mesh type that is about ways. */
+export interface MeshRoutes {
+  routes(): RoutesView
+  /**
+   * Why a call of `tool` would go where. `target` as of `call`, or words: then the capabilities in which all of them occur. Without `tool`: the first tool of the target.
+   * Throws as a call would: `unknown_capability`, `unknown_tool`, `ambiguous`, `unavailable`.
+   */
+  explain(target: string, tool?: string, options?: DispatchPreference & { node?: string; bytes?: number }): Explanation
+  /**
+   * Asks each node on the way to another for its name. `target`: PeerId, name, or a capability as of `call`, of which the nearest provider is meant.
+   * Throws `unavailable` if there is no way, or it ends before the node, `invalid_argument`, `ambiguous`, `unknown_capability`.
+   */
+  trace(target: string, options?: { signal?: AbortSignal }): AsyncIterable<TraceHop>
+}

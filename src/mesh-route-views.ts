@@ -1,0 +1,128 @@
+/** Routes as a person sees them, and who is on the way to a node. */
+import { findCandidates, parseTarget } from './core/candidates.ts'
+import type { Directory, DirectoryEntry } from './core/directory.ts'
+import type { Offer } from './core/candidates.ts'
+import { statusOf } from './core/query.ts'
+import { UNITS_PER_MS } from './core/routing/metric.ts'
+import { MeshError, abortError } from './errors.ts'
+import type { GradientRow, MeshRoutes, RouteView, RoutesView, TraceHop } from './mesh-api.ts'
+import type { MeshRouting } from './mesh-routing.ts'
+
+/** Providers of a type that the gradient table shows. */
+export const MAX_GRADIENT_ROWS = 8
+/** A trace takes at most this long, in ms. */
+export const TRACE_WITHIN_MS = 10_000
+
+/** What the views are made of. */
+export interface RouteViewsComponents {
+  self: string
+  directory: Directory
+  routing: MeshRouting
+  offers(): Offer[]
+  nameOf(node: string): string | undefined
+  now: () => number
+}
+
+/** See {@link MeshRoutes}. */
+export function createRouteViews(components: RouteViewsComponents): Pick<MeshRoutes, 'routes' | 'trace'> {
+  const { self, directory, routing, offers, now } = components
+  const nameOf = (node: string): string => components.nameOf(node) ?? node
+
+  function routeTo({ origin: node, document, connected: direct }: DirectoryEntry): RouteView {
+    const hop = routing.hopTo(node)
+    const standing = direct ? undefined : routing.standingOf(node)
+    return {
+      node,
+      nodeName: document!.info.name,
+      direct,
+      via: hop?.peer ?? null,
+      viaName: hop === undefined ? null : nameOf(hop.peer),
+      hops: hop?.hops ?? null,
+      metricMs: hop === undefined ? null : hop.metric / UNITS_PER_MS,
+      held: standing?.held ?? false,
+      sequence: standing?.sequence ?? null
+    }
+  }
+
+  function gradientRow(offer: Offer, at: number): GradientRow {
+    const { node, nodeName, local, direct, capability } = offer
+    const entry = directory.get(node)
+    const hop = local ? undefined : routing.hopTo(node)
+    return {
+      node,
+      nodeName,
+      capability: capability.id,
+      status: statusOf(capability),
+      local,
+      direct,
+      via: hop?.peer ?? null,
+      hops: local ? 0 : (hop?.hops ?? null),
+      metricMs: local ? 0 : hop === undefined ? null : hop.metric / UNITS_PER_MS,
+      ageMs: local || direct || entry === undefined ? 0 : Math.round(at - entry.heardAt)
+    }
+  }
+
+  function nodes(): RouteView[] {
+    return [...directory.entries()]
+      .filter(({ origin, document }) => origin !== self && document !== undefined)
+      .map(routeTo)
+      .sort((a, b) => compare(a.nodeName, b.nodeName) || compare(a.node, b.node))
+  }
+
+  function types(): RoutesView['types'] {
+    const at = now()
+    const rows = new Map<string, GradientRow[]>()
+    for (const offer of offers()) {
+      const { type } = offer.capability
+      rows.set(type, [...(rows.get(type) ?? []), gradientRow(offer, at)])
+    }
+    return [...rows]
+      .sort(([a], [b]) => compare(a, b))
+      .map(([type, all]) => ({ type, providers: all.sort(byMetric).slice(0, MAX_GRADIENT_ROWS) }))
+  }
+
+  /** PeerId of the node that is meant: by PeerId, by name, or by what it offers. */
+  function nodeOf(target: string): string {
+    const named = [...directory.entries()].filter(({ origin, document }) => origin === target || document?.info.name === target)
+    if (named.length > 1)
+      throw new MeshError('ambiguous', `${named.length} nodes are named "${target}"; use a PeerId`, {
+        nodes: named.map(({ origin }) => origin)
+      })
+    if (named[0] !== undefined) return named[0].origin
+    const { name, node } = parseTarget(target)
+    const able = offers().filter(({ capability }) => capability.id === name || capability.type === name)
+    const tool = able.flatMap(({ capability }) => capability.tools ?? [])[0]?.name
+    // Says what is near the name, as a call would.
+    const found = tool === undefined ? able : findCandidates(offers(), target, tool, node).offers
+    const [nearest] = [...found].sort((a, b) => byMetric(gradientRow(a, 0), gradientRow(b, 0)))
+    if (nearest === undefined) return findCandidates(offers(), target, '').offers[0]!.node
+    return nearest.node
+  }
+
+  return {
+    routes: () => ({ nodes: nodes(), types: types() }),
+    async *trace(target, { signal } = {}): AsyncGenerator<TraceHop, void, void> {
+      const node = nodeOf(target)
+      if (node === self) return
+      const late = AbortSignal.timeout(TRACE_WITHIN_MS)
+      const startedAt = now()
+      let hop = 0
+      try {
+        for await (const on of routing.ways.circuits.trace(node, signal === undefined ? late : AbortSignal.any([signal, late])))
+          yield { hop: ++hop, node: on, nodeName: nameOf(on), rttMs: Math.round((now() - startedAt) * 100) / 100 }
+      } catch (error) {
+        if (signal?.aborted === true) throw abortError(signal)
+        if (late.aborted)
+          throw new MeshError('unavailable', `nothing came back after hop ${hop} of the way to ${nameOf(node)}`, { hop })
+        throw error
+      }
+    }
+  }
+}
+
+const compare = (a: string, b: string): number => (a < b ? -1 : a > b ? 1 : 0)
+
+/** Those that cannot be reached come last. */
+function byMetric(a: GradientRow, b: GradientRow): number {
+  return (a.metricMs ?? Infinity) - (b.metricMs ?? Infinity) || compare(a.node, b.node)
+}

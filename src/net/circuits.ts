@@ -1,0 +1,176 @@
+import type { Connection } from '@libp2p/interface'
+import { multiaddr } from '@multiformats/multiaddr'
+import {
+  CIRCUIT_ID_BYTES,
+  MAX_FORWARD_TTL,
+  decodeForwardReply,
+  encodeForwardRequest,
+  type ForwardReply
+} from '../../protocols/forward/messages.ts'
+import { originBytes, originId } from '../core/document.ts'
+import { UNITS_PER_MS } from '../core/routing/metric.ts'
+import { MeshError, toMeshError } from '../errors.ts'
+import { ExchangeConnection } from './exchange-connection.ts'
+import { FARTHEST, type ForwarderComponents, type Hop } from './forwarder.ts'
+import type { Sessions } from './sessions.ts'
+import type { Upgrades } from './upgrades.ts'
+
+/** A circuit that is not a connection within this time and five times what its way costs, in ms, is given up. */
+export const OPEN_CIRCUIT_MS = 2_000
+/** The other end of a circuit proves who it is within this time, in ms. */
+export const ACCEPT_CIRCUIT_MS = 10_000
+
+/** A connection over other nodes: encrypted from end to end, for calls alone. */
+export interface Circuit {
+  connection: Connection
+  /** PeerId of the neighbour that it goes through. */
+  neighbour: string
+  /** PeerIds of those on the way, this node left out and the destination last, as they name themselves; empty until they have. */
+  readonly path: readonly string[]
+}
+
+/** Connections of this node that others forward. */
+export interface Circuits {
+  /** Opens one. @throws MeshError `unavailable`, with `details.reason` if a forwarder says why. */
+  open(node: string, signal: AbortSignal): Promise<Circuit>
+  /** Asks who is on the way: yields PeerIds as they answer. @throws MeshError `unavailable` if the way ends before the node. */
+  trace(node: string, signal: AbortSignal): AsyncGenerator<string, void, void>
+  /** Takes one that is for this node. */
+  accept: ForwarderComponents['accept']
+}
+
+/** What circuits need. */
+export interface CircuitsComponents {
+  self: string
+  /** Of the forward protocol, with neighbours. */
+  sessions: Pick<Sessions, 'get'>
+  upgrades: Upgrades
+  hopTo(node: string): Hop | undefined
+  /** A circuit that a neighbour was given has become a connection with the node that it was for, or has not. */
+  came(neighbour: string, node: string, ok: boolean): void
+}
+
+/** See {@link Circuits}. */
+export function createCircuits({ self, sessions, upgrades, hopTo, came }: CircuitsComponents): Circuits {
+  const source = originBytes(self)
+
+  /** Asks the next hop; what comes back begins with the path. */
+  async function ask(
+    node: string,
+    hop: Hop,
+    options: { trace: boolean; signal: AbortSignal; input?: AsyncIterable<Uint8Array> }
+  ): Promise<AsyncGenerator<unknown, unknown, void>> {
+    const { peer, hops, potential = FARTHEST } = hop
+    const session = await sessions.get(peer)
+    const request = encodeForwardRequest({
+      destination: originBytes(node),
+      source,
+      circuit: crypto.getRandomValues(new Uint8Array(CIRCUIT_ID_BYTES)),
+      ttl: Math.min(MAX_FORWARD_TTL, 2 * hops + 3),
+      potential,
+      trace: options.trace
+    })
+    return session.request(request, { signal: options.signal, input: options.input })
+  }
+
+  function hopOrThrow(node: string): Hop {
+    const hop = hopTo(node)
+    if (hop === undefined) throw new MeshError('unavailable', `no way to ${node} is known`, { reason: 'no_route', peer: node })
+    return hop
+  }
+
+  return {
+    async open(node, signal) {
+      const hop = hopOrThrow(node)
+      const neighbour = hop.peer
+      const withinMs = OPEN_CIRCUIT_MS + (5 * hop.metric) / UNITS_PER_MS
+      const late = AbortSignal.any([signal, AbortSignal.timeout(withinMs)])
+      const over = new AbortController()
+      const wire = new ExchangeConnection({
+        remoteAddr: multiaddr(`/p2p/${neighbour}/p2p-circuit/p2p/${node}`),
+        direction: 'outbound',
+        log: upgrades.log
+      })
+      wire.addEventListener('close', () => over.abort(new MeshError('cancelled', 'the circuit was closed')))
+      const path: string[] = []
+      /** Why the way ended: that says more than what libp2p makes of it. */
+      let ended: MeshError | undefined
+      try {
+        const replies = await ask(node, hop, { trace: false, signal: over.signal, input: wire.outgoing() })
+        void wire.take(
+          bytesOf(
+            replies,
+            (nodes) => path.push(...nodes),
+            (error) => (ended = error)
+          )
+        )
+        const connection = await upgrades.outbound(wire, late)
+        came(neighbour, node, true)
+        return { connection, neighbour, path }
+      } catch (error) {
+        const mesh = toMeshError(ended ?? error)
+        wire.abort(mesh)
+        if (!signal.aborted) came(neighbour, node, false)
+        const message = late.aborted && ended === undefined ? `nothing came back in ${Math.round(withinMs)} ms` : mesh.message
+        const { reason } = mesh.details
+        throw new MeshError(
+          'unavailable',
+          `no circuit to ${node} over ${neighbour}: ${message}`,
+          { peer: node, ...(reason !== undefined && { reason }) },
+          { cause: error }
+        )
+      }
+    },
+
+    async *trace(node, signal) {
+      const hop = hopOrThrow(node)
+      let reached = hop.peer === node
+      for await (const body of await ask(node, hop, { trace: true, signal })) {
+        const reply = decodeForwardReply(body)
+        if (reply.kind === 'bytes') throw new MeshError('protocol_error', 'bytes in answer to a trace')
+        if (reply.kind === 'path') return
+        const name = originId(reply.node)
+        reached ||= name === node
+        yield name
+      }
+      if (!reached) throw new MeshError('unavailable', `the way to ${node} ended before it`, { peer: node })
+    },
+
+    async *accept({ source: from, neighbour }, incoming) {
+      const wire = new ExchangeConnection({
+        remoteAddr: multiaddr(`/p2p/${neighbour}/p2p-circuit/p2p/${from}`),
+        direction: 'inbound',
+        log: upgrades.log
+      })
+      void wire.take(incoming)
+      upgrades.inbound(wire, AbortSignal.timeout(ACCEPT_CIRCUIT_MS)).catch((error: unknown) => wire.abort(toMeshError(error)))
+      try {
+        yield* wire.outgoing()
+      } finally {
+        wire.lost(new MeshError('unavailable', 'the circuit has ended'))
+      }
+    }
+  }
+}
+
+/** What the destination sends, once the way is told. */
+async function* bytesOf(
+  replies: AsyncGenerator<unknown, unknown, void>,
+  onPath: (nodes: string[]) => void,
+  onEnd: (error: MeshError) => void
+): AsyncGenerator<Uint8Array, void, void> {
+  let told = false
+  try {
+    for await (const body of replies) {
+      const reply: ForwardReply = decodeForwardReply(body)
+      if (reply.kind === 'path' && !told) onPath(reply.nodes.map(originId))
+      else if (reply.kind !== 'bytes' || !told)
+        throw new MeshError('protocol_error', 'a circuit that begins with something else than the way')
+      else yield reply.bytes
+      told = true
+    }
+  } catch (error) {
+    onEnd(toMeshError(error))
+    throw error
+  }
+}

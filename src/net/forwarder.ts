@@ -1,0 +1,303 @@
+import { peerIdFromString } from '@libp2p/peer-id'
+import {
+  FORWARD_PROTOCOL,
+  MAX_FORWARD_PATH,
+  decodeForwardBytes,
+  decodeForwardReply,
+  decodeForwardRequest,
+  encodeForwardReply,
+  encodeForwardRequest,
+  type ForwardRequest,
+  type Potential
+} from '../../protocols/forward/messages.ts'
+import { MAX_ROUTE_METRIC } from '../../protocols/gradient/messages.ts'
+import { toString } from 'uint8arrays/to-string'
+import { originBytes, originId } from '../core/document.ts'
+import { compareSequence } from '../core/routing/sequence.ts'
+import type { Cancellation } from '../core/cancellation.ts'
+import { createTokenBuckets } from '../core/token-buckets.ts'
+import { MeshError, toMeshError } from '../errors.ts'
+import type { IncomingExchange } from './inbound-exchanges.ts'
+import type { Protocol } from './protocol.ts'
+import type { Sessions } from './sessions.ts'
+
+/** Circuits that are at a node at once; more are refused as `busy`. */
+export const MAX_CIRCUITS = 512
+/** Of them those of one neighbour. */
+export const MAX_CIRCUITS_PER_NEIGHBOUR = 128
+/** Circuits that a neighbour may open in a time. */
+export const CIRCUIT_RATE = { perSecond: 20, burst: 200 } as const
+/** Bytes that a neighbour may have passed on in a time, both ways counted; past it they wait. */
+export const FORWARD_RATE = { perSecond: 64 * 1024 * 1024, burst: 16 * 1024 * 1024 } as const
+/** A circuit on which nothing goes for this long is ended, in ms; its ends do so long before. */
+export const CIRCUIT_IDLE_MS = 300_000
+/** A neighbour from which nothing came back in this time, in ms, counts as one that swallows what it is given. */
+export const SWALLOWED_MS = 1_000
+
+/** Circuits over which something goes when the node stops may go on for this long, in ms; one without a byte for so long is idle. */
+export const FINISH_WITHIN_MS = 2_000
+const QUIET_MS = 200
+
+/** The next hop on the way to a node. */
+export interface Hop {
+  /** PeerId of the neighbour; the node itself if that is one. */
+  peer: string
+  hops: number
+  /** Of the way, in units of 0.1 ms. */
+  metric: number
+  /** This node's feasible distance of the node; undefined if it has told nobody of a way there. */
+  potential: Potential | undefined
+}
+
+/** What passes on the circuits of others, and takes those that are for this node. */
+export interface Forwarder {
+  protocol: Protocol
+  /** Circuits that are here now. */
+  readonly circuits: number
+  /** Takes no more, and ends those that are here: the idle ones at once, others when nothing goes over them or the time is over. */
+  stop(): Promise<void>
+}
+
+/** What a forwarder needs. */
+export interface ForwarderComponents {
+  self: string
+  /** Of the forward protocol, with neighbours. */
+  sessions: Pick<Sessions, 'get'>
+  /** The way to a node; undefined: none is known. */
+  hopTo(node: string): Hop | undefined
+  /** This node has the right to pass on what others send. */
+  mayForward(): boolean
+  /** Something came back, or nothing, from a neighbour that was given a circuit to a node. */
+  came(neighbour: string, node: string, ok: boolean): void
+  /** A circuit for this node: yields what goes back, ends with it. */
+  accept(
+    request: { source: string; neighbour: string },
+    incoming: AsyncIterable<Uint8Array>
+  ): AsyncGenerator<Uint8Array, void, void>
+  now: () => number
+  count(counter: string): void
+}
+
+/** Of one circuit that is passed on. */
+interface IdleWatch {
+  timer: ReturnType<typeof setTimeout> | undefined
+  usedAt: number
+  cancellation: Cancellation
+}
+
+/** See {@link Forwarder}. */
+export function createForwarder(components: ForwarderComponents): Forwarder {
+  const { self, sessions, hopTo, mayForward, accept, now, count } = components
+  const selfBytes = originBytes(self)
+  const opens = createTokenBuckets(CIRCUIT_RATE, now)
+  const bytes = createTokenBuckets(FORWARD_RATE, now)
+  /** Ids of circuits that are here now: one that comes a second time goes in a circle. */
+  const pending = new Set<string>()
+  const watches = new Set<IdleWatch>()
+  let stopping = false
+  const perNeighbour = new Map<string, number>()
+
+  function refuse(counter: string, error: MeshError): never {
+    count(`forward.${counter}`)
+    throw error
+  }
+
+  /** The checks of a forwarder, the cheap ones first. @throws MeshError. */
+  function nextHop({ ttl, potential, destination }: ForwardRequest, neighbour: string): Hop {
+    if (!mayForward()) refuse('right', new MeshError('permission_denied', 'this node may not pass on what others send'))
+    if (ttl === 0) refuse('ttl', noWay('expired', 'the circuit went over too many hops'))
+    const destinationId = originId(destination)
+    const hop = hopTo(destinationId)
+    if (hop === undefined) refuse('no_route', noWay('no_route', 'this node knows no way there'))
+    // Feasible distances fall with each hop, whatever tables say for a moment: so nothing goes round. See the invariant at createRouter.
+    if (hop.peer === neighbour || (hop.peer !== destinationId && !isNearer(hop.potential, potential)))
+      refuse('stale', noWay('stale', 'this node is no nearer than the one before'))
+    return hop
+  }
+
+  function enter(request: ForwardRequest, neighbour: string): () => void {
+    const own = perNeighbour.get(neighbour) ?? 0
+    if (stopping) throw new MeshError('unavailable', 'this node is stopping', { notStarted: true })
+    if (pending.size >= MAX_CIRCUITS || own >= MAX_CIRCUITS_PER_NEIGHBOUR || !opens.take(neighbour))
+      refuse('busy', new MeshError('busy', 'too many circuits go over this node', { notStarted: true }))
+    const id = toString(request.circuit, 'base16')
+    if (pending.has(id)) refuse('loop', noWay('loop', 'the circuit was here before'))
+    pending.add(id)
+    perNeighbour.set(neighbour, own + 1)
+    return () => {
+      pending.delete(id)
+      const left = perNeighbour.get(neighbour)! - 1
+      if (left === 0) perNeighbour.delete(neighbour)
+      else perNeighbour.set(neighbour, left)
+    }
+  }
+
+  async function* handle(exchange: IncomingExchange, neighbour: string): AsyncGenerator<unknown, unknown, void> {
+    const request = decodeForwardRequest(exchange.body)
+    const [source, destination] = [idOf(request.source), idOf(request.destination)]
+    if (source === self || source === destination) refuse('loop', noWay('loop', 'the circuit came back to where it began'))
+    const leave = enter(request, neighbour)
+    const watch = idleWatch(exchange)
+    try {
+      if (request.trace) yield encodeForwardReply({ kind: 'hop', node: selfBytes })
+      if (destination !== self) return yield* passOn(request, exchange, { neighbour, watch })
+      yield encodeForwardReply({ kind: 'path', nodes: [selfBytes] })
+      if (request.trace || exchange.input === undefined) return null
+      for await (const bytes of accept({ source, neighbour }, sent(exchange.input, exchange, watch))) {
+        watch.usedAt = now()
+        yield bytes
+      }
+      return null
+    } finally {
+      clearTimeout(watch.timer)
+      watches.delete(watch)
+      leave()
+    }
+  }
+
+  async function* passOn(
+    request: ForwardRequest,
+    exchange: IncomingExchange,
+    { neighbour, watch }: { neighbour: string; watch: IdleWatch }
+  ): AsyncGenerator<unknown, unknown, void> {
+    const hop = nextHop(request, neighbour)
+    const destination = originId(request.destination)
+    const { peer, potential = FARTHEST } = hop
+    let answered = false
+    let came = request.trace
+    let isOfSource = false
+    /** When the source first sent something: who is sent nothing has nothing to answer. */
+    let sentAt = Infinity
+    const onSent = (length: number): Promise<void> => {
+      sentAt = Math.min(sentAt, now())
+      return pace(neighbour, length, watch)
+    }
+    try {
+      const session = await sessions.get(peer)
+      const replies = session.request(encodeForwardRequest({ ...request, ttl: request.ttl - 1, potential }), {
+        signal: exchange.signal,
+        input: exchange.input === undefined ? undefined : paced(sent(exchange.input, exchange, watch), onSent)
+      })
+      for await (const body of replies) {
+        const reply = decodeForwardReply(body)
+        if (reply.kind === 'path') {
+          if (answered || reply.nodes.length >= MAX_FORWARD_PATH)
+            throw new MeshError('protocol_error', 'a way that no circuit can have gone')
+          answered = true
+          yield encodeForwardReply({ kind: 'path', nodes: [selfBytes, ...reply.nodes] })
+          continue
+        }
+        if (answered !== (reply.kind === 'bytes'))
+          throw new MeshError('protocol_error', 'bytes before the way, or a hop after it')
+        if (reply.kind === 'bytes' && !came) components.came(peer, destination, (came = true))
+        yield body
+        if (reply.kind === 'bytes') await pace(neighbour, reply.bytes.length, watch)
+      }
+      return null
+    } catch (error) {
+      const mesh = toMeshError(error)
+      isOfSource = mesh.code === 'busy' || mesh.details['reason'] === 'expired' || mesh.details['reason'] === 'loop'
+      if (mesh.code !== 'protocol_error' || exchange.signal.aborted) throw mesh
+      throw new MeshError('unavailable', `the next hop broke the protocol: ${mesh.message}`)
+    } finally {
+      // Cancelled within moments, it says nothing; nor does what the source can bring about by what it asks for.
+      if (!came && !isOfSource && (!exchange.signal.aborted || now() - sentAt > SWALLOWED_MS))
+        components.came(peer, destination, false)
+    }
+  }
+
+  function idleWatch({ cancellation }: IncomingExchange): IdleWatch {
+    const watch: IdleWatch = { timer: undefined, usedAt: now(), cancellation }
+    watches.add(watch)
+    const check = (): void => {
+      const leftMs = watch.usedAt + CIRCUIT_IDLE_MS - now()
+      if (leftMs <= 0) return cancellation.abort(new MeshError('unavailable', 'nothing went over this circuit for long'))
+      watch.timer = setTimeout(check, leftMs)
+      watch.timer.unref?.()
+    }
+    check()
+    return watch
+  }
+
+  /** What the neighbour sends. One that breaks the protocol is told so, and it is no fault of who comes next. */
+  async function* sent(
+    input: AsyncIterable<unknown>,
+    { cancellation }: IncomingExchange,
+    watch: IdleWatch
+  ): AsyncGenerator<Uint8Array, void, void> {
+    for await (const body of input) {
+      watch.usedAt = now()
+      let bytes: Uint8Array
+      try {
+        bytes = decodeForwardBytes(body)
+      } catch (error) {
+        return cancellation.abort(toMeshError(error))
+      }
+      yield bytes
+    }
+  }
+
+  async function pace(neighbour: string, length: number, watch: IdleWatch): Promise<void> {
+    watch.usedAt = now()
+    while (!bytes.take(neighbour, length)) {
+      const ms = Math.max(1, bytes.until(neighbour, length))
+      await new Promise((resolve) => setTimeout(resolve, ms))
+    }
+  }
+
+  return {
+    protocol: { id: FORWARD_PROTOCOL, handle },
+    get circuits() {
+      return pending.size
+    },
+    async stop() {
+      stopping = true
+      const endsAt = now() + FINISH_WITHIN_MS
+      while (watches.size > 0) {
+        for (const { usedAt, cancellation } of watches)
+          if (now() - usedAt > QUIET_MS || now() > endsAt)
+            cancellation.abort(new MeshError('unavailable', 'a node on the way is stopping'))
+        await new Promise((resolve) => setTimeout(resolve, QUIET_MS / 4))
+      }
+    }
+  }
+}
+
+/** What a node says that has told nobody of a way. */
+export const FARTHEST: Potential = { incarnation: 0, sequence: 0, metric: MAX_ROUTE_METRIC }
+
+function isNearer(own: Potential | undefined, before: Potential): boolean {
+  if (own === undefined) return false
+  const order = compareSequence(own.incarnation, own.sequence, before.incarnation, before.sequence)
+  return order > 0 || (order === 0 && own.metric < before.metric)
+}
+
+async function* paced(
+  input: AsyncIterable<Uint8Array>,
+  pace: (length: number) => Promise<void>
+): AsyncGenerator<Uint8Array, void, void> {
+  for await (const bytes of input) {
+    yield bytes
+    await pace(bytes.length)
+  }
+}
+
+/** There is none, for a reason that the one before may do something about. */
+function noWay(reason: 'no_route' | 'stale' | 'loop' | 'expired', message: string): MeshError {
+  return new MeshError('unavailable', message, { reason, notStarted: true })
+}
+
+function idOf(id: Uint8Array): string {
+  const text = originId(id)
+  if (!isPeerId(text)) throw new MeshError('protocol_error', 'a node that is no PeerId')
+  return text
+}
+
+/** Any bytes have a text form; only those of a PeerId have one that is read back as it is. */
+function isPeerId(text: string): boolean {
+  try {
+    return peerIdFromString(text).toString() === text
+  } catch {
+    return false
+  }
+}

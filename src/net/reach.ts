@@ -1,0 +1,204 @@
+import { peerIdFromString } from '@libp2p/peer-id'
+import type { Libp2p } from '@libp2p/interface'
+import { multiaddr } from '@multiformats/multiaddr'
+import { MeshError, toMeshError } from '../errors.ts'
+import type { Circuit, Circuits } from './circuits.ts'
+import { parseIpMultiaddr, withPeerId } from './ip-multiaddr.ts'
+
+/** A dial that a call waits for takes at most this long, in ms. */
+export const DIAL_WITHIN_MS = 2_000
+/** A circuit is opened beside a dial that has not come to anything after this time, in ms. */
+export const CIRCUIT_AFTER_MS = 250
+/** Waits of a peer that could not be dialled, in ms: before that calls do not try it; the last one again and again. */
+export const DIAL_PAUSES_MS = [1_000, 2_000, 4_000, 8_000, 16_000, 32_000, 60_000] as const
+/** Where a way has just gone, another may come within this time, in ms. */
+export const WAY_WITHIN_MS = 2_000
+/** Ways that one call tries, one after the other. */
+export const MAX_WAYS = 4
+/** A circuit on which nothing runs for this long is closed, in ms. */
+export const IDLE_CIRCUIT_MS = 60_000
+/** While something runs on circuits, each is asked this often whether it is still one, in ms. */
+export const CHECK_EVERY_MS = 1_000
+/** It has so long to answer, in ms. */
+export const ANSWER_WITHIN_MS = 3_000
+
+/** Brings about connections that calls need. */
+export interface Reach {
+  /** Resolves when there is one: direct, or a circuit. @throws MeshError `unavailable`, with `details.notStarted`. */
+  connect(node: string): Promise<void>
+  /** Who is on the way of the circuit to a node, that node last; undefined if there is none. */
+  pathTo(node: string): readonly string[] | undefined
+  /** Nodes are reached anew at once: something is known of them that was not. */
+  forgive(node: string): void
+  stop(): void
+}
+
+/** What runs on a circuit. */
+export interface CircuitUse {
+  /** Exchanges that run with a node. */
+  active(node: string): number
+  /** Resolves when it has answered. */
+  ping(node: string): Promise<unknown>
+}
+
+/** What it needs. */
+export interface ReachComponents extends CircuitUse {
+  libp2p: Pick<Libp2p, 'dial'>
+  circuits: Pick<Circuits, 'open'>
+  /** Addresses that a node announces. */
+  addressesOf(node: string): string[]
+  nameOf(node: string): string
+  isNeighbour(node: string): boolean
+  /** There is a way over others. */
+  hasWay(node: string): boolean
+  waitForWay(node: string, ms: number): Promise<void>
+  /** Something came over a circuit, or nothing any more. */
+  came(neighbour: string, node: string, ok: boolean): void
+  now: () => number
+}
+
+interface OpenCircuit extends Circuit {
+  usedAt: number
+  checking: boolean
+}
+
+/** See {@link Reach}. */
+export function createReach(components: ReachComponents): Reach {
+  const { libp2p, circuits, addressesOf, nameOf, isNeighbour, hasWay, waitForWay, active, ping, came, now } = components
+  const pending = new Map<string, Promise<void>>()
+  const pauses = new Map<string, { failures: number; until: number }>()
+  const open = new Map<string, OpenCircuit>()
+  const stop = new AbortController()
+  let timer: ReturnType<typeof setInterval> | undefined
+
+  // ---- dialling ------------------------------------------------------------------------------
+  async function dial(node: string): Promise<void> {
+    // What an announcement calls an address may be anything: only plain ones of that node are dialled.
+    const addresses = addressesOf(node).flatMap((address) =>
+      parseIpMultiaddr(address) === undefined ? [] : (withPeerId(address, node) ?? [])
+    )
+    const target = addresses.length > 0 ? addresses.map((address) => multiaddr(address)) : peerIdFromString(node)
+    try {
+      await libp2p.dial(target, { signal: AbortSignal.any([stop.signal, AbortSignal.timeout(DIAL_WITHIN_MS)]) })
+      pauses.delete(node)
+    } catch (error) {
+      const failures = (pauses.get(node)?.failures ?? 0) + 1
+      pauses.set(node, { failures, until: now() + DIAL_PAUSES_MS[Math.min(failures, DIAL_PAUSES_MS.length) - 1]! })
+      throw error
+    }
+  }
+
+  // ---- circuits ------------------------------------------------------------------------------
+  async function openCircuit(node: string): Promise<void> {
+    let last: unknown
+    for (let tries = 0; tries < MAX_WAYS; tries++) {
+      await waitForWay(node, WAY_WITHIN_MS)
+      if (isNeighbour(node)) return
+      try {
+        keep(node, await circuits.open(node, stop.signal))
+        return
+      } catch (error) {
+        last = error
+        if (stop.signal.aborted || !hasWay(node)) break
+        // Tables that do not fit together for a moment do so within it.
+        await new Promise((resolve) => setTimeout(resolve, 20 * 2 ** tries))
+      }
+    }
+    throw last
+  }
+
+  function keep(node: string, circuit: Circuit): void {
+    const kept = Object.assign(circuit, { usedAt: now(), checking: false })
+    open
+      .get(node)
+      ?.connection.close()
+      .catch(() => undefined)
+    open.set(node, kept)
+    circuit.connection.addEventListener('close', () => {
+      if (open.get(node) === kept) open.delete(node)
+      if (open.size === 0) clearInterval(timer)
+    })
+    if (open.size > 1) return
+    clearInterval(timer)
+    timer = setInterval(check, CHECK_EVERY_MS)
+    ;(timer as { unref?: () => void }).unref?.()
+  }
+
+  function check(): void {
+    for (const [node, circuit] of open) {
+      if (active(node) > 0) {
+        circuit.usedAt = now()
+        if (!circuit.checking) void isAlive(node, circuit)
+      } else if (now() - circuit.usedAt > IDLE_CIRCUIT_MS) circuit.connection.close().catch(() => undefined)
+    }
+  }
+
+  /** A node on the way that passes nothing on any more says nothing either. */
+  async function isAlive(node: string, circuit: OpenCircuit): Promise<void> {
+    circuit.checking = true
+    let late: ReturnType<typeof setTimeout> | undefined
+    const silence = new Promise<boolean>((resolve) => (late = setTimeout(() => resolve(false), ANSWER_WITHIN_MS)))
+    const answered = await Promise.race([
+      ping(node).then(
+        () => true,
+        () => true
+      ),
+      silence
+    ])
+    clearTimeout(late)
+    circuit.checking = false
+    if (answered || open.get(node) !== circuit) return
+    came(circuit.neighbour, node, false)
+    circuit.connection.abort(new MeshError('unavailable', `nothing came over the circuit for ${ANSWER_WITHIN_MS} ms`))
+  }
+
+  // ---- both ----------------------------------------------------------------------------------
+  /** Direct first; a circuit beside it if that takes long; whichever is there first. */
+  async function connect(node: string): Promise<void> {
+    const mayDial = (pauses.get(node)?.until ?? -Infinity) <= now()
+    const dialled = mayDial ? dial(node) : Promise.reject(new MeshError('unavailable', 'it could not be dialled a moment ago'))
+    dialled.catch(() => undefined)
+    let timeout: ReturnType<typeof setTimeout> | undefined
+    const slow = new Promise<void>((resolve) => (timeout = setTimeout(resolve, CIRCUIT_AFTER_MS)))
+    const first = await Promise.race([
+      dialled.then(
+        () => 'direct',
+        () => 'failed'
+      ),
+      slow.then(() => 'slow')
+    ])
+    clearTimeout(timeout)
+    if (first === 'direct') return
+    // Where nothing is known of a way, the dial is all there is.
+    const circuit = first === 'failed' || hasWay(node) ? openCircuit(node) : undefined
+    try {
+      await Promise.any(circuit === undefined ? [dialled] : [dialled, circuit])
+    } catch (error) {
+      const [byDial, byCircuit] = (error as AggregateError).errors as unknown[]
+      const why = [byDial, byCircuit].flatMap((one) => (one === undefined ? [] : [toMeshError(one).message])).join('; ')
+      throw new MeshError(
+        'unavailable',
+        `cannot reach ${nameOf(node)} (${node}): ${why}`,
+        { peer: node, notStarted: true },
+        { cause: error }
+      )
+    }
+  }
+
+  return {
+    async connect(node) {
+      // Its other end may not have proved who it is yet: whoever opens a stream waits for that.
+      if (open.get(node)?.connection.status === 'open') return
+      const running = pending.get(node) ?? connect(node).finally(() => pending.delete(node))
+      pending.set(node, running)
+      await running
+    },
+    pathTo: (node) => open.get(node)?.path,
+    forgive: (node) => void pauses.delete(node),
+    stop() {
+      stop.abort(new MeshError('unavailable', 'this node is stopping'))
+      clearInterval(timer)
+      for (const { connection } of open.values()) connection.close().catch(() => undefined)
+    }
+  }
+}

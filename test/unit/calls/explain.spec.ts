@@ -1,0 +1,124 @@
+import assert from 'node:assert/strict'
+import type { Offer } from '../../../src/core/candidates.ts'
+import { isMeshError, type ErrorCode } from '../../../src/errors.ts'
+import type { Explanation } from '../../../src/mesh-api.ts'
+import { answers, scriptedMesh as mesh, throws } from '../../fixtures/scripted-mesh.ts'
+
+const fails = (code: ErrorCode) => (error: unknown) => isMeshError(error, code)
+const declared = (id: string, more: Partial<Offer['capability']> = {}): Pick<Offer, 'capability'> => ({
+  capability: { id, type: 'demo/echo', tools: [{ name: 'echo' }], ...more }
+})
+const short = ({ candidates }: Explanation): string[] =>
+  candidates.map(({ nodeName, place, why }) => `${nodeName} ${place} ${why}`)
+
+describe('explain', () => {
+  it('names every candidate with its numbers, in the order in which they would be tried, and calls none', () => {
+    const three = mesh([answers('a'), answers('b'), answers('c')], { concurrency: 2 }, [
+      {},
+      { cost: { power: 'battery', price: 1 } },
+      { direct: false, via: 'p0', hops: 2, metricMs: 40, rttMs: undefined }
+    ])
+    const [near, , far] = three.providers()
+    three.dispatcher.feedback(near!, { running: 1, slots: 2, serviceMs: 80 }, performance.now())
+    three.dispatcher.feedback(three.providers()[1]!, { running: 0, slots: 2, serviceMs: 60 }, performance.now())
+    three.dispatcher.feedback(far!, { running: 0, slots: 2, serviceMs: 500 }, performance.now())
+    const explanation = three.explain('echo', 'echo')
+    assert.deepEqual([explanation.target, explanation.tool], ['echo', 'echo'])
+    const [first, second, third] = explanation.candidates
+    assert.deepEqual(short(explanation), ['node0 1 sampled', 'node1 2 sampled', 'node2 3 reserve'])
+    const { heardMs, running, ...rest } = first!
+    assert.deepEqual(rest, {
+      node: 'p0',
+      nodeName: 'node0',
+      capability: 'echo',
+      local: false,
+      direct: true,
+      via: null,
+      hops: 1,
+      status: 'online',
+      place: 1,
+      why: 'sampled',
+      reason: 'expected to be done in 80 ms: the first of those that were compared',
+      rttMs: 0,
+      serviceMs: 80,
+      etaMs: 80,
+      score: 80,
+      outstanding: 0,
+      slots: 2
+    })
+    assert.ok(heardMs! >= 0 && running > 0.9)
+    assert.deepEqual([second!.etaMs, second!.score], [61, 131])
+    assert.match(second!.reason, /61 ms, and what it costs counts as 70 ms more: later than node0/)
+    assert.deepEqual([third!.via, third!.hops, third!.rttMs, third!.etaMs], ['p0', 2, 40, 540])
+    assert.deepEqual(three.asked, [])
+  })
+
+  it('says why each other one would not be called', async () => {
+    const busy = throws('busy', [], { running: 3, waiting: 0, slots: 1, serviceMs: 100, notStarted: true })
+    const all = mesh([answers('a'), answers('b'), busy, throws('unavailable'), answers('e'), answers('f'), answers('g')], {}, [
+      {},
+      {},
+      {},
+      {},
+      { direct: false },
+      { mesh: 'club' },
+      declared('echo', { status: 'degraded' })
+    ])
+    const at = performance.now()
+    all.dispatcher.feedback(all.providers()[0]!, { running: 0, slots: 1, serviceMs: 20 }, at)
+    all.dispatcher.feedback(all.providers()[1]!, { running: 0, slots: 1, serviceMs: 900 }, at)
+    await assert.rejects(all.call('echo', 'echo', {}, { node: 'node2' }).result)
+    for (let n = 0; n < 3; n++) await assert.rejects(all.call('echo', 'echo', {}, { node: 'node3' }).result)
+    const { candidates } = all.explain('echo', 'echo', { notNode: ['node6'], maxLatencyMs: 500 })
+    const of = (name: string) => candidates.find(({ nodeName }) => nodeName === name)!
+    assert.deepEqual(
+      ['node0', 'node1', 'node2', 'node3', 'node4', 'node5', 'node6'].map((name) => [of(name).place, of(name).why]),
+      [
+        [1, 'sampled'],
+        [null, 'over max latency'],
+        [null, 'full'],
+        [null, 'breaker open'],
+        [2, 'unreachable'],
+        [3, 'sampled'],
+        [null, 'excluded']
+      ]
+    )
+    assert.match(of('node1').reason, /longer than the 500 ms that are allowed/)
+    assert.match(of('node2').reason, /about 3 calls run and wait there, at 1 at once/)
+    assert.match(of('node3').reason, /could not be done there/)
+    assert.match(of('node4').reason, /no way to it is known: only if no better one is left/)
+    assert.match(of('node5').reason, /nothing is known of how long it takes.*of another mesh: only if/)
+    assert.match(of('node6').reason, /excludes it.*says of itself that it is degraded/)
+    const none = all.explain('echo', 'echo', { notNode: candidates.map(({ node }) => node) })
+    assert.ok(none.candidates.every(({ place, why }) => place === null && (why === 'excluded' || why === 'unreachable')))
+  })
+
+  it('knows how busy its own node is', () => {
+    const two = mesh([answers('own'), answers('other')], { concurrency: 1 }, [{ local: true }])
+    two.here.load = { running: 1, slots: 1, serviceMs: 100 }
+    const own = two.explain('echo', 'echo').candidates.find(({ local }) => local)!
+    assert.deepEqual([own.etaMs, own.hops, own.why, own.rttMs], [200, 0, 'local', 0])
+    assert.match(own.reason, /^this node itself, expected to be done in 200 ms$/)
+  })
+
+  it('takes words in place of a name, and the first tool where none is named', () => {
+    const all = mesh([answers('a'), answers('b'), answers('c'), answers('d')], {}, [
+      declared('lamp', { description: 'The lamp over the desk', tools: [{ name: 'on' }, { name: 'off' }] }),
+      declared('desk', { description: 'Moves up and down', tools: [{ name: 'up' }] }),
+      declared('door', { description: 'of the desk', status: 'offline' }),
+      { ...declared('desk-2', { description: 'Moves up' }), blocked: true }
+    ])
+    const names = (explanation: Explanation): string[] => explanation.candidates.map(({ capability }) => capability).sort()
+    assert.deepEqual(names(all.explain('the desk')), ['lamp'])
+    const both = all.explain('desk e')
+    assert.deepEqual([names(both), both.tool], [['desk', 'lamp'], 'on, up'])
+    assert.deepEqual(names(all.explain('desk e', 'up')), ['desk'])
+    assert.deepEqual(names(all.explain('desk e', undefined, { node: 'node0' })), ['lamp'])
+    assert.equal(all.explain('desk').tool, 'up', 'a name goes before words')
+    assert.equal(all.explain('demo/echo', 'off', { node: 'node0' }).tool, 'off')
+    assert.throws(() => all.explain('nothing at all'), fails('unknown_capability'))
+    assert.throws(() => all.explain('lamp', 'up'), fails('unknown_tool'))
+    assert.throws(() => all.explain('door'), fails('unavailable'))
+    assert.throws(() => all.explain('lamp@attic'), fails('unavailable'))
+  })
+})

@@ -1,0 +1,101 @@
+import assert from 'node:assert/strict'
+import { serveApi, type ApiServer } from '../../../src/http/serve.ts'
+import { ask, stream } from '../../fixtures/api-request.ts'
+import { createFakeMesh, type FakeMesh } from '../../fixtures/fake-mesh.ts'
+
+const token = 'T'.repeat(43)
+
+describe('http routes', () => {
+  let mesh: FakeMesh
+  let server: ApiServer
+  beforeEach(async () => {
+    mesh = createFakeMesh({
+      async ping() {
+        return 'pong'
+      }
+    })
+    server = await serveApi({ mesh, token })
+  })
+  afterEach(() => server.close())
+  const get = (path: string) => ask(server.url, path, { token })
+  const lines = (text: string) =>
+    text
+      .trimEnd()
+      .split('\n')
+      .map((line) => JSON.parse(line) as Record<string, unknown>)
+
+  it('GET /mesh/routes', async () => {
+    const { status, json } = await get('/mesh/routes')
+    assert.deepEqual([status, json], [200, JSON.parse(JSON.stringify(mesh.routes()))])
+    assert.equal((await get('/mesh/routes?node=x')).status, 400)
+  })
+  it('GET /mesh/route passes the question on, and calls nothing', async () => {
+    const { status, json } = await get(
+      '/mesh/route?target=demo&tool=ping&prefer=cheap&notNode=attic&notNode=cellar&maxLatencyMs=99.5&node=kitchen'
+    )
+    const options = { prefer: 'cheap', notNode: ['attic', 'cellar'], maxLatencyMs: 99.5, node: 'kitchen' } as const
+    assert.deepEqual(mesh.asked, [{ target: 'demo', tool: 'ping', options }])
+    assert.deepEqual([status, json], [200, JSON.parse(JSON.stringify(mesh.explain('demo', 'ping', options)))])
+    await get('/mesh/route?target=test/demo')
+    assert.deepEqual(mesh.asked.at(-1), { target: 'test/demo', tool: undefined, options: {} })
+    assert.deepEqual(mesh.calls, [])
+  })
+  it('GET /mesh/route fails as a call would', async () => {
+    const [none, tool] = [await get('/mesh/route?target=nothing'), await get('/mesh/route?target=demo&tool=x')]
+    assert.deepEqual([none.status, none.json.error?.code], [404, 'unknown_capability'])
+    assert.deepEqual([tool.status, tool.json.error?.code], [404, 'unknown_tool'])
+  })
+  for (const [query, message] of [
+    ['', /name a target/],
+    ['target=', /name a target/],
+    ['target=demo&target=x', /give target once/],
+    ['target=demo&tool=a&tool=b', /give tool once/],
+    ['target=demo&prefer=best', /prefer must be one of local, fast, cheap/],
+    ['target=demo&prefer=', /prefer must be/],
+    ['target=demo&maxLatencyMs=-5', /maxLatencyMs must be a number of milliseconds above 0/],
+    ['target=demo&maxLatencyMs=0', /maxLatencyMs must be/],
+    ['target=demo&maxLatencyMs=', /maxLatencyMs must be/],
+    ['target=demo&maxLatencyMs=1e3', /maxLatencyMs must be/],
+    [`target=demo&maxLatencyMs=${'9'.repeat(400)}`, /maxLatencyMs must be/],
+    ['target=demo&node=kitchen&notNode=attic&notNode=kitchen', /node and notNode name the same node/],
+    ['target=demo&explain=1', /unknown query parameter 'explain'/]
+  ] as const) {
+    it(`refuses /mesh/route?${query.slice(0, 60)}`, async () => {
+      const { status, json } = await get(`/mesh/route?${query}`)
+      assert.deepEqual([status, json.error?.code], [400, 'invalid_argument'])
+      assert.match(json.error?.message ?? '', message)
+      assert.deepEqual(mesh.asked, [])
+    })
+  }
+  it('GET /mesh/trace streams a line for each hop', async () => {
+    const answer = await get('/mesh/trace?target=pi-garden')
+    assert.match(answer.headers['content-type'] ?? '', /^application\/x-ndjson/)
+    assert.deepEqual(
+      lines(answer.text).map(({ hop, nodeName, rttMs }) => [hop, nodeName, rttMs]),
+      [
+        [1, 'kitchen', 1.31],
+        [2, 'attic', 9.5],
+        [3, 'pi-garden', 14.22]
+      ]
+    )
+  })
+  it('a trace whose way ends early says so last, after those that answered', async () => {
+    const [early, unknown] = [await get('/mesh/trace?target=attic'), await get('/mesh/trace?target=nobody')]
+    const [hop, end] = lines(early.text)
+    assert.deepEqual([lines(early.text).length, hop?.['nodeName']], [2, 'kitchen'])
+    assert.equal((end?.['error'] as { code: string }).code, 'unavailable')
+    assert.equal((lines(unknown.text)[0]?.['error'] as { code: string }).code, 'unknown_capability')
+  })
+  it('sends a hop as soon as it has answered, and stops asking when the client goes', async () => {
+    const answer = await stream(server.url, '/mesh/trace?target=kitchen', { token })
+    assert.match((await answer.next()) ?? '', /^\{"hop":1,"node":"12D3KooWFakeKitchen"/)
+    answer.cut()
+    await mesh.cancelled
+  })
+  it('refuses a trace without a target, and what it does not know', async () => {
+    for (const query of ['', '?target=', '?target=a&target=b', '?target=a&maxHops=3'])
+      assert.equal((await get(`/mesh/trace${query}`)).status, 400, query)
+    assert.equal((await ask(server.url, '/mesh/trace?target=kitchen', { token, json: {} })).status, 404)
+    assert.equal((await ask(server.url, '/mesh/trace?target=kitchen')).status, 401)
+  })
+})
