@@ -5,6 +5,7 @@
 import { UsageError, USAGE, parseArguments, type SimulateArguments } from './simulate/arguments.ts'
 import {
   runByzantine,
+  runConvergences,
   runDispatch,
   runManySites,
   runOneNetwork,
@@ -37,6 +38,7 @@ const RUNS: Record<Exclude<SimulateArguments['mode'], 'help'>, (args: SimulateAr
   one: runOneNetwork,
   stress: runStressed,
   table: runTables,
+  convergence: runConvergences,
   byzantine: runByzantine,
   sites: runManySites,
   dispatch: runDispatch

@@ -41,8 +41,6 @@ export interface MeshRouter {
 export interface MeshRouterComponents {
   self: string
   incarnation: number
-  /** Cost class of this node: what each way to it costs from the start, units of 0.1 ms. */
-  seed: number
   now: () => number
   random: () => number
   tell(peer: string, item: NamedItem): void
@@ -66,7 +64,6 @@ export function createMeshRouter(components: MeshRouterComponents): MeshRouter {
   const router = createRouter({
     self: numbers.of(self),
     sequence: { incarnation: components.incarnation, sequence: 1 },
-    seed: components.seed,
     random,
     hashOf: (number) => numbers.hashOf(number)
   })
@@ -170,6 +167,8 @@ export function createMeshRouter(components: MeshRouterComponents): MeshRouter {
     return { kind: 'wants', link, ...(all !== undefined && { all }), add: known(add), drop: known(drop) }
   }
 
+  /** Others get no number: anybody may ask for a way to anything. */
+  const isNamed = (node: string): boolean => linkOf.has(node) || isKnown(node)
   const blameAll = (blames: readonly Blame[]): void => blames.forEach((blame) => step({ kind: 'blame', ...blame }))
 
   return {
@@ -208,15 +207,15 @@ export function createMeshRouter(components: MeshRouterComponents): MeshRouter {
     },
     forget: (nodes) => step({ kind: 'forget', origins: nodes.map(numbers.of) }),
     route(node) {
-      const found = linkOf.has(node) || isKnown(node) ? router.route(numbers.of(node)) : undefined
+      const found = isNamed(node) ? router.route(numbers.of(node)) : undefined
       if (found === undefined) return undefined
       const { origin: _origin, link: _link, nextHop, ...route } = found
       return { ...route, node, via: idOf(nextHop) }
     },
-    feasible: (node) => router.feasibleDistance(numbers.of(node)),
+    feasible: (node) => (isNamed(node) ? router.feasibleDistance(numbers.of(node)) : undefined),
     came(peer, node, ok) {
       const link = linkOf.get(peer)
-      if (link === undefined || peer === node) return
+      if (link === undefined || peer === node || !isKnown(node)) return
       const origin = numbers.of(node)
       trust.sent(link, origin, false)
       blameAll(trust.came(link, origin, ok, now()))

@@ -23,6 +23,9 @@ export const SEEK_MS = 700
 /** A route that is gone may be followed by another within this time, in ms, before the node counts as lost. */
 export const REROUTE_MS = 3_000
 
+/** Round trips that are measured when a neighbour begins to tell routes: as many as the cost of a link looks at. */
+const SAMPLES_AT_FIRST = 5
+
 /** See {@link createMeshRouting}. */
 export interface MeshRouting {
   start(): Promise<void>
@@ -38,7 +41,9 @@ export interface MeshRouting {
   /** True if the route to it is kept though its next hop got worse, and the number of the route. */
   standingOf(node: string): { held: boolean; sequence: { incarnation: number; sequence: number } } | undefined
   /** What calls need of ways. */
-  readonly ways: Pick<ReachComponents, 'isNeighbour' | 'hasWay' | 'waitForWay' | 'came'> & { readonly circuits: Circuits }
+  readonly ways: Pick<ReachComponents, 'isNeighbour' | 'hasWay' | 'waitForWay' | 'came'> & {
+    readonly circuits: Circuits
+  }
 }
 
 /** What it needs. */
@@ -52,6 +57,10 @@ export interface MeshRoutingComponents extends Pick<
   /** The session with a neighbour. */
   linkOf(peer: string): Link | undefined
   neighbours(): string[]
+  /** Measures round trips to a neighbour, so many. */
+  measure(peer: string, samples: number): void
+  /** A neighbour may not be there any more: it is asked at once. */
+  doubt(peer: string): void
   /** A member that is connected has the right to pass on what others send; this node has. */
   mayForward(peer: string): boolean
   nameOf(node: string): string | undefined
@@ -73,7 +82,6 @@ export function createMeshRouting(components: MeshRoutingComponents): MeshRoutin
   const router = createMeshRouter({
     self,
     incarnation,
-    seed: 0,
     now,
     random,
     isKnown,
@@ -85,6 +93,7 @@ export function createMeshRouting(components: MeshRoutingComponents): MeshRoutin
     proofs: createSequenceProofs(membership.mesh, self, privateKey),
     onUp(peer) {
       router.up(peer, costOf(peer).cost)
+      components.measure(peer, SAMPLES_AT_FIRST)
       gradient.tell(peer, { kind: 'wants', ...peering.wants() })
     },
     onDown(peer) {
@@ -181,8 +190,20 @@ export function createMeshRouting(components: MeshRoutingComponents): MeshRoutin
     return route && { peer: route.via, hops: route.hops, metric: route.metric, potential }
   }
 
+  /** A neighbour from which nothing came may not be there any more. */
+  function came(peer: string, node: string, ok: boolean): void {
+    router.came(peer, node, ok)
+    if (!ok) components.doubt(peer)
+  }
+
   // ---- circuits ------------------------------------------------------------------------------
-  const own = { self, sessions: { get: (peer: string) => forwardSessions.get(peer) }, hopTo, came: router.came }
+  const own = {
+    self,
+    sessions: { get: (peer: string) => forwardSessions.get(peer) },
+    hopTo,
+    came: router.came,
+    doubt: components.doubt
+  }
   const circuits = createCircuits({ ...own, upgrades: libp2p.services.upgrades })
   const forwarder = createForwarder({ ...own, mayForward: () => mayForward(self), accept: circuits.accept, now, count })
   const forwardSessions = createSessions({ libp2p, now, onFault }, forwarder.protocol)
@@ -234,7 +255,7 @@ export function createMeshRouting(components: MeshRoutingComponents): MeshRoutin
     },
     ways: {
       circuits,
-      came: router.came,
+      came,
       isNeighbour: (node) => linkOf(node) !== undefined,
       hasWay: (node) => hopTo(node) !== undefined,
       waitForWay

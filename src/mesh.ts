@@ -83,6 +83,8 @@ export async function createMesh(components: MeshComponents): Promise<Mesh> {
     events,
     linkOf: (peer) => links.get(peer),
     neighbours: () => links.all().map(({ peer }) => peer),
+    measure: (peer, samples) => links.measure(peer, samples),
+    doubt: (peer) => links.doubt(peer),
     mayForward: (peer) => trust.mayForward(peer),
     nameOf,
     count,
@@ -115,7 +117,8 @@ export async function createMesh(components: MeshComponents): Promise<Mesh> {
       calls.forgive(link.peer)
       routing.linkUp(link)
     },
-    onDown: (peer) => routing.linkDown(peer)
+    onDown: (peer) => routing.linkDown(peer),
+    onRtt: routing.onRtt
   })
   const { announcer, links } = sync
 

@@ -24,7 +24,7 @@ export async function proveIdle({
   seconds = 60,
   settle = 15
 }: { nodes?: number; seconds?: number; settle?: number } = {}): Promise<object> {
-  const fleet = await startFleet(count)
+  const fleet = await startFleet(count, { watch: false })
   try {
     for (const node of fleet.nodes) for (const k of [1, 2, 3]) await node.ask('register', { id: `${node.name}-${k}` })
     await new Promise((resolve) => setTimeout(resolve, settle * 1_000))

@@ -1,5 +1,6 @@
 /** Fifty hosts that know each other; one more comes: how long until it has the whole directory. */
 import { clock, createFleet, quantile, type FleetNode } from './fleet.ts'
+import { connected } from './started-fleet.ts'
 
 /** @param nodes hosts before the late one. @param joins how often one joins and leaves. */
 export async function proveLateJoiner({
@@ -50,16 +51,6 @@ const PROGRESS_MS = 5_000
 
 /** How often the nodes are asked how far they are, in ms: they are not told to watch, which would cost them what is measured later. */
 const POLL_MS = 100
-
-/** Waits until a node has sessions with that many others. */
-async function connected(node: FleetNode, peers: number): Promise<void> {
-  const deadline = clock() + SETTLED_WITHIN_MS
-  while ((await node.ask<{ peers: number }>('status')).peers < peers) {
-    if (clock() > deadline) throw new Error(`${node.name} did not reach its ${peers} neighbours`)
-    // Asked, not watched: see POLL_MS.
-    await new Promise((resolve) => setTimeout(resolve, POLL_MS))
-  }
-}
 
 /** Waits until every node knows that many capabilities of others; says how far they are. */
 async function settle(nodes: FleetNode[], capabilities: number): Promise<void> {

@@ -1,4 +1,5 @@
 import { parseArgs } from 'node:util'
+import { CONVERGENCE_NODES } from './convergence.ts'
 import { FAULT_KINDS, type FaultKind } from './faults.ts'
 import { POLICIES } from './policies/index.ts'
 import { TOPOLOGIES } from './topologies.ts'
@@ -6,7 +7,7 @@ import { TOPOLOGIES } from './topologies.ts'
 /** What `--help` says. */
 export const USAGE = `usage: npm run simulate -- [options]
 
-  --nodes N          nodes; default 50. From 2,000: 20 types of providers, and of each the nearest are told
+  --nodes N          nodes; default 50. From 2,000: up to 20 types of providers, and of each the nearest are told
   --topology T       ${Object.keys(TOPOLOGIES).join(', ')}; default geometric
   --faults F         faults, often at once; default 200. 30 more follow one at a time: convergenceMs
   --kinds a,b        of ${FAULT_KINDS.join(', ')}; default all
@@ -18,6 +19,7 @@ export const USAGE = `usage: npm run simulate -- [options]
 
   --stress           many networks, until 10^6 next hops have been chosen (--selections N, --minutes M)
   --table            all algorithms, and what they do when something happens (--seeds N)
+  --convergence      a provider dies, a link fails, a partition heals, at ${CONVERGENCE_NODES} nodes (--nodes N, --topology T, --seeds N)
   --byzantine        a member that draws calls to itself and drops them (--seeds N)
   --sites [N]        500 sites of 200 nodes, or N of them
   --dispatch         which provider gets a call: a mixed fleet under load
@@ -26,7 +28,7 @@ export const USAGE = `usage: npm run simulate -- [options]
 Exit code: 0 if all that must hold holds, 1 if not, 2 for wrong usage.`
 
 /** What a run is asked to do. */
-export type Mode = 'one' | 'stress' | 'table' | 'byzantine' | 'sites' | 'dispatch' | 'help'
+export type Mode = 'one' | 'stress' | 'table' | 'convergence' | 'byzantine' | 'sites' | 'dispatch' | 'help'
 
 /** The arguments, checked. */
 export interface SimulateArguments {
@@ -49,7 +51,7 @@ export interface SimulateArguments {
 /** What is wrong with the arguments. */
 export class UsageError extends Error {}
 
-const MODES = ['stress', 'table', 'byzantine', 'sites', 'dispatch', 'help'] as const
+const MODES = ['stress', 'table', 'convergence', 'byzantine', 'sites', 'dispatch', 'help'] as const
 
 /** @throws UsageError */
 export function parseArguments(args: readonly string[]): SimulateArguments {
@@ -66,7 +68,7 @@ export function parseArguments(args: readonly string[]): SimulateArguments {
       throw new UsageError(`--${name} takes a whole number from ${least} to ${most}, not "${String(text)}"`)
     return number
   }
-  const nodes = whole('nodes', 50, 2, 20_000)
+  const nodes = whole('nodes', values.convergence === true ? CONVERGENCE_NODES : 50, 2, 20_000)
   return {
     mode: modes[0] ?? 'one',
     nodes,

@@ -1,8 +1,9 @@
 /** What the modes of `npm run simulate` run, and how they show it. */
 import type { SimulateArguments } from './arguments.ts'
 import { simulateByzantine } from './byzantine.ts'
+import { runConvergence } from './convergence.ts'
 import { FAULT_KINDS } from './faults.ts'
-import { runOne } from './one-run.ts'
+import { costOf, runOne } from './one-run.ts'
 import { POLICIES } from './policies/index.ts'
 import { isSound, type RoutingReport } from './routing-report.ts'
 import { simulateSites } from './sites.ts'
@@ -44,6 +45,7 @@ function rowsOf(report: RoutingReport): [string, string | number][] {
     ['faults', report.faults],
     ['selections of next hops', report.selections],
     ['loops', report.loops],
+    ['sessions over there', `${report.deadHops} next hops, ${report.deadCircles} circles`],
     ['violated invariants', report.violations],
     ['ghosts', report.ghosts],
     ['pairs, and right', `${report.pairs}, ${report.correct}`],
@@ -94,20 +96,27 @@ export function runStressed(args: SimulateArguments): ModeResult {
       ? undefined
       : runOne({ ...args, ...first, origins: STRESS_ORIGINS, faults: STRESS_FAULTS, kinds: FAULT_KINDS }, progress).replay
   const holds = args.policy !== 'gradient' || (failed.length === 0 && report.isDone)
+  const cost = costOf()
   const text = table([
     ['policy, first seed', `${args.policy}, ${args.seed}`],
     ['networks, nodes, faults', `${report.networks}, ${report.nodes}, ${report.faults}`],
     ['selections of next hops', report.selections],
     ['loops', report.loops],
+    ['sessions over there', `${report.deadHops} next hops, ${report.deadCircles} circles`],
     ['violated invariants', report.violations],
     ['ghosts', report.ghosts],
     ['pairs, and right', `${report.pairs}, ${report.correct} (${percent(report.correct / report.pairs)})`],
     ['short of those', report.short],
     ['networks that failed', failed.length],
+    ['CPU seconds, MB', `${cost.cpuSeconds}, ${cost.maxRssMb}`],
     ['came to the end', report.isDone ? 'yes' : `no: ${args.minutes} minutes were over`]
   ])
   const again = shrunk === undefined ? '' : `\n\nnpm run simulate -- --replay '${JSON.stringify(shrunk)}'`
-  return { report: { policy: args.policy, seed: args.seed, ...report, failed, replay: shrunk }, text: text + again, holds }
+  return {
+    report: { policy: args.policy, seed: args.seed, ...report, ...cost, failed, replay: shrunk },
+    text: text + again,
+    holds
+  }
 }
 
 /** `--table`. */
@@ -122,6 +131,24 @@ export function runTables(args: SimulateArguments): ModeResult {
     text: formatTable(results, seeds),
     holds
   }
+}
+
+/** `--convergence`. */
+export function runConvergences(args: SimulateArguments): ModeResult {
+  const seeds = Array.from({ length: args.seeds }, (_, n) => args.seed + n)
+  const results = runConvergence({ ...args, seeds }, createProgress())
+  const cost = costOf()
+  const lines = results.map(
+    ({ event, limitMs, p50, p99, loopMs, messages, holds }) =>
+      `${event.padEnd(16)} p50 ${p50} ms, p99 ${p99} ms, may be ${limitMs} ms: ${holds ? 'holds' : 'DOES NOT HOLD'}; ${messages} messages, loops ${loopMs} ms`
+  )
+  const text = [
+    `${args.topology}, ${args.nodes} nodes, ${seeds.length} networks: until all is right again`,
+    ...lines,
+    `CPU seconds, MB: ${cost.cpuSeconds}, ${cost.maxRssMb}`
+  ].join('\n')
+  const { nodes, topology } = args
+  return { report: { nodes, topology, seeds, events: results, ...cost }, text, holds: results.every(({ holds }) => holds) }
 }
 
 /** `--byzantine`. */
@@ -150,11 +177,7 @@ export function runManySites(args: SimulateArguments): ModeResult {
   const progress = createProgress()
   const onTime = (now: number, until: number): void => progress(`${Math.round(now / 1_000)} of ${Math.round(until / 1_000)} s`)
   const report = simulateSites({ sites: args.sites, seed: args.seed, faults: Math.min(args.faults, 100), onTime })
-  const used = process.cpuUsage()
-  const cost = {
-    cpuSeconds: Math.round((used.user + used.system) / 1e5) / 10,
-    maxRssMb: Math.round(process.resourceUsage().maxRSS / 1_024)
-  }
+  const cost = costOf()
   const rows = [
     ...rowsOf(report),
     ['sites, gateways', `${report.sites}, ${report.gateways}`] as const,

@@ -47,6 +47,11 @@ export interface Network {
   placeOf(origin: number): number
   /** True if both ends have a session over the link, and are up. */
   hasSession(link: number): boolean
+  /**
+   * True if the session of a node with a neighbour is there at both ends, so that a frame sent over it arrives; also over a link that is down
+   * by now. False while the node has not noticed that the neighbour has ended the session, as when that has restarted.
+   */
+  isLive(node: number, neighbour: number): boolean
   /** What the policy of a node calls its session with a neighbour; -1 if there is none. */
   linkTo(node: number, neighbour: number): number
   /** The node at the other end of a session, or -1; and the round trip of its link, ms. */
@@ -249,6 +254,10 @@ export function createNetwork(init: NetworkInit): Network {
         policies[a] !== undefined &&
         policies[b] !== undefined
       )
+    },
+    isLive(node, neighbour) {
+      const session = sessions[node]!.find((own) => own?.peer === neighbour)
+      return session !== undefined && sessions[neighbour]![session.peerPlace]?.id === session.id
     },
     linkTo: (node, neighbour) => sessions[node]!.findIndex((session) => session?.peer === neighbour),
     peerOf: (node, link) => sessions[node]![link]?.peer ?? NOWHERE,

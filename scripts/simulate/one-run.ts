@@ -12,6 +12,8 @@ import { TOPOLOGIES } from './topologies.ts'
 /** Networks from here on hear of the nearest providers alone: 1,057 of 10,000 nodes, each of one of 20 types. */
 const LARGE_NODES = 2_000
 const PROVIDER_SHARE = 0.1057
+/** With fewer, the nearest of a type are farther than routes go, 64 hops. */
+const LEAST_PER_TYPE = 50
 /** Of each type so many must be there (I8): eight are wanted, and order has some slack. */
 const NEAREST = 7
 const SEPARATE_FAULTS = 30
@@ -27,8 +29,23 @@ export interface Replay {
   faults: readonly Fault[]
 }
 
+/** What a run has cost: CPU time, which says something also where others use the machine, and the most memory. */
+export interface RunCost {
+  cpuSeconds: number
+  maxRssMb: number
+}
+
 /** A report, and what it cost. */
-export type OneReport = RoutingReport & { policy: string; cpuSeconds: number; maxRssMb: number; replay?: Replay }
+export type OneReport = RoutingReport & RunCost & { policy: string; replay?: Replay }
+
+/** Of this process until now. */
+export function costOf(): RunCost {
+  const used = process.cpuUsage()
+  return {
+    cpuSeconds: Math.round((used.user + used.system) / 1e5) / 10,
+    maxRssMb: Math.round(process.resourceUsage().maxRSS / 1_024)
+  }
+}
 
 /** Runs it. @throws UsageError for a replay that is none. */
 export function runOne(args: SimulateArguments, progress: (text: string) => void): OneReport {
@@ -43,6 +60,7 @@ export function runOne(args: SimulateArguments, progress: (text: string) => void
     seed: replay?.seed ?? args.seed,
     createPolicy: isLarge && policy === 'gradient' ? createGradientPolicy({ maxTold: 0 }) : POLICIES[policy]!,
     origins,
+    types: isLarge ? Math.max(1, Math.min(20, Math.floor(origins! / LEAST_PER_TYPE))) : undefined,
     faults: replay?.faults ?? { count: args.faults, kinds: args.kinds, everyMs: EVERY_MS },
     separate: replay === undefined && args.faults > 0 ? (isLarge ? SEPARATE_FAULTS / 10 : SEPARATE_FAULTS) : 0,
     nearest: isLarge ? NEAREST : undefined,
@@ -50,13 +68,7 @@ export function runOne(args: SimulateArguments, progress: (text: string) => void
     onTime: (now, until) => progress(`${Math.round(now / 1_000)} of ${Math.round(until / 1_000)} s`)
   }
   const report = simulateRouting(options)
-  const used = process.cpuUsage()
-  const full: OneReport = {
-    ...report,
-    policy,
-    cpuSeconds: Math.round((used.user + used.system) / 1e5) / 10,
-    maxRssMb: Math.round(process.resourceUsage().maxRSS / 1_024)
-  }
+  const full: OneReport = { ...report, policy, ...costOf() }
   if (policy !== 'gradient' || isSound(report) || isLarge) return full
   const planned = faultsOf(options)
   const run = (faults: readonly Fault[]): boolean =>

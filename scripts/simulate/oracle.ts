@@ -159,8 +159,20 @@ export function createOracle(network: Network, nodes: number, isUsable: (link: n
   }
 }
 
-/** Finds loops that a change of one next hop has closed; also over links that are down by now. */
-export function createLoopFinder(network: Network, nodes: number): (from: number, place: number) => number[] | undefined {
+/** Next hops in a circle. */
+export interface Circle {
+  nodes: number[]
+  /** True if a frame goes round: a loop. False if one of the hops is a session that is over at the other end, where nothing arrives. */
+  isLive: boolean
+}
+
+/**
+ * Finds circles that a change of one next hop has closed; also over links that are down by now. A circle is a loop if a frame could go round it: if
+ * each hop is a session that is there at both ends. That of a node that does not know yet that its neighbour has restarted is none: what it
+ * still sends was for the neighbour's life before, and its route ends with that session. No change of a session closes a circle, since
+ * each one is new, with nothing heard over it.
+ */
+export function createLoopFinder(network: Network, nodes: number): (from: number, place: number) => Circle | undefined {
   const seen = new Uint32Array(nodes)
   let walk = 0
   return (from, place) => {
@@ -170,9 +182,9 @@ export function createLoopFinder(network: Network, nodes: number): (from: number
     let node = from
     for (; node !== NOWHERE && node !== origin; node = hops[node]!) {
       if (seen[node] === walk) {
-        const loop = [node]
-        for (let next = hops[node]!; next !== node; next = hops[next]!) loop.push(next)
-        return loop
+        const circle = [node]
+        for (let next = hops[node]!; next !== node; next = hops[next]!) circle.push(next)
+        return { nodes: circle, isLive: circle.every((hop) => network.isLive(hop, hops[hop]!)) }
       }
       seen[node] = walk
     }

@@ -4,7 +4,12 @@ export interface RoutingReport {
   faults: number
   /** Changes of next hops. */
   selections: number
+  /** Next hops in a circle, each a session that is there at both ends: a frame would go round. */
   loops: number
+  /** Next hops that were chosen although the neighbour had ended the session already: nothing arrives there until the node notices. */
+  deadHops: number
+  /** Next hops in a circle that such a session breaks: nothing goes round. */
+  deadCircles: number
   /** Routes to what cannot be reached, when all has settled. */
   ghosts: number
   /** Pairs of a node and an origin that are connected when all has settled, and how many have a route that works. */
@@ -41,6 +46,8 @@ export function emptyReport(head: Pick<RoutingReport, 'nodes' | 'faults' | 'seed
     faults: head.faults,
     selections: 0,
     loops: 0,
+    deadHops: 0,
+    deadCircles: 0,
     ghosts: 0,
     pairs: 0,
     correct: 0,

@@ -98,17 +98,26 @@ export function simulateRouting(options: RoutingOptions): RoutingReport {
   })
   const findLoop = createLoopFinder(network, topology.nodes)
 
-  /** Invariants I1 and I2: no loop, and the feasible distance of the next hop is before that of the node. */
+  /**
+   * Invariants I1 and I2: no loop, and the feasible distance of the next hop is before that of the node. Both are about sessions that are there at both
+   * ends: a neighbour that has restarted knows nothing of what it once told.
+   */
   function check(node: number, place: number): void {
     const origin = origins[place]!
-    const loop = findLoop(node, place)
-    if (loop !== undefined) {
+    const circle = findLoop(node, place)
+    if (circle?.isLive === false) report.deadCircles++
+    if (circle?.isLive === true) {
       report.loops++
-      report.firstLoop ??= { at: network.now, origin, nodes: loop }
+      report.firstLoop ??= { at: network.now, origin, nodes: circle.nodes }
     }
     const next = network.nextHops(place)[node]!
+    if (next === NOWHERE) return
+    if (!network.isLive(node, next)) {
+      report.deadHops++
+      return
+    }
     const own = network.policy(node)?.feasibleDistance?.(origin)
-    const theirs = next === NOWHERE ? undefined : network.policy(next)?.feasibleDistance?.(origin)
+    const theirs = network.policy(next)?.feasibleDistance?.(origin)
     if (own === undefined || theirs === undefined) return
     const order = theirs[0] - own[0] || theirs[1] - own[1] || own[2] - theirs[2]
     if (order <= 0) report.violations++

@@ -19,6 +19,22 @@ const SIZES: Readonly<Record<string, readonly number[]>> = {
 export const STRESS_ORIGINS = 20
 const EVERY_MS = 300
 
+const SUMMED = [
+  'nodes',
+  'faults',
+  'selections',
+  'loops',
+  'deadHops',
+  'deadCircles',
+  'ghosts',
+  'violations',
+  'pairs',
+  'correct',
+  'short',
+  'messages',
+  'bytes'
+] as const
+
 /** What to run. */
 export interface StressOptions {
   selections: number
@@ -42,6 +58,8 @@ export interface StressReport {
   faults: number
   selections: number
   loops: number
+  deadHops: number
+  deadCircles: number
   ghosts: number
   violations: number
   pairs: number
@@ -92,6 +110,8 @@ export function runStress({
     faults: 0,
     selections: 0,
     loops: 0,
+    deadHops: 0,
+    deadCircles: 0,
     ghosts: 0,
     violations: 0,
     pairs: 0,
@@ -109,10 +129,7 @@ export function runStress({
       const options = stressOptions(topology, seed + turn, createPolicy, faultsEach, isQuick)
       const report = simulateRouting(options)
       sum.networks++
-      for (const key of ['nodes', 'faults', 'selections', 'loops', 'ghosts', 'violations', 'pairs', 'correct', 'short'] as const)
-        sum[key] += report[key]
-      sum.messages += report.messages
-      sum.bytes += report.bytes
+      for (const key of SUMMED) sum[key] += report[key]
       onRun?.(report, sum.selections)
       if (isSound(report)) continue
       sum.failed.push({ nodes: options.nodes, topology, seed: options.seed, report })

@@ -65,9 +65,9 @@ const lans: Make = (nodes, random) => {
   return named('lans', count * size, edges)
 }
 
-/** Points in a square that see who is near; the parts are joined where they are nearest. */
+/** Points in a square that see who is near; the parts are joined where they are nearest. Numbered from left to right, so that a partition is a cut through the square. */
 const geometric: Make = (nodes, random) => {
-  const points = Array.from({ length: nodes }, () => ({ x: random(), y: random() }))
+  const points = Array.from({ length: nodes }, () => ({ x: random(), y: random() })).sort((a, b) => a.x - b.x)
   const distance = (a: number, b: number): number => Math.hypot(points[a]!.x - points[b]!.x, points[a]!.y - points[b]!.y)
   const radius = Math.sqrt(7 / (Math.PI * nodes))
   const edges: Edge[] = []

@@ -13,16 +13,18 @@ export function addInvite(program: Command): void {
   )
     .addOption(new Option('--role <role>', 'what the node becomes (default: member)').choices(ROLES))
     .option('--tag <tag>', 'what the node is besides, for policies; may be given several times', gather)
+    .option('--no-forward', 'the node may not pass on what others send to each other (guests never may)')
     .option('--nearby', 'no code: open the door for ten minutes, to one node on this network that you approve')
     .option('--no-qr', 'leave the QR code out')
-    .action(async (options: NodeOptions & { role?: string; tag?: string[]; nearby?: boolean; qr: boolean }) => {
+    .action(async (options: NodeOptions & { role?: string; tag?: string[]; forward: boolean; nearby?: boolean; qr: boolean }) => {
       const { dataDir, output } = contextOf(options)
       const problem = options.tag?.map(tagProblem).find(Boolean)
       if (problem !== undefined) throw usageError(`--tag: ${problem}`)
       if ((options.tag?.length ?? 0) > MAX_TAGS) throw usageError(`--tag: a node has at most ${MAX_TAGS} tags`)
       const body = {
         ...(options.role !== undefined && { role: options.role }),
-        ...(options.tag !== undefined && { tags: options.tag })
+        ...(options.tag !== undefined && { tags: options.tag }),
+        ...(!options.forward && { forward: false })
       }
       if (options.nearby === true) {
         const door = await (await connectToNode(dataDir)).post<DoorView>('/mesh/door', body)

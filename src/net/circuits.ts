@@ -2,6 +2,7 @@ import type { Connection } from '@libp2p/interface'
 import { multiaddr } from '@multiformats/multiaddr'
 import {
   CIRCUIT_ID_BYTES,
+  MAX_FORWARD_PATH,
   MAX_FORWARD_TTL,
   decodeForwardReply,
   encodeForwardRequest,
@@ -9,7 +10,7 @@ import {
 } from '../../protocols/forward/messages.ts'
 import { originBytes, originId } from '../core/document.ts'
 import { UNITS_PER_MS } from '../core/routing/metric.ts'
-import { MeshError, toMeshError } from '../errors.ts'
+import { MeshError, abortError, toMeshError } from '../errors.ts'
 import { ExchangeConnection } from './exchange-connection.ts'
 import { FARTHEST, type ForwarderComponents, type Hop } from './forwarder.ts'
 import type { Sessions } from './sessions.ts'
@@ -31,7 +32,7 @@ export interface Circuit {
 
 /** Connections of this node that others forward. */
 export interface Circuits {
-  /** Opens one. @throws MeshError `unavailable`, with `details.reason` if a forwarder says why. */
+  /** Opens one. @throws MeshError `unavailable`, with `details.reason` if a forwarder says why; `silent` if nobody says anything. */
   open(node: string, signal: AbortSignal): Promise<Circuit>
   /** Asks who is on the way: yields PeerIds as they answer. @throws MeshError `unavailable` if the way ends before the node. */
   trace(node: string, signal: AbortSignal): AsyncGenerator<string, void, void>
@@ -83,7 +84,7 @@ export function createCircuits({ self, sessions, upgrades, hopTo, came }: Circui
     async open(node, signal) {
       const hop = hopOrThrow(node)
       const neighbour = hop.peer
-      const withinMs = OPEN_CIRCUIT_MS + (5 * hop.metric) / UNITS_PER_MS
+      const withinMs = Math.ceil(OPEN_CIRCUIT_MS + (5 * hop.metric) / UNITS_PER_MS)
       const late = AbortSignal.any([signal, AbortSignal.timeout(withinMs)])
       const over = new AbortController()
       const wire = new ExchangeConnection({
@@ -111,8 +112,9 @@ export function createCircuits({ self, sessions, upgrades, hopTo, came }: Circui
         const mesh = toMeshError(ended ?? error)
         wire.abort(mesh)
         if (!signal.aborted) came(neighbour, node, false)
-        const message = late.aborted && ended === undefined ? `nothing came back in ${Math.round(withinMs)} ms` : mesh.message
-        const { reason } = mesh.details
+        const isSilent = late.aborted && !signal.aborted && ended === undefined
+        const message = isSilent ? `nothing came back in ${withinMs} ms` : mesh.message
+        const reason = isSilent ? 'silent' : mesh.details['reason']
         throw new MeshError(
           'unavailable',
           `no circuit to ${node} over ${neighbour}: ${message}`,
@@ -124,11 +126,13 @@ export function createCircuits({ self, sessions, upgrades, hopTo, came }: Circui
 
     async *trace(node, signal) {
       const hop = hopOrThrow(node)
-      let reached = hop.peer === node
+      let reached = false
+      let count = 0
       for await (const body of await ask(node, hop, { trace: true, signal })) {
         const reply = decodeForwardReply(body)
-        if (reply.kind === 'bytes') throw new MeshError('protocol_error', 'bytes in answer to a trace')
-        if (reply.kind === 'path') return
+        if (reply.kind === 'path') break
+        if (reply.kind === 'bytes' || ++count > MAX_FORWARD_PATH)
+          throw new MeshError('protocol_error', 'an answer to a trace that nobody can have given')
         const name = originId(reply.node)
         reached ||= name === node
         yield name
@@ -136,12 +140,14 @@ export function createCircuits({ self, sessions, upgrades, hopTo, came }: Circui
       if (!reached) throw new MeshError('unavailable', `the way to ${node} ended before it`, { peer: node })
     },
 
-    async *accept({ source: from, neighbour }, incoming) {
+    async *accept({ source: from, neighbour, signal }, incoming) {
       const wire = new ExchangeConnection({
         remoteAddr: multiaddr(`/p2p/${neighbour}/p2p-circuit/p2p/${from}`),
         direction: 'inbound',
         log: upgrades.log
       })
+      // Told apart from what comes in: nobody may be reading that now.
+      signal.addEventListener('abort', () => wire.lost(abortError(signal)), { once: true })
       void wire.take(incoming)
       upgrades.inbound(wire, AbortSignal.timeout(ACCEPT_CIRCUIT_MS)).catch((error: unknown) => wire.abort(toMeshError(error)))
       try {

@@ -14,8 +14,13 @@ export type DialFunction = (
   options: { signal: AbortSignal; onProgress(event: { type: string }): void }
 ) => Promise<Reached>
 
-/** Time for a dial to finish, ms. */
+/** Time for a dial to come to its handshake, ms. */
 export const DIAL_MS = 2_000
+/**
+ * Time for the handshake, ms. It is work, for both: who gives it up begins again, and a peer that many dial at once would never be
+ * done with any of them. As much as libp2p gives one address in all.
+ */
+export const HANDSHAKE_MS = 6_000
 /** Time for a dial to get as far as the handshake while other addresses wait, ms. A LAN host that lives answers within a few. */
 export const CONNECT_MS = 300
 /** Slow addresses that get the full time after all had their short one. */
@@ -25,7 +30,7 @@ export const MAX_SLOW_ADDRESSES = 4
  * Creates the function that runs attempts. libp2p 3 tries the addresses of a dial one after the other, each for seconds, and
  * joins parallel dials to the same PeerId into one; dialling without PeerId in parallel would make several connections.
  * So addresses are dialled one by one, and one whose TCP connect has not come through within {@link CONNECT_MS} gives way;
- * as soon as the handshake has begun (libp2p's `upgrader:` progress) it keeps its full {@link DIAL_MS}.
+ * as soon as the handshake has begun (libp2p's `upgrader:` progress) it has {@link HANDSHAKE_MS}.
  */
 export function createDialAttempt({ dial, schedule }: { dial: DialFunction; schedule: Schedule }): {
   /**
@@ -58,9 +63,8 @@ export function createDialAttempt({ dial, schedule }: { dial: DialFunction; sche
       if (shaking || controller.signal.aborted || !type.startsWith('upgrader:')) return
       shaking = true
       onHandshake(true)
-      if (ms >= DIAL_MS) return
       cancel()
-      cancel = schedule(expire, DIAL_MS)
+      cancel = schedule(expire, HANDSHAKE_MS)
     }
     try {
       return await dial([addr], { signal: controller.signal, onProgress })

@@ -2,7 +2,6 @@ import { peerIdFromString } from '@libp2p/peer-id'
 import {
   FORWARD_PROTOCOL,
   MAX_FORWARD_PATH,
-  decodeForwardBytes,
   decodeForwardReply,
   decodeForwardRequest,
   encodeForwardReply,
@@ -14,9 +13,9 @@ import { MAX_ROUTE_METRIC } from '../../protocols/gradient/messages.ts'
 import { toString } from 'uint8arrays/to-string'
 import { originBytes, originId } from '../core/document.ts'
 import { compareSequence } from '../core/routing/sequence.ts'
-import type { Cancellation } from '../core/cancellation.ts'
 import { createTokenBuckets } from '../core/token-buckets.ts'
 import { MeshError, toMeshError } from '../errors.ts'
+import { createCircuitWatch, type WatchedCircuit } from './circuit-watch.ts'
 import type { IncomingExchange } from './inbound-exchanges.ts'
 import type { Protocol } from './protocol.ts'
 import type { Sessions } from './sessions.ts'
@@ -27,16 +26,8 @@ export const MAX_CIRCUITS = 512
 export const MAX_CIRCUITS_PER_NEIGHBOUR = 128
 /** Circuits that a neighbour may open in a time. */
 export const CIRCUIT_RATE = { perSecond: 20, burst: 200 } as const
-/** Bytes that a neighbour may have passed on in a time, both ways counted; past it they wait. */
-export const FORWARD_RATE = { perSecond: 64 * 1024 * 1024, burst: 16 * 1024 * 1024 } as const
-/** A circuit on which nothing goes for this long is ended, in ms; its ends do so long before. */
-export const CIRCUIT_IDLE_MS = 300_000
 /** A neighbour from which nothing came back in this time, in ms, counts as one that swallows what it is given. */
 export const SWALLOWED_MS = 1_000
-
-/** Circuits over which something goes when the node stops may go on for this long, in ms; one without a byte for so long is idle. */
-export const FINISH_WITHIN_MS = 2_000
-const QUIET_MS = 200
 
 /** The next hop on the way to a node. */
 export interface Hop {
@@ -69,20 +60,13 @@ export interface ForwarderComponents {
   mayForward(): boolean
   /** Something came back, or nothing, from a neighbour that was given a circuit to a node. */
   came(neighbour: string, node: string, ok: boolean): void
-  /** A circuit for this node: yields what goes back, ends with it. */
+  /** A circuit for this node: yields what goes back, ends with it. The signal: the neighbour has cancelled it, or is gone. */
   accept(
-    request: { source: string; neighbour: string },
+    request: { source: string; neighbour: string; signal: AbortSignal },
     incoming: AsyncIterable<Uint8Array>
   ): AsyncGenerator<Uint8Array, void, void>
   now: () => number
   count(counter: string): void
-}
-
-/** Of one circuit that is passed on. */
-interface IdleWatch {
-  timer: ReturnType<typeof setTimeout> | undefined
-  usedAt: number
-  cancellation: Cancellation
 }
 
 /** See {@link Forwarder}. */
@@ -90,10 +74,9 @@ export function createForwarder(components: ForwarderComponents): Forwarder {
   const { self, sessions, hopTo, mayForward, accept, now, count } = components
   const selfBytes = originBytes(self)
   const opens = createTokenBuckets(CIRCUIT_RATE, now)
-  const bytes = createTokenBuckets(FORWARD_RATE, now)
+  const watch = createCircuitWatch(now)
   /** Ids of circuits that are here now: one that comes a second time goes in a circle. */
   const pending = new Set<string>()
-  const watches = new Set<IdleWatch>()
   let stopping = false
   const perNeighbour = new Map<string, number>()
 
@@ -137,20 +120,19 @@ export function createForwarder(components: ForwarderComponents): Forwarder {
     const [source, destination] = [idOf(request.source), idOf(request.destination)]
     if (source === self || source === destination) refuse('loop', noWay('loop', 'the circuit came back to where it began'))
     const leave = enter(request, neighbour)
-    const watch = idleWatch(exchange)
+    const circuit = watch.add(neighbour, exchange)
     try {
       if (request.trace) yield encodeForwardReply({ kind: 'hop', node: selfBytes })
-      if (destination !== self) return yield* passOn(request, exchange, { neighbour, watch })
+      if (destination !== self) return yield* passOn(request, exchange, { neighbour, circuit })
       yield encodeForwardReply({ kind: 'path', nodes: [selfBytes] })
       if (request.trace || exchange.input === undefined) return null
-      for await (const bytes of accept({ source, neighbour }, sent(exchange.input, exchange, watch))) {
-        watch.usedAt = now()
+      for await (const bytes of accept({ source, neighbour, signal: exchange.signal }, circuit.sent(exchange.input))) {
+        circuit.used()
         yield bytes
       }
       return null
     } finally {
-      clearTimeout(watch.timer)
-      watches.delete(watch)
+      circuit.forget()
       leave()
     }
   }
@@ -158,7 +140,7 @@ export function createForwarder(components: ForwarderComponents): Forwarder {
   async function* passOn(
     request: ForwardRequest,
     exchange: IncomingExchange,
-    { neighbour, watch }: { neighbour: string; watch: IdleWatch }
+    { neighbour, circuit }: { neighbour: string; circuit: WatchedCircuit }
   ): AsyncGenerator<unknown, unknown, void> {
     const hop = nextHop(request, neighbour)
     const destination = originId(request.destination)
@@ -166,17 +148,11 @@ export function createForwarder(components: ForwarderComponents): Forwarder {
     let answered = false
     let came = request.trace
     let isOfSource = false
-    /** When the source first sent something: who is sent nothing has nothing to answer. */
-    let sentAt = Infinity
-    const onSent = (length: number): Promise<void> => {
-      sentAt = Math.min(sentAt, now())
-      return pace(neighbour, length, watch)
-    }
     try {
       const session = await sessions.get(peer)
       const replies = session.request(encodeForwardRequest({ ...request, ttl: request.ttl - 1, potential }), {
         signal: exchange.signal,
-        input: exchange.input === undefined ? undefined : paced(sent(exchange.input, exchange, watch), onSent)
+        input: exchange.input === undefined ? undefined : circuit.paced(exchange.input)
       })
       for await (const body of replies) {
         const reply = decodeForwardReply(body)
@@ -191,7 +167,7 @@ export function createForwarder(components: ForwarderComponents): Forwarder {
           throw new MeshError('protocol_error', 'bytes before the way, or a hop after it')
         if (reply.kind === 'bytes' && !came) components.came(peer, destination, (came = true))
         yield body
-        if (reply.kind === 'bytes') await pace(neighbour, reply.bytes.length, watch)
+        if (reply.kind === 'bytes') await circuit.came(reply.bytes.length)
       }
       return null
     } catch (error) {
@@ -200,48 +176,9 @@ export function createForwarder(components: ForwarderComponents): Forwarder {
       if (mesh.code !== 'protocol_error' || exchange.signal.aborted) throw mesh
       throw new MeshError('unavailable', `the next hop broke the protocol: ${mesh.message}`)
     } finally {
-      // Cancelled within moments, it says nothing; nor does what the source can bring about by what it asks for.
-      if (!came && !isOfSource && (!exchange.signal.aborted || now() - sentAt > SWALLOWED_MS))
+      // Cancelled within moments, or where nothing was to be answered, it says nothing; nor does what the source brings about by what it asks for.
+      if (!came && !isOfSource && (!exchange.signal.aborted || now() - circuit.sentAt > SWALLOWED_MS))
         components.came(peer, destination, false)
-    }
-  }
-
-  function idleWatch({ cancellation }: IncomingExchange): IdleWatch {
-    const watch: IdleWatch = { timer: undefined, usedAt: now(), cancellation }
-    watches.add(watch)
-    const check = (): void => {
-      const leftMs = watch.usedAt + CIRCUIT_IDLE_MS - now()
-      if (leftMs <= 0) return cancellation.abort(new MeshError('unavailable', 'nothing went over this circuit for long'))
-      watch.timer = setTimeout(check, leftMs)
-      watch.timer.unref?.()
-    }
-    check()
-    return watch
-  }
-
-  /** What the neighbour sends. One that breaks the protocol is told so, and it is no fault of who comes next. */
-  async function* sent(
-    input: AsyncIterable<unknown>,
-    { cancellation }: IncomingExchange,
-    watch: IdleWatch
-  ): AsyncGenerator<Uint8Array, void, void> {
-    for await (const body of input) {
-      watch.usedAt = now()
-      let bytes: Uint8Array
-      try {
-        bytes = decodeForwardBytes(body)
-      } catch (error) {
-        return cancellation.abort(toMeshError(error))
-      }
-      yield bytes
-    }
-  }
-
-  async function pace(neighbour: string, length: number, watch: IdleWatch): Promise<void> {
-    watch.usedAt = now()
-    while (!bytes.take(neighbour, length)) {
-      const ms = Math.max(1, bytes.until(neighbour, length))
-      await new Promise((resolve) => setTimeout(resolve, ms))
     }
   }
 
@@ -250,15 +187,9 @@ export function createForwarder(components: ForwarderComponents): Forwarder {
     get circuits() {
       return pending.size
     },
-    async stop() {
+    stop() {
       stopping = true
-      const endsAt = now() + FINISH_WITHIN_MS
-      while (watches.size > 0) {
-        for (const { usedAt, cancellation } of watches)
-          if (now() - usedAt > QUIET_MS || now() > endsAt)
-            cancellation.abort(new MeshError('unavailable', 'a node on the way is stopping'))
-        await new Promise((resolve) => setTimeout(resolve, QUIET_MS / 4))
-      }
+      return watch.stop()
     }
   }
 }
@@ -270,16 +201,6 @@ function isNearer(own: Potential | undefined, before: Potential): boolean {
   if (own === undefined) return false
   const order = compareSequence(own.incarnation, own.sequence, before.incarnation, before.sequence)
   return order > 0 || (order === 0 && own.metric < before.metric)
-}
-
-async function* paced(
-  input: AsyncIterable<Uint8Array>,
-  pace: (length: number) => Promise<void>
-): AsyncGenerator<Uint8Array, void, void> {
-  for await (const bytes of input) {
-    yield bytes
-    await pace(bytes.length)
-  }
 }
 
 /** There is none, for a reason that the one before may do something about. */

@@ -11,10 +11,12 @@ export const DIAL_WITHIN_MS = 2_000
 export const CIRCUIT_AFTER_MS = 250
 /** Waits of a peer that could not be dialled, in ms: before that calls do not try it; the last one again and again. */
 export const DIAL_PAUSES_MS = [1_000, 2_000, 4_000, 8_000, 16_000, 32_000, 60_000] as const
-/** Where a way has just gone, another may come within this time, in ms. */
+/** Where a way has just gone, or does not hold what it says, another may come within this time, in ms. */
 export const WAY_WITHIN_MS = 2_000
-/** Ways that one call tries, one after the other. */
-export const MAX_WAYS = 4
+/** Circuits from which nothing came back, after which no other is tried: one more than it takes for a neighbour that swallows them to be avoided. */
+export const MAX_SILENT = 6
+/** Tables that do not fit together do so within moments: a circuit that was refused is tried again after this time, in ms, and later after more. */
+export const TRY_AGAIN_MS = [20, 40, 80, 100] as const
 /** A circuit on which nothing runs for this long is closed, in ms. */
 export const IDLE_CIRCUIT_MS = 60_000
 /** While something runs on circuits, each is asked this often whether it is still one, in ms. */
@@ -90,29 +92,27 @@ export function createReach(components: ReachComponents): Reach {
 
   // ---- circuits ------------------------------------------------------------------------------
   async function openCircuit(node: string): Promise<void> {
-    let last: unknown
-    for (let tries = 0; tries < MAX_WAYS; tries++) {
-      await waitForWay(node, WAY_WITHIN_MS)
+    const endsAt = now() + WAY_WITHIN_MS
+    let silent = 0
+    for (let tries = 0; ; tries++) {
+      await waitForWay(node, Math.max(0, endsAt - now()))
       if (isNeighbour(node)) return
       try {
-        keep(node, await circuits.open(node, stop.signal))
-        return
+        return keep(node, await circuits.open(node, stop.signal))
       } catch (error) {
-        last = error
-        if (stop.signal.aborted || !hasWay(node)) break
-        // Tables that do not fit together for a moment do so within it.
-        await new Promise((resolve) => setTimeout(resolve, 20 * 2 ** tries))
+        const isSilent = toMeshError(error).details['reason'] === 'silent'
+        if (stop.signal.aborted || (isSilent ? ++silent >= MAX_SILENT : now() >= endsAt)) throw error
+        await new Promise((resolve) => setTimeout(resolve, TRY_AGAIN_MS[Math.min(tries, TRY_AGAIN_MS.length - 1)]))
       }
     }
-    throw last
   }
 
+  /** @throws MeshError `unavailable` if it has ended already. */
   function keep(node: string, circuit: Circuit): void {
+    if (circuit.connection.status !== 'open') throw new MeshError('unavailable', 'the circuit ended at once')
     const kept = Object.assign(circuit, { usedAt: now(), checking: false })
-    open
-      .get(node)
-      ?.connection.close()
-      .catch(() => undefined)
+    const before = open.get(node)
+    if (before !== undefined) end(before)
     open.set(node, kept)
     circuit.connection.addEventListener('close', () => {
       if (open.get(node) === kept) open.delete(node)
@@ -129,7 +129,7 @@ export function createReach(components: ReachComponents): Reach {
       if (active(node) > 0) {
         circuit.usedAt = now()
         if (!circuit.checking) void isAlive(node, circuit)
-      } else if (now() - circuit.usedAt > IDLE_CIRCUIT_MS) circuit.connection.close().catch(() => undefined)
+      } else if (now() - circuit.usedAt > IDLE_CIRCUIT_MS) end(circuit)
     }
   }
 
@@ -198,7 +198,12 @@ export function createReach(components: ReachComponents): Reach {
     stop() {
       stop.abort(new MeshError('unavailable', 'this node is stopping'))
       clearInterval(timer)
-      for (const { connection } of open.values()) connection.close().catch(() => undefined)
+      for (const circuit of open.values()) end(circuit)
     }
   }
+}
+
+/** One that cannot be closed, since nobody takes what is still to be sent, is cut. */
+function end({ connection }: Circuit): void {
+  connection.close().catch((error: unknown) => connection.abort(toMeshError(error)))
 }

@@ -1,6 +1,6 @@
 import type { Libp2p } from '@libp2p/interface'
 import type { Invoke } from '../core/invoke.ts'
-import type { MeshError} from '../errors.ts';
+import type { MeshError } from '../errors.ts'
 import { abortError } from '../errors.ts'
 import { callOver, createCallProtocol } from './call.ts'
 import { createReach, type ReachComponents } from './reach.ts'

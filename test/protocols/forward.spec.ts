@@ -120,7 +120,7 @@ describe('forward protocol', function () {
     ] as const)
       await hosts[from]!.dial(hosts[to]!.getMultiaddrs())
   })
-  after(() => Promise.all(hosts.map((host) => host.stop())))
+  after(async () => void (await Promise.all(hosts.map(async (host) => host.stop()))))
   let nodes: Node[]
   beforeEach(async () => {
     nodes = await Promise.all(hosts.map((host) => nodeOn(host)))
@@ -222,8 +222,8 @@ describe('forward protocol', function () {
   // ---- what it does --------------------------------------------------------------------------
   it('is passed on to the destination: the path first, then bytes both ways, until the source ends', async () => {
     const asked: unknown[] = []
-    d!.accept = async function* (request, incoming) {
-      asked.push(request)
+    d!.accept = async function* ({ source, neighbour }, incoming) {
+      asked.push({ source, neighbour })
       yield Uint8Array.of(0)
       yield* incoming
     }

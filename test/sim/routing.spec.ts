@@ -1,6 +1,7 @@
 import assert from 'node:assert/strict'
 import { simulateByzantine } from '../../scripts/simulate/byzantine.ts'
 import { FAULT_KINDS } from '../../scripts/simulate/faults.ts'
+import { createGradientPolicy } from '../../scripts/simulate/policies/gradient.ts'
 import { POLICIES } from '../../scripts/simulate/policies/index.ts'
 import { isSound } from '../../scripts/simulate/routing-report.ts'
 import { simulateRouting } from '../../scripts/simulate/routing.ts'
@@ -28,6 +29,43 @@ describe(`routing in simulated networks, seed ${SEED}`, () => {
     assert.equal(report.correct, report.pairs)
     // I5: routes are short, though what is good enough is kept.
     assert.ok(report.short >= report.pairs * 0.999)
+  })
+
+  it('tells next hops in a circle that a dead session breaks from a loop: the faults of seed 4458', () => {
+    const report = simulateRouting({
+      ...stressOptions('lans', 4_458, POLICIES.gradient!, 0),
+      faults: [
+        { kind: 'link', atMs: 57_028.72268113241, lastsMs: 3_593.58183555305, target: 126, amount: 0 },
+        { kind: 'cost', atMs: 57_432.06593885471, lastsMs: 5_357.21939643845, target: 1, amount: 217.71815581973976 },
+        { kind: 'cost', atMs: 58_733.94081362883, lastsMs: 2_413.1212018430233, target: 114, amount: 160.8056682765446 },
+        { kind: 'amnesia', atMs: 59_795.68240175171, lastsMs: 5, target: 0, amount: 0 }
+      ]
+    })
+    assert.ok(isSound(report))
+    assert.ok(report.deadHops > 0, 'a node that has not noticed yet still chooses who has restarted')
+  })
+
+  it('has no loop where nodes with slow links restart, but circles over sessions that are over', function () {
+    this.timeout(30_000)
+    let circles = 0
+    for (const seed of [SEED, SEED + 1, SEED + 2]) {
+      const faults = { count: 300, kinds: ['cost', 'amnesia', 'link'], everyMs: 100 } as const
+      const report = simulateRouting({ ...stressOptions('lans', seed, POLICIES.gradient!, 0), faults })
+      assert.ok(isSound(report), `seed ${seed}`)
+      circles += report.deadCircles
+    }
+    assert.ok(circles > 0, 'else the case is not tried')
+  })
+
+  it('has no loop where tables are full and origins come and go in them', function () {
+    this.timeout(60_000)
+    for (const topology of Object.keys(TOPOLOGIES)) {
+      const { selections, loops, violations } = simulateRouting(
+        stressOptions(topology, SEED, createGradientPolicy({ maxOrigins: 10 }), 200)
+      )
+      assert.ok(selections > 1_000)
+      assert.deepEqual([loops, violations], [0, 0], topology)
+    }
   })
 
   it('finds loops where there are some: in a textbook distance vector', function () {

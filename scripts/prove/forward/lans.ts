@@ -14,7 +14,7 @@ type Tables = Map<string, Map<string, string | null>>
 
 /**
  * LANs in a row, each joined with the next by two hosts that are on both; one of such two is killed.
- * @param lans LANs. @param perLan hosts of each. @param idleSeconds how long they are watched with nothing to do, after `settle` seconds.
+ * @param lans LANs. @param perLan hosts of each. @param idleSeconds how long they are watched with nothing to do, after `settle` seconds: each renews its lease within 100 s.
  */
 export async function proveLans({ lans = 5, perLan = 4, idleSeconds = 30, settle = 15 }: Record<string, number> = {}): Promise<
   { pass: boolean } & Record<string, unknown>

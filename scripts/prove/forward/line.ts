@@ -9,8 +9,9 @@ const ADDED_PER_HOP_MS = 0.6
 const CANCELLED_WITHIN_MS = 1_000
 /** What a forwarder may need for a stream whose reader is slow. */
 const MAX_OVER_IDLE_MB = 64
-/** Calls in a row to one of the two providers. */
+/** Calls in a row to one of the two providers, and to each before any counts: what has not run often is not compiled yet. */
 const BATCH = 20
+const UNCOUNTED = 1_000
 
 interface Streamed {
   bytes: number
@@ -56,7 +57,7 @@ export async function proveLine({
       traceMs: trace.map(({ rttMs }) => rttMs)
     }
 
-    const latency = await compare(caller, calls, hops)
+    const latency = await compare(nodes, calls)
     const streamed = await caller.ask<Streamed>('consume', { target: 'far', input: { bytes: megabytes * MB } }, 300_000)
     const sent = await caller.ask<{ result: { bytes: number; sha256: string }; sha256: string; ms: number; hops: number }>(
       'send',
@@ -95,22 +96,27 @@ export async function proveLine({
 
 /** The same call to the neighbour and to the end, by turns: what else runs on the machine meets both. */
 async function compare(
-  caller: FleetNode,
-  calls: number,
-  hops: number
-): Promise<{ near: object; far: object; addedPerHopMs: number; loadBefore: number; loadAfter: number }> {
+  nodes: readonly FleetNode[],
+  calls: number
+): Promise<{ near: object; far: object; addedPerHopMs: number; cpuMsPerCall: number[]; loadBefore: number; loadAfter: number }> {
+  const caller = nodes[0]!
   const times: Record<'near' | 'far', number[]> = { near: [], far: [] }
   const input = { text: 'x'.repeat(1_000) }
   const repeat = (target: 'near' | 'far', count: number): Promise<number[]> =>
     caller.ask<number[]>('repeat', { target, tool: 'echo', input, count }, 120_000)
-  // What has not run often is not compiled yet, at either.
-  for (const target of ['near', 'far'] as const) await repeat(target, 10 * BATCH)
+  for (const target of ['near', 'far'] as const) await repeat(target, UNCOUNTED)
   const [loadBefore = NaN] = loadavg()
   while (times.near.length < calls)
     for (const target of ['near', 'far'] as const) times[target].push(...(await repeat(target, BATCH)))
   const show = (ms: number[]): object => ({ p50Ms: quantile(ms, 0.5), p95Ms: quantile(ms, 0.95), p99Ms: quantile(ms, 0.99) })
-  const addedPerHopMs = (quantile(times.far, 0.5) - quantile(times.near, 0.5)) / (hops - 1)
-  return { near: show(times.near), far: show(times.far), addedPerHopMs, loadBefore, loadAfter: loadavg()[0]! }
+  const addedPerHopMs = (quantile(times.far, 0.5) - quantile(times.near, 0.5)) / (nodes.length - 2)
+  const loadAfter = loadavg()[0]!
+  const cpu = (): Promise<number[]> =>
+    Promise.all(nodes.map(async (node) => (await node.ask<{ cpuUs: number }>('usage')).cpuUs / 1_000))
+  const before = await cpu()
+  await repeat('far', calls)
+  const cpuMsPerCall = (await cpu()).map((ms, n) => (ms - before[n]!) / calls)
+  return { near: show(times.near), far: show(times.far), addedPerHopMs, cpuMsPerCall, loadBefore, loadAfter }
 }
 
 /** From a cancel here until the tool there is told, for one that has yielded nothing and for one that streams. */

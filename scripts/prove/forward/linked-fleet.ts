@@ -1,7 +1,7 @@
-import type { LabOptions } from '../../../test/fixtures/netns.ts'
-import { createFleet, type Fleet, type FleetNode } from '../fleet.ts'
+import { allSeeAll, createFleet, type Fleet, type FleetNode } from '../fleet.ts'
 
-/** Time for all nodes to have a way to each other, in ms. */
+/** Time for one more node to be connected with those on its links, and then for all to have a way to each other, in ms. */
+const JOINED_WITHIN_MS = 60_000
 const REACHES_WITHIN_MS = 60_000
 
 /** @returns links that make a line of hosts; `closed`: a ring. */
@@ -9,30 +9,31 @@ export function lineLinks(hosts: number, closed = false): [number, number][] {
   return Array.from({ length: closed ? hosts : hosts - 1 }, (_, n) => [n, (n + 1) % hosts])
 }
 
-/** Nodes on hosts with links of their own, started; each has a way to every other. `reachMs`: from the last start until then. */
+/**
+ * Nodes on hosts with links of their own; each has a way to every other. They start one after the other: the handshakes of many at once
+ * are more than a machine with two cores can do in time. `reachMs`: from the last start until the last way was there.
+ */
 export async function startLinked(
   hosts: number,
-  links: LabOptions['links'],
+  links: readonly (readonly number[])[],
   withinMs = REACHES_WITHIN_MS
 ): Promise<Fleet & { reachMs: number }> {
-  const fleet = await createFleet(
-    Array.from({ length: hosts }, () => ({ linkLocal6: false })),
-    [],
-    { links }
-  )
+  const each = Array.from({ length: hosts }, () => ({ linkLocal6: false }))
+  const fleet = await createFleet(each, [], { links })
   try {
     let startedAt = 0
-    for (const node of fleet.nodes) startedAt = await start(node)
+    for (const [place, node] of fleet.nodes.entries()) {
+      await node.ask('start', { name: node.name })
+      startedAt = node.process.events.at(-1)!.t
+      const mates = new Set(links.filter((on) => on.includes(place)).flat())
+      const before = fleet.nodes.filter((_, other) => other < place && mates.has(other))
+      await Promise.all(before.map((other) => allSeeAll([node, other], JOINED_WITHIN_MS)))
+    }
     return { ...fleet, reachMs: (await allReachAll(fleet.nodes, withinMs)) - startedAt }
   } catch (error) {
     await fleet.close()
     throw error
   }
-}
-
-async function start(node: FleetNode): Promise<number> {
-  await node.ask('start', { name: node.name })
-  return node.process.events.at(-1)!.t
 }
 
 /** Resolves when each node has a way to every other one. @returns when, in CLOCK_MONOTONIC ms. */

@@ -2,7 +2,7 @@
 import { INFINITE, costFromMs } from '../../../src/core/routing/metric.ts'
 import { MAX_ROWS_PER_LINK } from '../../../src/core/routing/router-links.ts'
 import type { RouterEffect, RouterEvent } from '../../../src/core/routing/router-messages.ts'
-import { createRouter } from '../../../src/core/routing/router.ts'
+import { createRouter, type RouterInit } from '../../../src/core/routing/router.ts'
 import type { CreatePolicy } from './policy.ts'
 
 /** Bytes of a message without rows, of a row, and of a proof of a sequence number; as in the gradient protocol. */
@@ -14,9 +14,9 @@ const PROOF_BYTES = 66
 export type GradientMessage =
   { kind: 'wants'; origins: readonly number[] | undefined } | { kind: 'effect'; effect: Exclude<RouterEffect, { kind: 'route' }> }
 
-/** @param maxTold rows that a neighbour hears of at most; default: as in the product. */
+/** @param options limits of the router; default: as in the product. */
 export const createGradientPolicy =
-  (options: { maxTold?: number } = {}): CreatePolicy =>
+  (options: Pick<RouterInit, 'maxTold' | 'maxOrigins'> = {}): CreatePolicy =>
   ({ self, incarnation, random, send, changed, origins, placeOf, typesOf }) => {
     const router = createRouter({ self, sequence: { incarnation, sequence: 0 }, random, ...options })
     /** By place of the origin: 1 if the router has its types. */

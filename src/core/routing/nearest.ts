@@ -14,59 +14,80 @@ export interface Nearest {
   has(origin: number): boolean
 }
 
-/** @param onChange is told of each origin that came in or went out. */
-export function createNearest(onChange: (origin: number) => void, perType = NEAREST_PER_TYPE): Nearest {
-  const typesOf = new Map<number, readonly number[]>()
-  const metrics = new Map<number, number>()
-  /** Origins with a route, by type, nearest first. */
-  const ranked = new Map<number, number[]>()
-  /** For how many of its types an origin is among the nearest. */
-  const places = new Map<number, number>()
+interface Ranked {
+  readonly origin: number
+  types: readonly number[]
+  metric: number
+  /** For how many of its types it is among the nearest. */
+  places: number
+}
 
-  function place(origin: number, by: number): void {
-    const before = places.get(origin) ?? 0
-    const after = before + by
-    if (after === 0) places.delete(origin)
-    else places.set(origin, after)
-    if ((before === 0) !== (after === 0)) onChange(origin)
+/** @param onChange is told of each origin that came in or went out. */
+export function createNearest(onChange: (origin: number, isIn: boolean) => void, perType = NEAREST_PER_TYPE): Nearest {
+  const known = new Map<number, Ranked>()
+  /** Origins with a route, by type, nearest first. */
+  const lists = new Map<number, Ranked[]>()
+
+  function place(ranked: Ranked, by: number): void {
+    const before = ranked.places
+    ranked.places += by
+    if ((before === 0) !== (ranked.places === 0)) onChange(ranked.origin, before === 0)
   }
 
-  /** Moves an origin to its place in the order of a type, or out of it. */
-  function rank(type: number, origin: number, metric: number): void {
-    const list = ranked.get(type) ?? []
-    const from = list.indexOf(origin)
-    if (from >= 0) list.splice(from, 1)
-    let to = -1
-    if (metric !== INFINITE) {
-      to = list.findIndex((other) => metrics.get(other)! > metric)
-      if (to < 0) to = list.length
-      list.splice(to, 0, origin)
+  /** Where an origin of this metric goes: after those that are as near. */
+  function placeFor(list: readonly Ranked[], metric: number): number {
+    let [from, to] = [0, list.length]
+    while (from < to) {
+      const middle = (from + to) >> 1
+      if (list[middle]!.metric > metric) to = middle
+      else from = middle + 1
     }
-    if (list.length === 0) ranked.delete(type)
-    else ranked.set(type, list)
+    return from
+  }
+
+  /** Moves an origin out of the order of a type, and in again at its place if it has a route. */
+  function rank(type: number, ranked: Ranked, metric: number): void {
+    let list = lists.get(type)
+    if (list === undefined) lists.set(type, (list = []))
+    const from = list.indexOf(ranked)
+    if (from >= 0) list.splice(from, 1)
+    const to = metric === INFINITE ? -1 : placeFor(list, metric)
+    if (to >= 0) list.splice(to, 0, ranked)
+    if (list.length === 0) lists.delete(type)
     const was = from >= 0 && from < perType
     const is = to >= 0 && to < perType
     if (was === is) return
     // Another one has taken its place, or given way: who is at the border now.
     const other = list[is ? perType : perType - 1]
-    place(origin, is ? 1 : -1)
+    place(ranked, is ? 1 : -1)
     if (other !== undefined) place(other, is ? -1 : 1)
   }
 
+  function rankedOf(origin: number): Ranked {
+    let ranked = known.get(origin)
+    if (ranked === undefined) known.set(origin, (ranked = { origin, types: [], metric: INFINITE, places: 0 }))
+    return ranked
+  }
+
+  function forget({ origin, types, metric }: Ranked): void {
+    if (types.length === 0 && metric === INFINITE) known.delete(origin)
+  }
+
   return {
-    has: (origin) => places.has(origin),
+    has: (origin) => (known.get(origin)?.places ?? 0) > 0,
     setTypes(origin, types) {
-      const metric = metrics.get(origin) ?? INFINITE
-      for (const type of typesOf.get(origin) ?? []) if (!types.includes(type)) rank(type, origin, INFINITE)
-      if (types.length > 0) typesOf.set(origin, [...types])
-      else typesOf.delete(origin)
-      for (const type of types) rank(type, origin, metric)
+      const ranked = rankedOf(origin)
+      for (const type of ranked.types) if (!types.includes(type)) rank(type, ranked, INFINITE)
+      ranked.types = types
+      for (const type of types) rank(type, ranked, ranked.metric)
+      forget(ranked)
     },
     setMetric(origin, metric) {
-      if ((metrics.get(origin) ?? INFINITE) === metric) return
-      if (metric === INFINITE) metrics.delete(origin)
-      else metrics.set(origin, metric)
-      for (const type of typesOf.get(origin) ?? []) rank(type, origin, metric)
+      const ranked = rankedOf(origin)
+      if (ranked.metric === metric) return
+      ranked.metric = metric
+      for (const type of ranked.types) rank(type, ranked, metric)
+      forget(ranked)
     }
   }
 }

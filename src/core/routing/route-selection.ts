@@ -1,9 +1,9 @@
 import { INFINITE, isWorthSwitching, isWorthTelling } from './metric.ts'
 import { createNearest, type Nearest } from './nearest.ts'
-import { CELL, NO_LINK } from './route-table.ts'
-import { totalOf } from './router-links.ts'
+import { CELL, NO_LINK, SLOT } from './route-table.ts'
+import { totalOf, type RouterLink } from './router-links.ts'
 import type { RouterOutbox } from './router-outbox.ts'
-import { cellOf, isUsed, type RoutingState } from './routing-state.ts'
+import type { RoutingState } from './routing-state.ts'
 import type { SequenceDesk } from './sequence-desk.ts'
 import { compareSequence } from './sequence.ts'
 
@@ -11,9 +11,11 @@ import { compareSequence } from './sequence.ts'
 export interface RouteSelection {
   /** Something has changed about an origin: chooses anew. */
   select(slot: number): void
+  /** A neighbour has told something of an origin: chooses anew if that can make a difference. */
+  heard(slot: number, link: RouterLink): void
   /** The origin has no route any more. */
   unselect(slot: number): void
-  isTold(origin: number): boolean
+  isTold(slot: number): boolean
   setTypes: Nearest['setTypes']
 }
 
@@ -33,30 +35,35 @@ export function createRouteSelection({ state, outbox, desk, maxTold, onGone }: R
   let withRoute = 0
   /** Who wants all hears of the nearest of each type alone. */
   let isCrowded = maxTold === 0
-  const nearest = createNearest((origin) => {
+  const nearest = createNearest((origin, isNear) => {
     const slot = table.slot(origin)
-    if (slot >= 0 && isCrowded) outbox.tell(slot, false)
+    if (slot < 0) return
+    table.words[table.slotAt(slot) + SLOT.isNear] = Number(isNear)
+    if (isCrowded) outbox.tell(slot, false)
   })
 
   function change(slot: number, link: number, metric: number): void {
-    const before = table.selected[slot]!
+    const before = table.selected(slot)
     if (link !== before) changeHop(slot, before, link)
-    const at = link === NO_LINK ? -1 : cellOf(state, slot, link)
-    const incarnation = at < 0 ? table.toldIncarnation[slot]! : table.incarnation[at]!
-    const sequence = at < 0 ? table.toldSequence[slot]! : table.sequence[at]!
-    const isNew = incarnation !== table.toldIncarnation[slot] || sequence !== table.toldSequence[slot]
-    if (link === before && !isNew && !isWorthTelling(table.toldMetric[slot]!, metric)) return
-    table.toldMetric[slot] = metric
-    table.toldIncarnation[slot] = incarnation
-    table.toldSequence[slot] = sequence
-    const origin = table.origin[slot]!
+    const { words } = table
+    const own = table.slotAt(slot)
+    const at = link === NO_LINK ? -1 : table.cellAt(slot, link)
+    const incarnation = at < 0 ? words[own + SLOT.toldIncarnation]! : words[at + CELL.incarnation]!
+    const sequence = at < 0 ? words[own + SLOT.toldSequence]! : words[at + CELL.sequence]!
+    const isNew = incarnation !== words[own + SLOT.toldIncarnation] || sequence !== words[own + SLOT.toldSequence]
+    if (link === before && !isNew && !isWorthTelling(words[own + SLOT.toldMetric]!, metric)) return
+    words[own + SLOT.toldMetric] = metric
+    words[own + SLOT.toldIncarnation] = incarnation
+    words[own + SLOT.toldSequence] = sequence
+    const origin = words[own + SLOT.origin]!
     nearest.setMetric(origin, metric)
     outbox.tell(slot, link !== before || (isNew && desk.isAwaited(origin, incarnation, sequence)))
   }
 
   function changeHop(slot: number, before: number, link: number): void {
-    if (before !== NO_LINK && links[before] !== undefined) table.flags[cellOf(state, slot, before)]! &= ~CELL.held
-    table.selected[slot] = link
+    if (before !== NO_LINK && links[before] !== undefined)
+      table.words[table.cellAt(slot, before) + CELL.isHeld] = 0
+    table.select(slot, link)
     if (link === NO_LINK) {
       withRoute--
       table.goneAt[slot] = state.now
@@ -65,65 +72,81 @@ export function createRouteSelection({ state, outbox, desk, maxTold, onGone }: R
       withRoute++
       table.goneAt[slot] = Infinity
     }
-    state.effects.push({ kind: 'route', origin: table.origin[slot]!, link, before })
+    state.effects.push({ kind: 'route', origin: table.words[table.slotAt(slot) + SLOT.origin]!, link, before })
     if (isCrowded ? withRoute >= maxTold * 0.9 : withRoute <= maxTold) return
     isCrowded = !isCrowded
-    for (let other = 0; other < table.end; other++) if (isUsed(state, other)) outbox.tell(other, false)
+    for (let other = 0; other < table.end; other++) if (table.isUsed(other)) outbox.tell(other, false)
+  }
+
+  function select(slot: number): void {
+    const { words } = table
+    const origin = words[table.slotAt(slot) + SLOT.origin]!
+    const before = table.selected(slot)
+    let best = NO_LINK
+    let bestTotal = INFINITE
+    let beforeTotal = INFINITE
+    let isStarving = false
+    for (let index = 0; index < links.length; index++) {
+      const at = table.cellAt(slot, index)
+      const metric = words[at + CELL.metric]!
+      // Where there is no session there is no row.
+      if (metric === INFINITE) continue
+      const total = totalOf(links[index]!, origin, metric)
+      if (total === INFINITE) continue
+      const isHeld = index === before && words[at + CELL.isHeld] === 1
+      if (!isHeld && !isFeasible(state, slot, at)) {
+        isStarving = true
+        continue
+      }
+      if (index === before) beforeTotal = total
+      if (total < bestTotal) {
+        best = index
+        bestTotal = total
+      }
+    }
+    if (beforeTotal !== INFINITE && !isWorthSwitching(beforeTotal, bestTotal)) {
+      best = before
+      bestTotal = beforeTotal
+    }
+    change(slot, best, bestTotal)
+    const isHeld = best !== NO_LINK && words[table.cellAt(slot, best) + CELL.isHeld] === 1
+    if (best === NO_LINK ? isStarving : isHeld) desk.ask(slot, best === NO_LINK)
+    else desk.stop(origin)
   }
 
   return {
-    select(slot) {
-      const origin = table.origin[slot]!
-      const before = table.selected[slot]!
-      let best = NO_LINK
-      let bestTotal = INFINITE
-      let beforeTotal = INFINITE
-      let isStarving = false
-      for (const link of links) {
-        if (link === undefined) continue
-        const at = cellOf(state, slot, link.index)
-        const metric = table.metric[at]!
-        if (metric === INFINITE) continue
-        const total = totalOf(link, origin, metric)
-        if (total === INFINITE) continue
-        const isHeld = link.index === before && (table.flags[at]! & CELL.held) !== 0
-        if (!isHeld && !isFeasible(state, slot, at)) {
-          isStarving = true
-          continue
-        }
-        if (link.index === before) beforeTotal = total
-        if (total < bestTotal) {
-          best = link.index
-          bestTotal = total
-        }
+    select,
+    heard(slot, link) {
+      const before = table.selected(slot)
+      // Most rows are no better than the route that there is: nothing else has changed since that was chosen.
+      if (before !== NO_LINK && before !== link.index) {
+        const origin = table.words[table.slotAt(slot) + SLOT.origin]!
+        const current = totalOf(links[before]!, origin, table.words[table.cellAt(slot, before) + CELL.metric]!)
+        const total = totalOf(link, origin, table.words[table.cellAt(slot, link.index) + CELL.metric]!)
+        if (!isWorthSwitching(current, total)) return
       }
-      if (beforeTotal !== INFINITE && !isWorthSwitching(beforeTotal, bestTotal)) {
-        best = before
-        bestTotal = beforeTotal
-      }
-      change(slot, best, bestTotal)
-      const isHeld = best !== NO_LINK && (table.flags[cellOf(state, slot, best)]! & CELL.held) !== 0
-      if (best === NO_LINK ? isStarving : isHeld) desk.ask(slot, best === NO_LINK)
-      else desk.stop(origin)
+      select(slot)
     },
     unselect(slot) {
-      if (table.selected[slot] !== NO_LINK) change(slot, NO_LINK, INFINITE)
-      desk.stop(table.origin[slot]!)
+      if (table.selected(slot) !== NO_LINK) change(slot, NO_LINK, INFINITE)
+      desk.stop(table.words[table.slotAt(slot) + SLOT.origin]!)
     },
-    isTold: (origin) => !isCrowded || nearest.has(origin),
+    isTold: (slot) => !isCrowded || table.words[table.slotAt(slot) + SLOT.isNear] === 1,
     setTypes: (origin, types) => nearest.setTypes(origin, types)
   }
 }
 
 /** RFC 8966, 3.5.1: what is advertised is tested, not the total. */
 export function isFeasible({ table }: RoutingState, slot: number, at: number): boolean {
-  const best = table.bestMetric[slot]!
+  const { words } = table
+  const own = table.slotAt(slot)
+  const best = words[own + SLOT.bestMetric]!
   if (best === INFINITE) return true
   const order = compareSequence(
-    table.incarnation[at]!,
-    table.sequence[at]!,
-    table.bestIncarnation[slot]!,
-    table.bestSequence[slot]!
+    words[at + CELL.incarnation]!,
+    words[at + CELL.sequence]!,
+    words[own + SLOT.bestIncarnation]!,
+    words[own + SLOT.bestSequence]!
   )
-  return order > 0 || (order === 0 && table.metric[at]! < best)
+  return order > 0 || (order === 0 && words[at + CELL.metric]! < best)
 }

@@ -5,51 +5,66 @@ export const MAX_ORIGINS = 4_096
 /** No link. */
 export const NO_LINK = -1
 
-/** What a cell of the table is besides its numbers; bits. */
-export const CELL = {
-  /** Kept though it is not feasible: its neighbour was the next hop when it got worse. */
-  held: 1,
-  /** The neighbour is to hear of the origin when its link is flushed. */
-  dirty: 2,
-  /** The neighbour asked for routes to the origin. */
-  wanted: 4,
-  /** The neighbour waits for a word, also if it is that there is no route. */
-  owed: 8
+/** Words at the beginning of a slot: of an origin, whatever neighbour the route is of. */
+export const SLOT = {
+  /** The origin; {@link FREE} where there is none. */
+  origin: 0,
+  /** Link to the next hop, and one; 0: there is none. See `selected` of {@link RouteTable}. */
+  selected: 1,
+  /** Feasible distance: the best that this node ever advertised; its metric is INFINITE if it did not. */
+  bestMetric: 2,
+  bestIncarnation: 3,
+  bestSequence: 4,
+  /** Metric and sequence number as neighbours are to know them. */
+  toldMetric: 5,
+  toldIncarnation: 6,
+  toldSequence: 7,
+  /** 1 if the origin is among the nearest of one of its types. */
+  isNear: 8,
+  /** 1 if neighbours are to hear of it with the next flush. */
+  isDirty: 9
 } as const
+const SLOT_WORDS = 10
+
+/** Words of a cell: what the neighbour of a link advertised, and what it was told. */
+export const CELL = {
+  metric: 0,
+  incarnation: 1,
+  sequence: 2,
+  hops: 3,
+  /** 1 if it is kept though it is not feasible: its neighbour was the next hop when it got worse. */
+  isHeld: 4,
+  /** Fingerprint of what was last advertised to the neighbour; 0: it has no route from here. */
+  sent: 5
+} as const
+const CELL_WORDS = 6
+
+/** In place of an origin: the slot is free. */
+const FREE = 0xffff_ffff
 
 /**
- * Routes as arrays of numbers: a column per origin ("slot"), and a cell per slot and link. Thousands of nodes fit into one process, and
- * nothing is allocated while routes change. A cell is at `slot * width + link`; arrays are replaced when the table grows, so they are not to be kept.
+ * Routes as one array of numbers: a record per origin ("slot"), its words first and then a cell for each link. What is looked at together lies together, so
+ * that thousands of nodes fit into one process and its caches, and nothing is allocated while routes change. The array is replaced when the table
+ * grows, so it is not to be kept.
  */
 export interface RouteTable {
-  // ---- of a cell: what the neighbour advertised
-  metric: Uint32Array
-  incarnation: Uint32Array
-  sequence: Uint32Array
-  hops: Uint8Array
-  /** {@link CELL} */
-  flags: Uint8Array
-  /** Fingerprint of what was last advertised to the neighbour; 0: it has no route from here. */
-  sent: Uint32Array
-  // ---- of a slot
-  origin: Uint32Array
-  /** Link to the next hop, or {@link NO_LINK}. */
-  selected: Int16Array
-  /** Feasible distance: the best that this node ever advertised; its metric is INFINITE if it did not. */
-  bestIncarnation: Uint32Array
-  bestSequence: Uint32Array
-  bestMetric: Uint32Array
-  /** Metric and sequence number as neighbours are to know them. */
-  toldMetric: Uint32Array
-  toldIncarnation: Uint32Array
-  toldSequence: Uint32Array
-  /** When the last route went, ms; Infinity while there is one. */
+  /** {@link SLOT} at `slotAt`, {@link CELL} at `cellAt`. */
+  words: Uint32Array
+  /** By slot: when the last route went, ms; Infinity while there is one. */
   goneAt: Float64Array
-  /** Links that there is room for. */
-  readonly width: number
+  /** Slots at most. */
+  readonly maxOrigins: number
   /** Slots in use, and how far they reach. */
   readonly size: number
   readonly end: number
+  /** Where the words of a slot begin, and those of its cell for a link. */
+  slotAt(slot: number): number
+  cellAt(slot: number, link: number): number
+  /** False for a slot that is free. */
+  isUsed(slot: number): boolean
+  /** Link to the next hop, or {@link NO_LINK}. */
+  selected(slot: number): number
+  select(slot: number, link: number): void
   /** The slot of an origin, or -1. */
   slot(origin: number): number
   /** A slot for an origin; -1 if the table is full. */
@@ -64,92 +79,72 @@ export function createRouteTable(maxOrigins = MAX_ORIGINS): RouteTable {
   const slots = new Map<number, number>()
   const free: number[] = []
   let height = 8
+  let width = 4
+  /** Words of a slot and its cells. */
+  let record = SLOT_WORDS + width * CELL_WORDS
 
-  const table: RouteTable & { width: number; end: number } = {
-    metric: new Uint32Array(),
-    incarnation: new Uint32Array(),
-    sequence: new Uint32Array(),
-    hops: new Uint8Array(),
-    flags: new Uint8Array(),
-    sent: new Uint32Array(),
-    origin: new Uint32Array(height),
-    selected: new Int16Array(height),
-    bestIncarnation: new Uint32Array(height),
-    bestSequence: new Uint32Array(height),
-    bestMetric: new Uint32Array(height),
-    toldMetric: new Uint32Array(height),
-    toldIncarnation: new Uint32Array(height),
-    toldSequence: new Uint32Array(height),
+  const table: RouteTable & { end: number } = {
+    words: new Uint32Array(height * record),
     goneAt: new Float64Array(height),
-    width: 0,
+    maxOrigins,
     end: 0,
     get size() {
       return slots.size
     },
+    slotAt: (slot) => slot * record,
+    cellAt: (slot, link) => slot * record + SLOT_WORDS + link * CELL_WORDS,
+    isUsed: (slot) => table.words[slot * record + SLOT.origin] !== FREE,
+    selected: (slot) => table.words[slot * record + SLOT.selected]! - 1,
+    select: (slot, link) => (table.words[slot * record + SLOT.selected] = link + 1),
     slot: (origin) => slots.get(origin) ?? -1,
     take(origin) {
       const known = slots.get(origin)
       if (known !== undefined) return known
       if (slots.size >= maxOrigins) return -1
       const slot = free.pop() ?? table.end++
-      if (slot >= height) grow(table.width, height * 2)
+      if (slot >= height) grow(width, Math.min(maxOrigins, Math.ceil(height * 1.5)))
       slots.set(origin, slot)
-      clear(slot)
-      table.origin[slot] = origin
+      clear(slot, origin)
       return slot
     },
     release(slot) {
-      slots.delete(table.origin[slot]!)
-      clear(slot)
+      slots.delete(table.words[slot * record + SLOT.origin]!)
+      clear(slot, FREE)
       free.push(slot)
     },
     widen(links) {
-      if (links > table.width) grow(Math.max(links, table.width * 2), height)
+      if (links > width) grow(Math.max(links, Math.ceil(width * 1.25)), height)
     }
   }
-  grow(4, height)
 
-  function clear(slot: number): void {
-    const [from, to] = [slot * table.width, (slot + 1) * table.width]
-    table.metric.fill(INFINITE, from, to)
-    for (const cells of [table.incarnation, table.sequence, table.hops, table.flags, table.sent]) cells.fill(0, from, to)
-    for (const column of [table.origin, table.bestIncarnation, table.bestSequence, table.toldIncarnation, table.toldSequence])
-      column[slot] = 0
-    table.selected[slot] = NO_LINK
-    table.bestMetric[slot] = table.toldMetric[slot] = INFINITE
+  function clear(slot: number, origin: number): void {
+    const { words } = table
+    const at = slot * record
+    words.fill(0, at, at + record)
+    words[at + SLOT.origin] = origin
+    words[at + SLOT.bestMetric] = words[at + SLOT.toldMetric] = INFINITE
+    clearCells(words, slot, 0)
     table.goneAt[slot] = Infinity
   }
 
-  function grow(width: number, newHeight: number): void {
-    const oldWidth = table.width
-    const cells = <A extends Uint8Array | Uint32Array>(old: A, filling: number): A => {
-      const fresh = new (old.constructor as new (length: number) => A)(width * newHeight).fill(filling) as A
-      for (let slot = 0; slot < table.end && oldWidth > 0; slot++)
-        fresh.set(old.subarray(slot * oldWidth, (slot + 1) * oldWidth), slot * width)
-      return fresh
+  function clearCells(words: Uint32Array, slot: number, from: number): void {
+    for (let link = from; link < width; link++) words[table.cellAt(slot, link) + CELL.metric] = INFINITE
+  }
+
+  function grow(newWidth: number, newHeight: number): void {
+    const [old, oldWidth, oldRecord] = [table.words, width, record]
+    width = newWidth
+    record = SLOT_WORDS + width * CELL_WORDS
+    const words = new Uint32Array(newHeight * record)
+    for (let slot = 0; slot < table.end && slot < height; slot++) {
+      words.set(old.subarray(slot * oldRecord, (slot + 1) * oldRecord), slot * record)
+      clearCells(words, slot, oldWidth)
     }
-    const column = <A extends Int16Array | Uint32Array | Float64Array>(old: A): A => {
-      if (newHeight === height) return old
-      const fresh = new (old.constructor as new (length: number) => A)(newHeight)
-      fresh.set(old)
-      return fresh
-    }
-    table.metric = cells(table.metric, INFINITE)
-    table.incarnation = cells(table.incarnation, 0)
-    table.sequence = cells(table.sequence, 0)
-    table.hops = cells(table.hops, 0)
-    table.flags = cells(table.flags, 0)
-    table.sent = cells(table.sent, 0)
-    table.origin = column(table.origin)
-    table.selected = column(table.selected)
-    table.bestIncarnation = column(table.bestIncarnation)
-    table.bestSequence = column(table.bestSequence)
-    table.bestMetric = column(table.bestMetric)
-    table.toldMetric = column(table.toldMetric)
-    table.toldIncarnation = column(table.toldIncarnation)
-    table.toldSequence = column(table.toldSequence)
-    table.goneAt = column(table.goneAt)
-    table.width = width
+    table.words = words
+    if (newHeight === height) return
+    const goneAt = new Float64Array(newHeight)
+    goneAt.set(table.goneAt)
+    table.goneAt = goneAt
     height = newHeight
   }
 

@@ -22,10 +22,8 @@ export interface RouterLink {
   readonly blamed: Map<number, number>
   /** Finite rows that it has told. */
   rows: number
-  /** What is to be sent at `flushAt`: slots, and whether the own row is. */
-  dirty: number[]
+  /** The own row is to go with the next flush. */
   ownDue: boolean
-  flushAt: number
   /** Of what was sent to it. */
   digest: number
   sent: number
@@ -44,9 +42,7 @@ export function createRouterLink(index: number, node: number, cost: number): Rou
     surcharge: 0,
     blamed: new Map(),
     rows: 0,
-    dirty: [],
     ownDue: false,
-    flushAt: Infinity,
     digest: 0,
     sent: 0,
     digestAt: Infinity
@@ -56,6 +52,7 @@ export function createRouterLink(index: number, node: number, cost: number): Rou
 /** What a route to `origin` costs that the neighbour advertises with `metric`. */
 export function totalOf(link: RouterLink, origin: number, metric: number): number {
   if (metric === INFINITE) return INFINITE
-  const surcharge = origin === link.node ? 0 : link.surcharge + (link.blamed.get(origin) ?? 0)
-  return addCost(metric, link.cost + surcharge)
+  if (origin === link.node) return addCost(metric, link.cost)
+  const blamed = link.blamed.size === 0 ? 0 : (link.blamed.get(origin) ?? 0)
+  return addCost(metric, link.cost + link.surcharge + blamed)
 }

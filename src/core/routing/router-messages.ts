@@ -47,7 +47,7 @@ export type RouterEvent =
   | { kind: 'types'; origin: number; types: readonly number[] }
   | { kind: 'tick' }
 
-/** What the host is to do. */
+/** What the host is to do. The same rows may go to several links: they are not to be changed. */
 export type RouterEffect =
   | { kind: 'update'; link: number; rows: RouteRow[]; full: boolean }
   | ({ kind: 'request'; link: number } & SequenceRequest)

@@ -1,11 +1,11 @@
 import { INFINITE, MAX_HOPS, MIN_COST } from './metric.ts'
-import { CELL, MAX_ORIGINS, NO_LINK, createRouteTable } from './route-table.ts'
+import { CELL, MAX_ORIGINS, NO_LINK, SLOT, createRouteTable } from './route-table.ts'
 import { createRouteOrigins } from './route-origins.ts'
 import { createRouteSelection, isFeasible } from './route-selection.ts'
 import { MAX_BLAMED, MAX_ROWS_PER_LINK, createRouterLink, totalOf, type RouterLink } from './router-links.ts'
 import type { Route, RouteRow, RouterEffect, RouterEvent } from './router-messages.ts'
 import { createRouterOutbox } from './router-outbox.ts'
-import { cellOf, isUsed, type RoutingState } from './routing-state.ts'
+import type { RoutingState } from './routing-state.ts'
 import { createSequenceDesk } from './sequence-desk.ts'
 import type { SequenceNumber } from './sequence.ts'
 
@@ -41,7 +41,7 @@ export interface Router {
   feasibleDistance(origin: number): (SequenceNumber & { metric: number }) | undefined
   /** True if it knows something of an origin. */
   has(origin: number): boolean
-  /** Origins that it knows something of. */
+  /** Origins in the table. */
   readonly size: number
 }
 
@@ -52,6 +52,9 @@ export interface Router {
  * of u is before that of v. On selection v took (s, d) before fd(v), and fd(u) is at least as good as anything that u advertised. Later
  * fd(u) only gets better; fd(v) gets better only when v sends (s, d + c), with c > 0, of a route through the same u. So feasible
  * distances fall along each chain of next hops, and no chain comes back to where it began.
+ * It holds along sessions that are there at both ends. A node that has restarted has forgotten its feasible distances, and a neighbour that has not noticed
+ * yet still has it as a next hop; but that hop is the session of a former life, over which nothing arrives any more, and with the session its rows go.
+ * For the same reason an origin that made room for another is remembered as long as a neighbour could still have a route from here.
  *
  * What differs from RFC 8966: a next hop that gets worse is kept (`held`) while a new sequence number is asked for, which the invariant allows; links are
  * reliable and ordered, so nothing is repeated; neighbours hear only of the origins that they want. See docs/adr/0013-routing.md.
@@ -66,17 +69,19 @@ export function createRouter(init: RouterInit): Router {
     random,
     hashOf,
     own: () => ({ origin: self, ...desk.own, metric: seed, hops: 0 }),
-    isTold: (origin) => selection.isTold(origin)
+    isTold: (slot) => selection.isTold(slot)
   })
   const desk = createSequenceDesk(state, outbox, self, init.sequence)
   const selection = createRouteSelection({ state, outbox, desk, maxTold, onGone: () => origins.onGone() })
   const origins = createRouteOrigins(state, selection, outbox)
 
+  const metricOf = (slot: number, link: RouterLink): number => table.words[table.cellAt(slot, link.index) + CELL.metric]!
+  const originOf = (slot: number): number => table.words[table.slotAt(slot) + SLOT.origin]!
+
   // ---- rows ----------------------------------------------------------------------------------
   function onRows(link: RouterLink, rows: readonly RouteRow[], full: boolean): void {
     const missing = new Set<number>()
-    for (let slot = 0; full && slot < table.end; slot++)
-      if (table.metric[cellOf(state, slot, link.index)] !== INFINITE && isUsed(state, slot)) missing.add(table.origin[slot]!)
+    for (let slot = 0; full && slot < table.end; slot++) if (metricOf(slot, link) !== INFINITE) missing.add(originOf(slot))
     for (const row of rows) {
       onRow(link, row)
       missing.delete(row.origin)
@@ -97,20 +102,21 @@ export function createRouter(init: RouterInit): Router {
       slot = origins.take(origin, totalOf(link, origin, metric), isOwn)
       if (slot < 0) return
     }
-    const at = cellOf(state, slot, link.index)
-    const had = table.metric[at] !== INFINITE
+    const { words } = table
+    const at = table.cellAt(slot, link.index)
+    const had = words[at + CELL.metric] !== INFINITE
     if (!had && metric !== INFINITE && !isOwn && link.rows >= MAX_ROWS_PER_LINK) return
     link.rows += Number(metric !== INFINITE) - Number(had)
-    const isSame = had && table.incarnation[at] === row.incarnation && table.sequence[at] === row.sequence
-    table.metric[at] = metric
-    table.incarnation[at] = row.incarnation
-    table.sequence[at] = row.sequence
-    table.hops[at] = row.hops
-    const holds = table.selected[slot] === link.index && isSame && metric !== INFINITE && !isFeasible(state, slot, at)
-    table.flags[at] = holds ? table.flags[at]! | CELL.held : table.flags[at]! & ~CELL.held
-    const isOneMore = !had && table.selected[slot] === NO_LINK
-    selection.select(slot)
-    if (isOneMore && table.selected[slot] === NO_LINK) desk.askToo(link, slot)
+    const isSame = had && words[at + CELL.incarnation] === row.incarnation && words[at + CELL.sequence] === row.sequence
+    words[at + CELL.metric] = metric
+    words[at + CELL.incarnation] = row.incarnation
+    words[at + CELL.sequence] = row.sequence
+    words[at + CELL.hops] = row.hops
+    const before = table.selected(slot)
+    const holds = before === link.index && isSame && metric !== INFINITE && !isFeasible(state, slot, at)
+    words[at + CELL.isHeld] = Number(holds)
+    selection.heard(slot, link)
+    if (!had && before === NO_LINK && table.selected(slot) === NO_LINK) desk.askToo(link, slot)
   }
 
   // ---- links ---------------------------------------------------------------------------------
@@ -124,18 +130,17 @@ export function createRouter(init: RouterInit): Router {
   function linkDown(link: RouterLink): void {
     links[link.index] = undefined
     for (let slot = 0; slot < table.end; slot++) {
-      const at = cellOf(state, slot, link.index)
-      const had = table.metric[at] !== INFINITE
-      table.metric[at] = INFINITE
-      table.flags[at] = table.sent[at] = 0
-      if (had && isUsed(state, slot)) selection.select(slot)
+      const at = table.cellAt(slot, link.index)
+      const had = metricOf(slot, link) !== INFINITE
+      table.words[at + CELL.metric] = INFINITE
+      table.words[at + CELL.isHeld] = table.words[at + CELL.sent] = 0
+      if (had) selection.select(slot)
     }
   }
 
   /** What goes through a link costs something else now. */
   function reselect(link: RouterLink): void {
-    for (let slot = 0; slot < table.end; slot++)
-      if (table.metric[cellOf(state, slot, link.index)] !== INFINITE && isUsed(state, slot)) selection.select(slot)
+    for (let slot = 0; slot < table.end; slot++) if (metricOf(slot, link) !== INFINITE) selection.select(slot)
   }
 
   function blame(link: RouterLink, origin: number | undefined, cost: number): void {
@@ -184,18 +189,20 @@ export function createRouter(init: RouterInit): Router {
   }
 
   function routeOf(slot: number): Route | undefined {
-    const link = links[table.selected[slot]!]
+    const link = links[table.selected(slot)]
     if (link === undefined) return undefined
-    const at = cellOf(state, slot, link.index)
+    const { words } = table
+    const at = table.cellAt(slot, link.index)
+    const origin = originOf(slot)
     return {
-      origin: table.origin[slot]!,
-      incarnation: table.incarnation[at]!,
-      sequence: table.sequence[at]!,
+      origin,
+      incarnation: words[at + CELL.incarnation]!,
+      sequence: words[at + CELL.sequence]!,
       link: link.index,
       nextHop: link.node,
-      metric: totalOf(link, table.origin[slot]!, table.metric[at]!),
-      hops: table.hops[at]! + 1,
-      held: (table.flags[at]! & CELL.held) !== 0
+      metric: totalOf(link, origin, words[at + CELL.metric]!),
+      hops: words[at + CELL.hops]! + 1,
+      held: words[at + CELL.isHeld] === 1
     }
   }
 
@@ -219,7 +226,7 @@ export function createRouter(init: RouterInit): Router {
     routes() {
       const all: Route[] = []
       for (let slot = 0; slot < table.end; slot++) {
-        const route = isUsed(state, slot) ? routeOf(slot) : undefined
+        const route = table.isUsed(slot) ? routeOf(slot) : undefined
         if (route !== undefined) all.push(route)
       }
       return all
@@ -229,14 +236,16 @@ export function createRouter(init: RouterInit): Router {
     },
     feasibleDistance(origin) {
       const slot = table.slot(origin)
-      if (slot < 0 || table.bestMetric[slot] === INFINITE) return undefined
+      const { words } = table
+      const at = table.slotAt(slot)
+      if (slot < 0 || words[at + SLOT.bestMetric] === INFINITE) return undefined
       return {
-        incarnation: table.bestIncarnation[slot]!,
-        sequence: table.bestSequence[slot]!,
-        metric: table.bestMetric[slot]!
+        incarnation: words[at + SLOT.bestIncarnation]!,
+        sequence: words[at + SLOT.bestSequence]!,
+        metric: words[at + SLOT.bestMetric]!
       }
     },
-    has: (origin) => origin === self || table.slot(origin) >= 0,
+    has: (origin) => origin === self || table.slot(origin) >= 0 || origins.isRemembered(origin),
     get size() {
       return table.size
     }

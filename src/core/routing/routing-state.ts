@@ -12,13 +12,3 @@ export interface RoutingState {
   /** What the host is to do after it. */
   effects: RouterEffect[]
 }
-
-/** Where the cell of a slot and a link is in the table. */
-export function cellOf({ table }: RoutingState, slot: number, link: number): number {
-  return slot * table.width + link
-}
-
-/** False for a slot that is free. */
-export function isUsed({ table }: RoutingState, slot: number): boolean {
-  return table.slot(table.origin[slot]!) === slot
-}

@@ -1,9 +1,9 @@
 import { INFINITE } from './metric.ts'
-import { NO_LINK } from './route-table.ts'
+import { CELL, NO_LINK, SLOT } from './route-table.ts'
 import type { RouterLink } from './router-links.ts'
 import type { SequenceRequest } from './router-messages.ts'
 import type { RouterOutbox } from './router-outbox.ts'
-import { cellOf, type RoutingState } from './routing-state.ts'
+import type { RoutingState } from './routing-state.ts'
 import { REQUEST_TTL, createSequenceRequests } from './sequence-requests.ts'
 import { compareSequence, type SequenceNumber } from './sequence.ts'
 
@@ -40,15 +40,18 @@ export function createSequenceDesk(
   const isAfter = (a: SequenceNumber, b: SequenceNumber): boolean =>
     compareSequence(a.incarnation, a.sequence, b.incarnation, b.sequence) > 0
 
+  const metricOf = (slot: number, link: RouterLink): number => table.words[table.cellAt(slot, link.index) + CELL.metric]!
+  const originOf = (slot: number): number => table.words[table.slotAt(slot) + SLOT.origin]!
+
   const requestFor = (slot: number): SequenceRequest => ({
-    origin: table.origin[slot]!,
-    incarnation: table.bestIncarnation[slot]!,
-    sequence: table.bestSequence[slot]! + 1,
+    origin: originOf(slot),
+    incarnation: table.words[table.slotAt(slot) + SLOT.bestIncarnation]!,
+    sequence: table.words[table.slotAt(slot) + SLOT.bestSequence]! + 1,
     ttl: REQUEST_TTL
   })
 
   function send(link: RouterLink | undefined, slot: number): void {
-    if (link !== undefined && table.metric[cellOf(state, slot, link.index)] !== INFINITE)
+    if (link !== undefined && metricOf(slot, link) !== INFINITE)
       state.effects.push({ kind: 'request', link: link.index, ...requestFor(slot) })
   }
 
@@ -62,11 +65,11 @@ export function createSequenceDesk(
 
   /** To the next hop, or if that asks itself, to all who have a route. */
   function passOn(link: RouterLink, slot: number, { origin, incarnation, sequence, ttl }: SequenceRequest): void {
-    const via = table.selected[slot]!
+    const via = table.selected(slot)
     const isNextHop = via !== NO_LINK && via !== link.index
     for (const other of links) {
       if (other === undefined || other === link) continue
-      if (isNextHop ? other.index === via : table.metric[cellOf(state, slot, other.index)] !== INFINITE)
+      if (isNextHop ? other.index === via : metricOf(slot, other) !== INFINITE)
         state.effects.push({ kind: 'request', link: other.index, origin, incarnation, sequence, ttl: ttl - 1 })
     }
   }
@@ -79,7 +82,7 @@ export function createSequenceDesk(
       if (requests.begin({ ...requestFor(slot), starving }, state.now)) for (const link of links) send(link, slot)
     },
     askToo(link, slot) {
-      if (requests.isAsking(table.origin[slot]!)) send(link, slot)
+      if (requests.isAsking(originOf(slot))) send(link, slot)
     },
     stop: (origin) => requests.end(origin),
     answer(link, request, proven) {
@@ -89,9 +92,14 @@ export function createSequenceDesk(
       }
       const slot = table.slot(request.origin)
       if (slot < 0) return
-      const via = table.selected[slot]!
-      const at = via === NO_LINK ? -1 : cellOf(state, slot, via)
-      const has = at >= 0 && !isAfter(request, { incarnation: table.incarnation[at]!, sequence: table.sequence[at]! })
+      const via = table.selected(slot)
+      const at = via === NO_LINK ? -1 : table.cellAt(slot, via)
+      const has =
+        at >= 0 &&
+        !isAfter(request, {
+          incarnation: table.words[at + CELL.incarnation]!,
+          sequence: table.words[at + CELL.sequence]!
+        })
       if (has) return outbox.answer(link, [request.origin])
       const onward = via === link.index ? NO_LINK : via
       if (request.ttl > 1 && requests.passOn(request, onward, state.now)) passOn(link, slot, request)

@@ -428,6 +428,74 @@ describe('directory', () => {
     assert.equal(node.applyRecord(recordOf(n, 1, ids, {}, big), 0), 'applied')
   })
 
+  it('does not lose a node at once whose session has ended while a way to it is looked for', () => {
+    const { directory: node, events } = directory()
+    node.applyRecord(recordOf(1, 1, ['a']), 0)
+    node.setConnected(id(1), true, 0)
+    node.setConnected(id(1), false, 100, true)
+    assert.deepEqual([words(events), node.get(id(1))?.connected], [['node-join', 'available a'], false])
+    assert.equal(node.rows()[0]?.standing, 'known')
+    // Nobody found one: it is as if nobody had looked.
+    node.setRouted(id(1), false, 800)
+    assert.deepEqual(words(events).slice(2), ['removed a', 'node-leave'])
+    assert.equal((events.at(-1) as { reason: string }).reason, 'unreachable')
+    assert.equal(node.rows()[0]?.standing, 'gone', 'it has seen that itself')
+    node.applyRecord(recordOf(1, 2, ['a']), 900)
+    assert.equal(node.visible().length, 0, 'in quarantine')
+  })
+
+  it('keeps a node to which there is a way, whatever neighbours say, and loses it with the way', () => {
+    const { directory: node, events } = directory()
+    const record = recordOf(1, 1, ['a'])
+    node.applyRecord(record, 0)
+    node.setConnected(id(1), true, 0)
+    node.setConnected(id(1), false, 100, true)
+    node.setRouted(id(1), true, 200)
+    node.compare([row(1, 1, 'gone', record)], 300)
+    assert.deepEqual([words(events), node.rows()[0]?.standing], [['node-join', 'available a'], 'known'])
+    node.setRouted(id(1), false, 400)
+    assert.equal(node.visible().length, 0)
+    // Its neighbours know whether it is gone; this node only knows that it cannot get there.
+    assert.equal(node.rows().length, 0)
+    node.applyRecord(recordOf(1, 2, ['a']), 500)
+    assert.equal(node.visible().length, 1)
+    node.compare([row(1, 2, 'gone', recordOf(1, 2, ['a']))], 600)
+    assert.equal(node.visible().length, 0, 'without a way neighbours are believed again')
+  })
+
+  it('shows a node that it lost again once there is a way to it, also in quarantine', () => {
+    for (const firsthand of [false, true]) {
+      const { directory: node, events } = directory()
+      const record = recordOf(1, 1, ['a'])
+      node.applyRecord(record, 0)
+      if (firsthand) {
+        node.setConnected(id(1), true, 0)
+        node.setConnected(id(1), false, 10)
+      } else node.compare([row(1, 1, 'gone', record)], 10)
+      node.setRouted(id(1), true, 20)
+      assert.deepEqual(words(events).slice(4), ['node-join', 'available a'])
+    }
+  })
+
+  it('does not care for ways to nodes that are connected, have left, or are not known', () => {
+    const { directory: node, events } = directory()
+    for (const n of [1, 2]) node.applyRecord(recordOf(n, 1, ['a']), 0)
+    node.setConnected(id(1), true, 0)
+    node.applyRecord(recordOf(2, 2, [], { left: true }), 10)
+    const before = events.length
+    for (const n of [1, 2, 3])
+      for (const routed of [false, true, false]) {
+        node.setRouted(id(n), routed, 20)
+        assert.deepEqual([events.length, node.visible().length], [before, 1])
+      }
+    // Of one that was looked for nothing stays behind when it comes back.
+    node.setConnected(id(1), false, 30, true)
+    node.setConnected(id(1), true, 40)
+    node.setConnected(id(1), false, 50, true)
+    node.setRouted(id(1), true, 60)
+    assert.equal(events.length, before)
+  })
+
   function row(n: number, sequence: number, standing: Standing, record = recordOf(n, sequence, [])): Row {
     const { directory: other } = directory()
     other.applyRecord(record, 0)

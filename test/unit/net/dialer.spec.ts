@@ -4,7 +4,7 @@ import { peerIdFromPrivateKey } from '@libp2p/peer-id'
 import { multiaddr } from '@multiformats/multiaddr'
 import type { Multiaddr } from '@multiformats/multiaddr'
 import type { RememberedPeer } from '../../../src/net/address-book.ts'
-import { CONNECT_MS, DIAL_MS } from '../../../src/net/dial-attempt.ts'
+import { CONNECT_MS, DIAL_MS, HANDSHAKE_MS } from '../../../src/net/dial-attempt.ts'
 import {
   BACKOFF_MS,
   RECENT_BACKOFF_MS,
@@ -232,6 +232,26 @@ describe('dialer', () => {
     await slow.advance(2 * CONNECT_MS + 1_100)
     assert.equal(slow.dials.length, 3)
     assert.ok(slow.dialer.peers()[0]?.connected)
+  })
+
+  it('a handshake that has begun is given the time that a busy peer needs for many, and not all the time in the world', async () => {
+    const { dialer, world, dials, advance } = setup(small)
+    world.set('/ip4/10.0.0.2/tcp/1', { connectMs: 5, handshakeMs: HANDSHAKE_MS - 10, peer: middle })
+    dialer.found(middle, ['/ip4/10.0.0.2/tcp/1'], 'mdns')
+    await advance(HANDSHAKE_MS)
+    assert.equal(dials.length, 1)
+    assert.ok(dialer.peers()[0]?.connected)
+
+    const never = setup(small)
+    never.world.set('/ip4/10.0.0.2/tcp/1', { connectMs: 5, handshakeMs: Infinity, peer: middle })
+    never.world.set('/ip4/10.0.0.3/tcp/1', answers(middle))
+    never.dialer.found(middle, ['/ip4/10.0.0.2/tcp/1', '/ip4/10.0.0.3/tcp/1'], 'mdns')
+    await never.advance(HANDSHAKE_MS + 100)
+    assert.deepEqual(
+      never.dials.map(({ addr }) => addr.split('/')[2]),
+      ['10.0.0.2', '10.0.0.3']
+    )
+    assert.ok(never.dialer.peers()[0]?.connected)
   })
 
   it('an attempt at a dead address ends after its time, and the wait grows to its cap', async () => {

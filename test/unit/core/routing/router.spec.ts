@@ -1,5 +1,6 @@
 import assert from 'node:assert/strict'
 import { INFINITE, MIN_COST } from '../../../../src/core/routing/metric.ts'
+import { FORGET_AFTER_MS } from '../../../../src/core/routing/route-origins.ts'
 import { NO_LINK } from '../../../../src/core/routing/route-table.ts'
 import { MAX_ROWS_PER_LINK } from '../../../../src/core/routing/router-links.ts'
 import type { RouteRow, RouterEffect } from '../../../../src/core/routing/router-messages.ts'
@@ -281,6 +282,46 @@ describe('router', () => {
       assert.ok(effects.some((effect) => effect.kind === 'route' && effect.link === NO_LINK))
       // Neighbours stay, whoever comes.
       for (const link of [1, 2]) assert.equal(router.route(link)!.nextHop, link)
+    })
+
+    it('knows what it told of an origin that made room: what comes back of it is no route', () => {
+      const router = single({ maxOrigins: 3 })
+      for (const link of [1, 2]) {
+        router.step({ kind: 'link-up', link, node: link, cost: 50 }, 0)
+        router.step({ kind: 'update', link, rows: [row(link, 0, 0)] }, 0)
+        router.step({ kind: 'wants', link, all: true, add: [], drop: [] }, 0)
+      }
+      router.step({ kind: 'update', link: 1, rows: [row(10, 100)] }, 0)
+      router.step({ kind: 'tick' }, 1_000)
+      assert.deepEqual(router.feasibleDistance(10), { incarnation: 1, sequence: 0, metric: 150 })
+      router.step({ kind: 'update', link: 1, rows: [row(11, 20)] }, 1_001)
+      assert.equal(router.route(10), undefined)
+      assert.ok(router.has(10), 'its number is still in use')
+      router.step({ kind: 'update', link: 1, rows: [row(11, INFINITE, 0)] }, 1_002)
+      // Neighbour 2 has not heard yet that the route from here is gone, and tells it to those behind it.
+      router.step({ kind: 'update', link: 2, rows: [row(10, 200, 3)] }, 1_003)
+      assert.equal(router.route(10), undefined)
+      router.step({ kind: 'update', link: 2, rows: [row(10, 140, 3)] }, 1_004)
+      assert.equal(router.route(10)!.nextHop, 2)
+    })
+
+    it('forgets after a while what it told of an origin that made room, and takes nobody in its place while it remembers too many', () => {
+      const router = single({ maxOrigins: 3 })
+      router.step({ kind: 'link-up', link: 1, node: 1, cost: 50 }, 0)
+      router.step({ kind: 'link-up', link: 2, node: 2, cost: 50 }, 0)
+      router.step({ kind: 'wants', link: 2, all: true, add: [], drop: [] }, 0)
+      const tell = (origin: number, metric: number, now: number): void => {
+        router.step({ kind: 'update', link: 1, rows: [row(origin, metric)] }, now)
+        router.step({ kind: 'tick' }, now + 100)
+      }
+      for (const origin of [10, 11, 12]) tell(origin, 1_000, 0)
+      for (const [n, origin] of [13, 14, 15, 16].entries()) tell(origin, 900 - n * 100, 1_000 * n)
+      const known = (): number[] => [10, 11, 12, 13, 14, 15, 16].filter((origin) => router.has(origin))
+      assert.deepEqual(known(), [10, 11, 12, 13, 14, 15])
+      router.step({ kind: 'tick' }, FORGET_AFTER_MS + 1_500)
+      tell(16, 500, FORGET_AFTER_MS + 1_500)
+      assert.ok(router.route(16) !== undefined)
+      assert.ok(known().length < 7)
     })
 
     it('takes so many wishes of a neighbour', () => {
