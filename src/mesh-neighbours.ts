@@ -6,8 +6,14 @@ import { createWanted, type WantsChange } from './core/routing/wanted.ts'
 export const NEIGHBOURS_AT_ONCE = 8
 /** How often more are asked, in ms. */
 export const WIDEN_EVERY_MS = 1_000
-/** While nobody speaks of routes: a node that is not connected may be so in a moment, in ms. */
+/** A node that was never connected is dialled first: a way to it is wanted once it has not been connected for this long, in ms. */
+export const WANT_AFTER_MS = 2_000
+/** Nodes come and go together, as far as they do so within this time, in ms. */
+export const LOOK_AFTER_MS = 50
+/** The same while nobody speaks of routes: a node that is not connected may be so in a moment. */
 export const ASK_AFTER_MS = 500
+/** Neighbours speak of routes for this long, in ms, after nobody wants any more. */
+export const QUIET_AFTER_MS = 60_000
 
 /** See {@link createMeshNeighbours}. */
 export interface MeshNeighbours {
@@ -18,6 +24,8 @@ export interface MeshNeighbours {
   isWanted(node: string): boolean
   /** A neighbour wants a way to this node: where that is a neighbour, too, it must tell of itself. */
   askedFor(node: string): void
+  /** A session with this node has ended, or it could not be dialled: a way to it is wanted at once. */
+  seek(node: string): void
   stop(): void
 }
 
@@ -30,7 +38,13 @@ export interface MeshNeighboursComponents {
   isUp(peer: string): boolean
   /** Begins to speak of routes with a neighbour; never rejects. */
   open(peer: string): Promise<void>
+  /** Ends to speak of routes with a neighbour. */
+  close(peer: string): void
+  /** A neighbour wants a way to some node. */
+  isAsked(): boolean
   hasRoute(node: string): boolean
+  /** Monotonic ms. */
+  now: () => number
   random: () => number
   /** What is wanted has changed; `gone` are wanted no more. */
   onWants(change: WantsChange, gone: string[]): void
@@ -38,11 +52,15 @@ export interface MeshNeighboursComponents {
 
 /** See {@link MeshNeighbours}. */
 export function createMeshNeighbours(components: MeshNeighboursComponents): MeshNeighbours {
-  const { self, directory, connected, isUp, hasRoute, random, onWants } = components
+  const { self, directory, connected, isUp, close, isAsked, hasRoute, now, random, onWants } = components
   const wanted = createWanted()
   /** Nodes that neighbours want a way to. */
   const asked = new Set<string>()
   const opening = new Set<string>()
+  /** When nodes without a session were first seen without one, monotonic ms. */
+  const apart = new Map<string, number>()
+  let quiet: ReturnType<typeof setTimeout> | undefined
+  let again: ReturnType<typeof setTimeout> | undefined
   let timer: ReturnType<typeof setTimeout> | undefined
   let widening: ReturnType<typeof setTimeout> | undefined
   let atMost = NEIGHBOURS_AT_ONCE
@@ -50,15 +68,45 @@ export function createMeshNeighbours(components: MeshNeighboursComponents): Mesh
   function look(): void {
     timer = undefined
     const nodes = new Set<string>()
-    for (const { origin, document, connected: isConnected } of directory.entries())
-      if (document !== undefined && !isConnected && origin !== self) nodes.add(origin)
+    const at = now()
+    let nextMs = Infinity
+    for (const { origin, document, connected: isConnected } of directory.entries()) {
+      if (document === undefined || isConnected || origin === self) {
+        apart.delete(origin)
+        continue
+      }
+      if (!apart.has(origin)) apart.set(origin, at)
+      const waitMs = apart.get(origin)! + WANT_AFTER_MS - at
+      if (waitMs <= 0) nodes.add(origin)
+      else nextMs = Math.min(nextMs, waitMs)
+    }
+    for (const node of apart.keys()) if (directory.get(node) === undefined) apart.delete(node)
+    clearTimeout(again)
+    if (nextMs < Infinity) again = later(look, nextMs)
     const changed = wanted.set(nodes)
     if (changed !== undefined) onWants(changed.change, changed.gone)
     if (wanted.size > 0) ask()
-    else atMost = NEIGHBOURS_AT_ONCE
+    else {
+      atMost = NEIGHBOURS_AT_ONCE
+      if (connected().some(isUp)) quiet ??= later(hush, QUIET_AFTER_MS)
+    }
     for (const node of asked)
       if (directory.get(node) === undefined) asked.delete(node)
       else if (connected().includes(node)) open(node)
+  }
+
+  /** Sessions that nobody needs are no use. */
+  function hush(): void {
+    quiet = undefined
+    if (wanted.size > 0) return
+    if (isAsked()) quiet = later(hush, QUIET_AFTER_MS)
+    else for (const peer of connected()) if (isUp(peer)) close(peer)
+  }
+
+  function later(what: () => void, ms: number): ReturnType<typeof setTimeout> {
+    const one = setTimeout(what, ms)
+    one.unref?.()
+    return one
   }
 
   function open(peer: string): void {
@@ -79,13 +127,12 @@ export function createMeshNeighbours(components: MeshNeighboursComponents): Mesh
   /** More are asked while there is a node that nobody has lost and to which no way is known. */
   function widen(): void {
     if (widening !== undefined) return
-    widening = setTimeout(() => {
+    widening = later(() => {
       widening = undefined
       if (!isAnyMissing()) return
       atMost += NEIGHBOURS_AT_ONCE
       ask()
     }, WIDEN_EVERY_MS)
-    widening.unref?.()
   }
 
   function isAnyMissing(): boolean {
@@ -97,8 +144,11 @@ export function createMeshNeighbours(components: MeshNeighboursComponents): Mesh
   return {
     changed() {
       if (timer !== undefined) return
-      timer = setTimeout(look, connected().some(isUp) ? 0 : ASK_AFTER_MS)
-      timer.unref?.()
+      timer = later(look, connected().some(isUp) ? LOOK_AFTER_MS : ASK_AFTER_MS)
+    },
+    seek(node) {
+      apart.set(node, -Infinity)
+      this.changed()
     },
     wants: () => wanted.whole(),
     isWanted: (node) => wanted.has(node),
@@ -108,8 +158,7 @@ export function createMeshNeighbours(components: MeshNeighboursComponents): Mesh
       if (connected().includes(node)) open(node)
     },
     stop() {
-      clearTimeout(timer)
-      clearTimeout(widening)
+      for (const one of [timer, widening, quiet, again]) clearTimeout(one)
     }
   }
 }

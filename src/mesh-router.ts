@@ -1,7 +1,7 @@
 /** The router of the core, with PeerIds for numbers and a timer: what it says goes to neighbours, what they say goes to it. */
 import type { Potential } from '../protocols/forward/messages.ts'
 import { MAX_ROUTE_WANTS, NO_ROUTE } from '../protocols/gradient/messages.ts'
-import { createNeighbourTrust, type Blame } from './core/routing/neighbour-trust.ts'
+import { MIN_CALLS, createNeighbourTrust, type Blame } from './core/routing/neighbour-trust.ts'
 import { createNumbering } from './core/routing/numbering.ts'
 import { INFINITE } from './core/routing/metric.ts'
 import { createRouter } from './core/routing/router.ts'
@@ -25,6 +25,8 @@ export interface MeshRouter {
   hear(peer: string, item: NamedItem): void
   /** A node is known that was not. @returns true if a neighbour wants a way to it. */
   known(node: string): boolean
+  /** A neighbour wants a way to some node. */
+  isAsked(): boolean
   /** This node has no use for routes to these any more, but for direct ones. */
   forget(nodes: readonly string[]): void
   /** What a node offers: whoever cannot hear of all hears of the nearest of each type. */
@@ -32,8 +34,8 @@ export interface MeshRouter {
   route(node: string): NodeRoute | undefined
   /** The best that this node has ever told of a way there; undefined if nothing. */
   feasible(node: string): Potential | undefined
-  /** Whether something came of what a neighbour was given for a node. */
-  came(peer: string, node: string, ok: boolean): void
+  /** Whether something came of what a neighbour was given for a node. `isSilent`: nothing came at all, for long: that neighbour is the last choice for the node from now on. */
+  came(peer: string, node: string, ok: boolean, isSilent?: boolean): void
   stop(): void
 }
 
@@ -69,6 +71,8 @@ export function createMeshRouter(components: MeshRouterComponents): MeshRouter {
   })
   /** What neighbours want of which this node knows nothing yet, by neighbour. */
   const unknown = new Map<string, Set<string>>()
+  /** What neighbours want, by neighbour. */
+  const asking = new Map<string, { all: boolean; nodes: Set<string> }>()
   const typeNumbers = new Map<string, number>()
   const trust = createNeighbourTrust({ random })
   let timer: ReturnType<typeof setTimeout> | undefined
@@ -163,6 +167,11 @@ export function createMeshRouter(components: MeshRouterComponents): MeshRouter {
     for (const node of drop) later.delete(node)
     for (const node of add) if (!isKnown(node) && later.size < MAX_ROUTE_WANTS) later.add(node)
     unknown.set(peer, later)
+    const isAll = all ?? asking.get(peer)?.all ?? false
+    const nodes = (all === undefined ? asking.get(peer)?.nodes : undefined) ?? new Set()
+    for (const node of drop) nodes.delete(node)
+    for (const node of add) if (nodes.size < MAX_ROUTE_WANTS) nodes.add(node)
+    asking.set(peer, { all: isAll, nodes })
     const known = (nodes: readonly string[]): number[] => nodes.filter(isKnown).map(numbers.of)
     return { kind: 'wants', link, ...(all !== undefined && { all }), add: known(add), drop: known(drop) }
   }
@@ -181,6 +190,7 @@ export function createMeshRouter(components: MeshRouterComponents): MeshRouter {
     },
     down(peer) {
       unknown.delete(peer)
+      asking.delete(peer)
       const link = linkOf.get(peer)
       if (link !== undefined) step({ kind: 'link-down', link })
     },
@@ -200,6 +210,7 @@ export function createMeshRouter(components: MeshRouterComponents): MeshRouter {
       })
       step({ kind: 'types', origin: numbers.of(node), types: numbered })
     },
+    isAsked: () => [...asking.values()].some(({ all, nodes }) => all || nodes.size > 0),
     known(node) {
       const who = [...unknown].filter(([, later]) => later.delete(node))
       for (const [peer] of who) step({ kind: 'wants', link: linkOf.get(peer)!, add: [numbers.of(node)], drop: [] })
@@ -213,12 +224,12 @@ export function createMeshRouter(components: MeshRouterComponents): MeshRouter {
       return { ...route, node, via: idOf(nextHop) }
     },
     feasible: (node) => (isNamed(node) ? router.feasibleDistance(numbers.of(node)) : undefined),
-    came(peer, node, ok) {
+    came(peer, node, ok, isSilent = false) {
       const link = linkOf.get(peer)
       if (link === undefined || peer === node || !isKnown(node)) return
       const origin = numbers.of(node)
       trust.sent(link, origin, false)
-      blameAll(trust.came(link, origin, ok, now()))
+      blameAll(trust.came(link, origin, ok, now(), isSilent ? MIN_CALLS : 1))
     },
     stop() {
       stopped = true

@@ -21,7 +21,7 @@ import { linkPenaltyMs } from './net/link-penalty.ts'
 /** A node whose session has ended is looked for over others for this long, in ms, before it counts as lost. */
 export const SEEK_MS = 700
 /** A route that is gone may be followed by another within this time, in ms, before the node counts as lost. */
-export const REROUTE_MS = 3_000
+export const REROUTE_MS = 1_000
 
 /** Round trips that are measured when a neighbour begins to tell routes: as many as the cost of a link looks at. */
 const SAMPLES_AT_FIRST = 5
@@ -101,7 +101,8 @@ export function createMeshRouting(components: MeshRoutingComponents): MeshRoutin
       peering.changed()
     },
     onItem: hear,
-    onFault
+    onFault,
+    now
   })
   const gradientSessions = createSessions({ libp2p, now, onFault }, gradient.protocol)
   const peering = createMeshNeighbours({
@@ -110,6 +111,9 @@ export function createMeshRouting(components: MeshRoutingComponents): MeshRoutin
     connected: neighbours,
     isUp: gradient.isUp,
     open: (peer) => gradient.open(peer),
+    close: gradient.close,
+    isAsked: router.isAsked,
+    now,
     hasRoute: (node) => router.route(node) !== undefined,
     random,
     onWants(change, gone) {
@@ -191,8 +195,8 @@ export function createMeshRouting(components: MeshRoutingComponents): MeshRoutin
   }
 
   /** A neighbour from which nothing came may not be there any more. */
-  function came(peer: string, node: string, ok: boolean): void {
-    router.came(peer, node, ok)
+  function came(peer: string, node: string, ok: boolean, isSilent?: boolean): void {
+    router.came(peer, node, ok, isSilent)
     if (!ok) components.doubt(peer)
   }
 
@@ -205,7 +209,7 @@ export function createMeshRouting(components: MeshRoutingComponents): MeshRoutin
     doubt: components.doubt
   }
   const circuits = createCircuits({ ...own, upgrades: libp2p.services.upgrades })
-  const forwarder = createForwarder({ ...own, mayForward: () => mayForward(self), accept: circuits.accept, now, count })
+  const forwarder = createForwarder({ ...own, mayForward, accept: circuits.accept, now, count })
   const forwardSessions = createSessions({ libp2p, now, onFault }, forwarder.protocol)
 
   return {
@@ -214,10 +218,10 @@ export function createMeshRouting(components: MeshRoutingComponents): MeshRoutin
       await forwardSessions.start()
     },
     async stop() {
+      router.stop()
+      gradient.stop()
       peering.stop()
       for (const timer of losing.values()) clearTimeout(timer)
-      gradient.stop()
-      router.stop()
       await forwarder.stop()
       await gradientSessions.stop()
       await forwardSessions.stop()
@@ -232,7 +236,7 @@ export function createMeshRouting(components: MeshRoutingComponents): MeshRoutin
     },
     linkDown(peer) {
       costs.delete(peer)
-      peering.changed()
+      peering.seek(peer)
       const isSeeking = neighbours().some(gradient.isUp)
       if (isSeeking) loseSoon(peer, SEEK_MS)
       return isSeeking
@@ -265,6 +269,7 @@ export function createMeshRouting(components: MeshRoutingComponents): MeshRoutin
   /** At once for a node of which nothing is known: nobody will tell of a way to it. */
   async function waitForWay(node: string, ms: number): Promise<void> {
     if (hopTo(node) !== undefined || directory.get(node)?.document === undefined) return
+    peering.seek(node)
     const wakers = waiting.get(node) ?? new Set()
     waiting.set(node, wakers)
     let go!: () => void

@@ -197,7 +197,8 @@ export function createMeshTrust(components: MeshTrustComponents): MeshTrust {
   }
 
   function connectionTo(peer: string): Connection | undefined {
-    return libp2p.getConnections(peerIdFromString(peer))[0]
+    const all = libp2p.getConnections(peerIdFromString(peer))
+    return all.find(({ limits }) => limits === undefined) ?? all[0]
   }
 
   function onClose({ detail: { remotePeer } }: CustomEvent<Connection>): void {

@@ -1,4 +1,5 @@
 import { parseArgs } from 'node:util'
+import { NEAREST_PER_TYPE } from '../../src/core/routing/nearest.ts'
 import { CONVERGENCE_NODES } from './convergence.ts'
 import { FAULT_KINDS, type FaultKind } from './faults.ts'
 import { POLICIES } from './policies/index.ts'
@@ -12,6 +13,7 @@ export const USAGE = `usage: npm run simulate -- [options]
   --faults F         faults, often at once; default 200. 30 more follow one at a time: convergenceMs
   --kinds a,b        of ${FAULT_KINDS.join(', ')}; default all
   --origins N        nodes that others want routes to; default all, 512 at most (1,057 of 10,000)
+  --nearest K        of a type so many providers are wanted, from 2,000 nodes; default ${NEAREST_PER_TYPE - 1}
   --policy P         ${Object.keys(POLICIES).join(', ')}; default gradient
   --seed S           the same seed gives the same run; default by chance, and printed
   --replay X         a file, or JSON, with the faults of a run that failed, as it was printed
@@ -38,6 +40,8 @@ export interface SimulateArguments {
   faults: number
   kinds: readonly FaultKind[]
   origins: number | undefined
+  /** Providers of each type that a node wants, where it cannot hear of all. */
+  nearest: number
   policy: string
   seed: number
   seeds: number
@@ -76,6 +80,7 @@ export function parseArguments(args: readonly string[]): SimulateArguments {
     faults: whole('faults', nodes < 2_000 ? 200 : 20, 0, 100_000),
     kinds: kinds as readonly FaultKind[],
     origins: values.origins === undefined ? undefined : whole('origins', 0, 1, nodes),
+    nearest: whole('nearest', NEAREST_PER_TYPE - 1, 2, 64),
     policy: oneOf('policy', (values.policy as string | undefined) ?? 'gradient', Object.keys(POLICIES)),
     seed: whole('seed', Math.floor(Math.random() * 1_000_000), 0, 0x7fff_ffff),
     seeds: whole('seeds', 5, 1, 100),
@@ -87,7 +92,7 @@ export function parseArguments(args: readonly string[]): SimulateArguments {
   }
 }
 
-const NUMBERS = ['nodes', 'faults', 'origins', 'seed', 'seeds', 'selections', 'minutes', 'count'] as const
+const NUMBERS = ['nodes', 'faults', 'origins', 'nearest', 'seed', 'seeds', 'selections', 'minutes', 'count'] as const
 const WORDS = ['topology', 'kinds', 'policy', 'replay'] as const
 
 function parse(args: readonly string[]): Record<string, string | boolean | undefined> {

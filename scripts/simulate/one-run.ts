@@ -14,8 +14,8 @@ const LARGE_NODES = 2_000
 const PROVIDER_SHARE = 0.1057
 /** With fewer, the nearest of a type are farther than routes go, 64 hops. */
 const LEAST_PER_TYPE = 50
-/** Of each type so many must be there (I8): eight are wanted, and order has some slack. */
-const NEAREST = 7
+/** One more of each type is told than is wanted, and one less must be there (I8): order has some slack. */
+const SLACK = 1
 const SEPARATE_FAULTS = 30
 const EVERY_MS = 300
 
@@ -58,12 +58,15 @@ export function runOne(args: SimulateArguments, progress: (text: string) => void
     nodes,
     topology: replay?.topology ?? args.topology,
     seed: replay?.seed ?? args.seed,
-    createPolicy: isLarge && policy === 'gradient' ? createGradientPolicy({ maxTold: 0 }) : POLICIES[policy]!,
+    createPolicy:
+      isLarge && policy === 'gradient'
+        ? createGradientPolicy({ maxTold: 0, nearestPerType: args.nearest + SLACK })
+        : POLICIES[policy]!,
     origins,
     types: isLarge ? Math.max(1, Math.min(20, Math.floor(origins! / LEAST_PER_TYPE))) : undefined,
     faults: replay?.faults ?? { count: args.faults, kinds: args.kinds, everyMs: EVERY_MS },
     separate: replay === undefined && args.faults > 0 ? (isLarge ? SEPARATE_FAULTS / 10 : SEPARATE_FAULTS) : 0,
-    nearest: isLarge ? NEAREST : undefined,
+    nearest: isLarge ? args.nearest - SLACK : undefined,
     quiet: !isLarge,
     onTime: (now, until) => progress(`${Math.round(now / 1_000)} of ${Math.round(until / 1_000)} s`)
   }

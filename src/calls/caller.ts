@@ -138,7 +138,9 @@ class RunningCall implements Call {
       let items = 0
       for (let place = 0, again = 0; ;) {
         this.#cancellation.throwIfAborted()
-        const provider = plan.at(place, now())!
+        const provider = plan.at(place, now())
+        // Those that were asked have told that they take longer than the call may.
+        if (provider === undefined) throw plan.nobody(now())
         const { offer } = provider
         this.#provider = offer.node
         const request = this.#requestTo(offer, checked, deadline.remaining(), stream?.items)

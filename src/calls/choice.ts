@@ -7,7 +7,7 @@ import type { MeshError } from '../errors.ts'
 import type { CallOptions } from '../mesh-api.ts'
 import type { KeyedProviders } from './keyed-providers.ts'
 import type { LoadProbes } from './load-probes.ts'
-import { Plan, nobodyLeft, requestOf } from './plan.ts'
+import { Plan, requestOf } from './plan.ts'
 import { isSentElsewhere, loadOf } from './retry.ts'
 
 /** Chooses the providers of calls, and learns from how the calls end. */
@@ -49,7 +49,7 @@ export function createChoice({ dispatcher, probes, loadHere, keyed, now }: Choic
       const given = options.idempotencyKey === undefined ? undefined : keyed.of(keyOf(providers.all[0]!, options.idempotencyKey))
       const sticky = given === undefined ? undefined : providers.all.find(({ node }) => node === given)
       const plan = new Plan(dispatcher, providers, request, at, sticky)
-      if (plan.at(0, at) === undefined) throw nobodyLeft(dispatcher, providers.all, request, at)
+      if (plan.at(0, at) === undefined) throw plan.nobody(at)
       return plan
     },
     probe: (plan, tool, causes) => probes.ask(plan.probes, tool, causes),

@@ -33,7 +33,7 @@ export function isExcluded({ notNode }: DispatchPreference, node: string, nodeNa
 }
 
 /** Why nobody is left, where what was asked leaves nobody. */
-export function nobodyLeft(
+function nobodyLeft(
   dispatcher: Pick<Dispatcher, 'rank'>,
   all: readonly Provider[],
   request: DispatchRequest,
@@ -63,6 +63,7 @@ const MAX_NAMED = 10
 export class Plan {
   readonly #dispatcher: Dispatcher
   readonly #classes: readonly (readonly Provider[])[]
+  readonly #all: readonly Provider[]
   readonly #request: DispatchRequest
   readonly #decisions: Decision[] = []
   #sticky: Ranked | undefined
@@ -73,6 +74,7 @@ export class Plan {
   constructor(dispatcher: Dispatcher, of: ProviderClasses, request: DispatchRequest, now: number, sticky?: Provider) {
     this.#dispatcher = dispatcher
     this.#request = request
+    this.#all = of.all
     this.#classes = of.classes
     if (of.all.length === 1 && request === NO_PREFERENCE) {
       this.#only = of.all[0]
@@ -82,6 +84,11 @@ export class Plan {
     if (request.prefer === 'local' && of.local.length > 0) this.#classes = [of.local, ...of.classes]
     if (sticky !== undefined) this.#keepTo(dispatcher.rank(sticky, request, now))
     while (!this.isUsable(0) && this.#decisions.length < this.#classes.length) this.#look(now)
+  }
+
+  /** Why there is nobody to try. */
+  nobody(now: number): MeshError {
+    return nobodyLeft(this.#dispatcher, this.#all, this.#request, now)
   }
 
   /** Whom to ask for their load before anything is decided. */

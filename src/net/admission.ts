@@ -90,9 +90,9 @@ export function createAdmission(components: AdmissionComponents): Admission {
   function onOpen({ detail: connection }: CustomEvent<Connection>): void {
     if (!running) return
     const peer = connection.remotePeer.toString()
+    if (connection.direction === 'inbound' && gate.isAdmitted(peer)) return
     const [oldest] = unproved.size >= MAX_UNPROVED ? unproved.keys() : []
     if (oldest !== undefined) refuse(oldest, new MeshError('busy', 'too many peers have not proved to be of this mesh'))
-    if (connection.direction === 'inbound' && gate.isAdmitted(peer)) return
     const late = new MeshError('unavailable', `no proof of membership within ${PROOF_WITHIN_MS} ms`)
     const timer = setTimeout(() => refuse(connection, late), PROOF_WITHIN_MS)
     timer.unref?.()

@@ -26,7 +26,7 @@ export async function createBrowserLibp2p(privateKey: PrivateKey, topics?: reado
     connectionGater: { denyDialMultiaddr: () => false },
     services: {
       // Asked once a peer is admitted: see admission.ts.
-      identify: identify({ runOnConnectionOpen: false }),
+      identify: identify({ runOnConnectionOpen: false, runOnLimitedConnection: false }),
       pubsub: gossipService(topics),
       gate: ({ registrar }: { registrar: object }) => createAdmissionGate(registrar),
       upgrades: (components: UpgradeComponents) => createUpgrades(components),

@@ -16,8 +16,10 @@ import { FARTHEST, type ForwarderComponents, type Hop } from './forwarder.ts'
 import type { Sessions } from './sessions.ts'
 import type { Upgrades } from './upgrades.ts'
 
-/** A circuit that is not a connection within this time and five times what its way costs, in ms, is given up. */
+/** A circuit that is not a connection within this time and five times what its way costs, in ms, is given up; at the latest when the other end does so. */
 export const OPEN_CIRCUIT_MS = 2_000
+/** Never longer than this, in ms, whatever a neighbour says that the way costs. */
+export const MAX_OPEN_CIRCUIT_MS = 5_000
 /** The other end of a circuit proves who it is within this time, in ms. */
 export const ACCEPT_CIRCUIT_MS = 10_000
 
@@ -48,7 +50,7 @@ export interface CircuitsComponents {
   upgrades: Upgrades
   hopTo(node: string): Hop | undefined
   /** A circuit that a neighbour was given has become a connection with the node that it was for, or has not. */
-  came(neighbour: string, node: string, ok: boolean): void
+  came(neighbour: string, node: string, ok: boolean, isSilent?: boolean): void
 }
 
 /** See {@link Circuits}. */
@@ -84,7 +86,7 @@ export function createCircuits({ self, sessions, upgrades, hopTo, came }: Circui
     async open(node, signal) {
       const hop = hopOrThrow(node)
       const neighbour = hop.peer
-      const withinMs = Math.ceil(OPEN_CIRCUIT_MS + (5 * hop.metric) / UNITS_PER_MS)
+      const withinMs = Math.min(MAX_OPEN_CIRCUIT_MS, Math.ceil(OPEN_CIRCUIT_MS + (5 * hop.metric) / UNITS_PER_MS))
       const late = AbortSignal.any([signal, AbortSignal.timeout(withinMs)])
       const over = new AbortController()
       const wire = new ExchangeConnection({
@@ -111,10 +113,10 @@ export function createCircuits({ self, sessions, upgrades, hopTo, came }: Circui
       } catch (error) {
         const mesh = toMeshError(ended ?? error)
         wire.abort(mesh)
-        if (!signal.aborted) came(neighbour, node, false)
         const isSilent = late.aborted && !signal.aborted && ended === undefined
+        if (!signal.aborted) came(neighbour, node, false, isSilent)
         const message = isSilent ? `nothing came back in ${withinMs} ms` : mesh.message
-        const reason = isSilent ? 'silent' : mesh.details['reason']
+        const reason = isSilent ? 'silent' : (mesh.details['reason'] ?? mesh.code)
         throw new MeshError(
           'unavailable',
           `no circuit to ${node} over ${neighbour}: ${message}`,

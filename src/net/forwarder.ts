@@ -24,6 +24,8 @@ import type { Sessions } from './sessions.ts'
 export const MAX_CIRCUITS = 512
 /** Of them those of one neighbour. */
 export const MAX_CIRCUITS_PER_NEIGHBOUR = 128
+/** Of these those that go on to the same next hop: it has a limit for this node, which one neighbour must not use up for all. */
+export const MAX_CIRCUITS_PER_WAY = MAX_CIRCUITS_PER_NEIGHBOUR / 4
 /** Circuits that a neighbour may open in a time. */
 export const CIRCUIT_RATE = { perSecond: 20, burst: 200 } as const
 /** A neighbour from which nothing came back in this time, in ms, counts as one that swallows what it is given. */
@@ -56,8 +58,8 @@ export interface ForwarderComponents {
   sessions: Pick<Sessions, 'get'>
   /** The way to a node; undefined: none is known. */
   hopTo(node: string): Hop | undefined
-  /** This node has the right to pass on what others send. */
-  mayForward(): boolean
+  /** A neighbour, or this node, has the right to pass on what others send. */
+  mayForward(node: string): boolean
   /** Something came back, or nothing, from a neighbour that was given a circuit to a node. */
   came(neighbour: string, node: string, ok: boolean): void
   /** A circuit for this node: yields what goes back, ends with it. The signal: the neighbour has cancelled it, or is gone. */
@@ -79,6 +81,17 @@ export function createForwarder(components: ForwarderComponents): Forwarder {
   const pending = new Set<string>()
   let stopping = false
   const perNeighbour = new Map<string, number>()
+  const perWay = new Map<string, number>()
+
+  /** @returns what takes it back. */
+  function countIn(counts: Map<string, number>, key: string): () => void {
+    counts.set(key, (counts.get(key) ?? 0) + 1)
+    return () => {
+      const left = counts.get(key)! - 1
+      if (left === 0) counts.delete(key)
+      else counts.set(key, left)
+    }
+  }
 
   function refuse(counter: string, error: MeshError): never {
     count(`forward.${counter}`)
@@ -86,8 +99,10 @@ export function createForwarder(components: ForwarderComponents): Forwarder {
   }
 
   /** The checks of a forwarder, the cheap ones first. @throws MeshError. */
-  function nextHop({ ttl, potential, destination }: ForwardRequest, neighbour: string): Hop {
-    if (!mayForward()) refuse('right', new MeshError('permission_denied', 'this node may not pass on what others send'))
+  function nextHop({ ttl, potential, destination, source }: ForwardRequest, neighbour: string): Hop {
+    if (originId(source) !== neighbour && !mayForward(neighbour))
+      refuse('right', new MeshError('permission_denied', 'the node before may not pass on what others send'))
+    if (!mayForward(self)) refuse('right', new MeshError('permission_denied', 'this node may not pass on what others send'))
     if (ttl === 0) refuse('ttl', noWay('expired', 'the circuit went over too many hops'))
     const destinationId = originId(destination)
     const hop = hopTo(destinationId)
@@ -106,12 +121,10 @@ export function createForwarder(components: ForwarderComponents): Forwarder {
     const id = toString(request.circuit, 'base16')
     if (pending.has(id)) refuse('loop', noWay('loop', 'the circuit was here before'))
     pending.add(id)
-    perNeighbour.set(neighbour, own + 1)
+    const leave = countIn(perNeighbour, neighbour)
     return () => {
       pending.delete(id)
-      const left = perNeighbour.get(neighbour)! - 1
-      if (left === 0) perNeighbour.delete(neighbour)
-      else perNeighbour.set(neighbour, left)
+      leave()
     }
   }
 
@@ -145,9 +158,13 @@ export function createForwarder(components: ForwarderComponents): Forwarder {
     const hop = nextHop(request, neighbour)
     const destination = originId(request.destination)
     const { peer, potential = FARTHEST } = hop
+    const way = `${neighbour} ${peer}`
+    if ((perWay.get(way) ?? 0) >= MAX_CIRCUITS_PER_WAY)
+      refuse('busy', new MeshError('busy', 'too many circuits go this way', { notStarted: true }))
+    const leave = countIn(perWay, way)
     let answered = false
     let came = request.trace
-    let isOfSource = false
+    let isFault = false
     try {
       const session = await sessions.get(peer)
       const replies = session.request(encodeForwardRequest({ ...request, ttl: request.ttl - 1, potential }), {
@@ -172,13 +189,15 @@ export function createForwarder(components: ForwarderComponents): Forwarder {
       return null
     } catch (error) {
       const mesh = toMeshError(error)
-      isOfSource = mesh.code === 'busy' || mesh.details['reason'] === 'expired' || mesh.details['reason'] === 'loop'
+      const isOfSource = mesh.code === 'busy' || mesh.details['reason'] === 'expired' || mesh.details['reason'] === 'loop'
+      isFault = !isOfSource && !exchange.signal.aborted
       if (mesh.code !== 'protocol_error' || exchange.signal.aborted) throw mesh
       throw new MeshError('unavailable', `the next hop broke the protocol: ${mesh.message}`)
     } finally {
-      // Cancelled within moments, or where nothing was to be answered, it says nothing; nor does what the source brings about by what it asks for.
-      if (!came && !isOfSource && (!exchange.signal.aborted || now() - circuit.sentAt > SWALLOWED_MS))
-        components.came(peer, destination, false)
+      leave()
+      // An end within moments says nothing, whoever brought it about, nor does what the source asked for; silence does, and so does a hop that fails.
+      const isSilent = exchange.signal.aborted && now() - circuit.sentAt > SWALLOWED_MS
+      if (!came && (isFault || isSilent)) components.came(peer, destination, false)
     }
   }
 

@@ -79,9 +79,13 @@ export function createGradientWriter(proofs: Pick<SequenceProofs, 'of'>): Gradie
   }
 }
 
+/** Signatures that are none of their origin, after which a session is ended: each costs a check. */
+export const MAX_BAD_PROOFS = 16
+
 /** For one session. */
 export function createGradientReader(proofs: Pick<SequenceProofs, 'check'>): GradientReader {
   const origins: string[] = []
+  let bad = 0
 
   function originOf(name: OriginName): string {
     if (typeof name !== 'number') {
@@ -98,6 +102,8 @@ export function createGradientReader(proofs: Pick<SequenceProofs, 'check'>): Gra
   async function rowOf({ origin: name, signature, ...row }: RouteRowMessage): Promise<NamedRow> {
     const origin = originOf(name)
     if (row.metric === NO_ROUTE || (await proofs.check(origin, row, signature))) return { ...row, origin }
+    if (signature !== undefined && ++bad > MAX_BAD_PROOFS)
+      throw new MeshError('protocol_error', 'too many signatures that are not those of their origins')
     return { ...row, origin, metric: NO_ROUTE }
   }
 

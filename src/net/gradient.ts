@@ -5,6 +5,7 @@ import {
   encodeGradientItem,
   encodeGradientOpen
 } from '../../protocols/gradient/messages.ts'
+import { createTokenBuckets } from '../core/token-buckets.ts'
 import { MeshError, toMeshError } from '../errors.ts'
 import { createGradientReader, createGradientWriter, type NamedItem } from './gradient-names.ts'
 import type { Protocol } from './protocol.ts'
@@ -14,12 +15,19 @@ import type { Sessions } from './sessions.ts'
 /** Items that wait for a neighbour that does not read; past it the session is ended, and begins anew with all that is to be told. */
 export const MAX_UNSAID_ITEMS = 256
 
+/** Items that a neighbour may tell in a time; past it the session is ended. */
+export const ITEM_RATE = { perSecond: 100, burst: 2_000 } as const
+/** Of them those that ask for all rows anew; more are ignored. */
+export const DUMP_RATE = { perSecond: 1, burst: 10 } as const
+
 /** What neighbours tell each other of their routes. A neighbour is `up` while both sides tell. */
 export interface Gradient {
   protocol: Protocol
   /** Begins to tell a connected peer, unless this node does. Never rejects. */
   open(peer: string): Promise<void>
   isUp(peer: string): boolean
+  /** Ends to tell a peer, and to hear it. */
+  close(peer: string): void
   tell(peer: string, item: NamedItem): void
   stop(): void
 }
@@ -34,6 +42,8 @@ export interface GradientComponents {
   onDown(peer: string): void
   onItem(peer: string, item: NamedItem): void
   onFault(peer: string, error: MeshError): void
+  /** Monotonic ms. */
+  now: () => number
 }
 
 /** What is told to one peer. */
@@ -47,7 +57,9 @@ interface Tale {
 
 /** See {@link Gradient}. */
 export function createGradient(components: GradientComponents): Gradient {
-  const { sessions, proofs, onUp, onDown, onItem, onFault } = components
+  const { sessions, proofs, onUp, onDown, onItem, onFault, now } = components
+  const items = createTokenBuckets(ITEM_RATE, now)
+  const dumps = createTokenBuckets(DUMP_RATE, now)
   const tales = new Map<string, Tale>()
   const opening = new Map<string, Promise<void>>()
   let stopped = false
@@ -110,7 +122,8 @@ export function createGradient(components: GradientComponents): Gradient {
           for await (const raw of input ?? []) {
             const item = await reader.read(decodeGradientItem(raw))
             if (tales.get(peer) !== tale || tale.heard !== heard) return null
-            onItem(peer, item)
+            if (!items.take(peer)) throw new MeshError('busy', 'the peer tells of its routes too often', { reason: 'limit' })
+            if (item.kind !== 'dump' || dumps.take(peer)) onItem(peer, item)
           }
         } finally {
           // What it told does not hold any more.
@@ -125,6 +138,10 @@ export function createGradient(components: GradientComponents): Gradient {
       return pending
     },
     isUp: (peer) => tales.has(peer),
+    close(peer) {
+      const tale = tales.get(peer)
+      if (tale !== undefined) end(peer, tale, new MeshError('unavailable', 'nobody wants routes any more'))
+    },
     tell(peer, item) {
       const tale = tales.get(peer)
       if (tale === undefined) return

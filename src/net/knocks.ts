@@ -39,6 +39,9 @@ const PREFIX_BYTES = 8
 
 /** What counts as one host: an IPv4 address, also where it is mapped into IPv6; of IPv6 the /64 prefix. */
 function hostOf(address: string): string {
+  // Circuits come from whom a neighbour likes: they count as its own.
+  const circuit = /^\/p2p\/[^/]+\/p2p-circuit/.exec(address)
+  if (circuit !== null) return circuit[0]
   const { host, zone = '' } = parseIpMultiaddr(address) ?? {}
   const bytes = host === undefined ? undefined : ipBytes(host)
   if (host === undefined || bytes === undefined) return address

@@ -71,7 +71,7 @@ export async function createNodeLibp2p(
     nodeInfo: { userAgent: `atmosphere/${VERSION}` },
     services: {
       // Asked once a peer is admitted: see admission.ts.
-      identify: identify({ runOnConnectionOpen: false }),
+      identify: identify({ runOnConnectionOpen: false, runOnLimitedConnection: false }),
       pubsub: gossipService(options.topics),
       gate: ({ registrar }: { registrar: object }) => createAdmissionGate(registrar),
       upgrades: (components: UpgradeComponents) => createUpgrades(components),

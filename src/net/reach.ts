@@ -3,6 +3,7 @@ import type { Libp2p } from '@libp2p/interface'
 import { multiaddr } from '@multiformats/multiaddr'
 import { MeshError, toMeshError } from '../errors.ts'
 import type { Circuit, Circuits } from './circuits.ts'
+import type { Session } from './session.ts'
 import { parseIpMultiaddr, withPeerId } from './ip-multiaddr.ts'
 
 /** A dial that a call waits for takes at most this long, in ms. */
@@ -11,10 +12,12 @@ export const DIAL_WITHIN_MS = 2_000
 export const CIRCUIT_AFTER_MS = 250
 /** Waits of a peer that could not be dialled, in ms: before that calls do not try it; the last one again and again. */
 export const DIAL_PAUSES_MS = [1_000, 2_000, 4_000, 8_000, 16_000, 32_000, 60_000] as const
+/** Peers that are remembered so; past it the one that failed longest ago is tried anew. */
+export const MAX_PAUSES = 1_024
 /** Where a way has just gone, or does not hold what it says, another may come within this time, in ms. */
 export const WAY_WITHIN_MS = 2_000
-/** Circuits from which nothing came back, after which no other is tried: one more than it takes for a neighbour that swallows them to be avoided. */
-export const MAX_SILENT = 6
+/** Circuits from which nothing came back, after which no other is tried: after the first one, another neighbour is asked if there is one. */
+export const MAX_SILENT = 2
 /** Tables that do not fit together do so within moments: a circuit that was refused is tried again after this time, in ms, and later after more. */
 export const TRY_AGAIN_MS = [20, 40, 80, 100] as const
 /** A circuit on which nothing runs for this long is closed, in ms. */
@@ -22,7 +25,11 @@ export const IDLE_CIRCUIT_MS = 60_000
 /** While something runs on circuits, each is asked this often whether it is still one, in ms. */
 export const CHECK_EVERY_MS = 1_000
 /** It has so long to answer, in ms. */
-export const ANSWER_WITHIN_MS = 3_000
+export const ANSWER_WITHIN_MS = 1_500
+/** So many in a row without any sign of life, and the circuit is given up. */
+export const MAX_MISSED = 3
+/** What will not be otherwise in a moment. */
+const LASTING: readonly string[] = ['busy', 'permission_denied', 'unsupported', 'expired']
 
 /** Brings about connections that calls need. */
 export interface Reach {
@@ -37,10 +44,8 @@ export interface Reach {
 
 /** What runs on a circuit. */
 export interface CircuitUse {
-  /** Exchanges that run with a node. */
-  active(node: string): number
-  /** Resolves when it has answered. */
-  ping(node: string): Promise<unknown>
+  /** The session over the circuit to a node, once there is one. */
+  overCircuit(node: string): Pick<Session, 'active' | 'lastHeardAt' | 'ping'> | undefined
 }
 
 /** What it needs. */
@@ -55,7 +60,7 @@ export interface ReachComponents extends CircuitUse {
   hasWay(node: string): boolean
   waitForWay(node: string, ms: number): Promise<void>
   /** Something came over a circuit, or nothing any more. */
-  came(neighbour: string, node: string, ok: boolean): void
+  came(neighbour: string, node: string, ok: boolean, isSilent?: boolean): void
   now: () => number
 }
 
@@ -66,7 +71,7 @@ interface OpenCircuit extends Circuit {
 
 /** See {@link Reach}. */
 export function createReach(components: ReachComponents): Reach {
-  const { libp2p, circuits, addressesOf, nameOf, isNeighbour, hasWay, waitForWay, active, ping, came, now } = components
+  const { libp2p, circuits, addressesOf, nameOf, isNeighbour, hasWay, waitForWay, overCircuit, came, now } = components
   const pending = new Map<string, Promise<void>>()
   const pauses = new Map<string, { failures: number; until: number }>()
   const open = new Map<string, OpenCircuit>()
@@ -85,6 +90,8 @@ export function createReach(components: ReachComponents): Reach {
       pauses.delete(node)
     } catch (error) {
       const failures = (pauses.get(node)?.failures ?? 0) + 1
+      pauses.delete(node)
+      if (pauses.size >= MAX_PAUSES) pauses.delete(pauses.keys().next().value!)
       pauses.set(node, { failures, until: now() + DIAL_PAUSES_MS[Math.min(failures, DIAL_PAUSES_MS.length) - 1]! })
       throw error
     }
@@ -100,8 +107,9 @@ export function createReach(components: ReachComponents): Reach {
       try {
         return keep(node, await circuits.open(node, stop.signal))
       } catch (error) {
-        const isSilent = toMeshError(error).details['reason'] === 'silent'
-        if (stop.signal.aborted || (isSilent ? ++silent >= MAX_SILENT : now() >= endsAt)) throw error
+        const reason = String(toMeshError(error).details['reason'])
+        const mayGoOn = reason === 'silent' ? ++silent < MAX_SILENT : !LASTING.includes(reason) && now() < endsAt
+        if (stop.signal.aborted || !mayGoOn) throw error
         await new Promise((resolve) => setTimeout(resolve, TRY_AGAIN_MS[Math.min(tries, TRY_AGAIN_MS.length - 1)]))
       }
     }
@@ -126,30 +134,35 @@ export function createReach(components: ReachComponents): Reach {
 
   function check(): void {
     for (const [node, circuit] of open) {
-      if (active(node) > 0) {
+      const session = overCircuit(node)
+      circuit.usedAt = Math.max(circuit.usedAt, session?.lastHeardAt ?? 0)
+      if (session !== undefined && session.active > 0) {
         circuit.usedAt = now()
-        if (!circuit.checking) void isAlive(node, circuit)
+        if (!circuit.checking) void watch(node, circuit, session)
       } else if (now() - circuit.usedAt > IDLE_CIRCUIT_MS) end(circuit)
     }
   }
 
-  /** A node on the way that passes nothing on any more says nothing either. */
-  async function isAlive(node: string, circuit: OpenCircuit): Promise<void> {
+  /** A node on the way that passes nothing on any more says nothing either. Whatever comes is a sign of life: a pong may be far behind it. */
+  async function watch(node: string, circuit: OpenCircuit, session: NonNullable<ReturnType<typeof overCircuit>>): Promise<void> {
     circuit.checking = true
-    let late: ReturnType<typeof setTimeout> | undefined
-    const silence = new Promise<boolean>((resolve) => (late = setTimeout(() => resolve(false), ANSWER_WITHIN_MS)))
-    const answered = await Promise.race([
-      ping(node).then(
+    for (let missed = 0; missed < MAX_MISSED && circuit.connection.status === 'open'; missed++) {
+      const heardAt = session.lastHeardAt
+      let late: ReturnType<typeof setTimeout> | undefined
+      const silence = new Promise<void>((resolve) => (late = setTimeout(resolve, ANSWER_WITHIN_MS)))
+      const pong = session.ping().then(
         () => true,
         () => true
-      ),
-      silence
-    ])
-    clearTimeout(late)
-    circuit.checking = false
-    if (answered || open.get(node) !== circuit) return
-    came(circuit.neighbour, node, false)
-    circuit.connection.abort(new MeshError('unavailable', `nothing came over the circuit for ${ANSWER_WITHIN_MS} ms`))
+      )
+      const answered = await Promise.race([pong, silence])
+      clearTimeout(late)
+      if (answered !== true && session.lastHeardAt === heardAt) continue
+      circuit.checking = false
+      return
+    }
+    if (open.get(node) !== circuit) return
+    came(circuit.neighbour, node, false, true)
+    circuit.connection.abort(new MeshError('unavailable', `no answer over the circuit to ${MAX_MISSED} pings`))
   }
 
   // ---- both ----------------------------------------------------------------------------------
@@ -188,7 +201,11 @@ export function createReach(components: ReachComponents): Reach {
   return {
     async connect(node) {
       // Its other end may not have proved who it is yet: whoever opens a stream waits for that.
-      if (open.get(node)?.connection.status === 'open') return
+      const kept = open.get(node)
+      if (kept?.connection.status === 'open') {
+        kept.usedAt = now()
+        return
+      }
       const running = pending.get(node) ?? connect(node).finally(() => pending.delete(node))
       pending.set(node, running)
       await running

@@ -29,7 +29,7 @@ export interface RemoteCalls {
 }
 
 /** What remote calls need. */
-export interface RemoteCallsComponents extends Omit<ReachComponents, 'active' | 'ping' | 'libp2p'> {
+export interface RemoteCallsComponents extends Omit<ReachComponents, 'overCircuit' | 'libp2p'> {
   libp2p: Pick<Libp2p, 'handle' | 'unhandle' | 'getConnections' | 'dial'>
   /** Runs the calls that arrive. */
   provider: Invoke
@@ -42,8 +42,7 @@ export function createRemoteCalls(components: RemoteCallsComponents): RemoteCall
   const sessions = createSessions({ libp2p, now, onFault }, createCallProtocol(provider))
   const reach = createReach({
     ...components,
-    active: (node) => sessions.peek(node)?.active ?? 0,
-    ping: (node) => sessions.peek(node)?.ping() ?? Promise.resolve()
+    overCircuit: sessions.overCircuit
   })
 
   async function connect({ node, direct }: RemoteProvider): Promise<Session> {
@@ -64,7 +63,8 @@ export function createRemoteCalls(components: RemoteCallsComponents): RemoteCall
         yield* callOver(await unlessAborted(options.signal, connect(remote)))(request, options)
       }
     },
-    pathTo: reach.pathTo,
+    // A circuit may be there for a while after it was needed.
+    pathTo: (node) => (components.isNeighbour(node) ? undefined : reach.pathTo(node)),
     forgive: reach.forgive
   }
 }

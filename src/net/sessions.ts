@@ -21,6 +21,8 @@ export interface Sessions {
   get(peer: string): Promise<Session>
   /** The open session, if there is one. */
   peek(peer: string): Session | undefined
+  /** The open session over a circuit of this node, if there is one. */
+  overCircuit(peer: string): Session | undefined
   /** The session that `get` would resolve with at once; undefined where it would open one. */
   ready(peer: string): Session | undefined
 }
@@ -30,7 +32,7 @@ const LOST = { lost: true, notStarted: true } as const
 
 interface OpenSession {
   session: Session
-  isCircuit: boolean
+  kind: 'direct' | 'circuit' | 'their circuit'
 }
 
 /** What it needs of libp2p. */
@@ -57,13 +59,15 @@ export function createSessions({ libp2p, now, onInbound, onFault }: SessionsComp
   }
 
   function best(peer: string): OpenSession | undefined {
-    const able = open.get(peer)?.filter(({ session }) => session.open)
-    return able?.find(({ isCircuit }) => !isCircuit) ?? able?.[0]
+    // Over circuits of the other end only that one asks: whoever opened a circuit looks after it.
+    const able = open.get(peer)?.filter(({ session, kind }) => session.open && kind !== 'their circuit')
+    return able?.find(({ kind }) => kind === 'direct') ?? able?.[0]
   }
 
-  function keep(peer: string, session: Session, { limits }: Connection): void {
+  function keep(peer: string, session: Session, { limits, direction }: Connection): void {
     const list = open.get(peer) ?? []
-    open.set(peer, [...list, { session, isCircuit: limits !== undefined }])
+    const kind = limits === undefined ? 'direct' : direction === 'outbound' ? 'circuit' : 'their circuit'
+    open.set(peer, [...list, { session, kind }])
     void session.closed.then((error) => {
       const left = (open.get(peer) ?? []).filter((other) => other.session !== session)
       if (left.length === 0) open.delete(peer)
@@ -110,13 +114,14 @@ export function createSessions({ libp2p, now, onInbound, onFault }: SessionsComp
 
   function ready(peer: string): Session | undefined {
     const found = best(peer)
-    if (found?.isCircuit !== true) return found?.session
+    if (found?.kind !== 'circuit') return found?.session
     // Once there is a connection of its own, new exchanges take that one.
     return connectionTo(peer)?.limits === undefined ? undefined : found.session
   }
 
   return {
     peek: (peer) => best(peer)?.session,
+    overCircuit: (peer) => open.get(peer)?.find(({ session, kind }) => kind === 'circuit' && session.open)?.session,
     ready,
     async get(peer) {
       const session = ready(peer)
@@ -163,5 +168,8 @@ export function createSessions({ libp2p, now, onInbound, onFault }: SessionsComp
 /** The oldest open connection: the one that a duplicate does not outlive. A circuit only where there is none else. */
 function usable(connections: Connection[], overCircuits: boolean): Connection | undefined {
   const able = connections.filter(({ status }) => status === 'open')
-  return able.find(({ limits }) => limits === undefined) ?? (overCircuits ? able[0] : undefined)
+  const circuit = overCircuits
+    ? able.find(({ limits, direction }) => limits !== undefined && direction === 'outbound')
+    : undefined
+  return able.find(({ limits }) => limits === undefined) ?? circuit
 }

@@ -93,7 +93,8 @@ interface Node {
   came: [neighbour: string, node: string, ok: boolean][]
   faults: MeshError[]
   accept: Accept
-  mayForward: boolean
+  /** PeerIds that may not pass on. */
+  denied: Set<string>
   now: () => number
 }
 
@@ -143,14 +144,14 @@ describe('forward protocol', function () {
       came: [],
       faults: [],
       accept: echo,
-      mayForward: true,
+      denied: new Set(),
       now
     }
     const forwarder = createForwarder({
       self: id,
       sessions: { get: (peer) => sessions.get(peer) },
       hopTo: (peer) => node.hops.get(peer),
-      mayForward: () => node.mayForward,
+      mayForward: (peer) => !node.denied.has(peer),
       came: (...args) => node.came.push(args),
       accept: (...args) => node.accept(...args),
       now: () => node.now(),
@@ -250,8 +251,8 @@ describe('forward protocol', function () {
     assert.deepEqual([b!.came, c!.came], [[[c!.id, d!.id, true]], [[d!.id, d!.id, true]]])
   })
 
-  it('is taken by a neighbour without the right, and without a way to anybody', async () => {
-    b!.mayForward = false
+  it('is taken by a neighbour without the right, and without a way to anybody, of whoever passes it on', async () => {
+    for (const { id } of nodes) b!.denied.add(id)
     b!.hops.clear()
     const circuit = await open(a!, b!, to(b!, { ttl: 0 }), then(Uint8Array.of(7)))
     await until(() => bytesOf(circuit).length === 1, 'the echo')
@@ -302,8 +303,18 @@ describe('forward protocol', function () {
       undefined,
       'right',
       () => {
-        b!.mayForward = false
+        b!.denied.add(b!.id)
         return to(d!)
+      }
+    ],
+    [
+      'for a neighbour without the right, unless it is its own',
+      'permission_denied',
+      undefined,
+      'right',
+      () => {
+        b!.denied.add(a!.id)
+        return to(d!, {}, nodes[4])
       }
     ],
     ['over too many hops', 'unavailable', 'expired', 'ttl', () => to(d!, { ttl: 0 })],
@@ -357,7 +368,8 @@ describe('forward protocol', function () {
     })
   }
 
-  it('passes on what is newer, and what is nearer with the same number, and all to a neighbour', async () => {
+  it('passes on what is newer, and what is nearer with the same number, and all to a neighbour; of a source also without the right', async () => {
+    b!.denied.add(a!.id)
     for (const potential of [
       { incarnation: 1, sequence: 0, metric: 21 },
       { incarnation: 0, sequence: 9, metric: 1 }
@@ -373,7 +385,7 @@ describe('forward protocol', function () {
   })
 
   it('says what a node further on refuses, in its words', async () => {
-    c!.mayForward = false
+    c!.denied.add(c!.id)
     const error = await refusal(a!, b!, to(d!))
     assert.equal(error.code, 'permission_denied')
     assert.deepEqual([b!.counts, c!.counts, b!.came], [[], ['forward.right'], [[c!.id, d!.id, false]]])

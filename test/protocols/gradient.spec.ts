@@ -34,7 +34,13 @@ const alone: Pick<Sessions, 'get'> = {
 protocolContract('gradient', async () => {
   const { proofs } = await origin()
   const heard: NamedItem[] = []
-  const gradient = createGradient({ ...NOTHING, sessions: alone, proofs, onItem: (_, item) => heard.push(item) })
+  const gradient = createGradient({
+    now: () => performance.now(),
+    ...NOTHING,
+    sessions: alone,
+    proofs,
+    onItem: (_, item) => heard.push(item)
+  })
   return {
     protocol: gradient.protocol,
     async good(session) {
@@ -42,11 +48,11 @@ protocolContract('gradient', async () => {
       const exchange = session.request(encodeGradientOpen(), {
         signal: new AbortController().signal,
         input: (async function* () {
-          yield encodeGradientItem({ kind: 'dump' })
+          yield encodeGradientItem({ kind: 'digest', digest: 1, count: 2 })
         })()
       })
       assert.equal((await exchange.next()).done, true)
-      assert.deepEqual(heard, [{ kind: 'dump' }])
+      assert.deepEqual(heard, [{ kind: 'digest', digest: 1, count: 2 }])
     },
     request: encodeGradientOpen(),
     unknown: { o: 'ask' }
@@ -89,6 +95,7 @@ describe('gradient protocol', function () {
       }
     )
     const gradient = createGradient({
+      now: () => performance.now(),
       sessions,
       proofs,
       onUp: () => events.push('up'),

@@ -4,6 +4,9 @@ import type { DirectoryEntry, Loss } from '../../src/core/directory.ts'
 import type { WantsChange } from '../../src/core/routing/wanted.ts'
 import {
   ASK_AFTER_MS,
+  LOOK_AFTER_MS,
+  QUIET_AFTER_MS,
+  WANT_AFTER_MS,
   NEIGHBOURS_AT_ONCE,
   WIDEN_EVERY_MS,
   createMeshNeighbours,
@@ -22,6 +25,9 @@ describe('with whom a node speaks of routes', () => {
   let told: { change: WantsChange; gone: string[] }[]
   let random: () => number
   let neighbours: MeshNeighbours
+  let at = 0
+  let isSought = true
+  let isAsked = false
   beforeEach(() => {
     mock.timers.enable({ apis: ['setTimeout'] })
     entries = new Map()
@@ -38,6 +44,9 @@ describe('with whom a node speaks of routes', () => {
         asked.push(peer)
         return opening(peer)
       },
+      close: (peer) => void up.delete(peer),
+      isAsked: () => isAsked,
+      now: () => at,
       hasRoute: (node) => routes.has(node),
       random: () => random(),
       onWants: (change, gone) => told.push({ change, gone })
@@ -51,12 +60,15 @@ describe('with whom a node speaks of routes', () => {
 
   function know(origin: string, connected: boolean, change: Partial<DirectoryEntry> = {}): void {
     entries.set(origin, { origin, connected, document: {}, lost: undefined, heardAt: 0, ...change } as DirectoryEntry)
+    // As one whose session has ended, or which was dialled in vain: but for the case about those that were never connected.
+    if (!connected && isSought) neighbours.seek(origin)
     neighbours.changed()
   }
   const peers = (count: number): void => {
     for (let n = 0; n < count; n++) know(`peer ${n}`, true)
   }
   async function pass(ms: number): Promise<void> {
+    at += ms
     mock.timers.tick(ms)
     await new Promise((resolve) => setImmediate(resolve))
   }
@@ -91,9 +103,47 @@ describe('with whom a node speaks of routes', () => {
     // Those who speak of routes already hear of others at once, and of what is not wanted any more.
     know('farther', false)
     know('far', true)
-    await pass(0)
+    await pass(LOOK_AFTER_MS)
     assert.deepEqual(told[1], { change: { add: ['farther'], drop: ['far'] }, gone: ['far'] })
     assert.deepEqual(asked.slice(3), ['far'])
+  })
+
+  it('is nobody for a node that is connected soon after it is known, and somebody if it is not', async () => {
+    isSought = false
+    peers(3)
+    know('far', false)
+    await pass(WANT_AFTER_MS)
+    know('far', true)
+    await pass(2 * WANT_AFTER_MS)
+    assert.deepEqual([asked, told], [[], []])
+    know('farther', false)
+    await pass(ASK_AFTER_MS)
+    await pass(WANT_AFTER_MS)
+    assert.deepEqual(told, [{ change: { add: ['farther'], drop: [] }, gone: [] }])
+    assert.equal(asked.length, 4)
+    isSought = true
+  })
+
+  it('is nobody any more a while after nothing is wanted', async () => {
+    peers(3)
+    know('far', false)
+    await pass(ASK_AFTER_MS)
+    assert.equal(up.size, 3)
+    know('far', true)
+    await pass(LOOK_AFTER_MS)
+    await pass(QUIET_AFTER_MS - 1)
+    // A neighbour wants something, or this node does so again.
+    isAsked = true
+    await pass(1)
+    assert.equal(up.size, 3)
+    isAsked = false
+    know('far', false)
+    await pass(QUIET_AFTER_MS)
+    assert.equal(up.size, 3)
+    know('far', true)
+    await pass(LOOK_AFTER_MS)
+    await pass(QUIET_AFTER_MS)
+    assert.equal(up.size, 0)
   })
 
   it(`is ${NEIGHBOURS_AT_ONCE} at most at first, drawn by chance`, async () => {
@@ -150,7 +200,7 @@ describe('with whom a node speaks of routes', () => {
     for (let n = 0; n < 3; n++) await pass(WIDEN_EVERY_MS)
     assert.equal(asked.length, 4 * NEIGHBOURS_AT_ONCE)
     know('far', true)
-    await pass(0)
+    await pass(LOOK_AFTER_MS)
     up.clear()
     know('other', false)
     asked.length = 0
@@ -171,7 +221,7 @@ describe('with whom a node speaks of routes', () => {
     await pass(ASK_AFTER_MS)
     assert.equal(asked.length, NEIGHBOURS_AT_ONCE, 'they are being asked')
     answer()
-    await pass(0)
+    await pass(LOOK_AFTER_MS)
     random = () => 0.999
     neighbours.changed()
     await pass(ASK_AFTER_MS)

@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict'
 import { mock } from 'node:test'
 import { MAX_ROUTE_WANTS, NO_ROUTE } from '../../protocols/gradient/messages.ts'
-import { DEMOTED_MS, MIN_CALLS } from '../../src/core/routing/neighbour-trust.ts'
+import { DEMOTED_MS, MIN_CALLS, MIN_ORIGINS } from '../../src/core/routing/neighbour-trust.ts'
 import { MAX_NUMBERED } from '../../src/core/routing/numbering.ts'
 import { createMeshRouter, type MeshRouter } from '../../src/mesh-router.ts'
 import type { NamedItem, NamedRow } from '../../src/net/gradient-names.ts'
@@ -242,12 +242,27 @@ describe('router with PeerIds', () => {
     for (let n = 0; n < MIN_CALLS - 1; n++) router.came('a', 'far', false)
     assert.equal(router.route('far')?.via, 'a')
     router.came('a', 'far', false)
-    assert.deepEqual([router.route('far')?.via, router.route('other')?.via, router.route('a')?.via], ['b', 'b', 'a'])
+    // Of one node alone that one may be at fault.
+    assert.deepEqual([router.route('far')?.via, router.route('other')?.via, router.route('a')?.via], ['b', 'a', 'a'])
     pass(DEMOTED_MS - 1_000)
     assert.equal(router.route('far')?.via, 'b')
     pass(2_000)
     assert.deepEqual([router.route('far')?.via, router.route('other')?.via], ['a', 'a'])
     router.came('nobody', 'far', false)
+  })
+
+  it('goes round a neighbour at once for a node of which nothing at all has come, and for all if that is so of several', () => {
+    const far = Array.from({ length: MIN_ORIGINS + 1 }, (_, n) => `far ${n}`)
+    for (const node of far) known.add(node)
+    up('a', 'b')
+    for (const node of far) {
+      router.hear('a', rows(row(node, 30)))
+      router.hear('b', rows(row(node, 500)))
+    }
+    router.came('a', far[0]!, false, true)
+    assert.deepEqual([router.route(far[0]!)?.via, router.route(far[1]!)?.via], ['b', 'a'])
+    for (let n = 0; n < MIN_CALLS; n++) router.came('a', far[n % MIN_ORIGINS]!, false)
+    assert.equal(router.route(far.at(-1)!)?.via, 'b')
   })
 
   it('keeps a neighbour of which half comes back', () => {
@@ -257,6 +272,24 @@ describe('router with PeerIds', () => {
     router.hear('b', rows(row('far', 500)))
     for (let n = 0; n < 100; n++) router.came('a', 'far', n % 2 === 0)
     assert.equal(router.route('far')?.via, 'a')
+  })
+
+  it('knows whether a neighbour wants a way to anything', () => {
+    up('a', 'b')
+    assert.equal(router.isAsked(), false)
+    router.hear('a', { kind: 'wants', add: ['x', 'y'], drop: [] })
+    router.hear('a', { kind: 'wants', add: [], drop: ['x'] })
+    assert.equal(router.isAsked(), true)
+    router.hear('a', { kind: 'wants', add: [], drop: ['y'] })
+    assert.equal(router.isAsked(), false)
+    router.hear('b', { kind: 'wants', all: true, add: [], drop: [] })
+    router.hear('b', { kind: 'wants', add: [], drop: ['x'] })
+    assert.equal(router.isAsked(), true)
+    router.hear('b', { kind: 'wants', all: false, add: [], drop: [] })
+    assert.equal(router.isAsked(), false)
+    router.hear('b', { kind: 'wants', add: ['x'], drop: [] })
+    router.down('b')
+    assert.equal(router.isAsked(), false)
   })
 
   it('forgets what it has no use for, but not neighbours', () => {

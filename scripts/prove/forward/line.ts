@@ -29,7 +29,7 @@ interface Streamed {
 export async function proveLine({
   hosts = 5,
   calls = 1_000,
-  megabytes = 16,
+  megabytes = 64,
   slowSeconds = 15,
   delayMs = 0
 }: Record<string, number> = {}): Promise<{ pass: boolean } & Record<string, unknown>> {

@@ -1,3 +1,4 @@
+import { loadavg } from 'node:os'
 import { clock, quantile, type FleetNode } from '../fleet.ts'
 import { lineLinks, registerAt, startLinked, type Called } from './linked-fleet.ts'
 
@@ -34,6 +35,8 @@ interface Broken {
   longestGapMs: number
   /** Until the first call ended that had gone the other way. */
   newWayAfterMs: number
+  /** Of the machine: more than its cores, and all times say more of it than of the mesh. */
+  load: number
   pass: boolean
 }
 
@@ -123,6 +126,7 @@ function report(
     longestMs,
     longestGapMs,
     newWayAfterMs,
+    load: loadavg()[0]!,
     pass: Object.keys(lost).length === 0 && [longestMs, longestGapMs, newWayAfterMs].every((ms) => ms < withinMs)
   }
 }

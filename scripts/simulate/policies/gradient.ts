@@ -16,14 +16,14 @@ export type GradientMessage =
 
 /** @param options limits of the router; default: as in the product. */
 export const createGradientPolicy =
-  (options: Pick<RouterInit, 'maxTold' | 'maxOrigins'> = {}): CreatePolicy =>
+  (options: Pick<RouterInit, 'maxTold' | 'maxOrigins' | 'nearestPerType'> = {}): CreatePolicy =>
   ({ self, incarnation, random, send, changed, origins, placeOf, typesOf }) => {
     const router = createRouter({ self, sequence: { incarnation, sequence: 0 }, random, ...options })
     /** By place of the origin: 1 if the router has its types. */
     const typed = new Uint8Array(origins.length)
     const neighbours: number[] = []
     /** By link and place of the origin: a number made of the sequence number that was last told. */
-    const proofs: (Uint16Array | undefined)[] = []
+    const proofs: (Uint8Array | undefined)[] = []
 
     function step(event: RouterEvent, now: number): void {
       for (const effect of router.step(event, now)) {
@@ -45,11 +45,11 @@ export const createGradientPolicy =
     function proofBytes(effect: RouterEffect): number {
       if (effect.kind === 'request') return PROOF_BYTES
       if (effect.kind !== 'update') return 0
-      const told = (proofs[effect.link] ??= new Uint16Array(origins.length))
+      const told = (proofs[effect.link] ??= new Uint8Array(origins.length))
       let bytes = 0
       for (const row of effect.rows) {
         const place = placeOf(row.origin)
-        const number = ((row.incarnation << 8) + row.sequence) & 0xffff
+        const number = ((row.incarnation << 4) + row.sequence) & 0xff
         if (row.metric === INFINITE || told[place] === number) continue
         told[place] = number
         bytes += PROOF_BYTES

@@ -1,3 +1,5 @@
+/** Origins that calls must have failed to before a neighbour is demoted in all: of one alone, that one may be at fault. */
+export const MIN_ORIGINS = 3
 /** Calls after which the share of those that came back is looked at. */
 export const MIN_CALLS = 5
 /** A neighbour through which less than this share comes back is demoted. */
@@ -28,8 +30,8 @@ export interface Blame {
 export interface NeighbourTrust {
   /** A call for an origin was handed to a neighbour. */
   sent(link: number, origin: number, isNeighbourItself: boolean): void
-  /** What became of such a call, at a monotonic time in ms. */
-  came(link: number, origin: number, ok: boolean, now: number): Blame[]
+  /** What became of such a call, at a monotonic time in ms. @param weight for how many it counts at its origin, such as one that had no answer at all. Default 1. */
+  came(link: number, origin: number, ok: boolean, now: number, weight?: number): Blame[]
   /** A demoted neighbour that a call to this origin is to try, or undefined for nearly all. */
   probe(origin: number): number | undefined
   /** Demotions that end by now. */
@@ -48,6 +50,8 @@ interface TrustRecord {
   pending: number
   ok: number
   failed: number
+  /** Of a record of all: origins that calls failed to, as many as are looked at. */
+  failedTo: Set<number>
   /** Infinity: not demoted. */
   demotedUntil: number
   /** Since it was demoted. */
@@ -71,6 +75,7 @@ export function createNeighbourTrust({ random }: { random: () => number }): Neig
       pending: 0,
       ok: 0,
       failed: 0,
+      failedTo: new Set(),
       demotedUntil: Infinity,
       probes: { ok: 0, failed: 0 }
     }
@@ -89,15 +94,17 @@ export function createNeighbourTrust({ random }: { random: () => number }): Neig
     }
   }
 
-  function count(record: TrustRecord, ok: boolean, now: number): Blame | undefined {
+  function count(record: TrustRecord, origin: number, ok: boolean, now: number, weight: number): Blame | undefined {
     record.pending = Math.max(0, record.pending - 1)
     if (demoted.has(record)) {
       record.probes[ok ? 'ok' : 'failed']++
       return undefined
     }
-    record[ok ? 'ok' : 'failed']++
+    record[ok ? 'ok' : 'failed'] += record.origin === undefined ? 1 : weight
+    if (!ok && record.origin === undefined && record.failedTo.size < MIN_ORIGINS) record.failedTo.add(origin)
     const calls = record.ok + record.failed
-    if (calls >= MIN_CALLS && record.ok < calls * MIN_SHARE) return demote(record, now)
+    const isOfMany = record.origin !== undefined || record.failedTo.size >= MIN_ORIGINS
+    if (isOfMany && calls >= MIN_CALLS && record.ok < calls * MIN_SHARE) return demote(record, now)
     if (calls >= REMEMBERED_CALLS) {
       record.ok /= 2
       record.failed /= 2
@@ -120,6 +127,7 @@ export function createNeighbourTrust({ random }: { random: () => number }): Neig
     demoted.delete(record)
     record.demotedUntil = Infinity
     record.ok = record.failed = 0
+    record.failedTo.clear()
   }
 
   return {
@@ -128,13 +136,13 @@ export function createNeighbourTrust({ random }: { random: () => number }): Neig
       recordOf(link).pending++
       recordOf(link, origin).pending++
     },
-    came(link, origin, ok, now) {
+    came(link, origin, ok, now, weight = 1) {
       const blames: Blame[] = []
       for (const key of [keyOf(link), keyOf(link, origin)]) {
         const record = records.get(key)
         // Of a call that nobody handed over here, or one that is long forgotten.
         if (record === undefined || record.pending === 0) continue
-        const made = count(record, ok, now)
+        const made = count(record, origin, ok, now, weight)
         if (made !== undefined) blames.push(made)
       }
       return blames

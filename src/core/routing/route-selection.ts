@@ -26,11 +26,14 @@ export interface RouteSelectionComponents {
   desk: SequenceDesk
   /** Routes that who wants all hears of; past it the nearest of each type. */
   maxTold: number
+  /** How many of each type those are. */
+  nearestPerType: number
   onGone(): void
 }
 
 /** See {@link RouteSelection}. */
-export function createRouteSelection({ state, outbox, desk, maxTold, onGone }: RouteSelectionComponents): RouteSelection {
+export function createRouteSelection(components: RouteSelectionComponents): RouteSelection {
+  const { state, outbox, desk, maxTold, nearestPerType, onGone } = components
   const { table, links } = state
   let withRoute = 0
   /** Who wants all hears of the nearest of each type alone. */
@@ -40,7 +43,7 @@ export function createRouteSelection({ state, outbox, desk, maxTold, onGone }: R
     if (slot < 0) return
     table.words[table.slotAt(slot) + SLOT.isNear] = Number(isNear)
     if (isCrowded) outbox.tell(slot, false)
-  })
+  }, nearestPerType)
 
   function change(slot: number, link: number, metric: number): void {
     const before = table.selected(slot)
@@ -61,8 +64,7 @@ export function createRouteSelection({ state, outbox, desk, maxTold, onGone }: R
   }
 
   function changeHop(slot: number, before: number, link: number): void {
-    if (before !== NO_LINK && links[before] !== undefined)
-      table.words[table.cellAt(slot, before) + CELL.isHeld] = 0
+    if (before !== NO_LINK && links[before] !== undefined) table.words[table.cellAt(slot, before) + CELL.isHeld] = 0
     table.select(slot, link)
     if (link === NO_LINK) {
       withRoute--

@@ -1,4 +1,5 @@
 import { INFINITE, MAX_HOPS, MIN_COST } from './metric.ts'
+import { NEAREST_PER_TYPE } from './nearest.ts'
 import { CELL, MAX_ORIGINS, NO_LINK, SLOT, createRouteTable } from './route-table.ts'
 import { createRouteOrigins } from './route-origins.ts'
 import { createRouteSelection, isFeasible } from './route-selection.ts'
@@ -24,6 +25,8 @@ export interface RouterInit {
   maxOrigins?: number
   /** Rows that are told to a neighbour that wants all; past it the nearest of each type. Default {@link MAX_ROWS_PER_LINK}. */
   maxTold?: number
+  /** How many of each type those are. Default {@link NEAREST_PER_TYPE}. */
+  nearestPerType?: number
 }
 
 /** See {@link createRouter}. */
@@ -61,6 +64,7 @@ export interface Router {
  */
 export function createRouter(init: RouterInit): Router {
   const { self, random, hashOf = (origin) => origin, maxOrigins = MAX_ORIGINS, maxTold = MAX_ROWS_PER_LINK } = init
+  const { nearestPerType = NEAREST_PER_TYPE } = init
   let seed = init.seed ?? 0
   const state: RoutingState = { table: createRouteTable(maxOrigins), links: [], now: 0, effects: [] }
   const { table, links } = state
@@ -72,7 +76,7 @@ export function createRouter(init: RouterInit): Router {
     isTold: (slot) => selection.isTold(slot)
   })
   const desk = createSequenceDesk(state, outbox, self, init.sequence)
-  const selection = createRouteSelection({ state, outbox, desk, maxTold, onGone: () => origins.onGone() })
+  const selection = createRouteSelection({ state, outbox, desk, maxTold, nearestPerType, onGone: () => origins.onGone() })
   const origins = createRouteOrigins(state, selection, outbox)
 
   const metricOf = (slot: number, link: RouterLink): number => table.words[table.cellAt(slot, link.index) + CELL.metric]!

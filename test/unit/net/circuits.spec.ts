@@ -59,7 +59,7 @@ describe('circuits', function () {
       self: id,
       sessions: { get: (peer: string) => sessions.get(peer) },
       hopTo: (node: string) => hops.get(node),
-      came: (...args: [string, string, boolean]) => void came.push(args)
+      came: (neighbour: string, node: string, ok: boolean) => void came.push([neighbour, node, ok])
     }
     const circuits = createCircuits({ ...own, upgrades: libp2p.services.upgrades })
     const forwarder = createForwarder({

@@ -15,6 +15,7 @@ import {
   FARTHEST,
   MAX_CIRCUITS,
   MAX_CIRCUITS_PER_NEIGHBOUR,
+  MAX_CIRCUITS_PER_WAY,
   createForwarder,
   type Forwarder
 } from '../../../src/net/forwarder.ts'
@@ -35,12 +36,14 @@ interface Held {
 describe('forwarder', () => {
   let time: number
   let forwarder: Forwarder
+  let ways: number
   let looked: number
   /** What the next hop was given, and what it answers. */
   let given: AsyncIterator<unknown>[]
   let answers: (signal: AbortSignal) => AsyncGenerator<unknown, unknown, void>
   let held: Held[]
   beforeEach(() => {
+    ways = 1
     mock.timers.enable({ apis: ['setTimeout'] })
     ;[time, looked, given, held] = [1_000_000, 0, [], []]
     answers = pathThen()
@@ -57,7 +60,9 @@ describe('forwarder', () => {
       },
       hopTo(node) {
         looked++
-        return node === FAR ? { peer: 'next', hops: 2, metric: 20, potential: { ...FARTHEST, metric: 20 } } : undefined
+        // Each neighbour has a way of its own now and then: what goes one way is bounded by itself.
+        const peer = ways > 1 ? `next ${looked % ways}` : 'next'
+        return node === FAR ? { peer, hops: 2, metric: 20, potential: { ...FARTHEST, metric: 20 } } : undefined
       },
       mayForward: () => true,
       came: () => undefined,
@@ -153,6 +158,7 @@ describe('forwarder', () => {
   }
 
   it(`has ${MAX_CIRCUITS} circuits at once, whoever opens them, and looks for no way for one more`, async () => {
+    ways = 4
     for (let n = 0; n < MAX_CIRCUITS; n++) await opened(`neighbour ${Math.floor(n / MAX_CIRCUITS_PER_NEIGHBOUR)}`)
     const before = looked
     assert.equal(await codeOf(open('another').replies.next()), 'busy')
@@ -160,6 +166,12 @@ describe('forwarder', () => {
     held[0]!.cancellation.abort(new MeshError('cancelled', 'over'))
     await held[0]!.replies.return(undefined)
     await opened('another')
+  })
+
+  it(`sends ${MAX_CIRCUITS_PER_WAY} of a neighbour one way, so that it leaves room for others there`, async () => {
+    for (let n = 0; n < MAX_CIRCUITS_PER_WAY; n++) await opened('one')
+    assert.equal(await codeOf(open('one').replies.next()), 'busy')
+    await opened('other')
   })
 
   it('ends a circuit over which nothing goes for long, in either direction, and no other', async () => {

@@ -25,7 +25,14 @@ function setup(self: PeerId, get: (peer: string) => Promise<Session>) {
       addEventListener: (type: string, listener: EventListener) => events.addEventListener(type, listener),
       removeEventListener: (type: string, listener: EventListener) => events.removeEventListener(type, listener)
     } as unknown as LinksComponents['libp2p'],
-    sessions: { start: async () => {}, stop: async () => {}, peek: () => undefined, ready: () => undefined, get },
+    sessions: {
+      start: async () => {},
+      stop: async () => {},
+      peek: () => undefined,
+      ready: () => undefined,
+      overCircuit: () => undefined,
+      get
+    },
     now: () => 0,
     random: () => 1,
     onUp: (link) => up.push(link.peer),

@@ -1,10 +1,13 @@
 import assert from 'node:assert/strict'
 import { mock } from 'node:test'
 import type { Connection } from '@libp2p/interface'
+import { originId } from '../../../src/core/document.ts'
 import { MeshError, isMeshError } from '../../../src/errors.ts'
 import type { Circuit } from '../../../src/net/circuits.ts'
 import {
   ANSWER_WITHIN_MS,
+  MAX_MISSED,
+  MAX_PAUSES,
   CHECK_EVERY_MS,
   CIRCUIT_AFTER_MS,
   DIAL_PAUSES_MS,
@@ -63,10 +66,12 @@ describe('reaching a node', () => {
   let hasWay: boolean
   let isNeighbour: boolean
   let active: number
-  let pings: Deferred<void>[]
+  let pings: Deferred<number>[]
+  let heardAt: number
   let came: [string, string, boolean][]
   beforeEach(() => {
     mock.timers.enable({ apis: ['setTimeout', 'setInterval'] })
+    heardAt = 0
     ;[time, dials, opens, addresses, hasWay, isNeighbour, active, pings, came] = [0, [], [], [], true, false, 0, [], []]
     waits = undefined
     reach = createReach({
@@ -90,13 +95,18 @@ describe('reaching a node', () => {
       isNeighbour: () => isNeighbour,
       hasWay: () => hasWay,
       waitForWay: async () => waits?.promise,
-      active: () => active,
-      ping() {
-        const ping = deferred<void>()
-        pings.push(ping)
-        return ping.promise
-      },
-      came: (...args) => came.push(args),
+      overCircuit: () => ({
+        active,
+        get lastHeardAt() {
+          return heardAt
+        },
+        ping() {
+          const ping = deferred<number>()
+          pings.push(ping)
+          return ping.promise
+        }
+      }),
+      came: (neighbour, node, ok) => came.push([neighbour, node, ok]),
       now: () => time
     })
   })
@@ -113,7 +123,7 @@ describe('reaching a node', () => {
     mock.timers.tick(ms)
     await settled()
   }
-  const refused = (): MeshError => new MeshError('unavailable', 'nobody is there')
+  const refused = (reason = 'no_route'): MeshError => new MeshError('unavailable', 'nobody is there', { reason })
 
   /** What becomes of a connect: undefined as long as nothing has. */
   function connect(node = NODE): { outcome: 'connected' | MeshError | undefined } {
@@ -275,6 +285,17 @@ describe('reaching a node', () => {
     assert.equal(opens.length, MAX_SILENT)
   })
 
+  it('gives up at once what is refused for good', async () => {
+    const one = connect()
+    await settled()
+    dials[0]!.dial.reject(refused())
+    await settled()
+    opens[0]!.circuit.reject(refused('permission_denied'))
+    await settled()
+    assert.ok(isMeshError(one.outcome, 'unavailable'))
+    assert.equal(opens.length, 1)
+  })
+
   it('leaves a node that cannot be dialled alone for longer and longer, until something new is known of it', async () => {
     /** Wants a connection; the dial, if there is one, and the circuit come to nothing. @returns whether there was a dial. */
     async function tryIt(): Promise<boolean> {
@@ -315,6 +336,24 @@ describe('reaching a node', () => {
     assert.equal(await tryIt(), true)
   })
 
+  it('remembers so many that cannot be dialled, and forgets first who failed longest ago', async () => {
+    const idOf = (n: number): string => originId(Uint8Array.of(0, 36, 8, 1, 18, 32, n >> 8, n & 255, ...new Uint8Array(30)))
+    const dialled = async (n: number): Promise<boolean> => {
+      const before = dials.length
+      connect(idOf(n))
+      await settled()
+      if (dials.length > before) dials.at(-1)!.dial.reject(refused())
+      await settled()
+      opens.at(-1)!.circuit.reject(refused('permission_denied'))
+      await settled()
+      return dials.length > before
+    }
+    for (let n = 0; n < MAX_PAUSES; n++) assert.equal(await dialled(n), true)
+    assert.deepEqual([await dialled(0), await dialled(1)], [false, false])
+    assert.equal(await dialled(MAX_PAUSES), true)
+    assert.deepEqual([await dialled(0), await dialled(2)], [true, false])
+  })
+
   it('does it once for all who want it at a time', async () => {
     const [one, other] = [connect(), connect()]
     await settled()
@@ -334,7 +373,7 @@ describe('reaching a node', () => {
     active = 1
     for (let ms = 0; ms < 2 * IDLE_CIRCUIT_MS; ms += CHECK_EVERY_MS) {
       await pass(CHECK_EVERY_MS)
-      pings.splice(0).forEach((ping) => ping.resolve())
+      pings.splice(0).forEach((ping) => ping.resolve(1))
     }
     assert.equal(connection.closes, 0)
     active = 0
@@ -347,6 +386,17 @@ describe('reaching a node', () => {
     active = 1
     await pass(10 * CHECK_EVERY_MS)
     assert.equal(pings.length, asked)
+  })
+
+  it('keeps a circuit over which the other end sends something', async () => {
+    const connection = await withCircuit()
+    for (let n = 0; n < 3; n++) {
+      for (let ms = 0; ms < IDLE_CIRCUIT_MS; ms += CHECK_EVERY_MS) await pass(CHECK_EVERY_MS)
+      heardAt = time
+    }
+    assert.equal(connection.closes, 0)
+    for (let ms = 0; ms <= IDLE_CIRCUIT_MS + CHECK_EVERY_MS; ms += CHECK_EVERY_MS) await pass(CHECK_EVERY_MS)
+    assert.equal(connection.closes, 1)
   })
 
   it('ends a circuit that does not close by itself', async () => {
@@ -365,11 +415,16 @@ describe('reaching a node', () => {
     assert.equal(pings.length, 1)
     await pass(ANSWER_WITHIN_MS - 1)
     assert.deepEqual([pings.length, connection.status], [1, 'open'], 'one question at a time')
-    pings[0]!.resolve()
+    pings[0]!.resolve(1)
     await settled()
     await pass(CHECK_EVERY_MS)
     assert.equal(pings.length, 2)
+    // Whatever comes is a sign of life.
+    heardAt = 1
     await pass(ANSWER_WITHIN_MS)
+    assert.equal(connection.status, 'open')
+    await pass(CHECK_EVERY_MS)
+    for (let missed = 0; missed < MAX_MISSED; missed++) await pass(ANSWER_WITHIN_MS)
     assert.ok(isMeshError(connection.aborted, 'unavailable'))
     assert.deepEqual([came, reach.pathTo(NODE)], [[['next', NODE, false]], undefined])
   })

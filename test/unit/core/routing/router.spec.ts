@@ -4,6 +4,7 @@ import { FORGET_AFTER_MS } from '../../../../src/core/routing/route-origins.ts'
 import { NO_LINK } from '../../../../src/core/routing/route-table.ts'
 import { MAX_ROWS_PER_LINK } from '../../../../src/core/routing/router-links.ts'
 import type { RouteRow, RouterEffect } from '../../../../src/core/routing/router-messages.ts'
+import { TELL_URGENT_AFTER_MS } from '../../../../src/core/routing/router-outbox.ts'
 import { createRouter, type Router } from '../../../../src/core/routing/router.ts'
 import { MAX_RAISES, RAISES_PER_SECOND } from '../../../../src/core/routing/sequence-requests.ts'
 import { createRandom } from '../../../../scripts/simulate/random.ts'
@@ -135,6 +136,23 @@ describe('router', () => {
     assert.equal(pump.routers[0]!.route(2)!.metric, 100)
     assert.ok(pump.count(0, 'dump') >= 1)
     assert.deepEqual(pump.path(0, 2), [0, 1, 2])
+  })
+
+  it('tells a lost route at once, and what is lost soon after it together a moment later', () => {
+    const router = single()
+    for (const link of [1, 2]) router.step({ kind: 'link-up', link, node: link, cost: 50 }, 0)
+    router.step({ kind: 'wants', link: 2, all: true, add: [], drop: [] }, 0)
+    router.step({ kind: 'update', link: 1, rows: [row(10, 100), row(11, 100), row(12, 100)] }, 0)
+    router.step({ kind: 'tick' }, 1_000)
+    const lost = (origin: number, now: number): number[] =>
+      told(router.step({ kind: 'update', link: 1, rows: [row(origin, INFINITE, 0)] }, now))
+    const told = (effects: RouterEffect[]): number[] =>
+      effects.flatMap((effect) => (effect.kind === 'update' && effect.link === 2 ? effect.rows.map(({ origin }) => origin) : []))
+    assert.deepEqual(lost(10, 2_000), [10])
+    assert.deepEqual(lost(11, 2_001), [])
+    assert.deepEqual(lost(12, 2_002), [])
+    assert.equal(router.wakeAt, 2_000 + TELL_URGENT_AFTER_MS)
+    assert.deepEqual(told(router.step({ kind: 'tick' }, router.wakeAt)), [11, 12])
   })
 
   it('drops what comes of a session that is over', () => {
