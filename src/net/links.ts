@@ -10,11 +10,16 @@ export const OPEN_GRACE_MS = 1_500
 /** Waits between attempts to open a session on a live connection, in ms, each ±20 %; the last one again and again, for a peer may be busy for long. */
 const RETRY_MS = [100, 300, 1_000, 3_000, 10_000, 30_000]
 
+/** Round trips of which the least counts. */
+const MIN_FILTER = 5
+/** Round trips that are measured when a link is new. */
+const SAMPLES_AT_FIRST = 3
+
 /** A live session with a peer. */
 export interface Link {
   readonly peer: string
   readonly session: Session
-  /** Smoothed round trip (RFC 6298 weights) in ms; undefined before the first pong. */
+  /** Round trip in ms, the least of the last five; undefined before the first pong. */
   readonly rttMs: number | undefined
   /** True on the side that opened the session. */
   readonly initiator: boolean
@@ -57,6 +62,7 @@ interface LiveLink {
   session: Session
   initiator: boolean
   rttMs: number | undefined
+  recent: number[]
 }
 
 /** See {@link Links}. */
@@ -71,7 +77,10 @@ export function createLinks(components: LinksComponents): Links {
     random,
     onRtt(peer, ms) {
       const link = links.get(peer)!
-      link.rttMs = link.rttMs === undefined ? ms : link.rttMs + (ms - link.rttMs) / 8
+      // The least, as the cost of a link: a moment in which this node or the other was busy is no longer way.
+      link.recent.push(ms)
+      if (link.recent.length > MIN_FILTER) link.recent.shift()
+      link.rttMs = Math.min(...link.recent)
       components.onRtt?.(peer, ms)
     },
     onDoubt: (peer) => components.onDoubt?.(peer),
@@ -126,10 +135,11 @@ export function createLinks(components: LinksComponents): Links {
     if (!running || links.has(peer) || !session.open) return
     clearTimeout(attempts.get(peer))
     attempts.delete(peer)
-    const link: LiveLink = { peer, session, initiator, rttMs: undefined }
+    const link: LiveLink = { peer, session, initiator, rttMs: undefined, recent: [] }
     links.set(peer, link)
     void session.closed.then((error) => down(link, error?.message ?? 'the peer closed its session'))
     watch.add(peer, session)
+    watch.measure(peer, SAMPLES_AT_FIRST)
     onUp(link)
   }
 

@@ -104,11 +104,14 @@ export function createReach(components: ReachComponents): Reach {
     for (let tries = 0; ; tries++) {
       await waitForWay(node, Math.max(0, endsAt - now()))
       if (isNeighbour(node)) return
+      const triedAt = now()
       try {
         return keep(node, await circuits.open(node, stop.signal))
       } catch (error) {
         const reason = String(toMeshError(error).details['reason'])
-        const mayGoOn = reason === 'silent' ? ++silent < MAX_SILENT : !LASTING.includes(reason) && now() < endsAt
+        // Also of a neighbour that was found to be gone while it was waited for.
+        const wasLong = reason === 'silent' || now() - triedAt > WAY_WITHIN_MS / 2
+        const mayGoOn = wasLong ? ++silent < MAX_SILENT : !LASTING.includes(reason) && now() < endsAt
         if (stop.signal.aborted || !mayGoOn) throw error
         await new Promise((resolve) => setTimeout(resolve, TRY_AGAIN_MS[Math.min(tries, TRY_AGAIN_MS.length - 1)]))
       }

@@ -11,6 +11,7 @@ import { createLab, requireLab, type HostProcess, type Lab } from '../fixtures/n
 interface NodeEvent {
   event: string
   peerId?: string
+  node?: string
   capability?: { id: string; nodeName: string }
 }
 
@@ -61,6 +62,9 @@ describe('past one hop, each node a host of its own', function () {
         hops.map(({ hop, node, nodeName }) => [hop, node, nodeName]),
         [1, 2, 3].map((n) => [n, ids[n], names[n]])
       )
+      // A way to a node that nobody asked for is looked for once it has not been connected for a while.
+      for (const id of ids.slice(2))
+        await nodes[0]!.waitFor(({ event, node }) => event === 'route' && node === id, 20_000, 'a way')
       const { nodes: ways } = JSON.parse(on(0, 'routes', '--json')) as RoutesView
       assert.deepEqual(
         names

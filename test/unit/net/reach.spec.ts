@@ -225,6 +225,10 @@ describe('reaching a node', () => {
     await settled()
     await pass(WAY_WITHIN_MS)
     opens[0]!.circuit.reject(new MeshError('unavailable', 'no circuit', { reason: 'no_route' }))
+    // That took so long that it may be the neighbour: once more, perhaps over another.
+    await settled()
+    await pass(TRY_AGAIN_MS[0])
+    opens[1]!.circuit.reject(new MeshError('unavailable', 'no circuit', { reason: 'no_route' }))
     await settled()
     assert.ok(isMeshError(one.outcome, 'unavailable'))
     assert.deepEqual(one.outcome.details, { peer: NODE, notStarted: true })
