@@ -388,6 +388,24 @@ describe('calls between nodes that cannot connect', function () {
     assert.deepEqual(vault.opened, [])
   })
 
+  it('are none where all see all: nobody speaks of routes then', async () => {
+    const first = await start(await home.member())
+    const peers = first.mesh.multiaddrs()
+    const all = [first]
+    for (let n = 0; n < 7; n++) all.push(await start(await home.member(), { peers }))
+    // Each session of the protocol is a stream.
+    const speaking = (): number =>
+      all
+        .flatMap(({ libp2p }) => libp2p.getConnections().flatMap(({ streams }) => streams))
+        .filter(({ protocol }) => protocol === GRADIENT_PROTOCOL).length
+    let most = 0
+    const watch = setInterval(() => (most = Math.max(most, speaking())), 50)
+    stops.push(() => clearInterval(watch))
+    const seen = (): boolean => all.every(({ mesh }) => mesh.peers().filter(({ direct }) => direct).length === all.length - 1)
+    await until(seen, 'all see all', 20_000)
+    assert.equal(most, 0)
+  })
+
   // ---- when they can connect -----------------------------------------------------------------
   it('go directly once there is a connection, which also brings gossip and sync; over others again when it is lost', async () => {
     const hub = await start(await home.member())
