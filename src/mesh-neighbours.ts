@@ -22,7 +22,7 @@ export interface MeshNeighbours {
   /** For a neighbour that has heard nothing yet. */
   wants(): WantsChange
   isWanted(node: string): boolean
-  /** A neighbour wants a way to this node: where that is a neighbour, too, it must tell of itself. */
+  /** A neighbour wants a way to this node: where that is a neighbour, too, it must tell of itself, and else this node wants one as well. */
   askedFor(node: string): void
   /** A session with this node has ended, or it could not be dialled: a way to it is wanted at once. */
   seek(node: string): void
@@ -156,6 +156,8 @@ export function createMeshNeighbours(components: MeshNeighboursComponents): Mesh
       if (directory.get(node) === undefined) return
       asked.add(node)
       if (connected().includes(node)) open(node)
+      // What is wanted there at once, is here, too: it may lead over more of us.
+      else if (apart.get(node) !== -Infinity) this.seek(node)
     },
     stop() {
       for (const one of [timer, widening, quiet, again]) clearTimeout(one)

@@ -1,6 +1,7 @@
 /** Ten hosts fall into two halves, change sixty things, and come together again: how long until all digests are equal. */
 import { spawnSync } from 'node:child_process'
-import { allSeeAll, clock, createFleet, type FleetNode } from './fleet.ts'
+import { clock, type FleetNode } from './fleet.ts'
+import { startFleet } from './started-fleet.ts'
 
 /** @param seconds how long the halves are apart. @param changes made meanwhile. */
 export async function provePartition({
@@ -8,16 +9,14 @@ export async function provePartition({
   seconds = 60,
   changes = 60
 }: { nodes?: number; seconds?: number; changes?: number } = {}): Promise<object> {
-  const fleet = await createFleet(Array.from({ length: count }, () => ({})))
+  const fleet = await startFleet(count)
   try {
     const { nodes, lab } = fleet
-    await Promise.all(nodes.map((node) => node.ask('start', { name: node.name })))
-    await allSeeAll(nodes, 30_000)
     const half = nodes.slice(count / 2)
     const bridge = lab.hosts[0]!.namespace.replace(/h\d+$/, 'br')
     const move = (to: string): void => {
       half.forEach((_, n) => {
-        const { status, stderr } = spawnSync('ip', ['-n', bridge, 'link', 'set', `p${count / 2 + n + 1}`, 'master', to], {
+        const { status, stderr } = spawnSync('ip', ['-n', bridge, 'link', 'set', `l0h${count / 2 + n + 1}`, 'master', to], {
           encoding: 'utf8'
         })
         if (status !== 0) throw new Error(stderr)
