@@ -1,7 +1,7 @@
 /** The router of the core, with PeerIds for numbers and a timer: what it says goes to neighbours, what they say goes to it. */
 import type { Potential } from '../protocols/forward/messages.ts'
 import { MAX_ROUTE_WANTS, NO_ROUTE } from '../protocols/gradient/messages.ts'
-import { MIN_CALLS, createNeighbourTrust, type Blame } from './core/routing/neighbour-trust.ts'
+import { createNeighbourTrust, type Blame, type Outcome } from './core/routing/neighbour-trust.ts'
 import { createNumbering } from './core/routing/numbering.ts'
 import { INFINITE } from './core/routing/metric.ts'
 import { createRouter } from './core/routing/router.ts'
@@ -34,8 +34,8 @@ export interface MeshRouter {
   route(node: string): NodeRoute | undefined
   /** The best that this node has ever told of a way there; undefined if nothing. */
   feasible(node: string): Potential | undefined
-  /** Whether something came of what a neighbour was given for a node. `isSilent`: nothing came at all, for long: that neighbour is the last choice for the node from now on. */
-  came(peer: string, node: string, ok: boolean, isSilent?: boolean): void
+  /** What came of what a neighbour was given for a node: see {@link NeighbourTrust}. @param own it was of this node itself. */
+  came(peer: string, node: string, outcome: Outcome, own: boolean): void
   stop(): void
 }
 
@@ -74,7 +74,7 @@ export function createMeshRouter(components: MeshRouterComponents): MeshRouter {
   /** What neighbours want, by neighbour. */
   const asking = new Map<string, { all: boolean; nodes: Set<string> }>()
   const typeNumbers = new Map<string, number>()
-  const trust = createNeighbourTrust({ random })
+  const trust = createNeighbourTrust<string>()
   let timer: ReturnType<typeof setTimeout> | undefined
   let stopped = false
 
@@ -91,7 +91,6 @@ export function createMeshRouter(components: MeshRouterComponents): MeshRouter {
     const peer = peers[link]
     if (peer !== undefined) linkOf.delete(peer)
     peers[link] = undefined
-    trust.forget(link)
   }
 
   function schedule(): void {
@@ -103,7 +102,7 @@ export function createMeshRouter(components: MeshRouterComponents): MeshRouter {
   }
 
   function tick(): void {
-    for (const blame of trust.tick(now())) step({ kind: 'blame', ...blame })
+    blameAll(trust.tick(now()))
     step({ kind: 'tick' })
   }
 
@@ -178,7 +177,15 @@ export function createMeshRouter(components: MeshRouterComponents): MeshRouter {
 
   /** Others get no number: anybody may ask for a way to anything. */
   const isNamed = (node: string): boolean => linkOf.has(node) || isKnown(node)
-  const blameAll = (blames: readonly Blame[]): void => blames.forEach((blame) => step({ kind: 'blame', ...blame }))
+
+  /** Whoever is gone, or of whom nothing is known any more, has no routes that could cost more. */
+  function blameAll(blames: readonly Blame<string>[]): void {
+    for (const { neighbour, origin, cost } of blames) {
+      const link = linkOf.get(neighbour)
+      if (link === undefined || (origin !== undefined && !isNamed(origin))) continue
+      step({ kind: 'blame', link, ...(origin !== undefined && { origin: numbers.of(origin) }), cost })
+    }
+  }
 
   return {
     up(peer, cost) {
@@ -187,6 +194,7 @@ export function createMeshRouter(components: MeshRouterComponents): MeshRouter {
       peers[link] = peer
       linkOf.set(peer, link)
       step({ kind: 'link-up', link, node: numbers.of(peer), cost })
+      blameAll(trust.inForce(peer))
     },
     down(peer) {
       unknown.delete(peer)
@@ -224,12 +232,10 @@ export function createMeshRouter(components: MeshRouterComponents): MeshRouter {
       return { ...route, node, via: idOf(nextHop) }
     },
     feasible: (node) => (isNamed(node) ? router.feasibleDistance(numbers.of(node)) : undefined),
-    came(peer, node, ok, isSilent = false) {
-      const link = linkOf.get(peer)
-      if (link === undefined || peer === node || !isKnown(node)) return
-      const origin = numbers.of(node)
-      trust.sent(link, origin, false)
-      blameAll(trust.came(link, origin, ok, now(), isSilent ? MIN_CALLS : 1))
+    came(peer, node, outcome, own) {
+      if (!linkOf.has(peer) || peer === node || !isKnown(node)) return
+      blameAll(trust.came(peer, node, outcome, now(), own))
+      schedule()
     },
     stop() {
       stopped = true

@@ -1,5 +1,6 @@
 /** Ways to nodes that this one is not connected with: routes from neighbours, circuits over them, and what it passes on for others. */
 import { UNITS_PER_MS } from './core/routing/metric.ts'
+import type { Outcome } from './core/routing/neighbour-trust.ts'
 import { createLinkCost, type LinkCost } from './core/routing/link-cost.ts'
 import type { Directory, DirectoryEvent } from './core/directory.ts'
 import type { Offers } from './core/offers.ts'
@@ -195,21 +196,26 @@ export function createMeshRouting(components: MeshRoutingComponents): MeshRoutin
   }
 
   /** A neighbour from which nothing came may not be there any more. */
-  function came(peer: string, node: string, ok: boolean, isSilent?: boolean): void {
-    router.came(peer, node, ok, isSilent)
-    if (!ok) components.doubt(peer)
+  function came(peer: string, node: string, outcome: Outcome, own = true): void {
+    router.came(peer, node, outcome, own)
+    if (own ? outcome !== 'ok' : outcome === 'silent') components.doubt(peer)
   }
 
   // ---- circuits ------------------------------------------------------------------------------
   const own = {
     self,
     sessions: { get: (peer: string) => forwardSessions.get(peer) },
-    hopTo,
-    came: router.came,
-    doubt: components.doubt
+    hopTo
   }
-  const circuits = createCircuits({ ...own, upgrades: libp2p.services.upgrades })
-  const forwarder = createForwarder({ ...own, mayForward, accept: circuits.accept, now, count })
+  const circuits = createCircuits({ ...own, upgrades: libp2p.services.upgrades, came })
+  const forwarder = createForwarder({
+    ...own,
+    mayForward,
+    came: (peer, node, outcome) => came(peer, node, outcome, false),
+    accept: circuits.accept,
+    now,
+    count
+  })
   const forwardSessions = createSessions({ libp2p, now, onFault }, forwarder.protocol)
 
   return {

@@ -1,5 +1,5 @@
 /** A member that swallows calls: it advertises the best routes to everybody, and drops what it is given. How many calls arrive all the same. */
-import { createNeighbourTrust, type NeighbourTrust } from '../../src/core/routing/neighbour-trust.ts'
+import { createNeighbourTrust, type Blame } from '../../src/core/routing/neighbour-trust.ts'
 import { createNetwork, type Network } from './network.ts'
 import { createOracle } from './oracle.ts'
 import { createGradientPolicy } from './policies/gradient.ts'
@@ -89,27 +89,31 @@ function run(
     random,
     onChange() {}
   })
-  const trusts = Array.from({ length: topology.nodes }, () => createNeighbourTrust({ random }))
+  const trusts = Array.from({ length: topology.nodes }, () => createNeighbourTrust<number>())
   const counts = { first: { calls: 0, ok: 0 }, later: { calls: 0, ok: 0 } }
   let demotions = 0
   const swallows = (node: number): boolean => how.lies && node === attacker
 
-  function apply(node: number, blames: ReturnType<NeighbourTrust['tick']>): void {
-    for (const { link, origin, cost } of blames) {
+  function apply(node: number, blames: Blame<number>[]): void {
+    for (const { neighbour, origin, cost } of blames) {
       demotions += Number(cost > 0)
-      network.act(node, (policy, now) => policy.blame?.(link, origin, cost, now))
+      const link = network.linkTo(node, neighbour)
+      if (link >= 0) network.act(node, (policy, now) => policy.blame?.(link, origin, cost, now))
     }
   }
 
   function call(from: number, to: number): void {
     const count = network.now < BOOT_MS + GRACE_MS ? counts.first : counts.later
     count.calls++
-    const { hops, isAnswered, rttMs } = follow(network, from, to, swallows, how.watches ? trusts[from]!.probe(to) : undefined)
+    const { hops, isAnswered, rttMs } = follow(network, from, to, swallows)
     count.ok += Number(isAnswered)
     if (!how.watches) return
-    for (const { node, link, next } of hops) trusts[node]!.sent(link, to, next === to)
     network.at(network.now + (isAnswered ? rttMs : TIMEOUT_MS), () => {
-      for (const { node, link, next } of hops) if (next !== to) apply(node, trusts[node]!.came(link, to, isAnswered, network.now))
+      hops.forEach(({ node, next }, n) => {
+        // Whoever handed it to the one that swallows hears nothing, and says so to those before.
+        const outcome = isAnswered ? 'ok' : n === hops.length - 1 ? 'silent' : 'failed'
+        if (next !== to) apply(node, trusts[node]!.came(next, to, outcome, network.now, n === 0))
+      })
     })
   }
 
@@ -134,24 +138,24 @@ function run(
 }
 
 interface Followed {
-  hops: { node: number; link: number; next: number }[]
+  hops: { node: number; next: number }[]
   isAnswered: boolean
   rttMs: number
 }
 
-/** Where a call goes that begins now; a call is much faster than routes change. @param first session over which it is to leave. */
-function follow(network: Network, from: number, to: number, swallows: (node: number) => boolean, first?: number): Followed {
+/** Where a call goes that begins now; a call is much faster than routes change. */
+function follow(network: Network, from: number, to: number, swallows: (node: number) => boolean): Followed {
   const hops: Followed['hops'] = []
   const seen = new Set<number>()
   const hopsTo = network.nextHops(network.placeOf(to))
   let rttMs = 0
   for (let node = from; node !== to;) {
     seen.add(node)
-    const next = hops.length === 0 && first !== undefined ? network.peerOf(node, first) : hopsTo[node]!
+    const next = hopsTo[node]!
     const link = next < 0 ? -1 : network.linkTo(node, next)
     // No route, or back to where it has been: whoever has it says so.
     if (link < 0 || seen.has(next)) return { hops: [], isAnswered: false, rttMs }
-    hops.push({ node, link, next })
+    hops.push({ node, next })
     if (swallows(next)) return { hops, isAnswered: false, rttMs }
     rttMs += network.rttOf(node, link)
     node = next

@@ -9,15 +9,15 @@ import {
   type ForwardReply
 } from '../../protocols/forward/messages.ts'
 import { originBytes, originId } from '../core/document.ts'
-import { UNITS_PER_MS } from '../core/routing/metric.ts'
+import type { Outcome } from '../core/routing/neighbour-trust.ts'
 import { MeshError, abortError, toMeshError } from '../errors.ts'
 import { ExchangeConnection } from './exchange-connection.ts'
-import { FARTHEST, type ForwarderComponents, type Hop } from './forwarder.ts'
+import { FARTHEST, silenceMs, type ForwarderComponents, type Hop } from './forwarder.ts'
 import type { Sessions } from './sessions.ts'
 import type { Upgrades } from './upgrades.ts'
 
-/** A circuit that is not a connection within this time and five times what its way costs, in ms, is given up; at the latest when the other end does so. */
-export const OPEN_CIRCUIT_MS = 2_000
+/** A circuit that is not a connection this much later than its first bytes should have been answered, in ms, is given up: see {@link silenceMs}. */
+export const OPEN_CIRCUIT_MS = 1_000
 /** Never longer than this, in ms, whatever a neighbour says that the way costs. */
 export const MAX_OPEN_CIRCUIT_MS = 5_000
 /** The other end of a circuit proves who it is within this time, in ms. */
@@ -49,8 +49,8 @@ export interface CircuitsComponents {
   sessions: Pick<Sessions, 'get'>
   upgrades: Upgrades
   hopTo(node: string): Hop | undefined
-  /** A circuit that a neighbour was given has become a connection with the node that it was for, or has not. */
-  came(neighbour: string, node: string, ok: boolean, isSilent?: boolean): void
+  /** What came of a circuit to a node that a neighbour was given: `ok` once it is a connection with that node. */
+  came(neighbour: string, node: string, outcome: Outcome): void
 }
 
 /** See {@link Circuits}. */
@@ -86,7 +86,7 @@ export function createCircuits({ self, sessions, upgrades, hopTo, came }: Circui
     async open(node, signal) {
       const hop = hopOrThrow(node)
       const neighbour = hop.peer
-      const withinMs = Math.min(MAX_OPEN_CIRCUIT_MS, Math.ceil(OPEN_CIRCUIT_MS + (5 * hop.metric) / UNITS_PER_MS))
+      const withinMs = Math.min(MAX_OPEN_CIRCUIT_MS, Math.ceil(OPEN_CIRCUIT_MS + silenceMs(hop)))
       const late = AbortSignal.any([signal, AbortSignal.timeout(withinMs)])
       const over = new AbortController()
       const wire = new ExchangeConnection({
@@ -108,13 +108,13 @@ export function createCircuits({ self, sessions, upgrades, hopTo, came }: Circui
           )
         )
         const connection = await upgrades.outbound(wire, late)
-        came(neighbour, node, true)
+        came(neighbour, node, 'ok')
         return { connection, neighbour, path }
       } catch (error) {
         const mesh = toMeshError(ended ?? error)
         wire.abort(mesh)
         const isSilent = late.aborted && !signal.aborted && ended === undefined
-        if (!signal.aborted) came(neighbour, node, false, isSilent)
+        if (!signal.aborted) came(neighbour, node, isSilent ? 'silent' : 'failed')
         const message = isSilent ? `nothing came back in ${withinMs} ms` : mesh.message
         const reason = isSilent ? 'silent' : (mesh.details['reason'] ?? mesh.code)
         throw new MeshError(

@@ -2,6 +2,7 @@ import { peerIdFromString } from '@libp2p/peer-id'
 import {
   FORWARD_PROTOCOL,
   MAX_FORWARD_PATH,
+  MAX_FORWARD_TTL,
   decodeForwardReply,
   decodeForwardRequest,
   encodeForwardReply,
@@ -12,6 +13,8 @@ import {
 import { MAX_ROUTE_METRIC } from '../../protocols/gradient/messages.ts'
 import { toString } from 'uint8arrays/to-string'
 import { originBytes, originId } from '../core/document.ts'
+import { UNITS_PER_MS } from '../core/routing/metric.ts'
+import type { Outcome } from '../core/routing/neighbour-trust.ts'
 import { compareSequence } from '../core/routing/sequence.ts'
 import { createTokenBuckets } from '../core/token-buckets.ts'
 import { MeshError, toMeshError } from '../errors.ts'
@@ -28,8 +31,12 @@ export const MAX_CIRCUITS_PER_NEIGHBOUR = 128
 export const MAX_CIRCUITS_PER_WAY = MAX_CIRCUITS_PER_NEIGHBOUR / 4
 /** Circuits that a neighbour may open in a time. */
 export const CIRCUIT_RATE = { perSecond: 20, burst: 200 } as const
-/** A neighbour from which nothing came back in this time, in ms, counts as one that swallows what it is given. */
+/** A next hop from which nothing comes back in this time, in ms, and what {@link silenceMs} adds to it, swallows what it is given. */
 export const SWALLOWED_MS = 1_000
+/** For each hop that is still to come, in ms: those who are nearer to where it is swallowed see it first, and say so. */
+const PER_HOP_MS = 100
+/** Whatever a neighbour says that its way costs, this is waited for it at most, in ms. */
+const MAX_WAY_MS = 2_000
 
 /** The next hop on the way to a node. */
 export interface Hop {
@@ -40,6 +47,11 @@ export interface Hop {
   metric: number
   /** This node's feasible distance of the node; undefined if it has told nobody of a way there. */
   potential: Potential | undefined
+}
+
+/** How long an answer to the first bytes over a way may take, in ms. */
+export function silenceMs({ hops, metric }: Pick<Hop, 'hops' | 'metric'>): number {
+  return SWALLOWED_MS + PER_HOP_MS * Math.min(hops, MAX_FORWARD_TTL) + Math.min(MAX_WAY_MS, (5 * metric) / UNITS_PER_MS)
 }
 
 /** What passes on the circuits of others, and takes those that are for this node. */
@@ -60,8 +72,8 @@ export interface ForwarderComponents {
   hopTo(node: string): Hop | undefined
   /** A neighbour, or this node, has the right to pass on what others send. */
   mayForward(node: string): boolean
-  /** Something came back, or nothing, from a neighbour that was given a circuit to a node. */
-  came(neighbour: string, node: string, ok: boolean): void
+  /** What came of a circuit to a node that a neighbour was given, for another. */
+  came(neighbour: string, node: string, outcome: Outcome): void
   /** A circuit for this node: yields what goes back, ends with it. The signal: the neighbour has cancelled it, or is gone. */
   accept(
     request: { source: string; neighbour: string; signal: AbortSignal },
@@ -162,13 +174,13 @@ export function createForwarder(components: ForwarderComponents): Forwarder {
     if ((perWay.get(way) ?? 0) >= MAX_CIRCUITS_PER_WAY)
       refuse('busy', new MeshError('busy', 'too many circuits go this way', { notStarted: true }))
     const leave = countIn(perWay, way)
+    const silence = circuit.silence(silenceMs(hop))
     let answered = false
     let came = request.trace
-    let isFault = false
     try {
       const session = await sessions.get(peer)
       const replies = session.request(encodeForwardRequest({ ...request, ttl: request.ttl - 1, potential }), {
-        signal: exchange.signal,
+        signal: AbortSignal.any([exchange.signal, silence]),
         input: exchange.input === undefined ? undefined : circuit.paced(exchange.input)
       })
       for await (const body of replies) {
@@ -182,22 +194,25 @@ export function createForwarder(components: ForwarderComponents): Forwarder {
         }
         if (answered !== (reply.kind === 'bytes'))
           throw new MeshError('protocol_error', 'bytes before the way, or a hop after it')
-        if (reply.kind === 'bytes' && !came) components.came(peer, destination, (came = true))
+        if (reply.kind === 'bytes' && !came) {
+          came = true
+          components.came(peer, destination, 'ok')
+        }
         yield body
         if (reply.kind === 'bytes') await circuit.came(reply.bytes.length)
       }
       return null
     } catch (error) {
-      const mesh = toMeshError(error)
+      if (exchange.signal.aborted) throw error
+      const mesh = silence.aborted ? noWay('silent', 'the next hop does not answer') : toMeshError(error)
+      // Nor is it a fault of the next hop what the source asked for.
       const isOfSource = mesh.code === 'busy' || mesh.details['reason'] === 'expired' || mesh.details['reason'] === 'loop'
-      isFault = !isOfSource && !exchange.signal.aborted
-      if (mesh.code !== 'protocol_error' || exchange.signal.aborted) throw mesh
-      throw new MeshError('unavailable', `the next hop broke the protocol: ${mesh.message}`)
+      if (!came && !isOfSource) components.came(peer, destination, silence.aborted ? 'silent' : 'failed')
+      throw mesh.code !== 'protocol_error'
+        ? mesh
+        : new MeshError('unavailable', `the next hop broke the protocol: ${mesh.message}`)
     } finally {
       leave()
-      // An end within moments says nothing, whoever brought it about, nor does what the source asked for; silence does, and so does a hop that fails.
-      const isSilent = exchange.signal.aborted && now() - circuit.sentAt > SWALLOWED_MS
-      if (!came && (isFault || isSilent)) components.came(peer, destination, false)
     }
   }
 
@@ -223,7 +238,7 @@ function isNearer(own: Potential | undefined, before: Potential): boolean {
 }
 
 /** There is none, for a reason that the one before may do something about. */
-function noWay(reason: 'no_route' | 'stale' | 'loop' | 'expired', message: string): MeshError {
+function noWay(reason: 'no_route' | 'stale' | 'loop' | 'expired' | 'silent', message: string): MeshError {
   return new MeshError('unavailable', message, { reason, notStarted: true })
 }
 

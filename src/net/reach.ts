@@ -1,6 +1,7 @@
 import { peerIdFromString } from '@libp2p/peer-id'
 import type { Libp2p } from '@libp2p/interface'
 import { multiaddr } from '@multiformats/multiaddr'
+import type { Outcome } from '../core/routing/neighbour-trust.ts'
 import { MeshError, toMeshError } from '../errors.ts'
 import type { Circuit, Circuits } from './circuits.ts'
 import type { Session } from './session.ts'
@@ -59,8 +60,8 @@ export interface ReachComponents extends CircuitUse {
   /** There is a way over others. */
   hasWay(node: string): boolean
   waitForWay(node: string, ms: number): Promise<void>
-  /** Something came over a circuit, or nothing any more. */
-  came(neighbour: string, node: string, ok: boolean, isSilent?: boolean): void
+  /** Nothing comes over a circuit any more. */
+  came(neighbour: string, node: string, outcome: Outcome): void
   now: () => number
 }
 
@@ -164,7 +165,7 @@ export function createReach(components: ReachComponents): Reach {
       return
     }
     if (open.get(node) !== circuit) return
-    came(circuit.neighbour, node, false, true)
+    came(circuit.neighbour, node, 'silent')
     circuit.connection.abort(new MeshError('unavailable', `no answer over the circuit to ${MAX_MISSED} pings`))
   }
 

@@ -12,6 +12,7 @@ import {
   type ForwardRequest
 } from '../../protocols/forward/messages.ts'
 import { originBytes, originId } from '../../src/core/document.ts'
+import type { Outcome } from '../../src/core/routing/neighbour-trust.ts'
 import { MeshError, isMeshError } from '../../src/errors.ts'
 import {
   CIRCUIT_RATE,
@@ -20,7 +21,8 @@ import {
   createForwarder,
   type Forwarder,
   type ForwarderComponents,
-  type Hop
+  type Hop,
+  silenceMs
 } from '../../src/net/forwarder.ts'
 import type { ExchangeHandler } from '../../src/net/inbound-exchanges.ts'
 import { createSessions, type Sessions } from '../../src/net/sessions.ts'
@@ -90,7 +92,7 @@ interface Node {
   forwarder: Forwarder
   hops: Map<string, Hop>
   counts: string[]
-  came: [neighbour: string, node: string, ok: boolean][]
+  came: [neighbour: string, node: string, outcome: Outcome][]
   faults: MeshError[]
   accept: Accept
   /** PeerIds that may not pass on. */
@@ -248,7 +250,7 @@ describe('forward protocol', function () {
       ]
     )
     assert.deepEqual(asked, [{ source: a!.id, neighbour: c!.id }])
-    assert.deepEqual([b!.came, c!.came], [[[c!.id, d!.id, true]], [[d!.id, d!.id, true]]])
+    assert.deepEqual([b!.came, c!.came], [[[c!.id, d!.id, 'ok']], [[d!.id, d!.id, 'ok']]])
   })
 
   it('is taken by a neighbour without the right, and without a way to anybody, of whoever passes it on', async () => {
@@ -388,7 +390,7 @@ describe('forward protocol', function () {
     c!.denied.add(c!.id)
     const error = await refusal(a!, b!, to(d!))
     assert.equal(error.code, 'permission_denied')
-    assert.deepEqual([b!.counts, c!.counts, b!.came], [[], ['forward.right'], [[c!.id, d!.id, false]]])
+    assert.deepEqual([b!.counts, c!.counts, b!.came], [[], ['forward.right'], [[c!.id, d!.id, 'failed']]])
   })
 
   it('is refused where it was before, and forgotten when it is over', async () => {
@@ -416,7 +418,7 @@ describe('forward protocol', function () {
       return null
     })
     assert.equal((await refusal(a!, b!, body)).details['reason'], 'loop')
-    assert.ok(!b!.came.some(([, , ok]) => ok))
+    assert.ok(!b!.came.some(([, , outcome]) => outcome === 'ok'))
   })
 
   // ---- quotas --------------------------------------------------------------------------------
@@ -472,7 +474,7 @@ describe('forward protocol', function () {
       const error = await refusal(a!, b!, to(d!))
       assert.equal(error.code, 'unavailable')
       assert.match(error.message, /the next hop broke the protocol/)
-      assert.deepEqual([b!.came, b!.faults], [[[c!.id, d!.id, false]], []])
+      assert.deepEqual([b!.came, b!.faults], [[[c!.id, d!.id, 'failed']], []])
       await until(() => cancelled, 'it is cancelled there')
     })
   }
@@ -482,7 +484,7 @@ describe('forward protocol', function () {
     await until(() => isOpen(circuit), 'the path')
     c!.sessions.peek(b!.id)!.abort(new MeshError('unavailable', 'cut'))
     await assert.rejects(within(circuit.ended, 'it ends'), (error) => isMeshError(error, 'unavailable'))
-    assert.deepEqual(b!.came, [[c!.id, d!.id, false]])
+    assert.deepEqual(b!.came, [[c!.id, d!.id, 'failed']])
   })
 
   // ---- a source that breaks the protocol ------------------------------------------------------
@@ -524,26 +526,43 @@ describe('forward protocol', function () {
     assert.deepEqual(b!.came, [])
   })
 
-  it('counts as swallowed what was sent and had no answer, and not what was cancelled within moments', async () => {
-    let ahead = 0
-    b!.now = () => now() + ahead
-    for (const [waited, came] of [
-      [0, []],
-      [1_500, [[c!.id, d!.id, false]]]
-    ] as const) {
-      b!.came.length = 0
-      let sent = 0
-      d!.accept = async function* (_request, incoming) {
-        for await (const bytes of incoming) sent += bytes.length
-        yield* []
-      }
-      const circuit = await open(a!, b!, to(d!), then(Uint8Array.of(1)))
-      await until(() => sent === 1, 'it has come')
-      ahead += waited
-      circuit.cancel()
-      await until(() => b!.forwarder.circuits === 0, 'it is over')
-      assert.deepEqual(b!.came, came)
+  const OPENING = new TextEncoder().encode('\x13/multistream/1.0.0\n')
+
+  it('is ended where the first bytes of a connection have no answer, by the hop that hands them to who swallows them', async () => {
+    d!.accept = async function* (_request, incoming) {
+      for await (const _ of incoming) yield* []
     }
+    for (const parts of [[OPENING], [OPENING.subarray(0, 3), OPENING.subarray(3)], [Uint8Array.of(...OPENING, 1, 2)]]) {
+      b!.came.length = c!.came.length = 0
+      const error = await refusal(a!, b!, to(d!), then(...parts))
+      assert.deepEqual([error.code, error.details['reason']], ['unavailable', 'silent'])
+      assert.deepEqual(c!.came, [[d!.id, d!.id, 'silent']])
+      assert.deepEqual(b!.came, [[c!.id, d!.id, 'failed']], 'the one before has had an answer')
+    }
+  })
+
+  it('blames nobody for silence after anything else, or for what was cancelled within moments', async () => {
+    let sent = 0
+    d!.accept = async function* (_request, incoming) {
+      for await (const bytes of incoming) sent += bytes.length
+      yield* []
+    }
+    const others = [OPENING.subarray(0, -1), Uint8Array.of(1), Uint8Array.of(...OPENING.subarray(0, -1), 0, ...OPENING)]
+    const silentMs = silenceMs({ hops: 2, metric: 20 })
+    const waits = await Promise.all(others.map((bytes) => open(a!, b!, to(d!), then(bytes))))
+    const cancelled = await open(a!, b!, to(d!), then(OPENING))
+    const bytes = others.reduce((sum, { length }) => sum + length, OPENING.length)
+    await until(() => sent === bytes, 'they have come')
+    cancelled.cancel()
+    // As long as one that is judged takes to end.
+    const answered = await open(a!, b!, to(d!), then(OPENING))
+    assert.ok(silentMs < 3_000)
+    await within(
+      answered.ended.catch(() => undefined),
+      'it is found to be silent'
+    )
+    assert.deepEqual([b!.came, c!.came], [[[c!.id, d!.id, 'failed']], [[d!.id, d!.id, 'silent']]])
+    for (const one of waits) one.cancel()
   })
 
   // ---- ends and backpressure ------------------------------------------------------------------

@@ -184,7 +184,7 @@ describe('router with PeerIds', () => {
     assert.equal(router.route('nobody'), undefined)
     known.delete('nobody')
     router.hear('a', { kind: 'request', origin: 'nobody', incarnation: 1, sequence: 1, ttl: 5, proven: true })
-    router.came('a', 'nobody', false)
+    router.came('a', 'nobody', 'failed', true)
     assert.deepEqual([router.route('nobody'), router.feasible('nobody'), routes.length], [undefined, undefined, 1])
   })
 
@@ -222,7 +222,7 @@ describe('router with PeerIds', () => {
       router.hear('a', { kind: 'request', origin: node, incarnation: 1, sequence: 1, ttl: 5, proven: true })
       router.route(node)
       router.feasible(node)
-      router.came('a', node, false)
+      router.came('a', node, 'failed', true)
     }
     // When numbers run out, all that have one are looked up.
     assert.ok(!lookedUp.includes('far'))
@@ -238,17 +238,17 @@ describe('router with PeerIds', () => {
     }
     pass(200)
     // What comes of circuits to the neighbour itself is its own affair.
-    for (let n = 0; n < 2 * MIN_CALLS; n++) router.came('a', 'a', false)
-    for (let n = 0; n < MIN_CALLS - 1; n++) router.came('a', 'far', false)
+    for (let n = 0; n < 2 * MIN_CALLS; n++) router.came('a', 'a', 'failed', true)
+    for (let n = 0; n < MIN_CALLS - 1; n++) router.came('a', 'far', 'failed', true)
     assert.equal(router.route('far')?.via, 'a')
-    router.came('a', 'far', false)
+    router.came('a', 'far', 'failed', true)
     // Of one node alone that one may be at fault.
     assert.deepEqual([router.route('far')?.via, router.route('other')?.via, router.route('a')?.via], ['b', 'a', 'a'])
     pass(DEMOTED_MS - 1_000)
     assert.equal(router.route('far')?.via, 'b')
     pass(2_000)
     assert.deepEqual([router.route('far')?.via, router.route('other')?.via], ['a', 'a'])
-    router.came('nobody', 'far', false)
+    router.came('nobody', 'far', 'failed', true)
   })
 
   it('goes round a neighbour at once for a node of which nothing at all has come, and for all if that is so of several', () => {
@@ -259,10 +259,26 @@ describe('router with PeerIds', () => {
       router.hear('a', rows(row(node, 30)))
       router.hear('b', rows(row(node, 500)))
     }
-    router.came('a', far[0]!, false, true)
+    router.came('a', far[0]!, 'silent', true)
     assert.deepEqual([router.route(far[0]!)?.via, router.route(far[1]!)?.via], ['b', 'a'])
-    for (let n = 0; n < MIN_CALLS; n++) router.came('a', far[n % MIN_ORIGINS]!, false)
+    for (let n = 0; n < MIN_CALLS; n++) router.came('a', far[n % MIN_ORIGINS]!, 'failed', true)
     assert.equal(router.route(far.at(-1)!)?.via, 'b')
+  })
+
+  it('remembers what came of a neighbour when its session ends and another begins', () => {
+    known.add('far')
+    up('a', 'b')
+    router.hear('a', rows(row('far', 30)))
+    router.hear('b', rows(row('far', 500)))
+    router.came('a', 'far', 'silent', false)
+    assert.equal(router.route('far')?.via, 'b')
+    router.down('a')
+    up('a')
+    router.hear('a', rows(row('far', 30)))
+    pass(1_000)
+    assert.equal(router.route('far')?.via, 'b')
+    pass(DEMOTED_MS)
+    assert.equal(router.route('far')?.via, 'a')
   })
 
   it('keeps a neighbour of which half comes back', () => {
@@ -270,7 +286,7 @@ describe('router with PeerIds', () => {
     up('a', 'b')
     router.hear('a', rows(row('far', 30)))
     router.hear('b', rows(row('far', 500)))
-    for (let n = 0; n < 100; n++) router.came('a', 'far', n % 2 === 0)
+    for (let n = 0; n < 100; n++) router.came('a', 'far', n % 2 === 0 ? 'ok' : 'failed', true)
     assert.equal(router.route('far')?.via, 'a')
   })
 

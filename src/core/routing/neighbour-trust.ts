@@ -8,71 +8,68 @@ export const MIN_SHARE = 0.5
 export const DEMOTED_COST = 100_000
 /** A demotion lasts this long, ms; and as long again if calls were tried meanwhile and none came back. */
 export const DEMOTED_MS = 60_000
-/** Share of calls that go through a demoted neighbour, to see whether it has become better. */
-export const PROBE_SHARE = 0.01
 /** Calls that a record remembers: older ones weigh half each time that it is reached. */
 export const REMEMBERED_CALLS = 20
 /** Pairs of a neighbour and an origin that are remembered; past it the one that was used least recently is forgotten. */
 export const MAX_TRUST_RECORDS = 4_096
 
+/** What came of something that a neighbour was given for an origin: an answer, an error, or nothing at all for long, which counts as {@link MIN_CALLS} errors. */
+export type Outcome = 'ok' | 'failed' | 'silent'
+
 /** What the router is to be told: see `blame` of RouterEvent. Without an origin it is about all but the neighbour itself. */
-export interface Blame {
-  link: number
-  origin?: number
+export interface Blame<Id> {
+  neighbour: Id
+  origin?: Id
   /** 0 takes a demotion back. */
   cost: number
 }
 
 /**
  * Which neighbours carry calls, by what came back of those that were handed to them: in all, and to each origin. What a neighbour says of
- * itself counts for nothing here. Calls to the neighbour itself are its own affair, and are not counted.
+ * itself counts for nothing here. Calls to the neighbour itself are its own affair, and do not belong here. A session that ends changes nothing.
  */
-export interface NeighbourTrust {
-  /** A call for an origin was handed to a neighbour. */
-  sent(link: number, origin: number, isNeighbourItself: boolean): void
-  /** What became of such a call, at a monotonic time in ms. @param weight for how many it counts at its origin, such as one that had no answer at all. Default 1. */
-  came(link: number, origin: number, ok: boolean, now: number, weight?: number): Blame[]
-  /** A demoted neighbour that a call to this origin is to try, or undefined for nearly all. */
-  probe(origin: number): number | undefined
+export interface NeighbourTrust<Id> {
+  /**
+   * What became of something that was handed to a neighbour for an origin, at a monotonic time in ms.
+   * @param own false for what was passed on for another node, which counts for that origin alone: its source may be in league with ends
+   * that do not answer, and is not to decide whom this node thinks nothing of. Default true.
+   */
+  came(neighbour: Id, origin: Id, outcome: Outcome, now: number, own?: boolean): Blame<Id>[]
   /** Demotions that end by now. */
-  tick(now: number): Blame[]
+  tick(now: number): Blame<Id>[]
   /** When it wants a tick, ms. */
   readonly nextAt: number
-  /** The session is over, and what was remembered of it. */
-  forget(link: number): void
+  /** What is in force against a neighbour. */
+  inForce(neighbour: Id): Blame<Id>[]
   /** Records that are kept. */
   readonly size: number
 }
 
-interface TrustRecord {
-  link: number
-  origin: number | undefined
-  pending: number
+interface TrustRecord<Id> {
+  neighbour: Id
+  origin: Id | undefined
   ok: number
   failed: number
   /** Of a record of all: origins that calls failed to, as many as are looked at. */
-  failedTo: Set<number>
+  failedTo: Set<Id>
   /** Infinity: not demoted. */
   demotedUntil: number
   /** Since it was demoted. */
   probes: { ok: number; failed: number }
 }
 
-/** @param random from 0 to under 1. */
-export function createNeighbourTrust({ random }: { random: () => number }): NeighbourTrust {
-  /** By link and origin; those used last come last. */
-  const records = new Map<string, TrustRecord>()
-  const demoted = new Set<TrustRecord>()
+/** See {@link NeighbourTrust}. Ids are names of nodes, of any kind. */
+export function createNeighbourTrust<Id extends string | number>(): NeighbourTrust<Id> {
+  /** By neighbour and origin; those used last come last. */
+  const records = new Map<string, TrustRecord<Id>>()
+  const demoted = new Set<TrustRecord<Id>>()
 
-  const keyOf = (link: number, origin?: number): string => `${link} ${origin ?? ''}`
-
-  function recordOf(link: number, origin?: number): TrustRecord {
-    const key = keyOf(link, origin)
+  function recordOf(neighbour: Id, origin?: Id): TrustRecord<Id> {
+    const key = `${neighbour} ${origin ?? ''}`
     const known = records.get(key)
     const record = known ?? {
-      link,
+      neighbour,
       origin,
-      pending: 0,
       ok: 0,
       failed: 0,
       failedTo: new Set(),
@@ -94,16 +91,17 @@ export function createNeighbourTrust({ random }: { random: () => number }): Neig
     }
   }
 
-  function count(record: TrustRecord, origin: number, ok: boolean, now: number, weight: number): Blame | undefined {
-    record.pending = Math.max(0, record.pending - 1)
+  function count(record: TrustRecord<Id>, origin: Id, outcome: Outcome, now: number): Blame<Id> | undefined {
+    const kind = outcome === 'ok' ? 'ok' : 'failed'
     if (demoted.has(record)) {
-      record.probes[ok ? 'ok' : 'failed']++
+      record.probes[kind]++
       return undefined
     }
-    record[ok ? 'ok' : 'failed'] += record.origin === undefined ? 1 : weight
-    if (!ok && record.origin === undefined && record.failedTo.size < MIN_ORIGINS) record.failedTo.add(origin)
+    const isOfAll = record.origin === undefined
+    record[kind] += outcome === 'silent' && !isOfAll ? MIN_CALLS : 1
+    if (kind === 'failed' && isOfAll && record.failedTo.size < MIN_ORIGINS) record.failedTo.add(origin)
     const calls = record.ok + record.failed
-    const isOfMany = record.origin !== undefined || record.failedTo.size >= MIN_ORIGINS
+    const isOfMany = !isOfAll || record.failedTo.size >= MIN_ORIGINS
     if (isOfMany && calls >= MIN_CALLS && record.ok < calls * MIN_SHARE) return demote(record, now)
     if (calls >= REMEMBERED_CALLS) {
       record.ok /= 2
@@ -112,7 +110,7 @@ export function createNeighbourTrust({ random }: { random: () => number }): Neig
     return undefined
   }
 
-  function demote(record: TrustRecord, now: number): Blame | undefined {
+  function demote(record: TrustRecord<Id>, now: number): Blame<Id> | undefined {
     // No room to remember more of them: a neighbour that fails so many is demoted in all.
     if (demoted.size >= MAX_TRUST_RECORDS / 2) return undefined
     record.demotedUntil = now + DEMOTED_MS
@@ -121,9 +119,13 @@ export function createNeighbourTrust({ random }: { random: () => number }): Neig
     return blame(record, DEMOTED_COST)
   }
 
-  const blame = ({ link, origin }: TrustRecord, cost: number): Blame => ({ link, ...(origin !== undefined && { origin }), cost })
+  const blame = ({ neighbour, origin }: TrustRecord<Id>, cost: number): Blame<Id> => ({
+    neighbour,
+    ...(origin !== undefined && { origin }),
+    cost
+  })
 
-  function end(record: TrustRecord): void {
+  function end(record: TrustRecord<Id>): void {
     demoted.delete(record)
     record.demotedUntil = Infinity
     record.ok = record.failed = 0
@@ -131,29 +133,14 @@ export function createNeighbourTrust({ random }: { random: () => number }): Neig
   }
 
   return {
-    sent(link, origin, isNeighbourItself) {
-      if (isNeighbourItself) return
-      recordOf(link).pending++
-      recordOf(link, origin).pending++
-    },
-    came(link, origin, ok, now, weight = 1) {
-      const blames: Blame[] = []
-      for (const key of [keyOf(link), keyOf(link, origin)]) {
-        const record = records.get(key)
-        // Of a call that nobody handed over here, or one that is long forgotten.
-        if (record === undefined || record.pending === 0) continue
-        const made = count(record, origin, ok, now, weight)
-        if (made !== undefined) blames.push(made)
-      }
-      return blames
-    },
-    probe(origin) {
-      if (demoted.size === 0 || random() >= PROBE_SHARE) return undefined
-      const able = [...demoted].filter((record) => record.origin === undefined || record.origin === origin)
-      return able[Math.floor(random() * able.length)]?.link
+    came(neighbour, origin, outcome, now, own = true) {
+      const made = (own ? [recordOf(neighbour), recordOf(neighbour, origin)] : [recordOf(neighbour, origin)]).map((record) =>
+        count(record, origin, outcome, now)
+      )
+      return made.filter((one) => one !== undefined)
     },
     tick(now) {
-      const blames: Blame[] = []
+      const blames: Blame<Id>[] = []
       for (const record of demoted) {
         if (record.demotedUntil > now) continue
         const { ok, failed } = record.probes
@@ -172,13 +159,8 @@ export function createNeighbourTrust({ random }: { random: () => number }): Neig
       for (const { demotedUntil } of demoted) if (demotedUntil < next) next = demotedUntil
       return next
     },
-    forget(link) {
-      for (const [key, record] of records) {
-        if (record.link !== link) continue
-        records.delete(key)
-        demoted.delete(record)
-      }
-    },
+    inForce: (neighbour) =>
+      [...demoted].filter((record) => record.neighbour === neighbour).map((record) => blame(record, DEMOTED_COST)),
     get size() {
       return records.size
     }

@@ -6,6 +6,7 @@ import { originBytes } from '../../../src/core/document.ts'
 import { MeshError, isMeshError } from '../../../src/errors.ts'
 import { OPEN_CIRCUIT_MS, createCircuits, type Circuit, type Circuits } from '../../../src/net/circuits.ts'
 import type { ExchangeConnection } from '../../../src/net/exchange-connection.ts'
+import type { Outcome } from '../../../src/core/routing/neighbour-trust.ts'
 import { createForwarder, type Forwarder, type Hop } from '../../../src/net/forwarder.ts'
 import type { ExchangeHandler } from '../../../src/net/inbound-exchanges.ts'
 import { createNodeLibp2p, type NodeServices } from '../../../src/net/node-preset.ts'
@@ -25,7 +26,7 @@ interface Node {
   forwarder: Forwarder
   sessions: Sessions
   hops: Map<string, Hop>
-  came: [neighbour: string, node: string, ok: boolean][]
+  came: [neighbour: string, node: string, outcome: Outcome][]
   /** Circuits that others have opened to it. */
   inbound: Connection[]
 }
@@ -59,7 +60,7 @@ describe('circuits', function () {
       self: id,
       sessions: { get: (peer: string) => sessions.get(peer) },
       hopTo: (node: string) => hops.get(node),
-      came: (neighbour: string, node: string, ok: boolean) => void came.push([neighbour, node, ok])
+      came: (neighbour: string, node: string, outcome: Outcome) => void came.push([neighbour, node, outcome])
     }
     const circuits = createCircuits({ ...own, upgrades: libp2p.services.upgrades })
     const forwarder = createForwarder({
@@ -132,7 +133,7 @@ describe('circuits', function () {
       assert.match(one.encryption ?? '', /tls|noise/)
       await assert.rejects(one.newStream(ECHO), { name: 'LimitedConnectionError' })
     }
-    assert.deepEqual([a!.came, b!.came], [[[b!.id, c!.id, true]], [[c!.id, c!.id, true]]])
+    assert.deepEqual([a!.came, b!.came], [[[b!.id, c!.id, 'ok']], [[c!.id, c!.id, 'ok']]])
     await connection.close()
   })
 
@@ -201,7 +202,7 @@ describe('circuits', function () {
     const there = await refusal(a!, c!)
     assert.deepEqual([there.code, there.details], ['unavailable', { peer: c!.id, reason: 'no_route' }])
     assert.match(there.message, new RegExp(`no circuit to ${c!.id} over ${b!.id}: this node knows no way there`))
-    assert.deepEqual(a!.came, [[b!.id, c!.id, false]])
+    assert.deepEqual(a!.came, [[b!.id, c!.id, 'failed']])
     a!.hops.clear()
     const here = await refusal(a!, c!)
     assert.deepEqual([here.code, here.details], ['unavailable', { peer: c!.id, reason: 'no_route' }])
@@ -219,7 +220,7 @@ describe('circuits', function () {
     })
     const error = await refusal(a!, c!)
     assert.equal(error.code, 'unavailable')
-    assert.deepEqual(a!.came, [[b!.id, c!.id, false]])
+    assert.deepEqual(a!.came, [[b!.id, c!.id, 'failed']])
     assert.deepEqual([a!.libp2p.getConnections(other.libp2p.peerId), other.inbound], [[], []])
   })
 
@@ -272,8 +273,8 @@ describe('circuits', function () {
       await until(() => cancelled, 'it is cancelled')
     }
     assert.deepEqual(a!.came, [
-      [b!.id, c!.id, false],
-      [b!.id, c!.id, false]
+      [b!.id, c!.id, 'silent'],
+      [b!.id, c!.id, 'silent']
     ])
   })
 
@@ -305,7 +306,7 @@ describe('circuits', function () {
       const error = await refusal(a!, c!)
       assert.equal(error.code, 'unavailable')
       assert.doesNotMatch(error.message, /nothing came back/)
-      assert.deepEqual(a!.came, [[b!.id, c!.id, false]])
+      assert.deepEqual(a!.came, [[b!.id, c!.id, 'failed']])
     })
   }
 

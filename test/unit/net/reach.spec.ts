@@ -2,6 +2,7 @@ import assert from 'node:assert/strict'
 import { mock } from 'node:test'
 import type { Connection } from '@libp2p/interface'
 import { originId } from '../../../src/core/document.ts'
+import type { Outcome } from '../../../src/core/routing/neighbour-trust.ts'
 import { MeshError, isMeshError } from '../../../src/errors.ts'
 import type { Circuit } from '../../../src/net/circuits.ts'
 import {
@@ -68,7 +69,7 @@ describe('reaching a node', () => {
   let active: number
   let pings: Deferred<number>[]
   let heardAt: number
-  let came: [string, string, boolean][]
+  let came: [string, string, Outcome][]
   beforeEach(() => {
     mock.timers.enable({ apis: ['setTimeout', 'setInterval'] })
     heardAt = 0
@@ -106,7 +107,7 @@ describe('reaching a node', () => {
           return ping.promise
         }
       }),
-      came: (neighbour, node, ok) => came.push([neighbour, node, ok]),
+      came: (neighbour, node, outcome) => came.push([neighbour, node, outcome]),
       now: () => time
     })
   })
@@ -430,7 +431,7 @@ describe('reaching a node', () => {
     await pass(CHECK_EVERY_MS)
     for (let missed = 0; missed < MAX_MISSED; missed++) await pass(ANSWER_WITHIN_MS)
     assert.ok(isMeshError(connection.aborted, 'unavailable'))
-    assert.deepEqual([came, reach.pathTo(NODE)], [[['next', NODE, false]], undefined])
+    assert.deepEqual([came, reach.pathTo(NODE)], [[['next', NODE, 'silent']], undefined])
   })
 
   it('leaves a circuit to itself whose session has ended, and does not blame it for that of another', async () => {

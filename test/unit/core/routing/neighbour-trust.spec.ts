@@ -5,30 +5,28 @@ import {
   DEMOTED_MS,
   MAX_TRUST_RECORDS,
   MIN_CALLS,
-  PROBE_SHARE,
   createNeighbourTrust,
   type Blame,
-  type NeighbourTrust
+  type NeighbourTrust,
+  type Outcome
 } from '../../../../src/core/routing/neighbour-trust.ts'
-import { createRandom } from '../../../../scripts/simulate/random.ts'
 
 describe('trust in neighbours', () => {
-  const make = (random = () => 0.5): NeighbourTrust => createNeighbourTrust({ random })
-  const call = (trust: NeighbourTrust, link: number, origin: number, ok: boolean, now = 0): Blame[] => {
-    trust.sent(link, origin, false)
-    return trust.came(link, origin, ok, now)
-  }
-  const fail = (trust: NeighbourTrust, link: number, origin: number, now = 0): Blame[] => {
+  const make = (): NeighbourTrust<number> => createNeighbourTrust()
+  const outcomeOf = (ok: boolean): Outcome => (ok ? 'ok' : 'failed')
+  const call = (trust: NeighbourTrust<number>, neighbour: number, origin: number, ok: boolean, now = 0): Blame<number>[] =>
+    trust.came(neighbour, origin, outcomeOf(ok), now)
+  const fail = (trust: NeighbourTrust<number>, link: number, origin: number, now = 0): Blame<number>[] => {
     for (let n = 1; n < MIN_CALLS; n++) assert.deepEqual(call(trust, link, origin, false, now), [])
     return call(trust, link, origin, false, now)
   }
 
   it('demotes for an origin when less than half of five calls came back, and in all if that is so at three', () => {
     const trust = make()
-    assert.deepEqual(fail(trust, 1, 7), [{ link: 1, origin: 7, cost: DEMOTED_COST }])
+    assert.deepEqual(fail(trust, 1, 7), [{ neighbour: 1, origin: 7, cost: DEMOTED_COST }])
     // Of one origin alone that one may be at fault.
     assert.deepEqual(call(trust, 1, 8, false), [])
-    assert.deepEqual(call(trust, 1, 9, false), [{ link: 1, cost: DEMOTED_COST }])
+    assert.deepEqual(call(trust, 1, 9, false), [{ neighbour: 1, cost: DEMOTED_COST }])
     assert.deepEqual(trust.tick(DEMOTED_MS - 1), [])
     assert.equal(trust.nextAt, DEMOTED_MS)
   })
@@ -36,7 +34,7 @@ describe('trust in neighbours', () => {
   it('demotes for the one origin when the others are served', () => {
     const trust = make()
     for (let n = 0; n < 10; n++) call(trust, 1, 8, true)
-    assert.deepEqual(fail(trust, 1, 7), [{ link: 1, origin: 7, cost: DEMOTED_COST }])
+    assert.deepEqual(fail(trust, 1, 7), [{ neighbour: 1, origin: 7, cost: DEMOTED_COST }])
   })
 
   it('leaves alone who brings back half', () => {
@@ -52,14 +50,20 @@ describe('trust in neighbours', () => {
     assert.ok(calls < 40, `${calls} calls`)
   })
 
-  it('does not count calls to the neighbour itself, nor answers that nobody waits for', () => {
+  it('takes silence for as much as five errors, for the one origin', () => {
     const trust = make()
-    for (let n = 0; n < 20; n++) {
-      trust.sent(1, 7, true)
-      assert.deepEqual(trust.came(1, 7, false, 0), [])
-    }
-    assert.equal(trust.size, 0)
-    for (let n = 0; n < 20; n++) assert.deepEqual(trust.came(1, 9, false, 0), [])
+    assert.deepEqual(trust.came(1, 7, 'silent', 0), [{ neighbour: 1, origin: 7, cost: DEMOTED_COST }])
+    for (let origin = 8; origin < 8 + MIN_CALLS; origin++) call(trust, 1, origin, true)
+    assert.deepEqual(trust.came(1, 20, 'silent', 0), [{ neighbour: 1, origin: 20, cost: DEMOTED_COST }])
+  })
+
+  it('demotes in all for what was of this node alone: others may be in league with who does not answer', () => {
+    const trust = make()
+    for (let origin = 0; origin < 50; origin++)
+      assert.deepEqual(trust.came(1, origin, 'silent', 0, false), [{ neighbour: 1, origin, cost: DEMOTED_COST }])
+    for (let origin = 50; origin < 50 + MIN_CALLS - 1; origin++) assert.equal(trust.came(1, origin, 'silent', 0).length, 1)
+    assert.deepEqual(trust.came(1, 60, 'silent', 0).at(-1), { neighbour: 1, origin: 60, cost: DEMOTED_COST })
+    assert.deepEqual(trust.inForce(1).at(-2), { neighbour: 1, cost: DEMOTED_COST })
   })
 
   it('takes a demotion back after its time, but not if what was tried failed', () => {
@@ -69,35 +73,27 @@ describe('trust in neighbours', () => {
     assert.deepEqual(trust.tick(DEMOTED_MS), [])
     assert.equal(trust.nextAt, 2 * DEMOTED_MS)
     call(trust, 1, 7, true, DEMOTED_MS + 1)
-    assert.deepEqual(trust.tick(2 * DEMOTED_MS), [{ link: 1, origin: 7, cost: 0 }])
+    assert.deepEqual(trust.tick(2 * DEMOTED_MS), [{ neighbour: 1, origin: 7, cost: 0 }])
     assert.equal(trust.nextAt, Infinity)
     // It begins anew.
     assert.equal(fail(trust, 1, 7, 2 * DEMOTED_MS).length, 1)
   })
 
-  it('tries a demoted neighbour with one call in a hundred', () => {
-    const trust = make(createRandom(1))
-    assert.equal(trust.probe(7), undefined)
-    fail(trust, 3, 7)
-    let probes = 0
-    for (let n = 0; n < 10_000; n++) probes += Number(trust.probe(7) === 3)
-    assert.ok(Math.abs(probes - 10_000 * PROBE_SHARE) < 40, `${probes} probes`)
-  })
-
-  it('forgets a session', () => {
+  it('knows what is in force against a neighbour: a session that ends makes nothing good', () => {
     const trust = make()
     fail(trust, 1, 7)
-    trust.forget(1)
-    assert.deepEqual([trust.size, trust.nextAt], [0, Infinity])
-    assert.deepEqual(trust.tick(DEMOTED_MS), [])
+    fail(trust, 2, 8)
+    assert.deepEqual(trust.inForce(1), [{ neighbour: 1, origin: 7, cost: DEMOTED_COST }])
+    trust.tick(DEMOTED_MS)
+    assert.deepEqual(trust.inForce(1), [])
   })
 
   it('keeps no more than its limit, and takes every demotion back that it made', () => {
     const trust = make()
     const inForce = new Set<string>()
-    const apply = (blames: Blame[]): void => {
-      for (const { link, origin, cost } of blames) {
-        const key = `${link} ${origin}`
+    const apply = (blames: Blame<number>[]): void => {
+      for (const { neighbour, origin, cost } of blames) {
+        const key = `${neighbour} ${origin}`
         assert.equal(inForce.has(key), cost === 0, key)
         if (cost > 0) inForce.add(key)
         else inForce.delete(key)
@@ -120,7 +116,7 @@ describe('trust in neighbours', () => {
         for (const { link, origin, ok } of outcomes) {
           for (const key of [`${link}`, `${link} ${origin}`]) calls.set(key, (calls.get(key) ?? 0) + 1)
           for (const blame of call(trust, link, origin, ok)) {
-            const key = blame.origin === undefined ? `${blame.link}` : `${blame.link} ${blame.origin}`
+            const key = blame.origin === undefined ? `${blame.neighbour}` : `${blame.neighbour} ${blame.origin}`
             assert.ok(calls.get(key)! >= MIN_CALLS)
           }
         }
