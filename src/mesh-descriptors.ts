@@ -66,10 +66,10 @@ export function createDescriptors(components: DescriptorsComponents): Descriptor
     onDirectory(event) {
       if (event.origin === self || !('capability' in event)) return
       const { origin, capability } = event
-      const { declaration } = capability
-      if (event.kind === 'removed') return pins.gone(origin, declaration.id)
-      if (!pins.see(origin, declaration, new Date().toISOString())) return
-      tell(origin, nameOf(origin), declaration.id, pins.changed(origin, declaration.id)!)
+      const { id } = capability
+      if (event.kind === 'removed') return pins.gone(origin, id)
+      if (!pins.see(origin, capability.declaration, new Date().toISOString())) return
+      tell(origin, nameOf(origin), id, pins.changed(origin, id)!)
     },
     changedOf: (origin, id) => pins.changed(origin, id),
     isBlocked: (origin, id) => mode === 'block' && pins.changed(origin, id) !== undefined,

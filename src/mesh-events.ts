@@ -48,12 +48,12 @@ export function createMeshEvents(self: string, now: () => number, onDropped: () 
         case 'info':
           return
         case 'removed': {
-          const { id, type } = event.capability.declaration
+          const { id, type } = event.capability
           return emit({ event: 'capability:removed', node, id, type, reason: event.reason })
         }
         default: {
           const entry = hub.read ? directory.get(node) : undefined
-          const view = entry && capabilityView(entry, event.capability.declaration.id, directory.visible(), self, changedOf)
+          const view = entry && capabilityView(entry, event.capability.id, directory.visible(), self, changedOf)
           if (view !== undefined) emit({ event: `capability:${event.kind}`, node, capability: view })
         }
       }

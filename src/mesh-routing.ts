@@ -256,7 +256,7 @@ export function createMeshRouting(components: MeshRoutingComponents): MeshRoutin
       if (kind === 'node-join' && router.known(origin)) peering.askedFor(origin)
       if (kind === 'info' || kind === 'updated' || kind === 'suspended') return
       const offered = directory.get(origin)?.document?.capabilities.values() ?? []
-      router.types(origin, [...new Set([...offered].map(({ declaration }) => declaration.type))])
+      router.types(origin, [...new Set([...offered].map(({ type }) => type))])
     },
     hopTo,
     standingOf(node) {

@@ -8,6 +8,7 @@ import { createDirectory, type Directory } from '../../src/core/directory.ts'
 import { createDispatcher } from '../../src/core/dispatch/dispatcher.ts'
 import { changeDocument, documentHash, originId } from '../../src/core/document.ts'
 import { createOffers, type Offers } from '../../src/core/offers.ts'
+import { createPins } from '../../src/core/pins.ts'
 import { createRouter, type Router } from '../../src/core/routing/router.ts'
 import { createRandom } from '../simulate/random.ts'
 import type { Suite } from './suite.ts'
@@ -25,7 +26,9 @@ const collect = ((): (() => void) => {
   return runInNewContext('gc') as () => void
 })()
 
-function usedBytes(): number {
+/** What a WeakRef was asked for is held until the task is over: so it is asked in another. */
+async function usedBytes(): Promise<number> {
+  await new Promise((resolve) => setImmediate(resolve))
   collect()
   collect()
   const { heapUsed, arrayBuffers } = process.memoryUsage()
@@ -118,21 +121,27 @@ export const dispatch: Suite = {
   name: 'dispatch',
   about: `who gets a call: look-up, decision and route at ${PROVIDERS} providers, memory of 1,000 capabilities`,
   entries: [],
-  run({ log }) {
+  async run({ log }) {
     log('memory')
     const nodes = 1_000 / CAPABILITIES_PER_NODE
     const routes = PROVIDERS
     // Once before, so that what is compiled and made once is not counted.
     fill(nodes, (node) => [capability(`warm-${node}`, 'warm')]).offers.all()
-    const before = usedBytes()
+    const before = await usedBytes()
     const world = fill(nodes, (node) =>
       Array.from({ length: CAPABILITIES_PER_NODE }, (_, n) => capability(`thing-${node}-${n}`, `test/type-${(node + n) % TYPES}`))
     )
     const count = world.offers.all().length
-    const bytesPerThousand = ((usedBytes() - before) * 1_000) / count
-    const beforeRoutes = usedBytes()
+    const bytesPerThousand = (((await usedBytes()) - before) * 1_000) / count
+    // What a person is told of when it changes is remembered of each beside it (core/pins.ts).
+    const pins = createPins()
+    const beforePins = await usedBytes()
+    for (const { origin, document } of world.directory.visible())
+      for (const { declaration } of document!.capabilities.values()) pins.see(origin, declaration, '')
+    const bytesOfPins = (((await usedBytes()) - beforePins) * 1_000) / count
+    const beforeRoutes = await usedBytes()
     const router = routerOf(routes)
-    const bytesOfRoutes = usedBytes() - beforeRoutes
+    const bytesOfRoutes = (await usedBytes()) - beforeRoutes
 
     log('look-ups and decisions')
     const { offers } = fill(PROVIDERS, () => [capability('answers', 'test/answers')])
@@ -162,13 +171,24 @@ export const dispatch: Suite = {
       line('the same and the decision', decision),
       line(`route, of ${routes}`, route),
       `${'memory of 1,000 capabilities'.padEnd(34)} ${(bytesPerThousand / 1e6).toFixed(2)} MB, each ${encodedBytes} bytes on the wire`,
+      `${'pins of their descriptors beside'.padEnd(34)} ${(bytesOfPins / 1e6).toFixed(2)} MB`,
       `${`memory of ${routes} routes, 6 neighbours`.padEnd(34)} ${(bytesOfRoutes / 1e6).toFixed(2)} MB`,
       `p99 of each under 5 us: ${holds.lookUp ? 'yes' : 'NO'}; memory under 1.5 MB: ${holds.memory ? 'yes' : 'NO'}`
     ].join('\n')
-    const results = { providers: PROVIDERS, lookUp, decision, route, encodedBytes, bytesPerThousand, bytesOfRoutes, holds }
+    const results = {
+      providers: PROVIDERS,
+      lookUp,
+      decision,
+      route,
+      encodedBytes,
+      bytesPerThousand,
+      bytesOfPins,
+      bytesOfRoutes,
+      holds
+    }
     // Kept until here, so that it counts.
-    if (world.directory.size === 0 || router.size === 0) throw new Error('nothing was measured')
-    return Promise.resolve({ results, table })
+    if (world.directory.size === 0 || pins.size === 0 || router.size === 0) throw new Error('nothing was measured')
+    return { results, table }
   }
 }
 

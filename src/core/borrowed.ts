@@ -73,6 +73,8 @@ export function createBorrowed(emit: (change: BorrowedChange) => void): Borrowed
       nodeName: lender.name ?? node,
       local: false,
       direct: true,
+      id: capability.id,
+      type: capability.type,
       capability,
       mesh: lender.mesh,
       get rttMs() {

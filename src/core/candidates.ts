@@ -22,6 +22,9 @@ export interface Offer {
   metricMs?: number | undefined
   /** What calls on it cost beside time, as it announces. */
   cost?: NodeCost | undefined
+  /** Of the capability; cheaper to ask for than the rest. */
+  id: string
+  type: string
   capability: CapabilityDeclaration
   /** Not to be chosen: its descriptor has changed, and nobody here has accepted that. */
   blocked?: boolean
@@ -76,10 +79,10 @@ export function findNamed(offers: readonly Offer[], target: string, node?: strin
   const wantedNode = node ?? parsed.node
   const inScope = wantedNode === undefined ? offers : onNode(offers, wantedNode)
   const name = node !== undefined || parsed.node !== undefined ? parsed.name : target
-  const byId = inScope.filter((offer) => offer.capability.id === name)
+  const byId = inScope.filter((offer) => offer.id === name)
   // What the own mesh has of this type goes before what another calls by this name.
   const isOwn = byId.some((offer) => offer.mesh === undefined)
-  const byType = isOwn ? [] : inScope.filter((offer) => offer.capability.type === name)
+  const byType = isOwn ? [] : inScope.filter((offer) => offer.type === name)
   const useId = isOwn || (byId.length > 0 && !byType.some((offer) => offer.mesh === undefined))
   const named = preferOwn(useId ? byId : byType)
   if (named.length === 0) throw unknownCapability(inScope, name, wantedNode)
@@ -118,13 +121,11 @@ function findAble(offers: readonly Offer[], target: string, tool: string, node: 
  */
 function preferOwn(all: Offer[]): Offer[] {
   const home = all.filter((offer) => offer.mesh === undefined)
-  const same = ({ capability }: Offer): boolean =>
-    home.every((own) => own.capability.type === capability.type && own.capability.scope !== 'node') && capability.scope !== 'node'
+  const same = ({ type, capability }: Offer): boolean =>
+    home.every((own) => own.type === type && own.capability.scope !== 'node') && capability.scope !== 'node'
   const named = home.length === 0 ? all : all.filter((offer) => offer.mesh === undefined || same(offer))
   const own = named.filter((offer) => offer.local)
-  return own.length === 0
-    ? named
-    : named.filter((offer) => own.some(({ capability }) => capability.type === offer.capability.type))
+  return own.length === 0 ? named : named.filter((offer) => own.some(({ type }) => type === offer.type))
 }
 
 /** True unless it says itself that it cannot be called now. */
@@ -138,11 +139,11 @@ function notCallable(offers: readonly Offer[], name: string): MeshError {
 }
 
 function notAccepted(offers: readonly Offer[], name: string): MeshError {
-  const { node, nodeName, capability } = offers[0]!
+  const { node, nodeName, id } = offers[0]!
   return new MeshError(
     'permission_denied',
-    `what "${name}" on ${nodeName} says of itself has changed since it was accepted; look at it with atmo capabilities ${capability.id}@${node}, then run: atmo accept ${node} ${capability.id}`,
-    { reason: 'descriptor-changed', capability: capability.id, nodes: offers.map((offer) => offer.node) }
+    `what "${name}" on ${nodeName} says of itself has changed since it was accepted; look at it with atmo capabilities ${id}@${node}, then run: atmo accept ${node} ${id}`,
+    { reason: 'descriptor-changed', capability: id, nodes: offers.map((offer) => offer.node) }
   )
 }
 
@@ -169,8 +170,8 @@ function onNode(offers: readonly Offer[], node: string): readonly Offer[] {
 }
 
 function refuseAmbiguous(named: Offer[], name: string): void {
-  const types = [...new Set(named.map((offer) => offer.capability.type))]
-  const refs = named.map((offer) => `${offer.capability.id}@${offer.nodeName}`)
+  const types = [...new Set(named.map((offer) => offer.type))]
+  const refs = named.map((offer) => `${offer.id}@${offer.nodeName}`)
   const message = (why: string): string => `"${name}" ${why}; say which: ${refs.slice(0, 10).join(', ')}`
   if (types.length > 1)
     throw new MeshError('ambiguous', message(`is ${types.length} different things (${types.join(', ')})`), { refs })
@@ -180,7 +181,7 @@ function refuseAmbiguous(named: Offer[], name: string): void {
 }
 
 function unknownCapability(offers: readonly Offer[], name: string, node: string | undefined): MeshError {
-  const ids = [...new Set(offers.flatMap((offer) => [offer.capability.id, offer.capability.type]))]
+  const ids = [...new Set(offers.flatMap((offer) => [offer.id, offer.type]))]
   const near = nearest(name, ids)
   const where = node === undefined ? 'in the mesh' : `on ${node}`
   const hint = near === undefined ? 'see `atmo capabilities`' : `did you mean "${near}"?`

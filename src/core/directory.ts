@@ -13,9 +13,9 @@ import {
   winsTie,
   type DocumentChange,
   type NodeDocument,
-  type StoredCapability,
   type Version
 } from './document.ts'
+import type { StoredCapability } from './stored-capability.ts'
 
 /** Most origins in a directory; {@link oldestToForget} names the one that makes room. */
 export const MAX_ORIGINS = 4_096
@@ -118,7 +118,7 @@ export function createDirectory(self: string, emit: (event: DirectoryEvent) => v
     for (const capability of changed) {
       const suspended =
         capability.declaration.status === 'suspended' &&
-        before?.capabilities.get(capability.declaration.id)?.declaration.status !== 'suspended'
+        before?.capabilities.get(capability.id)?.declaration.status !== 'suspended'
       emit({ kind: suspended ? 'suspended' : 'updated', origin, capability, reason })
     }
     for (const capability of removed) emit({ kind: 'removed', origin, capability, reason })

@@ -11,14 +11,7 @@ import {
   type NodeInfo,
   type SignedHead
 } from '../../protocols/announce/messages.ts'
-import { decodeCapability, type CapabilityDeclaration } from '../../protocols/capability.ts'
-
-/** A capability as its origin encoded it. The bytes are kept: hashes are over them, and keys of a newer version survive. */
-export interface StoredCapability {
-  bytes: Uint8Array
-  hash: Uint8Array
-  declaration: CapabilityDeclaration
-}
+import { StoredCapability } from './stored-capability.ts'
 
 /** Everything that one node says of itself. Immutable: a change makes a new one. */
 export interface NodeDocument {
@@ -35,11 +28,6 @@ export function originId(origin: Uint8Array): string {
 /** The multihash bytes of a PeerId in its usual text form: the way back of {@link originId}. */
 export function originBytes(peer: string): Uint8Array {
   return fromString(peer, 'base58btc')
-}
-
-/** @throws MeshError `protocol_error` if the bytes are no capability. */
-export function storeCapability(bytes: Uint8Array): StoredCapability {
-  return { bytes, hash: sha256(bytes), declaration: decodeCapability(bytes) }
 }
 
 /**
@@ -69,11 +57,11 @@ export function changeDocument(base: NodeDocument | undefined, change: DocumentC
   const capabilities = new Map(base?.capabilities)
   for (const id of change.drop) capabilities.delete(id)
   for (const bytes of change.put) {
-    const stored = storeCapability(bytes)
-    capabilities.set(stored.declaration.id, stored)
+    const stored = new StoredCapability(bytes)
+    capabilities.set(stored.id, stored)
   }
   let bytes = 0
-  for (const capability of capabilities.values()) bytes += capability.bytes.length
+  for (const capability of capabilities.values()) bytes += capability.size
   if (capabilities.size > MAX_CAPABILITIES || bytes > MAX_DOCUMENT_BYTES) return undefined
   return { infoBytes, info: change.info === undefined && base !== undefined ? base.info : decodeInfo(infoBytes), capabilities }
 }
@@ -120,7 +108,7 @@ export function diffDocuments(
 export function sizeOf(document: NodeDocument | undefined): number {
   if (document === undefined) return 0
   let bytes = document.infoBytes.length
-  for (const capability of document.capabilities.values()) bytes += capability.bytes.length
+  for (const capability of document.capabilities.values()) bytes += capability.size
   return bytes
 }
 

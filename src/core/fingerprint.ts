@@ -38,7 +38,7 @@ export interface Differences {
 
 const fingerprints = new WeakMap<CapabilityDeclaration, Fingerprint>()
 
-/** The fingerprint of a declaration, reckoned once: one that goes and comes back is not hashed again. */
+/** The fingerprint of a declaration, reckoned once as long as that is held. */
 export function fingerprintOf(declaration: CapabilityDeclaration): Fingerprint {
   let fingerprint = fingerprints.get(declaration)
   if (fingerprint === undefined) fingerprints.set(declaration, (fingerprint = reckon(declaration)))

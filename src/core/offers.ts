@@ -1,6 +1,9 @@
+import type { CapabilityDeclaration } from '../../protocols/capability.ts'
 import type { PeerView } from '../mesh-api.ts'
 import type { Offer } from './candidates.ts'
 import type { Directory } from './directory.ts'
+import type { NodeCost } from './dispatch/candidate.ts'
+import type { StoredCapability } from './stored-capability.ts'
 
 /** What a link tells of a peer. */
 export interface LinkState {
@@ -36,6 +39,79 @@ interface NodeStats {
   route: RouteState | undefined
 }
 
+/** What all offers of a node have in common. */
+interface Offering {
+  readonly node: string
+  readonly nodeName: string
+  readonly local: boolean
+  readonly cost: NodeCost | undefined
+  readonly stats: NodeStats
+}
+
+/** There may be many: so each holds nothing that it can ask for. */
+class DirectoryOffer implements Offer {
+  readonly #of: Offering
+  readonly #stored: StoredCapability
+  readonly blocked: boolean
+
+  constructor(of: Offering, stored: StoredCapability, blocked: boolean) {
+    this.#of = of
+    this.#stored = stored
+    this.blocked = blocked
+  }
+
+  get node(): string {
+    return this.#of.node
+  }
+
+  get nodeName(): string {
+    return this.#of.nodeName
+  }
+
+  get local(): boolean {
+    return this.#of.local
+  }
+
+  get cost(): NodeCost | undefined {
+    return this.#of.cost
+  }
+
+  get id(): string {
+    return this.#stored.id
+  }
+
+  get type(): string {
+    return this.#stored.type
+  }
+
+  get capability(): CapabilityDeclaration {
+    return this.#stored.declaration
+  }
+
+  get direct(): boolean {
+    return this.#of.stats.link !== undefined
+  }
+
+  get rttMs(): number | undefined {
+    return this.#of.stats.link?.rttMs
+  }
+
+  get hops(): number | undefined {
+    const { link, route } = this.#of.stats
+    return link !== undefined ? 1 : route?.hops
+  }
+
+  get via(): string | undefined {
+    const { link, route } = this.#of.stats
+    return link !== undefined ? undefined : route?.via
+  }
+
+  get metricMs(): number | undefined {
+    const { link, route } = this.#of.stats
+    return link !== undefined ? undefined : route?.metricMs
+  }
+}
+
 /** @param self PeerId of this node. @param isBlocked asked when the directory has changed, not at calls. */
 export function createOffers(
   directory: Directory,
@@ -62,32 +138,10 @@ export function createOffers(
   function build(): Offer[] {
     const list: Offer[] = []
     for (const { origin, document } of directory.visible()) {
-      const node = statsOf(origin)
-      for (const { declaration } of document?.capabilities.values() ?? []) {
-        list.push({
-          node: origin,
-          nodeName: document!.info.name,
-          local: origin === self,
-          capability: declaration,
-          blocked: isBlocked(origin, declaration.id),
-          cost: document!.info.cost,
-          get direct() {
-            return node.link !== undefined
-          },
-          get rttMs() {
-            return node.link?.rttMs
-          },
-          get hops() {
-            return node.link !== undefined ? 1 : node.route?.hops
-          },
-          get via() {
-            return node.link !== undefined ? undefined : node.route?.via
-          },
-          get metricMs() {
-            return node.link !== undefined ? undefined : node.route?.metricMs
-          }
-        })
-      }
+      const { name: nodeName, cost } = document!.info
+      const of = { node: origin, nodeName, local: origin === self, cost, stats: statsOf(origin) }
+      for (const stored of document!.capabilities.values())
+        list.push(new DirectoryOffer(of, stored, isBlocked(origin, stored.id)))
     }
     for (const [peer, node] of stats)
       if (node.link === undefined && node.route === undefined && directory.get(peer) === undefined) stats.delete(peer)

@@ -18,7 +18,7 @@ export class Provider implements Candidate {
     this.offer = offer
     this.tool = tool
     this.node = offer.node
-    this.key = `${offer.capability.id}\n${tool}`
+    this.key = `${offer.id}\n${tool}`
     this.local = offer.local
     this.slots = toolOf(offer.capability, tool)?.concurrency ?? DEFAULT_CONCURRENCY
     this.cost = offer.cost

@@ -21,7 +21,9 @@ export function capabilityViews(
     if (document === undefined) continue
     if (query.node !== undefined && query.node !== origin && query.node !== document.info.name) continue
     const nodeRef = sharesName(entries, entry) ? origin : document.info.name
-    for (const { declaration } of document.capabilities.values()) {
+    for (const stored of document.capabilities.values()) {
+      if (query.id !== undefined && stored.id !== query.id) continue
+      const { declaration } = stored
       if (!matches(declaration, query)) continue
       const shared = (holders.get(declaration.id) ?? 0) > 1
       // What this node says of it, never what its origin does: declarations may hold keys that are not known.

@@ -5,7 +5,9 @@ import type { Explanation } from '../../../src/mesh-api.ts'
 import { answers, scriptedMesh as mesh, throws } from '../../fixtures/scripted-mesh.ts'
 
 const fails = (code: ErrorCode) => (error: unknown) => isMeshError(error, code)
-const declared = (id: string, more: Partial<Offer['capability']> = {}): Pick<Offer, 'capability'> => ({
+const declared = (id: string, more: Partial<Offer['capability']> = {}): Pick<Offer, 'id' | 'type' | 'capability'> => ({
+  id,
+  type: more.type ?? 'demo/echo',
   capability: { id, type: 'demo/echo', tools: [{ name: 'echo' }], ...more }
 })
 const short = ({ candidates }: Explanation): string[] =>

@@ -171,7 +171,10 @@ describe('load that a provider tells', () => {
 describe('probes', () => {
   const provider = (node: string, change: Partial<Offer> = {}): Provider => {
     const capability = { id: 'c', type: 't', tools: [{ name: 't' }] }
-    return new Provider({ node, nodeName: node, local: false, direct: true, rttMs: 1, capability, ...change }, 't')
+    return new Provider(
+      { node, nodeName: node, local: false, direct: true, rttMs: 1, id: 'c', type: 't', capability, ...change },
+      't'
+    )
   }
   function probes(answer: (node: string) => Promise<Load>) {
     let now = 0

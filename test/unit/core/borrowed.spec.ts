@@ -18,6 +18,8 @@ const own = (node: string, id: string, change: Partial<CapabilityDeclaration> = 
   local: false,
   direct: true,
   rttMs: 50,
+  id,
+  type: declared(id, change).type,
   capability: declared(id, change)
 })
 

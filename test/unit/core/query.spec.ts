@@ -58,6 +58,8 @@ describe('candidates', () => {
     local: false,
     direct: true,
     rttMs: undefined,
+    id,
+    type: declaration.type ?? 'demo/echo',
     capability: { id, type: 'demo/echo', tools: [{ name: 'echo' }], ...declaration },
     ...change
   })
