@@ -59,6 +59,7 @@ export function createCheckedPeers(membership: Pick<Membership, 'isStillMember' 
 }
 
 /** It may do less than before, or something else. */
-function isLess(now: Standing, before: Standing): boolean {
-  return ROLES.indexOf(now.role) > ROLES.indexOf(before.role) || before.tags.some((tag) => !now.tags.includes(tag))
+function isLess(now: CheckedPeer['member'], before: CheckedPeer['member']): boolean {
+  const isLower = ROLES.indexOf(now.role) > ROLES.indexOf(before.role) || (before.forward && !now.forward)
+  return isLower || before.tags.some((tag) => !now.tags.includes(tag))
 }

@@ -9,6 +9,7 @@ import type { MeshComponents } from './mesh-components.ts'
 import type { MeshEvents } from './mesh-events.ts'
 import { createMeshNeighbours } from './mesh-neighbours.ts'
 import { createMeshRouter } from './mesh-router.ts'
+import { createMeshWaiters } from './mesh-waiters.ts'
 import { createCircuits, type Circuits } from './net/circuits.ts'
 import { createForwarder, type Hop } from './net/forwarder.ts'
 import { createGradient } from './net/gradient.ts'
@@ -36,6 +37,8 @@ export interface MeshRouting {
   /** @returns true while a way over others is looked for. */
   linkDown(peer: string): boolean
   onRtt(peer: string, rttMs: number): void
+  /** A peer may do less than before: what it told of others does not hold, if it may not pass on any more. */
+  onLess(peer: string): void
   directoryChanged(event: DirectoryEvent): void
   /** The way to a node; undefined: none is known. */
   hopTo(node: string): Hop | undefined
@@ -75,7 +78,7 @@ export function createMeshRouting(components: MeshRoutingComponents): MeshRoutin
   const { linkOf, neighbours, mayForward, nameOf } = components
   const self = libp2p.peerId.toString()
   const costs = new Map<string, LinkCost>()
-  const waiting = new Map<string, Set<() => void>>()
+  const waiting = createMeshWaiters()
   const losing = new Map<string, ReturnType<typeof setTimeout>>()
 
   // ---- routes --------------------------------------------------------------------------------
@@ -137,7 +140,7 @@ export function createMeshRouting(components: MeshRoutingComponents): MeshRoutin
   }
 
   function onRoute(node: string, via: string | undefined, before: string | undefined): void {
-    if (via !== undefined) wake(node)
+    if (via !== undefined) waiting.wake(node)
     if (linkOf(node) !== undefined) return
     if (via === undefined) {
       offers.setRoute(node, undefined)
@@ -152,10 +155,6 @@ export function createMeshRouting(components: MeshRoutingComponents): MeshRoutin
     const nodeName = nameOf(node) ?? node
     const [hops, metricMs] = hop === undefined ? [null, null] : [hop.hops, hop.metric / UNITS_PER_MS]
     events.emit({ event: 'route', node, nodeName, via: via ?? null, hops, metricMs, before: before ?? null })
-  }
-
-  function wake(node: string): void {
-    for (const go of waiting.get(node) ?? []) go()
   }
 
   /** Read when it is looked at: a metric changes more often than a next hop. */
@@ -237,7 +236,7 @@ export function createMeshRouting(components: MeshRoutingComponents): MeshRoutin
       keep(peer)
       offers.setRoute(peer, undefined)
       directory.setRouted(peer, false, now())
-      wake(peer)
+      waiting.wake(peer)
       peering.changed()
     },
     linkDown(peer) {
@@ -250,6 +249,9 @@ export function createMeshRouting(components: MeshRoutingComponents): MeshRoutin
     onRtt(peer, rttMs) {
       const cost = costOf(peer)
       if (cost.sample(rttMs)) router.cost(peer, cost.cost)
+    },
+    onLess(peer) {
+      if (!mayForward(peer)) gradient.close(peer)
     },
     directoryChanged({ kind, origin }) {
       peering.changed()
@@ -276,15 +278,6 @@ export function createMeshRouting(components: MeshRoutingComponents): MeshRoutin
   async function waitForWay(node: string, ms: number): Promise<void> {
     if (hopTo(node) !== undefined || directory.get(node)?.document === undefined) return
     peering.seek(node)
-    const wakers = waiting.get(node) ?? new Set()
-    waiting.set(node, wakers)
-    let go!: () => void
-    const known = new Promise<void>((resolve) => (go = resolve))
-    wakers.add(go)
-    const timer = setTimeout(go, ms)
-    await known
-    clearTimeout(timer)
-    wakers.delete(go)
-    if (wakers.size === 0) waiting.delete(node)
+    await waiting.wait(node, ms)
   }
 }

@@ -153,7 +153,10 @@ export async function createMesh(components: MeshComponents): Promise<Mesh> {
     ask: (request, signal) => consent.ask(request, signal),
     discovery,
     count,
-    onLess: (peer) => [calls.replays, consent].forEach(({ forget }) => forget(peer))
+    onLess(peer) {
+      for (const { forget } of [calls.replays, consent]) forget(peer)
+      routing.onLess(peer)
+    }
   })
   const consent = createConsent({ ...components, self, nameOf, trust, federation, audit, emit: events.emit })
   const onAddresses = (): void =>

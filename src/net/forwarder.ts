@@ -1,4 +1,3 @@
-import { peerIdFromString } from '@libp2p/peer-id'
 import {
   FORWARD_PROTOCOL,
   MAX_FORWARD_PATH,
@@ -20,6 +19,7 @@ import { createTokenBuckets } from '../core/token-buckets.ts'
 import { MeshError, toMeshError } from '../errors.ts'
 import { createCircuitWatch, type WatchedCircuit } from './circuit-watch.ts'
 import type { IncomingExchange } from './inbound-exchanges.ts'
+import { peerIdOf } from './peer-id-bytes.ts'
 import type { Protocol } from './protocol.ts'
 import type { Sessions } from './sessions.ts'
 
@@ -142,7 +142,7 @@ export function createForwarder(components: ForwarderComponents): Forwarder {
 
   async function* handle(exchange: IncomingExchange, neighbour: string): AsyncGenerator<unknown, unknown, void> {
     const request = decodeForwardRequest(exchange.body)
-    const [source, destination] = [idOf(request.source), idOf(request.destination)]
+    const [source, destination] = [peerIdOf(request.source), peerIdOf(request.destination)]
     if (source === self || source === destination) refuse('loop', noWay('loop', 'the circuit came back to where it began'))
     const leave = enter(request, neighbour)
     const circuit = watch.add(neighbour, exchange)
@@ -240,19 +240,4 @@ function isNearer(own: Potential | undefined, before: Potential): boolean {
 /** There is none, for a reason that the one before may do something about. */
 function noWay(reason: 'no_route' | 'stale' | 'loop' | 'expired' | 'silent', message: string): MeshError {
   return new MeshError('unavailable', message, { reason, notStarted: true })
-}
-
-function idOf(id: Uint8Array): string {
-  const text = originId(id)
-  if (!isPeerId(text)) throw new MeshError('protocol_error', 'a node that is no PeerId')
-  return text
-}
-
-/** Any bytes have a text form; only those of a PeerId have one that is read back as it is. */
-function isPeerId(text: string): boolean {
-  try {
-    return peerIdFromString(text).toString() === text
-  } catch {
-    return false
-  }
 }

@@ -5,9 +5,10 @@ import {
   type OriginName,
   type RouteRowMessage
 } from '../../protocols/gradient/messages.ts'
-import { originBytes, originId } from '../core/document.ts'
+import { originBytes } from '../core/document.ts'
 import type { SequenceNumber } from '../core/routing/sequence.ts'
 import { MeshError } from '../errors.ts'
+import { peerIdOf } from './peer-id-bytes.ts'
 import type { SequenceProofs } from './sequence-proofs.ts'
 
 /** A row with the PeerId of its origin. */
@@ -90,7 +91,7 @@ export function createGradientReader(proofs: Pick<SequenceProofs, 'check'>): Gra
   function originOf(name: OriginName): string {
     if (typeof name !== 'number') {
       if (origins.length >= MAX_ROUTE_NAMES) throw new MeshError('protocol_error', 'too many origins were named on one session')
-      const origin = idOf(name)
+      const origin = peerIdOf(name)
       origins.push(origin)
       return origin
     }
@@ -127,13 +128,5 @@ export function createGradientReader(proofs: Pick<SequenceProofs, 'check'>): Gra
       const proven = await proofs.check(origin, before(item), signature)
       return { kind: 'request', origin, incarnation, sequence, ttl, proven }
     }
-  }
-}
-
-function idOf(bytes: Uint8Array): string {
-  try {
-    return originId(bytes)
-  } catch (error) {
-    throw new MeshError('protocol_error', 'an origin that is no PeerId', {}, { cause: error })
   }
 }

@@ -3,7 +3,7 @@ import { generateKeyPair } from '@libp2p/crypto/keys'
 import type { Libp2p, PrivateKey } from '@libp2p/interface'
 import { peerIdFromPrivateKey } from '@libp2p/peer-id'
 import { encodeGradientItem, encodeGradientOpen } from '../../protocols/gradient/messages.ts'
-import type { MeshError } from '../../src/errors.ts'
+import { isMeshError, type MeshError } from '../../src/errors.ts'
 import { createGradient, type Gradient } from '../../src/net/gradient.ts'
 import { createGradientReader, createGradientWriter, type NamedItem, type NamedRow } from '../../src/net/gradient-names.ts'
 import { createSequenceProofs, type SequenceProofs } from '../../src/net/sequence-proofs.ts'
@@ -113,6 +113,12 @@ describe('gradient protocol', function () {
     metric: 0,
     hops: 0,
     ...change
+  })
+
+  it('ends with who names an origin that is no PeerId', async () => {
+    const reader = createGradientReader(a.proofs)
+    for (const name of [Uint8Array.of(1, 2, 3), new Uint8Array(38).fill(7), Uint8Array.of(0)])
+      await assert.rejects(reader.read({ kind: 'wants', add: [name], drop: [] }), (error) => isMeshError(error, 'protocol_error'))
   })
 
   it('is told by both sides once one of them begins, in order', async () => {
