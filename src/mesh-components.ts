@@ -38,7 +38,7 @@ export interface MeshComponents {
   libp2p: Libp2p & { services: AdmissionComponents['libp2p']['services'] & { upgrades: Upgrades } }
   privateKey: PrivateKey
   gossip: Gossip
-  discovery: (onState: (state: MeshStatus['network']) => void) => Discovery
+  discovery: (onState: (state: MeshStatus['network']) => void, onInterfaces: () => void) => Discovery
   name: string
   membership: Membership
   /** Who may call what here. */

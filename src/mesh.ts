@@ -131,10 +131,14 @@ export async function createMesh(components: MeshComponents): Promise<Mesh> {
   const functions = createFunctionBackend({ onChange: (snapshot) => tools.apply(functions, snapshot) })
   const runner = createBackendRunner({ self, tools, emit: events.emit, log })
   let shown: MeshStatus['network']['state'] = 'ok'
-  const discovery = components.discovery((state) => {
-    if (state.state !== shown) events.emit({ event: 'network', ...state })
-    shown = state.state
-  })
+  const discovery = components.discovery(
+    (state) => {
+      if (state.state !== shown) events.emit({ event: 'network', ...state })
+      shown = state.state
+    },
+    // Which of them still lead anywhere, is better known before a call needs them.
+    () => links.all().forEach(({ peer }) => links.doubt(peer))
+  )
   const federation = createFederation({
     ...components,
     directory,

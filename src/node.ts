@@ -99,7 +99,7 @@ export async function createNode(options: NodeOptions = {}): Promise<Mesh> {
       libp2p,
       privateKey,
       gossip: createGossip(libp2p.services.pubsub),
-      discovery: (onState) =>
+      discovery: (...told) =>
         createNodeDiscovery(
           libp2p,
           {
@@ -109,7 +109,7 @@ export async function createNode(options: NodeOptions = {}): Promise<Mesh> {
             dataDir: dataDir?.path,
             log: warn
           },
-          onState
+          ...told
         ),
       name,
       membership,

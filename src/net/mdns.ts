@@ -65,7 +65,7 @@ export interface Mdns {
 }
 
 /** How often the interfaces are looked at, ms. */
-export const INTERFACE_POLL_MS = 5_000
+export const INTERFACE_POLL_MS = 1_000
 /** Packets taken per second, all sockets together. */
 export const MAX_PACKETS_PER_SECOND = 400
 /** Packets taken of one sender, all sockets together: one that floods must not use up what all share. */

@@ -57,11 +57,12 @@ export async function rememberPeer(dataDir: string, peer: { id: string; address:
   await book.flush()
 }
 
-/** @param onState is told when the network comes and goes. */
+/** @param onState is told when the network comes and goes. @param onInterfaces when addresses of this machine do. */
 export function createNodeDiscovery(
   libp2p: Libp2p,
   init: NodeDiscoveryInit,
-  onState: (state: NetworkState) => void
+  onState: (state: NetworkState) => void,
+  onInterfaces: () => void = () => undefined
 ): NodeDiscovery {
   const self = libp2p.peerId.toString()
   const schedule = (action: () => void, ms: number): (() => void) => {
@@ -110,6 +111,7 @@ export function createNodeDiscovery(
             onInterfaces(addresses) {
               interfaces = addresses
               dialer.networkChanged()
+              onInterfaces()
             },
             log: init.log
           },
