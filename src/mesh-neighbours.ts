@@ -8,6 +8,8 @@ export const NEIGHBOURS_AT_ONCE = 8
 export const WIDEN_EVERY_MS = 1_000
 /** A node that was never connected is dialled first: a way to it is wanted once it has not been connected for this long, in ms. */
 export const WANT_AFTER_MS = 2_000
+/** And for this much longer for each neighbour, in ms: where there are many, each has as many to connect with, one after the other. */
+export const WANT_LATER_MS = 100
 /** Nodes come and go together, as far as they do so within this time, in ms. */
 export const LOOK_AFTER_MS = 50
 /** The same while nobody speaks of routes: a node that is not connected may be so in a moment. */
@@ -40,8 +42,8 @@ export interface MeshNeighboursComponents {
   open(peer: string): Promise<void>
   /** Ends to speak of routes with a neighbour. */
   close(peer: string): void
-  /** A neighbour wants a way to some node. */
-  isAsked(): boolean
+  /** What neighbours want ways to: these, or all nodes. */
+  asked(): { all: boolean; nodes: ReadonlySet<string> }
   hasRoute(node: string): boolean
   /** Monotonic ms. */
   now: () => number
@@ -52,10 +54,8 @@ export interface MeshNeighboursComponents {
 
 /** See {@link MeshNeighbours}. */
 export function createMeshNeighbours(components: MeshNeighboursComponents): MeshNeighbours {
-  const { self, directory, connected, isUp, close, isAsked, hasRoute, now, random, onWants } = components
+  const { self, directory, connected, isUp, close, hasRoute, now, random, onWants } = components
   const wanted = createWanted()
-  /** Nodes that neighbours want a way to. */
-  const asked = new Set<string>()
   const opening = new Set<string>()
   /** When nodes without a session were first seen without one, monotonic ms. */
   const apart = new Map<string, number>()
@@ -69,6 +69,8 @@ export function createMeshNeighbours(components: MeshNeighboursComponents): Mesh
     timer = undefined
     const nodes = new Set<string>()
     const at = now()
+    const neighbours = new Set(connected())
+    const wantAfterMs = WANT_AFTER_MS + WANT_LATER_MS * neighbours.size
     let nextMs = Infinity
     for (const { origin, document, connected: isConnected } of directory.entries()) {
       if (document === undefined || isConnected || origin === self) {
@@ -76,7 +78,7 @@ export function createMeshNeighbours(components: MeshNeighboursComponents): Mesh
         continue
       }
       if (!apart.has(origin)) apart.set(origin, at)
-      const waitMs = apart.get(origin)! + WANT_AFTER_MS - at
+      const waitMs = apart.get(origin)! + wantAfterMs - at
       if (waitMs <= 0) nodes.add(origin)
       else nextMs = Math.min(nextMs, waitMs)
     }
@@ -88,18 +90,17 @@ export function createMeshNeighbours(components: MeshNeighboursComponents): Mesh
     if (wanted.size > 0) ask()
     else {
       atMost = NEIGHBOURS_AT_ONCE
-      if (connected().some(isUp)) quiet ??= later(hush, QUIET_AFTER_MS)
+      if ([...neighbours].some(isUp)) quiet ??= later(hush, QUIET_AFTER_MS)
     }
-    for (const node of asked)
-      if (directory.get(node) === undefined) asked.delete(node)
-      else if (connected().includes(node)) open(node)
+    for (const node of components.asked().nodes) if (neighbours.has(node)) open(node)
   }
 
   /** Sessions that nobody needs are no use. */
   function hush(): void {
     quiet = undefined
     if (wanted.size > 0) return
-    if (isAsked()) quiet = later(hush, QUIET_AFTER_MS)
+    const { all, nodes } = components.asked()
+    if (all || nodes.size > 0) quiet = later(hush, QUIET_AFTER_MS)
     else for (const peer of connected()) if (isUp(peer)) close(peer)
   }
 
@@ -154,7 +155,6 @@ export function createMeshNeighbours(components: MeshNeighboursComponents): Mesh
     isWanted: (node) => wanted.has(node),
     askedFor(node) {
       if (directory.get(node) === undefined) return
-      asked.add(node)
       if (connected().includes(node)) open(node)
       // What is wanted there at once, is here, too: it may lead over more of us.
       else if (apart.get(node) !== -Infinity) this.seek(node)

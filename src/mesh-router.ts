@@ -25,8 +25,8 @@ export interface MeshRouter {
   hear(peer: string, item: NamedItem): void
   /** A node is known that was not. @returns true if a neighbour wants a way to it. */
   known(node: string): boolean
-  /** A neighbour wants a way to some node. */
-  isAsked(): boolean
+  /** What neighbours want ways to: these, or all nodes. */
+  asked(): { all: boolean; nodes: ReadonlySet<string> }
   /** This node has no use for routes to these any more, but for direct ones. */
   forget(nodes: readonly string[]): void
   /** What a node offers: whoever cannot hear of all hears of the nearest of each type. */
@@ -218,7 +218,10 @@ export function createMeshRouter(components: MeshRouterComponents): MeshRouter {
       })
       step({ kind: 'types', origin: numbers.of(node), types: numbered })
     },
-    isAsked: () => [...asking.values()].some(({ all, nodes }) => all || nodes.size > 0),
+    asked() {
+      const by = [...asking.values()]
+      return { all: by.some(({ all }) => all), nodes: new Set(by.flatMap(({ nodes }) => [...nodes])) }
+    },
     known(node) {
       const who = [...unknown].filter(([, later]) => later.delete(node))
       for (const [peer] of who) step({ kind: 'wants', link: linkOf.get(peer)!, add: [numbers.of(node)], drop: [] })

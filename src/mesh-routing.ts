@@ -116,7 +116,7 @@ export function createMeshRouting(components: MeshRoutingComponents): MeshRoutin
     isUp: gradient.isUp,
     open: (peer) => gradient.open(peer),
     close: gradient.close,
-    isAsked: router.isAsked,
+    asked: router.asked,
     now,
     hasRoute: (node) => router.route(node) !== undefined,
     random,

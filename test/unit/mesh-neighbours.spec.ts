@@ -7,6 +7,7 @@ import {
   LOOK_AFTER_MS,
   QUIET_AFTER_MS,
   WANT_AFTER_MS,
+  WANT_LATER_MS,
   NEIGHBOURS_AT_ONCE,
   WIDEN_EVERY_MS,
   createMeshNeighbours,
@@ -27,11 +28,12 @@ describe('with whom a node speaks of routes', () => {
   let neighbours: MeshNeighbours
   let at = 0
   let isSought = true
-  let isAsked = false
+  /** What neighbours want. */
+  let wants: Set<string>
   beforeEach(() => {
     mock.timers.enable({ apis: ['setTimeout'] })
     entries = new Map()
-    ;[up, asked, routes, told] = [new Set(), [], new Set(), []]
+    ;[up, asked, routes, told, wants] = [new Set(), [], new Set(), [], new Set()]
     random = () => 0
     opening = async (peer) => void up.add(peer)
     neighbours = createMeshNeighbours({
@@ -45,7 +47,7 @@ describe('with whom a node speaks of routes', () => {
         return opening(peer)
       },
       close: (peer) => void up.delete(peer),
-      isAsked: () => isAsked,
+      asked: () => ({ all: false, nodes: wants }),
       now: () => at,
       hasRoute: (node) => routes.has(node),
       random: () => random(),
@@ -118,7 +120,7 @@ describe('with whom a node speaks of routes', () => {
     assert.deepEqual([asked, told], [[], []])
     know('farther', false)
     await pass(ASK_AFTER_MS)
-    await pass(WANT_AFTER_MS)
+    await pass(WANT_AFTER_MS + 4 * WANT_LATER_MS)
     assert.deepEqual(told, [{ change: { add: ['farther'], drop: [] }, gone: [] }])
     assert.equal(asked.length, 4)
     isSought = true
@@ -133,10 +135,10 @@ describe('with whom a node speaks of routes', () => {
     await pass(LOOK_AFTER_MS)
     await pass(QUIET_AFTER_MS - 1)
     // A neighbour wants something, or this node does so again.
-    isAsked = true
+    wants.add('x')
     await pass(1)
     assert.equal(up.size, 3)
-    isAsked = false
+    wants.clear()
     know('far', false)
     await pass(QUIET_AFTER_MS)
     assert.equal(up.size, 3)
@@ -236,19 +238,29 @@ describe('with whom a node speaks of routes', () => {
     know('later', false)
     routes.add('later')
     neighbours.askedFor('later')
+    wants.add('later')
     assert.deepEqual(asked, ['peer 0'])
     know('later', true)
     await pass(ASK_AFTER_MS)
     assert.deepEqual(asked, ['peer 0', 'later'])
-    // Whoever is forgotten is not asked when it comes back.
-    know('lost', false)
-    neighbours.askedFor('lost')
-    entries.delete('lost')
+    // Once nobody wants it any more, it is one like all others: what was closed stays so.
+    wants.clear()
+    up.delete('later')
     neighbours.changed()
     await pass(ASK_AFTER_MS)
-    know('lost', true)
-    await pass(ASK_AFTER_MS)
     assert.deepEqual(asked, ['peer 0', 'later'])
+  })
+
+  it('waits the longer for nodes to be connected the more there are: each of them has as many to connect with', async () => {
+    isSought = false
+    peers(30)
+    know('far', false)
+    await pass(ASK_AFTER_MS)
+    await pass(WANT_AFTER_MS + 30 * WANT_LATER_MS - ASK_AFTER_MS)
+    assert.deepEqual(told, [])
+    await pass(ASK_AFTER_MS)
+    assert.deepEqual(told, [{ change: { add: ['far'], drop: [] }, gone: [] }])
+    isSought = true
   })
 
   it('is nobody any more once the node stops', async () => {

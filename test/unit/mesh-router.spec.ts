@@ -290,22 +290,23 @@ describe('router with PeerIds', () => {
     assert.equal(router.route('far')?.via, 'a')
   })
 
-  it('knows whether a neighbour wants a way to anything', () => {
+  it('knows what neighbours want ways to', () => {
+    const asked = (): unknown => [router.asked().all, ...router.asked().nodes]
     up('a', 'b')
-    assert.equal(router.isAsked(), false)
+    assert.deepEqual(asked(), [false])
     router.hear('a', { kind: 'wants', add: ['x', 'y'], drop: [] })
     router.hear('a', { kind: 'wants', add: [], drop: ['x'] })
-    assert.equal(router.isAsked(), true)
+    assert.deepEqual(asked(), [false, 'y'])
     router.hear('a', { kind: 'wants', add: [], drop: ['y'] })
-    assert.equal(router.isAsked(), false)
+    assert.deepEqual(asked(), [false])
     router.hear('b', { kind: 'wants', all: true, add: [], drop: [] })
     router.hear('b', { kind: 'wants', add: [], drop: ['x'] })
-    assert.equal(router.isAsked(), true)
+    assert.deepEqual(asked(), [true])
     router.hear('b', { kind: 'wants', all: false, add: [], drop: [] })
-    assert.equal(router.isAsked(), false)
+    assert.deepEqual(asked(), [false])
     router.hear('b', { kind: 'wants', add: ['x'], drop: [] })
     router.down('b')
-    assert.equal(router.isAsked(), false)
+    assert.deepEqual(asked(), [false])
   })
 
   it('forgets what it has no use for, but not neighbours', () => {
