@@ -6,8 +6,8 @@ import type { Fleet, FleetNode } from './fleet.ts'
 interface Usage {
   cpuUs: number
   rss: number
-  /** In and out. */
-  bytes: number
+  bytesIn: number
+  bytesOut: number
   packets: number
   /** Of IP packets to and from groups: mDNS. */
   multicastBytes: number
@@ -33,14 +33,15 @@ export async function proveIdle({
     const after = await Promise.all(fleet.nodes.map((node, n) => usage(fleet, node, n)))
     const perSecond = (read: (usage: Usage) => number): { mean: number; max: number } =>
       spread(after.map((a, n) => (read(a) - read(before[n]!)) / seconds))
-    const bytes = perSecond(({ bytes }) => bytes)
+    const [bytesIn, bytesOut] = [perSecond((use) => use.bytesIn), perSecond((use) => use.bytesOut)]
     const rss = spread(after.map(({ rss }) => rss / 1024 / 1024))
     return {
       nodes: count,
       seconds,
       cpuPercent: perSecond(({ cpuUs }) => cpuUs / 1e4),
       rssMb: rss,
-      bytesPerSecondInAndOut: bytes,
+      bytesPerSecondOut: bytesOut,
+      bytesPerSecondIn: bytesIn,
       packetsPerSecond: perSecond(({ packets }) => packets),
       meanBytesPerSecondOf: {
         multicast: perSecond(({ multicastBytes }) => multicastBytes).mean,
@@ -48,7 +49,7 @@ export async function proveIdle({
         tcpDataHeaders: perSecond(({ tcp }) => tcp.dataSegments * SEGMENT_OVERHEAD_BYTES).mean,
         tcpAcks: perSecond(({ tcp }) => (tcp.segments - tcp.dataSegments) * SEGMENT_OVERHEAD_BYTES).mean
       },
-      pass: rss.max < 150 && bytes.max < 1_000
+      pass: rss.max < 150 && Math.max(bytesIn.mean, bytesOut.mean) < 1_000
     }
   } finally {
     await fleet.close()
@@ -72,7 +73,8 @@ async function usage({ lab }: Fleet, node: FleetNode, n: number): Promise<Usage>
   return {
     cpuUs,
     rss,
-    bytes: device[0]! + device[2]!,
+    bytesIn: device[0]!,
+    bytesOut: device[2]!,
     packets: device[1]! + device[3]!,
     multicastBytes: ip('InMcastOctets') + ip('OutMcastOctets'),
     tcp: {

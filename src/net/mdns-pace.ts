@@ -4,7 +4,7 @@ import { RECORD_TTL_S } from './mdns-records.ts'
 /** Interval of later queries, ms: from the first to the second, growing while nothing new is heard. Jittered by a fifth. */
 export const QUERY_INTERVAL_MS = { min: 10_000, max: 60_000 } as const
 /** Each query is answered by all, to all. So the longest interval is at least this for each peer that is known, ms, up to {@link MAX_CROWDED_MS}. */
-export const QUERY_SHARE_MS = 4_000
+export const QUERY_SHARE_MS = 6_000
 /** See {@link QUERY_SHARE_MS}: also where somebody invents peers, two networks that become one find out within this time, ms. */
 export const MAX_CROWDED_MS = 300_000
 /** Peers remembered as known, to tell a new one from an old one. */
