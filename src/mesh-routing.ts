@@ -21,7 +21,7 @@ import { createSessions } from './net/sessions.ts'
 import { linkPenaltyMs } from './net/link-penalty.ts'
 
 /** A node whose session has ended is looked for over others for this long, in ms, before it counts as lost. */
-export const SEEK_MS = 700
+export const SEEK_MS = 350
 /** A route that is gone may be followed by another within this time, in ms, before the node counts as lost. */
 export const REROUTE_MS = 1_000
 

@@ -18,6 +18,8 @@ export const PONG_TIMEOUT_MS = 1_500
 export const MAX_MISSED_PONGS = 3
 /** After so many the other neighbours are asked to look for themselves. */
 export const DOUBT_AFTER_MISSES = 2
+/** Who was asked so gives the peer up after as many: two who find it silent are as sure as one that goes on asking. */
+export const MAX_MISSED_IN_DOUBT = 2
 /** Between two pings of a peer that answers, in ms, at least. */
 export const MEASURE_GAP_MS = 300
 /** Most pings that can be asked for at once. */
@@ -62,7 +64,10 @@ interface Watched {
   paceMs: number | undefined
   samples: number
   isAsking: boolean
+  /** This node, or another one, has found it silent. */
   isDoubted: boolean
+  /** Another one has. */
+  isToldOf: boolean
   timer: ReturnType<typeof setTimeout> | undefined
 }
 
@@ -115,13 +120,13 @@ export function createLinkWatch({ now, random, onRtt, onDoubt, onSilent }: LinkW
       if (!isWatched(one) || answer === 'closed') return
       if (answer === 'alive') {
         missed = 0
-        one.isDoubted = false
+        one.isDoubted = one.isToldOf = false
         one.samples--
         continue
       }
       missed++
       if (missed === DOUBT_AFTER_MISSES) doubtOf(one)
-      if (missed < MAX_MISSED_PONGS) continue
+      if (missed < (one.isToldOf ? MAX_MISSED_IN_DOUBT : MAX_MISSED_PONGS)) continue
       remove(one.peer)
       return onSilent(one.peer, missed)
     }
@@ -185,6 +190,7 @@ export function createLinkWatch({ now, random, onRtt, onDoubt, onSilent }: LinkW
         samples: 1,
         isAsking: false,
         isDoubted: false,
+        isToldOf: false,
         timer: undefined
       }
       watched.set(peer, one)
@@ -205,7 +211,7 @@ export function createLinkWatch({ now, random, onRtt, onDoubt, onSilent }: LinkW
     doubt(peer) {
       const one = watched.get(peer)
       if (one === undefined) return
-      one.isDoubted = true
+      one.isDoubted = one.isToldOf = true
       void ask(one)
     },
     stop() {
