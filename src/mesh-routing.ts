@@ -80,6 +80,8 @@ export function createMeshRouting(components: MeshRoutingComponents): MeshRoutin
   const costs = new Map<string, LinkCost>()
   const waiting = createMeshWaiters()
   const losing = new Map<string, ReturnType<typeof setTimeout>>()
+  /** When the sessions of nodes that are looked for ended. */
+  const parted = new Map<string, number>()
 
   // ---- routes --------------------------------------------------------------------------------
   const isKnown = (node: string): boolean => node === self || directory.get(node) !== undefined
@@ -144,7 +146,9 @@ export function createMeshRouting(components: MeshRoutingComponents): MeshRoutin
     if (linkOf(node) !== undefined) return
     if (via === undefined) {
       offers.setRoute(node, undefined)
-      if (!losing.has(node)) loseSoon(node, REROUTE_MS)
+      // Of a node that died a moment ago those are told last that it is so: their ways are none.
+      const isFresh = now() - (parted.get(node) ?? -Infinity) < REROUTE_MS
+      if (!losing.has(node)) loseSoon(node, isFresh ? SEEK_MS : REROUTE_MS)
     } else keep(node)
     if (!peering.isWanted(node)) return
     if (via !== undefined) {
@@ -181,6 +185,7 @@ export function createMeshRouting(components: MeshRoutingComponents): MeshRoutin
     keep(node)
     const timer = setTimeout(() => {
       losing.delete(node)
+      parted.delete(node)
       if (hopTo(node) === undefined) directory.setRouted(node, false, now())
     }, ms)
     timer.unref?.()
@@ -233,6 +238,7 @@ export function createMeshRouting(components: MeshRoutingComponents): MeshRoutin
     },
     linkUp({ peer }) {
       costs.delete(peer)
+      parted.delete(peer)
       keep(peer)
       offers.setRoute(peer, undefined)
       directory.setRouted(peer, false, now())
@@ -243,7 +249,10 @@ export function createMeshRouting(components: MeshRoutingComponents): MeshRoutin
       costs.delete(peer)
       peering.seek(peer)
       const isSeeking = neighbours().some(gradient.isUp)
-      if (isSeeking) loseSoon(peer, SEEK_MS)
+      if (isSeeking) {
+        parted.set(peer, now())
+        loseSoon(peer, SEEK_MS)
+      }
       return isSeeking
     },
     onRtt(peer, rttMs) {

@@ -24,6 +24,9 @@ export const MAX_DIRECTORY_BYTES = 64 * 1024 * 1024
 /** Most origins whose last version is remembered after they were forgotten, so that an old record cannot return. */
 export const MAX_FORGOTTEN = 4_096
 
+/** A record that comes no later than this after the session with its origin has ended was on its way before that, ms. */
+export const ON_ITS_WAY_MS = 2_000
+
 /** What the directory holds of one origin. */
 export interface DirectoryEntry {
   readonly origin: string
@@ -103,6 +106,9 @@ export function createDirectory(self: string, emit: (event: DirectoryEvent) => v
   /** Whose session has ended, and to whom a way is looked for. */
   const sought = new Set<string>()
 
+  /** When sessions ended with origins of which there was no record yet. */
+  const parted = new Map<string, number>()
+
   const isVisible = (entry: DirectoryEntry): boolean => counts(entry) && entry.document !== undefined
 
   /** Runs a change of one entry and emits what it did to the visible part. */
@@ -160,7 +166,10 @@ export function createDirectory(self: string, emit: (event: DirectoryEvent) => v
     documentBytes += growth
     changing(origin, signed.head.note, () => {
       if (old === undefined) {
-        entries.set(origin, { origin, signed, document, heardAt, connected: sessions.has(origin), lost: undefined })
+        const at = parted.get(origin) ?? -Infinity
+        const lost = document !== undefined && now - at <= ON_ITS_WAY_MS ? { at, firsthand: true, signed } : undefined
+        parted.delete(origin)
+        entries.set(origin, { origin, signed, document, heardAt, connected: sessions.has(origin), lost })
         return
       }
       const restarted = signed.head.incarnation > old.signed.head.incarnation
@@ -185,9 +194,7 @@ export function createDirectory(self: string, emit: (event: DirectoryEvent) => v
   function forget({ origin, document, signed: { head } }: DirectoryEntry, reason: string, back = 0): void {
     changing(origin, reason, () => entries.delete(origin))
     documentBytes -= sizeOf(document)
-    forgotten.delete(origin)
-    forgotten.set(origin, { incarnation: head.incarnation, sequence: head.sequence - back })
-    if (forgotten.size > MAX_FORGOTTEN) forgotten.delete(forgotten.keys().next().value!)
+    remember(forgotten, origin, { incarnation: head.incarnation, sequence: head.sequence - back })
   }
 
   function markLost(entry: DirectoryEntry, reason: string, firsthand: boolean, now: number): void {
@@ -221,6 +228,8 @@ export function createDirectory(self: string, emit: (event: DirectoryEvent) => v
       if (!connected && isSought) sought.add(origin)
       else sought.delete(origin)
       const entry = entries.get(origin)
+      parted.delete(origin)
+      if (entry === undefined && !connected && !isSought) remember(parted, origin, now)
       if (entry === undefined || entry.connected === connected) return
       entry.connected = connected
       entry.heardAt = now
@@ -267,4 +276,11 @@ export function createDirectory(self: string, emit: (event: DirectoryEvent) => v
       return entries.size
     }
   }
+}
+
+/** The one that was remembered longest ago makes room. */
+function remember<T>(map: Map<string, T>, origin: string, what: T): void {
+  map.delete(origin)
+  map.set(origin, what)
+  if (map.size > MAX_FORGOTTEN) map.delete(map.keys().next().value!)
 }

@@ -41,6 +41,13 @@ export const createGradientPolicy =
       }
     }
 
+    function learnTypes(origin: number, now: number): void {
+      const place = placeOf(origin)
+      if (typed[place] !== 0) return
+      typed[place] = 1
+      step({ kind: 'types', origin, types: typesOf(origin) }, now)
+    }
+
     /** A sequence number goes with its proof when the neighbour has not heard it from here. */
     function proofBytes(effect: RouterEffect): number {
       if (effect.kind === 'request') return PROOF_BYTES
@@ -74,14 +81,20 @@ export const createGradientPolicy =
           return step({ kind: 'wants', link, ...all, add: said.origins ?? [], drop: [] }, now)
         }
         const { effect } = said
-        if (effect.kind === 'update')
-          for (const { origin } of effect.rows) {
-            const place = placeOf(origin)
-            if (typed[place] !== 0) continue
-            typed[place] = 1
-            step({ kind: 'types', origin, types: typesOf(origin) }, now)
+        // Written out: each spread is a copy of a kind of its own, and there are millions.
+        switch (effect.kind) {
+          case 'update':
+            for (const { origin } of effect.rows) learnTypes(origin, now)
+            return step({ kind: 'update', link, rows: effect.rows, full: effect.full }, now)
+          case 'request': {
+            const { origin, incarnation, sequence, ttl } = effect
+            return step({ kind: 'request', link, origin, incarnation, sequence, ttl, proven: true }, now)
           }
-        step(effect.kind === 'request' ? { ...effect, link, proven: true } : { ...effect, link }, now)
+          case 'digest':
+            return step({ kind: 'digest', link, digest: effect.digest, count: effect.count }, now)
+          case 'dump':
+            return step({ kind: 'dump', link }, now)
+        }
       },
       blame: (link, origin, cost, now) => step({ kind: 'blame', link, ...(origin !== undefined && { origin }), cost }, now),
       tick: (now) => step({ kind: 'tick' }, now),

@@ -12,6 +12,8 @@ export interface Nearest {
   /** The metric of a route has changed; INFINITE: there is none. */
   setMetric(origin: number, metric: number): void
   has(origin: number): boolean
+  /** True if an origin would be among the nearest with a route of this metric, or is. */
+  reaches(origin: number, metric: number): boolean
 }
 
 interface Ranked {
@@ -75,6 +77,11 @@ export function createNearest(onChange: (origin: number, isIn: boolean) => void,
 
   return {
     has: (origin) => (known.get(origin)?.places ?? 0) > 0,
+    reaches(origin, metric) {
+      const ranked = known.get(origin)
+      if (ranked === undefined) return false
+      return ranked.places > 0 || ranked.types.some((type) => metric < (lists.get(type)?.[perType - 1]?.metric ?? INFINITE))
+    },
     setTypes(origin, types) {
       const ranked = rankedOf(origin)
       for (const type of ranked.types) if (!types.includes(type)) rank(type, ranked, INFINITE)

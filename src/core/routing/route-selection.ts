@@ -16,6 +16,11 @@ export interface RouteSelection {
   /** The origin has no route any more. */
   unselect(slot: number): void
   isTold(slot: number): boolean
+  /**
+   * False for an origin whose routes, were they feasible, would be told to nobody: nearer ones of its types are known. A newer sequence number would
+   * go through the whole mesh for nothing.
+   */
+  isWorthAsking(slot: number): boolean
   setTypes: Nearest['setTypes']
 }
 
@@ -55,12 +60,14 @@ export function createRouteSelection(components: RouteSelectionComponents): Rout
     const sequence = at < 0 ? words[own + SLOT.toldSequence]! : words[at + CELL.sequence]!
     const isNew = incarnation !== words[own + SLOT.toldIncarnation] || sequence !== words[own + SLOT.toldSequence]
     if (link === before && !isNew && !isWorthTelling(words[own + SLOT.toldMetric]!, metric)) return
+    // Where there are many origins, a wave of news comes over the shortest path last: what gets better waits for it, so that it is told once.
+    const canWait = isCrowded && metric < words[own + SLOT.toldMetric]!
     words[own + SLOT.toldMetric] = metric
     words[own + SLOT.toldIncarnation] = incarnation
     words[own + SLOT.toldSequence] = sequence
     const origin = words[own + SLOT.origin]!
     nearest.setMetric(origin, metric)
-    outbox.tell(slot, link !== before || (isNew && desk.isAwaited(origin, incarnation, sequence)))
+    outbox.tell(slot, (link !== before && !canWait) || (isNew && desk.isAwaited(origin, incarnation, sequence)))
   }
 
   function changeHop(slot: number, before: number, link: number): void {
@@ -112,12 +119,25 @@ export function createRouteSelection(components: RouteSelectionComponents): Rout
     }
     change(slot, best, bestTotal)
     const isHeld = best !== NO_LINK && words[table.cellAt(slot, best) + CELL.isHeld] === 1
-    if (best === NO_LINK ? isStarving : isHeld) desk.ask(slot, best === NO_LINK)
+    if (best === NO_LINK ? isStarving : isHeld) desk.ask(slot, best === NO_LINK, isWorthAsking(slot))
     else desk.stop(origin)
+  }
+
+  function isWorthAsking(slot: number): boolean {
+    if (!isCrowded) return true
+    const origin = table.words[table.slotAt(slot) + SLOT.origin]!
+    let least = INFINITE
+    for (const link of links) {
+      if (link === undefined) continue
+      if (link.wants.has(origin)) return true
+      least = Math.min(least, totalOf(link, origin, table.words[table.cellAt(slot, link.index) + CELL.metric]!))
+    }
+    return nearest.reaches(origin, least)
   }
 
   return {
     select,
+    isWorthAsking,
     heard(slot, link) {
       const before = table.selected(slot)
       // Most rows are no better than the route that there is: nothing else has changed since that was chosen.

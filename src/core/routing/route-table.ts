@@ -1,4 +1,5 @@
 import { INFINITE } from './metric.ts'
+import { createOriginIndex } from './origin-index.ts'
 
 /** Origins that a table holds at most. */
 export const MAX_ORIGINS = 4_096
@@ -76,7 +77,7 @@ export interface RouteTable {
 
 /** @param maxOrigins slots at most. */
 export function createRouteTable(maxOrigins = MAX_ORIGINS): RouteTable {
-  const slots = new Map<number, number>()
+  const slots = createOriginIndex()
   const free: number[] = []
   let height = 8
   let width = 4
@@ -96,13 +97,13 @@ export function createRouteTable(maxOrigins = MAX_ORIGINS): RouteTable {
     isUsed: (slot) => table.words[slot * record + SLOT.origin] !== FREE,
     selected: (slot) => table.words[slot * record + SLOT.selected]! - 1,
     select: (slot, link) => (table.words[slot * record + SLOT.selected] = link + 1),
-    slot: (origin) => slots.get(origin) ?? -1,
+    slot: (origin) => slots.get(origin),
     take(origin) {
       const known = slots.get(origin)
-      if (known !== undefined) return known
+      if (known >= 0) return known
       if (slots.size >= maxOrigins) return -1
       const slot = free.pop() ?? table.end++
-      if (slot >= height) grow(width, Math.min(maxOrigins, Math.ceil(height * 1.5)))
+      if (slot >= height) grow(width, Math.min(maxOrigins, Math.ceil(height * (height < 64 ? 2 : 1.5))))
       slots.set(origin, slot)
       clear(slot, origin)
       return slot

@@ -75,7 +75,7 @@ export function createRouter(init: RouterInit): Router {
     own: () => ({ origin: self, ...desk.own, metric: seed, hops: 0 }),
     isTold: (slot) => selection.isTold(slot)
   })
-  const desk = createSequenceDesk(state, outbox, self, init.sequence)
+  const desk = createSequenceDesk(state, outbox, self, init.sequence, (slot) => selection.isWorthAsking(slot))
   const selection = createRouteSelection({ state, outbox, desk, maxTold, nearestPerType, onGone: () => origins.onGone() })
   const origins = createRouteOrigins(state, selection, outbox)
 
@@ -84,8 +84,12 @@ export function createRouter(init: RouterInit): Router {
 
   // ---- rows ----------------------------------------------------------------------------------
   function onRows(link: RouterLink, rows: readonly RouteRow[], full: boolean): void {
+    if (!full) {
+      for (const row of rows) onRow(link, row)
+      return
+    }
     const missing = new Set<number>()
-    for (let slot = 0; full && slot < table.end; slot++) if (metricOf(slot, link) !== INFINITE) missing.add(originOf(slot))
+    for (let slot = 0; slot < table.end; slot++) if (metricOf(slot, link) !== INFINITE) missing.add(originOf(slot))
     for (const row of rows) {
       onRow(link, row)
       missing.delete(row.origin)

@@ -11,8 +11,11 @@ import { compareSequence, type SequenceNumber } from './sequence.ts'
 export interface SequenceDesk {
   /** Own sequence number. */
   readonly own: SequenceNumber
-  /** Asks all neighbours that have a route to an origin, and again until it is feasible. `starving`: this node has no route. */
-  ask(slot: number, starving: boolean): void
+  /**
+   * Asks all neighbours that have a route to an origin, and again until it is feasible. `starving`: this node has no route. `isUseful`: false: not
+   * now, but as soon as it is.
+   */
+  ask(slot: number, starving: boolean, isUseful: boolean): void
   /** Asks one more neighbour, whose route has come since. */
   askToo(link: RouterLink, slot: number): void
   stop(origin: number): void
@@ -26,12 +29,13 @@ export interface SequenceDesk {
   readonly nextAt: number
 }
 
-/** See {@link SequenceDesk}. @param first own number; newer than any that was used. */
+/** See {@link SequenceDesk}. @param first own number; newer than any that was used. @param isUseful asked before it is asked again. */
 export function createSequenceDesk(
   state: RoutingState,
   outbox: Pick<RouterOutbox, 'tellOwn' | 'answer'>,
   self: number,
-  first: SequenceNumber
+  first: SequenceNumber,
+  isUseful: (slot: number) => boolean
 ): SequenceDesk {
   const { table, links } = state
   const requests = createSequenceRequests()
@@ -42,6 +46,11 @@ export function createSequenceDesk(
 
   const metricOf = (slot: number, link: RouterLink): number => table.words[table.cellAt(slot, link.index) + CELL.metric]!
   const originOf = (slot: number): number => table.words[table.slotAt(slot) + SLOT.origin]!
+
+  const isUsefulNow = (origin: number): boolean => {
+    const slot = table.slot(origin)
+    return slot >= 0 && isUseful(slot)
+  }
 
   const requestFor = (slot: number): SequenceRequest => ({
     origin: originOf(slot),
@@ -78,8 +87,8 @@ export function createSequenceDesk(
     get own() {
       return own
     },
-    ask(slot, starving) {
-      if (requests.begin({ ...requestFor(slot), starving }, state.now)) for (const link of links) send(link, slot)
+    ask(slot, starving, isUseful) {
+      if (requests.begin({ ...requestFor(slot), starving, isUseful }, state.now)) for (const link of links) send(link, slot)
     },
     askToo(link, slot) {
       if (requests.isAsking(originOf(slot))) send(link, slot)
@@ -110,9 +119,8 @@ export function createSequenceDesk(
     },
     isAwaited: (origin, incarnation, sequence) => requests.isAwaited(origin, incarnation, sequence, state.now),
     tick() {
-      for (const origin of requests.due(state.now)) {
-        const slot = table.slot(origin)
-        if (slot >= 0) for (const link of links) send(link, slot)
+      if (state.now >= requests.nextAt) {
+        for (const slot of requests.due(state.now, isUsefulNow).map(table.slot)) for (const link of links) send(link, slot)
       }
       raise()
     },

@@ -21,13 +21,13 @@ export const RAISES_PER_SECOND = 4
 export interface SequenceRequests {
   /**
    * Begins to ask for a sequence number of an origin. True: ask now. False if it has asked already for this or a newer one, and not just because
-   * it now has no route at all.
+   * it now has no route at all. One that is of no use is only remembered.
    */
-  begin(request: SequenceNumber & { origin: number; starving: boolean }, now: number): boolean
+  begin(request: SequenceNumber & { origin: number; starving: boolean; isUseful: boolean }, now: number): boolean
   isAsking(origin: number): boolean
   end(origin: number): void
-  /** Origins whose answer is late; their next turn is set. */
-  due(now: number): number[]
+  /** Origins whose answer is late; their next turn is set. @param isUseful whether it is of use to ask for one now. */
+  due(now: number, isUseful: (origin: number) => boolean): number[]
   readonly nextAt: number
   /**
    * True if a request of another is to be passed on; false for the same one a moment later. @param via link that it would go to, NO_LINK: to all.
@@ -42,7 +42,7 @@ export interface SequenceRequests {
 
 /** See {@link SequenceRequests}. */
 export function createSequenceRequests(): SequenceRequests {
-  const asking = new Map<number, SequenceNumber & { starving: boolean; at: number; waitMs: number }>()
+  const asking = new Map<number, SequenceNumber & { starving: boolean; isUseful: boolean; at: number; waitMs: number }>()
   /** The newest that was asked for, by origin. */
   const forwarded = new Map<number, SequenceNumber & { via: number; until: number }>()
   let nextAt = Infinity
@@ -56,31 +56,35 @@ export function createSequenceRequests(): SequenceRequests {
   }
 
   return {
-    begin({ origin, incarnation, sequence, starving }, now) {
+    begin({ origin, incarnation, sequence, starving, isUseful }, now) {
       const asked = asking.get(origin)
       const isNew =
         asked === undefined ||
         compareSequence(incarnation, sequence, asked.incarnation, asked.sequence) > 0 ||
-        (starving && !asked.starving)
+        (starving && !asked.starving) ||
+        (isUseful && !asked.isUseful)
       if (asked !== undefined && !isNew) {
         asked.starving = starving
         return false
       }
-      asking.set(origin, { incarnation, sequence, starving, at: now + REQUEST_RETRY_MS, waitMs: REQUEST_RETRY_MS })
+      asking.set(origin, { incarnation, sequence, starving, isUseful, at: now + REQUEST_RETRY_MS, waitMs: REQUEST_RETRY_MS })
       nextAt = Math.min(nextAt, now + REQUEST_RETRY_MS)
-      return true
+      return isUseful
     },
-    isAsking: (origin) => asking.has(origin),
+    isAsking: (origin) => asking.get(origin)?.isUseful === true,
     end(origin) {
       if (asking.delete(origin)) schedule()
     },
-    due(now) {
+    due(now, isUseful) {
       if (now < nextAt) return []
       const late: number[] = []
       for (const [origin, request] of asking) {
         if (request.at > now) continue
-        late.push(origin)
-        request.waitMs = Math.min(MAX_REQUEST_RETRY_MS, request.waitMs * 2)
+        request.isUseful = isUseful(origin)
+        if (request.isUseful) {
+          late.push(origin)
+          request.waitMs = Math.min(MAX_REQUEST_RETRY_MS, request.waitMs * 2)
+        }
         request.at = now + request.waitMs
       }
       schedule()

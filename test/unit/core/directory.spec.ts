@@ -7,6 +7,7 @@ import { LOST_QUARANTINE_MS } from '../../../src/core/directory-sync.ts'
 import {
   MAX_DIRECTORY_BYTES,
   MAX_ORIGINS,
+  ON_ITS_WAY_MS,
   createDirectory,
   type Directory,
   type DirectoryEvent
@@ -257,6 +258,25 @@ describe('directory', () => {
     // Later a neighbour that is connected to it says so.
     node.compare([row(1, 2, 'connected', recordOf(1, 2, ['a', 'b']))], 101 + LOST_QUARANTINE_MS)
     assert.equal(node.visible().length, 1)
+  })
+
+  it('takes a node whose session ended before its record came for lost: the record was on its way when it died', () => {
+    const { directory: here, events } = directory()
+    here.setConnected(id(1), true, 0)
+    here.setConnected(id(1), false, 100)
+    here.applyRecord(recordOf(1, 1, ['a']), 200)
+    assert.deepEqual([words(events), here.visible().length, here.rows()[0]?.standing], [[], 0, 'gone'])
+    // What comes later is news of others; and so it is once there is a session.
+    here.setConnected(id(1), true, 300)
+    assert.equal(here.visible().length, 1)
+    here.setConnected(id(2), true, 0)
+    here.setConnected(id(2), false, 100)
+    here.applyRecord(recordOf(2, 1, ['a']), 101 + ON_ITS_WAY_MS)
+    here.setConnected(id(3), true, 200)
+    here.setConnected(id(3), false, 200)
+    here.setConnected(id(3), true, 200)
+    here.applyRecord(recordOf(3, 1, ['a']), 200)
+    assert.equal(here.visible().length, 3)
   })
 
   it('shows a node that was started anew at once, also within quarantine', () => {
