@@ -4,6 +4,7 @@ import type { NodeCost } from './dispatch/candidate.ts'
 import { Provider, compareOffers, createProviderClasses, type ProviderClasses } from './provider-classes.ts'
 import { statusOf, toolOf } from './query.ts'
 import { nearest } from './schema.ts'
+import { isShortIdOf } from './short-id.ts'
 
 /** A capability of some node, as the choice of a provider sees it. */
 export interface Offer {
@@ -153,10 +154,11 @@ function onNode(offers: readonly Offer[], node: string): readonly Offer[] {
   const called = offers.filter((offer) => offer.nodeName === node)
   const home = called.filter((offer) => offer.mesh === undefined)
   // A node of another mesh may call itself as it likes: it takes no name from one of the own.
-  const named = home.length > 0 ? home : called
+  const byName = home.length > 0 ? home : called
+  const named = byName.length > 0 ? byName : offers.filter((offer) => isShortIdOf(offer.node, node))
   const nodes = [...new Set(named.map((offer) => offer.node))]
   if (nodes.length > 1) {
-    throw new MeshError('ambiguous', `${nodes.length} nodes are named "${node}"; use a PeerId: ${nodes.join(', ')}`, {
+    throw new MeshError('ambiguous', `${nodes.length} nodes are meant by "${node}"; use a PeerId: ${nodes.join(', ')}`, {
       node,
       nodes
     })

@@ -88,6 +88,22 @@ describe('candidates', () => {
     assert.deepEqual(nodesOf(offers, 'echo@z', undefined), ['z'])
   })
 
+  it('takes the end of a PeerId for it, as tables show it, if it is the end of one alone, and no name', () => {
+    const at = (node: string, nodeName: string): Offer => offer(nodeName, 'echo', { node })
+    const offers = [at('12D3KooWaaaaBBBBcccc', 'x'), at('12D3KooWddddBBBBcccc', 'y'), at('12D3KooWeeee', 'BBBBcccc')]
+    assert.deepEqual(nodesOf(offers, 'echo', '…aBBBBcccc'), ['x'])
+    assert.deepEqual(nodesOf(offers, 'echo@dBBBBcccc'), ['y'])
+    assert.deepEqual(nodesOf(offers, 'echo', 'BBBBcccc'), ['BBBBcccc'], 'a name goes before it')
+    assert.throws(
+      () => nodesOf(offers, 'echo', '…BBBBcccc'),
+      (error) => isMeshError(error, 'ambiguous')
+    )
+    assert.throws(
+      () => nodesOf(offers, 'echo', '…Bcccc'.slice(0, 6)),
+      (error) => isMeshError(error, 'unavailable')
+    )
+  })
+
   it('puts them into classes: the own mesh, a way that is known, then what they say of themselves', () => {
     const offers = [
       offer('foreign', 'echo', { mesh: 'club' }),
