@@ -2,8 +2,8 @@
 import type { Directory } from './core/directory.ts'
 import { createWanted, type WantsChange } from './core/routing/wanted.ts'
 
-/** Neighbours that are asked for routes at first, and as many more each second while some are missing. */
-export const NEIGHBOURS_AT_ONCE = 8
+/** Neighbours that are asked for routes at first, and twice as many each second while some are missing. Few: where many see a node die, all ask. */
+export const NEIGHBOURS_AT_ONCE = 4
 /** How often more are asked, in ms. */
 export const WIDEN_EVERY_MS = 1_000
 /** A node that was never connected is dialled first: a way to it is wanted once it has not been connected for this long, in ms. */
@@ -131,7 +131,7 @@ export function createMeshNeighbours(components: MeshNeighboursComponents): Mesh
     widening = later(() => {
       widening = undefined
       if (!isAnyMissing()) return
-      atMost += NEIGHBOURS_AT_ONCE
+      atMost *= 2
       ask()
     }, WIDEN_EVERY_MS)
   }

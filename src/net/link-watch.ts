@@ -18,8 +18,6 @@ export const PONG_TIMEOUT_MS = 1_500
 export const MAX_MISSED_PONGS = 3
 /** After so many the other neighbours are asked to look for themselves. */
 export const DOUBT_AFTER_MISSES = 2
-/** Who was asked so gives the peer up after as many: two who find it silent are as sure as one that goes on asking. */
-export const MAX_MISSED_IN_DOUBT = 2
 /** Between two pings of a peer that answers, in ms, at least. */
 export const MEASURE_GAP_MS = 300
 /** Most pings that can be asked for at once. */
@@ -64,10 +62,7 @@ interface Watched {
   paceMs: number | undefined
   samples: number
   isAsking: boolean
-  /** This node, or another one, has found it silent. */
   isDoubted: boolean
-  /** Another one has. */
-  isToldOf: boolean
   timer: ReturnType<typeof setTimeout> | undefined
 }
 
@@ -120,13 +115,13 @@ export function createLinkWatch({ now, random, onRtt, onDoubt, onSilent }: LinkW
       if (!isWatched(one) || answer === 'closed') return
       if (answer === 'alive') {
         missed = 0
-        one.isDoubted = one.isToldOf = false
+        one.isDoubted = false
         one.samples--
         continue
       }
       missed++
       if (missed === DOUBT_AFTER_MISSES) doubtOf(one)
-      if (missed < (one.isToldOf ? MAX_MISSED_IN_DOUBT : MAX_MISSED_PONGS)) continue
+      if (missed < MAX_MISSED_PONGS) continue
       remove(one.peer)
       return onSilent(one.peer, missed)
     }
@@ -190,7 +185,6 @@ export function createLinkWatch({ now, random, onRtt, onDoubt, onSilent }: LinkW
         samples: 1,
         isAsking: false,
         isDoubted: false,
-        isToldOf: false,
         timer: undefined
       }
       watched.set(peer, one)
@@ -211,7 +205,7 @@ export function createLinkWatch({ now, random, onRtt, onDoubt, onSilent }: LinkW
     doubt(peer) {
       const one = watched.get(peer)
       if (one === undefined) return
-      one.isDoubted = one.isToldOf = true
+      one.isDoubted = true
       void ask(one)
     },
     stop() {

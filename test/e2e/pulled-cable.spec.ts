@@ -3,7 +3,7 @@ import { mkdtemp, rm } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { INTERFACE_POLL_MS } from '../../src/net/mdns.ts'
-import { MAX_MISSED_IN_DOUBT, PONG_TIMEOUT_MS } from '../../src/net/link-watch.ts'
+import { MAX_MISSED_PONGS, PONG_TIMEOUT_MS } from '../../src/net/link-watch.ts'
 import { atmoCommand } from '../fixtures/child.ts'
 import { createLab, requireLab, type Lab } from '../fixtures/netns.ts'
 
@@ -45,7 +45,7 @@ describe('a host with two interfaces', function () {
     const pulledAt = performance.now()
     lab.setLink(0, 1, 'pulled')
     // A second more than it can take: an idle link alone would be asked later.
-    const withinMs = INTERFACE_POLL_MS + MAX_MISSED_IN_DOUBT * PONG_TIMEOUT_MS + 1_000
+    const withinMs = INTERFACE_POLL_MS + MAX_MISSED_PONGS * PONG_TIMEOUT_MS + 1_000
     await both!.waitFor(({ event, peerId }) => event === 'peer:leave' && peerId === ids[1], withinMs, 'its end')
     console.log(`      seen ${Math.round(performance.now() - pulledAt)} ms after it was pulled`)
     assert.ok(!both!.events.some(({ event, peerId }) => event === 'peer:leave' && peerId === ids[2]))

@@ -5,7 +5,6 @@ import {
   DOUBT_AFTER_MISSES,
   LINK_SHARE_MS,
   LOOK_EVERY_MS,
-  MAX_MISSED_IN_DOUBT,
   MAX_MISSED_PONGS,
   MAX_SAMPLES,
   MEASURE_GAP_MS,
@@ -135,8 +134,8 @@ describe('watching links', () => {
     watch.doubt('well')
     watch.doubt('nobody')
     assert.deepEqual([one.pings.at(-1), well.pings.at(-1)], [time, time])
-    await pass(PONG_TIMEOUT_MS * MAX_MISSED_IN_DOUBT + 50)
-    assert.deepEqual([doubts, silent], [[], [`a ${MAX_MISSED_IN_DOUBT}`]])
+    await pass(PONG_TIMEOUT_MS * MAX_MISSED_PONGS + 50)
+    assert.deepEqual([doubts, silent], [[], [`a ${MAX_MISSED_PONGS}`]])
     well.rttMs = undefined
     await pass(PING_INTERVAL_MS + LOOK_EVERY_MS + DOUBT_AFTER_MISSES * PONG_TIMEOUT_MS)
     assert.deepEqual(doubts, ['well'], 'what is doubted without cause is as before')
