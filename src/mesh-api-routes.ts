@@ -17,6 +17,8 @@ export interface RouteView {
   metricMs: number | null
   /** The next hop got worse; the route is kept while a newer one is asked for. */
   held: boolean
+  /** Calls that went this way did not come back, here or at a node on the way: it is used only if there is no other, and its cost says so. */
+  avoided: boolean
   /** Number that the origin signed; null where there is no need of one, as it is direct. */
   sequence: { incarnation: number; sequence: number } | null
 }

@@ -4,6 +4,9 @@ import type { Directory, DirectoryEntry } from './core/directory.ts'
 import type { Offer } from './core/candidates.ts'
 import { statusOf } from './core/query.ts'
 import { UNITS_PER_MS } from './core/routing/metric.ts'
+import { DEMOTED_COST } from './core/routing/neighbour-trust.ts'
+import { nearest } from './core/schema.ts'
+import { isShortIdOf } from './core/short-id.ts'
 import { MeshError, abortError } from './errors.ts'
 import type { GradientRow, MeshRoutes, RouteView, RoutesView, TraceHop } from './mesh-api.ts'
 import type { MeshRouting } from './mesh-routing.ts'
@@ -40,6 +43,7 @@ export function createRouteViews(components: RouteViewsComponents): Pick<MeshRou
       hops: hop?.hops ?? null,
       metricMs: hop === undefined ? null : hop.metric / UNITS_PER_MS,
       held: standing?.held ?? false,
+      avoided: hop !== undefined && hop.metric >= DEMOTED_COST,
       sequence: standing?.sequence ?? null
     }
   }
@@ -73,50 +77,69 @@ export function createRouteViews(components: RouteViewsComponents): Pick<MeshRou
     const at = now()
     const rows = new Map<string, GradientRow[]>()
     for (const offer of offers()) {
-      const { type } = offer.capability
-      rows.set(type, [...(rows.get(type) ?? []), gradientRow(offer, at)])
+      const ofType = rows.get(offer.type)
+      if (ofType === undefined) rows.set(offer.type, [gradientRow(offer, at)])
+      else ofType.push(gradientRow(offer, at))
     }
     return [...rows]
       .sort(([a], [b]) => compare(a, b))
       .map(([type, all]) => ({ type, providers: all.sort(byMetric).slice(0, MAX_GRADIENT_ROWS) }))
   }
 
-  /** PeerId of the node that is meant: by PeerId, by name, or by what it offers. */
+  /** PeerId of the node that is meant: by PeerId or the end of it, by name, or by what it offers. */
   function nodeOf(target: string): string {
-    const named = [...directory.entries()].filter(({ origin, document }) => origin === target || document?.info.name === target)
+    const all = [...directory.entries()].filter(({ document }) => document !== undefined)
+    const exact = all.filter(({ origin, document }) => origin === target || document!.info.name === target)
+    const named = exact.length > 0 ? exact : all.filter(({ origin }) => isShortIdOf(origin, target))
     if (named.length > 1)
-      throw new MeshError('ambiguous', `${named.length} nodes are named "${target}"; use a PeerId`, {
+      throw new MeshError('ambiguous', `${named.length} nodes are meant by "${target}"; use a PeerId`, {
         nodes: named.map(({ origin }) => origin)
       })
     if (named[0] !== undefined) return named[0].origin
     const { name, node } = parseTarget(target)
-    const able = offers().filter(({ capability }) => capability.id === name || capability.type === name)
+    const able = offers().filter(({ id, type }) => id === name || type === name)
+    if (able.length === 0 && node === undefined) throw unknown(target, all)
     const tool = able.flatMap(({ capability }) => capability.tools ?? [])[0]?.name
     // Says what is near the name, as a call would.
     const found = tool === undefined ? able : findCandidates(offers(), target, tool, node).offers
-    const [nearest] = [...found].sort((a, b) => byMetric(gradientRow(a, 0), gradientRow(b, 0)))
-    if (nearest === undefined) return findCandidates(offers(), target, '').offers[0]!.node
-    return nearest.node
+    const [first] = [...found].sort((a, b) => byMetric(gradientRow(a, 0), gradientRow(b, 0)))
+    if (first === undefined) return findCandidates(offers(), target, '').offers[0]!.node
+    return first.node
+  }
+
+  function unknown(target: string, known: readonly DirectoryEntry[]): MeshError {
+    const near = nearest(target, [
+      ...known.map(({ document }) => document!.info.name),
+      ...offers().flatMap(({ id, type }) => [id, type])
+    ])
+    const hint = near === undefined ? 'see `atmo peers` and `atmo capabilities`' : `did you mean "${near}"?`
+    return new MeshError('unknown_capability', `no node and no capability is called "${target}"; ${hint}`, {
+      target,
+      ...(near !== undefined && { near })
+    })
+  }
+
+  /** The hops to a node, as they answer. */
+  async function* trace(node: string, signal: AbortSignal | undefined): AsyncGenerator<TraceHop, void, void> {
+    if (node === self) return
+    const late = AbortSignal.timeout(TRACE_WITHIN_MS)
+    const startedAt = now()
+    let hop = 0
+    try {
+      for await (const on of routing.ways.circuits.trace(node, signal === undefined ? late : AbortSignal.any([signal, late])))
+        yield { hop: ++hop, node: on, nodeName: nameOf(on), rttMs: Math.round((now() - startedAt) * 100) / 100 }
+    } catch (error) {
+      if (signal?.aborted === true) throw abortError(signal)
+      if (late.aborted)
+        throw new MeshError('unavailable', `nothing came back after hop ${hop} of the way to ${nameOf(node)}`, { hop })
+      throw error
+    }
   }
 
   return {
     routes: () => ({ nodes: nodes(), types: types() }),
-    async *trace(target, { signal } = {}): AsyncGenerator<TraceHop, void, void> {
-      const node = nodeOf(target)
-      if (node === self) return
-      const late = AbortSignal.timeout(TRACE_WITHIN_MS)
-      const startedAt = now()
-      let hop = 0
-      try {
-        for await (const on of routing.ways.circuits.trace(node, signal === undefined ? late : AbortSignal.any([signal, late])))
-          yield { hop: ++hop, node: on, nodeName: nameOf(on), rttMs: Math.round((now() - startedAt) * 100) / 100 }
-      } catch (error) {
-        if (signal?.aborted === true) throw abortError(signal)
-        if (late.aborted)
-          throw new MeshError('unavailable', `nothing came back after hop ${hop} of the way to ${nameOf(node)}`, { hop })
-        throw error
-      }
-    }
+    // Who it is, is known at once; so is that it is nobody.
+    trace: (target, { signal } = {}) => trace(nodeOf(target), signal)
   }
 }
 

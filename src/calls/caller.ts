@@ -174,7 +174,7 @@ class RunningCall implements Call {
           const isOver = this.#cancellation.aborted || options.failover === false
           if (isOver || !mayRetry(failed, tool, items, stream?.begun ?? false)) throw withTried(failed, this.#tried)
           const next = place + 1 < MAX_ATTEMPTS ? plan.at(place + 1, now()) : undefined
-          if (next !== undefined && choice.mayGoOn(failed, place + 1)) place++
+          if (next !== undefined && choice.mayGoOn(failed, place + 1, request.elsewhere === true)) place++
           else if (isLost(failed) && again < MAX_AGAIN) again++
           else throw withTried(failed, this.#tried)
           if (items > 0) yield { kind: 'restart', provider: plan.at(place, now())!.node, reason: failed.code }

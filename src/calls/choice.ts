@@ -18,8 +18,8 @@ export interface Choice {
   probe(plan: Plan, tool: string, causes: readonly string[] | undefined): Promise<void>
   /** A try begins. Asks for the load of one of several, and says whether the call can go elsewhere: `hasNext`. */
   began(request: ToolRequest, provider: Provider, isOneOfSeveral: boolean, hasNext: boolean): void
-  /** True if a call whose `retry`th further try this is, may go on to another provider after this error. */
-  mayGoOn(error: MeshError, retry: number): boolean
+  /** True if a call whose `retry`th further try this is, may go on to another provider after this error. @param offered the provider was told that it can. */
+  mayGoOn(error: MeshError, retry: number, offered: boolean): boolean
   /** A try has ended. @param tookMs without the time in which this side held it up. */
   ended(provider: Provider, outcome: Outcome, error: MeshError | undefined, tookMs: number): void
 }
@@ -62,8 +62,8 @@ export function createChoice({ dispatcher, probes, loadHere, keyed, now }: Choic
       dispatcher.began(provider, now())
     },
     // Who cannot be had, is soon left alone by all; who refuses, would refuse many more calls: only those tries are paid for.
-    mayGoOn(error, retry) {
-      if (!isSentElsewhere(error)) return error.code !== 'busy' || dispatcher.retry(retry)
+    mayGoOn(error, retry, offered) {
+      if (!offered || !isSentElsewhere(error)) return error.code !== 'busy' || dispatcher.retry(retry)
       dispatcher.oweRetry()
       return true
     },

@@ -76,7 +76,7 @@ export async function createCallPrinter(output: Output, outFile: string | undefi
           bytes = 0
           await file?.restart()
           return output.err(
-            `${errorColors.yellow('↻')} ${errorColors.dim(`the provider failed (${plain(line.reason)}); starting over at another`)}\n`
+            `${errorColors.yellow('↻')} ${errorColors.dim(`the provider failed (${plain(line.reason)}); starting over`)}\n`
           )
       }
     },

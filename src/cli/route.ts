@@ -2,7 +2,7 @@ import { Help, type Command } from 'commander'
 import { MeshError } from '../errors.ts'
 import type { ExplainedCandidate, Explanation, PeerView } from '../mesh-api.ts'
 import { connectToNode } from './client.ts'
-import { EXIT, contextOf, withNodeOptions, type NodeOptions } from './command-line.ts'
+import { EXIT, contextOf, usageError, withNodeOptions, type NodeOptions } from './command-line.ts'
 import { plain, shortId, table, type Colors } from './output.ts'
 import { preferenceOf, withPreference, type PreferenceFlags } from './preference.ts'
 import { createNaming, showMs, showWay } from './show-way.ts'
@@ -47,6 +47,7 @@ Numbers of --explain:
     )
     .action(async (target: string, flags: RouteFlags) => {
       const { dataDir, output } = contextOf(flags)
+      if (target.trim() === '') throw usageError('name a capability, or words that it mentions: atmo route llm/chat')
       const { notNode = [], ...preference } = preferenceOf(flags)
       const query = new URLSearchParams({ target })
       for (const [key, value] of Object.entries({ tool: flags.tool, ...preference }))

@@ -37,7 +37,7 @@ export function showRoutes({ nodes, types }: RoutesView, colors: Colors, width?:
     { text: route.nodeName, style: colors.bold },
     shortId(route.node),
     showMs(route.metricMs),
-    wayCell(route, nameOf, colors, ...(route.held ? ['held'] : []))
+    wayCell(route, nameOf, colors, ...(route.held ? ['held'] : []), ...(route.avoided ? ['avoided'] : []))
   ])
   const allDirect = nodes.every(({ direct }) => direct)
   const first = `${colors.bold(count(nodes))}\n${allDirect ? '' : table(['node', 'peer', 'cost', 'way'], ways, colors, width)}`
@@ -78,6 +78,9 @@ function count(nodes: RoutesView['nodes']): string {
 function remarksOn({ nodes }: RoutesView): string[] {
   return [
     ...(nodes.some(({ held }) => held) ? ['held: the way got worse, and is kept while a newer one is asked for'] : []),
+    ...(nodes.some(({ avoided }) => avoided)
+      ? ['avoided: calls that went this way did not come back; it is used only if there is no other, and costs 10 s more']
+      : []),
     ...(nodes.some(({ via }) => via === null)
       ? ['no way known: not connected, and no neighbour leads there; tried again by itself']
       : [])

@@ -3,7 +3,7 @@ import type { TraceLine } from '../http/route-routes.ts'
 import { MeshError, isErrorCode } from '../errors.ts'
 import type { TraceHop } from '../mesh-api.ts'
 import { connectToNode } from './client.ts'
-import { EXIT, contextOf, interruptSignal, withNodeOptions, type NodeOptions } from './command-line.ts'
+import { EXIT, contextOf, interruptSignal, usageError, withNodeOptions, type NodeOptions } from './command-line.ts'
 import { plain, shortId, showDuration, type Colors } from './output.ts'
 
 /** `atmo trace NODE|CAPABILITY`: the nodes on the way to another, as they answer. Exit code 1 if the way ends before it; Ctrl-C ends the questions. */
@@ -15,6 +15,7 @@ export function addTrace(program: Command): void {
       .argument('<target>', 'name or peer id of a node, or a capability: then the nearest node that offers it')
   ).action(async (target: string, options: NodeOptions) => {
     const { dataDir, output } = contextOf(options)
+    if (target.trim() === '') throw usageError('name a node, or a capability: atmo trace pi-kitchen')
     const client = await connectToNode(dataDir)
     const path = `/mesh/trace?${new URLSearchParams({ target }).toString()}`
     const { signal, off } = interruptSignal()

@@ -66,10 +66,14 @@ function tooLarge(maxBytes: number): MeshError {
 export function refuseUnknownKeys(what: string, given: Iterable<string>, known: readonly string[]): void {
   for (const key of given) {
     if (!known.includes(key))
-      throw new MeshError('invalid_argument', `unknown ${what} '${key}'; known are: ${known.join(', ')}`, {
-        key,
-        known: [...known]
-      })
+      throw new MeshError(
+        'invalid_argument',
+        `unknown ${what} '${key}'; ${known.length === 0 ? 'there are none' : `known are: ${known.join(', ')}`}`,
+        {
+          key,
+          known: [...known]
+        }
+      )
   }
 }
 

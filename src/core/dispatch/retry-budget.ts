@@ -17,7 +17,7 @@ export interface RetryBudget {
   take(retry: number): boolean
   /** True if a retry is left. */
   readonly left: boolean
-  /** Takes one in any case; later calls pay for it. */
+  /** Takes one in any case; later calls pay for it, for {@link MAX_SAVED_RETRIES} at most. */
   owe(): void
 }
 
@@ -40,6 +40,6 @@ export function createRetryBudget(): RetryBudget {
     get left() {
       return saved >= 1
     },
-    owe: () => void saved--
+    owe: () => void (saved = Math.max(-MAX_SAVED_RETRIES, saved - 1))
   }
 }

@@ -131,6 +131,14 @@ describe('choice of providers for calls', () => {
     assert.equal(two.requests.at(-1)!.elsewhere, undefined)
   })
 
+  it('lets no provider send calls elsewhere that was not told that there is one', async () => {
+    const refuses = throws('busy', [], { notStarted: true, elsewhere: true })
+    const one = mesh([refuses, refuses])
+    for (let n = 0; n < 40; n++) await assert.rejects(one.call('echo', 'echo').result, fails('busy'))
+    // Each pays with a retry of the budget; what nobody offered is not owed.
+    assert.ok(one.asked.length <= 40 + IDLE_RETRIES + 4 + 40 / 3, `${one.asked.length} asked`)
+  })
+
   it('pays for retries where all refuse, and for none where providers are lost', async () => {
     const busy = mesh([throws('busy'), throws('busy')])
     for (let n = 0; n < IDLE_RETRIES + 3; n++) await assert.rejects(busy.call('echo', 'echo').result, fails('busy'))

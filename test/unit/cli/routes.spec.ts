@@ -128,6 +128,12 @@ describe('cli routes, route, trace', function () {
     assert.deepEqual([json.code, json.lines.map(({ hop, error }) => hop ?? error?.code)], [1, [1, 'unavailable']])
     assert.deepEqual([unknown.code, unknown.lines.length, unknown.lines[0]?.error?.code], [1, 1, 'unknown_capability'])
   })
+  it('an empty target is wrong usage', async () => {
+    for (const command of ['route', 'trace']) {
+      const { code, stderr } = await atmo([command, ' '])
+      assert.deepEqual([code, /name a (node|capability)/.test(stderr)], [2, true], stderr)
+    }
+  })
   it('Ctrl-C ends a trace, and the questions with it', async () => {
     const seen = new Promise<void>((resolve) =>
       node.process.stderr.on('data', (text: string) => text.includes('signal') && resolve())
@@ -158,7 +164,7 @@ describe('cli routes, route, trace', function () {
     const K = '12D3KooWNeighbour'
     const route = (nodeName: string, change: Partial<RouteView>): RouteView => ({
       ...{ node: `12D3KooW${nodeName}12345678`, nodeName, direct: false, via: K, viaName: null, hops: 3, metricMs: 14 },
-      ...{ held: false, sequence: null },
+      ...{ held: false, avoided: false, sequence: null },
       ...change
     })
     const direct = (nodeName: string, node: string) => route(nodeName, { node, direct: true, via: node, hops: 1 })
@@ -178,6 +184,10 @@ describe('cli routes, route, trace', function () {
         showRoutes({ nodes: two, types: [{ type: 'light/lamp', providers: providers(one) }] }, plainColors),
         /^All 2 other nodes are direct: nobody is between\.\n\nNearest providers of each type\n.*\nlight\/lamp\n {2}kitchen +lamp +14 ms +9 s +direct\n$/
       )
+    })
+    it('a way that is used only if there is no other says so', () => {
+      const nodes = [route('attic', { avoided: true, metricMs: 10_014 })]
+      assert.match(showRoutes({ nodes, types: [] }, plainColors), /attic +\S+ +10 s +3 hops via …eighbour, avoided\n/)
     })
     it('its own capabilities are here, others say their status', () => {
       const [own, busy] = providers(route('laptop', { hops: 0, metricMs: 0, via: null }), route('attic', {}))

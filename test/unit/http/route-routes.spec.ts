@@ -80,11 +80,24 @@ describe('http routes', () => {
     )
   })
   it('a trace whose way ends early says so last, after those that answered', async () => {
-    const [early, unknown] = [await get('/mesh/trace?target=attic'), await get('/mesh/trace?target=nobody')]
+    const early = await get('/mesh/trace?target=attic')
     const [hop, end] = lines(early.text)
     assert.deepEqual([lines(early.text).length, hop?.['nodeName']], [2, 'kitchen'])
     assert.equal((end?.['error'] as { code: string }).code, 'unavailable')
-    assert.equal((lines(unknown.text)[0]?.['error'] as { code: string }).code, 'unknown_capability')
+  })
+  it('a trace of nobody is an error at once', async () => {
+    const { status, json } = await get('/mesh/trace?target=nobody')
+    assert.deepEqual([status, json.error?.code], [404, 'unknown_capability'])
+  })
+  it('says of a parameter that is not known which are, or that there are none', async () => {
+    for (const [path, known] of [
+      ['/mesh/routes?all=1', /unknown query parameter 'all'; there are none/],
+      ['/mesh/trace?target=a&ttl=3', /unknown query parameter 'ttl'; known are: target/]
+    ] as const) {
+      const { status, json } = await get(path)
+      assert.equal(status, 400)
+      assert.match(json.error?.message ?? '', known)
+    }
   })
   it('sends a hop as soon as it has answered, and stops asking when the client goes', async () => {
     const answer = await stream(server.url, '/mesh/trace?target=kitchen', { token })

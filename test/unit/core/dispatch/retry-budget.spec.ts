@@ -35,6 +35,14 @@ describe('retry budget', () => {
     assert.ok(calls > (IDLE_RETRIES + 1) / RETRIES_PER_CALL - 2, `${calls} calls`)
   })
 
+  it('owes no more than can be saved, whatever others claim', () => {
+    const budget = createRetryBudget()
+    for (let n = 0; n < 10_000; n++) budget.owe()
+    let calls = 0
+    while (!budget.left) budget.call(++calls)
+    assert.ok(calls <= (MAX_SAVED_RETRIES + 2) / RETRIES_PER_CALL, `${calls} calls`)
+  })
+
   it('has none left for the next call right after', () => {
     const budget = createRetryBudget()
     budget.call(0)
