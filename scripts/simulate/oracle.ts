@@ -9,6 +9,8 @@ export const OUTCOME = { unknown: 0, arrives: 1, loops: 2, ends: 3 } as const
 export interface Oracle {
   /** Shortest round trip to `origin` for each node, ms; Infinity where there is no path. */
   distances(origin: number): Float64Array
+  /** Hops of those paths, of the last `distances`. */
+  readonly steps: Int32Array
   /**
    * For each node the so many nearest of some origins, each with its distance, ms. A node that is one of them has one less: it is among the
    * nearest of its neighbours itself.
@@ -46,6 +48,7 @@ export function createOracle(network: Network, nodes: number, isUsable: (link: n
   })
   const outcome = new Uint8Array(nodes)
   const lengths = new Float64Array(nodes)
+  const steps = new Int32Array(nodes)
   const part = new Int32Array(nodes)
   const trail = new Int32Array(nodes)
   const walked = new Uint32Array(nodes)
@@ -60,10 +63,12 @@ export function createOracle(network: Network, nodes: number, isUsable: (link: n
 
   return {
     lengths,
+    steps,
     distances(origin) {
       const found = new Float64Array(nodes).fill(Infinity)
       if (!isUp(origin)) return found
       found[origin] = 0
+      steps[origin] = 0
       const queue = createEventQueue<number>()
       queue.add(0, origin)
       for (let next = queue.take(); next !== undefined; next = queue.take()) {
@@ -74,6 +79,7 @@ export function createOracle(network: Network, nodes: number, isUsable: (link: n
           const total = distance + links[link]!.rttMs
           if (total >= found[peer]! || !isUsable(link) || !isUp(peer)) continue
           found[peer] = total
+          steps[peer] = steps[node]! + 1
           queue.add(total, peer)
         }
       }
@@ -108,12 +114,12 @@ export function createOracle(network: Network, nodes: number, isUsable: (link: n
       lengths.fill(0)
       outcome[origin] = isUp(origin) ? OUTCOME.arrives : OUTCOME.ends
       for (let from = 0; from < nodes; from++) {
-        let steps = 0
+        let walks = 0
         let node = from
         walk++
         while (outcome[node] === OUTCOME.unknown && walked[node] !== walk) {
           walked[node] = walk
-          trail[steps++] = node
+          trail[walks++] = node
           const next = hops[node]!
           const link = next === NOWHERE ? -1 : linkTo(node, next)
           if (link < 0 || !isUp(next)) {
@@ -125,7 +131,7 @@ export function createOracle(network: Network, nodes: number, isUsable: (link: n
         }
         const found = outcome[node] === OUTCOME.unknown ? OUTCOME.loops : outcome[node]!
         let length = found === OUTCOME.arrives ? lengths[node]! : 0
-        for (let step = steps - 1; step >= 0; step--) {
+        for (let step = walks - 1; step >= 0; step--) {
           const past = trail[step]!
           if (past === node && found === OUTCOME.ends) continue
           outcome[past] = found

@@ -1,10 +1,14 @@
 /** Compares what the nodes of a network believe with what is true. */
+import { MAX_HOPS } from '../../src/core/routing/metric.ts'
 import { NOWHERE, type Network } from './network.ts'
 import { OUTCOME, createOracle, type Oracle } from './oracle.ts'
 import type { RoutingReport } from './routing-report.ts'
 
 /** A route may cost this much more than the shortest path: hysteresis keeps what is good enough. */
 const STRETCH = { factor: 1.5, plusMs: 10 }
+
+/** A pair whose shortest path has more hops may be without a route, since routes go {@link MAX_HOPS}, and are not always the shortest. */
+const REACH_HOPS = Math.floor(MAX_HOPS * 0.8)
 
 /** What is compared. */
 export interface TruthInit {
@@ -13,7 +17,7 @@ export interface TruthInit {
   typesOf: (origin: number) => readonly number[]
   /** Of each type, the pairs with so many nearest origins count; undefined: all. */
   nearest: number | undefined
-  report: Pick<RoutingReport, 'pairs' | 'correct' | 'short' | 'ghosts' | 'firstWrong'>
+  report: Pick<RoutingReport, 'pairs' | 'correct' | 'short' | 'tooFar' | 'ghosts' | 'firstWrong'>
 }
 
 /** Adds all pairs to a report. */
@@ -33,6 +37,10 @@ export function checkPairs({ network, nodes, typesOf, nearest, report }: TruthIn
       }
       const distance = distances instanceof Map ? distances.get(node) : distances[node]
       if (distance === undefined) continue
+      if (near === undefined && outcomes[node] === OUTCOME.ends && oracle.steps[node]! > REACH_HOPS) {
+        report.tooFar++
+        continue
+      }
       report.pairs++
       if (outcomes[node] !== OUTCOME.arrives) {
         report.firstWrong ??= { node, origin }

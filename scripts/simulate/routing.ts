@@ -11,6 +11,8 @@ import { TOPOLOGIES, type Topology } from './topologies.ts'
 
 /** All connected pairs have a route this long after the last fault has healed, ms. */
 export const SETTLED_AFTER_MS = 10_000
+/** Networks of so many nodes hear of the nearest providers alone: 1,057 of 10,000 nodes, each of one of 20 types. */
+export const LARGE_NODES = 2_000
 /** Nothing is sent but digests when so much time more has passed, ms. */
 const QUIET_MS = 60_000
 /** Faults that are apart come this often, and half of the time later they have healed, ms. */

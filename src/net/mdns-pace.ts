@@ -1,7 +1,7 @@
 /** How often a node asks by mDNS who is there: seldom when it has heard nothing new, and more seldom the more would answer. */
 import { RECORD_TTL_S } from './mdns-records.ts'
 
-/** Interval of later queries, ms: from the first to the second, growing while nothing new is heard. Jittered by a fifth. */
+/** Interval of later queries, ms: from the first to the second, doubling while nothing new is heard (RFC 6762, 5.2). Jittered by a fifth. */
 export const QUERY_INTERVAL_MS = { min: 10_000, max: 60_000 } as const
 /** Each query is answered by all, to all. So the longest interval is at least this for each peer that is known, ms, up to {@link MAX_CROWDED_MS}. */
 export const QUERY_SHARE_MS = 6_000
@@ -52,7 +52,7 @@ export function createQueryPace({ now, random }: { now(): number; random(): numb
     },
     nextMs() {
       const ms = intervalMs * (0.8 + 0.4 * random())
-      intervalMs = Math.min(longestMs(), intervalMs * 1.5)
+      intervalMs = Math.min(longestMs(), intervalMs * 2)
       return ms
     }
   }

@@ -91,6 +91,20 @@ describe(`routing in simulated networks, seed ${SEED}`, () => {
     assert.ok(report.correct < report.pairs)
   })
 
+  it('asks for no route that is longer than routes go', () => {
+    const { pairs, correct, tooFar } = simulateRouting({
+      nodes: 90,
+      topology: 'line',
+      seed: SEED,
+      createPolicy: POLICIES.gradient!,
+      origins: [0, 89],
+      faults: [],
+      quiet: false
+    })
+    // Nodes 1 to 64 have a route to node 0, and as many to node 89.
+    assert.deepEqual([pairs, correct, tooFar], [2 * 64, 2 * 64, 2 * 25])
+  })
+
   it('says no rows and asks for none when nothing happens: digests alone', () => {
     for (const topology of ['grid', 'lans'])
       for (const seed of [SEED, SEED + 1]) {

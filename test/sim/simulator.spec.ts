@@ -44,12 +44,56 @@ describe('npm run simulate', function () {
     const { status, stderr, stdout } = simulate('--topology', 'moebius')
     assert.deepEqual([status, stdout], [2, ''])
     assert.match(stderr, /--topology takes line, ring.*not "moebius"[^]*usage:/)
+    for (const args of [
+      ['--sites', '0'],
+      ['--sites', '-1'],
+      ['--sites', 'all']
+    ])
+      assert.throws(() => parseArguments(args), /--sites takes a whole number from 2 to 500, not "(0|-1|all)"/, args.join(' '))
     for (const args of [['--nodes', '1'], ['--kinds', 'flood'], ['--seed', '-1'], ['--stress', '--table'], ['--what'], ['more']])
       assert.throws(() => parseArguments(args), UsageError, args.join(' '))
     for (const replay of ['{}', '{', 'no-such-file.json']) assert.equal(simulate('--replay', replay).status, 2)
     assert.equal(simulate('--help').status, 0)
     assert.equal(parseArguments(['--sites', '20']).sites, 20)
     assert.equal(parseArguments(['--sites']).sites, 500)
+    assert.deepEqual([parseArguments(['--sites', '--faults', '3']).faults, parseArguments(['--sites']).faults], [3, 100])
+  })
+
+  it('refuses by name what it would not look at', () => {
+    for (const [name, ...args] of [
+      ['nodes', '--sites', '--nodes', '10'],
+      ['policy', '--table', '--policy', 'dv'],
+      ['topology', '--byzantine', '--topology', 'ring'],
+      ['selections', '--selections', '10'],
+      ['faults', '--convergence', '--faults', '3'],
+      ['seed', '--replay', '{}', '--seed', '3'],
+      ['nearest', '--nodes', '100', '--nearest', '4'],
+      ['nodes', '--dispatch', '--nodes', '100']
+    ] as const)
+      assert.throws(() => parseArguments(args), new RegExp(`--${name} means nothing`), args.join(' '))
+    for (const args of [
+      ['--nodes', '2000', '--nearest', '4', '--faults', '0', '--json'],
+      ['--convergence', '--nodes', '100', '--seeds', '2'],
+      ['--stress', '--policy', 'dv', '--minutes', '1', '--seed', '3']
+    ])
+      parseArguments(args)
+  })
+
+  it('prints never for what never came', () => {
+    const { stdout, status } = simulate(
+      '--nodes',
+      '5',
+      '--topology',
+      'line',
+      '--faults',
+      '1',
+      '--policy',
+      'reference',
+      '--seed',
+      '1'
+    )
+    assert.doesNotMatch(stdout, /Infinity|NaN/)
+    assert.equal(status, 0)
   })
 })
 

@@ -69,7 +69,8 @@ export const createGradientPolicy =
         proofs[link] = undefined
         neighbours[link] = neighbour
         step({ kind: 'link-up', link, node: neighbour, cost: costFromMs(rttMs) }, now)
-        const wanted = origins.length <= MAX_ROWS_PER_LINK ? origins : undefined
+        // Who is told the nearest alone is one who wants all.
+        const wanted = origins.length <= MAX_ROWS_PER_LINK && options.maxTold !== 0 ? origins : undefined
         send(link, { kind: 'wants', origins: wanted } satisfies GradientMessage, MESSAGE_BYTES, 0)
       },
       linkDown: (link, now) => step({ kind: 'link-down', link }, now),

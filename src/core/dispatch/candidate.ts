@@ -18,20 +18,16 @@ export interface Candidate {
   slots?: number
   /** Service time in ms that it announces for its class of device. */
   classMs?: number
-  /** Bytes a ms on the way there. */
-  bandwidth?: number
   cost?: NodeCost | undefined
 }
 
 /** What the caller asks of the choice. */
 export interface DispatchRequest {
-  /** Size of the input. */
-  bytes?: number
+  /** `fast` looks at time alone. */
   prefer?: 'local' | 'fast' | 'cheap'
   /** Providers that are expected to take longer are not tried. */
   maxLatencyMs?: number
-  /** The only node that may run it. */
-  node?: string
+  /** PeerIds of nodes that must not run it. */
   notNode?: readonly string[]
 }
 
@@ -63,11 +59,15 @@ export interface Ranked {
   why: Why
   /** The way there and back, in ms, as it was used: measured, else the metric, else assumed. */
   rttMs: number
-  /** Expected service time in ms. */
+  /** Expected service time in ms; assumed where `isGuess`. */
   serviceMs: number
-  /** Expected time to completion in ms. */
+  /** Nothing is known of how long it takes there. */
+  isGuess: boolean
+  /** Expected time to completion in ms. Where that is a guess, and a call is to find out, only the way there. */
   etaMs: number
-  /** `etaMs` and what cost adds, in ms: the lowest wins. Less than `etaMs` where that is only assumed, and a call is to find out. */
+  /** What cost adds, in ms. */
+  costMs: number
+  /** `etaMs` and `costMs`: the lowest wins. */
   score: number
   /** Capacity in calls a ms: it is sampled in proportion to this. */
   weight: number

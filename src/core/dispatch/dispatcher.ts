@@ -18,12 +18,6 @@ export interface DispatcherComponents {
   random: () => number
 }
 
-/** What may be set. */
-export interface DispatcherInit {
-  /** Default `MAX_ESTIMATES`. */
-  maxEstimates?: number
-}
-
 /**
  * Chooses among providers that are all able, by expected completion time: capacity-weighted power of two choices, with feedback of each
  * reply and probes where that is stale. `now` is monotonic, in ms. For each call: `called`, `order`; if it names any to `probe`, `feedback` of each
@@ -50,13 +44,13 @@ export interface Dispatcher {
   feedback(candidate: Candidate, load: Load, now: number): void
   /** It has refused this node's calls for so long. */
   refused(candidate: Candidate, forMs: number, now: number): void
-  /** The call there has ended. @param tookMs since it began; as far as known, without the time that a large input took on its way. */
+  /** The call there has ended. @param tookMs since it began, without the time in which this side held it up. */
   ended(candidate: Candidate, outcome: Outcome, tookMs: number, now: number): void
 }
 
 /** A dispatcher that knows nothing yet. */
-export function createDispatcher({ random }: DispatcherComponents, init: DispatcherInit = {}): Dispatcher {
-  const estimates = createProviderEstimates(init.maxEstimates)
+export function createDispatcher({ random }: DispatcherComponents): Dispatcher {
+  const estimates = createProviderEstimates()
   const budget = createRetryBudget()
   const sets = new WeakMap<readonly Candidate[], CandidateSet>()
   // Places of those that the decision at hand has drawn; one array for all decisions.

@@ -1,6 +1,16 @@
 import type { Candidate, Load, Outcome } from './candidate.ts'
 import { breakerBegan, breakerEnded, createCircuitBreaker, type CircuitBreaker } from './circuit-breaker.ts'
-import { MAX_SLOTS, OWN_SAMPLES, clampService, queueFactor, rttOf, runningAt, serviceMsOf, slotsOf } from './expected-time.ts'
+import {
+  FULL_SLOTS,
+  MAX_SLOTS,
+  OWN_SAMPLES,
+  clampService,
+  queueFactor,
+  rttOf,
+  runningAt,
+  serviceMsOf,
+  slotsOf
+} from './expected-time.ts'
 
 /** Weight of the newest sample of a service time. */
 export const ALPHA = 0.1
@@ -11,6 +21,10 @@ export const MAX_RUNNING = 65_536
 
 /** Longest time for which a provider is believed that it takes no call, in ms. */
 export const MAX_REFUSAL_MS = 60_000
+/** A provider that refuses without being full, as it says, is held for full for so long, in ms, and twice as long each time in a row. */
+export const PAUSE_MS = 50
+/** In ms. */
+export const MAX_PAUSE_MS = 5_000
 
 /** What this node knows of one provider and key. Times are in ms, of the clock that the caller passes in. */
 export interface Estimate {
@@ -34,8 +48,10 @@ export interface Estimate {
   slots: number
   claimedMs: number
   heardAt: number
-  /** It has said that it takes no call of this node before then. */
+  /** It takes no call of this node before then: it has said so, or has refused without a reason. */
   refusesUntil: number
+  /** Refusals without a reason, one after the other. */
+  refusals: number
   /** When a call, of anybody, last ran there, as far as is known. */
   usedAt: number
   readonly breaker: CircuitBreaker
@@ -61,6 +77,7 @@ export function createEstimate(node: string, key: string): Estimate {
     claimedMs: 0,
     heardAt: -Infinity,
     refusesUntil: -Infinity,
+    refusals: 0,
     usedAt: -Infinity,
     breaker: createCircuitBreaker(),
     older: undefined,
@@ -102,17 +119,28 @@ export function estimateEnded(estimate: Estimate, candidate: Candidate, outcome:
 
 function learn(estimate: Estimate, candidate: Candidate, outcome: Outcome, tookMs: number, now: number): void {
   const thereMs = tookMs - rttOf(candidate)
+  if (outcome === 'ok' || outcome === 'answered') estimate.refusals = 0
   if (outcome === 'ok') sample(estimate, thereMs, now)
   else if (outcome === 'answered') estimate.silentSince = now
   // Cancelled after longer than calls take: it would have taken longer still.
   else if (outcome === 'cancelled' && thereMs > estimate.tookMs && estimate.samples > 0) sample(estimate, thereMs, now)
   else if (outcome === 'timeout') learnTimeout(estimate, candidate, thereMs, now)
-  else if (outcome === 'busy' && now - estimate.heardAt > tookMs) {
+  else if (outcome === 'busy') learnRefusal(estimate, candidate, tookMs, now)
+}
+
+function learnRefusal(estimate: Estimate, candidate: Candidate, tookMs: number, now: number): void {
+  const slots = slotsOf(estimate, candidate)
+  if (now - estimate.heardAt > tookMs) {
     // It did not say how full it is: at least as full as it must be to refuse.
-    estimate.running = Math.max(estimate.running, 3 * slotsOf(estimate, candidate))
-    estimate.slots = slotsOf(estimate, candidate)
+    estimate.running = Math.max(estimate.running, 3 * slots)
+    estimate.slots = slots
     estimate.heardAt = now
-  }
+  } else if (runningAt(estimate, now) >= FULL_SLOTS * slots) return
+  // Of calls that were out together the first one says it for all.
+  if (now < estimate.refusesUntil) return
+  // Whoever says that it is idle, and refuses, would else be the best for each call.
+  estimate.refusals = now - estimate.refusesUntil > FORGET_MS ? 1 : estimate.refusals + 1
+  estimate.refusesUntil = now + Math.min(MAX_PAUSE_MS, PAUSE_MS * 2 ** (estimate.refusals - 1))
 }
 
 /** A call that was given less time than such calls take, says nothing. */

@@ -2,8 +2,8 @@
 
 /** Units of a metric in one ms. */
 export const UNITS_PER_MS = 10
-/** No route; what a retraction says. */
-export const INFINITE = 0xffff_ffff
+/** No route; what a retraction says. Small enough for engines to keep it in place, as they do with other metrics: rows are many. */
+export const INFINITE = 0x3fff_ffff
 /** Cheapest link: 1 ms. That costs are positive keeps routes free of loops; it is no matter of taste. */
 export const MIN_COST = 1 * UNITS_PER_MS
 /** Dearest link, and dearest route: 60 s. What is more is no route. */

@@ -12,8 +12,8 @@ export interface Nearest {
   /** The metric of a route has changed; INFINITE: there is none. */
   setMetric(origin: number, metric: number): void
   has(origin: number): boolean
-  /** True if an origin would be among the nearest with a route of this metric, or is. */
-  reaches(origin: number, metric: number): boolean
+  /** With a route below this metric an origin would be among the nearest of one of its types; INFINITE if it is, or there is a place. */
+  border(origin: number): number
 }
 
 interface Ranked {
@@ -77,10 +77,12 @@ export function createNearest(onChange: (origin: number, isIn: boolean) => void,
 
   return {
     has: (origin) => (known.get(origin)?.places ?? 0) > 0,
-    reaches(origin, metric) {
+    border(origin) {
       const ranked = known.get(origin)
-      if (ranked === undefined) return false
-      return ranked.places > 0 || ranked.types.some((type) => metric < (lists.get(type)?.[perType - 1]?.metric ?? INFINITE))
+      if (ranked === undefined) return 0
+      let border = ranked.places > 0 ? INFINITE : 0
+      for (const type of ranked.types) border = Math.max(border, lists.get(type)?.[perType - 1]?.metric ?? INFINITE)
+      return border
     },
     setTypes(origin, types) {
       const ranked = rankedOf(origin)

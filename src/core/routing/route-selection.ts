@@ -50,6 +50,10 @@ export function createRouteSelection(components: RouteSelectionComponents): Rout
     if (isCrowded) outbox.tell(slot, false)
   }, nearestPerType)
 
+  /** What neighbours are about to hear of anyway may as well be the best. */
+  const isBetter = (slot: number, current: number, next: number): boolean =>
+    isCrowded && table.words[table.slotAt(slot) + SLOT.isDirty] === 1 ? next < current : isWorthSwitching(current, next)
+
   function change(slot: number, link: number, metric: number): void {
     const before = table.selected(slot)
     if (link !== before) changeHop(slot, before, link)
@@ -113,7 +117,7 @@ export function createRouteSelection(components: RouteSelectionComponents): Rout
         bestTotal = total
       }
     }
-    if (beforeTotal !== INFINITE && !isWorthSwitching(beforeTotal, bestTotal)) {
+    if (beforeTotal !== INFINITE && !isBetter(slot, beforeTotal, bestTotal)) {
       best = before
       bestTotal = beforeTotal
     }
@@ -132,7 +136,7 @@ export function createRouteSelection(components: RouteSelectionComponents): Rout
       if (link.wants.has(origin)) return true
       least = Math.min(least, totalOf(link, origin, table.words[table.cellAt(slot, link.index) + CELL.metric]!))
     }
-    return nearest.reaches(origin, least)
+    return least < nearest.border(origin)
   }
 
   return {
@@ -145,7 +149,7 @@ export function createRouteSelection(components: RouteSelectionComponents): Rout
         const origin = table.words[table.slotAt(slot) + SLOT.origin]!
         const current = totalOf(links[before]!, origin, table.words[table.cellAt(slot, before) + CELL.metric]!)
         const total = totalOf(link, origin, table.words[table.cellAt(slot, link.index) + CELL.metric]!)
-        if (!isWorthSwitching(current, total)) return
+        if (!isBetter(slot, current, total)) return
       }
       select(slot)
     },

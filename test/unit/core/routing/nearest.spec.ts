@@ -48,6 +48,18 @@ describe('nearest origins', () => {
     )
   })
 
+  it('say which metric would be among them', () => {
+    const nearest = createNearest(() => {}, PER_TYPE)
+    for (let origin = 0; origin < PER_TYPE + 2; origin++) nearest.setTypes(origin, [7])
+    nearest.setTypes(PER_TYPE + 2, [])
+    for (let origin = 0; origin < PER_TYPE - 1; origin++) nearest.setMetric(origin, 10)
+    assert.equal(nearest.border(PER_TYPE), INFINITE, 'there is a place')
+    nearest.setMetric(PER_TYPE - 1, 20)
+    assert.equal(nearest.border(PER_TYPE), 20)
+    assert.equal(nearest.border(0), INFINITE, 'it is one of them')
+    assert.deepEqual([nearest.border(PER_TYPE + 2), nearest.border(999)], [0, 0], 'of no type')
+  })
+
   it('keep their number for each type, also when all are equally near', () => {
     const nearest = createNearest(() => {}, PER_TYPE)
     for (let origin = 0; origin < ORIGINS; origin++) {

@@ -4,7 +4,7 @@ import { FORGET_AFTER_MS } from '../../../../src/core/routing/route-origins.ts'
 import { NO_LINK } from '../../../../src/core/routing/route-table.ts'
 import { MAX_ROWS_PER_LINK } from '../../../../src/core/routing/router-links.ts'
 import type { RouteRow, RouterEffect } from '../../../../src/core/routing/router-messages.ts'
-import { TELL_URGENT_AFTER_MS } from '../../../../src/core/routing/router-outbox.ts'
+import { TELL_AFTER_MS, TELL_URGENT_AFTER_MS } from '../../../../src/core/routing/router-outbox.ts'
 import { createRouter, type Router } from '../../../../src/core/routing/router.ts'
 import { MAX_RAISES, RAISES_PER_SECOND } from '../../../../src/core/routing/sequence-requests.ts'
 import { createRandom } from '../../../../scripts/simulate/random.ts'
@@ -153,6 +153,64 @@ describe('router', () => {
     assert.deepEqual(lost(12, 2_002), [])
     assert.equal(router.wakeAt, 2_000 + TELL_URGENT_AFTER_MS)
     assert.deepEqual(told(router.step({ kind: 'tick' }, router.wakeAt)), [11, 12])
+  })
+
+  describe('where the nearest of each type alone are told', () => {
+    const requests = (effects: RouterEffect[]): number[] =>
+      effects.flatMap((effect) => (effect.kind === 'request' ? [effect.origin] : []))
+
+    /** Two neighbours; it tells of one origin of a type. */
+    function crowded(): Router {
+      const router = single({ maxTold: 0, nearestPerType: 1 })
+      for (const link of [1, 2]) {
+        router.step({ kind: 'link-up', link, node: link, cost: 50 }, 0)
+        router.step({ kind: 'wants', link, all: true, add: [], drop: [] }, 0)
+      }
+      for (const origin of [10, 11]) router.step({ kind: 'types', origin, types: [7] }, 0)
+      return router
+    }
+
+    it('asks for no sequence number of an origin that it would tell nobody of, until that changes', () => {
+      const router = crowded()
+      router.step({ kind: 'update', link: 1, rows: [row(10, 100)] }, 0)
+      router.step({ kind: 'tick' }, 100)
+      assert.equal(router.feasibleDistance(10)!.metric, 150)
+      // A nearer one pushes it out, and then its route goes; what is left of it is not feasible.
+      router.step({ kind: 'update', link: 1, rows: [row(11, 50)] }, 200)
+      router.step({ kind: 'update', link: 2, rows: [row(10, 300)] }, 300)
+      assert.deepEqual(requests(router.step({ kind: 'update', link: 1, rows: [row(10, INFINITE, 0)] }, 400)), [])
+      assert.equal(router.route(10), undefined)
+      assert.deepEqual(requests(router.step({ kind: 'tick' }, 3_000)), [])
+      router.step({ kind: 'update', link: 1, rows: [row(11, INFINITE, 0)] }, 3_100)
+      const from = router.wakeAt
+      let asked: number[] = []
+      for (let now = from; asked.length === 0 && now < from + 3_000; now += 100)
+        asked = requests(router.step({ kind: 'tick' }, now))
+      assert.deepEqual(asked, [10])
+    })
+
+    it('tells what gets better a moment later, but what is lost at once', () => {
+      const router = crowded()
+      const told = (effects: RouterEffect[]): number[] =>
+        effects.flatMap((effect) =>
+          effect.kind === 'update' && effect.link === 2 ? effect.rows.map(({ origin }) => origin) : []
+        )
+      router.step({ kind: 'tick' }, 1_000)
+      assert.deepEqual(told(router.step({ kind: 'update', link: 1, rows: [row(10, 100)] }, 2_000)), [])
+      assert.ok(router.wakeAt >= 2_000 + TELL_AFTER_MS / 2)
+      assert.deepEqual(told(router.step({ kind: 'tick' }, router.wakeAt)), [10])
+      assert.deepEqual(told(router.step({ kind: 'update', link: 1, rows: [row(10, INFINITE, 0)] }, 3_000)), [10])
+    })
+
+    it('takes the best route while nobody has heard of one, and then one that is good enough', () => {
+      const router = crowded()
+      router.step({ kind: 'update', link: 1, rows: [row(10, 100)] }, 0)
+      router.step({ kind: 'update', link: 2, rows: [row(10, 99)] }, 1)
+      assert.equal(router.route(10)!.link, 2)
+      router.step({ kind: 'tick' }, 1_000)
+      router.step({ kind: 'update', link: 1, rows: [row(10, 98)] }, 1_001)
+      assert.equal(router.route(10)!.link, 2)
+    })
   })
 
   it('drops what comes of a session that is over', () => {
