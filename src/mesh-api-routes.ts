@@ -8,7 +8,7 @@ export interface RouteView {
   nodeName: string
   /** A session with it is open: nobody is between. */
   direct: boolean
-  /** PeerId of the next hop: the node itself if it is direct. Null: no way is known now. */
+  /** PeerId of the next hop. Null: it is direct, or no way is known now. */
   via: string | null
   viaName: string | null
   /** Null: no way is known. */
@@ -24,7 +24,7 @@ export interface RouteView {
 }
 
 /** A row of the gradient table: a provider of a type, and the way to it. */
-export interface GradientRow extends Pick<RouteView, 'node' | 'nodeName' | 'direct' | 'via' | 'hops' | 'metricMs'> {
+export interface GradientRow extends Pick<RouteView, 'node' | 'nodeName' | 'direct' | 'via' | 'hops' | 'metricMs' | 'avoided'> {
   /** Id of the capability. */
   capability: string
   status: string
@@ -43,9 +43,9 @@ export interface RoutesView {
 
 /** What the caller asks of the choice among providers. */
 export interface DispatchPreference {
-  /** `local`: this node if it can; `fast`: whatever it costs; `cheap`: what costs least, if it takes seconds longer. Default: the first to be done, costs counted. */
+  /** `local`: this node if it can; `fast`: the first to be done, whatever it costs; `cheap`: what costs least, if it takes seconds longer. Default: the first to be done, costs counted. */
   prefer?: 'local' | 'fast' | 'cheap'
-  /** PeerIds or names that must not run it. */
+  /** Nodes that must not run it: by name, PeerId, or the end of one. A name that no node has had is refused (`invalid_argument`); a PeerId need not be known. */
   notNode?: readonly string[]
   /** Providers that are expected to take longer than this, in ms, are not tried. */
   maxLatencyMs?: number
@@ -56,21 +56,29 @@ export interface ExplainedCandidate {
   node: string
   nodeName: string
   capability: string
+  tool: string
   local: boolean
   direct: boolean
   via: string | null
   hops: number | null
+  /** As in {@link RouteView}. */
+  avoided: boolean
   status: string
   /** 1 for the one that would be called first; null for those that would not be tried. */
   place: number | null
   why: Why | 'unreachable'
   /** In words. */
   reason: string
-  /** All in ms, rounded to 0.01. */
+  /** All in ms, rounded to 0.01. Null: nothing is known of how long it takes there. */
   rttMs: number
-  serviceMs: number
-  etaMs: number
-  /** `etaMs`, and what power, metered links and price add. */
+  /** Behind others. */
+  waitMs: number | null
+  serviceMs: number | null
+  /** The three before it together. */
+  etaMs: number | null
+  /** What power, metered links and price add. */
+  costMs: number
+  /** `etaMs` and `costMs`: the lowest goes first. Where `etaMs` is null, a guess takes its place. */
   score: number
   /** Calls that run and wait there, as estimated; those of this node; how many it runs at once. */
   running: number
@@ -83,7 +91,9 @@ export interface ExplainedCandidate {
 /** Why a call would go where it would go. Nothing is called for it. */
 export interface Explanation {
   target: string
-  /** The tool that the numbers are for. */
+  /** Nothing is called `target`: these are the capabilities in which its words occur. */
+  words: boolean
+  /** The tool that the numbers are for; of several capabilities that mention the words, all. */
   tool: string
   candidates: ExplainedCandidate[]
 }
@@ -105,7 +115,7 @@ export interface MeshRoutes {
    * Why a call of `tool` would go where. `target` as of `call`, or words: then the capabilities in which all of them occur. Without `tool`: the first tool of the target.
    * Throws as a call would: `unknown_capability`, `unknown_tool`, `ambiguous`, `unavailable`.
    */
-  explain(target: string, tool?: string, options?: DispatchPreference & { node?: string; bytes?: number }): Explanation
+  explain(target: string, tool?: string, options?: DispatchPreference & { node?: string }): Explanation
   /**
    * Asks each node on the way to another for its name. `target`: PeerId, name, or a capability as of `call`, of which the nearest provider is meant.
    * Throws `unavailable` if there is no way, or it ends before the node, `invalid_argument`, `ambiguous`, `unknown_capability`.

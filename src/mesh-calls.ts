@@ -1,6 +1,7 @@
 /** Calls that begin here and calls that run here, put together. */
 import { createCaller } from './calls/caller.ts'
 import { createChoice } from './calls/choice.ts'
+import type { KnownNode } from './calls/excluded.ts'
 import { createExplain } from './calls/explain.ts'
 import { createKeyedProviders } from './calls/keyed-providers.ts'
 import { createLoadProbes } from './calls/load-probes.ts'
@@ -38,6 +39,8 @@ export interface MeshCallsComponents
   provide: Invoke
   addressesOf(node: string): string[]
   nameOf(node: string): string | undefined
+  /** PeerIds of all nodes of the own mesh that are known, lost ones too. */
+  known(): Iterable<string>
   /** To nodes that this one is not connected with. */
   ways: MeshRouting['ways']
   counts: MeshCounts
@@ -65,6 +68,10 @@ export function createMeshCalls(components: MeshCallsComponents): MeshCalls {
   })
   const nameOf = (node: string): string => components.nameOf(node) ?? node
   const remote = createRemoteCalls({ ...components.ways, libp2p, provider: provide, now, onFault, addressesOf, nameOf })
+  const nodes = (): Iterable<KnownNode> => [
+    ...offers(),
+    ...[...components.known()].map((node) => ({ node, nodeName: nameOf(node) }))
+  ]
   const invokeAt = (offer: Offer): Invoke => (offer.local ? provider : remote.at(offer))
   /** What is announced is not there yet, or not any more: then calls say so. */
   function loadHere(capability: string, tool: string): Load | undefined {
@@ -81,6 +88,7 @@ export function createMeshCalls(components: MeshCallsComponents): MeshCalls {
   const call = createCaller({
     self,
     offers,
+    nodes,
     invokeAt,
     pathTo: remote.pathTo,
     choice,
@@ -89,6 +97,6 @@ export function createMeshCalls(components: MeshCallsComponents): MeshCalls {
     onMade: events.onMade,
     onSent: events.onSent
   })
-  const explain = createExplain({ offers, dispatcher, loadHere, now })
+  const explain = createExplain({ offers, nodes, dispatcher, loadHere, now })
   return { provider, replays, call, explain, forgive: remote.forgive, start: () => remote.start(), stop: () => remote.stop() }
 }

@@ -1,5 +1,5 @@
 /** Routes as a person sees them, and who is on the way to a node. */
-import { findCandidates, parseTarget } from './core/candidates.ts'
+import { findNamed, parseTarget } from './core/candidates.ts'
 import type { Directory, DirectoryEntry } from './core/directory.ts'
 import type { Offer } from './core/candidates.ts'
 import { statusOf } from './core/query.ts'
@@ -38,12 +38,12 @@ export function createRouteViews(components: RouteViewsComponents): Pick<MeshRou
       node,
       nodeName: document!.info.name,
       direct,
-      via: hop?.peer ?? null,
-      viaName: hop === undefined ? null : nameOf(hop.peer),
+      via: direct ? null : (hop?.peer ?? null),
+      viaName: direct || hop === undefined ? null : nameOf(hop.peer),
       hops: hop?.hops ?? null,
       metricMs: hop === undefined ? null : hop.metric / UNITS_PER_MS,
       held: standing?.held ?? false,
-      avoided: hop !== undefined && hop.metric >= DEMOTED_COST,
+      avoided: isAvoided(direct, hop),
       sequence: standing?.sequence ?? null
     }
   }
@@ -59,9 +59,10 @@ export function createRouteViews(components: RouteViewsComponents): Pick<MeshRou
       status: statusOf(capability),
       local,
       direct,
-      via: hop?.peer ?? null,
+      via: direct ? null : (hop?.peer ?? null),
       hops: local ? 0 : (hop?.hops ?? null),
       metricMs: local ? 0 : hop === undefined ? null : hop.metric / UNITS_PER_MS,
+      avoided: isAvoided(direct, hop),
       ageMs: local || direct || entry === undefined ? 0 : Math.round(at - entry.heardAt)
     }
   }
@@ -96,15 +97,10 @@ export function createRouteViews(components: RouteViewsComponents): Pick<MeshRou
         nodes: named.map(({ origin }) => origin)
       })
     if (named[0] !== undefined) return named[0].origin
-    const { name, node } = parseTarget(target)
-    const able = offers().filter(({ id, type }) => id === name || type === name)
-    if (able.length === 0 && node === undefined) throw unknown(target, all)
-    const tool = able.flatMap(({ capability }) => capability.tools ?? [])[0]?.name
-    // Says what is near the name, as a call would.
-    const found = tool === undefined ? able : findCandidates(offers(), target, tool, node).offers
-    const [first] = [...found].sort((a, b) => byMetric(gradientRow(a, 0), gradientRow(b, 0)))
-    if (first === undefined) return findCandidates(offers(), target, '').offers[0]!.node
-    return first.node
+    const isNamed = offers().some(({ id, type }) => id === target || type === target)
+    if (!isNamed && parseTarget(target).node === undefined) throw unknown(target, all)
+    const [first] = findNamed(offers(), target).named.sort((a, b) => byMetric(gradientRow(a, 0), gradientRow(b, 0)))
+    return first!.node
   }
 
   function unknown(target: string, known: readonly DirectoryEntry[]): MeshError {
@@ -142,6 +138,10 @@ export function createRouteViews(components: RouteViewsComponents): Pick<MeshRou
     trace: (target, { signal } = {}) => trace(nodeOf(target), signal)
   }
 }
+
+/** A neighbour itself is not demoted, only what it passes on. */
+const isAvoided = (direct: boolean, hop: { metric: number } | undefined): boolean =>
+  !direct && hop !== undefined && hop.metric >= DEMOTED_COST
 
 const compare = (a: string, b: string): number => (a < b ? -1 : a > b ? 1 : 0)
 

@@ -99,6 +99,7 @@ export async function createMesh(components: MeshComponents): Promise<Mesh> {
     provide: (request, options) => federation.provide(request, options),
     addressesOf,
     nameOf,
+    known: () => [...directory.entries()].map(({ origin }) => origin),
     ways: routing.ways,
     counts,
     events,

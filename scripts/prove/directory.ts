@@ -5,13 +5,15 @@ import { startFleet } from './started-fleet.ts'
 /** What is promised of fifty nodes in one network, in ms. */
 const PROMISED_MS = { visible: 250, withdrawn: 250, left: 250, killed: 500, unplugged: 12_000 } as const
 
-/** @param nodes hosts. @param changes registrations, and as many withdrawals. */
+/** @param nodes hosts. @param changes registrations, and as many withdrawals. @param settle seconds before the first: many that share two cores are busy for a while with having started. */
 export async function proveDirectory({
   nodes: count = 10,
-  changes = 100
-}: { nodes?: number; changes?: number } = {}): Promise<object> {
+  changes = 100,
+  settle = 0
+}: { nodes?: number; changes?: number; settle?: number } = {}): Promise<object> {
   const fleet = await startFleet(count)
   try {
+    await new Promise((resolve) => setTimeout(resolve, settle * 1_000))
     const { nodes } = fleet
     const seen: number[] = []
     const gone: number[] = []

@@ -240,12 +240,12 @@ const verbs = {
   revoke: ({ target, reason }) => node.revoke(target, reason),
   status: () => node.status(),
   /** The next hop to each node, null where none is known. */
-  ways: () => node.routes().nodes.map(({ node: to, via, hops }) => ({ to, via, hops })),
+  ways: () => node.routes().nodes.map(({ node: to, direct, via, hops }) => ({ to, via: direct ? to : via, hops })),
   /** When there is a way to all of these. */
   async reaches({ nodes, timeoutMs }) {
     const began = clock()
     for (;;) {
-      const ways = new Set(node.routes().nodes.flatMap(({ node: to, via }) => (via === null ? [] : [to])))
+      const ways = new Set(node.routes().nodes.flatMap(({ node: to, hops }) => (hops === null ? [] : [to])))
       const missing = nodes.filter((to) => to !== node.peerId && !ways.has(to))
       if (missing.length === 0) return clock()
       if (clock() - began > timeoutMs) throw new Error(`no way to ${missing.length} of ${nodes.length} nodes`)

@@ -8,7 +8,7 @@ import type { Call, CallItem, CallOptions, CallResult } from '../mesh-api.ts'
 import { checkCauses } from './causes.ts'
 import type { Choice } from './choice.ts'
 import { DEFAULT_TIMEOUT_MS, createDeadline, type Deadline } from './deadline.ts'
-import { isExcluded } from './plan.ts'
+import { excludedNodes, type KnownNode } from './excluded.ts'
 import { canonicalJson, type ResultCache } from './result-cache.ts'
 import { MAX_AGAIN, MAX_ATTEMPTS, isLost, mayRetry, outcomeOf, withTried, type Tried } from './retry.ts'
 
@@ -35,6 +35,8 @@ export interface CallerComponents {
   self: string
   /** Everything that is offered now, by this node and others. */
   offers(): Offer[]
+  /** All nodes that may be excluded by their names. Asked only if some are. */
+  nodes(): Iterable<KnownNode>
   /** How to reach the provider of an offer. */
   invokeAt(offer: Offer): Invoke
   /** PeerIds from the first neighbour to a node, where calls to it go over others. */
@@ -106,14 +108,15 @@ class RunningCall implements Call {
   }
 
   async *#run(): AsyncGenerator<CallItem, void, void> {
-    const { offers, invokeAt, cache, choice, now, onMade, onSent } = this.#parts
-    const options = this.#options
+    const { offers, nodes, invokeAt, cache, choice, now, onMade, onSent } = this.#parts
+    let options = this.#options
     this.#startedAt = now()
     let error: MeshError | undefined
     let deadline: Deadline | undefined
     const unlink = link(options.signal, this.#cancellation)
     try {
       if (options.causes !== undefined) checkCauses(options.causes)
+      if (options.notNode !== undefined) options = { ...options, notNode: excludedNodes(options.notNode, nodes()) }
       const able = findCandidates(offers(), this.#target, this.#tool, options.node)
       const { tool, offers: found } = able
       deadline = createDeadline(this.#cancellation, options.timeoutMs ?? tool.timeoutMs ?? DEFAULT_TIMEOUT_MS, now)
@@ -121,7 +124,7 @@ class RunningCall implements Call {
       const key = mayCache(tool, options) ? cacheKey(found[0]!, tool, checked) : undefined
       const hit = key === undefined ? undefined : cache.get(key)
       // Another node's result is not the answer where one node was meant, or was not.
-      const source = hit && found.find(({ node, nodeName }) => node === hit.provider && !isExcluded(options, node, nodeName))
+      const source = hit && found.find(({ node }) => node === hit.provider && options.notNode?.includes(node) !== true)
       if (hit !== undefined && source !== undefined) {
         this.#provider = hit.provider
         this.#settle(hit.value, source, true)

@@ -12,7 +12,7 @@ import { isSentElsewhere, loadOf } from './retry.ts'
 
 /** Chooses the providers of calls, and learns from how the calls end. */
 export interface Choice {
-  /** Whom a call tries. @throws MeshError `unavailable` if what was asked leaves nobody. */
+  /** Whom a call tries; `notNode` as PeerIds. @throws MeshError `unavailable` if what was asked leaves nobody. */
   plan(able: Candidates, tool: string, options: CallOptions): Plan
   /** Asks those that the plan names how busy they are; then it has to decide again. Never rejects. */
   probe(plan: Plan, tool: string, causes: readonly string[] | undefined): Promise<void>
@@ -39,7 +39,7 @@ export function createChoice({ dispatcher, probes, loadHere, keyed, now }: Choic
   return {
     plan({ offers, providers }, tool, options) {
       const at = now()
-      const request = requestOf(options, providers)
+      const request = requestOf(options)
       if (offers.length > 1) {
         dispatcher.called(at)
         const [local] = providers.local

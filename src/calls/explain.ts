@@ -2,12 +2,17 @@ import { findCandidates, findNamed, isCallable, type Offer } from '../core/candi
 import { STARVING_MS } from '../core/dispatch/candidate-set.ts'
 import type { DispatchRequest, Ranked } from '../core/dispatch/candidate.ts'
 import { FAILURES_TO_OPEN } from '../core/dispatch/circuit-breaker.ts'
+import { FULL_SLOTS, costMs } from '../core/dispatch/expected-time.ts'
 import type { Dispatcher } from '../core/dispatch/dispatcher.ts'
 import type { Load } from '../core/invoke.ts'
 import { Provider, classOf, createProviderClasses, hasWay, type ProviderClasses } from '../core/provider-classes.ts'
 import { matches, statusOf } from '../core/query.ts'
+import { UNITS_PER_MS } from '../core/routing/metric.ts'
+import { DEMOTED_COST } from '../core/routing/neighbour-trust.ts'
+import { isShortIdOf } from '../core/short-id.ts'
 import { isMeshError } from '../errors.ts'
 import type { ExplainedCandidate, Explanation, MeshRoutes } from '../mesh-api.ts'
+import { excludedNodes, type KnownNode } from './excluded.ts'
 import { Plan, requestOf } from './plan.ts'
 import { MAX_ATTEMPTS } from './retry.ts'
 
@@ -15,6 +20,8 @@ import { MAX_ATTEMPTS } from './retry.ts'
 export interface ExplainComponents {
   /** Everything that is offered now, by this node and others. */
   offers(): Offer[]
+  /** All nodes that may be excluded by their names. */
+  nodes(): Iterable<KnownNode>
   dispatcher: Dispatcher
   /** How busy this node itself is with a tool. */
   loadHere(capability: string, tool: string): Load | undefined
@@ -22,22 +29,22 @@ export interface ExplainComponents {
 }
 
 /** Says who would be called, and why; see {@link MeshRoutes}. */
-export function createExplain({ offers, dispatcher, loadHere, now }: ExplainComponents): MeshRoutes['explain'] {
-  function find(target: string, tool: string | undefined, node: string | undefined): ProviderClasses {
+export function createExplain({ offers, nodes, dispatcher, loadHere, now }: ExplainComponents): MeshRoutes['explain'] {
+  function find(target: string, tool: string | undefined, node: string | undefined): [ProviderClasses, words: boolean] {
     try {
       const its = tool ?? findNamed(offers(), target, node).named.flatMap(({ capability: { tools = [] } }) => tools)[0]?.name
-      return findCandidates(offers(), target, its ?? '', node).providers
+      return [findCandidates(offers(), target, its ?? '', node).providers, false]
     } catch (error) {
       const providers = isMeshError(error, 'unknown_capability') ? findByWords(offers(), target, tool, node) : []
       if (providers.length === 0) throw error
-      return createProviderClasses(providers)
+      return [createProviderClasses(providers), true]
     }
   }
 
-  return (target, tool, { node, bytes, ...preference } = {}): Explanation => {
-    const providers = find(target, tool, node)
+  return (target, tool, { node, notNode, ...preference } = {}): Explanation => {
+    const [providers, words] = find(target, tool, node)
     const at = now()
-    const request = requestOf(preference, providers, bytes)
+    const request = requestOf({ ...preference, ...(notNode !== undefined && { notNode: excludedNodes(notNode, nodes()) }) })
     for (const own of providers.local) {
       const load = loadHere(own.offer.capability.id, own.tool)
       if (load !== undefined) dispatcher.feedback(own, load, at)
@@ -48,6 +55,7 @@ export function createExplain({ offers, dispatcher, loadHere, now }: ExplainComp
     others.sort((a, b) => a.score - b.score)
     return {
       target,
+      words,
       tool: [...new Set(providers.all.map((one) => one.tool))].join(', '),
       candidates: [...tries, ...others].map((ranked, n) =>
         explained(ranked, n < Math.min(tries.length, MAX_ATTEMPTS) ? n + 1 : null, tries[0], request)
@@ -61,31 +69,37 @@ function findByWords(offers: readonly Offer[], text: string, tool: string | unde
   return offers.flatMap((offer) => {
     const { capability } = offer
     const its = tool ?? capability.tools?.[0]?.name
-    const isThere = node === undefined || node === offer.node || node === offer.nodeName
+    const isThere = node === undefined || node === offer.node || node === offer.nodeName || isShortIdOf(offer.node, node)
     if (its === undefined || !isThere || !isCallable(offer) || offer.blocked === true) return []
     return matches(capability, { text, tool: its }) ? [new Provider(offer, its)] : []
   })
 }
 
 function explained(ranked: Ranked, place: number | null, best: Ranked | undefined, request: DispatchRequest): ExplainedCandidate {
-  const { offer } = ranked.candidate as Provider
+  const { offer, tool } = ranked.candidate as Provider
   const { node, nodeName, capability, local, direct, via, hops } = offer
+  const { isGuess, etaMs, serviceMs, rttMs } = ranked
+  const [eta, cost] = [rounded(etaMs), rounded(ranked.costMs)]
   return {
     node,
     nodeName,
     capability: capability.id,
+    tool,
     local,
     direct,
     via: via ?? null,
     hops: local ? 0 : direct ? 1 : (hops ?? null),
+    avoided: isAvoided(offer),
     status: statusOf(capability),
     place,
     why: hasWay(offer) ? ranked.why : 'unreachable',
-    reason: [reasonOf(ranked, place, best, request), ...classReasons(offer, best)].join('; '),
-    rttMs: rounded(ranked.rttMs),
-    serviceMs: rounded(ranked.serviceMs),
-    etaMs: rounded(ranked.etaMs),
-    score: rounded(ranked.score),
+    reason: [reasonOf(ranked, place, best, request), ...wayReasons(offer), ...classReasons(offer, best)].join('; '),
+    rttMs: rounded(rttMs),
+    waitMs: isGuess ? null : rounded(etaMs - rttMs - serviceMs),
+    serviceMs: isGuess ? null : rounded(serviceMs),
+    etaMs: isGuess ? null : eta,
+    costMs: cost,
+    score: rounded(eta + cost),
     running: rounded(ranked.running),
     outstanding: ranked.outstanding,
     slots: ranked.slots,
@@ -93,13 +107,9 @@ function explained(ranked: Ranked, place: number | null, best: Ranked | undefine
   }
 }
 
-function reasonOf(ranked: Ranked, place: number | null, best: Ranked | undefined, { maxLatencyMs }: DispatchRequest): string {
-  const { why, etaMs, score, running, slots } = ranked
-  const cost = score > etaMs ? `, and what it costs counts as ${shown(score - etaMs)} more` : ''
-  const expected =
-    score < etaMs
-      ? 'nothing is known of how long it takes there: a call finds out'
-      : `expected to be done in ${shown(etaMs)}${cost}`
+function reasonOf(ranked: Ranked, place: number | null, best: Ranked | undefined, request: DispatchRequest): string {
+  const { why, running, slots } = ranked
+  const expected = `${expectation(ranked)}${costWords(ranked, request.prefer)}`
   switch (why) {
     case 'local':
       return `this node itself, ${expected}`
@@ -115,12 +125,43 @@ function reasonOf(ranked: Ranked, place: number | null, best: Ranked | undefined
     case 'breaker open':
       return `the last ${FAILURES_TO_OPEN} calls or more could not be done there: it is left alone for some seconds`
     case 'full':
-      return `about ${Math.round(running)} calls run and wait there, at ${slots} at once: it would probably refuse`
+      return running < FULL_SLOTS * slots
+        ? 'it has refused a call of this node: it is left alone for some seconds'
+        : `about ${Math.round(running)} calls run and wait there, at ${slots} at once: it would probably refuse`
     case 'over max latency':
-      return `${expected}: longer than the ${shown(maxLatencyMs!)} that are allowed`
+      return `${expected}: longer than the ${shown(request.maxLatencyMs!)} that are allowed`
     case 'excluded':
       return 'the caller excludes it'
   }
+}
+
+function expectation({ isGuess, rttMs, etaMs }: Ranked): string {
+  if (!isGuess) return `expected to be done in ${shown(etaMs)}`
+  const unknown = 'nothing is known of how long it takes there'
+  return etaMs > rttMs ? `${unknown}: counted as ${shown(etaMs - rttMs)}` : `${unknown}: a call finds out`
+}
+
+/** What cost adds, each part by itself. */
+function costWords({ candidate: { cost }, costMs: addedMs }: Ranked, prefer: DispatchRequest['prefer']): string {
+  if (cost === undefined || addedMs === 0) return ''
+  const { power, metered, price = 0 } = cost
+  const parts = [
+    [power === 'low-battery' ? 'its nearly empty battery' : 'its battery', costMs({ power }, prefer)],
+    ['its metered link', costMs({ metered }, prefer)],
+    [`its price of ${price} ${price === 1 ? 'cent' : 'cents'}`, costMs({ price }, prefer)]
+  ] as const
+  const words = parts.filter(([, ms]) => ms > 0).map(([what, ms]) => `${what} as ${shown(ms)} more`)
+  return words.length === 0 ? '' : `, and ${words.join(', ')}`.replace(' as ', ' counts as ')
+}
+
+function isAvoided({ direct, metricMs }: Offer): boolean {
+  return !direct && metricMs !== undefined && metricMs >= DEMOTED_COST / UNITS_PER_MS
+}
+
+function wayReasons(offer: Offer): string[] {
+  return isAvoided(offer)
+    ? [`the way there is avoided: calls through it did not come back, which counts as ${shown(DEMOTED_COST / UNITS_PER_MS)} more`]
+    : []
 }
 
 /** Why it comes after all of a better class. */

@@ -8,28 +8,14 @@ import type { DispatchPreference } from '../mesh-api.ts'
 /** Nothing is asked of the choice. One object, because most calls ask nothing. */
 export const NO_PREFERENCE: DispatchRequest = {}
 
-/** What a caller asks, with the names of nodes as PeerIds. A name that no provider has, excludes nobody. */
-export function requestOf(
-  { prefer, notNode, maxLatencyMs }: DispatchPreference,
-  { all }: ProviderClasses,
-  bytes?: number
-): DispatchRequest {
-  if (prefer === undefined && notNode === undefined && maxLatencyMs === undefined && bytes === undefined) return NO_PREFERENCE
+/** What a caller asks, with the nodes that it excludes as PeerIds already. */
+export function requestOf({ prefer, notNode, maxLatencyMs }: DispatchPreference): DispatchRequest {
+  if (prefer === undefined && notNode === undefined && maxLatencyMs === undefined) return NO_PREFERENCE
   return {
     ...(prefer !== undefined && { prefer }),
     ...(maxLatencyMs !== undefined && { maxLatencyMs }),
-    ...(bytes !== undefined && { bytes }),
-    ...(notNode !== undefined && { notNode: excludedOf(all, notNode) })
+    ...(notNode !== undefined && { notNode })
   }
-}
-
-function excludedOf(all: readonly Provider[], notNode: readonly string[]): string[] {
-  return all.filter(({ offer }) => isExcluded({ notNode }, offer.node, offer.nodeName)).map(({ node }) => node)
-}
-
-/** True if a node must not run the call. */
-export function isExcluded({ notNode }: DispatchPreference, node: string, nodeName: string): boolean {
-  return notNode !== undefined && (notNode.includes(node) || notNode.includes(nodeName))
 }
 
 /** Why nobody is left, where what was asked leaves nobody. */
@@ -41,11 +27,13 @@ function nobodyLeft(
 ): MeshError {
   const ranked = all.map((provider) => ({ name: provider.offer.nodeName, ...dispatcher.rank(provider, request, now) }))
   const excluded = ranked.filter(({ why }) => why === 'excluded').map(({ name }) => name)
-  const late = ranked.filter(({ why }) => why === 'over max latency').map(({ name, etaMs }) => `${name}: ${Math.ceil(etaMs)} ms`)
+  const late = ranked
+    .filter(({ why }) => why === 'over max latency')
+    .map(({ name, isGuess, rttMs, etaMs }) => `${name}: ${Math.ceil(isGuess ? rttMs : etaMs)} ms`)
   const reasons = [
-    ...(excluded.length > 0 ? [`excluded by notNode: ${excluded.slice(0, MAX_NAMED).join(', ')}`] : []),
+    ...(excluded.length > 0 ? [`excluded by the caller: ${excluded.slice(0, MAX_NAMED).join(', ')}`] : []),
     ...(late.length > 0
-      ? [`expected to take longer than maxLatencyMs, ${request.maxLatencyMs} ms: ${late.slice(0, MAX_NAMED).join(', ')}`]
+      ? [`expected to take longer than the ${request.maxLatencyMs} ms that are allowed: ${late.slice(0, MAX_NAMED).join(', ')}`]
       : [])
   ]
   return new MeshError('unavailable', `of those who can run this, nobody is left (${reasons.join('; ')})`, {

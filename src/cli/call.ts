@@ -7,6 +7,7 @@ import { createCallPrinter } from './call-output.ts'
 import { connectToNode, type NodeClient, type StreamRequest } from './client.ts'
 import { EXIT, contextOf, gather, interruptSignal, parseDuration, withNodeOptions, type NodeOptions } from './command-line.ts'
 import type { Output } from './output.ts'
+import { withNames } from './peer-names.ts'
 import { preferenceOf, withPreference, type PreferenceFlags } from './preference.ts'
 
 interface CallFlags extends NodeOptions, PreferenceFlags {
@@ -93,6 +94,8 @@ async function show(client: NodeClient, request: StreamRequest, output: Output, 
       ended = 'status' in line
       await printer.print(line)
     }
+  } catch (error) {
+    throw await withNames(client, error)
   } finally {
     await printer.close()
   }

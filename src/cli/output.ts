@@ -82,6 +82,19 @@ export function visibleJson(value: unknown, indent?: number): string {
 /** A cell: its text, and how it looks. */
 export type Cell = string | { text: string; style: (text: string) => string }
 
+/** What a table does without where it is wider than its terminal, by the titles of its columns. */
+export interface Narrowing {
+  /** Left out first. */
+  drop?: string
+  /** Then cut, one after the other. */
+  cut?: readonly string[]
+}
+
+/** Least width of the last column. */
+const MIN_LAST = 12
+/** Least width of others that are cut: with the mark of the cut, what a name begins with. */
+const MIN_CUT = 8
+
 /**
  * Left-aligned columns, two spaces apart; the last one is cut to `width`. Cells are made {@link plain}.
  * Wide characters count as one: they are rare in names, and a table that is a little off can still be read.
@@ -90,7 +103,8 @@ export function table(
   header: string[],
   rows: Cell[][],
   colors: Colors,
-  width: number = process.stdout.columns ?? Infinity
+  width: number = process.stdout.columns ?? Infinity,
+  { drop, cut = [] }: Narrowing = {}
 ): string {
   const cells = rows.map((row) =>
     row.map((cell) => (typeof cell === 'string' ? { text: plain(cell), style: String } : { ...cell, text: plain(cell.text) }))
@@ -98,13 +112,24 @@ export function table(
   const widths = header.map((title, column) =>
     Math.max(title.length, ...cells.map((row) => [...(row[column]?.text ?? '')].length))
   )
-  const before = widths.slice(0, -1).reduce((sum, one) => sum + one + 2, 0)
+  const before = () => widths.slice(0, -1).reduce((sum, one) => sum + one + 2, 0)
+  if (drop !== undefined && before() + MIN_LAST > width) {
+    const dropped = header.indexOf(drop)
+    const kept = <T>(row: T[]) => row.filter((_, column) => column !== dropped)
+    return table(kept(header), rows.map(kept), colors, width, { cut })
+  }
+  for (const title of cut) {
+    const column = header.indexOf(title)
+    const over = Math.max(0, before() + MIN_LAST - width)
+    widths[column] = Math.max(Math.min(MIN_CUT, widths[column]!), widths[column]! - over)
+  }
+  const cutTo = (room: number, text: string) => ([...text].length > room ? `${[...text].slice(0, room - 1).join('')}…` : text)
   const line = (row: { text: string; style: (text: string) => string }[]) =>
     row
       .map(({ text, style }, column) => {
-        if (column < row.length - 1) return style(text) + ' '.repeat((widths[column] ?? 0) - [...text].length + 2)
-        const room = Math.max(12, width - before)
-        return style([...text].length > room ? `${[...text].slice(0, room - 1).join('')}…` : text)
+        if (column === row.length - 1) return style(cutTo(Math.max(MIN_LAST, width - before()), text))
+        const shown = cutTo(widths[column]!, text)
+        return style(shown) + ' '.repeat(widths[column]! - [...shown].length + 2)
       })
       .join('')
       .trimEnd()

@@ -3,9 +3,24 @@ import type { MeshStatus, PeerView } from '../mesh-api.ts'
 import { connectToNode } from './client.ts'
 import { isMeshError } from '../errors.ts'
 import { contextOf, refuseUnknownCommand, usageError, withNodeOptions, type NodeOptions } from './command-line.ts'
-import { plain, shortId, showDuration, table } from './output.ts'
+import { plain, shortId, showDuration, table, type Colors } from './output.ts'
 import { showRevoked } from './show-mesh.ts'
 import { createNaming, wayCell } from './show-way.ts'
+
+/** The table, at most `width` columns wide if that is possible; a narrow one does not say how nodes were found. */
+export function showPeers(peers: readonly PeerView[], colors: Colors, width?: number): string {
+  const nameOf = createNaming(peers.map(({ peerId, name }) => ({ node: peerId, name })))
+  const rows = peers.map((peer) => [
+    { text: peer.mesh === undefined ? peer.name : `${peer.name} (of ${peer.mesh})`, style: colors.bold },
+    shortId(peer.peerId),
+    peer.rttMs === null ? '-' : showDuration(peer.rttMs),
+    wayCell(peer, nameOf, colors),
+    peer.source,
+    peer.capabilities.join(', ')
+  ])
+  const header = ['name', 'peer', 'rtt', 'route', 'found by', 'capabilities']
+  return table(header, rows, colors, width, { drop: 'found by', cut: ['route', 'name'] })
+}
 
 /** `atmo peers` and `atmo peers add MULTIADDR`. */
 export function addPeers(program: Command): void {
@@ -26,16 +41,7 @@ export function addPeers(program: Command): void {
           : `No peers: ${showRevoked(mesh.revoked, colors)}\n`
       )
     }
-    const nameOf = createNaming(answer.peers.map(({ peerId, name }) => ({ node: peerId, name })))
-    const rows = answer.peers.map((peer) => [
-      { text: peer.mesh === undefined ? peer.name : `${peer.name} (of ${peer.mesh})`, style: colors.bold },
-      shortId(peer.peerId),
-      peer.rttMs === null ? '-' : showDuration(peer.rttMs),
-      wayCell(peer, nameOf, colors),
-      peer.source,
-      peer.capabilities.join(', ')
-    ])
-    return output.out(table(['name', 'peer', 'rtt', 'route', 'found by', 'capabilities'], rows, colors))
+    return output.out(showPeers(answer.peers, colors))
   })
 
   withNodeOptions(

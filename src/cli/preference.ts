@@ -21,7 +21,7 @@ export function withPreference(command: Command): Command {
     .addOption(
       new Option(
         '--prefer <what>',
-        'local: this node if it can; fast: whatever it costs; cheap: what costs least (default: who is done first, costs counted)'
+        'local: this node if it can; fast: who is done first, whatever it costs; cheap: what costs least (default: who is done first, costs counted)'
       ).choices(PREFERS)
     )
     .option('--max-latency <ms>', 'not those that are expected to take longer, in milliseconds', parseMs)

@@ -38,9 +38,11 @@ Examples:
   $ atmo route "living room temperature" --explain
 
 Numbers of --explain:
-  eta    expected time until the answer is here
-  score  eta, and what battery, metered links and price add: the lowest goes first
+  eta    expected time until the answer is here: rtt, wait and work; guess: it has not run there yet
+  cost   what battery, metered links and price add, if they do
+  score  eta and cost: the lowest goes first
   rtt    the way there and back
+  wait   how long it waits there behind other calls, if it does
   work   how long the tool runs there
   load   calls that run or wait there, of those that it runs at once
   heard  age of what it last said of its load`
@@ -64,36 +66,44 @@ Numbers of --explain:
       const nameOf = createNaming(named)
       if (flags.explain === true) return output.out(showExplanation(explanation, nameOf, output.colors))
       if (first === undefined) throw nobody(explanation)
-      return output.out(`${showFirst(explanation.tool, first, nameOf, output.colors)}\n`)
+      return output.out(`${showFirst(explanation, first, nameOf, output.colors)}\n`)
     })
 }
 
 /** A line on who would be called, then the numbers of each candidate, and below them its way and the reason in words. */
 export function showExplanation(
-  { target, tool, candidates }: Explanation,
+  explanation: Explanation,
   nameOf: (node: string) => string,
   colors: Colors,
   width: number = process.stdout.columns ?? Infinity
 ): string {
-  const first = firstOf({ candidates })
+  const { candidates } = explanation
+  const first = firstOf(explanation)
   const summary =
-    first === undefined ? `${plain(`${target} ${tool}`)} → ${colors.red('nobody')}` : showFirst(tool, first, nameOf, colors)
-  const rows = candidates.map(({ place, node, etaMs, score, rttMs, serviceMs, running, slots, heardMs }) => [
+    first === undefined ? `${plain(asked(explanation))} → ${colors.red('nobody')}` : showFirst(explanation, first, nameOf, colors)
+  // Most cost nothing and make nobody wait: then these say nothing.
+  const [hasCost, hasWait] = [candidates.some(({ costMs }) => costMs > 0), candidates.some(({ waitMs }) => waitMs! > 0)]
+  const rows = candidates.map(({ place, node, etaMs, costMs, score, rttMs, waitMs, serviceMs, running, slots, heardMs }) => [
     { text: place === null ? '-' : String(place), style: place === 1 ? colors.green : String },
     { text: nameOf(node), style: colors.bold },
-    showMs(etaMs),
+    showGuess(etaMs),
+    ...(hasCost ? [showMs(costMs)] : []),
     showMs(score),
     showMs(rttMs),
-    showMs(serviceMs),
+    ...(hasWait ? [showGuess(waitMs)] : []),
+    showGuess(serviceMs),
     `${Number(running.toFixed(1))}/${slots}`,
     heardMs === null ? 'never' : showMs(heardMs)
   ])
-  const header = ['', 'node', 'eta', 'score', 'rtt', 'work', 'load', 'heard']
-  const [head = '', ...lines] = table(header, rows, colors, width).trimEnd().split('\n')
+  const header = ['', 'node', 'eta', ...(hasCost ? ['cost'] : []), 'score', 'rtt', ...(hasWait ? ['wait'] : [])]
+  const [head = '', ...lines] = table([...header, 'work', 'load', 'heard'], rows, colors, width)
+    .trimEnd()
+    .split('\n')
   const severalIds = candidates.some(({ capability }) => capability !== candidates[0]?.capability)
   const help = new Help()
   const explained = candidates.flatMap((candidate, at) => {
-    const words = wordsOn(candidate, severalIds, nameOf, colors)
+    const id = explanation.words ? `${candidate.capability} ${candidate.tool}` : candidate.capability
+    const words = wordsOn(candidate, severalIds || explanation.words ? [id] : [], nameOf, colors)
     return [
       lines[at],
       ...help
@@ -113,21 +123,43 @@ function namesIn({ candidates }: Explanation): { node: string; name: string }[] 
   return candidates.map(({ node, nodeName }) => ({ node, name: nodeName }))
 }
 
-function showFirst(tool: string, first: ExplainedCandidate, nameOf: (node: string) => string, colors: Colors): string {
-  const { capability, nodeName, node, etaMs } = first
-  return `${plain(`${capability} ${tool}`)} → ${colors.bold(plain(nodeName))} ${colors.dim(plain(shortId(node)))}, ${showWay(first, nameOf)}, done in about ${showMs(etaMs)}`
+/** Of words, how many capabilities mention them goes before: the call itself has to name one. */
+function showFirst(
+  { target, words, candidates }: Explanation,
+  first: ExplainedCandidate,
+  nameOf: (node: string) => string,
+  colors: Colors
+): string {
+  const { capability, tool, nodeName, node, etaMs, avoided } = first
+  const mentioned = new Set(candidates.map((one) => one.capability)).size
+  const before = words
+    ? `nothing is called "${target}"; ${mentioned === 1 ? 'one mentions it' : `${mentioned} mention it`}: `
+    : ''
+  const way = `${showWay(first, nameOf)}${avoided ? ', avoided' : ''}`
+  const time = etaMs === null ? 'not known yet how long it takes' : `done in about ${showMs(etaMs)}`
+  return `${plain(`${before}${capability} ${tool}`)} → ${colors.bold(plain(nodeName))} ${colors.dim(plain(shortId(node)))}, ${way}, ${time}`
+}
+
+/** What was asked for. */
+function asked({ target, words, tool }: Explanation): string {
+  return words ? `"${target}"` : `${target} ${tool}`
+}
+
+function showGuess(ms: number | null): string {
+  return ms === null ? 'guess' : showMs(ms)
 }
 
 function wordsOn(
   candidate: ExplainedCandidate,
-  withId: boolean,
+  ids: string[],
   nameOf: (node: string) => string,
   { dim, green, yellow }: Colors
 ): string {
-  const { capability, status, outstanding, reason, place } = candidate
+  const { status, outstanding, reason, place, avoided } = candidate
   const facts = [
-    ...(withId ? [capability] : []),
+    ...ids,
     showWay(candidate, nameOf),
+    ...(avoided ? ['avoided'] : []),
     ...(status === 'online' ? [] : [status]),
     ...(outstanding > 0 ? [`${outstanding} of our calls there`] : [])
   ]
@@ -135,10 +167,11 @@ function wordsOn(
   return `${dim(`${plain(facts.join(', '))}:`)} ${style(plain(reason))}`
 }
 
-function nobody({ target, tool, candidates }: Explanation): MeshError {
+function nobody(explanation: Explanation): MeshError {
+  const { candidates } = explanation
   const reasons = candidates.slice(0, MAX_REASONS).map(({ nodeName, reason }) => `${nodeName}: ${reason}`)
   if (candidates.length > reasons.length) reasons.push(`${candidates.length - reasons.length} more`)
-  return new MeshError('unavailable', `nobody would be called for ${target} ${tool} (${reasons.join('; ')})`, {
+  return new MeshError('unavailable', `nobody would be called for ${asked(explanation)} (${reasons.join('; ')})`, {
     hint: 'All of them, with their numbers: --explain'
   })
 }

@@ -53,7 +53,7 @@ function showGradient(types: RoutesView['types'], nameOf: (node: string) => stri
       row.capability,
       showMs(row.metricMs),
       row.ageMs === 0 ? 'now' : showDuration(row.ageMs),
-      wayCell(row, nameOf, colors, ...(row.status === 'online' ? [] : [row.status]))
+      wayCell(row, nameOf, colors, ...(row.avoided ? ['avoided'] : []), ...(row.status === 'online' ? [] : [row.status]))
     ])
   )
   const header = ['  provider', 'capability', 'cost', 'heard', 'way']
@@ -69,11 +69,13 @@ function count(nodes: RoutesView['nodes']): string {
     return length === 1
       ? 'The other node is direct: nobody is between.'
       : `All ${length} other nodes are direct: nobody is between.`
-  const lost = nodes.filter(({ via }) => via === null).length
+  const lost = nodes.filter(isLost).length
   const over = length - direct - lost
   const parts = [`${direct} direct`, ...(over > 0 ? [`${over} over others`] : []), ...(lost > 0 ? [`${lost} without a way`] : [])]
   return `Ways to ${length === 1 ? 'the other node' : `${length} other nodes`}: ${parts.join(', ')}`
 }
+
+const isLost = ({ direct, via }: RoutesView['nodes'][number]): boolean => !direct && via === null
 
 function remarksOn({ nodes }: RoutesView): string[] {
   return [
@@ -81,8 +83,6 @@ function remarksOn({ nodes }: RoutesView): string[] {
     ...(nodes.some(({ avoided }) => avoided)
       ? ['avoided: calls that went this way did not come back; it is used only if there is no other, and costs 10 s more']
       : []),
-    ...(nodes.some(({ via }) => via === null)
-      ? ['no way known: not connected, and no neighbour leads there; tried again by itself']
-      : [])
+    ...(nodes.some(isLost) ? ['no way known: not connected, and no neighbour leads there; tried again by itself'] : [])
   ]
 }

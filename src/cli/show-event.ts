@@ -4,12 +4,12 @@ import { showWhat } from './show-change.ts'
 import { plain, shortId, showDuration, type Colors } from './output.ts'
 import { showMs, showWay } from './show-way.ts'
 
-/** One event as one line for people. */
-export function showEvent(event: MeshEvent, colors: Colors): string {
-  return `${colors.dim(new Date().toTimeString().slice(0, 8))} ${eventText(event, colors)}\n`
+/** One event as one line for people. @param nameOf what to call nodes of which the event has the PeerId alone. */
+export function showEvent(event: MeshEvent, colors: Colors, nameOf: (node: string) => string = shortId): string {
+  return `${colors.dim(new Date().toTimeString().slice(0, 8))} ${eventText(event, colors, nameOf)}\n`
 }
 
-function eventText(event: MeshEvent, colors: Colors): string {
+function eventText(event: MeshEvent, colors: Colors, nameOf: (node: string) => string): string {
   const { bold, green, red, yellow, magenta, dim } = colors
   switch (event.event) {
     case 'peer:join':
@@ -35,7 +35,7 @@ function eventText(event: MeshEvent, colors: Colors): string {
     case 'call': {
       const arrow = event.direction === 'in' ? '←' : '→'
       const ok = event.status === 'success'
-      return `${arrow} ${plain(`${event.capability} ${event.tool}`)} ${ok ? green('ok') : red(plain(event.code ?? event.status))} ${dim(`${shortId(event.peerId)} ${showDuration(event.durationMs)}`)}`
+      return `${arrow} ${plain(`${event.capability} ${event.tool}`)} ${ok ? green('ok') : red(plain(event.code ?? event.status))} ${dim(plain(`${nameOf(event.peerId)} ${showDuration(event.durationMs)}`))}`
     }
     case 'approval': {
       const what =
@@ -50,8 +50,8 @@ function eventText(event: MeshEvent, colors: Colors): string {
       const { via, before, metricMs } = event
       const sign = via === null ? red('-') : before === null ? green('+') : yellow('~')
       const cost = metricMs === null ? '' : `, ${showMs(metricMs)}`
-      const way = via === null ? 'gone' : `${showWay({ ...event, direct: false }, shortId)}${cost}`
-      const was = before === null || before === via ? '' : `, was via ${shortId(before)}`
+      const way = via === null ? 'gone' : `${showWay({ ...event, direct: false }, nameOf)}${cost}`
+      const was = before === null || before === via ? '' : `, was via ${nameOf(before)}`
       return `${sign} way to ${bold(plain(event.nodeName))} ${dim(plain(`${way}${was}`))}`
     }
     case 'backend':

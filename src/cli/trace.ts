@@ -5,6 +5,7 @@ import type { TraceHop } from '../mesh-api.ts'
 import { connectToNode } from './client.ts'
 import { EXIT, contextOf, interruptSignal, usageError, withNodeOptions, type NodeOptions } from './command-line.ts'
 import { plain, shortId, showDuration, type Colors } from './output.ts'
+import { withNames } from './peer-names.ts'
 
 /** `atmo trace NODE|CAPABILITY`: the nodes on the way to another, as they answer. Exit code 1 if the way ends before it; Ctrl-C ends the questions. */
 export function addTrace(program: Command): void {
@@ -31,7 +32,7 @@ export function addTrace(program: Command): void {
         } else if (output.json) process.exitCode = EXIT.failure
         else {
           const { code, message, details } = line.error
-          throw new MeshError(isErrorCode(code) ? code : 'internal', message, details)
+          throw await withNames(client, new MeshError(isErrorCode(code) ? code : 'internal', message, details))
         }
       }
       if (hops === 0 && !output.json) await output.out('This node itself: there is no way to go.\n')

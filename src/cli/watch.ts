@@ -2,6 +2,7 @@ import type { Command } from 'commander'
 import type { MeshEvent } from '../mesh-api.ts'
 import { connectToNode } from './client.ts'
 import { contextOf, interruptSignal, isCancelled, withNodeOptions, type NodeOptions } from './command-line.ts'
+import { readPeerNames } from './peer-names.ts'
 import { showEvent } from './show-event.ts'
 
 /** `atmo watch [PATTERN]`: events as they happen, until Ctrl-C or until the node stops; both are exit code 0. */
@@ -18,8 +19,15 @@ export function addWatch(program: Command): void {
     const { signal, off } = interruptSignal()
     try {
       if (!output.json) await output.err(`${output.errorColors.dim('watching what happens in the mesh (Ctrl-C ends)')}\n`)
+      const names = output.json ? undefined : await readPeerNames(client)
       for await (const line of client.lines({ method: 'GET', path: `/mesh/events?${query.toString()}`, signal })) {
-        await output.out(output.json ? `${line}\n` : showEvent(JSON.parse(line) as MeshEvent, output.colors))
+        if (names === undefined) {
+          await output.out(`${line}\n`)
+          continue
+        }
+        const event = JSON.parse(line) as MeshEvent
+        names.learn(event)
+        await output.out(showEvent(event, output.colors, names.nameOf))
       }
     } catch (error) {
       if (!isCancelled(error)) throw error

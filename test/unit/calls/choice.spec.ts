@@ -85,16 +85,24 @@ describe('choice of providers for calls', () => {
 
   it('leaves out who is excluded, by PeerId or name, and who would take too long', async () => {
     const three = mesh([0, 1, 2].map((n) => told({ running: 0, slots: 1, serviceMs: 100 * (n + 1) })))
-    assert.equal(await provider(three, { notNode: ['p0', 'node1', 'nobody'] }), 'p2')
+    assert.equal(await provider(three, { notNode: ['p0', 'node1'] }), 'p2')
+    await assert.rejects(
+      three.call('echo', 'echo', {}, { notNode: ['node4'] }).result,
+      fails('invalid_argument', /no node to exclude is called "node4"; did you mean "node0"/)
+    )
+    assert.equal(three.asked.length, 1, 'nobody is called')
     assert.equal(await provider(three, { maxLatencyMs: 50 }), 'p0', 'of whom nothing is known, nothing is expected')
     assert.equal(await provider(three, { maxLatencyMs: 50 }), 'p1')
     await assert.rejects(
       three.call('echo', 'echo', {}, { maxLatencyMs: 50 }).result,
-      fails('unavailable', /nobody is left \(.*longer than maxLatencyMs, 50 ms: node0: 100 ms, node1: 201 ms, node2: 302 ms\)/)
+      fails(
+        'unavailable',
+        /nobody is left \(.*longer than the 50 ms that are allowed: node0: 100 ms, node1: 201 ms, node2: 302 ms\)/
+      )
     )
     await assert.rejects(
       three.call('echo', 'echo', {}, { notNode: ['p0', 'p1', 'p2'] }).result,
-      fails('unavailable', /excluded by notNode: node0, node1, node2/)
+      fails('unavailable', /excluded by the caller: node0, node1, node2/)
     )
     const one = mesh([answers('x')])
     await assert.rejects(one.call('echo', 'echo', {}, { notNode: ['p0'] }).result, fails('unavailable', /excluded/))
@@ -145,6 +153,13 @@ describe('choice of providers for calls', () => {
     assert.equal(busy.asked.length, IDLE_RETRIES + 3 + IDLE_RETRIES)
     const gone = mesh([lost, answers('y')])
     for (let n = 0; n < 20; n++) assert.equal(await provider(gone), 'p1')
+  })
+
+  it('learns from a refusal, whatever load comes with it', async () => {
+    const idle = { running: 0, waiting: 0, slots: 4, serviceMs: 1, notStarted: true, elsewhere: true }
+    const two = mesh([throws('busy', [], idle), told({ running: 0, slots: 1, serviceMs: 200 })])
+    for (let n = 0; n < 20; n++) assert.equal(await provider(two), 'p1')
+    assert.ok(two.asked.filter((node) => node === 'p0').length <= 2, two.asked.join())
   })
 
   it('leaves alone for a while who says that it takes no more of this node now', async () => {

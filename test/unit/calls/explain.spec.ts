@@ -25,7 +25,7 @@ describe('explain', () => {
     three.dispatcher.feedback(three.providers()[1]!, { running: 0, slots: 2, serviceMs: 60 }, performance.now())
     three.dispatcher.feedback(far!, { running: 0, slots: 2, serviceMs: 500 }, performance.now())
     const explanation = three.explain('echo', 'echo')
-    assert.deepEqual([explanation.target, explanation.tool], ['echo', 'echo'])
+    assert.deepEqual([explanation.target, explanation.words, explanation.tool], ['echo', false, 'echo'])
     const [first, second, third] = explanation.candidates
     assert.deepEqual(short(explanation), ['node0 1 sampled', 'node1 2 sampled', 'node2 3 reserve'])
     const { heardMs, running, ...rest } = first!
@@ -33,24 +33,37 @@ describe('explain', () => {
       node: 'p0',
       nodeName: 'node0',
       capability: 'echo',
+      tool: 'echo',
       local: false,
       direct: true,
       via: null,
       hops: 1,
+      avoided: false,
       status: 'online',
       place: 1,
       why: 'sampled',
       reason: 'expected to be done in 80 ms: the first of those that were compared',
       rttMs: 0,
+      waitMs: 0,
       serviceMs: 80,
       etaMs: 80,
+      costMs: 0,
       score: 80,
       outstanding: 0,
       slots: 2
     })
     assert.ok(heardMs! >= 0 && running > 0.9)
-    assert.deepEqual([second!.etaMs, second!.score], [61, 131])
-    assert.match(second!.reason, /61 ms, and what it costs counts as 70 ms more: later than node0/)
+    assert.deepEqual([second!.etaMs, second!.costMs, second!.score], [61, 70, 131])
+    assert.match(
+      second!.reason,
+      /61 ms, and its battery counts as 50 ms more, its price of 1 cent as 20 ms more: later than node0/
+    )
+    const cheap = three.explain('echo', 'echo', { prefer: 'cheap' }).candidates.find(({ nodeName }) => nodeName === 'node1')!
+    assert.deepEqual([cheap.costMs, cheap.score], [2_050, 2_111])
+    assert.match(cheap.reason, /its battery counts as 50 ms more, its price of 1 cent as 2000 ms more/)
+    const fast = three.explain('echo', 'echo', { prefer: 'fast' }).candidates[0]!
+    assert.deepEqual([fast.nodeName, fast.costMs, fast.score], ['node1', 0, 61])
+    assert.match(fast.reason, /^expected to be done in 61 ms: the first/)
     assert.deepEqual([third!.via, third!.hops, third!.rttMs, third!.etaMs], ['p0', 2, 40, 540])
     assert.deepEqual(three.asked, [])
   })
@@ -91,6 +104,11 @@ describe('explain', () => {
     assert.match(of('node4').reason, /no way to it is known: only if no better one is left/)
     assert.match(of('node5').reason, /nothing is known of how long it takes.*of another mesh: only if/)
     assert.match(of('node6').reason, /excludes it.*says of itself that it is degraded/)
+    assert.deepEqual(
+      [of('node5').waitMs, of('node5').serviceMs, of('node5').etaMs, of('node5').score],
+      [null, null, null, of('node5').rttMs],
+      'a guess is no number'
+    )
     const none = all.explain('echo', 'echo', { notNode: candidates.map(({ node }) => node) })
     assert.ok(none.candidates.every(({ place, why }) => place === null && (why === 'excluded' || why === 'unreachable')))
   })
@@ -99,8 +117,38 @@ describe('explain', () => {
     const two = mesh([answers('own'), answers('other')], { concurrency: 1 }, [{ local: true }])
     two.here.load = { running: 1, slots: 1, serviceMs: 100 }
     const own = two.explain('echo', 'echo').candidates.find(({ local }) => local)!
-    assert.deepEqual([own.etaMs, own.hops, own.why, own.rttMs], [200, 0, 'local', 0])
+    assert.deepEqual([own.etaMs, own.waitMs, own.hops, own.why, own.rttMs], [200, 100, 0, 'local', 0])
     assert.match(own.reason, /^this node itself, expected to be done in 200 ms$/)
+  })
+
+  it('says that nothing is known where nothing is, and that time and score are a guess alike', () => {
+    const two = mesh([answers('own'), answers('new')], {}, [{ local: true }, { rttMs: 9, cost: { price: 1 } }])
+    two.here.load = { running: 0, slots: 1, serviceMs: 5 }
+    const unknown = two.explain('echo', 'echo').candidates.find(({ local }) => !local)!
+    assert.deepEqual([unknown.etaMs, unknown.serviceMs, unknown.costMs, unknown.score], [null, null, 20, 1_029])
+    assert.match(unknown.reason, /^nothing is known of how long it takes there: counted as 1000 ms, and its price/)
+  })
+
+  it('says of a way that is avoided that it is, and of who refuses that it did', async () => {
+    const idle = throws('busy', [], { running: 0, waiting: 0, slots: 4, notStarted: true })
+    const two = mesh([answers('near'), idle], {}, [{ direct: false, via: 'b', hops: 2, metricMs: 10_009, rttMs: undefined }])
+    await assert.rejects(two.call('echo', 'echo', {}, { node: 'node1' }).result)
+    const { candidates } = two.explain('echo', 'echo')
+    const [near, refuses] = ['node0', 'node1'].map((name) => candidates.find(({ nodeName }) => nodeName === name)!)
+    assert.deepEqual([near!.avoided, refuses!.avoided, refuses!.why], [true, false, 'full'])
+    assert.match(near!.reason, /; the way there is avoided: calls through it did not come back, which counts as 10 s more$/)
+    assert.match(refuses!.reason, /^it has refused a call of this node/)
+  })
+
+  it('refuses to exclude a node that nobody knows, and takes what tables print of one', () => {
+    const two = mesh([answers('a'), answers('b')], {}, [{ node: 'p0-3cxZYTKS' }])
+    const why = (...notNode: string[]): string[] => short(two.explain('echo', 'echo', { notNode }))
+    assert.ok(why('…3cxZYTKS').includes('node0 null excluded'))
+    assert.ok(why('3cxZYTKS').includes('node0 null excluded'))
+    assert.throws(() => why('nod0'), fails('invalid_argument'))
+    assert.throws(() => why('nodee0'), /no node to exclude is called "nodee0"; did you mean "node0"\?/)
+    assert.throws(() => why('laptop'), /called "laptop"; exclude one that was never seen here by its PeerId/)
+    assert.equal(why(`12D3KooW${'x'.repeat(44)}`).length, 2, 'a PeerId need not be known')
   })
 
   it('takes words in place of a name, and the first tool where none is named', () => {
@@ -113,7 +161,8 @@ describe('explain', () => {
     const names = (explanation: Explanation): string[] => explanation.candidates.map(({ capability }) => capability).sort()
     assert.deepEqual(names(all.explain('the desk')), ['lamp'])
     const both = all.explain('desk e')
-    assert.deepEqual([names(both), both.tool], [['desk', 'lamp'], 'on, up'])
+    assert.deepEqual([names(both), both.words, both.tool], [['desk', 'lamp'], true, 'on, up'])
+    assert.deepEqual(both.candidates.map(({ capability, tool }) => `${capability} ${tool}`).sort(), ['desk up', 'lamp on'])
     assert.deepEqual(names(all.explain('desk e', 'up')), ['desk'])
     assert.deepEqual(names(all.explain('desk e', undefined, { node: 'node0' })), ['lamp'])
     assert.equal(all.explain('desk').tool, 'up', 'a name goes before words')

@@ -167,10 +167,11 @@ describe('cli routes, route, trace', function () {
       ...{ held: false, avoided: false, sequence: null },
       ...change
     })
-    const direct = (nodeName: string, node: string) => route(nodeName, { node, direct: true, via: node, hops: 1 })
+    const direct = (nodeName: string, node: string) => route(nodeName, { node, direct: true, via: null, hops: 1 })
     const providers = (...all: RouteView[]): RoutesView['types'][number]['providers'] =>
-      all.map(({ node, nodeName, direct, via, hops, metricMs }) => ({
-        ...{ node, nodeName, direct, via, hops, metricMs, capability: 'lamp', status: 'online', local: false, ageMs: 9_000 }
+      all.map(({ node, nodeName, direct, via, hops, metricMs, avoided }) => ({
+        ...{ node, nodeName, direct, via, hops, metricMs, avoided },
+        ...{ capability: 'lamp', status: 'online', local: false, ageMs: 9_000 }
       }))
 
     it('one line where all are direct, and where nothing is offered', () => {
@@ -187,7 +188,11 @@ describe('cli routes, route, trace', function () {
     })
     it('a way that is used only if there is no other says so', () => {
       const nodes = [route('attic', { avoided: true, metricMs: 10_014 })]
-      assert.match(showRoutes({ nodes, types: [] }, plainColors), /attic +\S+ +10 s +3 hops via …eighbour, avoided\n/)
+      const types = [{ type: 'light/lamp', providers: providers(...nodes) }]
+      assert.match(
+        showRoutes({ nodes, types }, plainColors),
+        /attic +\S+ +10 s +3 hops via …eighbour, avoided\n[^]*attic +lamp +10 s +9 s +3 hops via …eighbour, avoided\n/
+      )
     })
     it('its own capabilities are here, others say their status', () => {
       const [own, busy] = providers(route('laptop', { hops: 0, metricMs: 0, via: null }), route('attic', {}))
@@ -228,11 +233,13 @@ describe('cli routes, route, trace', function () {
     it('an explanation names ids where there are several, and wraps its words', () => {
       const candidate = (nodeName: string, place: number | null): ExplainedCandidate => {
         const [row] = providers(route(nodeName, {}))
-        const times = { rttMs: 14, serviceMs: 105, etaMs: 119, score: 1_300, running: 3.4567, outstanding: 0, slots: 4 }
+        const times = { rttMs: 14, waitMs: 0, serviceMs: 105, etaMs: 119, costMs: 1_181, score: 1_300 }
+        const load = { running: 3.4567, outstanding: 0, slots: 4, tool: 'on' }
         const reason = 'would be tried if those before it fail, or have not answered for some time'
         return {
           ...row!,
           ...times,
+          ...load,
           status: 'degraded',
           capability: `lamp-${nodeName}`,
           place,
@@ -242,12 +249,33 @@ describe('cli routes, route, trace', function () {
         }
       }
       const candidates = [candidate('attic', 1), candidate('cellar', 2)]
-      const shown = showExplanation({ target: 'light/lamp', tool: 'on', candidates }, () => 'pi', plainColors, 80)
+      const explanation = { target: 'light/lamp', words: false, tool: 'on', candidates }
+      const show = (change: object): string => showExplanation({ ...explanation, ...change }, () => 'pi', plainColors, 80)
+      const shown = show({})
       assert.match(shown, /^lamp-attic on → attic …12345678, 3 hops via pi, done in about 119 ms\n\n/)
       assert.match(
         shown,
-        /\n1 {2}pi +119 ms +1\.3 s +14 ms +105 ms +3\.5\/4 +0 ms\n {3}lamp-attic, 3 hops via pi, degraded: would be tried if those before it fail,\n {3}or have not answered for some time\n2 {2}/
+        /\n +NODE +ETA +COST +SCORE +RTT +WORK +LOAD +HEARD\n1 {2}pi +119 ms +1\.2 s +1\.3 s +14 ms +105 ms +3\.5\/4 +0 ms\n {3}lamp-attic, 3 hops via pi, degraded: would be tried if those before it fail,\n {3}or have not answered for some time\n2 {2}/
       )
+      const unknown = {
+        ...candidate('attic', 1),
+        waitMs: null,
+        serviceMs: null,
+        etaMs: null,
+        score: 1_014,
+        costMs: 0,
+        avoided: true
+      }
+      const waits = { ...candidate('attic', 2), waitMs: 20, etaMs: 139, score: 139, costMs: 0 }
+      const guessed = show({ target: 'e', words: true, candidates: [unknown, waits] })
+      assert.match(
+        guessed,
+        /^nothing is called "e"; one mentions it: lamp-attic on → attic …12345678, 3 hops via pi, avoided, not known yet how long it takes\n/
+      )
+      assert.match(guessed, / +NODE +ETA +SCORE +RTT +WAIT +WORK +LOAD +HEARD\n1 {2}pi +guess +1 s +14 ms +guess +guess +3\.5/)
+      assert.match(guessed, /\n {3}lamp-attic on, 3 hops via pi, avoided, degraded: /)
+      assert.match(show({ target: 'lamp', words: true }), /^nothing is called "lamp"; 2 mention it: lamp-attic on → /)
+      assert.match(show({ target: 'lamp', words: true, candidates: [{ ...unknown, place: null }] }), /^"lamp" → nobody\n/)
     })
     it('what a node calls itself cannot write on the terminal', () => {
       const nodes = [route(HOSTILE, { viaName: HOSTILE }), direct(HOSTILE, K)]
@@ -255,15 +283,19 @@ describe('cli routes, route, trace', function () {
         { type: HOSTILE, providers: providers(...nodes).map((row) => ({ ...row, capability: HOSTILE, status: HOSTILE })) }
       ]
       const [row] = types[0]!.providers
-      const numbers = { rttMs: 1, serviceMs: 1, etaMs: 1, score: 1, running: 1, outstanding: 1, slots: 1, heardMs: null }
-      const candidate: ExplainedCandidate = { ...row!, ...numbers, place: 1, why: 'sampled', reason: HOSTILE }
+      const numbers = { rttMs: 1, waitMs: 1, serviceMs: 1, etaMs: 1, costMs: 1, score: 1, running: 1, outstanding: 1 }
+      const load = { slots: 1, heardMs: null, tool: HOSTILE }
+      const candidate: ExplainedCandidate = { ...row!, ...numbers, ...load, place: 1, why: 'sampled', reason: HOSTILE }
       const nameOf = createNaming(nodes.map(({ node, nodeName }) => ({ node, name: nodeName })))
       const other = { ...candidate, capability: 'x', place: null }
       const change = { at: 1, event: 'route', node: 'n', nodeName: HOSTILE, via: HOSTILE, hops: 2, metricMs: null } as const
       const printed = [
         showRoutes({ nodes, types }, plainColors),
-        showExplanation({ target: HOSTILE, tool: HOSTILE, candidates: [candidate, other] }, nameOf, plainColors),
-        showExplanation({ target: HOSTILE, tool: HOSTILE, candidates: [other] }, nameOf, plainColors),
+        ...[true, false].flatMap((words) =>
+          [[candidate, other], [other]].map((candidates) =>
+            showExplanation({ target: HOSTILE, words, tool: HOSTILE, candidates }, nameOf, plainColors)
+          )
+        ),
         showHop({ hop: 1, node: HOSTILE, nodeName: HOSTILE, rttMs: 1 }, plainColors),
         showHop({ hop: 1, node: 'n', nodeName: HOSTILE, rttMs: 1 }, plainColors),
         showEvent({ ...change, before: HOSTILE }, plainColors)

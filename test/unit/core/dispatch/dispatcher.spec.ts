@@ -45,12 +45,6 @@ describe('dispatcher', () => {
     assert.deepEqual(names(dispatcher, busy), ['free', 'busy'])
   })
 
-  it('counts how long a large input takes on its way', () => {
-    const from = [candidate('thin', { bandwidth: 10, rttMs: 1 }), candidate('thick', { bandwidth: 10_000 })]
-    assert.equal(names(create(), from, { bytes: 10 })[0], 'thin')
-    assert.equal(names(create(), from, { bytes: 100_000 })[0], 'thick')
-  })
-
   it('names nobody twice, and the rest as reserve', () => {
     const from = Array.from({ length: 50 }, (_, n) => candidate(String(n), { classMs: n === 0 ? 1 : 1_000 }))
     for (let seed = 0; seed < 50; seed++) {
@@ -121,6 +115,12 @@ describe('dispatcher', () => {
         ['3', 605]
       ]
     )
+    for (const { etaMs, costMs, score } of scores) assert.equal(etaMs + costMs, score)
+    const fast = explain(create(), nodes, FAST, 0)
+    assert.ok(
+      fast.every(({ etaMs, costMs, score }) => costMs === 0 && score === etaMs),
+      'time alone'
+    )
   })
 
   it('gives calls to nobody who is excluded, and says why', () => {
@@ -130,14 +130,14 @@ describe('dispatcher', () => {
         .map((ranked) => `${ranked.candidate.node} ${ranked.why}`)
         .sort()
     assert.deepEqual(why({ notNode: ['b'], maxLatencyMs: 500 }), ['a sampled', 'b excluded', 'c over max latency'])
-    assert.deepEqual(why({ node: 'c' }), ['a excluded', 'b excluded', 'c sampled'])
-    assert.deepEqual(names(create(), from, { node: 'd' }), [])
+    assert.deepEqual(names(create(), from, { notNode: ['a', 'b', 'c'] }), [])
     assert.deepEqual(names(create(), from, { maxLatencyMs: 1 }), [])
   })
 
   it('finds the only one that may be tried among a thousand', () => {
     const from = Array.from({ length: 1_000 }, (_, n) => candidate(String(n)))
-    assert.deepEqual(names(create(), from, { node: '777' }), ['777'])
+    const notNode = from.map(({ node }) => node).filter((node) => node !== '777')
+    assert.deepEqual(names(create(), from, { notNode }), ['777'])
   })
 
   it('keeps away from what is broken, but tries it if there is nothing else', () => {
@@ -271,7 +271,9 @@ describe('dispatcher', () => {
       why: 'sampled',
       rttMs: 5,
       serviceMs: 100,
+      isGuess: false,
       etaMs: 105,
+      costMs: 0,
       score: 105,
       weight: 0.02,
       outstanding: 1,
@@ -295,6 +297,25 @@ describe('dispatcher', () => {
       dispatcher.ended(chosen, 'ok', tookMs, now)
     }
     assert.ok(lied <= 5 + 2, `${lied} calls of 200, two of them explorations`)
+  })
+
+  it('leaves one that says that it is idle, and refuses every call', () => {
+    const [dispatcher, from] = [create(), [candidate('liar', { classMs: 1, slots: 64 }), candidate('honest')]]
+    let refused = 0
+    for (let now = 0; now < 60_000; now += 105) {
+      let chosen = dispatcher.order(from, FAST, now).tries[0]!.candidate
+      if (chosen.node === 'liar') {
+        refused++
+        dispatcher.began(chosen, now)
+        dispatcher.feedback(chosen, idle(1, 64), now + 5)
+        dispatcher.ended(chosen, 'busy', 5, now + 5)
+        chosen = from[1]!
+      }
+      dispatcher.began(chosen, now)
+      dispatcher.feedback(chosen, idle(), now + 105)
+      dispatcher.ended(chosen, 'ok', 105, now + 105)
+    }
+    assert.ok(refused <= 20, `${refused} of 571 calls`)
   })
 
   it('leaves one that swallows calls before the first of them times out', () => {
@@ -340,8 +361,7 @@ describe('dispatcher', () => {
     const given = fc.record<Partial<Candidate>>({
       rttMs: fc.option(fc.nat(200), { nil: undefined }),
       slots: fc.oneof(fc.nat(8), fc.constantFrom(-1, NaN, Infinity)),
-      classMs: fc.oneof(fc.nat(2_000), fc.constantFrom(-1, NaN, Infinity)),
-      bandwidth: fc.constantFrom(undefined, 0, 10)
+      classMs: fc.oneof(fc.nat(2_000), fc.constantFrom(-1, NaN, Infinity))
     })
     const step = fc.tuple(fc.nat(3), fc.nat(20), outcome, request, fc.nat(2_000))
     fc.assert(

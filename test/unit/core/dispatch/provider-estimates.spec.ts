@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict'
 import fc from 'fast-check'
 import type { Candidate } from '../../../../src/core/dispatch/candidate.ts'
-import { MAX_REFUSAL_MS } from '../../../../src/core/dispatch/estimate.ts'
+import { FORGET_MS, MAX_PAUSE_MS, MAX_REFUSAL_MS, PAUSE_MS } from '../../../../src/core/dispatch/estimate.ts'
 import { runningAt, serviceMsOf, slotsOf } from '../../../../src/core/dispatch/expected-time.ts'
 import { MAX_ESTIMATES, createProviderEstimates } from '../../../../src/core/dispatch/provider-estimates.ts'
 
@@ -176,6 +176,33 @@ describe('provider estimates', () => {
       table.refused(candidate, forMs, 0)
       assert.equal(table.get(candidate)!.refusesUntil, until)
     }
+  })
+
+  it('hold a provider for full that refuses while it says that it is not, longer each time in a row', () => {
+    const [table, candidate] = [createProviderEstimates(), at('a', 100)]
+    const end = (outcome: 'busy' | 'ok', running: number, now: number): number => {
+      table.began(candidate, now)
+      table.feedback(candidate, { running, slots: 1, serviceMs: 100 }, now)
+      table.ended(candidate, outcome, 5, now)
+      return Math.max(0, table.get(candidate)!.refusesUntil - now)
+    }
+    const pauses: number[] = []
+    let now = 0
+    for (let n = 0; n < 9; n++) {
+      pauses.push(end('busy', 0, now))
+      assert.equal(end('busy', 0, now + 1), pauses[n]! - 1, 'calls that were out together are one refusal')
+      now += pauses[n]!
+    }
+    assert.deepEqual(
+      pauses,
+      [1, 2, 4, 8, 16, 32, 64, 100, 100].map((times) => times * PAUSE_MS)
+    )
+    assert.equal(pauses.at(-1), MAX_PAUSE_MS)
+    assert.equal(end('busy', 3, now), 0, 'it is full, and says so')
+    end('ok', 0, now)
+    assert.equal(end('busy', 0, now), PAUSE_MS, 'it has taken one since')
+    end('busy', 0, now + PAUSE_MS)
+    assert.equal(end('busy', 0, now + 3 * PAUSE_MS + FORGET_MS + 1), PAUSE_MS, 'that was long ago')
   })
 
   it('take long silence of calls for slowness', () => {

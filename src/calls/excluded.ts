@@ -1,0 +1,38 @@
+import { nearest } from '../core/schema.ts'
+import { isShortIdOf } from '../core/short-id.ts'
+import { MeshError } from '../errors.ts'
+
+/** A node as people name it. */
+export interface KnownNode {
+  /** PeerId. */
+  node: string
+  nodeName: string
+}
+
+/** A PeerId needs not be known: one cannot be mistyped into another. */
+const PEER_ID = /^[1-9A-HJ-NP-Za-km-z]{46,}$/
+
+/**
+ * PeerIds of the nodes that must not run a call, each given by PeerId, by the end of one as tables show it, or by name, which may be that of several.
+ * @throws MeshError `invalid_argument`: a name that nobody has would exclude nobody, without a word.
+ */
+export function excludedNodes(notNode: readonly string[], known: Iterable<KnownNode>): string[] {
+  const all = [...known]
+  return notNode.flatMap((given) => {
+    if (PEER_ID.test(given)) return [given]
+    const named = all.filter(({ node, nodeName }) => node === given || nodeName === given)
+    const meant = named.length > 0 ? named : all.filter(({ node }) => isShortIdOf(node, given))
+    if (meant.length === 0) throw unknownNode(given, all)
+    return meant.map(({ node }) => node)
+  })
+}
+
+function unknownNode(given: string, all: readonly KnownNode[]): MeshError {
+  const near = nearest(given, new Set(all.map(({ nodeName }) => nodeName)))
+  const hint =
+    near === undefined ? 'exclude one that was never seen here by its PeerId, or see `atmo peers`' : `did you mean "${near}"?`
+  return new MeshError('invalid_argument', `no node to exclude is called "${given}"; ${hint}`, {
+    node: given,
+    ...(near !== undefined && { near })
+  })
+}

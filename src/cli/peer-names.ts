@@ -1,0 +1,45 @@
+/** Names in place of PeerIds, where people read. */
+import { MeshError, isMeshError } from '../errors.ts'
+import type { MeshEvent, PeerView } from '../mesh-api.ts'
+import type { NodeClient } from './client.ts'
+import { createNaming } from './show-way.ts'
+
+const PEER_ID = /\b(?:12D3KooW|16Uiu2HA|Qm)[1-9A-HJ-NP-Za-km-z]{38,}\b/g
+
+/** Names of nodes that are known to a node, and of those of which events tell later. */
+export interface PeerNames {
+  /** The name, with the end of the PeerId if several have it; of a node that is not known, that end alone. */
+  nameOf(node: string): string
+  learn(event: MeshEvent): void
+}
+
+/** Asks the node whom it knows. @throws MeshError `unavailable` if it is gone. */
+export async function readPeerNames(client: Pick<NodeClient, 'get'>): Promise<PeerNames> {
+  const { peers } = await client.get<{ peers: PeerView[] }>('/mesh/peers')
+  const names = new Map(peers.map(({ peerId, name }) => [peerId, name]))
+  let naming: ((node: string) => string) | undefined
+
+  function note(node: string, name: string): void {
+    if (names.get(node) === name) return
+    names.set(node, name)
+    naming = undefined
+  }
+
+  return {
+    nameOf: (node) => (naming ??= createNaming([...names].map(([one, name]) => ({ node: one, name }))))(node),
+    learn(event) {
+      if (event.event === 'peer:join') note(event.peerId, event.name)
+      if (event.event === 'route') note(event.node, event.nodeName)
+    }
+  }
+}
+
+/** An error of a call or a trace that says which node could not be reached, by name. Others stay: what they name may be meant to be typed. */
+export async function withNames(client: Pick<NodeClient, 'get'>, error: unknown): Promise<unknown> {
+  if (!isMeshError(error, 'unavailable') || error.message.search(PEER_ID) < 0) return error
+  const names = await readPeerNames(client).catch(() => undefined)
+  if (names === undefined) return error
+  // Where the name stands before the id already, it stands there once.
+  const message = error.message.replace(PEER_ID, names.nameOf).replace(/(\S+) \(\1\)/g, '$1')
+  return new MeshError(error.code, message, error.details, { cause: error })
+}
