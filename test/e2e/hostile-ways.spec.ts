@@ -90,6 +90,14 @@ describe('a node that passes on calls, under attack by a member', function () {
     })()
     return within(endOf(session.request(encodeGradientOpen(), { signal, input })), 'an end', 30_000)
   }
+  /** The error that it is ended with. The attacker's own node may speak of routes meanwhile: then the hub takes that for the beginning of another session. */
+  async function refusal(items: () => Iterable<GradientItem>): Promise<MeshError | undefined> {
+    for (let n = 0; n < 3; n++) {
+      const error = await tell(items())
+      if (error !== undefined) return error
+    }
+    return undefined
+  }
   const somebody = (): Uint8Array => Uint8Array.of(0, 36, 8, 1, 18, 32, ...randomBytes(32))
   const row = (origin: Uint8Array, change: Partial<RouteRowMessage> = {}): RouteRowMessage => ({
     origin,
@@ -109,14 +117,16 @@ describe('a node that passes on calls, under attack by a member', function () {
 
   it('ends with who tells of routes too often, again and again', async () => {
     for (let n = 0; n < 3; n++) {
-      const error = await tell(times(2 * ITEM_RATE.burst, (digest): GradientItem => ({ kind: 'digest', digest, count: 1 })))
+      const error = await refusal(() =>
+        times(2 * ITEM_RATE.burst, (digest): GradientItem => ({ kind: 'digest', digest, count: 1 }))
+      )
       assert.equal(error?.code, 'busy')
     }
   })
 
   it('takes no route whose number its origin has not signed, and ends with who goes on telling such', async () => {
     const rows = [...times(MAX_BAD_PROOFS + 1, () => row(somebody(), { signature: randomBytes(64) }))]
-    assert.equal((await tell([{ kind: 'rows', rows, full: true }]))?.code, 'protocol_error')
+    assert.equal((await refusal(() => [{ kind: 'rows', rows, full: true }]))?.code, 'protocol_error')
     // Without a signature, or with one of another number, of those that are known.
     const known = originBytes(provider.peerId)
     for (const change of [{}, { signature: randomBytes(64) }, { incarnation: 1, metric: 1 }])
@@ -142,12 +152,12 @@ describe('a node that passes on calls, under attack by a member', function () {
   })
 
   it('ends with who names more origins on one session than there can be, or one that is none', async () => {
-    const named = await tell(
+    const named = await refusal(() =>
       times(40, (): GradientItem => ({ kind: 'wants', add: [...times(MAX_ROUTE_WANTS, somebody)], drop: [] }))
     )
     assert.equal(named?.code, 'protocol_error')
-    assert.equal((await tell([{ kind: 'wants', add: [Uint8Array.of(1, 2, 3)], drop: [] }]))?.code, 'protocol_error')
-    assert.equal((await tell([{ kind: 'wants', add: [7], drop: [] }]))?.code, 'protocol_error')
+    assert.equal((await refusal(() => [{ kind: 'wants', add: [Uint8Array.of(1, 2, 3)], drop: [] }]))?.code, 'protocol_error')
+    assert.equal((await refusal(() => [{ kind: 'wants', add: [7], drop: [] }]))?.code, 'protocol_error')
   })
 
   it('answers questions for newer numbers, of anybody and without end, with nothing that others would feel', async () => {
