@@ -2,7 +2,7 @@ import { findCandidates, findNamed, isCallable, type Offer } from '../core/candi
 import { STARVING_MS } from '../core/dispatch/candidate-set.ts'
 import type { DispatchRequest, Ranked } from '../core/dispatch/candidate.ts'
 import { FAILURES_TO_OPEN } from '../core/dispatch/circuit-breaker.ts'
-import { FULL_SLOTS, costMs } from '../core/dispatch/expected-time.ts'
+import { FULL_SLOTS, costMs as addedMs } from '../core/dispatch/expected-time.ts'
 import type { Dispatcher } from '../core/dispatch/dispatcher.ts'
 import type { Load } from '../core/invoke.ts'
 import { Provider, classOf, createProviderClasses, hasWay, type ProviderClasses } from '../core/provider-classes.ts'
@@ -78,8 +78,11 @@ function findByWords(offers: readonly Offer[], text: string, tool: string | unde
 function explained(ranked: Ranked, place: number | null, best: Ranked | undefined, request: DispatchRequest): ExplainedCandidate {
   const { offer, tool } = ranked.candidate as Provider
   const { node, nodeName, capability, local, direct, via, hops } = offer
-  const { isGuess, etaMs, serviceMs, rttMs } = ranked
-  const [eta, cost] = [rounded(etaMs), rounded(ranked.costMs)]
+  const { isGuess } = ranked
+  // Sums are of what is shown, so that they add up.
+  const [rttMs, serviceMs, costMs] = [rounded(ranked.rttMs), rounded(ranked.serviceMs), rounded(ranked.costMs)]
+  const waitMs = Math.max(0, rounded(ranked.etaMs - ranked.rttMs - ranked.serviceMs))
+  const etaMs = isGuess ? rounded(ranked.etaMs) : rounded(rttMs + waitMs + serviceMs)
   return {
     node,
     nodeName,
@@ -94,12 +97,12 @@ function explained(ranked: Ranked, place: number | null, best: Ranked | undefine
     place,
     why: hasWay(offer) ? ranked.why : 'unreachable',
     reason: [reasonOf(ranked, place, best, request), ...wayReasons(offer), ...classReasons(offer, best)].join('; '),
-    rttMs: rounded(rttMs),
-    waitMs: isGuess ? null : rounded(etaMs - rttMs - serviceMs),
-    serviceMs: isGuess ? null : rounded(serviceMs),
-    etaMs: isGuess ? null : eta,
-    costMs: cost,
-    score: rounded(eta + cost),
+    rttMs,
+    waitMs: isGuess ? null : waitMs,
+    serviceMs: isGuess ? null : serviceMs,
+    etaMs: isGuess ? null : etaMs,
+    costMs,
+    score: rounded(etaMs + costMs),
     running: rounded(ranked.running),
     outstanding: ranked.outstanding,
     slots: ranked.slots,
@@ -126,7 +129,7 @@ function reasonOf(ranked: Ranked, place: number | null, best: Ranked | undefined
       return `the last ${FAILURES_TO_OPEN} calls or more could not be done there: it is left alone for some seconds`
     case 'full':
       return running < FULL_SLOTS * slots
-        ? 'it has refused a call of this node: it is left alone for some seconds'
+        ? 'it has refused a call of this node: it is left alone for a while'
         : `about ${Math.round(running)} calls run and wait there, at ${slots} at once: it would probably refuse`
     case 'over max latency':
       return `${expected}: longer than the ${shown(request.maxLatencyMs!)} that are allowed`
@@ -138,20 +141,20 @@ function reasonOf(ranked: Ranked, place: number | null, best: Ranked | undefined
 function expectation({ isGuess, rttMs, etaMs }: Ranked): string {
   if (!isGuess) return `expected to be done in ${shown(etaMs)}`
   const unknown = 'nothing is known of how long it takes there'
-  return etaMs > rttMs ? `${unknown}: counted as ${shown(etaMs - rttMs)}` : `${unknown}: a call finds out`
+  return etaMs > rttMs ? `${unknown}, which counts as ${shown(etaMs - rttMs)}` : `${unknown}, so a call finds out`
 }
 
 /** What cost adds, each part by itself. */
-function costWords({ candidate: { cost }, costMs: addedMs }: Ranked, prefer: DispatchRequest['prefer']): string {
-  if (cost === undefined || addedMs === 0) return ''
+function costWords({ candidate: { cost }, costMs }: Ranked, prefer: DispatchRequest['prefer']): string {
+  if (cost === undefined || costMs === 0) return ''
   const { power, metered, price = 0 } = cost
   const parts = [
-    [power === 'low-battery' ? 'its nearly empty battery' : 'its battery', costMs({ power }, prefer)],
-    ['its metered link', costMs({ metered }, prefer)],
-    [`its price of ${price} ${price === 1 ? 'cent' : 'cents'}`, costMs({ price }, prefer)]
+    [power === 'low-battery' ? 'its nearly empty battery' : 'its battery', addedMs({ power }, prefer)],
+    ['its metered link', addedMs({ metered }, prefer)],
+    [`its price of ${price} ${price === 1 ? 'cent' : 'cents'}`, addedMs({ price }, prefer)]
   ] as const
   const words = parts.filter(([, ms]) => ms > 0).map(([what, ms]) => `${what} as ${shown(ms)} more`)
-  return words.length === 0 ? '' : `, and ${words.join(', ')}`.replace(' as ', ' counts as ')
+  return `, and ${words.join(', ').replace(' as ', ' counts as ')}`
 }
 
 function isAvoided({ direct, metricMs }: Offer): boolean {
@@ -180,4 +183,4 @@ function classReasons(offer: Offer, best: Ranked | undefined): string[] {
 const nameOf = (ranked: Ranked | undefined): string => (ranked?.candidate as Provider | undefined)?.offer.nodeName ?? 'another'
 const rounded = (value: number): number => Math.round(value * 100) / 100
 const shown = (ms: number): string =>
-  ms >= 10_000 ? `${Math.round(ms / 1_000)} s` : `${ms < 10 ? Math.round(ms * 10) / 10 : Math.round(ms)} ms`
+  ms >= 1_000 ? `${Number((ms / 1_000).toFixed(1))} s` : `${ms < 10 ? Math.round(ms * 10) / 10 : Math.round(ms)} ms`

@@ -113,14 +113,15 @@ export function table(
     Math.max(title.length, ...cells.map((row) => [...(row[column]?.text ?? '')].length))
   )
   const before = () => widths.slice(0, -1).reduce((sum, one) => sum + one + 2, 0)
-  if (drop !== undefined && before() + MIN_LAST > width) {
+  const last = Math.min(MIN_LAST, widths.at(-1)!)
+  if (drop !== undefined && before() + last > width) {
     const dropped = header.indexOf(drop)
     const kept = <T>(row: T[]) => row.filter((_, column) => column !== dropped)
     return table(kept(header), rows.map(kept), colors, width, { cut })
   }
   for (const title of cut) {
     const column = header.indexOf(title)
-    const over = Math.max(0, before() + MIN_LAST - width)
+    const over = Math.max(0, before() + last - width)
     widths[column] = Math.max(Math.min(MIN_CUT, widths[column]!), widths[column]! - over)
   }
   const cutTo = (room: number, text: string) => ([...text].length > room ? `${[...text].slice(0, room - 1).join('')}…` : text)

@@ -96,9 +96,8 @@ export function showExplanation(
     heardMs === null ? 'never' : showMs(heardMs)
   ])
   const header = ['', 'node', 'eta', ...(hasCost ? ['cost'] : []), 'score', 'rtt', ...(hasWait ? ['wait'] : [])]
-  const [head = '', ...lines] = table([...header, 'work', 'load', 'heard'], rows, colors, width)
-    .trimEnd()
-    .split('\n')
+  const shown = table([...header, 'work', 'load', 'heard'], rows, colors, width, { cut: ['node'] })
+  const [head = '', ...lines] = shown.trimEnd().split('\n')
   const severalIds = candidates.some(({ capability }) => capability !== candidates[0]?.capability)
   const help = new Help()
   const explained = candidates.flatMap((candidate, at) => {

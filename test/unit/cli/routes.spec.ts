@@ -3,12 +3,16 @@ import { mkdtemp, rm } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import picocolors from 'picocolors'
+import type { NodeClient } from '../../../src/cli/client.ts'
+import { readPeerNames, withNames } from '../../../src/cli/peer-names.ts'
+import { showPeers } from '../../../src/cli/peers.ts'
 import { showExplanation } from '../../../src/cli/route.ts'
 import { showRoutes } from '../../../src/cli/routes.ts'
 import { showEvent } from '../../../src/cli/show-event.ts'
 import { createNaming, showWay } from '../../../src/cli/show-way.ts'
 import { showHop } from '../../../src/cli/trace.ts'
-import type { ExplainedCandidate, RouteView, RoutesView } from '../../../src/mesh-api.ts'
+import { MeshError, type ErrorCode } from '../../../src/errors.ts'
+import type { ExplainedCandidate, PeerView, RouteView, RoutesView } from '../../../src/mesh-api.ts'
 import { startAtmo, startChild, type Child } from '../../fixtures/child.ts'
 
 type Line = Record<string, unknown> & { error?: { code: string; message: string } }
@@ -217,6 +221,41 @@ describe('cli routes, route, trace', function () {
       for (const line of shown.split('\n')) assert.ok([...line].length <= 80, line)
       assert.match(shown, /pi-greenhouse-north +…12345678 +14 ms +3 hops via pi-kitchen\n/)
     })
+    it('peers of a narrow terminal fit, without how they were found', () => {
+      const peer = (name: string, change: Partial<PeerView>): PeerView => ({
+        ...{ peerId: `12D3KooW${name}12345678`, name, version: '0.1.0', rttMs: 58.4, direct: false, hops: 2, via: K },
+        ...{ source: 'remembered', addresses: [], capabilities: ['system', 'lamp', 'door'], ...change }
+      })
+      const peers = [peer('pi-kitchen', { peerId: K, direct: true, hops: 1, via: null }), peer('pi-garden', {})]
+      const widths = [...Array.from({ length: 50 }, (_, n) => 50 + n), 200]
+      for (const width of widths)
+        for (const line of showPeers(peers, plainColors, width).split('\n'))
+          assert.ok([...line].length <= width, `${width}: ${line}`)
+      assert.match(
+        showPeers(peers, plainColors, 60),
+        /^NAME +PEER +RTT +ROUTE +CAPABILITIES\npi-kitchen +…eighbour +58 ms +direct +system, lam…\npi-garden +…12345678 +58 ms +2 hops via pi-k… +system, lam…\n$/
+      )
+      assert.match(showPeers(peers, plainColors, 200), /FOUND BY[^]*remembered +system, lamp, door\n/)
+    })
+    it('errors and events say names where they have PeerIds', async () => {
+      const [far, near] = [`12D3KooW${'a'.repeat(44)}`, `12D3KooW${'b'.repeat(44)}`]
+      const client = { get: async () => ({ peers: [{ peerId: far, name: 'cellar' }] }) } as unknown as Pick<NodeClient, 'get'>
+      const told = async (code: ErrorCode, message: string): Promise<string> =>
+        ((await withNames(client, new MeshError(code, message))) as MeshError).message
+      assert.equal(await told('unavailable', `the way to ${far} ended before it`), 'the way to cellar ended before it')
+      assert.equal(
+        await told('unavailable', `cannot reach cellar (${far}): no circuit to ${far} over ${near}: gone`),
+        'cannot reach cellar: no circuit to cellar over …bbbbbbbb: gone'
+      )
+      const ambiguous = `use a PeerId: ${far}, ${near}`
+      assert.equal(await told('ambiguous', ambiguous), ambiguous, 'these are to be typed')
+      const names = await readPeerNames(client)
+      const route = { at: 1, event: 'route', node: 'n', nodeName: 'attic', via: near, hops: 2, metricMs: 7, before: far } as const
+      const show = () => showEvent(route, plainColors, names.nameOf).slice(9)
+      assert.equal(show(), '~ way to attic 2 hops via …bbbbbbbb, 7 ms, was via cellar\n')
+      names.learn({ at: 1, event: 'peer:join', peerId: near, name: 'hall' })
+      assert.equal(show(), '~ way to attic 2 hops via hall, 7 ms, was via cellar\n')
+    })
     it('two nodes of one name are told apart, one without a name by its peer id', () => {
       const nameOf = createNaming([
         { node: '12D3KooWaaaaaaa1', name: 'pi' },
@@ -274,6 +313,10 @@ describe('cli routes, route, trace', function () {
       )
       assert.match(guessed, / +NODE +ETA +SCORE +RTT +WAIT +WORK +LOAD +HEARD\n1 {2}pi +guess +1 s +14 ms +guess +guess +3\.5/)
       assert.match(guessed, /\n {3}lamp-attic on, 3 hops via pi, avoided, degraded: /)
+      for (const nodeName of ['pi', 'pi-greenhouse-north']) {
+        const wide = showExplanation({ ...explanation, candidates: [{ ...waits, costMs: 50 }] }, () => nodeName, plainColors, 80)
+        for (const line of wide.split('\n').slice(1)) assert.ok([...line].length <= 80, line)
+      }
       assert.match(show({ target: 'lamp', words: true }), /^nothing is called "lamp"; 2 mention it: lamp-attic on → /)
       assert.match(show({ target: 'lamp', words: true, candidates: [{ ...unknown, place: null }] }), /^"lamp" → nobody\n/)
     })
