@@ -1,6 +1,7 @@
 import type { CapabilityQuery, CapabilityView, ChangedDescriptor } from '../mesh-api.ts'
 import type { DirectoryEntry } from './directory.ts'
 import { matches, statusOf } from './query.ts'
+import { isShortIdOf } from './short-id.ts'
 
 /** How a capability of an origin differs from what is pinned of it; undefined if it does not. */
 export type ChangedOf = (origin: string, id: string) => ChangedDescriptor | undefined
@@ -19,7 +20,8 @@ export function capabilityViews(
   for (const entry of entries) {
     const { document, origin } = entry
     if (document === undefined) continue
-    if (query.node !== undefined && query.node !== origin && query.node !== document.info.name) continue
+    const { node } = query
+    if (node !== undefined && node !== origin && node !== document.info.name && !isShortIdOf(origin, node)) continue
     const nodeRef = sharesName(entries, entry) ? origin : document.info.name
     for (const stored of document.capabilities.values()) {
       if (query.id !== undefined && stored.id !== query.id) continue
