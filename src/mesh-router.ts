@@ -99,7 +99,7 @@ export function createMeshRouter(components: MeshRouterComponents): MeshRouter {
   function schedule(): void {
     clearTimeout(timer)
     const at = Math.min(router.wakeAt, trust.nextAt)
-    if (at === Infinity) return
+    if (at === Infinity || stopped) return
     timer = setTimeout(tick, Math.min(MAX_WAIT_MS, Math.max(0, at - now())))
     timer.unref?.()
   }

@@ -175,9 +175,12 @@ export function createMeshRouting(components: MeshRoutingComponents): MeshRoutin
 
   function hopTo(node: string): Hop | undefined {
     const potential = router.feasible(node)
-    if (linkOf(node) !== undefined) return { peer: node, hops: 1, metric: costOf(node).cost, potential }
+    if (linkOf(node) !== undefined) {
+      const { cost } = costOf(node)
+      return { peer: node, hops: 1, metric: cost, linkMetric: cost, potential }
+    }
     const route = router.route(node)
-    return route && { peer: route.via, hops: route.hops, metric: route.metric, potential }
+    return route && { peer: route.via, hops: route.hops, metric: route.metric, linkMetric: costOf(route.via).cost, potential }
   }
 
   /** A neighbour from which nothing came may not be there any more. */
@@ -192,7 +195,7 @@ export function createMeshRouting(components: MeshRoutingComponents): MeshRoutin
     sessions: { get: (peer: string) => forwardSessions.get(peer) },
     hopTo
   }
-  const circuits = createCircuits({ ...own, upgrades: libp2p.services.upgrades, came })
+  const circuits = createCircuits({ ...own, upgrades: libp2p.services.upgrades })
   const forwarder = createForwarder({
     ...own,
     mayForward,

@@ -10,6 +10,8 @@ export const CIRCUIT_ID_BYTES = 16
 export const MAX_FORWARD_BYTES = 64 * 1024
 /** Hops that a circuit may still go. */
 export const MAX_FORWARD_TTL = 64
+/** Longest time that a circuit waits for its first answer, in ms. */
+export const MAX_FORWARD_WAIT_MS = 10_000
 /** Most nodes on the way of a circuit, its source left out. */
 export const MAX_FORWARD_PATH = MAX_FORWARD_TTL + 1
 const MAX_ID_BYTES = 64
@@ -32,6 +34,8 @@ export interface ForwardRequest {
   /** Hops that it may still go after the reader. */
   ttl: number
   potential: Potential
+  /** How long the reader may wait for an answer to the first bytes, in ms: less than the sender does, so that who is nearer to where they are swallowed sees it first. */
+  waitMs?: number | undefined
   /** Only asks who is on the way: each node names itself, and no connection comes of it. */
   trace: boolean
 }
@@ -44,9 +48,18 @@ export type ForwardReply =
   | { kind: 'bytes'; bytes: Uint8Array }
 
 /** Body of the open frame. */
-export function encodeForwardRequest({ destination, source, circuit, ttl, potential, trace }: ForwardRequest): unknown {
+export function encodeForwardRequest(request: ForwardRequest): unknown {
+  const { destination, source, circuit, ttl, potential, waitMs, trace } = request
   const { incarnation, sequence, metric } = potential
-  return { d: destination, s: source, c: circuit, l: ttl, p: [incarnation, sequence, metric], ...(trace && { t: true }) }
+  return {
+    d: destination,
+    s: source,
+    c: circuit,
+    l: ttl,
+    p: [incarnation, sequence, metric],
+    w: waitMs,
+    ...(trace && { t: true })
+  }
 }
 
 /** @throws MeshError `protocol_error`. */
@@ -64,6 +77,7 @@ export function decodeForwardRequest(body: unknown): ForwardRequest {
       sequence: asUint(f[1], 'sequence', MAX_UINT32),
       metric: asUint(f[2], 'metric', MAX_ROUTE_METRIC)
     },
+    waitMs: optional(map['w'], (value) => asUint(value, 'w', MAX_FORWARD_WAIT_MS)),
     trace: trace ?? false
   }
 }

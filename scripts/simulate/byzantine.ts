@@ -18,8 +18,8 @@ const TICK_MS = 1_000
 export const WITHSTOOD_SHARE = 0.95
 
 /**
- * What the one that swallows says: nothing at all; or as much as it takes that the hop before does not find it silent (the path, and the first
- * bytes of a connection, which anybody can write; that it is busy; an end without a byte: nodes judge all of these alike).
+ * What the one that swallows says: nothing at all; or as much as it takes that the hop before does not find it silent (the path, and the first bytes of
+ * a connection, which anybody can write; a refusal; an end without a byte; all that goes before a call): nodes judge all of these alike.
  */
 export const TRICKS = ['silent', 'evades'] as const
 /** One of {@link TRICKS}. */
@@ -124,8 +124,8 @@ function run(
     network.at(network.now + (isAnswered ? rttMs : TIMEOUT_MS), () => {
       hops.forEach(({ node, next }, n) => {
         const isLast = n === hops.length - 1
-        const [outcome, own] = isAnswered ? (['ok', n === 0] as const) : judge(trick!, n === 0, isLast)
-        if (next !== to) apply(node, trusts[node]!.came(next, to, outcome, network.now, own))
+        const outcome = isAnswered ? 'ok' : judge(trick!, n === 0, isLast)
+        if (next !== to) apply(node, trusts[node]!.came(next, to, outcome, network.now, n === 0))
       })
     })
   }
@@ -150,10 +150,10 @@ function run(
   return { calls: counts.later.calls, share: share(counts.later), atFirst: share(counts.first), demotions }
 }
 
-/** What a node makes of a circuit that was swallowed, as in `src/net/forwarder.ts` and `circuits.ts`. @returns the outcome, and whether it is surely the neighbour's. */
-function judge(trick: Trick, isSource: boolean, isBesideIt: boolean): readonly [Outcome, boolean] {
-  if (trick === 'silent') return [isBesideIt ? 'silent' : 'failed', isSource]
-  return isSource ? ['useless', true] : ['failed', false]
+/** What a node makes of a circuit that was swallowed, as in `src/net/forwarder.ts` and `reach.ts`. */
+function judge(trick: Trick, isSource: boolean, isBesideIt: boolean): Outcome {
+  if (trick === 'silent') return isBesideIt ? 'silent' : 'failed'
+  return isSource ? 'useless' : 'failed'
 }
 
 interface Followed {

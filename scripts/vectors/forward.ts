@@ -4,6 +4,7 @@ import {
   MAX_FORWARD_BYTES,
   MAX_FORWARD_PATH,
   MAX_FORWARD_TTL,
+  MAX_FORWARD_WAIT_MS,
   encodeForwardReply,
   encodeForwardRequest,
   type ForwardReply,
@@ -55,6 +56,8 @@ export function forwardVectors(): Vectors {
       open('trace', { trace: true }),
       open('of one that has told of no way', { potential: { incarnation: 0, sequence: 0, metric: MAX_ROUTE_METRIC } }),
       open('at its last hop', { ttl: 0 }),
+      open('with a time to wait', { waitMs: 1_500 }),
+      open('with the longest time to wait', { waitMs: MAX_FORWARD_WAIT_MS }),
       open('at all limits', {
         destination: new Uint8Array(64).fill(1),
         source: new Uint8Array(64).fill(2),

@@ -9,7 +9,6 @@ import {
   type ForwardReply
 } from '../../protocols/forward/messages.ts'
 import { originBytes, originId } from '../core/document.ts'
-import type { Outcome } from '../core/routing/neighbour-trust.ts'
 import { MeshError, abortError, toMeshError } from '../errors.ts'
 import { ExchangeConnection } from './exchange-connection.ts'
 import { FARTHEST, silenceMs, type ForwarderComponents, type Hop } from './forwarder.ts'
@@ -18,13 +17,8 @@ import type { Upgrades } from './upgrades.ts'
 
 /** A circuit that is not a connection this much later than its first bytes should have been answered, in ms, is given up: see {@link silenceMs}. */
 export const OPEN_CIRCUIT_MS = 1_000
-/** Never longer than this, in ms, whatever a neighbour says that the way costs. */
-export const MAX_OPEN_CIRCUIT_MS = 6_000
 /** The other end of a circuit proves who it is within this time, in ms. */
 export const ACCEPT_CIRCUIT_MS = 10_000
-
-/** Why a circuit is refused, where that will not be otherwise in a moment. */
-export const LASTING: readonly string[] = ['busy', 'permission_denied', 'unsupported', 'expired']
 
 /** A connection over other nodes: encrypted from end to end, for calls alone. */
 export interface Circuit {
@@ -37,7 +31,10 @@ export interface Circuit {
 
 /** Connections of this node that others forward. */
 export interface Circuits {
-  /** Opens one. @throws MeshError `unavailable`, with `details.reason` if a forwarder says why; `silent` if nobody says anything. */
+  /**
+   * Opens one. @throws MeshError `unavailable`, with `details.via`, the neighbour, and `details.reason`: if `details.reported`, what somebody on the way
+   * says; else `silent` if nothing came back, `swallowed` if a way was told and led to no connection, `lost` if the neighbour could not be asked.
+   */
   open(node: string, signal: AbortSignal): Promise<Circuit>
   /** Asks who is on the way: yields PeerIds as they answer. @throws MeshError `unavailable` if the way ends before the node. */
   trace(node: string, signal: AbortSignal): AsyncGenerator<string, void, void>
@@ -52,12 +49,10 @@ export interface CircuitsComponents {
   sessions: Pick<Sessions, 'get'>
   upgrades: Upgrades
   hopTo(node: string): Hop | undefined
-  /** What came of a circuit to a node that a neighbour was given: `ok` once it is a connection with that node; `failed` if somebody on the way says why not. */
-  came(neighbour: string, node: string, outcome: Outcome): void
 }
 
 /** See {@link Circuits}. */
-export function createCircuits({ self, sessions, upgrades, hopTo, came }: CircuitsComponents): Circuits {
+export function createCircuits({ self, sessions, upgrades, hopTo }: CircuitsComponents): Circuits {
   const source = originBytes(self)
 
   /** Asks the next hop; what comes back begins with the path. */
@@ -74,6 +69,7 @@ export function createCircuits({ self, sessions, upgrades, hopTo, came }: Circui
       circuit: crypto.getRandomValues(new Uint8Array(CIRCUIT_ID_BYTES)),
       ttl: ttlOf(hop),
       potential,
+      waitMs: Math.floor(silenceMs(hop)),
       trace: options.trace
     })
     return session.request(request, { signal: options.signal, input: options.input })
@@ -89,10 +85,7 @@ export function createCircuits({ self, sessions, upgrades, hopTo, came }: Circui
     async open(node, signal) {
       const hop = hopOrThrow(node)
       const neighbour = hop.peer
-      const withinMs = Math.min(
-        MAX_OPEN_CIRCUIT_MS,
-        Math.ceil(OPEN_CIRCUIT_MS + silenceMs({ ttl: ttlOf(hop), metric: hop.metric }))
-      )
+      const withinMs = Math.ceil(OPEN_CIRCUIT_MS + silenceMs(hop))
       const late = AbortSignal.any([signal, AbortSignal.timeout(withinMs)])
       const over = new AbortController()
       const wire = new ExchangeConnection({
@@ -116,20 +109,17 @@ export function createCircuits({ self, sessions, upgrades, hopTo, came }: Circui
           )
         )
         const connection = await upgrades.outbound(wire, late)
-        came(neighbour, node, 'ok')
         return { connection, neighbour, path }
       } catch (error) {
         const mesh = toMeshError(ended ?? error)
         wire.abort(mesh)
-        const isSilent = late.aborted && !signal.aborted && ended === undefined
-        const message = isSilent ? `nothing came back in ${withinMs} ms` : mesh.message
-        const reason = isSilent ? 'silent' : (mesh.details['reason'] ?? mesh.code)
-        const isUseless = ended === undefined ? path.length > 0 : typeof reason === 'string' && LASTING.includes(reason)
-        if (!signal.aborted) came(neighbour, node, isUseless ? 'useless' : isSilent ? 'silent' : 'failed')
+        const isLate = late.aborted && !signal.aborted && ended === undefined
+        const message = isLate ? `nothing came back in ${withinMs} ms` : mesh.message
+        const reason = ended === undefined ? reasonOf(isLate, path) : (ended.details['reason'] ?? ended.code)
         throw new MeshError(
           'unavailable',
           `no circuit to ${node} over ${neighbour}: ${message}`,
-          { peer: node, via: neighbour, ...(reason !== undefined && { reason }) },
+          { peer: node, via: neighbour, reported: ended !== undefined, reason },
           { cause: error }
         )
       }
@@ -168,6 +158,11 @@ export function createCircuits({ self, sessions, upgrades, hopTo, came }: Circui
       }
     }
   }
+}
+
+/** Where nobody says why there is no connection. */
+function reasonOf(isLate: boolean, path: readonly string[]): 'silent' | 'swallowed' | 'lost' {
+  return path.length > 0 ? 'swallowed' : isLate ? 'silent' : 'lost'
 }
 
 /** Hops that a circuit may go: tables may lead round about for a moment. */

@@ -16,7 +16,7 @@ import type { Outcome } from '../core/routing/neighbour-trust.ts'
 import { compareSequence } from '../core/routing/sequence.ts'
 import { createTokenBuckets } from '../core/token-buckets.ts'
 import { MeshError, toMeshError } from '../errors.ts'
-import { createCircuitTrial, type CircuitTrial } from './circuit-trial.ts'
+import { createCircuitTrial } from './circuit-trial.ts'
 import { createCircuitWatch, type WatchedCircuit } from './circuit-watch.ts'
 import type { IncomingExchange } from './inbound-exchanges.ts'
 import { peerIdOf } from './peer-id-bytes.ts'
@@ -31,14 +31,14 @@ export const MAX_CIRCUITS_PER_NEIGHBOUR = 128
 export const MAX_CIRCUITS_PER_WAY = MAX_CIRCUITS_PER_NEIGHBOUR / 4
 /** Circuits that a neighbour may open in a time. */
 export const CIRCUIT_RATE = { perSecond: 20, burst: 200 } as const
-/** A next hop from which nothing comes back in this time, in ms, and what {@link silenceMs} adds to it, swallows what it is given. */
+/** A next hop from which nothing comes back in this time, in ms, swallows what it is given; it may be told to wait for longer. */
 export const SWALLOWED_MS = 1_000
-/** For each hop that a circuit may still go, in ms: those who are nearer to where it is swallowed see it first, and say so. */
-const PER_HOP_MS = 30
-/** For what a route costs, thrice: there and back, and for what holds it up. */
-const PER_COST = 3
-/** Whatever a neighbour says that its way costs, this is waited for it at most, in ms. */
-const MAX_WAY_MS = 2_000
+/** And no longer than this, in ms, whatever anybody says. */
+export const MAX_SILENCE_MS = 5_000
+/** How long a hop waits that was told nothing of that, in ms. */
+const DEFAULT_SILENCE_MS = 3_000
+/** Each hop waits less than the one before by the way there and back, twice, and by this, in ms: so who is nearer to where it is swallowed says so in time. */
+const HOP_MARGIN_MS = 30
 
 /** The next hop on the way to a node. */
 export interface Hop {
@@ -47,16 +47,20 @@ export interface Hop {
   hops: number
   /** Of the way, in units of 0.1 ms. */
   metric: number
+  /** Of the link to the neighbour alone, as this node has measured it. */
+  linkMetric: number
   /** This node's feasible distance of the node; undefined if it has told nobody of a way there. */
   potential: Potential | undefined
 }
 
-/**
- * How long an answer to the first bytes over a way may take, in ms. It falls from hop to hop with what a circuit may still go, which no
- * neighbour can claim to be otherwise, and with what the way costs.
- */
-export function silenceMs({ ttl, metric }: { ttl: number; metric: number }): number {
-  return SWALLOWED_MS + PER_HOP_MS * ttl + Math.min(MAX_WAY_MS, (PER_COST * metric) / UNITS_PER_MS)
+/** How long a source waits for an answer to the first bytes over a way, in ms: enough that each hop may wait for less than the one before. */
+export function silenceMs({ hops, metric }: Pick<Hop, 'hops' | 'metric'>): number {
+  return Math.min(MAX_SILENCE_MS, SWALLOWED_MS + HOP_MARGIN_MS * (hops + 2) + (3 * metric) / UNITS_PER_MS)
+}
+
+/** How long the next hop is to wait, where this node waits so long, in ms. */
+export function nextSilenceMs(waitMs: number, { linkMetric }: Pick<Hop, 'linkMetric'>): number {
+  return Math.max(0, Math.floor(waitMs - HOP_MARGIN_MS - (2 * linkMetric) / UNITS_PER_MS))
 }
 
 /** What passes on the circuits of others, and takes those that are for this node. */
@@ -93,6 +97,7 @@ export function createForwarder(components: ForwarderComponents): Forwarder {
   const { self, sessions, hopTo, mayForward, accept, now, count } = components
   const selfBytes = originBytes(self)
   const opens = createTokenBuckets(CIRCUIT_RATE, now)
+  const handed = createTokenBuckets(CIRCUIT_RATE, now)
   const watch = createCircuitWatch(now)
   /** Ids of circuits that are here now: one that comes a second time goes in a circle. */
   const pending = new Set<string>()
@@ -179,20 +184,29 @@ export function createForwarder(components: ForwarderComponents): Forwarder {
     const way = `${neighbour} ${peer}`
     if ((perWay.get(way) ?? 0) >= MAX_CIRCUITS_PER_WAY)
       refuse('busy', new MeshError('busy', 'too many circuits go this way', { notStarted: true }))
+    // What this node itself hands on stays within what it may: a next hop that is busy all the same is so by others.
+    if ((perHop.get(peer) ?? 0) >= MAX_CIRCUITS_PER_NEIGHBOUR || !handed.take(peer))
+      refuse('busy', new MeshError('busy', 'too many circuits go to the next hop', { notStarted: true }))
     const leaveWay = countIn(perWay, way)
     const leaveHop = countIn(perHop, peer)
-    const trial = createCircuitTrial({
-      silentAfterMs: silenceMs({ ttl: request.ttl, metric: hop.metric }),
-      now,
-      onCarried: () => components.came(peer, destination, 'ok')
-    })
+    const { waitMs: toldMs = DEFAULT_SILENCE_MS } = request
+    const waitMs = Math.min(MAX_SILENCE_MS, Math.max(SWALLOWED_MS, toldMs))
+    // A source in a hurry does not make anybody silent.
+    const isHasty = toldMs < SWALLOWED_MS + (2 * hop.metric) / UNITS_PER_MS
+    const trial = createCircuitTrial({ silentAfterMs: waitMs, now })
+    const judge = (outcome: Outcome | undefined): void => {
+      if (outcome !== undefined && !request.trace) components.came(peer, destination, outcome)
+    }
     let isTold = false
     try {
       const session = await sessions.get(peer)
-      const replies = session.request(encodeForwardRequest({ ...request, ttl: request.ttl - 1, potential }), {
-        signal: AbortSignal.any([exchange.signal, trial.silent]),
-        input: exchange.input === undefined ? undefined : trial.passing(circuit.paced(exchange.input))
-      })
+      const replies = session.request(
+        encodeForwardRequest({ ...request, ttl: request.ttl - 1, potential, waitMs: nextSilenceMs(waitMs, hop) }),
+        {
+          signal: AbortSignal.any([exchange.signal, trial.silent]),
+          input: exchange.input === undefined ? undefined : trial.passing(circuit.paced(exchange.input))
+        }
+      )
       for await (const body of replies) {
         const reply = decodeForwardReply(body)
         if (reply.kind === 'path') {
@@ -207,18 +221,17 @@ export function createForwarder(components: ForwarderComponents): Forwarder {
         yield body
         if (reply.kind === 'bytes') await circuit.came(reply.bytes.length)
       }
-      if (!trial.isCarried && trial.begunForMs !== undefined) components.came(peer, destination, 'failed')
+      judge(trial.outcome(false))
       return null
     } catch (error) {
-      const isOver = exchange.signal.aborted
+      if (exchange.signal.aborted) {
+        judge(trial.outcome(true))
+        throw error
+      }
       const mesh = trial.silent.aborted ? noWay('silent', 'the next hop does not answer') : toMeshError(error)
-      const outcome = isOver
-        ? afterAbort(trial)
-        : trial.silent.aborted
-          ? 'silent'
-          : afterError(mesh, request, hop, perHop.get(peer)!)
-      if (outcome !== undefined && !trial.isCarried && !request.trace) components.came(peer, destination, outcome)
-      if (isOver) throw error
+      // Nobody is to blame for what the source asks for.
+      const isOfSource = mesh.details['reason'] === 'expired' && request.ttl < hop.hops
+      judge(trial.silent.aborted && !isHasty ? 'silent' : isOfSource ? undefined : (trial.outcome(false) ?? 'failed'))
       throw mesh.code !== 'protocol_error'
         ? mesh
         : new MeshError('unavailable', `the next hop broke the protocol: ${mesh.message}`)
@@ -243,23 +256,6 @@ export function createForwarder(components: ForwarderComponents): Forwarder {
 
 /** What a node says that has told nobody of a way. */
 export const FARTHEST: Potential = { incarnation: 0, sequence: 0, metric: MAX_ROUTE_METRIC }
-
-/** A source that waited as long as this and left is one that got no answer; earlier, it may have had enough. */
-function afterAbort({ begunForMs }: CircuitTrial): Outcome | undefined {
-  return begunForMs !== undefined && begunForMs >= SWALLOWED_MS ? 'failed' : undefined
-}
-
-/** What the source can bring about by what it asks for is no fault of the next hop. */
-function afterError(
-  { code, details: { reason } }: MeshError,
-  { ttl }: ForwardRequest,
-  { hops }: Hop,
-  circuits: number
-): Outcome | undefined {
-  const isOfSource =
-    reason === 'loop' || (reason === 'expired' && ttl < hops) || (code === 'busy' && circuits >= MAX_CIRCUITS_PER_WAY)
-  return isOfSource ? undefined : 'failed'
-}
 
 function isNearer(own: Potential | undefined, before: Potential): boolean {
   if (own === undefined) return false

@@ -3,7 +3,7 @@ import type { Libp2p } from '@libp2p/interface'
 import { multiaddr } from '@multiformats/multiaddr'
 import type { Outcome } from '../core/routing/neighbour-trust.ts'
 import { MeshError, toMeshError } from '../errors.ts'
-import { LASTING, type Circuit, type Circuits } from './circuits.ts'
+import type { Circuit, Circuits } from './circuits.ts'
 import type { Session } from './session.ts'
 import { parseIpMultiaddr, withPeerId } from './ip-multiaddr.ts'
 
@@ -32,8 +32,8 @@ export const MAX_MISSED = 3
 /** A PeerId in a text, after what is before it. One in an address stays: that is there to be tried by hand. No lookbehind: this runs in browsers that lack it. */
 const PEER_ID = /(^|[^\w/])((?:12D3KooW|16Uiu2HA|Qm)[1-9A-HJ-NP-Za-km-z]{38,})\b/g
 
-/** Why a circuit is refused, where that is otherwise once tables fit together. */
-const REFUSED_FOR_NOW: readonly string[] = ['no_route', 'stale', 'loop']
+/** What will not be otherwise in a moment. */
+const LASTING: readonly string[] = ['permission_denied', 'unsupported', 'expired']
 
 /** Brings about connections that calls need. */
 export interface Reach {
@@ -41,6 +41,10 @@ export interface Reach {
   connect(node: string): Promise<void>
   /** Who is on the way of the circuit to a node, that node last; undefined if there is none. */
   pathTo(node: string): readonly string[] | undefined
+  /** The node has said hello over its circuit. */
+  greeted(node: string): void
+  /** It does not: nobody can say whether anything arrives there. The circuit is over. */
+  ungreeted(node: string): void
   /** Nodes are reached anew at once: something is known of them that was not. */
   forgive(node: string): void
   stop(): void
@@ -63,7 +67,7 @@ export interface ReachComponents extends CircuitUse {
   /** There is a way over others. */
   hasWay(node: string): boolean
   waitForWay(node: string, ms: number): Promise<void>
-  /** Nothing comes over a circuit any more, or a neighbour has refused it for as long as anybody tries. */
+  /** What came of a circuit that a neighbour was given, once for each: `ok` if the node at its end has answered. */
   came(neighbour: string, node: string, outcome: Outcome): void
   now: () => number
 }
@@ -71,6 +75,10 @@ export interface ReachComponents extends CircuitUse {
 interface OpenCircuit extends Circuit {
   usedAt: number
   checking: boolean
+  /** When the node at its end said hello, monotonic ms; undefined: it has not. */
+  helloAt: number | undefined
+  /** It has answered since. */
+  isCarried: boolean
 }
 
 /** See {@link Reach}. */
@@ -112,22 +120,30 @@ export function createReach(components: ReachComponents): Reach {
       try {
         return keep(node, await circuits.open(node, stop.signal))
       } catch (error) {
-        const { reason: why, via } = toMeshError(error).details
-        const reason = String(why)
+        if (stop.signal.aborted) throw error
+        const { details } = toMeshError(error)
+        const reason = String(details['reason'])
         // Also of a neighbour that was found to be gone while it was waited for.
-        const wasLong = reason === 'silent' || now() - triedAt > WAY_WITHIN_MS / 2
+        const wasLong = reason === 'silent' || reason === 'swallowed' || now() - triedAt > WAY_WITHIN_MS / 2
         const mayGoOn = wasLong ? ++silent < MAX_SILENT : !LASTING.includes(reason) && now() < endsAt
-        if (!mayGoOn && REFUSED_FOR_NOW.includes(reason) && typeof via === 'string') came(via, node, 'useless')
-        if (stop.signal.aborted || !mayGoOn) throw error
+        judge(node, details, !mayGoOn)
+        if (!mayGoOn) throw error
         await new Promise((resolve) => setTimeout(resolve, TRY_AGAIN_MS[Math.min(tries, TRY_AGAIN_MS.length - 1)]))
       }
     }
   }
 
+  /** What is refused now and works in a moment is not held against anybody. What somebody further on has found to be silent, he goes round himself. */
+  function judge(node: string, { via, reason, reported }: MeshError['details'], isLast: boolean): void {
+    if (typeof via !== 'string') return
+    if (reason === 'silent') came(via, node, reported === true ? 'failed' : 'silent')
+    else if (isLast || reason === 'swallowed') came(via, node, 'useless')
+  }
+
   /** @throws MeshError `unavailable` if it has ended already. */
   function keep(node: string, circuit: Circuit): void {
     if (circuit.connection.status !== 'open') throw new MeshError('unavailable', 'the circuit ended at once')
-    const kept = Object.assign(circuit, { usedAt: now(), checking: false })
+    const kept = Object.assign(circuit, { usedAt: now(), checking: false, helloAt: undefined, isCarried: false })
     const before = open.get(node)
     if (before !== undefined) end(before)
     open.set(node, kept)
@@ -145,11 +161,19 @@ export function createReach(components: ReachComponents): Reach {
     for (const [node, circuit] of open) {
       const session = overCircuit(node)
       circuit.usedAt = Math.max(circuit.usedAt, session?.lastHeardAt ?? 0)
+      noteAnswer(node, circuit, session?.lastHeardAt)
       if (session !== undefined && session.active > 0) {
         circuit.usedAt = now()
         if (!circuit.checking) void watch(node, circuit, session)
       } else if (now() - circuit.usedAt > IDLE_CIRCUIT_MS) end(circuit)
     }
+  }
+
+  /** Whoever passes a greeting on may swallow what comes after it. */
+  function noteAnswer(node: string, circuit: OpenCircuit, lastHeardAt = 0): void {
+    if (circuit.isCarried || circuit.helloAt === undefined || lastHeardAt <= circuit.helloAt) return
+    circuit.isCarried = true
+    came(circuit.neighbour, node, 'ok')
   }
 
   /** A node on the way that passes nothing on any more says nothing either. Whatever comes is a sign of life: a pong may be far behind it. */
@@ -221,6 +245,17 @@ export function createReach(components: ReachComponents): Reach {
       await running
     },
     pathTo: (node) => open.get(node)?.path,
+    greeted(node) {
+      const circuit = open.get(node)
+      if (circuit !== undefined) circuit.helloAt ??= now()
+    },
+    ungreeted(node) {
+      const circuit = open.get(node)
+      if (circuit === undefined || circuit.helloAt !== undefined) return
+      open.delete(node)
+      came(circuit.neighbour, node, 'useless')
+      circuit.connection.abort(new MeshError('unavailable', 'the node at its end does not answer'))
+    },
     forgive: (node) => void pauses.delete(node),
     stop() {
       stop.abort(new MeshError('unavailable', 'this node is stopping'))

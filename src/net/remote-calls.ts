@@ -47,7 +47,14 @@ export function createRemoteCalls(components: RemoteCallsComponents): RemoteCall
 
   async function connect({ node, direct }: RemoteProvider): Promise<Session> {
     if (!direct && sessions.peek(node) === undefined) await reach.connect(node)
-    return sessions.get(node)
+    try {
+      const session = await sessions.get(node)
+      if (sessions.overCircuit(node) === session) reach.greeted(node)
+      return session
+    } catch (error) {
+      if (!components.isNeighbour(node)) reach.ungreeted(node)
+      throw error
+    }
   }
 
   return {

@@ -10,6 +10,7 @@ import { SYNC_PROTOCOL } from '../../protocols/sync/messages.ts'
 import { originBytes } from '../../src/core/document.ts'
 import { isMeshError, type MeshError } from '../../src/errors.ts'
 import type { CallResult, Mesh, MeshEvent } from '../../src/mesh-api.ts'
+import { CARRIED_TURNS } from '../../src/net/circuit-trial.ts'
 import { createCircuits } from '../../src/net/circuits.ts'
 import { FARTHEST } from '../../src/net/forwarder.ts'
 import { createNodeLibp2p } from '../../src/net/node-preset.ts'
@@ -249,8 +250,7 @@ describe('calls between nodes that cannot connect', function () {
         self: guest.peerId.toString(),
         sessions: smuggler.forwarding,
         upgrades: guest.services.upgrades,
-        hopTo: (peer) => ({ peer, hops: 1, metric: 10, potential: undefined }),
-        came: () => undefined
+        hopTo: (peer) => ({ peer, hops: 1, metric: 10, linkMetric: 10, potential: undefined })
       })
       const { connection } = await within(circuits.open(provider.mesh.peerId, new AbortController().signal), 'a circuit')
       // Whatever the other end proves: this one does as it likes.
@@ -362,6 +362,30 @@ describe('calls between nodes that cannot connect', function () {
     const again = performance.now()
     await open(caller)
     assert.ok(performance.now() - again < 1_000, 'calls after it do not wait')
+  })
+
+  it('go another way also when a forwarder lets all pass that goes before a call, and swallows the call', async () => {
+    let swallows = false
+    let [turns, last] = [0, 'source']
+    const { caller, provider, hub } = await between((bytes, to) => {
+      if (Buffer.from(bytes).indexOf('\x13/multistream/1.0.0\n') === 0 && to === 'destination') turns = 0
+      if (to === 'destination' && last === 'source') turns++
+      last = to
+      // Its ends know each other after three, and are let in after five.
+      return swallows && turns > CARRIED_TURNS - 1 ? undefined : bytes
+    })
+    swallows = true
+    const honest = await start(await home.member(), { name: 'honest' })
+    for (const end of [caller, provider.mesh]) await end.addPeer(honest.mesh.multiaddrs()[0]!)
+    await until(() => caller.status().peers === 2 && provider.mesh.status().peers === 2, 'there is another way', 15_000)
+    assert.equal(viaTo(caller, provider.mesh), hub.mesh.peerId)
+    for (let n = 0; viaTo(caller, provider.mesh) !== honest.mesh.peerId; n++) {
+      assert.ok(n < 3)
+      await open(caller, { timeoutMs: 20_000 }).catch(() => undefined)
+    }
+    const from = performance.now()
+    assert.equal((await open(caller)).result, WORDS.result)
+    assert.ok(performance.now() - from < 1_000, 'calls after it do not wait')
   })
 
   it('fail within seconds when the only forwarder accepts them, answers the path and swallows the rest', async () => {

@@ -5,6 +5,7 @@ import {
   FORWARD_PROTOCOL,
   MAX_FORWARD_BYTES,
   MAX_FORWARD_PATH,
+  MAX_FORWARD_WAIT_MS,
   decodeForwardReply,
   encodeForwardReply,
   encodeForwardRequest,
@@ -18,13 +19,13 @@ import {
   CIRCUIT_RATE,
   FARTHEST,
   MAX_CIRCUITS_PER_NEIGHBOUR,
-  MAX_CIRCUITS_PER_WAY,
+  MAX_SILENCE_MS,
   SWALLOWED_MS,
   createForwarder,
   type Forwarder,
   type ForwarderComponents,
-  type Hop,
-  silenceMs
+  nextSilenceMs,
+  type Hop
 } from '../../src/net/forwarder.ts'
 import { CARRIED_TURNS } from '../../src/net/circuit-trial.ts'
 import type { ExchangeHandler } from '../../src/net/inbound-exchanges.ts'
@@ -183,7 +184,7 @@ describe('forward protocol', function () {
   }
 
   function route(from: Node, to: Node, over: Node, hops: number, metric: number): void {
-    from.hops.set(to.id, { peer: over.id, hops, metric, potential: { incarnation: 1, sequence: 0, metric } })
+    from.hops.set(to.id, { peer: over.id, hops, metric, linkMetric: 10, potential: { incarnation: 1, sequence: 0, metric } })
   }
 
   async function open(from: Node, over: Node, body: unknown, input: AsyncIterable<unknown> | null = never()): Promise<Circuit> {
@@ -265,16 +266,26 @@ describe('forward protocol', function () {
     circuit.cancel()
   })
 
-  it('tells each hop the feasible distance of the one before it, and one hop less', async () => {
+  it('tells each hop the feasible distance of the one before it, one hop less, and less time to wait', async () => {
     const heard: unknown[] = []
     await replace(c!, async function* ({ body }) {
       heard.push(body)
       yield encodeForwardReply({ kind: 'path', nodes: [originBytes(d!.id)] })
     })
     const circuit = new Uint8Array(CIRCUIT_ID_BYTES).fill(5)
-    const { ended } = await open(a!, b!, to(d!, { ttl: 4, circuit }))
-    await within(ended, 'it ends')
-    assert.deepEqual(heard, [to(d!, { ttl: 3, circuit, potential: { incarnation: 1, sequence: 0, metric: 20 } })])
+    const potential = { incarnation: 1, sequence: 0, metric: 20 }
+    for (const [waitMs, hereMs] of [
+      [undefined, 3_000],
+      [3, SWALLOWED_MS],
+      [2_000, 2_000],
+      [MAX_FORWARD_WAIT_MS, MAX_SILENCE_MS]
+    ] as const) {
+      const { ended } = await open(a!, b!, to(d!, { ttl: 4, circuit, waitMs }))
+      await within(ended, 'it ends')
+      // And to wait less than it does itself.
+      const next = nextSilenceMs(hereMs, { linkMetric: 10 })
+      assert.deepEqual(heard.pop(), to(d!, { ttl: 3, circuit, potential, waitMs: next }))
+    }
   })
 
   it('says who is on the way, each node as it is reached, and no connection comes of it', async () => {
@@ -344,7 +355,7 @@ describe('forward protocol', function () {
       'stale',
       'stale',
       () => {
-        b!.hops.set(d!.id, { peer: c!.id, hops: 2, metric: 20, potential: undefined })
+        b!.hops.set(d!.id, { peer: c!.id, hops: 2, metric: 20, linkMetric: 20, potential: undefined })
         return to(d!)
       }
     ],
@@ -383,7 +394,7 @@ describe('forward protocol', function () {
       await until(() => isOpen(circuit), 'the path')
       circuit.cancel()
     }
-    b!.hops.set(c!.id, { peer: c!.id, hops: 1, metric: 10, potential: undefined })
+    b!.hops.set(c!.id, { peer: c!.id, hops: 1, metric: 10, linkMetric: 10, potential: undefined })
     const circuit = await open(a!, b!, to(c!, { potential: { incarnation: 9, sequence: 0, metric: 1 } }))
     await until(() => isOpen(circuit), 'the path')
     circuit.cancel()
@@ -508,11 +519,6 @@ describe('forward protocol', function () {
 
   it('does not hold against a next hop what the source brings about by what it asks for', async () => {
     assert.equal((await refusal(a!, b!, to(d!, { ttl: 1 }))).details['reason'], 'expired')
-    const circuit = new Uint8Array(CIRCUIT_ID_BYTES).fill(7)
-    const other = await open(d!, c!, requestOf(c!.id, d!.id, { circuit }))
-    await until(() => isOpen(other), 'one of this id is at c')
-    assert.equal((await refusal(a!, b!, to(d!, { circuit }))).details['reason'], 'loop')
-    other.cancel()
     // A silent source, that leaves after as long as it likes.
     let ahead = 0
     b!.now = () => now() + ahead
@@ -524,25 +530,40 @@ describe('forward protocol', function () {
     assert.deepEqual(b!.came, [])
   })
 
-  it('goes round who says that it is busy while this node has few circuits there, for else sources can make it so', async () => {
-    let isFull = false
-    await replace(c!, async function* ({ signal }) {
-      if (isFull) throw new MeshError('busy', 'too many circuits', { notStarted: true })
-      yield path()
-      await new Promise((resolve) => signal.addEventListener('abort', resolve, { once: true }))
-      return null
+  it('counts who refuses, whatever he says', async () => {
+    for (const error of [
+      new MeshError('busy', 'too many circuits', { notStarted: true }),
+      new MeshError('unavailable', 'it was here before', { reason: 'loop' }),
+      new MeshError('unavailable', 'too many hops', { reason: 'expired' })
+    ]) {
+      await replace(c!, async function* () {
+        yield* []
+        throw error
+      })
+      assert.equal((await refusal(a!, b!, to(d!))).code, error.code)
+    }
+    assert.deepEqual(b!.came, new Array(3).fill([c!.id, d!.id, 'failed']))
+  })
+
+  it('does not make a next hop busy: it hands on no more than that takes of it, and says so itself', async () => {
+    let time = 0
+    b!.now = () => time
+    let asked = 0
+    await replace(c!, async function* () {
+      asked++
+      yield* []
+      throw new MeshError('unavailable', 'no', { reason: 'stale' })
     })
-    const many = [...Array(MAX_CIRCUITS_PER_WAY - 1).keys()]
-    const others = await Promise.all(many.map(() => open(a!, b!, to(d!))))
-    await until(() => others.every(isOpen), 'all are open')
-    isFull = true
-    assert.equal((await refusal(a!, b!, to(d!))).code, 'busy')
-    assert.deepEqual(b!.came, [])
-    others.pop()!.cancel()
-    await until(() => b!.forwarder.circuits === others.length, 'one is over')
-    assert.equal((await refusal(a!, b!, to(d!))).code, 'busy')
-    assert.deepEqual(b!.came, [[c!.id, d!.id, 'failed']])
-    for (const { cancel } of others) cancel()
+    const burst = [...Array(CIRCUIT_RATE.burst).keys()]
+    const half = burst.slice(burst.length / 2)
+    for (const from of [a!, nodes[4]!])
+      for (const _ of half) assert.equal((await refusal(from, b!, to(d!, {}, from))).details['reason'], 'stale')
+    // Each of the two is below its own limit.
+    b!.came.length = 0
+    for (const from of [a!, nodes[4]!]) assert.equal((await refusal(from, b!, to(d!, {}, from))).code, 'busy')
+    assert.deepEqual([asked, b!.came], [burst.length, []])
+    time += 1_000 / CIRCUIT_RATE.perSecond
+    assert.equal((await refusal(a!, b!, to(d!))).details['reason'], 'stale')
   })
 
   const OPENING = new TextEncoder().encode('\x13/multistream/1.0.0\n')
@@ -611,7 +632,7 @@ describe('forward protocol', function () {
     await replace(c!, answering([OPENING]))
     const echoed = await open(a!, b!, to(d!), then(OPENING))
     await until(() => bytesOf(echoed).length > 0, 'the echo')
-    ahead += SWALLOWED_MS
+    ahead += MAX_SILENCE_MS
     echoed.cancel()
     await until(() => b!.came.length === 1, 'it is counted')
     for (const handle of [answering([], () => undefined), answering([OPENING], () => undefined)]) {
@@ -633,7 +654,6 @@ describe('forward protocol', function () {
       yield* []
     }
     const others = [OPENING.subarray(0, -1), Uint8Array.of(1), Uint8Array.of(...OPENING.subarray(0, -1), 0, ...OPENING)]
-    const silentMs = silenceMs({ ttl: 9, metric: 20 })
     const waits = await Promise.all(others.map((bytes) => open(a!, b!, to(d!), then(bytes))))
     const cancelled = await open(a!, b!, to(d!), then(OPENING))
     const bytes = others.reduce((sum, { length }) => sum + length, OPENING.length)
@@ -641,7 +661,6 @@ describe('forward protocol', function () {
     cancelled.cancel()
     // As long as one that is judged takes to end.
     const answered = await open(a!, b!, to(d!), then(OPENING))
-    assert.ok(silentMs < 3_000)
     await within(
       answered.ended.catch(() => undefined),
       'it is found to be silent'

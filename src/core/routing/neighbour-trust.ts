@@ -71,6 +71,8 @@ export function createNeighbourTrust<Id extends string | number>(): NeighbourTru
   /** By neighbour and origin; those used last come last. */
   const records = new Map<string, TrustRecord<Id>>()
   const demoted = new Set<TrustRecord<Id>>()
+  /** How many neighbours are, by origin. */
+  const demotedOrigins = new Map<Id, number>()
 
   function recordOf(neighbour: Id, origin?: Id): TrustRecord<Id> {
     const key = `${neighbour} ${origin ?? ''}`
@@ -123,6 +125,7 @@ export function createNeighbourTrust<Id extends string | number>(): NeighbourTru
     record.demotedUntil = now + DEMOTED_MS
     record.probes = { ok: 0, failed: 0 }
     demoted.add(record)
+    if (record.origin !== undefined) demotedOrigins.set(record.origin, (demotedOrigins.get(record.origin) ?? 0) + 1)
     return blame(record, DEMOTED_COST)
   }
 
@@ -134,6 +137,11 @@ export function createNeighbourTrust<Id extends string | number>(): NeighbourTru
 
   function end(record: TrustRecord<Id>): void {
     demoted.delete(record)
+    if (record.origin !== undefined) {
+      const left = demotedOrigins.get(record.origin)! - 1
+      if (left === 0) demotedOrigins.delete(record.origin)
+      else demotedOrigins.set(record.origin, left)
+    }
     record.demotedUntil = Infinity
     record.ok = record.failed = 0
     record.failedTo.clear()
@@ -168,10 +176,7 @@ export function createNeighbourTrust<Id extends string | number>(): NeighbourTru
     },
     inForce: (neighbour) =>
       [...demoted].filter((record) => record.neighbour === neighbour).map((record) => blame(record, DEMOTED_COST)),
-    isDemotedFor(origin) {
-      for (const record of demoted) if (record.origin === origin) return true
-      return false
-    },
+    isDemotedFor: (origin) => demotedOrigins.has(origin),
     get size() {
       return records.size
     }

@@ -111,7 +111,7 @@ export function createSequenceDesk(
         })
       if (has) return outbox.answer(link, [request.origin])
       const onward = via === link.index ? NO_LINK : via
-      if (request.ttl > 1 && requests.passOn(request, onward, state.now)) passOn(link, slot, request)
+      if (request.ttl > 1 && requests.passOn(request, onward, proven, state.now)) passOn(link, slot, request)
     },
     outbid({ incarnation, sequence }) {
       const next = { incarnation, sequence: sequence + 1 }

@@ -31,9 +31,10 @@ export interface SequenceRequests {
   readonly nextAt: number
   /**
    * True if a request of another is to be passed on; false for the same one a moment later. @param via link that it would go to, NO_LINK: to all.
-   * One that went another way may have got lost there.
+   * One that went another way may have got lost there. @param proven the origin has signed the number before: one that is not may ask for what
+   * there never will be, and stands in the way of nobody but those who ask for the same.
    */
-  passOn(request: SequenceRequest, via: number, now: number): boolean
+  passOn(request: SequenceRequest, via: number, proven: boolean, now: number): boolean
   /** True if somebody whose request was passed on waits for this; the answer is given once. */
   isAwaited(origin: number, incarnation: number, sequence: number, now: number): boolean
   /** Others want this node to have a sequence number. @returns it, when the time has come; see `nextAt`. */
@@ -44,7 +45,7 @@ export interface SequenceRequests {
 export function createSequenceRequests(): SequenceRequests {
   const asking = new Map<number, SequenceNumber & { starving: boolean; isUseful: boolean; at: number; waitMs: number }>()
   /** The newest that was asked for, by origin. */
-  const forwarded = new Map<number, SequenceNumber & { via: number; until: number }>()
+  const forwarded = new Map<number, SequenceNumber & { via: number; proven: boolean; until: number }>()
   let nextAt = Infinity
   let raises = MAX_RAISES
   let raisedAt = 0
@@ -93,17 +94,16 @@ export function createSequenceRequests(): SequenceRequests {
     get nextAt() {
       return nextAt
     },
-    passOn({ origin, incarnation, sequence }, via, now) {
+    passOn({ origin, incarnation, sequence }, via, proven, now) {
       const known = forwarded.get(origin)
-      if (
-        known !== undefined &&
-        now < known.until &&
-        (via === known.via || via === NO_LINK) &&
-        compareSequence(incarnation, sequence, known.incarnation, known.sequence) <= 0
-      )
-        return false
+      const isFresh = known !== undefined && now < known.until
+      if (isFresh && (via === known.via || via === NO_LINK)) {
+        const order = compareSequence(incarnation, sequence, known.incarnation, known.sequence)
+        if (order === 0 || (order < 0 && known.proven)) return false
+      }
+      if (isFresh && known.proven && !proven) return true
       forwarded.delete(origin)
-      forwarded.set(origin, { incarnation, sequence, via, until: now + FORWARD_MEMORY_MS })
+      forwarded.set(origin, { incarnation, sequence, via, proven, until: now + FORWARD_MEMORY_MS })
       if (forwarded.size > MAX_FORWARDED) forwarded.delete(forwarded.keys().next().value!)
       return true
     },

@@ -7,12 +7,11 @@ const SILENT_MS = 1_000
 
 describe('trial of a circuit', () => {
   let time: number
-  let carried: number
   let trial: CircuitTrial
   beforeEach(() => {
     mock.timers.enable({ apis: ['setTimeout'] })
-    ;[time, carried] = [0, 0]
-    trial = createCircuitTrial({ silentAfterMs: SILENT_MS, now: () => time, onCarried: () => carried++ })
+    time = 0
+    trial = createCircuitTrial({ silentAfterMs: SILENT_MS, now: () => time })
   })
   afterEach(() => {
     trial.stop()
@@ -43,11 +42,11 @@ describe('trial of a circuit', () => {
     const source = passing(OPENING)
     assert.deepEqual((await source.next()).value, OPENING)
     pass(10 * SILENT_MS)
-    assert.deepEqual([trial.silent.aborted, trial.begunForMs], [false, undefined])
+    assert.deepEqual([trial.silent.aborted, trial.outcome(false)], [false, undefined])
     void source.next()
     await settled()
     pass(SILENT_MS - 1)
-    assert.deepEqual([trial.silent.aborted, trial.begunForMs], [false, SILENT_MS - 1])
+    assert.deepEqual([trial.silent.aborted, trial.outcome(true)], [false, undefined])
     pass(1)
     assert.equal(trial.silent.aborted, true)
   })
@@ -60,10 +59,10 @@ describe('trial of a circuit', () => {
       [[Uint8Array.of(1), OPENING], false],
       [[Uint8Array.of(...OPENING.subarray(0, -1), 0, ...OPENING)], false]
     ] as const) {
-      trial = createCircuitTrial({ silentAfterMs: SILENT_MS, now: () => time, onCarried: () => carried++ })
+      trial = createCircuitTrial({ silentAfterMs: SILENT_MS, now: () => time })
       await take(passing(...parts), parts.length)
       pass(SILENT_MS)
-      assert.deepEqual([trial.silent.aborted, trial.begunForMs], isBegun ? [true, SILENT_MS] : [false, undefined])
+      assert.deepEqual([trial.silent.aborted, trial.outcome(true)], isBegun ? [true, 'failed'] : [false, undefined])
     }
   })
 
@@ -72,22 +71,40 @@ describe('trial of a circuit', () => {
     trial.heard()
     pass(10 * SILENT_MS)
     assert.equal(trial.silent.aborted, false)
-    trial = createCircuitTrial({ silentAfterMs: SILENT_MS, now: () => time, onCarried: () => carried++ })
+    trial = createCircuitTrial({ silentAfterMs: SILENT_MS, now: () => time })
     trial.heard()
     await take(passing(OPENING))
     pass(10 * SILENT_MS)
-    assert.deepEqual([trial.silent.aborted, trial.begunForMs], [false, 10 * SILENT_MS])
+    assert.deepEqual([trial.silent.aborted, trial.outcome(true)], [false, 'failed'])
   })
 
   it('counts how often the source has spoken after an answer, however many items that are', async () => {
-    const source = passing(...new Array<Uint8Array>(4 * CARRIED_TURNS).fill(Uint8Array.of(1)))
+    const source = passing(OPENING, ...new Array<Uint8Array>(4 * CARRIED_TURNS).fill(Uint8Array.of(1)))
     for (let turn = 1; turn <= CARRIED_TURNS + 1; turn++) {
-      assert.equal(trial.isCarried, turn > CARRIED_TURNS)
+      if (turn > 1) assert.equal(trial.outcome(false), turn > CARRIED_TURNS ? 'ok' : 'failed')
       await source.next()
       await source.next()
       trial.heard()
       trial.heard()
     }
-    assert.deepEqual([trial.isCarried, carried], [true, 1])
+    assert.equal(trial.outcome(true), 'ok')
+  })
+
+  it('does not take for carried what has reached its destination, and then left its source without an answer', async () => {
+    const source = passing(OPENING, ...new Array<Uint8Array>(2 * CARRIED_TURNS).fill(Uint8Array.of(1)))
+    for (let turn = 1; turn <= CARRIED_TURNS; turn++) {
+      await source.next()
+      trial.heard()
+    }
+    void source.next()
+    await settled()
+    pass(SILENT_MS - 1)
+    assert.deepEqual([trial.outcome(true), trial.outcome(false)], ['ok', 'ok'], 'it may be on its way')
+    void source.next()
+    await settled()
+    pass(SILENT_MS)
+    assert.deepEqual([trial.outcome(true), trial.outcome(false)], ['failed', 'failed'])
+    trial.heard()
+    assert.equal(trial.outcome(true), 'ok')
   })
 })

@@ -62,7 +62,7 @@ describe('forwarder', () => {
         looked++
         // Each neighbour has a way of its own now and then: what goes one way is bounded by itself.
         const peer = ways > 1 ? `next ${looked % ways}` : 'next'
-        return node === FAR ? { peer, hops: 2, metric: 20, potential: { ...FARTHEST, metric: 20 } } : undefined
+        return node === FAR ? { peer, hops: 2, metric: 20, linkMetric: 10, potential: { ...FARTHEST, metric: 20 } } : undefined
       },
       mayForward: () => true,
       came: () => undefined,

@@ -238,19 +238,22 @@ describe('reaching a node', () => {
     assert.equal(one.outcome.message, 'cannot reach far (…oaMtimQ5): ECONNREFUSED; no circuit')
   })
 
-  for (const [reason, outcomes] of [
-    ['stale', ['useless']],
-    ['busy', []]
+  for (const [what, details, outcomes] of [
+    ['is refused and refused as stale', { reported: true, reason: 'stale' }, ['useless']],
+    ['is refused and refused as too many', { reported: true, reason: 'busy' }, ['useless']],
+    ['is refused for good', { reported: true, reason: 'permission_denied' }, ['useless']],
+    ['is silent', { reported: false, reason: 'silent' }, ['silent', 'silent']],
+    ['is found to be silent further on', { reported: true, reason: 'silent' }, ['failed', 'failed']],
+    ['tells a way on which everything is swallowed', { reported: false, reason: 'swallowed' }, ['useless', 'useless']]
   ] as const) {
-    it(`holds it against a neighbour if it refuses as ${reason} for as long as anybody tries, unless that was counted`, async () => {
+    it(`judges a neighbour over which a circuit ${what} once for each time that anybody has waited in vain`, async () => {
       const one = connect()
       await settled()
       dials[0]!.dial.reject(refused())
       await settled()
       for (let n = 0; one.outcome === undefined; n++) {
-        opens[n]!.circuit.reject(new MeshError('unavailable', 'no circuit', { reason, via: OTHER }))
+        opens[n]!.circuit.reject(new MeshError('unavailable', 'no circuit', { via: OTHER, ...details }))
         await settled()
-        if (one.outcome === undefined) assert.deepEqual(came, [])
         await pass(TRY_AGAIN_MS.at(-1)!)
       }
       assert.ok(isMeshError(one.outcome, 'unavailable'))
@@ -260,6 +263,44 @@ describe('reaching a node', () => {
       )
     })
   }
+
+  const circuit = (): Circuit => ({ connection: new FakeConnection() as unknown as Connection, neighbour: 'next', path: [] })
+
+  it('holds what is refused and works in a moment against nobody', async () => {
+    const one = connect()
+    await settled()
+    dials[0]!.dial.reject(refused())
+    await settled()
+    for (let n = 0; n < 5; n++) {
+      opens[n]!.circuit.reject(new MeshError('unavailable', 'no circuit', { via: OTHER, reported: true, reason: 'stale' }))
+      await settled()
+      await pass(TRY_AGAIN_MS.at(-1)!)
+    }
+    opens[5]!.circuit.resolve(circuit())
+    await settled()
+    assert.deepEqual([one.outcome, came], ['connected', []])
+    // It is carried once the node at its end has answered after its greeting, and that counts once.
+    reach.greeted(NODE)
+    reach.ungreeted(NODE)
+    await pass(CHECK_EVERY_MS)
+    assert.deepEqual(came, [])
+    heardAt = time
+    for (let n = 0; n < 3; n++) await pass(CHECK_EVERY_MS)
+    assert.deepEqual(came, [['next', NODE, 'ok']])
+  })
+
+  it('gives up a circuit over which the node at its end has never answered', async () => {
+    const one = connect()
+    await settled()
+    dials[0]!.dial.reject(refused())
+    await settled()
+    opens[0]!.circuit.resolve(circuit())
+    await settled()
+    assert.equal(one.outcome, 'connected')
+    reach.ungreeted(NODE)
+    reach.ungreeted(NODE)
+    assert.deepEqual([came, reach.pathTo(NODE)], [[['next', NODE, 'useless']], undefined])
+  })
 
   it('names nodes for people, who find whole PeerIds in the details alone', async () => {
     const tell = async (circuit: string): Promise<MeshError> => {
