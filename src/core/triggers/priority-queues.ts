@@ -4,7 +4,7 @@ import type { Priority } from '../../../protocols/trigger/messages.ts'
 export const QUEUE_ROOM = { low: 1_024, normal: 1_024, high: 512, critical: 256 } as const
 /** How many of each go before the others have their turn, `critical` apart. */
 export const QUEUE_WEIGHTS = { low: 1, normal: 4, high: 8 } as const
-/** What has waited for so long goes on as if it were more urgent by one, ms; `high` at most. */
+/** After waiting for so long, ms, the first of a priority has the weight of the next one, and again after as long; that of `high` at most. */
 export const AGEING_MS = 10_000
 
 const ROUND = ['high', 'normal', 'low'] as const
@@ -31,7 +31,6 @@ export interface PriorityQueues<T> {
 
 interface Waiting<T> {
   item: T
-  /** Since when it waits at this priority. */
   since: number
 }
 
@@ -43,17 +42,12 @@ export function createPriorityQueues<T>(): PriorityQueues<T> {
   let turn = 0
   let left: number = QUEUE_WEIGHTS.high
 
-  function age(now: number): void {
-    for (const [from, to] of [
-      ['normal', 'high'],
-      ['low', 'normal']
-    ] as const) {
-      for (let [head] = queues[from]; head !== undefined && head.since + AGEING_MS <= now; [head] = queues[from]) {
-        if (queues[to].length >= QUEUE_ROOM[to]) break
-        queues[from].shift()
-        queues[to].push({ item: head.item, since: head.since + AGEING_MS })
-      }
-    }
+  /** Nothing moves to another queue as it ages: it would stand behind what is there, and out of its order. */
+  function weightOf(turnOf: number, now: number): number {
+    const [head] = queues[ROUND[turnOf]!]
+    if (head === undefined) return 0
+    const aged = turnOf - Math.floor((now - head.since) / AGEING_MS)
+    return QUEUE_WEIGHTS[ROUND[Math.max(0, aged)]!]
   }
 
   function takeFrom(priority: Priority): T {
@@ -74,12 +68,11 @@ export function createPriorityQueues<T>(): PriorityQueues<T> {
     },
     take(now) {
       if (size === 0) return undefined
-      age(now)
       const others = size - queues.critical.length
       if (queues.critical.length > 0 && (others === 0 || !lastWasCritical)) return takeFrom('critical')
       while (left === 0 || queues[ROUND[turn]!].length === 0) {
         turn = (turn + 1) % ROUND.length
-        left = QUEUE_WEIGHTS[ROUND[turn]!]
+        left = weightOf(turn, now)
       }
       left--
       return takeFrom(ROUND[turn]!)

@@ -18,7 +18,7 @@ describe('event numbers', () => {
     for (let n = 0; n < MAX_NUMBERED_SUBJECTS; n++) numbers.next(`s${n}`)
     assert.ok(numbers.next('old').sequence.number > 51, 'it was forgotten')
     fc.assert(
-      fc.property(fc.array(fc.nat(MAX_NUMBERED_SUBJECTS + 50), { maxLength: 50 }), (subjects) => {
+      fc.property(fc.array(fc.nat(MAX_NUMBERED_SUBJECTS + 50), { maxLength: 50, size: 'max' }), (subjects) => {
         const last = new Map<number, number>()
         for (const subject of subjects) {
           const { number } = numbers.next(`s${subject}`).sequence
@@ -45,7 +45,7 @@ describe('deadlines', () => {
   it('come in their order, those of one time as they were set, whatever is set, moved and removed', () => {
     const step = fc.record({ key: fc.nat(20), at: fc.nat(30), what: fc.constantFrom('set', 'set', 'delete', 'take') })
     fc.assert(
-      fc.property(fc.array(step, { maxLength: 200 }), (steps) => {
+      fc.property(fc.array(step, { maxLength: 200, size: 'max' }), (steps) => {
         const deadlines = createDeadlines<number>()
         let model: { key: number; at: number }[] = []
         for (const { key, at, what } of steps) {
