@@ -370,6 +370,32 @@ describe('outbox', () => {
       assert.equal(done().at(-1), 'settled 1 by b a')
     })
 
+    it('count each once, also one that was asked for two of the handlings', () => {
+      add('1', { fanOut: 2 })
+      for (const handler of ['a', 'b']) go('1', handler)
+      tick(ACK_WAIT_MS)
+      assert.deepEqual(done().slice(3), ['send 1 to a', 'send 1 to b'])
+      for (const handler of ['a', 'b']) go('1', handler)
+      handlers = ['a', 'b', 'c']
+      tick(3 * ACK_WAIT_MS)
+      assert.deepEqual(done(), ['send 1 to c', 'send 1 to a'], 'the second one has been asked for the other now')
+      for (const handler of ['a', 'c']) go('1', handler)
+      outbox.done('1', 'a', time)
+      outbox.done('1', 'a', time)
+      assert.deepEqual(done(), ['accepted 1 by a', 'handled 1 by a'])
+      outbox.done('1', 'c', time)
+      assert.equal(done().at(-1), 'settled 1 by a c')
+    })
+
+    it('have it when each has accepted it or done it', () => {
+      add('1', { fanOut: 'all' })
+      for (const handler of ['a', 'b']) go('1', handler)
+      outbox.accepted('1', 'a', time)
+      assert.equal(outbox.waiting, 1)
+      outbox.done('1', 'b', time)
+      assert.deepEqual([outbox.size, outbox.waiting], [1, 0])
+    })
+
     it('wait for those that are not there yet', () => {
       handlers = ['a']
       add('1', { fanOut: 2 })
@@ -412,6 +438,18 @@ describe('outbox', () => {
       create()
       fill('critical', MAX_OUTBOX_EVENTS)
       for (const priority of PRIORITIES) assert.deepEqual(add('x', { priority }), { outcome: 'refused', reason: 'full' })
+    })
+
+    it('is not made of what a handler has', () => {
+      handlers = ['a']
+      for (const id of ['accepted', 'sent']) add(id, { fanOut: 2 })
+      for (const id of ['accepted', 'sent']) go(id, 'a')
+      outbox.accepted('accepted', 'a', time)
+      handlers = []
+      fill('normal', MAX_OUTBOX_EVENTS - 2)
+      done()
+      for (const id of ['x', 'y']) add(id, { priority: 'high' })
+      assert.deepEqual(done(), ['dead sent: full', 'append x', 'dead normal-0: full', 'append y'])
     })
 
     it('is for so many bytes', () => {
@@ -502,7 +540,7 @@ describe('outbox', () => {
       const kept = [
         { event: event('1'), ageMs: 1_000, handled: [] },
         { event: event('2', { fanOut: 'all' }), ageMs: 0, handlers: ['a', 'b', 'gone'], handled: ['a'] },
-        { event: event('3', { fanOut: 2 }), ageMs: 0, handled: ['b'] },
+        { event: event('3', { fanOut: 2 }), ageMs: 0, handled: ['a'] },
         { event: event('4', { fanOut: 'all' }), ageMs: 0, handlers: ['a'], handled: ['a'] },
         { event: event('5'), ageMs: DAY_MS, handled: [] }
       ]
@@ -511,7 +549,7 @@ describe('outbox', () => {
       tick(500)
       assert.deepEqual(done(), ['dead 5: expired'])
       outbox.handlersChanged(500)
-      assert.deepEqual(done(), ['send 1 to a', 'send 2 to b', 'send 3 to a'])
+      assert.deepEqual(done(), ['send 1 to a', 'send 2 to b', 'send 3 to b'])
       assert.equal(outbox.sent('1', 'a', 500), DAY_MS - 1_000)
       assert.deepEqual(
         outbox.deadLetters().map((letter) => letter.event.id),
