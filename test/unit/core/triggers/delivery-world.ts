@@ -1,5 +1,14 @@
 import assert from 'node:assert/strict'
 import type { Priority } from '../../../../protocols/trigger/messages.ts'
+import type { DeadLetter } from '../../../../src/core/triggers/dead-letters.ts'
+import { createDeliveryWindow, type DeliveryWindow } from '../../../../src/core/triggers/delivery-window.ts'
+import {
+  createInbox,
+  type Inbox,
+  type InboxAnswer,
+  type InboxEffect,
+  type InboxEvent
+} from '../../../../src/core/triggers/inbox.ts'
 import { createOutbox } from '../../../../src/core/triggers/outbox.ts'
 import type {
   Added,
@@ -9,56 +18,81 @@ import type {
   OutboxEffect,
   OutboxEvent
 } from '../../../../src/core/triggers/outbox-contract.ts'
-import type { DeadLetter } from '../../../../src/core/triggers/dead-letters.ts'
 import { createSeenEvents, type SeenEvents } from '../../../../src/core/triggers/seen-events.ts'
 
-type Answer = 'accepted' | 'done' | FailedAnswer
-/** On its way, over a link that may break before it is there. */
-type Message = { handler: string; epoch: number; id: string; answer: Answer | undefined }
+type Event = OutboxEvent & { subject: number; number: number }
+/** Who is to be answered: a delivery of an exchange. */
+interface Reply {
+  epoch: number
+  number: number
+}
+/** On its way, over an exchange that may end before it is there. */
+type Message = { handler: string; epoch: number } & ({ event: Event; number: number } | { answer: InboxAnswer; number: number })
 
 interface Handler {
+  readonly name: string
   up: boolean
   /** Counts the exchanges: what was sent over a former one never arrives. */
   epoch: number
-  /** Given to the link. */
+  window: DeliveryWindow
+  /** Given to the link of the source. */
   queue: string[]
-  /** Sent, and neither done nor failed: what is lost with the link. */
-  open: Set<string>
   seen: SeenEvents
-  /** Accepted, and not handled yet; kept whatever happens. With the exchange that may be answered. */
-  accepted: Map<string, number>
+  inbox: Inbox<InboxEvent, Reply>
+  /** To be written down. */
+  unwritten: InboxEvent[]
+  /** On the disk. */
+  disk: Map<string, InboxEvent>
+  /** Handled at the moment. */
+  running: InboxEvent[]
+  /** The last number of each subject that was handed out in its order. */
+  last: Map<string, number>
 }
 
-/** A source, some handlers, and a network that loses, delays and reorders: what the net does with the state machine, in a few lines. */
+/** One effect of an event at a handler. */
+interface Effect {
+  at: number
+  /** Times that the handler had crashed before. */
+  crashes: number
+}
+
+/** A source, some handlers, and a network that loses and delays: what the net does with the state machines of both sides, in a few lines. */
 export class DeliveryWorld {
   now = 0
-  outbox: Outbox<OutboxEvent>
+  outbox: Outbox<Event>
   readonly handlers = new Map<string, Handler>()
+  readonly crashes = new Map<string, number>()
   messages: Message[] = []
   /** The append log, and the dead letters, as they stand on a disk. */
-  readonly log = new Map<string, Kept<OutboxEvent> & { at: number }>()
-  readonly letters = new Map<string, DeadLetter<OutboxEvent>>()
-  readonly added = new Map<string, OutboxEvent>()
+  readonly log = new Map<string, Kept<Event> & { at: number }>()
+  readonly letters = new Map<string, DeadLetter<Event>>()
+  readonly added = new Map<string, Event>()
   readonly settled = new Map<string, string[]>()
   readonly dropped = new Set<string>()
-  /** When each handler had what effect: `id handler`. */
-  readonly effects = new Map<string, number[]>()
-  #count = 0
+  /** By event and handler. */
+  readonly effects = new Map<string, Effect[]>()
+  readonly #numbers = new Map<number, number>()
   readonly #random: () => number
 
+  /** The first handler wants the events of a subject in their order. */
   constructor(names: string[], random: () => number) {
     this.#random = random
     for (const name of names) {
       const seen = createSeenEvents()
-      this.handlers.set(name, { up: true, epoch: 0, queue: [], open: new Set(), seen, accepted: new Map() })
+      const handler = { name, up: true, epoch: 0, window: createDeliveryWindow(), queue: [], seen } as unknown as Handler
+      this.handlers.set(name, Object.assign(handler, { unwritten: [], disk: new Map(), running: [], last: new Map() }))
+      handler.inbox = this.#createInbox(handler)
     }
-    this.outbox = this.#create()
+    this.outbox = this.#createOutbox()
   }
 
-  add(priority: Priority, fanOut: 'all' | number, expiresMs = 86_400_000): Added {
-    const event = { id: `e${this.#count++}`, priority, bytes: 10, fanOut, expiresMs }
+  add(priority: Priority, fanOut: 'all' | number, subject = 0): Added {
+    const number = (this.#numbers.get(subject) ?? 0) + 1
+    this.#numbers.set(subject, number)
+    const id = `e${this.added.size}`
+    const event: Event = { id, priority, bytes: 10, fanOut, expiresMs: 86_400_000, subject, number }
     const added = this.outbox.add(event, this.now)
-    if (added.outcome !== 'refused') this.added.set(event.id, event)
+    if (added.outcome !== 'refused') this.added.set(id, event)
     return added
   }
 
@@ -69,46 +103,68 @@ export class DeliveryWorld {
     if (id === undefined) return
     if (!handler.up) return this.outbox.lost(id, name, this.now)
     if (this.outbox.sent(id, name, this.now) === undefined) return
-    handler.open.add(id)
-    this.messages.push({ handler: name, epoch: handler.epoch, id, answer: undefined })
+    const number = handler.window.open(id, name, 10)
+    this.messages.push({ handler: name, epoch: handler.epoch, event: this.added.get(id)!, number })
   }
 
-  /** One message arrives; those of one exchange and direction in their order. @param isBusy what a handler says to an event. */
-  deliver(at: number, isBusy = false): void {
+  /** One message arrives; those of one exchange and direction in their order. */
+  deliver(at: number): void {
     const drawn = this.messages[at % Math.max(1, this.messages.length)]
     if (drawn === undefined) return
-    const isBefore = (one: Message): boolean =>
-      one.handler === drawn.handler && (one.answer === undefined) === (drawn.answer === undefined)
+    const isBefore = (one: Message): boolean => one.handler === drawn.handler && 'event' in one === 'event' in drawn
     const [message] = this.messages.splice(this.messages.findIndex(isBefore), 1)
-    const { handler: name, id, epoch, answer } = message!
+    const { handler: name, epoch } = message!
     const handler = this.handlers.get(name)!
     if (epoch !== handler.epoch) return
-    if (answer === undefined) return this.#receive(name, handler, id, isBusy)
-    if (answer === 'accepted') return this.outbox.accepted(id, name, this.now)
-    handler.open.delete(id)
-    if (answer === 'done') this.outbox.done(id, name, this.now)
-    else this.outbox.failed(id, name, answer, this.now)
+    if ('answer' in message!) return this.#answered(handler, message.number, message.answer)
+    const { event, number } = message!
+    const { id, priority, subject, expiresMs } = event
+    const sequence = { incarnation: 1, number: event.number }
+    const arrived = { node: 'source', id, handler: name, priority, of: `${subject}`, sequence, expiresAt: this.now + expiresMs }
+    handler.inbox.receive(arrived, { epoch, number }, this.now)
   }
 
-  /** A handler comes to the end of an event. */
+  /** The disk of a handler has written what it was given first. */
+  write(name: string): void {
+    const { unwritten, disk, inbox } = this.handlers.get(name)!
+    const event = unwritten.shift()
+    if (event === undefined) return
+    if (event.priority !== 'low') disk.set(event.id, event)
+    inbox.kept(event)
+  }
+
+  take(name: string): boolean {
+    const { inbox, running, last } = this.handlers.get(name)!
+    const ordered = inbox.take(name, this.now)
+    if (ordered === undefined) return false
+    const { item, late, missing } = ordered
+    if (name === [...this.handlers.keys()][0]) {
+      assert.ok(!running.some(({ of }) => of === item.of), 'one of a subject at a time')
+      const before = last.get(item.of)
+      if (!late && before !== undefined) assert.equal(item.sequence.number, before + missing + 1, 'in order, and gaps are told')
+      if (!late) last.set(item.of, item.sequence.number)
+    }
+    running.push(item)
+    return true
+  }
+
+  /** A handler comes to the end of the event that it began first. */
   finish(name: string, how: 'done' | 'again' | 'never'): void {
-    const handler = this.handlers.get(name)!
-    const [next] = handler.accepted
-    if (next === undefined) return
-    const [id, epoch] = next
-    handler.accepted.delete(id)
-    if (how === 'again') handler.seen.forget('source', id)
-    else handler.seen.settle('source', id, how === 'done' ? 'done' : 'failed', this.now)
-    if (how === 'done') this.effects.set(`${id} ${name}`, [...(this.effects.get(`${id} ${name}`) ?? []), this.now])
-    const answer = how === 'done' ? how : failure('tool_failed', how === 'again')
-    this.messages.push({ handler: name, epoch, id, answer })
+    const { inbox, running } = this.handlers.get(name)!
+    const event = running.shift()
+    if (event === undefined) return
+    const what = `${event.id} ${name}`
+    const effect = { at: this.now, crashes: this.crashes.get(name) ?? 0 }
+    if (how === 'done') this.effects.set(what, [...(this.effects.get(what) ?? []), effect])
+    const failure: FailedAnswer = { code: 'tool_failed', message: '', retryable: how === 'again', retryAfterMs: 0 }
+    inbox.finish(event, how === 'done' ? how : failure, this.now)
   }
 
   breakLink(name: string): void {
     const handler = this.handlers.get(name)!
     handler.epoch++
-    const gone = [...handler.open, ...handler.queue.splice(0)]
-    handler.open.clear()
+    const gone = [...handler.window.close().map(({ id }) => id), ...handler.queue.splice(0)]
+    handler.window = createDeliveryWindow()
     for (const id of gone) this.outbox.lost(id, name, this.now)
   }
 
@@ -120,20 +176,34 @@ export class DeliveryWorld {
     this.outbox.handlersChanged(this.now, up ? [name] : [])
   }
 
+  /** A handler dies, and begins anew with what it has written down. */
+  crashHandler(name: string): void {
+    const handler = this.handlers.get(name)!
+    this.crashes.set(name, (this.crashes.get(name) ?? 0) + 1)
+    this.setUp(name, false)
+    const seen = createSeenEvents(handler.seen.stored(this.now), this.now)
+    Object.assign(handler, { seen, unwritten: [], running: [], last: new Map() })
+    handler.inbox = this.#createInbox(handler)
+    for (const event of [...handler.disk.values()]) handler.inbox.restore(event, this.now)
+    this.setUp(name, true)
+  }
+
   /** The source dies, and begins anew with what it has written down. */
   crash(): void {
-    for (const handler of this.handlers.values()) {
-      handler.epoch++
-      handler.queue = []
-      handler.open.clear()
-    }
-    this.outbox = this.#create()
+    for (const handler of this.handlers.values())
+      Object.assign(handler, { epoch: handler.epoch + 1, queue: [], window: createDeliveryWindow() })
+    this.outbox = this.#createOutbox()
     this.outbox.handlersChanged(this.now)
   }
 
   wait(ms: number): void {
     const until = this.now + ms
-    while (this.outbox.nextAt <= until) this.outbox.tick((this.now = Math.max(this.now, this.outbox.nextAt)))
+    const nextAt = (): number => Math.min(this.outbox.nextAt, ...[...this.handlers.values()].map(({ inbox }) => inbox.nextAt))
+    while (nextAt() <= until) {
+      this.now = Math.max(this.now, nextAt())
+      this.outbox.tick(this.now)
+      for (const { inbox } of this.handlers.values()) inbox.tick(this.now)
+    }
     this.now = until
   }
 
@@ -141,23 +211,29 @@ export class DeliveryWorld {
   settle(): void {
     for (const name of this.handlers.keys()) this.setUp(name, true)
     for (let n = 0; n < 10_000 && this.outbox.size > 0; n++) {
-      for (const [name, handler] of this.handlers) {
+      let busy = false
+      for (const handler of this.handlers.values()) {
+        const { name } = handler
         while (handler.queue.length > 0) this.pump(name)
         while (this.messages.length > 0) this.deliver(0)
-        while (handler.accepted.size > 0) this.finish(name, 'done')
+        while (handler.unwritten.length > 0) this.write(name)
+        while (this.take(name) || handler.running.length > 0) {
+          busy = true
+          this.finish(name, 'done')
+        }
         while (this.messages.length > 0) this.deliver(0)
       }
-      if (this.outbox.size > 0 && [...this.handlers.values()].every(({ queue }) => queue.length === 0)) {
-        assert.ok(this.outbox.nextAt < Infinity, 'an event is stuck')
-        this.wait(this.outbox.nextAt - this.now)
-      }
+      if (busy || this.outbox.size === 0) continue
+      const nextAt = Math.min(this.outbox.nextAt, ...[...this.handlers.values()].map(({ inbox }) => inbox.nextAt))
+      assert.ok(nextAt < Infinity, 'an event is stuck')
+      this.wait(Math.max(0, nextAt - this.now))
     }
   }
 
-  #create(): Outbox<OutboxEvent> {
-    return createOutbox<OutboxEvent>({
-      route: () => [...this.handlers].flatMap(([name, { up }]) => (up ? [name] : [])),
-      emit: (effect) => this.#onEffect(effect),
+  #createOutbox(): Outbox<Event> {
+    return createOutbox<Event>({
+      route: () => [...this.handlers.values()].flatMap(({ name, up }) => (up ? [name] : [])),
+      emit: (effect) => this.#onOutbox(effect),
       random: this.#random,
       kept: [...this.log.values()].map(({ at, ...kept }) => structuredClone({ ...kept, ageMs: this.now - at })),
       letters: [...this.letters.values()],
@@ -165,7 +241,33 @@ export class DeliveryWorld {
     })
   }
 
-  #onEffect(effect: OutboxEffect<OutboxEvent>): void {
+  #createInbox(handler: Handler): Inbox<InboxEvent, Reply> {
+    const isOrdered = (name: string): boolean => name === [...this.handlers.keys()][0]
+    return createInbox<InboxEvent, Reply>({ seen: handler.seen, isOrdered, emit: (effect) => this.#onInbox(handler, effect) })
+  }
+
+  #onInbox(handler: Handler, effect: InboxEffect<InboxEvent, Reply>): void {
+    if (effect.kind === 'keep') handler.unwritten.push(effect.event)
+    else if (effect.kind === 'release') {
+      handler.disk.delete(effect.event.id)
+      handler.unwritten = handler.unwritten.filter(({ id }) => id !== effect.event.id)
+    } else if (effect.kind === 'answer') {
+      const { epoch, number } = effect.to
+      this.messages.push({ handler: handler.name, epoch, number, answer: effect.answer })
+    }
+  }
+
+  #answered(handler: Handler, number: number, what: InboxAnswer): void {
+    const [accepted, done] = [what === 'accepted' ? [number] : [], what === 'done' ? [number] : []]
+    const failed = typeof what === 'string' ? [] : [{ number, ...what }]
+    for (const answer of handler.window.answered({ accepted, done, failed })) {
+      if (answer.kind === 'accepted') this.outbox.accepted(answer.id, handler.name, this.now)
+      else if (answer.kind === 'done') this.outbox.done(answer.id, handler.name, this.now)
+      else if (answer.kind === 'failed') this.outbox.failed(answer.id, handler.name, answer, this.now)
+    }
+  }
+
+  #onOutbox(effect: OutboxEffect<Event>): void {
     switch (effect.kind) {
       case 'append':
         assert.notEqual(effect.event.priority, 'low')
@@ -201,17 +303,4 @@ export class DeliveryWorld {
         break
     }
   }
-
-  #receive(name: string, handler: Handler, id: string, isBusy: boolean): void {
-    const say = (answer: Answer): number => this.messages.push({ handler: name, epoch: handler.epoch, id, answer })
-    if (isBusy) return void say(failure('busy', true))
-    const known = handler.seen.begin('source', id, this.now)
-    if (known === 'full') return void say(failure('busy', true))
-    if (known === 'done') return void say('done')
-    if (known === 'failed') return void say(failure('tool_failed', false))
-    handler.accepted.set(id, handler.epoch)
-    say('accepted')
-  }
 }
-
-const failure = (code: string, retryable: boolean): FailedAnswer => ({ code, message: '', retryable, retryAfterMs: 0 })
