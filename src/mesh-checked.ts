@@ -9,12 +9,15 @@ export const MAX_RECALLED = 1_024
 /** What a node is of which no certificate of this mesh was checked. */
 export const STRANGER: Standing = { role: 'guest', tags: [] }
 
+/** Its role is a lower one or a tag is gone, so that it may call less; or only that it may not pass on any more, which no call of its own depends on. */
+export type Loss = 'rights' | 'forward'
+
 /** The members whose certificates were checked here: those that are connected, and those that were. */
 export interface CheckedPeers {
   /** Those that are connected. */
   readonly present: ReadonlyMap<string, CheckedPeer>
-  /** One that is connected. @returns true if it had more rights when it was seen last. */
-  add(peer: string, checked: CheckedPeer): boolean
+  /** One that is connected. @returns what it had when it was seen last and has no more. */
+  add(peer: string, checked: CheckedPeer): Loss | undefined
   /** It is not connected any more. */
   left(peer: string): void
   /** Forgets those that are no members any more. @returns them, and whether they are connected. */
@@ -42,7 +45,7 @@ export function createCheckedPeers(membership: Pick<Membership, 'isStillMember' 
       seen.set(peer, checked)
       const [gone] = seen.size > MAX_RECALLED ? [...seen.keys()].filter((one) => !present.has(one)) : []
       if (gone !== undefined) seen.delete(gone)
-      return before !== undefined && isLess(checked.member, before.member)
+      return before && lossOf(checked.member, before.member)
     },
     left: (peer) => void present.delete(peer),
     ended() {
@@ -58,8 +61,8 @@ export function createCheckedPeers(membership: Pick<Membership, 'isStillMember' 
   }
 }
 
-/** It may do less than before, or something else. */
-function isLess(now: CheckedPeer['member'], before: CheckedPeer['member']): boolean {
-  const isLower = ROLES.indexOf(now.role) > ROLES.indexOf(before.role) || (before.forward && !now.forward)
-  return isLower || before.tags.some((tag) => !now.tags.includes(tag))
+function lossOf(now: CheckedPeer['member'], before: CheckedPeer['member']): Loss | undefined {
+  const isLower = ROLES.indexOf(now.role) > ROLES.indexOf(before.role)
+  if (isLower || before.tags.some((tag) => !now.tags.includes(tag))) return 'rights'
+  return before.forward && !now.forward ? 'forward' : undefined
 }

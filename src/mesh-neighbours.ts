@@ -10,6 +10,8 @@ export const WIDEN_EVERY_MS = 1_000
 export const WANT_AFTER_MS = 2_000
 /** And for this much longer for each neighbour, in ms: where there are many, each has as many to connect with, one after the other. */
 export const WANT_LATER_MS = 100
+/** Never longer than this in all, in ms, however many there are. */
+export const WANT_WITHIN_MS = 10_000
 /** Nodes come and go together, as far as they do so within this time, in ms. */
 export const LOOK_AFTER_MS = 50
 /** The same while nobody speaks of routes: a node that is not connected may be so in a moment. */
@@ -70,7 +72,7 @@ export function createMeshNeighbours(components: MeshNeighboursComponents): Mesh
     const nodes = new Set<string>()
     const at = now()
     const neighbours = new Set(connected())
-    const wantAfterMs = WANT_AFTER_MS + WANT_LATER_MS * neighbours.size
+    const wantAfterMs = Math.min(WANT_WITHIN_MS, WANT_AFTER_MS + WANT_LATER_MS * neighbours.size)
     let nextMs = Infinity
     for (const { origin, document, connected: isConnected } of directory.entries()) {
       if (document === undefined || isConnected || origin === self) {

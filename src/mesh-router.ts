@@ -62,7 +62,10 @@ export function createMeshRouter(components: MeshRouterComponents): MeshRouter {
   const { self, now, random, tell, onRoute, isKnown } = components
   const linkOf = new Map<string, number>()
   const peers: (string | undefined)[] = []
-  const numbers = createNumbering((id, number) => id === self || linkOf.has(id) || isKnown(id) || router.has(number))
+  const numbers = createNumbering(
+    // A demotion outlives what is known of its origin: it is about that one, should it come again, and about no other.
+    (id, number) => id === self || linkOf.has(id) || isKnown(id) || router.has(number) || trust.isDemotedFor(id)
+  )
   const router = createRouter({
     self: numbers.of(self),
     sequence: { incarnation: components.incarnation, sequence: 1 },
@@ -178,11 +181,11 @@ export function createMeshRouter(components: MeshRouterComponents): MeshRouter {
   /** Others get no number: anybody may ask for a way to anything. */
   const isNamed = (node: string): boolean => linkOf.has(node) || isKnown(node)
 
-  /** Whoever is gone, or of whom nothing is known any more, has no routes that could cost more. */
+  /** Of a neighbour that is gone it is told when it comes again, if it is still in force. */
   function blameAll(blames: readonly Blame<string>[]): void {
     for (const { neighbour, origin, cost } of blames) {
       const link = linkOf.get(neighbour)
-      if (link === undefined || (origin !== undefined && !isNamed(origin))) continue
+      if (link === undefined) continue
       step({ kind: 'blame', link, ...(origin !== undefined && { origin: numbers.of(origin) }), cost })
     }
   }

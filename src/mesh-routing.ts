@@ -7,6 +7,7 @@ import type { Offers } from './core/offers.ts'
 import type { MeshError } from './errors.ts'
 import type { MeshComponents } from './mesh-components.ts'
 import type { MeshEvents } from './mesh-events.ts'
+import { createMeshLosses } from './mesh-losses.ts'
 import { createMeshNeighbours } from './mesh-neighbours.ts'
 import { createMeshRouter } from './mesh-router.ts'
 import { createMeshWaiters } from './mesh-waiters.ts'
@@ -19,11 +20,6 @@ import type { ReachComponents } from './net/reach.ts'
 import { createSequenceProofs } from './net/sequence-proofs.ts'
 import { createSessions } from './net/sessions.ts'
 import { linkPenaltyMs } from './net/link-penalty.ts'
-
-/** A node whose session has ended is looked for over others for this long, in ms, before it counts as lost. */
-export const SEEK_MS = 350
-/** A route that is gone may be followed by another within this time, in ms, before the node counts as lost. */
-export const REROUTE_MS = 1_000
 
 /** Round trips that are measured when a neighbour begins to tell routes: as many as the cost of a link looks at. */
 const SAMPLES_AT_FIRST = 5
@@ -79,9 +75,12 @@ export function createMeshRouting(components: MeshRoutingComponents): MeshRoutin
   const self = libp2p.peerId.toString()
   const costs = new Map<string, LinkCost>()
   const waiting = createMeshWaiters()
-  const losing = new Map<string, ReturnType<typeof setTimeout>>()
-  /** When the sessions of nodes that are looked for ended. */
-  const parted = new Map<string, number>()
+  const losses = createMeshLosses({
+    now,
+    onLost(node) {
+      if (hopTo(node) === undefined) directory.setRouted(node, false, now())
+    }
+  })
 
   // ---- routes --------------------------------------------------------------------------------
   const isKnown = (node: string): boolean => node === self || directory.get(node) !== undefined
@@ -146,10 +145,8 @@ export function createMeshRouting(components: MeshRoutingComponents): MeshRoutin
     if (linkOf(node) !== undefined) return
     if (via === undefined) {
       offers.setRoute(node, undefined)
-      // Of a node that died a moment ago those are told last that it is so: their ways are none.
-      const isFresh = now() - (parted.get(node) ?? -Infinity) < REROUTE_MS
-      if (!losing.has(node)) loseSoon(node, isFresh ? SEEK_MS : REROUTE_MS)
-    } else keep(node)
+      losses.routeless(node)
+    } else losses.keep(node)
     if (!peering.isWanted(node)) return
     if (via !== undefined) {
       offers.setRoute(node, routeState(node))
@@ -176,22 +173,6 @@ export function createMeshRouting(components: MeshRoutingComponents): MeshRoutin
     }
   }
 
-  function keep(node: string): void {
-    clearTimeout(losing.get(node))
-    losing.delete(node)
-  }
-
-  function loseSoon(node: string, ms: number): void {
-    keep(node)
-    const timer = setTimeout(() => {
-      losing.delete(node)
-      parted.delete(node)
-      if (hopTo(node) === undefined) directory.setRouted(node, false, now())
-    }, ms)
-    timer.unref?.()
-    losing.set(node, timer)
-  }
-
   function hopTo(node: string): Hop | undefined {
     const potential = router.feasible(node)
     if (linkOf(node) !== undefined) return { peer: node, hops: 1, metric: costOf(node).cost, potential }
@@ -202,7 +183,7 @@ export function createMeshRouting(components: MeshRoutingComponents): MeshRoutin
   /** A neighbour from which nothing came may not be there any more. */
   function came(peer: string, node: string, outcome: Outcome, own = true): void {
     router.came(peer, node, outcome, own)
-    if (own ? outcome !== 'ok' : outcome === 'silent') components.doubt(peer)
+    if (outcome === 'silent') components.doubt(peer)
   }
 
   // ---- circuits ------------------------------------------------------------------------------
@@ -231,15 +212,14 @@ export function createMeshRouting(components: MeshRoutingComponents): MeshRoutin
       router.stop()
       gradient.stop()
       peering.stop()
-      for (const timer of losing.values()) clearTimeout(timer)
+      losses.stop()
       await forwarder.stop()
       await gradientSessions.stop()
       await forwardSessions.stop()
     },
     linkUp({ peer }) {
       costs.delete(peer)
-      parted.delete(peer)
-      keep(peer)
+      losses.joined(peer)
       offers.setRoute(peer, undefined)
       directory.setRouted(peer, false, now())
       waiting.wake(peer)
@@ -249,10 +229,7 @@ export function createMeshRouting(components: MeshRoutingComponents): MeshRoutin
       costs.delete(peer)
       peering.seek(peer)
       const isSeeking = neighbours().some(gradient.isUp)
-      if (isSeeking) {
-        parted.set(peer, now())
-        loseSoon(peer, SEEK_MS)
-      }
+      if (isSeeking) losses.parted(peer)
       return isSeeking
     },
     onRtt(peer, rttMs) {

@@ -74,7 +74,7 @@ export function createMeshSync(components: MeshSyncComponents): MeshSync {
     onLearned: (from, hearsay) => reconciler.learned(from, hearsay),
     noticeDigest: () => membership.noticeDigest(),
     onNoticeDigest,
-    onDoubt: (origin) => links.doubt(origin)
+    onDoubt: (origin) => links.doubt(origin, true)
   })
   const sessions = createSessions(
     { libp2p, now, onFault, onInbound: (peer, session) => links.accept(peer, session) },

@@ -70,6 +70,8 @@ export interface MeshTrustComponents extends Pick<MeshComponents, 'libp2p' | 'me
   count(counter: string): void
   /** A node is no member any more, or comes with fewer rights: ends what it began with those that it had. */
   onLess(peer: string): void
+  /** A node comes with all its rights but the one to pass on what others send. */
+  onNoForward(peer: string): void
 }
 
 /** See {@link MeshTrust}. */
@@ -100,7 +102,9 @@ export function createMeshTrust(components: MeshTrustComponents): MeshTrust {
       if (mesh !== undefined) return federation.check(chain, peer, mesh)
       const member = await membership.check(chain, peer)
       if (connectionTo(peer) === undefined) return
-      if (checked.add(peer, { member, chain })) onLess(peer)
+      const loss = checked.add(peer, { member, chain })
+      if (loss === 'rights') onLess(peer)
+      else if (loss === 'forward') components.onNoForward(peer)
       federation.forget(peer)
       // Shown again on a connection that is open already; at first it is not admitted yet.
       if (gate.isAdmitted(peer) && canRenew(member.role)) void renewal.renew()

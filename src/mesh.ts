@@ -84,7 +84,7 @@ export async function createMesh(components: MeshComponents): Promise<Mesh> {
     linkOf: (peer) => links.get(peer),
     neighbours: () => links.all().map(({ peer }) => peer),
     measure: (peer, samples) => links.measure(peer, samples),
-    doubt: (peer) => links.doubt(peer),
+    doubt: (peer) => links.doubt(peer, false),
     mayForward: (peer) => trust.mayForward(peer),
     nameOf,
     count,
@@ -138,7 +138,7 @@ export async function createMesh(components: MeshComponents): Promise<Mesh> {
       shown = state.state
     },
     // Which of them still lead anywhere, is better known before a call needs them.
-    () => links.all().forEach(({ peer }) => links.doubt(peer))
+    () => links.all().forEach(({ peer }) => links.doubt(peer, false))
   )
   const federation = createFederation({
     ...components,
@@ -161,7 +161,9 @@ export async function createMesh(components: MeshComponents): Promise<Mesh> {
     onLess(peer) {
       for (const { forget } of [calls.replays, consent]) forget(peer)
       routing.onLess(peer)
-    }
+    },
+    // What it has called goes on, and is not to run twice when it asks again.
+    onNoForward: (peer) => routing.onLess(peer)
   })
   const consent = createConsent({ ...components, self, nameOf, trust, federation, audit, emit: events.emit })
   const onAddresses = (): void =>

@@ -33,6 +33,7 @@ export async function proveIdle({
     const after = await Promise.all(fleet.nodes.map((node, n) => usage(fleet, node, n)))
     const perSecond = (read: (usage: Usage) => number): { mean: number; max: number } =>
       spread(after.map((a, n) => (read(a) - read(before[n]!)) / seconds))
+    const bytes = perSecond((use) => use.bytesIn + use.bytesOut)
     const [bytesIn, bytesOut] = [perSecond((use) => use.bytesIn), perSecond((use) => use.bytesOut)]
     const rss = spread(after.map(({ rss }) => rss / 1024 / 1024))
     return {
@@ -40,6 +41,7 @@ export async function proveIdle({
       seconds,
       cpuPercent: perSecond(({ cpuUs }) => cpuUs / 1e4),
       rssMb: rss,
+      bytesPerSecondInAndOut: bytes,
       bytesPerSecondOut: bytesOut,
       bytesPerSecondIn: bytesIn,
       packetsPerSecond: perSecond(({ packets }) => packets),
@@ -49,7 +51,7 @@ export async function proveIdle({
         tcpDataHeaders: perSecond(({ tcp }) => tcp.dataSegments * SEGMENT_OVERHEAD_BYTES).mean,
         tcpAcks: perSecond(({ tcp }) => (tcp.segments - tcp.dataSegments) * SEGMENT_OVERHEAD_BYTES).mean
       },
-      pass: rss.max < 150 && Math.max(bytesIn.mean, bytesOut.mean) < 1_000
+      pass: rss.max < 150 && bytes.max < 1_000
     }
   } finally {
     await fleet.close()

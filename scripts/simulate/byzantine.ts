@@ -1,5 +1,5 @@
 /** A member that swallows calls: it advertises the best routes to everybody, and drops what it is given. How many calls arrive all the same. */
-import { createNeighbourTrust, type Blame } from '../../src/core/routing/neighbour-trust.ts'
+import { createNeighbourTrust, type Blame, type Outcome } from '../../src/core/routing/neighbour-trust.ts'
 import { createNetwork, type Network } from './network.ts'
 import { createOracle } from './oracle.ts'
 import { createGradientPolicy } from './policies/gradient.ts'
@@ -16,6 +16,14 @@ const GRACE_MS = 30_000
 const TICK_MS = 1_000
 /** An attack is withstood if this share of the honest success is reached. */
 export const WITHSTOOD_SHARE = 0.95
+
+/**
+ * What the one that swallows says: nothing at all; or as much as it takes that the hop before does not find it silent (the path, and the first
+ * bytes of a connection, which anybody can write; that it is busy; an end without a byte: nodes judge all of these alike).
+ */
+export const TRICKS = ['silent', 'evades'] as const
+/** One of {@link TRICKS}. */
+export type Trick = (typeof TRICKS)[number]
 
 /** What is simulated. */
 export interface ByzantineOptions {
@@ -36,33 +44,38 @@ export interface ByzantineReport {
   calls: number
   honest: number
   undefended: number
-  /** In the first half minute, and after it. */
-  atFirst: number
-  defended: number
-  demotions: number
+  /** By what the attacker does. */
+  defended: Record<Trick, DefendedShare>
   holds: boolean
 }
 
-/** Runs the same network three times: with an honest node, with an attacker, and with an attacker against nodes that watch what comes back. */
+/** Of calls in the first half minute, and after it. */
+export interface DefendedShare {
+  atFirst: number
+  share: number
+  demotions: number
+}
+
+/** Runs the same network with an honest node, with an attacker, and with each kind of attacker against nodes that watch what comes back. */
 export function simulateByzantine(options: ByzantineOptions): ByzantineReport {
   const topology = TOPOLOGIES.geometric!(options.nodes, createRandom(options.seed))
   const { attacker, onPath } = chooseAttacker(topology)
-  const honest = run(topology, options, attacker, { lies: false, watches: false })
-  const undefended = run(topology, options, attacker, { lies: true, watches: false })
-  const defended = run(topology, options, attacker, { lies: true, watches: true })
+  const honest = run(topology, options, attacker, {})
+  const undefended = run(topology, options, attacker, { trick: 'silent', watches: false })
+  const defended = TRICKS.map((trick) => [trick, run(topology, options, attacker, { trick, watches: true })] as const)
   return {
     seed: options.seed,
     nodes: topology.nodes,
     attacker,
     links: topology.edges.filter(({ a, b }) => a === attacker || b === attacker).length,
     onPath,
-    calls: defended.calls,
+    calls: honest.calls,
     honest: honest.share,
     undefended: undefended.share,
-    atFirst: defended.atFirst,
-    defended: defended.share,
-    demotions: defended.demotions,
-    holds: defended.share >= WITHSTOOD_SHARE * honest.share
+    defended: Object.fromEntries(
+      defended.map(([trick, { share, atFirst, demotions }]) => [trick, { share, atFirst, demotions }])
+    ) as Record<Trick, DefendedShare>,
+    holds: defended.every(([, { share }]) => share >= WITHSTOOD_SHARE * honest.share)
   }
 }
 
@@ -77,14 +90,14 @@ function run(
   topology: Topology,
   { seed, countMs }: ByzantineOptions,
   attacker: number,
-  how: { lies: boolean; watches: boolean }
+  { trick, watches = false }: { trick?: Trick; watches?: boolean }
 ): Run {
   const random = createRandom(seed ^ 0xb12a)
   const honestPolicy = createGradientPolicy()
   const network = createNetwork({
     topology,
     origins: Array.from({ length: topology.nodes }, (_, node) => node),
-    createPolicy: (node) => (how.lies && node === attacker ? createLiarPolicy : honestPolicy),
+    createPolicy: (node) => (trick !== undefined && node === attacker ? createLiarPolicy : honestPolicy),
     typesOf: () => [0],
     random,
     onChange() {}
@@ -92,7 +105,7 @@ function run(
   const trusts = Array.from({ length: topology.nodes }, () => createNeighbourTrust<number>())
   const counts = { first: { calls: 0, ok: 0 }, later: { calls: 0, ok: 0 } }
   let demotions = 0
-  const swallows = (node: number): boolean => how.lies && node === attacker
+  const swallows = (node: number): boolean => trick !== undefined && node === attacker
 
   function apply(node: number, blames: Blame<number>[]): void {
     for (const { neighbour, origin, cost } of blames) {
@@ -107,12 +120,12 @@ function run(
     count.calls++
     const { hops, isAnswered, rttMs } = follow(network, from, to, swallows)
     count.ok += Number(isAnswered)
-    if (!how.watches) return
+    if (!watches) return
     network.at(network.now + (isAnswered ? rttMs : TIMEOUT_MS), () => {
       hops.forEach(({ node, next }, n) => {
-        // Whoever handed it to the one that swallows hears nothing, and says so to those before.
-        const outcome = isAnswered ? 'ok' : n === hops.length - 1 ? 'silent' : 'failed'
-        if (next !== to) apply(node, trusts[node]!.came(next, to, outcome, network.now, n === 0))
+        const isLast = n === hops.length - 1
+        const [outcome, own] = isAnswered ? (['ok', n === 0] as const) : judge(trick!, n === 0, isLast)
+        if (next !== to) apply(node, trusts[node]!.came(next, to, outcome, network.now, own))
       })
     })
   }
@@ -135,6 +148,12 @@ function run(
   network.run(endsAt)
   const share = ({ calls, ok }: { calls: number; ok: number }): number => ok / Math.max(1, calls)
   return { calls: counts.later.calls, share: share(counts.later), atFirst: share(counts.first), demotions }
+}
+
+/** What a node makes of a circuit that was swallowed, as in `src/net/forwarder.ts` and `circuits.ts`. @returns the outcome, and whether it is surely the neighbour's. */
+function judge(trick: Trick, isSource: boolean, isBesideIt: boolean): readonly [Outcome, boolean] {
+  if (trick === 'silent') return [isBesideIt ? 'silent' : 'failed', isSource]
+  return isSource ? ['useless', true] : ['failed', false]
 }
 
 interface Followed {

@@ -48,7 +48,6 @@ function candidatesOf(world: FleetWorld, caller: number): Candidate[] {
     key: 'work',
     local: false,
     rttMs: world.rttMs(caller, index),
-    slots: kind.slots,
-    classMs: kind.serviceMs
+    slots: kind.slots
   }))
 }

@@ -55,7 +55,7 @@ function lowest({ providers }: FleetWorld, costOf: (index: number) => number): n
   return best
 }
 
-/** In proportion to capacity as announced for the class, without one of them. */
+/** In proportion to true capacity, which these policies are given and ours has to learn; without one of them. */
 function weighted({ providers, random }: FleetWorld, without = -1): number {
   const weightOf = (index: number): number => {
     const { slots, serviceMs } = providers[index]!.kind

@@ -1,3 +1,4 @@
+import { createToolLoad } from '../../src/calls/tool-load.ts'
 import type { Load } from '../../src/core/dispatch/candidate.ts'
 
 /** A kind of node in a fleet. */
@@ -20,8 +21,6 @@ export const HETERO: readonly NodeClass[] = [
 
 /** Coefficient of variation 1: the variance of the logarithm is ln 2. */
 const SIGMA = Math.sqrt(Math.LN2)
-/** Weight of the newest service time in what a provider tells of itself. */
-const ALPHA = 0.1
 /** A provider refuses when so many calls for each slot run or wait. */
 const BUSY_AT = 3
 
@@ -35,27 +34,43 @@ export interface FleetProvider {
   slowdown: number
   /** Share of the slots that are in use. */
   busyShare(): number
-  load(now: number): Load
+  /** What it tells of itself: as on a real node, nothing of how long a call takes before one has run. */
+  load(): Load
   /** @param z standard normal: how long this one takes. @param done at its end; false at once if it was refused. */
-  serve(call: { z: number; mayRefuse: boolean }, now: number, done: (served: boolean) => void): void
+  serve(call: { z: number; mayRefuse: boolean }, done: (served: boolean) => void): void
 }
 
-/** @param after calls back after so many ms of virtual time, and says what time it is then. */
-export function createFleetProvider(kind: NodeClass, after: (ms: number, then: (now: number) => void) => void): FleetProvider {
+/** What a provider needs of a world. */
+export interface FleetClock {
+  /** Virtual time in ms. */
+  now(): number
+  /** Calls back after so many ms of it. */
+  after(ms: number, then: () => void): void
+}
+
+/** One that has run no call yet. */
+export function createFleetProvider(kind: NodeClass, { now, after }: FleetClock): FleetProvider {
   const waiting: { z: number; done: (served: boolean) => void }[] = []
   let first = 0
   let inSlots = 0
-  let measuredMs = kind.serviceMs
-  let measuredAt = -Infinity
+  const admission = {
+    slots: kind.slots,
+    get running() {
+      return inSlots
+    },
+    get waiting() {
+      return waiting.length - first
+    }
+  }
+  const toolLoad = createToolLoad(admission, now)
 
   function start(z: number, done: (served: boolean) => void): void {
     inSlots++
     const takesMs = provider.slowdown * kind.serviceMs * Math.exp(SIGMA * z - Math.LN2 / 2)
-    after(takesMs, (now) => {
+    after(takesMs, () => {
       inSlots--
       provider.running--
-      measuredMs += (takesMs - measuredMs) * ALPHA
-      measuredAt = now
+      toolLoad.took(takesMs)
       const next = waiting[first]
       if (next !== undefined) {
         first++
@@ -71,13 +86,8 @@ export function createFleetProvider(kind: NodeClass, after: (ms: number, then: (
     coming: 0,
     slowdown: 1,
     busyShare: () => inSlots / kind.slots,
-    load: (now) => ({
-      running: provider.running,
-      slots: kind.slots,
-      serviceMs: measuredMs,
-      ageMs: inSlots > 0 ? 0 : now - measuredAt
-    }),
-    serve({ z, mayRefuse }, _now, done) {
+    load: toolLoad.now,
+    serve({ z, mayRefuse }, done) {
       if (mayRefuse && provider.running >= BUSY_AT * kind.slots) return done(false)
       provider.running++
       if (inSlots < kind.slots) start(z, done)

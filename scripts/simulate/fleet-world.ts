@@ -64,7 +64,7 @@ export function runWorld(
   }
   let now = 0
   const kinds = init.fleet.flatMap((kind) => Array.from({ length: kind.count }, () => kind))
-  const providers = kinds.map((kind) => createFleetProvider(kind, (ms, then) => plan(now + ms, then)))
+  const providers = kinds.map((kind) => createFleetProvider(kind, { now: () => now, after: (ms, then) => plan(now + ms, then) }))
   const rtts = Array.from({ length: init.callers }, () => providers.map(() => RTT_MS[0] + places() * (RTT_MS[1] - RTT_MS[0])))
   const announced: Announced[] = providers.map(() => ({ busyShare: 0 }))
   const sent = { attempts: 0, probes: 0 }
@@ -83,8 +83,8 @@ export function runWorld(
       provider.coming++
       plan(now + wayMs, () => {
         provider.coming--
-        provider.serve({ z: call.z, mayRefuse }, now, (served) => {
-          const load = provider.load(now)
+        provider.serve({ z: call.z, mayRefuse }, (served) => {
+          const load = provider.load()
           plan(now + wayMs, () => replied(served, load))
         })
       })
@@ -93,7 +93,7 @@ export function runWorld(
       const wayMs = rtts[caller]![index]! / 2
       sent.probes++
       plan(now + wayMs, () => {
-        const load = providers[index]!.load(now)
+        const load = providers[index]!.load()
         plan(now + wayMs, () => answered(load))
       })
     }

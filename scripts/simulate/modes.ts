@@ -1,12 +1,11 @@
 /** What the modes of `npm run simulate` run, and how they show it. */
 import type { SimulateArguments } from './arguments.ts'
-import { simulateByzantine } from './byzantine.ts'
+import { TRICKS, simulateByzantine } from './byzantine.ts'
 import { runConvergence } from './convergence.ts'
 import { FAULT_KINDS } from './faults.ts'
 import { costOf, runOne } from './one-run.ts'
 import { POLICIES } from './policies/index.ts'
-import { NEAREST_SHARE, isSound, type RoutingReport } from './routing-report.ts'
-import { LARGE_NODES } from './routing.ts'
+import { isSound, type RoutingReport } from './routing-report.ts'
 import { simulateSites } from './sites.ts'
 import { STRESS_ORIGINS, runStress } from './stress.ts'
 import { formatTable, runTable } from './table.ts'
@@ -55,6 +54,7 @@ function rowsOf(report: RoutingReport): [string, string | number][] {
       `${report.pairs}, ${report.correct} (${percent(report.pairs === 0 ? 1 : report.correct / report.pairs)})`
     ],
     ['short of those', report.short],
+    ['others as near in their place', report.nearTies],
     ['farther than routes go', report.tooFar],
     [
       'convergence',
@@ -84,7 +84,7 @@ export function runOneNetwork(args: SimulateArguments): ModeResult {
   return {
     report,
     text: table(rows) + again,
-    holds: report.policy !== 'gradient' || isSound(report, report.nodes < LARGE_NODES ? 1 : NEAREST_SHARE)
+    holds: report.policy !== 'gradient' || isSound(report)
   }
 }
 
@@ -169,13 +169,18 @@ export function runByzantine(args: SimulateArguments): ModeResult {
     return simulateByzantine({ nodes: BYZANTINE_NODES, seed: args.seed + n, countMs: BYZANTINE_COUNT_MS })
   })
   const holds = runs.every((run) => run.holds)
-  const lines = runs.map(
-    ({ seed, links, onPath, honest, undefended, atFirst, defended }) =>
+  const lines = runs.map(({ seed, links, onPath, honest, undefended, defended }) => {
+    const tricks = TRICKS.map(
+      (trick) => `${trick} ${percent(defended[trick].share)} (at first ${percent(defended[trick].atFirst)})`
+    )
+    return (
       `seed ${String(seed).padEnd(7)} ${links} links, on ${percent(onPath)} of paths: honest ${percent(honest)}, ` +
-      `undefended ${percent(undefended)}, defended ${percent(defended)} (first 30 s ${percent(atFirst)})`
-  )
+      `undefended ${percent(undefended)}; defended: ${tricks.join(', ')}`
+    )
+  })
   const text = [
-    `${BYZANTINE_NODES} nodes, one drops all calls that it is given; calls that succeed at the first try, after 30 s`,
+    `${BYZANTINE_NODES} nodes, one drops all calls that it is given, and is silent, or answers as much as anybody can;`,
+    'calls that succeed at the first try, after 30 s',
     ...lines,
     holds ? 'At least 95 % of the honest success in each.' : 'LESS THAN 95 % of the honest success.'
   ].join('\n')

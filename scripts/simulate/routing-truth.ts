@@ -6,9 +6,7 @@ import type { RoutingReport } from './routing-report.ts'
 
 /** A route may cost this much more than the shortest path: hysteresis keeps what is good enough. */
 const STRETCH = { factor: 1.5, plusMs: 10 }
-
-/** A pair whose shortest path has more hops may be without a route, since routes go {@link MAX_HOPS}, and are not always the shortest. */
-const REACH_HOPS = Math.floor(MAX_HOPS * 0.8)
+const isNearEnough = (ms: number, shortestMs: number): boolean => ms <= shortestMs * STRETCH.factor + STRETCH.plusMs
 
 /** What is compared. */
 export interface TruthInit {
@@ -17,7 +15,7 @@ export interface TruthInit {
   typesOf: (origin: number) => readonly number[]
   /** Of each type, the pairs with so many nearest origins count; undefined: all. */
   nearest: number | undefined
-  report: Pick<RoutingReport, 'pairs' | 'correct' | 'short' | 'tooFar' | 'ghosts' | 'firstWrong'>
+  report: Pick<RoutingReport, 'pairs' | 'correct' | 'nearTies' | 'short' | 'tooFar' | 'ghosts' | 'firstWrong'>
 }
 
 /** Adds all pairs to a report. */
@@ -25,6 +23,7 @@ export function checkPairs({ network, nodes, typesOf, nearest, report }: TruthIn
   const oracle = createOracle(network, nodes, (link) => network.links[link]!.up)
   const parts = oracle.parts().slice()
   const near = nearest === undefined ? undefined : nearestOrigins(network, oracle, typesOf, nearest)
+  const missing: Pair[] = []
   for (const [place, origin] of network.origins.entries()) {
     const distances = near === undefined ? oracle.distances(origin) : near.get(origin)!
     const outcomes = oracle.outcomes(place)
@@ -37,29 +36,64 @@ export function checkPairs({ network, nodes, typesOf, nearest, report }: TruthIn
       }
       const distance = distances instanceof Map ? distances.get(node) : distances[node]
       if (distance === undefined) continue
-      if (near === undefined && outcomes[node] === OUTCOME.ends && oracle.steps[node]! > REACH_HOPS) {
+      if (near === undefined && outcomes[node] === OUTCOME.ends && oracle.steps[node]! > MAX_HOPS) {
         report.tooFar++
         continue
       }
       report.pairs++
       if (outcomes[node] !== OUTCOME.arrives) {
-        report.firstWrong ??= { node, origin }
+        missing.push({ node, origin, distance })
         continue
       }
       report.correct++
-      if (oracle.lengths[node]! <= distance * STRETCH.factor + STRETCH.plusMs) report.short++
+      if (isNearEnough(oracle.lengths[node]!, distance)) report.short++
     }
   }
+  const wrong = near === undefined ? missing : withoutTies(missing, { network, oracle, typesOf, near })
+  report.nearTies += missing.length - wrong.length
+  const [first] = wrong
+  if (first !== undefined) report.firstWrong ??= { node: first.node, origin: first.origin }
+}
+
+/** A node, and an origin that is this far from it, ms. */
+interface Pair {
+  node: number
+  origin: number
+  distance: number
+}
+
+/**
+ * Those pairs in whose place the node has no route to another origin of the type that is near enough: which of two is the nearer one, is worth
+ * telling as little as which of two ways is.
+ */
+function withoutTies(
+  missing: readonly Pair[],
+  { network, oracle, typesOf, near }: Pick<TruthInit, 'network' | 'typesOf'> & { oracle: Oracle; near: Near }
+): Pair[] {
+  const left = new Set(missing)
+  for (const [place, origin] of network.origins.entries()) {
+    const types = new Set(typesOf(origin))
+    const open = [...left].filter(
+      (pair) => pair.node !== origin && !near.get(origin)!.has(pair.node) && typesOf(pair.origin).some((type) => types.has(type))
+    )
+    if (open.length === 0) continue
+    const outcomes = oracle.outcomes(place)
+    const taken = new Set<number>()
+    for (const pair of open) {
+      if (taken.has(pair.node) || outcomes[pair.node] !== OUTCOME.arrives) continue
+      if (!isNearEnough(oracle.lengths[pair.node]!, pair.distance)) continue
+      taken.add(pair.node)
+      left.delete(pair)
+    }
+  }
+  return [...left]
 }
 
 /** For each origin, the nodes that it is among the nearest of its type for, and how far it is, ms. */
-function nearestOrigins(
-  network: Network,
-  oracle: Oracle,
-  typesOf: (origin: number) => readonly number[],
-  count: number
-): Map<number, Map<number, number>> {
-  const found = new Map<number, Map<number, number>>(network.origins.map((origin) => [origin, new Map<number, number>()]))
+type Near = Map<number, Map<number, number>>
+
+function nearestOrigins(network: Network, oracle: Oracle, typesOf: (origin: number) => readonly number[], count: number): Near {
+  const found: Near = new Map<number, Map<number, number>>(network.origins.map((origin) => [origin, new Map<number, number>()]))
   const byType = new Map<number, number[]>()
   for (const origin of network.origins)
     for (const type of typesOf(origin)) byType.set(type, [...(byType.get(type) ?? []), origin])

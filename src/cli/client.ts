@@ -15,6 +15,8 @@ export interface StreamRequest {
   path: string
   body?: unknown
   signal?: AbortSignal
+  /** The node has taken the request; the first line may be long in coming. */
+  onOpen?: () => void
 }
 
 /** The local API of one node. All throw {@link MeshError}: what the node said, or `unavailable` if it is gone. */
@@ -57,7 +59,9 @@ export async function connectToNode(dataDir: string): Promise<NodeClient> {
     get: (path) => whole({ method: 'GET', path }),
     post: (path, body = {}) => whole({ method: 'POST', path, body }),
     async *lines(call) {
-      yield* linesOf(await send(call, 'application/x-ndjson'), call.signal)
+      const response = await send(call, 'application/x-ndjson')
+      call.onOpen?.()
+      yield* linesOf(response, call.signal)
     }
   }
 }

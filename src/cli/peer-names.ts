@@ -4,7 +4,8 @@ import type { MeshEvent, PeerView } from '../mesh-api.ts'
 import type { NodeClient } from './client.ts'
 import { createNaming } from './show-way.ts'
 
-const PEER_ID = /\b(?:12D3KooW|16Uiu2HA|Qm)[1-9A-HJ-NP-Za-km-z]{38,}\b/g
+/** One in an address stays: that is there to be tried by hand. */
+const PEER_ID = /(?<![\w/])(?:12D3KooW|16Uiu2HA|Qm)[1-9A-HJ-NP-Za-km-z]{38,}\b/g
 
 /** Names of nodes that are known to a node, and of those of which events tell later. */
 export interface PeerNames {
@@ -39,7 +40,5 @@ export async function withNames(client: Pick<NodeClient, 'get'>, error: unknown)
   if (!isMeshError(error, 'unavailable') || error.message.search(PEER_ID) < 0) return error
   const names = await readPeerNames(client).catch(() => undefined)
   if (names === undefined) return error
-  // Where the name stands before the id already, it stands there once.
-  const message = error.message.replace(PEER_ID, names.nameOf).replace(/(\S+) \(\1\)/g, '$1')
-  return new MeshError(error.code, message, error.details, { cause: error })
+  return new MeshError(error.code, error.message.replace(PEER_ID, names.nameOf), error.details, { cause: error })
 }

@@ -21,9 +21,12 @@ export function addTrace(program: Command): void {
     const path = `/mesh/trace?${new URLSearchParams({ target }).toString()}`
     const { signal, off } = interruptSignal()
     try {
-      if (!output.json) await output.err(`${output.errorColors.dim(`the way to ${plain(target)} (Ctrl-C ends)`)}\n`)
+      // Not before: of a target that nobody is, or that several are, there is no way to tell of.
+      const onOpen = (): void => {
+        if (!output.json) void output.err(`${output.errorColors.dim(`the way to ${plain(target)} (Ctrl-C ends)`)}\n`)
+      }
       let hops = 0
-      for await (const text of client.lines({ method: 'GET', path, signal })) {
+      for await (const text of client.lines({ method: 'GET', path, signal, onOpen })) {
         const line = JSON.parse(text) as TraceLine
         if (output.json) await output.out(`${text}\n`)
         if (!('error' in line)) {

@@ -8,6 +8,7 @@ import { eventsRoute } from './events-route.ts'
 import { hostGuard, tokenGuard, type GuardInit } from './guard.ts'
 import { memberRoutes } from './member-routes.ts'
 import { meshRoutes } from './mesh-routes.ts'
+import { queryGuard } from './query.ts'
 import { routeRoutes } from './route-routes.ts'
 import { treatyRoutes } from './treaty-routes.ts'
 
@@ -45,9 +46,10 @@ export function createApp(init: AppInit): FetchHandler {
     context.res.headers.set('x-content-type-options', 'nosniff')
   })
   app.use(hostGuard(init))
-  // For supervisors and load balancers: says that the process answers, and nothing about it.
+  // For supervisors and load balancers, which may add a parameter against caches: says that the process answers, and nothing about it.
   app.get('/health', (context) => context.json({ status: 'ok' }))
   app.use(tokenGuard(init))
+  app.use(queryGuard())
   app.route('/mesh', meshRoutes({ mesh, stop }))
   app.route('/mesh', memberRoutes({ mesh }))
   app.route('/mesh', routeRoutes({ mesh }))

@@ -3,7 +3,6 @@ import { Hono } from 'hono'
 import { MeshError } from '../errors.ts'
 import type { Mesh, MeshEvent } from '../mesh-api.ts'
 import { accepts } from './call-routes.ts'
-import { refuseUnknownKeys } from './json-body.ts'
 import { STREAM_HEADERS, pullStream } from './pull-stream.ts'
 
 /** Time between two heartbeats of an event stream, in ms: below the 30 s after which proxies drop silent connections. */
@@ -26,7 +25,6 @@ export interface EventsRouteInit {
  */
 export function eventsRoute({ mesh, heartbeatMs = HEARTBEAT_MS, closing }: EventsRouteInit): Hono {
   return new Hono().get('/events', (context) => {
-    refuseUnknownKeys('query parameter', Object.keys(context.req.query()), ['filter'])
     const filter = context.req.query('filter') ?? '*'
     if (filter.length > MAX_FILTER_LENGTH)
       throw new MeshError('invalid_argument', `filter must have at most ${MAX_FILTER_LENGTH} characters`, { key: 'filter' })

@@ -1,8 +1,7 @@
 import { Hono } from 'hono'
 import { MeshError, errorToJson } from '../errors.ts'
 import type { Mesh, TraceHop } from '../mesh-api.ts'
-import { refuseUnknownKeys } from './json-body.ts'
-import { PREFERENCE_KEYS, readPreference } from './preference.ts'
+import { readPreference } from './preference.ts'
 import { STREAM_HEADERS, pullStream } from './pull-stream.ts'
 
 /** A line of a trace. An error is the last one: the way ended before the node. */
@@ -14,18 +13,15 @@ export type TraceLine = TraceHop | { error: ReturnType<typeof errorToJson> }
  */
 export function routeRoutes({ mesh }: { mesh: Mesh }): Hono {
   return new Hono()
-    .get('/routes', (context) => {
-      single(context.req.queries(), [])
-      return context.json(mesh.routes())
-    })
+    .get('/routes', (context) => context.json(mesh.routes()))
     .get('/route', (context) => {
-      const { notNode, ...given } = context.req.queries()
-      const { target, tool, node, prefer, maxLatencyMs } = single(given, ['target', 'tool', 'node', ...PREFERENCE_KEYS])
+      const { target, tool, node, prefer, maxLatencyMs } = context.req.query()
+      const notNode = context.req.queries('notNode')
       const preference = readPreference({ prefer, notNode, node, maxLatencyMs: maxLatencyMs && milliseconds(maxLatencyMs) })
       return context.json(mesh.explain(targetOf(target), tool, { ...preference, ...(node !== undefined && { node }) }))
     })
     .get('/trace', (context) => {
-      const target = targetOf(single(context.req.queries(), ['target'])['target'])
+      const target = targetOf(context.req.query('target'))
       const abort = new AbortController()
       const signal = AbortSignal.any([context.req.raw.signal, abort.signal])
       return new Response(
@@ -33,14 +29,6 @@ export function routeRoutes({ mesh }: { mesh: Mesh }): Hono {
         { headers: { 'content-type': 'application/x-ndjson', ...STREAM_HEADERS } }
       )
     })
-}
-
-/** Each parameter of these once: of two values one would be lost without a word. */
-function single(given: Record<string, string[]>, known: readonly string[]): Record<string, string | undefined> {
-  refuseUnknownKeys('query parameter', Object.keys(given), known)
-  for (const [key, values] of Object.entries(given))
-    if (values.length > 1) throw new MeshError('invalid_argument', `give ${key} once`, { key })
-  return Object.fromEntries(Object.entries(given).map(([key, [value]]) => [key, value]))
 }
 
 function targetOf(target: string | undefined): string {

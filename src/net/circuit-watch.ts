@@ -1,4 +1,3 @@
-import { fromString } from 'uint8arrays/from-string'
 import { decodeForwardBytes } from '../../protocols/forward/messages.ts'
 import { createTokenBuckets } from '../core/token-buckets.ts'
 import { MeshError, toMeshError } from '../errors.ts'
@@ -11,8 +10,6 @@ export const CIRCUIT_IDLE_MS = 300_000
 /** Circuits over which something goes when the node stops may go on for this long, in ms; one without a byte for so long is idle. */
 export const FINISH_WITHIN_MS = 2_000
 const QUIET_MS = 200
-/** How every connection begins. Whoever takes one answers to this at once, before all else (libp2p connections specification, multistream-select). */
-const OPENING = fromString('\x13/multistream/1.0.0\n')
 
 /** One circuit that is at this node. */
 export interface WatchedCircuit {
@@ -24,8 +21,6 @@ export interface WatchedCircuit {
   used(): void
   /** So many bytes have come back for the neighbour; resolves when there may be more. */
   came(length: number): Promise<void>
-  /** Aborted when nothing has come back for so long, in ms, after the source has begun as a connection begins: else silence is its own doing. Asked for once. */
-  silence(ms: number): AbortSignal
   /** It is over. */
   forget(): void
 }
@@ -72,7 +67,6 @@ export function createCircuitWatch(now: () => number): CircuitWatch {
       }
       uses.add(use)
       check(use)
-      const silence = createSilence()
 
       async function* sent(input: AsyncIterable<unknown>): AsyncGenerator<Uint8Array, void, void> {
         for await (const body of input) {
@@ -83,7 +77,6 @@ export function createCircuitWatch(now: () => number): CircuitWatch {
             return cancellation.abort(toMeshError(error))
           }
           use.usedAt = now()
-          silence.sent(item)
           yield item
         }
       }
@@ -99,13 +92,10 @@ export function createCircuitWatch(now: () => number): CircuitWatch {
         used: () => void (use.usedAt = now()),
         async came(length) {
           use.usedAt = now()
-          silence.stop()
           await pace(neighbour, length)
         },
-        silence: silence.after,
         forget() {
           clearTimeout(use.timer)
-          silence.stop()
           uses.delete(use)
         }
       }
@@ -118,31 +108,5 @@ export function createCircuitWatch(now: () => number): CircuitWatch {
         await new Promise((resolve) => setTimeout(resolve, QUIET_MS / 4))
       }
     }
-  }
-}
-
-/** Waits for the first answer to what a source sends. */
-function createSilence(): { sent(bytes: Uint8Array): void; after(ms: number): AbortSignal; stop(): void } {
-  const silent = new AbortController()
-  let begun = 0
-  let withinMs: number | undefined
-  let timer: ReturnType<typeof setTimeout> | undefined
-  const stop = (): void => {
-    clearTimeout(timer)
-    withinMs = undefined
-  }
-  return {
-    sent(bytes) {
-      if (withinMs === undefined || begun === OPENING.length) return
-      for (let n = 0; n < bytes.length && begun < OPENING.length; n++) if (bytes[n] !== OPENING[begun++]) return stop()
-      if (begun < OPENING.length) return
-      timer = setTimeout(() => silent.abort(), withinMs)
-      timer.unref?.()
-    },
-    after(ms) {
-      withinMs = ms
-      return silent.signal
-    },
-    stop
   }
 }

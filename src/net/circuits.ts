@@ -19,9 +19,12 @@ import type { Upgrades } from './upgrades.ts'
 /** A circuit that is not a connection this much later than its first bytes should have been answered, in ms, is given up: see {@link silenceMs}. */
 export const OPEN_CIRCUIT_MS = 1_000
 /** Never longer than this, in ms, whatever a neighbour says that the way costs. */
-export const MAX_OPEN_CIRCUIT_MS = 5_000
+export const MAX_OPEN_CIRCUIT_MS = 6_000
 /** The other end of a circuit proves who it is within this time, in ms. */
 export const ACCEPT_CIRCUIT_MS = 10_000
+
+/** Why a circuit is refused, where that will not be otherwise in a moment. */
+export const LASTING: readonly string[] = ['busy', 'permission_denied', 'unsupported', 'expired']
 
 /** A connection over other nodes: encrypted from end to end, for calls alone. */
 export interface Circuit {
@@ -49,7 +52,7 @@ export interface CircuitsComponents {
   sessions: Pick<Sessions, 'get'>
   upgrades: Upgrades
   hopTo(node: string): Hop | undefined
-  /** What came of a circuit to a node that a neighbour was given: `ok` once it is a connection with that node. */
+  /** What came of a circuit to a node that a neighbour was given: `ok` once it is a connection with that node; `failed` if somebody on the way says why not. */
   came(neighbour: string, node: string, outcome: Outcome): void
 }
 
@@ -63,13 +66,13 @@ export function createCircuits({ self, sessions, upgrades, hopTo, came }: Circui
     hop: Hop,
     options: { trace: boolean; signal: AbortSignal; input?: AsyncIterable<Uint8Array> }
   ): Promise<AsyncGenerator<unknown, unknown, void>> {
-    const { peer, hops, potential = FARTHEST } = hop
+    const { peer, potential = FARTHEST } = hop
     const session = await sessions.get(peer)
     const request = encodeForwardRequest({
       destination: originBytes(node),
       source,
       circuit: crypto.getRandomValues(new Uint8Array(CIRCUIT_ID_BYTES)),
-      ttl: Math.min(MAX_FORWARD_TTL, 2 * hops + 3),
+      ttl: ttlOf(hop),
       potential,
       trace: options.trace
     })
@@ -86,7 +89,10 @@ export function createCircuits({ self, sessions, upgrades, hopTo, came }: Circui
     async open(node, signal) {
       const hop = hopOrThrow(node)
       const neighbour = hop.peer
-      const withinMs = Math.min(MAX_OPEN_CIRCUIT_MS, Math.ceil(OPEN_CIRCUIT_MS + silenceMs(hop)))
+      const withinMs = Math.min(
+        MAX_OPEN_CIRCUIT_MS,
+        Math.ceil(OPEN_CIRCUIT_MS + silenceMs({ ttl: ttlOf(hop), metric: hop.metric }))
+      )
       const late = AbortSignal.any([signal, AbortSignal.timeout(withinMs)])
       const over = new AbortController()
       const wire = new ExchangeConnection({
@@ -104,7 +110,9 @@ export function createCircuits({ self, sessions, upgrades, hopTo, came }: Circui
           bytesOf(
             replies,
             (nodes) => path.push(...nodes),
-            (error) => (ended = error)
+            (error) => {
+              if (!over.signal.aborted) ended = error
+            }
           )
         )
         const connection = await upgrades.outbound(wire, late)
@@ -114,13 +122,14 @@ export function createCircuits({ self, sessions, upgrades, hopTo, came }: Circui
         const mesh = toMeshError(ended ?? error)
         wire.abort(mesh)
         const isSilent = late.aborted && !signal.aborted && ended === undefined
-        if (!signal.aborted) came(neighbour, node, isSilent ? 'silent' : 'failed')
         const message = isSilent ? `nothing came back in ${withinMs} ms` : mesh.message
         const reason = isSilent ? 'silent' : (mesh.details['reason'] ?? mesh.code)
+        const isUseless = ended === undefined ? path.length > 0 : typeof reason === 'string' && LASTING.includes(reason)
+        if (!signal.aborted) came(neighbour, node, isUseless ? 'useless' : isSilent ? 'silent' : 'failed')
         throw new MeshError(
           'unavailable',
           `no circuit to ${node} over ${neighbour}: ${message}`,
-          { peer: node, ...(reason !== undefined && { reason }) },
+          { peer: node, via: neighbour, ...(reason !== undefined && { reason }) },
           { cause: error }
         )
       }
@@ -160,6 +169,9 @@ export function createCircuits({ self, sessions, upgrades, hopTo, came }: Circui
     }
   }
 }
+
+/** Hops that a circuit may go: tables may lead round about for a moment. */
+const ttlOf = ({ hops }: Hop): number => Math.min(MAX_FORWARD_TTL, 2 * hops + 3)
 
 /** What the destination sends, once the way is told. */
 async function* bytesOf(

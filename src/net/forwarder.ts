@@ -1,7 +1,6 @@
 import {
   FORWARD_PROTOCOL,
   MAX_FORWARD_PATH,
-  MAX_FORWARD_TTL,
   decodeForwardReply,
   decodeForwardRequest,
   encodeForwardReply,
@@ -17,6 +16,7 @@ import type { Outcome } from '../core/routing/neighbour-trust.ts'
 import { compareSequence } from '../core/routing/sequence.ts'
 import { createTokenBuckets } from '../core/token-buckets.ts'
 import { MeshError, toMeshError } from '../errors.ts'
+import { createCircuitTrial, type CircuitTrial } from './circuit-trial.ts'
 import { createCircuitWatch, type WatchedCircuit } from './circuit-watch.ts'
 import type { IncomingExchange } from './inbound-exchanges.ts'
 import { peerIdOf } from './peer-id-bytes.ts'
@@ -33,8 +33,10 @@ export const MAX_CIRCUITS_PER_WAY = MAX_CIRCUITS_PER_NEIGHBOUR / 4
 export const CIRCUIT_RATE = { perSecond: 20, burst: 200 } as const
 /** A next hop from which nothing comes back in this time, in ms, and what {@link silenceMs} adds to it, swallows what it is given. */
 export const SWALLOWED_MS = 1_000
-/** For each hop that is still to come, in ms: those who are nearer to where it is swallowed see it first, and say so. */
-const PER_HOP_MS = 100
+/** For each hop that a circuit may still go, in ms: those who are nearer to where it is swallowed see it first, and say so. */
+const PER_HOP_MS = 30
+/** For what a route costs, thrice: there and back, and for what holds it up. */
+const PER_COST = 3
 /** Whatever a neighbour says that its way costs, this is waited for it at most, in ms. */
 const MAX_WAY_MS = 2_000
 
@@ -49,9 +51,12 @@ export interface Hop {
   potential: Potential | undefined
 }
 
-/** How long an answer to the first bytes over a way may take, in ms. */
-export function silenceMs({ hops, metric }: Pick<Hop, 'hops' | 'metric'>): number {
-  return SWALLOWED_MS + PER_HOP_MS * Math.min(hops, MAX_FORWARD_TTL) + Math.min(MAX_WAY_MS, (5 * metric) / UNITS_PER_MS)
+/**
+ * How long an answer to the first bytes over a way may take, in ms. It falls from hop to hop with what a circuit may still go, which no
+ * neighbour can claim to be otherwise, and with what the way costs.
+ */
+export function silenceMs({ ttl, metric }: { ttl: number; metric: number }): number {
+  return SWALLOWED_MS + PER_HOP_MS * ttl + Math.min(MAX_WAY_MS, (PER_COST * metric) / UNITS_PER_MS)
 }
 
 /** What passes on the circuits of others, and takes those that are for this node. */
@@ -94,6 +99,7 @@ export function createForwarder(components: ForwarderComponents): Forwarder {
   let stopping = false
   const perNeighbour = new Map<string, number>()
   const perWay = new Map<string, number>()
+  const perHop = new Map<string, number>()
 
   /** @returns what takes it back. */
   function countIn(counts: Map<string, number>, key: string): () => void {
@@ -173,46 +179,53 @@ export function createForwarder(components: ForwarderComponents): Forwarder {
     const way = `${neighbour} ${peer}`
     if ((perWay.get(way) ?? 0) >= MAX_CIRCUITS_PER_WAY)
       refuse('busy', new MeshError('busy', 'too many circuits go this way', { notStarted: true }))
-    const leave = countIn(perWay, way)
-    const silence = circuit.silence(silenceMs(hop))
-    let answered = false
-    let came = request.trace
+    const leaveWay = countIn(perWay, way)
+    const leaveHop = countIn(perHop, peer)
+    const trial = createCircuitTrial({
+      silentAfterMs: silenceMs({ ttl: request.ttl, metric: hop.metric }),
+      now,
+      onCarried: () => components.came(peer, destination, 'ok')
+    })
+    let isTold = false
     try {
       const session = await sessions.get(peer)
       const replies = session.request(encodeForwardRequest({ ...request, ttl: request.ttl - 1, potential }), {
-        signal: AbortSignal.any([exchange.signal, silence]),
-        input: exchange.input === undefined ? undefined : circuit.paced(exchange.input)
+        signal: AbortSignal.any([exchange.signal, trial.silent]),
+        input: exchange.input === undefined ? undefined : trial.passing(circuit.paced(exchange.input))
       })
       for await (const body of replies) {
         const reply = decodeForwardReply(body)
         if (reply.kind === 'path') {
-          if (answered || reply.nodes.length >= MAX_FORWARD_PATH)
+          if (isTold || reply.nodes.length >= MAX_FORWARD_PATH)
             throw new MeshError('protocol_error', 'a way that no circuit can have gone')
-          answered = true
+          isTold = true
           yield encodeForwardReply({ kind: 'path', nodes: [selfBytes, ...reply.nodes] })
           continue
         }
-        if (answered !== (reply.kind === 'bytes'))
-          throw new MeshError('protocol_error', 'bytes before the way, or a hop after it')
-        if (reply.kind === 'bytes' && !came) {
-          came = true
-          components.came(peer, destination, 'ok')
-        }
+        if (isTold !== (reply.kind === 'bytes')) throw new MeshError('protocol_error', 'bytes before the way, or a hop after it')
+        if (reply.kind === 'bytes') trial.heard()
         yield body
         if (reply.kind === 'bytes') await circuit.came(reply.bytes.length)
       }
+      if (!trial.isCarried && trial.begunForMs !== undefined) components.came(peer, destination, 'failed')
       return null
     } catch (error) {
-      if (exchange.signal.aborted) throw error
-      const mesh = silence.aborted ? noWay('silent', 'the next hop does not answer') : toMeshError(error)
-      // Nor is it a fault of the next hop what the source asked for.
-      const isOfSource = mesh.code === 'busy' || mesh.details['reason'] === 'expired' || mesh.details['reason'] === 'loop'
-      if (!came && !isOfSource) components.came(peer, destination, silence.aborted ? 'silent' : 'failed')
+      const isOver = exchange.signal.aborted
+      const mesh = trial.silent.aborted ? noWay('silent', 'the next hop does not answer') : toMeshError(error)
+      const outcome = isOver
+        ? afterAbort(trial)
+        : trial.silent.aborted
+          ? 'silent'
+          : afterError(mesh, request, hop, perHop.get(peer)!)
+      if (outcome !== undefined && !trial.isCarried && !request.trace) components.came(peer, destination, outcome)
+      if (isOver) throw error
       throw mesh.code !== 'protocol_error'
         ? mesh
         : new MeshError('unavailable', `the next hop broke the protocol: ${mesh.message}`)
     } finally {
-      leave()
+      trial.stop()
+      leaveWay()
+      leaveHop()
     }
   }
 
@@ -230,6 +243,23 @@ export function createForwarder(components: ForwarderComponents): Forwarder {
 
 /** What a node says that has told nobody of a way. */
 export const FARTHEST: Potential = { incarnation: 0, sequence: 0, metric: MAX_ROUTE_METRIC }
+
+/** A source that waited as long as this and left is one that got no answer; earlier, it may have had enough. */
+function afterAbort({ begunForMs }: CircuitTrial): Outcome | undefined {
+  return begunForMs !== undefined && begunForMs >= SWALLOWED_MS ? 'failed' : undefined
+}
+
+/** What the source can bring about by what it asks for is no fault of the next hop. */
+function afterError(
+  { code, details: { reason } }: MeshError,
+  { ttl }: ForwardRequest,
+  { hops }: Hop,
+  circuits: number
+): Outcome | undefined {
+  const isOfSource =
+    reason === 'loop' || (reason === 'expired' && ttl < hops) || (code === 'busy' && circuits >= MAX_CIRCUITS_PER_WAY)
+  return isOfSource ? undefined : 'failed'
+}
 
 function isNearer(own: Potential | undefined, before: Potential): boolean {
   if (own === undefined) return false

@@ -30,8 +30,8 @@ export interface LinkWatch {
   remove(peer: string): void
   /** Measures round trips at once, {@link MEASURE_GAP_MS} apart. Asked again meanwhile it adds none. */
   measure(peer: string, samples: number): void
-  /** A neighbour gets no answer from this peer: it is pinged at once. A hint and no more; but if it is so, nobody needs to be told. */
-  doubt(peer: string): void
+  /** There is reason to think that a peer is gone: it is pinged at once. @param isTold neighbours think so: if it is so, nobody needs to be told. */
+  doubt(peer: string, isTold: boolean): void
   stop(): void
 }
 
@@ -202,10 +202,10 @@ export function createLinkWatch({ now, random, onRtt, onDoubt, onSilent }: LinkW
       one.samples = Math.max(one.samples, Math.min(MAX_SAMPLES, samples))
       void ask(one)
     },
-    doubt(peer) {
+    doubt(peer, isTold) {
       const one = watched.get(peer)
       if (one === undefined) return
-      one.isDoubted = true
+      one.isDoubted ||= isTold
       void ask(one)
     },
     stop() {

@@ -37,8 +37,8 @@ export interface Links {
   want(peer: string): void
   /** Measures round trips at once, a few in a row; asked again meanwhile it adds none. */
   measure(peer: string, samples: number): void
-  /** A neighbour gets no answer from this peer: it is asked at once. */
-  doubt(peer: string): void
+  /** There is reason to think that a peer is gone: it is asked at once. @param isTold neighbours think so. */
+  doubt(peer: string, isTold: boolean): void
 }
 
 /** What links need. */

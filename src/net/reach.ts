@@ -3,7 +3,7 @@ import type { Libp2p } from '@libp2p/interface'
 import { multiaddr } from '@multiformats/multiaddr'
 import type { Outcome } from '../core/routing/neighbour-trust.ts'
 import { MeshError, toMeshError } from '../errors.ts'
-import type { Circuit, Circuits } from './circuits.ts'
+import { LASTING, type Circuit, type Circuits } from './circuits.ts'
 import type { Session } from './session.ts'
 import { parseIpMultiaddr, withPeerId } from './ip-multiaddr.ts'
 
@@ -29,8 +29,11 @@ export const CHECK_EVERY_MS = 1_000
 export const ANSWER_WITHIN_MS = 1_500
 /** So many in a row without any sign of life, and the circuit is given up. */
 export const MAX_MISSED = 3
-/** What will not be otherwise in a moment. */
-const LASTING: readonly string[] = ['busy', 'permission_denied', 'unsupported', 'expired']
+/** A PeerId in a text, after what is before it. One in an address stays: that is there to be tried by hand. No lookbehind: this runs in browsers that lack it. */
+const PEER_ID = /(^|[^\w/])((?:12D3KooW|16Uiu2HA|Qm)[1-9A-HJ-NP-Za-km-z]{38,})\b/g
+
+/** Why a circuit is refused, where that is otherwise once tables fit together. */
+const REFUSED_FOR_NOW: readonly string[] = ['no_route', 'stale', 'loop']
 
 /** Brings about connections that calls need. */
 export interface Reach {
@@ -60,7 +63,7 @@ export interface ReachComponents extends CircuitUse {
   /** There is a way over others. */
   hasWay(node: string): boolean
   waitForWay(node: string, ms: number): Promise<void>
-  /** Nothing comes over a circuit any more. */
+  /** Nothing comes over a circuit any more, or a neighbour has refused it for as long as anybody tries. */
   came(neighbour: string, node: string, outcome: Outcome): void
   now: () => number
 }
@@ -109,10 +112,12 @@ export function createReach(components: ReachComponents): Reach {
       try {
         return keep(node, await circuits.open(node, stop.signal))
       } catch (error) {
-        const reason = String(toMeshError(error).details['reason'])
+        const { reason: why, via } = toMeshError(error).details
+        const reason = String(why)
         // Also of a neighbour that was found to be gone while it was waited for.
         const wasLong = reason === 'silent' || now() - triedAt > WAY_WITHIN_MS / 2
         const mayGoOn = wasLong ? ++silent < MAX_SILENT : !LASTING.includes(reason) && now() < endsAt
+        if (!mayGoOn && REFUSED_FOR_NOW.includes(reason) && typeof via === 'string') came(via, node, 'useless')
         if (stop.signal.aborted || !mayGoOn) throw error
         await new Promise((resolve) => setTimeout(resolve, TRY_AGAIN_MS[Math.min(tries, TRY_AGAIN_MS.length - 1)]))
       }
@@ -193,12 +198,13 @@ export function createReach(components: ReachComponents): Reach {
     } catch (error) {
       const [byDial, byCircuit] = (error as AggregateError).errors as unknown[]
       const why = [byDial, byCircuit].flatMap((one) => (one === undefined ? [] : [toMeshError(one).message])).join('; ')
-      throw new MeshError(
-        'unavailable',
-        `cannot reach ${nameOf(node)} (${node}): ${why}`,
-        { peer: node, notStarted: true },
-        { cause: error }
+      // Several nodes may have the name; whoever needs the whole PeerId finds it in the details.
+      const who = nameOf(node) === node ? shortId(node) : `${nameOf(node)} (${shortId(node)})`
+      const named = why.replace(
+        PEER_ID,
+        (_, before: string, one: string) => before + (nameOf(one) === one ? shortId(one) : nameOf(one))
       )
+      throw new MeshError('unavailable', `cannot reach ${who}: ${named}`, { peer: node, notStarted: true }, { cause: error })
     }
   }
 
@@ -223,6 +229,9 @@ export function createReach(components: ReachComponents): Reach {
     }
   }
 }
+
+/** The end of a PeerId, as tables show it and commands take it. */
+const shortId = (node: string): string => `…${node.slice(-8)}`
 
 /** One that cannot be closed, since nobody takes what is still to be sent, is cut. */
 function end({ connection }: Circuit): void {

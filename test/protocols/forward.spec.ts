@@ -18,12 +18,15 @@ import {
   CIRCUIT_RATE,
   FARTHEST,
   MAX_CIRCUITS_PER_NEIGHBOUR,
+  MAX_CIRCUITS_PER_WAY,
+  SWALLOWED_MS,
   createForwarder,
   type Forwarder,
   type ForwarderComponents,
   type Hop,
   silenceMs
 } from '../../src/net/forwarder.ts'
+import { CARRIED_TURNS } from '../../src/net/circuit-trial.ts'
 import type { ExchangeHandler } from '../../src/net/inbound-exchanges.ts'
 import { createSessions, type Sessions } from '../../src/net/sessions.ts'
 import { startNode, until, within } from '../fixtures/libp2p-pair.ts'
@@ -250,7 +253,7 @@ describe('forward protocol', function () {
       ]
     )
     assert.deepEqual(asked, [{ source: a!.id, neighbour: c!.id }])
-    assert.deepEqual([b!.came, c!.came], [[[c!.id, d!.id, 'ok']], [[d!.id, d!.id, 'ok']]])
+    assert.deepEqual([b!.came, c!.came], [[], []], 'it did not begin as a connection does')
   })
 
   it('is taken by a neighbour without the right, and without a way to anybody, of whoever passes it on', async () => {
@@ -518,12 +521,28 @@ describe('forward protocol', function () {
     ahead += 60_000
     silent.cancel()
     await until(() => b!.forwarder.circuits === 0, 'it is over')
-    await replace(c!, async function* () {
-      yield* []
-      throw new MeshError('busy', 'too many circuits', { notStarted: true })
+    assert.deepEqual(b!.came, [])
+  })
+
+  it('goes round who says that it is busy while this node has few circuits there, for else sources can make it so', async () => {
+    let isFull = false
+    await replace(c!, async function* ({ signal }) {
+      if (isFull) throw new MeshError('busy', 'too many circuits', { notStarted: true })
+      yield path()
+      await new Promise((resolve) => signal.addEventListener('abort', resolve, { once: true }))
+      return null
     })
+    const many = [...Array(MAX_CIRCUITS_PER_WAY - 1).keys()]
+    const others = await Promise.all(many.map(() => open(a!, b!, to(d!))))
+    await until(() => others.every(isOpen), 'all are open')
+    isFull = true
     assert.equal((await refusal(a!, b!, to(d!))).code, 'busy')
     assert.deepEqual(b!.came, [])
+    others.pop()!.cancel()
+    await until(() => b!.forwarder.circuits === others.length, 'one is over')
+    assert.equal((await refusal(a!, b!, to(d!))).code, 'busy')
+    assert.deepEqual(b!.came, [[c!.id, d!.id, 'failed']])
+    for (const { cancel } of others) cancel()
   })
 
   const OPENING = new TextEncoder().encode('\x13/multistream/1.0.0\n')
@@ -541,6 +560,72 @@ describe('forward protocol', function () {
     }
   })
 
+  /** The way and then these items, each after something has come from the source; then as `end` says. */
+  const answering = (items: Uint8Array[], end: () => unknown = () => new Promise(() => undefined)): ExchangeHandler =>
+    async function* ({ input }) {
+      yield path()
+      const incoming = input![Symbol.asyncIterator]()
+      for (const item of items) {
+        await incoming.next()
+        yield item
+      }
+      await incoming.next()
+      await end()
+      return null
+    }
+
+  it('has carried a circuit once its ends have spoken in turn as only those two can', async () => {
+    d!.accept = async function* (_request, incoming) {
+      for await (const bytes of incoming) yield bytes
+    }
+    for (const turns of [CARRIED_TURNS - 1, CARRIED_TURNS]) {
+      let next = 0
+      let say!: () => void
+      const circuit = await open(
+        a!,
+        b!,
+        to(d!),
+        (async function* () {
+          for (; next < turns; next++) {
+            // Two items at once are one turn.
+            yield next === 0 ? OPENING : Uint8Array.of(1)
+            yield Uint8Array.of(2)
+            await new Promise<void>((resolve) => (say = resolve))
+          }
+        })()
+      )
+      for (let n = 1; n <= turns; n++) {
+        await until(() => bytesOf(circuit).length === OPENING.length + 1 + 2 * (n - 1), `answer ${n}`)
+        say()
+      }
+      await within(circuit.ended, 'it ends')
+      const outcome = turns < CARRIED_TURNS ? 'failed' : 'ok'
+      assert.deepEqual([b!.came, c!.came], [[[c!.id, d!.id, outcome]], [[d!.id, d!.id, outcome]]])
+      b!.came.length = c!.came.length = 0
+    }
+  })
+
+  it('counts who answers the first bytes and swallows the rest, ends without a byte, or says that it was too far', async () => {
+    let ahead = 0
+    b!.now = () => now() + ahead
+    await replace(c!, answering([OPENING]))
+    const echoed = await open(a!, b!, to(d!), then(OPENING))
+    await until(() => bytesOf(echoed).length > 0, 'the echo')
+    ahead += SWALLOWED_MS
+    echoed.cancel()
+    await until(() => b!.came.length === 1, 'it is counted')
+    for (const handle of [answering([], () => undefined), answering([OPENING], () => undefined)]) {
+      await replace(c!, handle)
+      await within((await open(a!, b!, to(d!), then(OPENING, Uint8Array.of(1)))).ended, 'it ends')
+    }
+    await replace(
+      c!,
+      answering([], () => Promise.reject(new MeshError('unavailable', 'too many hops', { reason: 'expired' })))
+    )
+    assert.equal((await refusal(a!, b!, to(d!), then(OPENING))).details['reason'], 'expired')
+    assert.deepEqual(b!.came, new Array(4).fill([c!.id, d!.id, 'failed']))
+  })
+
   it('blames nobody for silence after anything else, or for what was cancelled within moments', async () => {
     let sent = 0
     d!.accept = async function* (_request, incoming) {
@@ -548,7 +633,7 @@ describe('forward protocol', function () {
       yield* []
     }
     const others = [OPENING.subarray(0, -1), Uint8Array.of(1), Uint8Array.of(...OPENING.subarray(0, -1), 0, ...OPENING)]
-    const silentMs = silenceMs({ hops: 2, metric: 20 })
+    const silentMs = silenceMs({ ttl: 9, metric: 20 })
     const waits = await Promise.all(others.map((bytes) => open(a!, b!, to(d!), then(bytes))))
     const cancelled = await open(a!, b!, to(d!), then(OPENING))
     const bytes = others.reduce((sum, { length }) => sum + length, OPENING.length)

@@ -3,7 +3,7 @@ import type { Role } from '../../protocols/member/messages.ts'
 import { NO_NOTICES, type Notices } from '../../protocols/member/notices.ts'
 import type { AuditEvent } from '../../src/core/audit.ts'
 import { originBytes } from '../../src/core/document.ts'
-import { MAX_RECALLED, STRANGER, createCheckedPeers, type CheckedPeers } from '../../src/mesh-checked.ts'
+import { MAX_RECALLED, STRANGER, createCheckedPeers, type CheckedPeers, type Loss } from '../../src/mesh-checked.ts'
 import { createEndings, type Endings } from '../../src/mesh-endings.ts'
 
 const MESH = '12D3KooWGC6TvWhfapngX6wvJHMYvKpDMXPb3ZnCZ6dMoaMtimQ5'
@@ -18,7 +18,8 @@ describe('members that were checked here', () => {
   let over: Set<unknown>
   let endsInS: number
   let checked: CheckedPeers
-  const member = (role: Role, tags: string[] = []): never => ({ member: { role, tags }, chain: [] }) as never
+  const member = (role: Role, tags: string[] = [], forward = true): never =>
+    ({ member: { role, tags, forward }, chain: [] }) as never
   beforeEach(() => {
     ;[over, endsInS] = [new Set(), 1]
     checked = createCheckedPeers({ isStillMember: (chain) => !over.has(chain), endsInS: () => endsInS })
@@ -33,16 +34,18 @@ describe('members that were checked here', () => {
     assert.equal(checked.recall('a'), undefined)
   })
 
-  it('say who comes back with less: a lower role, or without a tag', () => {
-    const steps: [Role, string[], boolean][] = [
-      ['member', ['kitchen'], false],
-      ['member', ['kitchen', 'garage'], false],
-      ['member', ['garage'], true],
-      ['admin', ['garage'], false],
-      ['guest', ['garage'], true]
+  it('say who comes back with less: a lower role, without a tag, or without the right to pass on alone', () => {
+    const steps: [Role, string[], boolean, Loss | undefined][] = [
+      ['member', ['kitchen'], true, undefined],
+      ['member', ['kitchen', 'garage'], true, undefined],
+      ['member', ['garage'], true, 'rights'],
+      ['member', ['garage'], false, 'forward'],
+      ['member', ['garage'], false, undefined],
+      ['admin', ['garage'], true, undefined],
+      ['guest', ['garage'], false, 'rights']
     ]
-    for (const [role, tags, isLess] of steps) {
-      assert.equal(checked.add('a', member(role, tags)), isLess, `${role} ${tags.join()}`)
+    for (const [role, tags, forward, loss] of steps) {
+      assert.equal(checked.add('a', member(role, tags, forward)), loss, `${role} ${tags.join()}`)
       checked.left('a')
     }
   })

@@ -8,6 +8,7 @@ import {
   QUIET_AFTER_MS,
   WANT_AFTER_MS,
   WANT_LATER_MS,
+  WANT_WITHIN_MS,
   NEIGHBOURS_AT_ONCE,
   WIDEN_EVERY_MS,
   createMeshNeighbours,
@@ -259,6 +260,16 @@ describe('with whom a node speaks of routes', () => {
     await pass(WANT_AFTER_MS + 30 * WANT_LATER_MS - ASK_AFTER_MS)
     assert.deepEqual(told, [])
     await pass(ASK_AFTER_MS)
+    assert.deepEqual(told, [{ change: { add: ['far'], drop: [] }, gone: [] }])
+    isSought = true
+  })
+
+  it('waits so long and no longer, however many there are', async () => {
+    isSought = false
+    peers(300)
+    know('far', false)
+    await pass(ASK_AFTER_MS)
+    await pass(WANT_WITHIN_MS)
     assert.deepEqual(told, [{ change: { add: ['far'], drop: [] }, gone: [] }])
     isSought = true
   })

@@ -281,6 +281,59 @@ describe('router with PeerIds', () => {
     assert.equal(router.route('far')?.via, 'a')
   })
 
+  it('takes a demotion back at its time, though its node was forgotten meanwhile, and goes on with one when it comes again', () => {
+    for (const node of ['far', 'other']) known.add(node)
+    up('a', 'b')
+    const tell = (): void => {
+      for (const node of ['far', 'other']) {
+        router.hear('a', rows(row(node, 30)))
+        router.hear('b', rows(row(node, 500)))
+      }
+      pass(200)
+    }
+    tell()
+    for (const node of ['far', 'other']) router.came('a', node, 'silent', false)
+    assert.deepEqual([router.route('far')?.via, router.route('other')?.via], ['b', 'b'])
+    known.clear()
+    known.add(SELF)
+    router.forget(['far', 'other'])
+    // A session that begins while the node is not known.
+    router.down('a')
+    up('a')
+    known.add('far')
+    tell()
+    assert.equal(router.route('far')?.via, 'b')
+    pass(DEMOTED_MS)
+    known.add('other')
+    tell()
+    assert.deepEqual([router.route('far')?.via, router.route('other')?.via], ['a', 'a'])
+  })
+
+  it('does not take a node for another that it was demoted for, whatever numbers were given meanwhile', () => {
+    known.add('far')
+    up('a', 'b')
+    router.came('a', 'far', 'silent', false)
+    known.delete('far')
+    router.forget(['far'])
+    // One comes and goes after the other.
+    for (let n = 0; n < MAX_NUMBERED + 10; n++) {
+      known.add(`one ${n}`)
+      router.types(`one ${n}`, ['x'])
+      router.types(`one ${n}`, [])
+      known.delete(`one ${n}`)
+    }
+    known.add('new')
+    router.hear('a', rows(row('new', 30)))
+    router.hear('b', rows(row('new', 500)))
+    pass(200)
+    assert.equal(router.route('new')?.via, 'a')
+    known.add('far')
+    router.hear('a', rows(row('far', 30)))
+    router.hear('b', rows(row('far', 500)))
+    pass(200)
+    assert.equal(router.route('far')?.via, 'b')
+  })
+
   it('keeps a neighbour of which half comes back', () => {
     known.add('far')
     up('a', 'b')

@@ -16,8 +16,6 @@ export interface Candidate {
   metricMs?: number | undefined
   /** Calls that it runs at once, as announced. Default 1. */
   slots?: number
-  /** Service time in ms that it announces for its class of device. */
-  classMs?: number
   cost?: NodeCost | undefined
 }
 

@@ -48,7 +48,7 @@ export function rank(
   const running = estimate === undefined ? 0 : runningAt(estimate, now)
   const fullMs = rttMs + serviceMs * queueFactor(running, slots)
   // Of whom nothing is known, nothing is expected but the way there.
-  const isGuess = !isServiceKnown(estimate, candidate)
+  const isGuess = !isServiceKnown(estimate)
   const leastMs = isGuess ? rttMs : fullMs
   const outstanding = estimate === undefined ? 0 : estimate.outstanding
   const etaMs = isHopeful && outstanding === 0 ? leastMs : fullMs
@@ -140,8 +140,10 @@ function placeLocal(tries: Ranked[], local: Ranked, { prefer }: DispatchRequest)
  * Whom to ask first: feedback on one of the two that are compared is stale, the answer may change the choice, and a probe costs little
  * beside the call. Load of this node itself needs no probe: it is fed before; and where it goes first, what is assumed of others at best
  * was not good enough.
+ * @param isHopeful those of which nothing is known are expected to be the best: a reserve as well would go first, unasked, once the two
+ * have told that they are slow.
  */
-export function probesOf(tries: readonly Ranked[]): Candidate[] {
+export function probesOf(tries: readonly Ranked[], isHopeful: boolean): Candidate[] {
   const first = tries[0]
   if (first === undefined || tries.length < 2) return []
   if (first.why === 'explored') return isStale(first) ? [first.candidate] : []
@@ -155,7 +157,10 @@ export function probesOf(tries: readonly Ranked[]): Candidate[] {
     certain &&= isCertain(first, other)
   }
   if (certain || !(isStale(first) || (second !== undefined && isStale(second)))) return []
-  return second === undefined ? [first.candidate] : [first.candidate, second.candidate]
+  const asked = second === undefined ? [first.candidate] : [first.candidate, second.candidate]
+  if (isHopeful)
+    for (const other of tries) if (other.why === 'reserve' && other.isGuess && isStale(other)) asked.push(other.candidate)
+  return asked
 }
 
 function isStale({ serviceMs, rttMs, heardMs }: Ranked): boolean {

@@ -110,7 +110,7 @@ export function createDispatcher({ random }: DispatcherComponents): Dispatcher {
   ): Decision {
     const decision: Decision = { request, tries: [], probe: [], drawn, local, explored, isHopeful }
     arrange(decision)
-    decision.probe = probesOf(decision.tries)
+    decision.probe = probesOf(decision.tries, isHopeful)
     return decision
   }
 

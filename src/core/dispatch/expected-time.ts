@@ -11,12 +11,12 @@ export const PENALTY_MS = { battery: 50, 'low-battery': 500, metered: 200 } as c
 export const MS_PER_CENT = { local: 20, default: 20, cheap: 2_000 } as const
 /**
  * Calls for each slot, running and waiting, from which a provider is held for full. It refuses at 3, but until a call is there, others
- * have come as well: at 85 % load of the simulated fleet, 2.2 % of calls are refused for good with 3 here, and 0.01 % with this.
+ * have come as well: at 85 % load of the simulated fleet, 2.3 % of calls are refused for good with 3 here, and 0.02 % with this.
  */
 export const FULL_SLOTS = 2.5
 /** Feedback on load loses its worth with this time constant, in ms: `2s` of the formula. */
 export const LOAD_MEMORY_MS = 2_000
-/** Own samples after which they are believed rather than what is announced. */
+/** Own samples after which they are believed rather than what the provider says. */
 export const OWN_SAMPLES = 5
 /** A claim that differs from own measurements by more than this factor is not believed. */
 export const MAX_DOUBT = 2
@@ -60,11 +60,11 @@ export function queueFactor(running: number, slots: number): number {
  * finer, because it comes of all callers. While calls stay out for much longer than expected, the silence counts.
  */
 export function serviceMsOf(estimate: Estimate | undefined, candidate: Candidate, now: number): number {
-  if (estimate === undefined) return announcedMs(candidate)
+  if (estimate === undefined) return UNKNOWN_SERVICE_MS
   const { samples, tookMs, claimedMs } = estimate
-  let serviceMs = claimedMs > 0 ? claimedMs : announcedMs(candidate)
-  // Where nothing else is said, the first own call says more than what is assumed.
-  if (samples >= OWN_SAMPLES || (samples > 0 && claimedMs === 0 && !(candidate.classMs! > 0))) {
+  let serviceMs = claimedMs > 0 ? claimedMs : UNKNOWN_SERVICE_MS
+  // Where it says nothing, the first own call says more than what is assumed.
+  if (samples >= OWN_SAMPLES || (samples > 0 && claimedMs === 0)) {
     const ownMs = tookMs / estimate.queueFactor
     if (claimedMs === 0 || serviceMs > ownMs * MAX_DOUBT || serviceMs < ownMs / MAX_DOUBT) serviceMs = ownMs
   }
@@ -73,13 +73,9 @@ export function serviceMsOf(estimate: Estimate | undefined, candidate: Candidate
   return silentMs > SILENT_TIMES * serviceMs * estimate.queueFactor ? Math.max(serviceMs, silentMs) : serviceMs
 }
 
-function announcedMs({ classMs }: Candidate): number {
-  return classMs! > 0 ? clampService(classMs!) : UNKNOWN_SERVICE_MS
-}
-
 /** False while the service time is nothing but assumed. */
-export function isServiceKnown(estimate: Estimate | undefined, { classMs }: Candidate): boolean {
-  return classMs! > 0 || (estimate !== undefined && (estimate.claimedMs > 0 || estimate.samples > 0))
+export function isServiceKnown(estimate: Estimate | undefined): boolean {
+  return estimate !== undefined && (estimate.claimedMs > 0 || estimate.samples > 0)
 }
 
 /** What cost adds to the expected time, in ms. */

@@ -12,9 +12,14 @@ export const DEMOTED_MS = 60_000
 export const REMEMBERED_CALLS = 20
 /** Pairs of a neighbour and an origin that are remembered; past it the one that was used least recently is forgotten. */
 export const MAX_TRUST_RECORDS = 4_096
+/** Of them those for which a neighbour is demoted at once. No other is then, until one of them ends; a neighbour in all always is. */
+export const MAX_DEMOTIONS = MAX_TRUST_RECORDS / 2
 
-/** What came of something that a neighbour was given for an origin: an answer, an error, or nothing at all for long, which counts as {@link MIN_CALLS} errors. */
-export type Outcome = 'ok' | 'failed' | 'silent'
+/**
+ * What came of something that a neighbour was given for an origin: an answer; an error; something that will be of no more use in a moment; or
+ * nothing at all for as long as anybody needs. The last two count as {@link MIN_CALLS} errors for that origin.
+ */
+export type Outcome = 'ok' | 'failed' | 'useless' | 'silent'
 
 /** What the router is to be told: see `blame` of RouterEvent. Without an origin it is about all but the neighbour itself. */
 export interface Blame<Id> {
@@ -31,8 +36,9 @@ export interface Blame<Id> {
 export interface NeighbourTrust<Id> {
   /**
    * What became of something that was handed to a neighbour for an origin, at a monotonic time in ms.
-   * @param own false for what was passed on for another node, which counts for that origin alone: its source may be in league with ends
-   * that do not answer, and is not to decide whom this node thinks nothing of. Default true.
+   * @param own false for what was passed on for another node, which counts for that origin alone: its source may be in league with ends that
+   * do not answer, and is not to decide whom this node thinks nothing of. Default true: a neighbour is demoted in all when of what this node
+   * itself gave it less than half was of use, whether it is to blame or somebody further on: it is the worse way either way.
    */
   came(neighbour: Id, origin: Id, outcome: Outcome, now: number, own?: boolean): Blame<Id>[]
   /** Demotions that end by now. */
@@ -41,6 +47,8 @@ export interface NeighbourTrust<Id> {
   readonly nextAt: number
   /** What is in force against a neighbour. */
   inForce(neighbour: Id): Blame<Id>[]
+  /** True while a neighbour is demoted for this origin. */
+  isDemotedFor(origin: Id): boolean
   /** Records that are kept. */
   readonly size: number
 }
@@ -98,7 +106,7 @@ export function createNeighbourTrust<Id extends string | number>(): NeighbourTru
       return undefined
     }
     const isOfAll = record.origin === undefined
-    record[kind] += outcome === 'silent' && !isOfAll ? MIN_CALLS : 1
+    record[kind] += (outcome === 'silent' || outcome === 'useless') && !isOfAll ? MIN_CALLS : 1
     if (kind === 'failed' && isOfAll && record.failedTo.size < MIN_ORIGINS) record.failedTo.add(origin)
     const calls = record.ok + record.failed
     const isOfMany = !isOfAll || record.failedTo.size >= MIN_ORIGINS
@@ -111,8 +119,7 @@ export function createNeighbourTrust<Id extends string | number>(): NeighbourTru
   }
 
   function demote(record: TrustRecord<Id>, now: number): Blame<Id> | undefined {
-    // No room to remember more of them: a neighbour that fails so many is demoted in all.
-    if (demoted.size >= MAX_TRUST_RECORDS / 2) return undefined
+    if (record.origin !== undefined && demoted.size >= MAX_DEMOTIONS) return undefined
     record.demotedUntil = now + DEMOTED_MS
     record.probes = { ok: 0, failed: 0 }
     demoted.add(record)
@@ -161,6 +168,10 @@ export function createNeighbourTrust<Id extends string | number>(): NeighbourTru
     },
     inForce: (neighbour) =>
       [...demoted].filter((record) => record.neighbour === neighbour).map((record) => blame(record, DEMOTED_COST)),
+    isDemotedFor(origin) {
+      for (const record of demoted) if (record.origin === origin) return true
+      return false
+    },
     get size() {
       return records.size
     }

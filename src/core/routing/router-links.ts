@@ -1,9 +1,10 @@
 import { addCost, INFINITE } from './metric.ts'
+import { MAX_DEMOTIONS } from './neighbour-trust.ts'
 
 /** Origins that a neighbour may ask for by name, and rows that are kept of it. More it has to leave to this node: see `wants`. */
 export const MAX_ROWS_PER_LINK = 512
-/** Origins that calls through a neighbour may be blamed for, by name. */
-export const MAX_BLAMED = 256
+/** Origins for which a neighbour may be blamed by name: as many as there are demotions in all, so that none is told in vain. */
+export const MAX_BLAMED = MAX_DEMOTIONS
 
 /** A session with a neighbour, as the router sees it. */
 export interface RouterLink {

@@ -1,4 +1,5 @@
 import assert from 'node:assert/strict'
+import { once } from 'node:events'
 import { mkdtemp, rm } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
@@ -11,9 +12,12 @@ import { showRoutes } from '../../../src/cli/routes.ts'
 import { showEvent } from '../../../src/cli/show-event.ts'
 import { createNaming, showWay } from '../../../src/cli/show-way.ts'
 import { showHop } from '../../../src/cli/trace.ts'
+import { ensureApiToken, openDataDir, writeNodeFile } from '../../../src/data-dir.ts'
 import { MeshError, type ErrorCode } from '../../../src/errors.ts'
+import { serveApi } from '../../../src/http/serve.ts'
 import type { ExplainedCandidate, PeerView, RouteView, RoutesView } from '../../../src/mesh-api.ts'
 import { startAtmo, startChild, type Child } from '../../fixtures/child.ts'
+import { createFakeMesh } from '../../fixtures/fake-mesh.ts'
 
 type Line = Record<string, unknown> & { error?: { code: string; message: string } }
 
@@ -132,6 +136,28 @@ describe('cli routes, route, trace', function () {
     assert.deepEqual([json.code, json.lines.map(({ hop, error }) => hop ?? error?.code)], [1, [1, 'unavailable']])
     assert.deepEqual([unknown.code, unknown.lines.length, unknown.lines[0]?.error?.code], [1, 1, 'unknown_capability'])
   })
+  it('trace of a name that nobody has is an error and nothing else: there is no way to tell of', async () => {
+    const { code, stdout, stderr } = await atmo(['trace', 'nobody'])
+    assert.deepEqual([code, stdout], [1, ''])
+    assert.match(stderr, /^error: [^\n]*nobody[^\n]*\n$/)
+  })
+  it('trace says where it goes before anybody has answered', async () => {
+    const [held, mesh] = [await openDataDir(join(dir, 'silent')), createFakeMesh()]
+    mesh.trace = async function* (_target, { signal } = {}) {
+      await new Promise((resolve) => signal?.addEventListener('abort', resolve, { once: true }))
+    }
+    const server = await serveApi({ mesh, token: await ensureApiToken(held.path) })
+    const startedAt = new Date().toISOString()
+    await writeNodeFile(held.path, { pid: process.pid, api: server.url, peerId: mesh.peerId, startedAt })
+    const child = startAtmo(['trace', 'far', '--data-dir', held.path])
+    await once(child.process.stderr, 'data')
+    child.process.kill('SIGINT')
+    const { code, stdout, stderr } = await child.ended
+    assert.deepEqual([code, stdout], [1, ''])
+    assert.equal(stderr, 'the way to far (Ctrl-C ends)\nerror: the operation was cancelled\n')
+    await server.close()
+    await held.release()
+  })
   it('an empty target is wrong usage', async () => {
     for (const command of ['route', 'trace']) {
       const { code, stderr } = await atmo([command, ' '])
@@ -244,9 +270,11 @@ describe('cli routes, route, trace', function () {
         ((await withNames(client, new MeshError(code, message))) as MeshError).message
       assert.equal(await told('unavailable', `the way to ${far} ended before it`), 'the way to cellar ended before it')
       assert.equal(
-        await told('unavailable', `cannot reach cellar (${far}): no circuit to ${far} over ${near}: gone`),
-        'cannot reach cellar: no circuit to cellar over …bbbbbbbb: gone'
+        await told('unavailable', `no circuit to ${far} over ${near}: gone`),
+        'no circuit to cellar over …bbbbbbbb: gone'
       )
+      const address = `nobody at /ip4/192.0.2.7/tcp/4001/p2p/${far}`
+      assert.equal(await told('unavailable', address), address, 'this is to be tried by hand')
       const ambiguous = `use a PeerId: ${far}, ${near}`
       assert.equal(await told('ambiguous', ambiguous), ambiguous, 'these are to be typed')
       const names = await readPeerNames(client)

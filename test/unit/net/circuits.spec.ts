@@ -1,13 +1,15 @@
 import assert from 'node:assert/strict'
 import { generateKeyPair } from '@libp2p/crypto/keys'
 import type { Connection, Libp2p, Stream } from '@libp2p/interface'
-import { encodeForwardReply } from '../../../protocols/forward/messages.ts'
+import { MAX_FORWARD_TTL, encodeForwardReply } from '../../../protocols/forward/messages.ts'
+import { MAX_ROUTE_METRIC } from '../../../protocols/gradient/messages.ts'
 import { originBytes } from '../../../src/core/document.ts'
 import { MeshError, isMeshError } from '../../../src/errors.ts'
-import { OPEN_CIRCUIT_MS, createCircuits, type Circuit, type Circuits } from '../../../src/net/circuits.ts'
+import { CARRIED_TURNS } from '../../../src/net/circuit-trial.ts'
+import { MAX_OPEN_CIRCUIT_MS, OPEN_CIRCUIT_MS, createCircuits, type Circuit, type Circuits } from '../../../src/net/circuits.ts'
 import type { ExchangeConnection } from '../../../src/net/exchange-connection.ts'
 import type { Outcome } from '../../../src/core/routing/neighbour-trust.ts'
-import { createForwarder, type Forwarder, type Hop } from '../../../src/net/forwarder.ts'
+import { createForwarder, silenceMs, type Forwarder, type Hop } from '../../../src/net/forwarder.ts'
 import type { ExchangeHandler } from '../../../src/net/inbound-exchanges.ts'
 import { createNodeLibp2p, type NodeServices } from '../../../src/net/node-preset.ts'
 import { createSessions, type Sessions } from '../../../src/net/sessions.ts'
@@ -133,8 +135,21 @@ describe('circuits', function () {
       assert.match(one.encryption ?? '', /tls|noise/)
       await assert.rejects(one.newStream(ECHO), { name: 'LimitedConnectionError' })
     }
-    assert.deepEqual([a!.came, b!.came], [[[b!.id, c!.id, 'ok']], [[c!.id, c!.id, 'ok']]])
+    assert.deepEqual(a!.came, [[b!.id, c!.id, 'ok']])
+    // Who passes it on sees only that they go on speaking.
+    for (let n = 0; n < CARRIED_TURNS; n++) await roundTrip(connection, Uint8Array.of(n))
+    assert.deepEqual(b!.came, [[c!.id, c!.id, 'ok']])
     await connection.close()
+    await ended(connection)
+    assert.equal(b!.came.length, 1)
+  })
+
+  it('are waited for longer than anybody on the way waits, whatever their ways cost and however far they go', () => {
+    for (const metric of [0, 1, 3_000, 6_666, 6_667, MAX_ROUTE_METRIC])
+      for (let ttl = 1; ttl <= MAX_FORWARD_TTL; ttl++) {
+        assert.ok(silenceMs({ ttl, metric }) + OPEN_CIRCUIT_MS < MAX_OPEN_CIRCUIT_MS)
+        assert.ok(silenceMs({ ttl, metric }) >= silenceMs({ ttl: ttl - 1, metric }) + 30)
+      }
   })
 
   it('are opened whatever their way costs', async () => {
@@ -200,7 +215,7 @@ describe('circuits', function () {
   it('are not opened where no way is known, or the forwarder knows none; it says why', async () => {
     b!.hops.clear()
     const there = await refusal(a!, c!)
-    assert.deepEqual([there.code, there.details], ['unavailable', { peer: c!.id, reason: 'no_route' }])
+    assert.deepEqual([there.code, there.details], ['unavailable', { peer: c!.id, via: b!.id, reason: 'no_route' }])
     assert.match(there.message, new RegExp(`no circuit to ${c!.id} over ${b!.id}: this node knows no way there`))
     assert.deepEqual(a!.came, [[b!.id, c!.id, 'failed']])
     a!.hops.clear()
@@ -220,7 +235,7 @@ describe('circuits', function () {
     })
     const error = await refusal(a!, c!)
     assert.equal(error.code, 'unavailable')
-    assert.deepEqual(a!.came, [[b!.id, c!.id, 'failed']])
+    assert.deepEqual(a!.came, [[b!.id, c!.id, 'useless']])
     assert.deepEqual([a!.libp2p.getConnections(other.libp2p.peerId), other.inbound], [[], []])
   })
 
@@ -267,16 +282,35 @@ describe('circuits', function () {
       })
       const from = performance.now()
       const error = await refusal(a!, c!)
-      assert.deepEqual([error.code, error.details], ['unavailable', { peer: c!.id, reason: 'silent' }])
+      assert.deepEqual([error.code, error.details], ['unavailable', { peer: c!.id, via: b!.id, reason: 'silent' }])
       assert.match(error.message, /nothing came back in \d+ ms/)
       assert.ok(performance.now() - from >= OPEN_CIRCUIT_MS)
       await until(() => cancelled, 'it is cancelled')
     }
     assert.deepEqual(a!.came, [
       [b!.id, c!.id, 'silent'],
-      [b!.id, c!.id, 'silent']
+      // Who has told the way may be one, and who swallows another.
+      [b!.id, c!.id, 'useless']
     ])
   })
+
+  for (const [what, outcome, end] of [
+    ['ended without a byte', 'failed', () => undefined],
+    ['refused as no nearer', 'failed', () => Promise.reject(new MeshError('unavailable', 'no nearer', { reason: 'stale' }))],
+    ['refused as too many', 'useless', () => Promise.reject(new MeshError('busy', 'too many'))],
+    ['found to be silent', 'failed', () => Promise.reject(new MeshError('unavailable', 'silent', { reason: 'silent' }))]
+  ] as const) {
+    it(`that are ${what} are held against the neighbour for as much as that`, async () => {
+      await replace(b!, async function* ({ input }) {
+        yield* []
+        for await (const item of input!) if (item !== undefined) break
+        await end()
+        return null
+      })
+      assert.equal((await refusal(a!, c!)).code, 'unavailable')
+      assert.deepEqual(a!.came, [[b!.id, c!.id, outcome]])
+    })
+  }
 
   it('are given up when whoever wants them does not any more, which says nothing of the way', async () => {
     let asked = false

@@ -130,15 +130,27 @@ describe('watching links', () => {
     watch.add('well', well)
     await pass(1_000)
     one.rttMs = undefined
-    watch.doubt('a')
-    watch.doubt('well')
-    watch.doubt('nobody')
+    for (const name of ['a', 'well', 'nobody']) watch.doubt(name, true)
     assert.deepEqual([one.pings.at(-1), well.pings.at(-1)], [time, time])
     await pass(PONG_TIMEOUT_MS * MAX_MISSED_PONGS + 50)
     assert.deepEqual([doubts, silent], [[], [`a ${MAX_MISSED_PONGS}`]])
     well.rttMs = undefined
     await pass(PING_INTERVAL_MS + LOOK_EVERY_MS + DOUBT_AFTER_MISSES * PONG_TIMEOUT_MS)
     assert.deepEqual(doubts, ['well'], 'what is doubted without cause is as before')
+    watch.stop()
+  })
+
+  it('asks at once a peer that is doubted here alone, and tells the others if it does not answer', async () => {
+    const { watch, doubts, silent } = setup()
+    const [one, well] = [peer(10), peer(10)]
+    watch.add('a', one)
+    watch.add('well', well)
+    await pass(1_000)
+    one.rttMs = undefined
+    for (const name of ['a', 'well']) watch.doubt(name, false)
+    assert.deepEqual([one.pings.at(-1), well.pings.at(-1)], [time, time])
+    await pass(PONG_TIMEOUT_MS * MAX_MISSED_PONGS + 50)
+    assert.deepEqual([doubts, silent], [['a'], [`a ${MAX_MISSED_PONGS}`]])
     watch.stop()
   })
 

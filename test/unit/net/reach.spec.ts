@@ -70,11 +70,13 @@ describe('reaching a node', () => {
   let pings: Deferred<number>[]
   let heardAt: number
   let came: [string, string, Outcome][]
+  let names: Map<string, string>
   beforeEach(() => {
     mock.timers.enable({ apis: ['setTimeout', 'setInterval'] })
     heardAt = 0
     ;[time, dials, opens, addresses, hasWay, isNeighbour, active, pings, came] = [0, [], [], [], true, false, 0, [], []]
     waits = undefined
+    names = new Map([[NODE, 'far']])
     reach = createReach({
       libp2p: {
         dial: async (target, { signal } = {}) => {
@@ -92,7 +94,7 @@ describe('reaching a node', () => {
         }
       },
       addressesOf: () => addresses,
-      nameOf: () => 'far',
+      nameOf: (node) => names.get(node) ?? node,
       isNeighbour: () => isNeighbour,
       hasWay: () => hasWay,
       waitForWay: async () => waits?.promise,
@@ -233,7 +235,56 @@ describe('reaching a node', () => {
     await settled()
     assert.ok(isMeshError(one.outcome, 'unavailable'))
     assert.deepEqual(one.outcome.details, { peer: NODE, notStarted: true })
-    assert.match(one.outcome.message, /cannot reach far \(12D3.*\): .*ECONNREFUSED; no circuit/)
+    assert.equal(one.outcome.message, 'cannot reach far (…oaMtimQ5): ECONNREFUSED; no circuit')
+  })
+
+  for (const [reason, outcomes] of [
+    ['stale', ['useless']],
+    ['busy', []]
+  ] as const) {
+    it(`holds it against a neighbour if it refuses as ${reason} for as long as anybody tries, unless that was counted`, async () => {
+      const one = connect()
+      await settled()
+      dials[0]!.dial.reject(refused())
+      await settled()
+      for (let n = 0; one.outcome === undefined; n++) {
+        opens[n]!.circuit.reject(new MeshError('unavailable', 'no circuit', { reason, via: OTHER }))
+        await settled()
+        if (one.outcome === undefined) assert.deepEqual(came, [])
+        await pass(TRY_AGAIN_MS.at(-1)!)
+      }
+      assert.ok(isMeshError(one.outcome, 'unavailable'))
+      assert.deepEqual(
+        came,
+        outcomes.map((outcome) => [OTHER, NODE, outcome])
+      )
+    })
+  }
+
+  it('names nodes for people, who find whole PeerIds in the details alone', async () => {
+    const tell = async (circuit: string): Promise<MeshError> => {
+      const one = connect()
+      await settled()
+      dials.at(-1)?.dial.reject(new Error(`nobody at /ip4/192.0.2.7/tcp/4001/p2p/${NODE}`))
+      await settled()
+      opens.at(-1)!.circuit.reject(new MeshError('unavailable', circuit, { reason: 'permission_denied' }))
+      await settled()
+      reach.forgive(NODE)
+      assert.ok(isMeshError(one.outcome, 'unavailable'))
+      return one.outcome
+    }
+    const short = `…${NODE.slice(-8)}`
+    // An address stays as it is: it is there to be tried by hand.
+    const dial = `nobody at /ip4/192.0.2.7/tcp/4001/p2p/${NODE}`
+    const circuit = `no circuit to ${NODE} over ${OTHER}: gone`
+    const named = await tell(circuit)
+    assert.equal(named.message, `cannot reach far (${short}): ${dial}; no circuit to far over …${OTHER.slice(-8)}: gone`)
+    assert.equal(named.details['peer'], NODE)
+    names.set(OTHER, 'next')
+    assert.match((await tell(circuit)).message, /; no circuit to far over next: gone$/)
+    names.delete(NODE)
+    const nameless = await tell(circuit)
+    assert.equal(nameless.message, `cannot reach ${short}: ${dial}; no circuit to ${short} over next: gone`)
   })
 
   // ---- again ---------------------------------------------------------------------------------

@@ -12,15 +12,24 @@ const candidate = (node: string, given: Partial<Candidate> = {}): Candidate => (
   local: false,
   rttMs: 5,
   slots: 1,
-  classMs: 100,
   ...given
 })
 /** Explores nothing. */
 const FAST: DispatchRequest = { prefer: 'fast' }
 const idle = (serviceMs = 100, slots = 1): Load => ({ running: 0, slots, serviceMs, ageMs: 0 })
+/** So long ago a provider said how long calls take, in ms: as news of its load that is stale. */
+const TOLD_MS = 60_000
 
 describe('dispatcher', () => {
   const create = (seed = 1): Dispatcher => createDispatcher({ random: createRandom(seed) })
+  /** Each of `given` has said, long before `now`, how long calls take there: `serviceMs` by node, of others 100. */
+  const told = (given: readonly Candidate[], serviceMs: Record<string, number> = {}, seed = 1, now = 0): Dispatcher => {
+    const dispatcher = create(seed)
+    for (const one of given) {
+      dispatcher.feedback(one, { running: 0, slots: one.slots ?? 1, serviceMs: serviceMs[one.node] ?? 100 }, now - TOLD_MS)
+    }
+    return dispatcher
+  }
   const names = (dispatcher: Dispatcher, from: readonly Candidate[], request: DispatchRequest = {}, now = 0): string[] =>
     dispatcher.order(from, request, now).tries.map((ranked) => ranked.candidate.node)
   /** Every candidate: those of a decision in its order, then the others. */
@@ -38,74 +47,76 @@ describe('dispatcher', () => {
 
   it('takes the one that ends first: near, fast and free', () => {
     const from = [candidate('far', { rttMs: 90 }), candidate('near')]
-    assert.deepEqual(names(create(), from), ['near', 'far'])
-    assert.deepEqual(names(create(), [candidate('slow', { classMs: 400 }), candidate('fast')]), ['fast', 'slow'])
-    const [dispatcher, busy] = [create(), [candidate('busy'), candidate('free')]]
+    assert.deepEqual(names(told(from), from), ['near', 'far'])
+    const mixed = [candidate('slow'), candidate('fast')]
+    assert.deepEqual(names(told(mixed, { slow: 400 }), mixed), ['fast', 'slow'])
+    const busy = [candidate('busy'), candidate('free')]
+    const dispatcher = told(busy)
     dispatcher.feedback(busy[0]!, { ...idle(), running: 2 }, 0)
     assert.deepEqual(names(dispatcher, busy), ['free', 'busy'])
   })
 
   it('names nobody twice, and the rest as reserve', () => {
-    const from = Array.from({ length: 50 }, (_, n) => candidate(String(n), { classMs: n === 0 ? 1 : 1_000 }))
+    const from = Array.from({ length: 50 }, (_, n) => candidate(String(n)))
+    const serviceMs = Object.fromEntries(from.map(({ node }) => [node, node === '0' ? 1 : 1_000]))
     for (let seed = 0; seed < 50; seed++) {
-      const { tries } = create(seed).order(from, {}, 0)
+      const { tries } = told(from, serviceMs, seed).order(from, {}, 0)
       assert.equal(new Set(tries.map((ranked) => ranked.candidate)).size, MAX_TRIES)
     }
   })
 
   it('prefers a reserve of another class to two slow ones', () => {
-    const slow = Array.from({ length: 8 }, (_, n) => candidate(String(n), { classMs: 1_000, slots: 4 }))
-    const from = [...slow, candidate('fast', { classMs: 200 })]
-    const decided = Array.from({ length: 100 }, (_, seed) => names(create(seed), from, FAST))
+    const slow = Array.from({ length: 8 }, (_, n) => candidate(String(n), { slots: 4 }))
+    const serviceMs = { ...Object.fromEntries(slow.map(({ node }) => [node, 1_000])), fast: 200, 'little better': 700 }
+    const decide = (from: Candidate[]): string[][] =>
+      Array.from({ length: 100 }, (_, seed) => names(told(from, serviceMs, seed), from, FAST))
+    const decided = decide([...slow, candidate('fast')])
     const drawn = decided.filter((tries) => tries.includes('fast'))
     assert.ok(drawn.length > 0 && drawn.every((tries) => tries[0] === 'fast'))
-    const alike = [...slow, candidate('little better', { classMs: 700 })]
-    assert.ok(
-      Array.from({ length: 100 }, (_, seed) => names(create(seed), alike, FAST)).some(
-        (tries) => tries.indexOf('little better') > 1
-      )
-    )
+    assert.ok(decide([...slow, candidate('little better')]).some((tries) => tries.indexOf('little better') > 1))
   })
 
   it('looks at few of many', () => {
     let looks = 0
     const from = Array.from({ length: 1_000 }, (_, n) => ({
       ...candidate(String(n)),
-      get classMs() {
+      // Read once for each look, whether that makes a weight or a rank.
+      get slots() {
         looks++
-        return 100
+        return 1
       }
     }))
-    const dispatcher = create()
+    const dispatcher = told(from)
     dispatcher.order(from, {}, 0)
     looks = 0
     for (let n = 0; n < 100; n++) dispatcher.order(from, {}, n)
-    assert.ok(looks <= 100 * 2 * 10, `${looks} looks`)
+    assert.ok(looks >= 100 && looks <= 100 * 10, `${looks} looks`)
   })
 
   it('takes local if it is nearly as good, or if it is preferred and able', () => {
     const [local, remote] = [candidate('self', { local: true, rttMs: undefined }), candidate('other')]
-    const slower = { ...local, classMs: 125 }
-    const slow = { ...local, classMs: 1_000 }
-    assert.deepEqual(names(create(), [remote, local]), ['self', 'other'])
-    assert.deepEqual(names(create(), [remote, slower]), ['self', 'other'])
-    assert.deepEqual(names(create(), [remote, { ...local, classMs: 127 }]), ['other', 'self'])
-    assert.deepEqual(names(create(), [remote, slow]), ['other', 'self'])
-    assert.deepEqual(names(create(), [remote, slow], { prefer: 'local' }), ['self', 'other'])
-    const broken = create()
-    fail(broken, slow)
-    assert.deepEqual(names(broken, [remote, slow], { prefer: 'local' }), ['other'])
-    assert.deepEqual(names(create(), [local]), ['self'])
+    const from = [remote, local]
+    const taken = (selfMs: number, request?: DispatchRequest): string[] => names(told(from, { self: selfMs }), from, request)
+    assert.deepEqual(taken(100), ['self', 'other'])
+    assert.deepEqual(taken(125), ['self', 'other'])
+    assert.deepEqual(taken(127), ['other', 'self'])
+    assert.deepEqual(taken(1_000), ['other', 'self'])
+    assert.deepEqual(taken(1_000, { prefer: 'local' }), ['self', 'other'])
+    const broken = told(from, { self: 1_000 })
+    fail(broken, local)
+    assert.deepEqual(names(broken, from, { prefer: 'local' }), ['other'])
+    assert.deepEqual(names(told([local]), [local]), ['self'])
   })
 
   it('weighs power, metered links and money', () => {
-    const from = [candidate('dear', { cost: { price: 1 }, classMs: 100 }), candidate('free', { classMs: 500 })]
-    assert.equal(names(create(), from)[0], 'dear')
-    assert.equal(names(create(), from, { prefer: 'fast' })[0], 'dear')
-    assert.equal(names(create(), from, { prefer: 'cheap' })[0], 'free')
+    const from = [candidate('dear', { cost: { price: 1 } }), candidate('free')]
+    const first = (request?: DispatchRequest): string | undefined => names(told(from, { free: 500 }), from, request)[0]
+    assert.equal(first(), 'dear')
+    assert.equal(first({ prefer: 'fast' }), 'dear')
+    assert.equal(first({ prefer: 'cheap' }), 'free')
     const costs = [{}, { power: 'battery' }, { metered: true }, { power: 'low-battery' }] as const
     const nodes = costs.map((cost, n) => candidate(String(n), { cost }))
-    const scores = explain(create(), nodes, {}, 0).sort((a, b) => a.score - b.score)
+    const scores = explain(told(nodes), nodes, {}, 0).sort((a, b) => a.score - b.score)
     assert.deepEqual(
       scores.map(({ candidate: { node }, score }) => [node, score]),
       [
@@ -116,7 +127,7 @@ describe('dispatcher', () => {
       ]
     )
     for (const { etaMs, costMs, score } of scores) assert.equal(etaMs + costMs, score)
-    const fast = explain(create(), nodes, FAST, 0)
+    const fast = explain(told(nodes), nodes, FAST, 0)
     assert.ok(
       fast.every(({ etaMs, costMs, score }) => costMs === 0 && score === etaMs),
       'time alone'
@@ -124,7 +135,8 @@ describe('dispatcher', () => {
   })
 
   it('gives calls to nobody who is excluded, and says why', () => {
-    const from = [candidate('a'), candidate('b'), candidate('c', { classMs: 900 })]
+    const from = [candidate('a'), candidate('b'), candidate('c')]
+    const create = (): Dispatcher => told(from, { c: 900 })
     const why = (request: DispatchRequest): string[] =>
       explain(create(), from, request, 0)
         .map((ranked) => `${ranked.candidate.node} ${ranked.why}`)
@@ -137,11 +149,12 @@ describe('dispatcher', () => {
   it('finds the only one that may be tried among a thousand', () => {
     const from = Array.from({ length: 1_000 }, (_, n) => candidate(String(n)))
     const notNode = from.map(({ node }) => node).filter((node) => node !== '777')
-    assert.deepEqual(names(create(), from, { notNode }), ['777'])
+    assert.deepEqual(names(told(from), from, { notNode }), ['777'])
   })
 
   it('keeps away from what is broken, but tries it if there is nothing else', () => {
-    const [dispatcher, from] = [create(), [candidate('a'), candidate('b')]]
+    const from = [candidate('a'), candidate('b')]
+    const dispatcher = told(from)
     fail(dispatcher, from[0]!)
     assert.deepEqual(names(dispatcher, from), ['b'])
     assert.deepEqual(
@@ -157,13 +170,15 @@ describe('dispatcher', () => {
   })
 
   it('tries what is full last', () => {
-    const [dispatcher, from] = [create(), [candidate('full'), candidate('slow', { classMs: 3_000 })]]
+    const from = [candidate('full'), candidate('slow')]
+    const dispatcher = told(from, { slow: 3_000 })
     dispatcher.feedback(from[0]!, { ...idle(), running: 3 }, 0)
     assert.deepEqual(names(dispatcher, from), ['slow', 'full'])
   })
 
   it('tries last who says that it takes no call of this node for a while', () => {
-    const [dispatcher, from] = [create(), [candidate('limited'), candidate('slow', { classMs: 900 })]]
+    const from = [candidate('limited'), candidate('slow')]
+    const dispatcher = told(from, { slow: 900 })
     dispatcher.began(from[0]!, 0)
     dispatcher.refused(from[0]!, 5_000, 0)
     dispatcher.ended(from[0]!, 'cancelled', 0, 0)
@@ -172,7 +187,7 @@ describe('dispatcher', () => {
   })
 
   it('tries each of a few of which nothing is known once, and then the best', () => {
-    const [dispatcher, from] = [create(), ['a', 'b', 'c'].map((node) => candidate(node, { classMs: undefined }))]
+    const [dispatcher, from] = [create(), ['a', 'b', 'c'].map((node) => candidate(node))]
     const tookMs: Record<string, number> = { a: 500, b: 30, c: 2_000 }
     const called: string[] = []
     for (let now = 0; now < 8_000; now += 1_000) {
@@ -186,22 +201,34 @@ describe('dispatcher', () => {
   })
 
   it('tries none without need where this node itself can do it, and no second one before the first has told', () => {
-    const known = candidate('self', { local: true, classMs: 500 })
-    const unknown = candidate('new', { classMs: undefined })
-    assert.equal(names(create(), [known, unknown], FAST)[0], 'self')
-    const [dispatcher, from] = [create(), [candidate('known'), unknown]]
+    const [self, known, unknown] = [candidate('self', { local: true }), candidate('known'), candidate('new')]
+    assert.equal(names(told([self], { self: 500 }), [self, unknown], FAST)[0], 'self')
+    const from = [known, unknown]
+    const dispatcher = told([known])
     assert.equal(names(dispatcher, from, FAST)[0], 'new')
     dispatcher.began(unknown, 0)
     assert.equal(names(dispatcher, from, FAST)[0], 'known')
   })
 
+  it('asks all of a few of which nothing is known before it tries one, so that a slow one of them is not tried in vain', () => {
+    const from = ['a', 'b', 'c', 'd'].map((node) => candidate(node))
+    for (let seed = 0; seed < 20; seed++) {
+      const dispatcher = create(seed)
+      const decision = dispatcher.order(from, FAST, 0)
+      assert.deepEqual(decision.probe.map(({ node }) => node).sort(), ['a', 'b', 'c', 'd'])
+      for (const one of decision.probe) dispatcher.feedback(one, idle(one.node === 'b' ? 300 : 1_500), 5)
+      assert.equal(dispatcher.reorder(decision, 5).tries[0]!.candidate.node, 'b')
+    }
+  })
+
   it('expects of whom nothing is known no more than the way there', () => {
-    const from = [candidate('near', { classMs: undefined }), candidate('far', { classMs: undefined, rttMs: 80 })]
+    const from = [candidate('near'), candidate('far', { rttMs: 80 })]
     assert.deepEqual(names(create(), from, { maxLatencyMs: 50 }), ['near'])
   })
 
   it('asks both of two that it compares if it has not heard of one for long, then decides among them', () => {
-    const [dispatcher, from] = [create(), [candidate('a'), candidate('b')]]
+    const from = [candidate('a'), candidate('b')]
+    const dispatcher = told(from)
     const decision = dispatcher.order(from, {}, 0)
     assert.deepEqual(decision.probe.map(({ node }) => node).sort(), ['a', 'b'])
     const first = decision.tries[0]!.candidate
@@ -219,25 +246,27 @@ describe('dispatcher', () => {
   })
 
   it('holds feedback for fresh as long as a call lasts, but for 0.1 s at least and 1 s at most', () => {
-    for (const [classMs, freshMs] of [
+    for (const [serviceMs, freshMs] of [
       [50, 100],
       [300, 300],
       [9_000, 1_000]
     ] as const) {
-      const [dispatcher, from] = [create(), [candidate('a', { classMs }), candidate('b', { classMs })]]
-      for (const one of from) dispatcher.feedback(one, idle(classMs), 0)
+      const [dispatcher, from] = [create(), [candidate('a'), candidate('b')]]
+      for (const one of from) dispatcher.feedback(one, idle(serviceMs), 0)
       assert.equal(dispatcher.order(from, FAST, freshMs).probe.length, 0)
       assert.equal(dispatcher.order(from, FAST, freshMs + 1).probe.length, 2)
     }
   })
 
   it('asks others for the comparison with this node, unless this node goes first', () => {
-    const probed = (classMs: number, others: Candidate[]): string =>
-      create()
-        .order([candidate('self', { local: true, classMs }), ...others], FAST, 0)
+    const probed = (selfMs: number, others: Candidate[]): string => {
+      const from = [candidate('self', { local: true }), ...others]
+      return told(from, { self: selfMs, b: 250 })
+        .order(from, FAST, 0)
         .probe.map(({ node }) => node)
         .join()
-    const two = [candidate('a', { classMs: 100 }), candidate('b', { classMs: 250 })]
+    }
+    const two = [candidate('a'), candidate('b')]
     assert.equal(probed(200, two), 'a,b', 'this node is between the two')
     assert.equal(probed(200, [two[0]!]), 'a')
     assert.equal(probed(100, two), '')
@@ -256,14 +285,15 @@ describe('dispatcher', () => {
   })
 
   it('asks nobody where that would not pay, or would change nothing', () => {
-    const quick = [candidate('a', { classMs: 15 }), candidate('b', { classMs: 15 })]
-    assert.deepEqual(create().order(quick, {}, 0).probe, [], 'the call is as quick as the probe')
-    assert.deepEqual(create().order([candidate('a')], {}, 0).probe, [], 'there is one only')
-    assert.deepEqual(create().order([candidate('a'), candidate('b', { classMs: 2_000 })], {}, 0).probe, [], 'one is far better')
+    const [one, two] = [[candidate('a')], [candidate('a'), candidate('b')]]
+    assert.deepEqual(told(two, { a: 15, b: 15 }).order(two, {}, 0).probe, [], 'the call is as quick as the probe')
+    assert.deepEqual(told(one).order(one, {}, 0).probe, [], 'there is one only')
+    assert.deepEqual(told(two, { b: 2_000 }).order(two, {}, 0).probe, [], 'one is far better')
   })
 
   it('explains with numbers, and begins nothing by it', () => {
-    const [dispatcher, from] = [create(), [candidate('a', { slots: 2 }), candidate('b', { rttMs: undefined, metricMs: 30 })]]
+    const from = [candidate('a', { slots: 2 }), candidate('b', { rttMs: undefined, metricMs: 30 })]
+    const dispatcher = told(from)
     dispatcher.began(from[0]!, 0)
     const row = explain(dispatcher, from, {}, 10).find((ranked) => ranked.candidate.node === 'a')
     assert.deepEqual(row, {
@@ -279,13 +309,14 @@ describe('dispatcher', () => {
       outstanding: 1,
       slots: 2,
       running: 1,
-      heardMs: Infinity
+      heardMs: TOLD_MS + 10
     })
     assert.equal(explain(dispatcher, from, {}, 10).find((ranked) => ranked.candidate.node === 'b')!.rttMs, 30)
   })
 
   it('leaves a liar within five calls, whatever it says', () => {
-    const [dispatcher, from] = [create(), [candidate('liar', { classMs: 1, slots: 64 }), candidate('honest')]]
+    const from = [candidate('liar', { slots: 64 }), candidate('honest')]
+    const dispatcher = told(from, { liar: 1 })
     let [now, lied] = [0, 0]
     for (let n = 0; n < 200; n++) {
       const chosen = dispatcher.order(from, {}, now).tries[0]!.candidate
@@ -300,7 +331,8 @@ describe('dispatcher', () => {
   })
 
   it('leaves one that says that it is idle, and refuses every call', () => {
-    const [dispatcher, from] = [create(), [candidate('liar', { classMs: 1, slots: 64 }), candidate('honest')]]
+    const from = [candidate('liar', { slots: 64 }), candidate('honest')]
+    const dispatcher = told(from, { liar: 1 })
     let refused = 0
     for (let now = 0; now < 60_000; now += 105) {
       let chosen = dispatcher.order(from, FAST, now).tries[0]!.candidate
@@ -319,7 +351,8 @@ describe('dispatcher', () => {
   })
 
   it('leaves one that swallows calls before the first of them times out', () => {
-    const [dispatcher, from] = [create(), [candidate('hole', { classMs: 20, slots: 64 }), candidate('honest', { slots: 8 })]]
+    const from = [candidate('hole', { slots: 64 }), candidate('honest', { slots: 8 })]
+    const dispatcher = told(from, { hole: 20 })
     let swallowed = 0
     for (let now = 0; now < 5_000; now += 20) {
       const chosen = dispatcher.order(from, {}, now).tries[0]!.candidate
@@ -332,8 +365,9 @@ describe('dispatcher', () => {
 
   it('decides alike for the same seed, whatever the clock starts at', () => {
     const trace = (offset: number): string => {
-      const [dispatcher, random] = [create(7), createRandom(8)]
-      const from = Array.from({ length: 20 }, (_, n) => candidate(String(n), { classMs: 50 + n, rttMs: n }))
+      const from = Array.from({ length: 20 }, (_, n) => candidate(String(n), { rttMs: n }))
+      const serviceMs = Object.fromEntries(from.map(({ node }, n) => [node, 50 + n]))
+      const [dispatcher, random] = [told(from, serviceMs, 7, offset), createRandom(8)]
       const chosen: string[] = []
       for (let now = offset; now < offset + 2_048; now += 2) {
         const { tries } = dispatcher.order(from, {}, now)
@@ -358,10 +392,11 @@ describe('dispatcher', () => {
       maxLatencyMs: fc.option(fc.nat(2_000), { nil: undefined }),
       notNode: fc.option(fc.subarray(['0', '1', '2', '3', '4']), { nil: undefined })
     })
-    const given = fc.record<Partial<Candidate>>({
-      rttMs: fc.option(fc.nat(200), { nil: undefined }),
-      slots: fc.oneof(fc.nat(8), fc.constantFrom(-1, NaN, Infinity)),
-      classMs: fc.oneof(fc.nat(2_000), fc.constantFrom(-1, NaN, Infinity))
+    const slots = fc.oneof(fc.nat(8), fc.constantFrom(-1, NaN, Infinity))
+    const serviceMs = fc.oneof(fc.nat(2_000), fc.constantFrom(-1, NaN, Infinity))
+    const given = fc.record({
+      some: fc.record<Partial<Candidate>>({ rttMs: fc.option(fc.nat(200), { nil: undefined }), slots }),
+      load: fc.option(fc.record<Load>({ running: fc.constant(0), slots, serviceMs }))
     })
     const step = fc.tuple(fc.nat(3), fc.nat(20), outcome, request, fc.nat(2_000))
     fc.assert(
@@ -371,7 +406,8 @@ describe('dispatcher', () => {
         fc.array(step, { maxLength: 120 }),
         (seed, all, steps) => {
           const dispatcher = create(seed)
-          const from = all.map((some, n) => candidate(String(n), { ...some, local: n === 1 }))
+          const from = all.map(({ some }, n) => candidate(String(n), { ...some, local: n === 1 }))
+          for (const [n, { load }] of all.entries()) if (load !== null) dispatcher.feedback(from[n]!, load, -TOLD_MS)
           const outstanding = from.map(() => 0)
           const running: { chosen: Candidate; startedAt: number }[] = []
           let now = 0

@@ -20,7 +20,7 @@ describe('dispatch in a simulated fleet', () => {
   it('is near what perfect knowledge gives at 60 % load', async () => {
     const report = await runFleet({ loads: [0.6], policies: ['ours', 'oracle'], seeds: [1, 2], seconds: 120 })
     const [row] = report.rows
-    // The goal is 1.5; what it reaches is 1.2.
+    // The goal is 1.5; what it reaches, learning included, is 1.3.
     assert.ok(row!.p99OfOracle! <= 1.35, formatFleet(report))
     assert.equal(row!.refused, 0)
     assert.ok(row!.attemptsPerCall <= 1.1)

@@ -8,13 +8,13 @@ import { MAX_ESTIMATES, createProviderEstimates } from '../../../../src/core/dis
 const RTT_MS = 4
 
 describe('provider estimates', () => {
-  const at = (node: string | number, classMs?: number): Candidate => ({
-    node: String(node),
-    key: 'work',
-    local: false,
-    rttMs: RTT_MS,
-    classMs
-  })
+  const at = (node: string | number): Candidate => ({ node: String(node), key: 'work', local: false, rttMs: RTT_MS })
+  /** A table, and the one provider in it: it is idle, and has said how long calls take. */
+  const told = (saysMs: number): [ReturnType<typeof createProviderEstimates>, Candidate] => {
+    const [table, candidate] = [createProviderEstimates(), at('a')]
+    table.feedback(candidate, { running: 0, slots: 1, serviceMs: saysMs }, 0)
+    return [table, candidate]
+  }
   const serviceMs = (table: ReturnType<typeof createProviderEstimates>, candidate: Candidate, now: number): number =>
     serviceMsOf(table.get(candidate), candidate, now)
 
@@ -79,8 +79,8 @@ describe('provider estimates', () => {
     )
   })
 
-  it('believe what is announced until five own calls say otherwise', () => {
-    const [table, candidate] = [createProviderEstimates(), at('a', 1)]
+  it('believe what a provider says until five own calls say otherwise', () => {
+    const [table, candidate] = told(1)
     assert.equal(serviceMs(table, candidate, 0), 1)
     for (let n = 0; n < 5; n++) {
       assert.equal(serviceMs(table, candidate, n * 1_000), 1)
@@ -91,7 +91,7 @@ describe('provider estimates', () => {
   })
 
   it('override a liar within five calls, whatever it says with each reply', () => {
-    const [table, liar] = [createProviderEstimates(), at('liar', 1)]
+    const [table, liar] = [createProviderEstimates(), at('liar')]
     for (let n = 0; n < 5; n++) {
       table.began(liar, n * 1_000)
       table.feedback(liar, { running: 0, slots: 4, serviceMs: 1 }, n * 1_000 + 304)
@@ -114,7 +114,7 @@ describe('provider estimates', () => {
   })
 
   it('double with each timeout, and come back with good calls', () => {
-    const [table, candidate] = [createProviderEstimates(), at('a', 100)]
+    const [table, candidate] = told(100)
     const seen: number[] = []
     for (const [n, givenMs] of [100, 200, 400].entries()) {
       table.began(candidate, n)
@@ -131,7 +131,7 @@ describe('provider estimates', () => {
   })
 
   it('take a timeout for as long as it lasted, but none that came before such calls end', () => {
-    const [table, candidate] = [createProviderEstimates(), at('a', 100)]
+    const [table, candidate] = told(100)
     for (const [givenMs, expectedMs] of [
       [50, 100],
       [5_000, 5_000]
@@ -143,7 +143,7 @@ describe('provider estimates', () => {
   })
 
   it('learn nothing of the time from calls that only show that somebody is there', () => {
-    const [table, candidate] = [createProviderEstimates(), at('a', 100)]
+    const [table, candidate] = told(100)
     for (let n = 0; n < 9; n++) {
       table.began(candidate, n)
       table.ended(candidate, 'answered', 1, n)
@@ -163,7 +163,7 @@ describe('provider estimates', () => {
   })
 
   it('believe for a while, and for a minute at most, that no call is taken', () => {
-    const [table, candidate] = [createProviderEstimates(), at('a', 100)]
+    const [table, candidate] = [createProviderEstimates(), at('a')]
     table.refused(candidate, 5_000, 0)
     assert.equal(table.get(candidate), undefined, 'nobody has called it')
     table.began(candidate, 0)
@@ -179,7 +179,7 @@ describe('provider estimates', () => {
   })
 
   it('hold a provider for full that refuses while it says that it is not, longer each time in a row', () => {
-    const [table, candidate] = [createProviderEstimates(), at('a', 100)]
+    const [table, candidate] = [createProviderEstimates(), at('a')]
     const end = (outcome: 'busy' | 'ok', running: number, now: number): number => {
       table.began(candidate, now)
       table.feedback(candidate, { running, slots: 1, serviceMs: 100 }, now)
@@ -206,14 +206,14 @@ describe('provider estimates', () => {
   })
 
   it('take long silence of calls for slowness', () => {
-    const [table, candidate] = [createProviderEstimates(), at('a', 100)]
+    const [table, candidate] = told(100)
     table.began(candidate, 0)
     assert.equal(serviceMs(table, candidate, 300), 100)
     assert.equal(serviceMs(table, candidate, 2_000 + RTT_MS), 2_000)
   })
 
   it('let feedback fade, and know their own calls', () => {
-    const [table, candidate] = [createProviderEstimates(), at('a', 100)]
+    const [table, candidate] = [createProviderEstimates(), at('a')]
     table.feedback(candidate, { running: 10, slots: 4, serviceMs: 100 }, 0)
     const estimate = table.get(candidate)!
     assert.equal(runningAt(estimate, 0), 10)
@@ -227,7 +227,7 @@ describe('provider estimates', () => {
     const hostile = fc.oneof(fc.double(), fc.constantFrom(NaN, Infinity, -Infinity, -1, 0, 1e308))
     fc.assert(
       fc.property(hostile, hostile, hostile, hostile, (running, slots, claimedMs, ageMs) => {
-        const [table, candidate] = [createProviderEstimates(), at('a', 100)]
+        const [table, candidate] = [createProviderEstimates(), at('a')]
         table.feedback(candidate, { running, slots, serviceMs: claimedMs, ageMs }, 0)
         const estimate = table.get(candidate)
         assert.ok(serviceMs(table, candidate, 1) > 0 && Number.isFinite(serviceMs(table, candidate, 1)))

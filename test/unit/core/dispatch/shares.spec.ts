@@ -18,9 +18,9 @@ describe('shares of calls', () => {
         key: 'work',
         local: false,
         rttMs: 10,
-        slots: count,
-        classMs: 100
+        slots: count
       }))
+      for (const [n, one] of candidates.entries()) dispatcher.feedback(one, { running: 0, slots: slots[n]!, serviceMs: 100 }, 0)
       const counts = slots.map(() => 0)
       for (let now = 0; now < CALLS; now++) {
         const chosen = dispatcher.order(candidates, {}, now).tries[0]!.candidate

@@ -3,6 +3,7 @@ import fc from 'fast-check'
 import {
   DEMOTED_COST,
   DEMOTED_MS,
+  MAX_DEMOTIONS,
   MAX_TRUST_RECORDS,
   MIN_CALLS,
   createNeighbourTrust,
@@ -50,11 +51,28 @@ describe('trust in neighbours', () => {
     assert.ok(calls < 40, `${calls} calls`)
   })
 
-  it('takes silence for as much as five errors, for the one origin', () => {
+  it('takes silence, and what is of no use, for as much as five errors, for the one origin', () => {
     const trust = make()
+    assert.deepEqual(trust.came(2, 7, 'useless', 0, false), [{ neighbour: 2, origin: 7, cost: DEMOTED_COST }])
     assert.deepEqual(trust.came(1, 7, 'silent', 0), [{ neighbour: 1, origin: 7, cost: DEMOTED_COST }])
     for (let origin = 8; origin < 8 + MIN_CALLS; origin++) call(trust, 1, origin, true)
     assert.deepEqual(trust.came(1, 20, 'silent', 0), [{ neighbour: 1, origin: 20, cost: DEMOTED_COST }])
+  })
+
+  it(`demotes for ${MAX_DEMOTIONS} origins at once and no more, and in all though it does so`, () => {
+    const trust = make()
+    for (let origin = 0; origin < MAX_DEMOTIONS; origin++)
+      assert.deepEqual(trust.came(1, origin, 'silent', 0, false), [{ neighbour: 1, origin, cost: DEMOTED_COST }])
+    assert.deepEqual(trust.came(1, MAX_DEMOTIONS, 'silent', 0, false), [])
+    assert.deepEqual(
+      [trust.inForce(1).length, trust.isDemotedFor(0), trust.isDemotedFor(MAX_DEMOTIONS)],
+      [MAX_DEMOTIONS, true, false]
+    )
+    for (let n = 1; n < MIN_CALLS; n++) assert.deepEqual(call(trust, 1, n, false), [])
+    assert.deepEqual(call(trust, 1, 0, false), [{ neighbour: 1, cost: DEMOTED_COST }])
+    // Those that failed meanwhile go on; the one in all is over.
+    assert.equal(trust.tick(DEMOTED_MS).length, MAX_DEMOTIONS - MIN_CALLS + 1)
+    assert.equal(trust.tick(2 * DEMOTED_MS).length, MIN_CALLS)
   })
 
   it('demotes in all for what was of this node alone: others may be in league with who does not answer', () => {
