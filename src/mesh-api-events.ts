@@ -58,11 +58,16 @@ export interface FireView {
   id?: string
   /** Text of the intent. */
   intent?: string
+  /** It is on the disk of this node: a restart does not lose it. Never so at low priority, or of what is `coalesced`. */
+  kept: boolean
   /** Who has it: `capability@PeerId`. */
   by: string[]
-  /** Of what is queued, whom it was given to. Of these none has answered. */
+  /** Whom it was given to, and who has not taken it, or not yet. */
   tried: string[]
-  /** Why it was dropped: `too_deep`, `full`, `too_large`, or the code of the error. */
+  /**
+   * Why it was dropped: `too_deep`, `full`, `too_large`, `unanswered`, or the code of the error. Of what is queued, `not_kept`: it could not be written
+   * to disk, so that a restart loses it.
+   */
   reason?: string
 }
 

@@ -11,8 +11,16 @@ export function createEffectQueue<E>(act: (effect: E) => void): EffectQueue<E> {
   const waiting: E[] = []
   let depth = 0
 
+  /** One that fails keeps no other from being done. */
   function drain(): void {
-    for (let effect = waiting.shift(); effect !== undefined; effect = waiting.shift()) act(effect)
+    let failed: { error: unknown } | undefined
+    for (let effect = waiting.shift(); effect !== undefined; effect = waiting.shift())
+      try {
+        act(effect)
+      } catch (error) {
+        failed ??= { error }
+      }
+    if (failed !== undefined) throw failed.error
   }
 
   return {
@@ -20,12 +28,14 @@ export function createEffectQueue<E>(act: (effect: E) => void): EffectQueue<E> {
     around(work) {
       depth++
       try {
-        const result = work()
-        // Who is called from within leaves it to the outermost.
-        if (depth === 1) drain()
-        return result
+        return work()
       } finally {
-        depth--
+        try {
+          // Who is called from within leaves it to the outermost. What failed half way has changed something as well.
+          if (depth === 1) drain()
+        } finally {
+          depth--
+        }
       }
     }
   }

@@ -42,7 +42,7 @@ export async function createMesh(components: MeshComponents): Promise<Mesh> {
     descriptors.onDirectory(event)
     offers.changed()
     routing.directoryChanged(event)
-    triggers.changed()
+    triggers.changed(event.kind === 'node-join' ? event.origin : undefined)
     if (event.origin === self) federation.changed()
     if (event.kind === 'node-join' || event.kind === 'info') learn(event.origin)
     if (event.kind === 'node-leave') lastNames.note(event.origin, event.name)
@@ -118,6 +118,7 @@ export async function createMesh(components: MeshComponents): Promise<Mesh> {
     local: tools.handler,
     reach: calls.reach,
     isNeighbour: routing.ways.isNeighbour,
+    admit: (event, capability) => consent.admitEvent(event, capability),
     authorize: (event, capability, options) => consent.authorizeEvent(event, capability, options),
     count,
     onFault
@@ -134,12 +135,9 @@ export async function createMesh(components: MeshComponents): Promise<Mesh> {
     onUp(link) {
       calls.forgive(link.peer)
       routing.linkUp(link)
-      triggers.changed()
+      triggers.changed(link.peer)
     },
-    onDown(peer) {
-      triggers.changed()
-      return routing.linkDown(peer)
-    },
+    onDown: (peer) => routing.linkDown(peer),
     onRtt: routing.onRtt
   })
   const { announcer, links } = sync
@@ -151,13 +149,7 @@ export async function createMesh(components: MeshComponents): Promise<Mesh> {
 
   // ---- what this node offers -----------------------------------------------------------------
   const functions = createFunctionBackend({ onChange: (snapshot) => tools.apply(functions, snapshot) })
-  const runner = createBackendRunner({
-    self,
-    tools,
-    emit: events.emit,
-    raise: ({ capability, event, payload }) => triggers.fire(capability, event, payload, { waitMs: 0 }),
-    log
-  })
+  const runner = createBackendRunner({ self, tools, emit: events.emit, raise: triggers.raise, log })
   let shown: MeshStatus['network']['state'] = 'ok'
   const discovery = components.discovery(
     (state) => {
@@ -259,10 +251,7 @@ export async function createMesh(components: MeshComponents): Promise<Mesh> {
     },
     invite: (options = {}) => trust.invite(options),
     openDoor: (options = {}) => trust.openDoor(options),
-    fire: triggers.fire,
-    deadLetters: triggers.deadLetters,
-    replayDeadLetter: triggers.replayDeadLetter,
-    discardDeadLetter: triggers.discardDeadLetter,
+    ...triggers.commands,
     ...consent.commands,
     ...trust.commands,
     treaties: createMeshTreaties({ membership, audit, connected: federation.connected, announce: trust.announce }),

@@ -10,13 +10,13 @@ import { MeshError } from '../errors.ts'
 
 /** What a node of handlers answers over one exchange: many deliveries in an item, as they come. */
 export interface TriggerAnswers {
-  /** A delivery has come. @throws MeshError `protocol_error` if it has not the next number, or too many are open. */
+  /** A delivery has come. @throws MeshError `protocol_error` if it has not the next number, or too many are open; what the exchange has ended with. */
   open(number: number, bytes: number): void
   /** Once it has an answer for good, or the exchange is over, more do nothing. */
   answer(number: number, answer: InboxAnswer): void
   /** No more deliveries come: the items end when all are answered. */
   end(): void
-  /** The exchange ends at once. */
+  /** The exchange ends, as soon as the answers that there are have gone. */
   fail(error: MeshError): void
   items(): AsyncGenerator<unknown, void, void>
 }
@@ -31,8 +31,8 @@ export function createTriggerAnswers(): TriggerAnswers {
   const open = new Map<number, Open>()
   let next = 0
   let [unaccepted, bytes] = [0, 0]
-  let [accepted, done]: [number[], number[]] = [[], []]
-  let failed: Failure[] = []
+  const [accepted, done]: [number[], number[]] = [[], []]
+  const failed: Failure[] = []
   let isEnded = false
   let error: MeshError | undefined
   let wake: (() => void) | undefined
@@ -48,6 +48,7 @@ export function createTriggerAnswers(): TriggerAnswers {
 
   return {
     open(number, size) {
+      if (error !== undefined) throw error
       if (number !== next++) throw new MeshError('protocol_error', 'the numbers of deliveries must follow each other')
       if (++unaccepted > MAX_UNACCEPTED || (bytes += size) > MAX_UNACCEPTED_BYTES)
         throw new MeshError('protocol_error', 'more deliveries without an answer than there may be')
@@ -76,15 +77,15 @@ export function createTriggerAnswers(): TriggerAnswers {
     },
     async *items() {
       for (;;) {
-        if (error !== undefined) throw error
         while (hasAnswers())
           yield encodeAnswers({
             accepted: accepted.splice(0, MAX_ANSWERS),
             done: done.splice(0, MAX_ANSWERS),
             failed: failed.splice(0, MAX_ANSWERS)
           })
+        if (error !== undefined) throw error
         if (isEnded && open.size === 0) return
-        if (error === undefined) await new Promise<void>((resolve) => (wake = resolve))
+        await new Promise<void>((resolve) => (wake = resolve))
         wake = undefined
       }
     }

@@ -62,6 +62,7 @@ export function createTriggerSender({ connect, onSent, onAnswer, onLost, now }: 
     const window = createDeliveryWindow()
     const queues = createPriorityQueues<OutgoingEvent>()
     let wake: (() => void) | undefined
+    let isClosed = false
 
     const lose = ({ id, key }: OutgoingEvent): void => onLost({ id, handler: key })
 
@@ -70,7 +71,7 @@ export function createTriggerSender({ connect, onSent, onAnswer, onLost, now }: 
       let timer: ReturnType<typeof setTimeout> | undefined
       try {
         return await new Promise<boolean>((resolve) => {
-          wake = () => resolve(true)
+          wake = () => resolve(!isClosed)
           timer = setTimeout(() => resolve(false), SENDER_IDLE_MS)
           timer.unref?.()
         })
@@ -84,8 +85,11 @@ export function createTriggerSender({ connect, onSent, onAnswer, onLost, now }: 
       for (;;) {
         const event = window.hasRoom(MAX_EVENT_BYTES) ? queues.take(now()) : undefined
         if (event === undefined) {
-          if (!(await isWoken())) return
-          continue
+          if (await isWoken()) continue
+          if (!isClosed && window.size > 0) continue
+          // What comes from now on goes over another exchange: this one takes no more.
+          forget(node, line)
+          return
         }
         const { id, key, handler, bytes, causes } = event
         const remainingMs = onSent(id, key)
@@ -95,7 +99,7 @@ export function createTriggerSender({ connect, onSent, onAnswer, onLost, now }: 
       }
     }
 
-    return {
+    const line: Line = {
       over,
       push(event) {
         const { taken, dropped } = queues.push(event, event.priority, now())
@@ -106,6 +110,7 @@ export function createTriggerSender({ connect, onSent, onAnswer, onLost, now }: 
       async run() {
         try {
           const session = await connect(node)
+          if (over.signal.aborted) return
           const replies = session.request(encodeTriggerOpen({ kind: 'deliver' }), { signal: over.signal, input: deliveries() })
           for await (const body of replies) {
             for (const answer of window.answered(decodeAnswers(body))) onAnswer(answer)
@@ -114,12 +119,19 @@ export function createTriggerSender({ connect, onSent, onAnswer, onLost, now }: 
         } catch {
           // Whatever it was: what has no answer counts as lost, and is tried again by whoever keeps it.
         } finally {
-          lines.delete(node)
+          isClosed = true
+          wake?.()
+          forget(node, line)
           for (const lost of window.close()) onLost(lost)
           for (let left = queues.take(now()); left !== undefined; left = queues.take(now())) lose(left)
         }
       }
     }
+    return line
+  }
+
+  function forget(node: string, line: Line): void {
+    if (lines.get(node) === line) lines.delete(node)
   }
 
   return {

@@ -31,6 +31,8 @@ export interface TriggerReaderComponents {
 /** The side of the handlers. */
 export interface TriggerReader {
   protocol: Protocol
+  /** All exchanges end, with the answers that there are. */
+  stop(): void
   /** The same for an event of this node itself: what it throws to nobody, is its answer. */
   deliver(delivery: Delivery, peer: string, to: DeliveryOrigin): void
 }
@@ -63,13 +65,16 @@ export function createTriggerReader({ mesh, takesEvents, receive }: TriggerReade
   const protocol: Protocol = {
     id: TRIGGER_PROTOCOL,
     overCircuits: true,
-    async *handle({ body, input }: IncomingExchange, peer) {
+    async *handle({ body, input, cancellation }: IncomingExchange, peer) {
       const open = decodeTriggerOpen(body)
       if (open.kind === 'fetch') throw new MeshError('unavailable', 'this node keeps no payload of that hash')
-      if (!takesEvents() || input === undefined) throw new MeshError('unsupported', 'this node handles no events')
+      if (!takesEvents()) throw new MeshError('unsupported', 'this node handles no events')
+      if (input === undefined) return null
       current.get(peer)?.fail(new MeshError('cancelled', 'there is another exchange of this source'))
       const answers = createTriggerAnswers()
       current.set(peer, answers)
+      // No more deliveries may come, and then nothing else tells that the source is gone.
+      cancellation.onAbort((reason) => answers.fail(reason))
       try {
         void read(answers, input, peer)
         yield* answers.items()
@@ -80,13 +85,29 @@ export function createTriggerReader({ mesh, takesEvents, receive }: TriggerReade
       }
     }
   }
-  return { protocol, deliver }
+  return {
+    protocol,
+    deliver,
+    stop() {
+      for (const answers of current.values()) answers.fail(new MeshError('unavailable', 'the node is stopping'))
+    }
+  }
 }
 
 /** Who speaks for another node, or another mesh, is not heard. */
 function eventOf({ event: bytes }: Delivery, mesh: string, peer: string): MeshEvent {
-  const event = decodeEvent(bytes)
+  const event = decoded(bytes)
   if (event.source.mesh !== mesh || event.source.node !== peer)
     throw new MeshError('permission_denied', 'an event must name its own mesh and node as its source')
   return event
+}
+
+/** It will not be another one when it comes again. */
+function decoded(bytes: Uint8Array): MeshEvent {
+  try {
+    return decodeEvent(bytes)
+  } catch (error) {
+    const { code, message } = toMeshError(error)
+    throw new MeshError(code, message, { retryable: false }, { cause: error })
+  }
 }

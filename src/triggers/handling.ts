@@ -1,5 +1,6 @@
 /** Runs the capabilities of this node that handle events: how many at once, how long, and what is told of how it went. */
 import type { MeshEvent } from '../../protocols/trigger/messages.ts'
+import { Cancellation } from '../core/cancellation.ts'
 import { failureOf } from '../core/triggers/failure.ts'
 import type { InboxEvent } from '../core/triggers/inbox.ts'
 import type { FailedAnswer } from '../core/triggers/outbox-contract.ts'
@@ -15,6 +16,10 @@ export const HANDLE_WITHIN_MS = 600_000
 /** An event in the inbox. */
 export interface ArrivedEvent extends InboxEvent {
   event: MeshEvent
+  /** As it came. */
+  encoded: Uint8Array
+  /** It was accepted before this node started. */
+  isRestored?: boolean
   /** PeerIds: on whose behalf it was raised, its source last. */
   causes: readonly string[]
 }
@@ -40,40 +45,55 @@ export interface HandlingComponents {
 /** @param components see {@link HandlingComponents}. */
 export function createHandling({ functionOf, take, finish, authorize }: HandlingComponents): Handling {
   const running = new Map<string, number>()
-  const over = new AbortController()
-  let all = 0
+  const cancellations = new Set<Cancellation>()
   let onIdle: (() => void) | undefined
   let stopping = false
 
   async function run({ item, missing, late }: Ordered<ArrivedEvent>): Promise<void> {
-    const timeout = AbortSignal.timeout(HANDLE_WITHIN_MS)
-    const signal = AbortSignal.any([over.signal, timeout])
+    const cancellation = new Cancellation()
+    cancellations.add(cancellation)
+    const timer = setTimeout(() => cancellation.abort(TOO_LONG()), HANDLE_WITHIN_MS)
+    timer.unref?.()
     let outcome: 'done' | FailedAnswer = 'done'
     try {
+      const { signal } = cancellation
       const handle = functionOf(item.handler)
       if (handle === undefined) throw new MeshError('unavailable', `"${item.handler}" handles no events any more`)
       await authorize(item, signal)
       const context: EventContext = { signal, causes: item.causes, depth: item.event.hopDepth }
       await unlessAborted(Promise.resolve(handle(viewOf(item, missing, late), context)), signal)
     } catch (error) {
-      outcome = failure(timeout.aborted ? new MeshError('deadline_exceeded', 'the handler has taken too long') : error)
+      outcome = failure(cancellation.reason ?? error)
+    } finally {
+      clearTimeout(timer)
+      cancellations.delete(cancellation)
     }
     finish(item, outcome)
   }
 
+  /** What is taken from elsewhere meanwhile is counted as well. */
+  const slotsOf = (handler: string): number => running.get(handler) ?? 0
+
+  function release(handler: string): void {
+    const left = slotsOf(handler) - 1
+    if (left === 0) running.delete(handler)
+    else running.set(handler, left)
+    if (running.size === 0) onIdle?.()
+  }
+
+  function leave(handler: string): void {
+    release(handler)
+    ready(handler)
+  }
+
   function ready(handler: string): void {
-    for (let count = running.get(handler) ?? 0; count < HANDLER_SLOTS && !stopping; count++) {
+    while (slotsOf(handler) < HANDLER_SLOTS && !stopping) {
+      // The slot first: what taking brings about may look for the next one.
+      running.set(handler, slotsOf(handler) + 1)
       const next = take(handler)
-      if (next === undefined) return
-      running.set(handler, count + 1)
-      all++
-      void run(next).then(() => {
-        const left = running.get(handler)! - 1
-        if (left === 0) running.delete(handler)
-        else running.set(handler, left)
-        if (--all === 0) onIdle?.()
-        ready(handler)
-      })
+      if (next === undefined) return release(handler)
+      const left = (): void => leave(handler)
+      void run(next).then(left, left)
     }
   }
 
@@ -81,12 +101,14 @@ export function createHandling({ functionOf, take, finish, authorize }: Handling
     ready,
     async stop(withinMs) {
       stopping = true
-      if (all === 0) return
+      if (running.size === 0) return
       let timer: ReturnType<typeof setTimeout> | undefined
       const idle = new Promise<void>((resolve) => (onIdle = resolve))
       await Promise.race([idle, new Promise<void>((resolve) => (timer = setTimeout(resolve, withinMs)))])
       clearTimeout(timer)
-      over.abort(new MeshError('unavailable', 'the node is stopping'))
+      for (const cancellation of cancellations) cancellation.abort(new MeshError('unavailable', 'the node is stopping'))
+      // What was aborted says so before the ways to its source are closed.
+      await Promise.race([idle, new Promise<void>((resolve) => setTimeout(resolve, 0))])
     }
   }
 }
@@ -111,6 +133,9 @@ function viewOf({ event, node, causes }: ArrivedEvent, missing: number, late: bo
     causes
   }
 }
+
+const TOO_LONG = (): MeshError =>
+  new MeshError('deadline_exceeded', `the handler took longer than ${HANDLE_WITHIN_MS / 1_000} s`, { retryable: true })
 
 /** A handler that throws something of its own may do better later. */
 function failure(error: unknown): FailedAnswer {

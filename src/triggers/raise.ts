@@ -2,6 +2,7 @@
 import type { CapabilityDeclaration, TriggerDeclaration } from '../../protocols/capability.ts'
 import { MAX_EVENT_AGE_MS, encodeEvent, type Priority } from '../../protocols/trigger/messages.ts'
 import { encodeCbor } from '../../protocols/cbor.ts'
+import { checkCauses } from '../core/causes.ts'
 import type { JsonValue } from '../core/invoke.ts'
 import { nearest, validate } from '../core/schema.ts'
 import { createDebounce } from '../core/triggers/debounce.ts'
@@ -16,7 +17,7 @@ import { fanOutOf, priorityOf, type EventToRoute } from '../core/triggers/trigge
 import { MeshError } from '../errors.ts'
 
 /** Largest payload of an event, encoded, in bytes: beside it the event has room for what is said of it. */
-export const MAX_PAYLOAD_BYTES = 56 * 1024
+export const MAX_PAYLOAD_BYTES = 54 * 1024
 
 /** What goes with an event that is raised while another one is handled. */
 export interface RaiseOptions {
@@ -87,15 +88,21 @@ interface Pending {
   options: RaiseOptions & { depth: number }
 }
 
+const TRACEPARENT = /^[0-9a-f]{2}-[0-9a-f]{32}-[0-9a-f]{16}-[0-9a-f]{2}$/
+
 /** Compiles what is declared, once for each declaration. */
 export function createRaise(components: RaiseComponents): Raise {
   const { self, mesh, incarnation, find, add, sink, now, clock } = components
   const numbers = createEventNumbers(incarnation)
   const compiled = new WeakMap<TriggerDeclaration, Compiled>()
-  const throttle = createThrottle<Pending>((_, firing) => (last = release(firing)))
+  const throttle = createThrottle<Pending>((key, firing) => {
+    const made = release(firing)
+    if (key === firingKeyNow) last = made
+  })
   const debounce = createDebounce<Pending>((key, firing) => pass(key, firing))
-  /** What was let go last. */
+  /** Of the key that is being fired, what was let go last. */
   let last: Raised | undefined
+  let firingKeyNow: string | undefined
 
   function triggerOf(capability: string, event: string): Compiled {
     const declaration = find(capability)
@@ -175,6 +182,9 @@ export function createRaise(components: RaiseComponents): Raise {
           `the payload is ${bytes} bytes, the limit is ${MAX_PAYLOAD_BYTES}: raise what it is about, and let the handler call for the rest`,
           { bytes, limit: MAX_PAYLOAD_BYTES }
         )
+      if (options.causes !== undefined && options.causes.length > 0) checkCauses(options.causes)
+      if (options.traceparent !== undefined && !TRACEPARENT.test(options.traceparent))
+        throw new MeshError('invalid_argument', 'traceparent must be as W3C Trace Context has it', { key: 'traceparent' })
       const depth = hopDepthAfter(options.depth)
       if (depth === undefined) return { outcome: 'dropped', reason: 'too_deep' }
       const subject = found.subjectOf(payload)
@@ -183,7 +193,10 @@ export function createRaise(components: RaiseComponents): Raise {
       const firing = fired<Pending>(pending, bytes, now())
       const quietMs = found.trigger.debounceMs ?? 0
       if (quietMs > 0) debounce.fire(key, firing, quietMs, now())
-      else if (pass(key, firing) === 'fired') return last!
+      else {
+        firingKeyNow = key
+        if (pass(key, firing) === 'fired') return last!
+      }
       return { outcome: 'coalesced' }
     },
     tick(at) {

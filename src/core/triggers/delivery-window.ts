@@ -21,6 +21,8 @@ export interface DeliveryWindow {
   answered(answers: Answers): DeliveryAnswer[]
   /** All that is not answered for good: the exchange has ended. */
   close(): Delivered[]
+  /** Deliveries that are not answered for good. */
+  readonly size: number
 }
 
 interface Open extends Delivered {
@@ -87,6 +89,9 @@ export function createDeliveryWindow(): DeliveryWindow {
       open.clear()
       unaccepted = bytes = 0
       return lost
+    },
+    get size() {
+      return open.size
     }
   }
 }

@@ -1,7 +1,7 @@
 import type { EventSequence, Priority } from '../../../protocols/trigger/messages.ts'
 import type { FailedAnswer } from './outbox-contract.ts'
 import { createPriorityQueues, type PriorityQueues } from './priority-queues.ts'
-import type { SeenEvents } from './seen-events.ts'
+import type { SeenEvents, Settled } from './seen-events.ts'
 import { createSubjectOrder, type Ordered, type SubjectOrder } from './subject-order.ts'
 
 /** Most events of an ordered handler that are next of their subject, but have to wait for the one before them to be handled. */
@@ -32,8 +32,8 @@ export type InboxAnswer = 'accepted' | 'done' | FailedAnswer
 export type InboxEffect<E, R> =
   /** Written down, so that a restart does not lose it; then `kept` is called. At low priority at once: those are handled once at most. */
   | { kind: 'keep'; event: E }
-  /** Does not have to be kept any more. */
-  | { kind: 'release'; event: E }
+  /** Does not have to be kept any more. `settled`: how it ended, if it does not come again. */
+  | { kind: 'release'; event: E; settled?: Settled }
   | { kind: 'answer'; to: R; answer: InboxAnswer }
   /** `take` may have something for this handler. */
   | { kind: 'ready'; handler: string }
@@ -60,6 +60,8 @@ export interface InboxInit<E, R> {
   seen: SeenEvents
   /** Whether a handler wants events of a subject in their order. */
   isOrdered(handler: string): boolean
+  /** Whether an event that has not been here may come in now. @returns what is answered if not. Default: all may. */
+  admit?(event: E): FailedAnswer | undefined
   emit(effect: InboxEffect<E, R>): void
 }
 
@@ -78,7 +80,7 @@ interface Lane<E> {
 }
 
 /** See {@link Inbox}. */
-export function createInbox<E extends InboxEvent, R>({ seen, isOrdered, emit }: InboxInit<E, R>): Inbox<E, R> {
+export function createInbox<E extends InboxEvent, R>({ seen, isOrdered, admit, emit }: InboxInit<E, R>): Inbox<E, R> {
   const held = new Map<string, Held<E, R>>()
   const lanes = new Map<string, Lane<E>>()
   const seenKey = ({ handler, id }: E): string => `${handler} ${id}`
@@ -104,10 +106,10 @@ export function createInbox<E extends InboxEvent, R>({ seen, isOrdered, emit }: 
     leave(event, failure)
   }
 
-  function leave(event: E, what: InboxAnswer): void {
+  function leave(event: E, what: InboxAnswer, settled?: Settled): void {
     const one = held.get(keyOf(event))
     held.delete(keyOf(event))
-    emit({ kind: 'release', event })
+    emit(settled === undefined ? { kind: 'release', event } : { kind: 'release', event, settled })
     answer(one?.to, what)
   }
 
@@ -121,7 +123,7 @@ export function createInbox<E extends InboxEvent, R>({ seen, isOrdered, emit }: 
   function isOver(event: E, now: number): boolean {
     if (event.expiresAt > now) return false
     seen.settle(event.node, seenKey(event), 'failed', now, event.priority === 'critical')
-    leave(event, EXPIRED)
+    leave(event, EXPIRED, 'failed')
     return true
   }
 
@@ -150,9 +152,10 @@ export function createInbox<E extends InboxEvent, R>({ seen, isOrdered, emit }: 
         if (one.isKept) answer(to, 'accepted')
         return
       }
-      if (!enter(event, to, false, now)) {
+      const refused = admit?.(event) ?? (enter(event, to, false, now) ? undefined : BUSY)
+      if (refused !== undefined) {
         seen.forget(event.node, seenKey(event))
-        return answer(to, BUSY)
+        return answer(to, refused)
       }
       emit({ kind: 'keep', event })
       emit({ kind: 'ready', handler: event.handler })
@@ -188,8 +191,9 @@ export function createInbox<E extends InboxEvent, R>({ seen, isOrdered, emit }: 
       if (!held.has(keyOf(event))) return
       if (lane.running.delete(event.of)) emit({ kind: 'ready', handler: event.handler })
       if (outcome !== 'done' && outcome.retryable) return refuse(event, outcome)
-      seen.settle(event.node, seenKey(event), outcome === 'done' ? 'done' : 'failed', now, event.priority === 'critical')
-      leave(event, outcome)
+      const settled = outcome === 'done' ? 'done' : 'failed'
+      seen.settle(event.node, seenKey(event), settled, now, event.priority === 'critical')
+      leave(event, outcome, settled)
     },
 
     tick(now) {
