@@ -40,6 +40,7 @@ export interface TriggerReader {
 /** The node of handlers: takes deliveries, and answers them as they are accepted, done or failed. One exchange for each source. */
 export function createTriggerReader({ mesh, takesEvents, receive }: TriggerReaderComponents): TriggerReader {
   const current = new Map<string, TriggerAnswers>()
+  let stopped = false
 
   function deliver(delivery: Delivery, peer: string, to: DeliveryOrigin): void {
     try {
@@ -68,6 +69,7 @@ export function createTriggerReader({ mesh, takesEvents, receive }: TriggerReade
     async *handle({ body, input, cancellation }: IncomingExchange, peer) {
       const open = decodeTriggerOpen(body)
       if (open.kind === 'fetch') throw new MeshError('unavailable', 'this node keeps no payload of that hash')
+      if (stopped) throw new MeshError('unavailable', 'the node is stopping')
       if (!takesEvents()) throw new MeshError('unsupported', 'this node handles no events')
       if (input === undefined) return null
       current.get(peer)?.fail(new MeshError('cancelled', 'there is another exchange of this source'))
@@ -89,6 +91,7 @@ export function createTriggerReader({ mesh, takesEvents, receive }: TriggerReade
     protocol,
     deliver,
     stop() {
+      stopped = true
       for (const answers of current.values()) answers.fail(new MeshError('unavailable', 'the node is stopping'))
     }
   }

@@ -40,10 +40,13 @@ export interface HandlingComponents {
   finish(event: ArrivedEvent, outcome: 'done' | FailedAnswer): void
   /** May throw, or wait for a person to agree. @throws MeshError `permission_denied`. */
   authorize(event: ArrivedEvent, signal: AbortSignal): Promise<void> | undefined
+  /** Default: {@link HANDLE_WITHIN_MS}. */
+  withinMs?: number
 }
 
 /** @param components see {@link HandlingComponents}. */
-export function createHandling({ functionOf, take, finish, authorize }: HandlingComponents): Handling {
+export function createHandling(components: HandlingComponents): Handling {
+  const { functionOf, take, finish, authorize, withinMs: handleWithinMs = HANDLE_WITHIN_MS } = components
   const running = new Map<string, number>()
   const cancellations = new Set<Cancellation>()
   let onIdle: (() => void) | undefined
@@ -52,7 +55,7 @@ export function createHandling({ functionOf, take, finish, authorize }: Handling
   async function run({ item, missing, late }: Ordered<ArrivedEvent>): Promise<void> {
     const cancellation = new Cancellation()
     cancellations.add(cancellation)
-    const timer = setTimeout(() => cancellation.abort(TOO_LONG()), HANDLE_WITHIN_MS)
+    const timer = setTimeout(() => cancellation.abort(tooLong(handleWithinMs)), handleWithinMs)
     timer.unref?.()
     let outcome: 'done' | FailedAnswer = 'done'
     try {
@@ -134,8 +137,8 @@ function viewOf({ event, node, causes }: ArrivedEvent, missing: number, late: bo
   }
 }
 
-const TOO_LONG = (): MeshError =>
-  new MeshError('deadline_exceeded', `the handler took longer than ${HANDLE_WITHIN_MS / 1_000} s`, { retryable: true })
+const tooLong = (ms: number): MeshError =>
+  new MeshError('deadline_exceeded', `the handler took longer than ${ms / 1_000} s`, { retryable: true })
 
 /** A handler that throws something of its own may do better later. */
 function failure(error: unknown): FailedAnswer {
