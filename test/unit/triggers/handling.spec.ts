@@ -122,7 +122,7 @@ describe('handling events', () => {
     push(HANDLER_SLOTS + 1)
     await until(() => finished.length === HANDLER_SLOTS + 1, 'all have failed')
     assert.ok(finished.every((one) => one.endsWith('deadline_exceeded, again')))
-    assert.equal(aborted.length, HANDLER_SLOTS + 1)
+    assert.ok(aborted.length >= HANDLER_SLOTS + 1)
   })
 
   it('gives the handler the event, who caused it, and a signal', async () => {
