@@ -42,21 +42,35 @@ export interface ToolDeclaration {
 export interface TriggerDeclaration {
   event: string
   description?: string
-  /** Text of the intent with `{key}` placeholders, filled from the payload. */
+  /** Text of the intent; `{key}` and `{a.b}` are filled from the payload, or from the metadata of the capability. */
   intentTemplate?: string
   /** Schema of the payload. */
   payload?: JsonSchema
-  /** Where it should go: `capability:ID`, or a glob over types. */
+  /** What an event is about, where there are several: `key` or `a.b` of the payload, or of the metadata. Default: `location`. */
+  subject?: string
+  /** Where it should go: `capability:ID`, a glob over types, or a domain. */
   routeHint?: string
+  /** How many of those that it may go to handle it; default: one. */
+  fanOut?: 'one' | 'all' | number
   priority?: 'low' | 'normal' | 'high' | 'critical'
-  /** Shortest time between two events of one subject, in ms. */
+  /** Shortest time between two events of one subject, in ms. What is raised in between becomes one event at its end. */
   throttleMs?: number
+  /** An event of a subject waits until none has been raised for this time, in ms; five times as long at most. */
+  debounceMs?: number
+  /** How long an event may wait to be handled, in ms; default and most: one day. */
+  expiresMs?: number
+  [extension: string]: unknown
+}
+
+/** How a capability handles the events of others. */
+export interface HandlesDeclaration {
+  /** It wants the events of one source and subject in their order. */
+  ordered?: boolean
   [extension: string]: unknown
 }
 
 /** `online` and `degraded` can be called; `busy` can, but rather not; `suspended` and `offline` cannot. */
 export const CAPABILITY_STATUSES = ['online', 'degraded', 'busy', 'suspended', 'offline'] as const
-/** One of {@link CAPABILITY_STATUSES}. */
 /** One of {@link CAPABILITY_STATUSES}. */
 export type CapabilityStatus = (typeof CAPABILITY_STATUSES)[number]
 
@@ -72,6 +86,8 @@ export interface CapabilityDeclaration {
   version?: string
   tools?: ToolDeclaration[]
   triggers?: TriggerDeclaration[]
+  /** Present only if it handles events of others: what makes an agent of it. */
+  handles?: HandlesDeclaration
   /** 5–10 utterances that this capability should answer; the strongest help for routing by meaning. */
   examples?: string[]
   keywords?: string[]
@@ -126,10 +142,13 @@ export function checkCapability(value: unknown): CapabilityDeclaration {
     if (tool['cache'] !== undefined) count(object(tool['cache'], `${path}/cache`)['ttlMs'], `${path}/cache/ttlMs`)
   })
   unique(list(map['triggers'], '/triggers', MAX_TOOLS), 'event', '/triggers', (trigger, path) => {
-    for (const key of ['description', 'intentTemplate', 'routeHint', 'priority']) text(trigger[key], `${path}/${key}`)
+    for (const key of ['description', 'intentTemplate', 'subject', 'routeHint', 'priority']) text(trigger[key], `${path}/${key}`)
     schema(trigger['payload'], `${path}/payload`)
-    count(trigger['throttleMs'], `${path}/throttleMs`)
+    for (const key of ['throttleMs', 'debounceMs', 'expiresMs']) count(trigger[key], `${path}/${key}`)
+    if (typeof trigger['fanOut'] === 'number') count(trigger['fanOut'], `${path}/fanOut`)
+    else text(trigger['fanOut'], `${path}/fanOut`)
   })
+  if (map['handles'] !== undefined) flag(object(map['handles'], '/handles')['ordered'], '/handles/ordered')
   return map as unknown as CapabilityDeclaration
 }
 

@@ -16,6 +16,7 @@ import { memberVectors } from './vectors/member.ts'
 import { nearbyVectors } from './vectors/nearby.ts'
 import { syncVectors } from './vectors/sync.ts'
 import { treatyVectors } from './vectors/treaty.ts'
+import { triggerVectors } from './vectors/trigger.ts'
 import { toJsonForm, type Vectors } from './vectors/form.ts'
 
 const ROOT = join(import.meta.dirname, '..')
@@ -30,7 +31,8 @@ const ALL: Record<string, () => Vectors> = {
   treaty: treatyVectors,
   lend: lendVectors,
   gradient: gradientVectors,
-  forward: forwardVectors
+  forward: forwardVectors,
+  trigger: triggerVectors
 }
 
 for (const name of process.argv.length > 2 ? process.argv.slice(2) : Object.keys(ALL)) {

@@ -1,5 +1,5 @@
 import type { CapabilityDeclaration } from '../protocols/capability.ts'
-import type { Backend } from './backends/backend.ts'
+import type { Backend, TriggerEvent } from './backends/backend.ts'
 import type { LocalTools } from './calls/local-tools.ts'
 import { statusOf } from './core/query.ts'
 import type { MeshStatus } from './mesh-api.ts'
@@ -22,11 +22,13 @@ export interface BackendRunnerComponents {
   self: string
   tools: LocalTools
   emit: (event: NewMeshEvent) => void
+  /** Raises what a backend watches. @throws MeshError if it is not as the capability declares it. */
+  raise(event: TriggerEvent): Promise<unknown>
   log: (level: 'info' | 'warn', message: string) => void
 }
 
 /** See {@link BackendRunner}. A backend that throws is shown as offline with its reason; the node runs on. */
-export function createBackendRunner({ self, tools, emit, log }: BackendRunnerComponents): BackendRunner {
+export function createBackendRunner({ self, tools, emit, raise, log }: BackendRunnerComponents): BackendRunner {
   const controllers = new Set<AbortController>()
   const running = new Map<Backend, { state: MeshStatus['backends'][number]; ended: Promise<unknown> }>()
 
@@ -61,6 +63,9 @@ export function createBackendRunner({ self, tools, emit, log }: BackendRunnerCom
     try {
       for await (const { capability, event, payload } of backend.watch?.(signal) ?? []) {
         emit({ event: 'trigger', node: self, capability, trigger: event, payload })
+        raise({ capability, event, payload }).catch((error: unknown) =>
+          log('warn', `backend ${backend.id} raises "${event}" of "${capability}", which is left out: ${(error as Error).message}`)
+        )
       }
     } catch (error) {
       log('warn', `the events of backend ${backend.id} ended: ${(error as Error).message}`)

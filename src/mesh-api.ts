@@ -6,9 +6,11 @@ import type { Role } from '../protocols/member/messages.ts'
 import type { Backend } from './backends/backend.ts'
 import type { ApprovalView, CallApproval, JoinApproval } from './core/approval.ts'
 import type { Item, JsonObject, JsonValue } from './core/invoke.ts'
+import type { EventFunction, MeshTriggers } from './mesh-api-events.ts'
 import type { DispatchPreference, MeshRoutes } from './mesh-api-routes.ts'
 
 export type { ApprovalView, CallApproval, JoinApproval } from './core/approval.ts'
+export type * from './mesh-api-events.ts'
 export type * from './mesh-api-routes.ts'
 
 /** Of which other mesh something is: what that is called here, and its id. Both are missing if it is of the own mesh. */
@@ -341,7 +343,7 @@ export type ToolHandler = (
 ) => JsonValue | void | Promise<JsonValue | void> | AsyncGenerator<JsonValue | Uint8Array, JsonValue | void, void>
 
 /** A running node. */
-export interface Mesh extends AsyncDisposable, MeshRoutes {
+export interface Mesh extends AsyncDisposable, MeshRoutes, MeshTriggers {
   readonly peerId: string
   readonly name: string
   multiaddrs(): string[]
@@ -380,8 +382,8 @@ export interface Mesh extends AsyncDisposable, MeshRoutes {
    * again since, `ambiguous`, `unknown_capability`, `unavailable`.
    */
   acceptDescriptor(node: string, capability: string, options?: { hash?: string }): AcceptedDescriptor
-  /** Offers a capability of this process; `handlers` by tool name. Throws `invalid_argument`, `conflict`. */
-  register(declaration: CapabilityDeclaration, handlers?: Record<string, ToolHandler>): Registration
+  /** Offers a capability of this process; `handlers` by tool name, `onEvent` if it `handles` events. Throws `invalid_argument`, `conflict`. */
+  register(declaration: CapabilityDeclaration, handlers?: Record<string, ToolHandler>, onEvent?: EventFunction): Registration
   addBackend(backend: Backend): void
   /**
    * Calls a tool. `target` is a capability id, a type, or either with `@node`.

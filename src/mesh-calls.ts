@@ -17,7 +17,7 @@ import type { MeshComponents } from './mesh-components.ts'
 import type { MeshCounts } from './mesh-counts.ts'
 import type { MeshEvents } from './mesh-events.ts'
 import type { MeshRouting } from './mesh-routing.ts'
-import { createRemoteCalls } from './net/remote-calls.ts'
+import { createRemoteCalls, type RemoteCallsComponents } from './net/remote-calls.ts'
 
 /** See {@link createMeshCalls}. */
 export interface MeshCalls extends Pick<Mesh, 'call' | 'explain'> {
@@ -26,6 +26,8 @@ export interface MeshCalls extends Pick<Mesh, 'call' | 'explain'> {
   readonly replays: Replays
   /** A neighbour has come. */
   forgive(node: string): void
+  /** Brings about a connection with a node. */
+  reach(node: string): Promise<void>
   start(): Promise<void>
   stop(): Promise<void>
 }
@@ -43,6 +45,8 @@ export interface MeshCallsComponents
   known(): Iterable<string>
   /** To nodes that this one is not connected with. */
   ways: MeshRouting['ways']
+  /** What else runs over circuits. */
+  alsoOver: RemoteCallsComponents['alsoOver']
   counts: MeshCounts
   events: MeshEvents
   onFault(peer: string, error: MeshError): void
@@ -67,7 +71,16 @@ export function createMeshCalls(components: MeshCallsComponents): MeshCalls {
     }
   })
   const nameOf = (node: string): string => components.nameOf(node) ?? node
-  const remote = createRemoteCalls({ ...components.ways, libp2p, provider: provide, now, onFault, addressesOf, nameOf })
+  const remote = createRemoteCalls({
+    ...components.ways,
+    alsoOver: components.alsoOver,
+    libp2p,
+    provider: provide,
+    now,
+    onFault,
+    addressesOf,
+    nameOf
+  })
   const nodes = (): Iterable<KnownNode> => [
     ...offers(),
     ...[...components.known()].map((node) => ({ node, nodeName: nameOf(node) }))
@@ -98,5 +111,6 @@ export function createMeshCalls(components: MeshCallsComponents): MeshCalls {
     onSent: events.onSent
   })
   const explain = createExplain({ offers, nodes, dispatcher, loadHere, now })
-  return { provider, replays, call, explain, forgive: remote.forgive, start: () => remote.start(), stop: () => remote.stop() }
+  const { forgive, reach, start, stop } = remote
+  return { provider, replays, call, explain, forgive, reach, start, stop }
 }

@@ -10,6 +10,7 @@ import type { MeshStatus } from './mesh-api.ts'
 import type { AdmissionComponents } from './net/admission.ts'
 import type { Gossip } from './net/announce.ts'
 import type { Upgrades } from './net/upgrades.ts'
+import type { EventStore } from './triggers/event-store.ts'
 import type { Membership } from './trust/membership.ts'
 
 /** What finds peers and keeps connected to them: mDNS and dialer in Node, less in a browser. */
@@ -50,6 +51,8 @@ export interface MeshComponents {
   changedDescriptors: ChangedDescriptors
   /** Default: what others first said of themselves is known until the node stops. */
   pins?: PinStore
+  /** Default: events are known until the node stops. */
+  events?: EventStore | undefined
   /** What calls on this node cost beside time. Default: nothing. */
   cost?: NodeCost | undefined
   /** Higher than at any start before with the same key. */

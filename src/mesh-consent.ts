@@ -1,17 +1,28 @@
+import type { CapabilityDeclaration } from '../protocols/capability.ts'
 import { createApprovals, type Approvals } from './calls/approvals.ts'
 import type { LocalTool, ProviderComponents } from './calls/provider.ts'
 import type { Audit } from './core/audit.ts'
 import { createLimits, type LimitRule } from './core/limits.ts'
-import { decide, decideUnchecked, stricter, type Caller, type Effect, type PolicyRule } from './core/policy.ts'
+import { decide, decideUnchecked, stricter, type Caller, type Effect, type PolicyRule, type Standing } from './core/policy.ts'
+import type { InvokeOptions, ToolRequest } from './core/invoke.ts'
 import { MeshError } from './errors.ts'
 import type { Mesh } from './mesh-api.ts'
 import type { NewMeshEvent } from './mesh-events.ts'
 import type { Federation } from './mesh-federation.ts'
+
 import { STRANGER, type MeshTrust } from './mesh-trust.ts'
+import type { ArrivedEvent } from './triggers/handling.ts'
 import type { Membership } from './trust/membership.ts'
+
+/** Name by which policies speak of events: who may have a capability handle them, may call this tool of it. */
+export const HANDLE = 'handle'
 
 /** What the node's policy says to calls of others, and the calls that wait for a yes. */
 export interface Consent extends Pick<ProviderComponents, 'authorize' | 'meter'>, Pick<Approvals, 'ask' | 'forget'> {
+  /** The same for an event: the policy has it as a call of the tool {@link HANDLE}. */
+  authorizeEvent(event: ArrivedEvent, capability: CapabilityDeclaration, options: InvokeOptions): Promise<void> | undefined
+  /** Before it is taken in: refuses what the policy denies, and counts the others against their limits. @throws MeshError `permission_denied`, `busy`. */
+  admitEvent(event: ArrivedEvent, capability: CapabilityDeclaration): void
   /** As a person at this node may ask for. */
   readonly commands: Pick<Mesh, 'approvals' | 'approval' | 'approve'>
 }
@@ -37,6 +48,13 @@ export interface ConsentComponents {
   emit(event: NewMeshEvent): void
 }
 
+type Request = Pick<ToolRequest, 'caller' | 'causes' | 'input'>
+
+const handlingOf = (capability: CapabilityDeclaration): Pick<LocalTool, 'capability' | 'tool'> => ({
+  capability,
+  tool: { name: HANDLE }
+})
+
 /** See {@link Consent}. It goes by what a connection has proved, never by what a request says. */
 export function createConsent(components: ConsentComponents): Consent {
   const { self, name: ownName, nameOf, policy, limits: rules, federation, now, log, audit, emit } = components
@@ -60,7 +78,7 @@ export function createConsent(components: ConsentComponents): Consent {
     return { peerId, ...(other === undefined ? standing : STRANGER), mesh: other ?? mesh, foreign: other !== undefined }
   }
 
-  function effectOf(caller: Caller, { capability, tool }: LocalTool): Effect {
+  function effectOf(caller: Caller, { capability, tool }: Pick<LocalTool, 'capability' | 'tool'>): Effect {
     if (caller.peerId === self) return 'allow'
     if (caller.foreign === true && !federation.lends(caller.mesh!, capability.type)) return 'deny'
     return decide(policy, caller, capability, tool)
@@ -70,7 +88,7 @@ export function createConsent(components: ConsentComponents): Consent {
    * Who caused a call need not be connected with this node. Of a call of another mesh this node knows nothing else: but nobody of its own mesh gains by
    * going round through another. Of a call of the own mesh it may be of any other one, or of none, and gains nothing by a member that acts for it.
    */
-  function effectOfCause(cause: string, caller: string, local: LocalTool): Effect {
+  function effectOfCause(cause: string, caller: string, local: Pick<LocalTool, 'capability' | 'tool'>): Effect {
     const other = federation.meshOf(cause)
     const standing = recall(cause)
     if (cause === self || other !== undefined || standing !== undefined) return effectOf(callerOf(cause, other, standing), local)
@@ -79,36 +97,72 @@ export function createConsent(components: ConsentComponents): Consent {
     return decideUnchecked(policy, cause, local.capability, local.tool)
   }
 
+  /** The source of an event is named last of those who caused it. */
+  function requestOf({ node: caller, causes, event }: ArrivedEvent): Request {
+    return { caller, input: event.data, ...(causes.length > 1 && { causes: causes.slice(0, -1) }) }
+  }
+
+  /** @returns whether it is to be asked for. @throws MeshError `permission_denied`. */
+  function checkAllowed(
+    local: Pick<LocalTool, 'capability' | 'tool'>,
+    { caller, causes }: Request,
+    standing = standingOf(caller)
+  ): 'allow' | 'ask' {
+    const { capability, tool } = local
+    // Again: the capability that was looked at when the call arrived may have given way to another.
+    federation.checkLent(caller, capability.id, tool.name, capability.type)
+    let effect = effectOf(callerOf(caller, federation.meshOf(caller), standing), local)
+    // A node lends nobody its rights: each of those who caused the call must have them, too.
+    for (const cause of causes ?? []) effect = stricter(effect, effectOfCause(cause, caller, local))
+    if (effect !== 'deny') return effect
+    const { role } = standing
+    const details = { capability: capability.id, tool: tool.name, node: self, reason: 'policy' }
+    throw new MeshError(
+      'permission_denied',
+      causes === undefined
+        ? `${role === 'owner' || role === 'admin' ? 'an' : 'a'} ${federation.meshOf(caller) === undefined ? role : 'node of another mesh'} may not call "${tool.name}" of "${capability.id}" at ${ownName}`
+        : `"${tool.name}" of "${capability.id}" at ${ownName} is not for all who cause this call`,
+      details
+    )
+  }
+
+  function authorize(
+    local: Pick<LocalTool, 'capability' | 'tool'>,
+    request: Request,
+    options: InvokeOptions,
+    standing?: Standing
+  ): Promise<void> | undefined {
+    if (checkAllowed(local, request, standing) === 'allow') return undefined
+    const { caller, causes, input } = request
+    const foreign = federation.nodeOf(caller)
+    const who = {
+      caller,
+      callerName: foreign?.name ?? nameOf(caller) ?? '',
+      callerRole: standingOf(caller).role,
+      ...(foreign !== undefined && { mesh: foreign.meshName, meshId: foreign.mesh }),
+      ...(causes !== undefined && { causes })
+    }
+    const call = { kind: 'call' as const, ...who, capability: local.capability.id, tool: local.tool.name, input }
+    return waiting.isGranted(call) ? undefined : waiting.ask(call, options.signal)
+  }
+
   return {
-    authorize(local, { caller, causes, input }, options) {
-      const { capability, tool } = local
-      // Again: the capability that was looked at when the call arrived may have given way to another.
-      federation.checkLent(caller, capability.id, tool.name, capability.type)
-      let effect = effectOf(callerOf(caller, federation.meshOf(caller)), local)
-      // A node lends nobody its rights: each of those who caused the call must have them, too.
-      for (const cause of causes ?? []) effect = stricter(effect, effectOfCause(cause, caller, local))
-      if (effect === 'allow') return undefined
-      const { role } = standingOf(caller)
-      if (effect === 'ask') {
-        const foreign = federation.nodeOf(caller)
-        const who = {
-          caller,
-          callerName: foreign?.name ?? nameOf(caller) ?? '',
-          callerRole: role,
-          ...(foreign !== undefined && { mesh: foreign.meshName, meshId: foreign.mesh }),
-          ...(causes !== undefined && { causes })
-        }
-        const call = { kind: 'call' as const, ...who, capability: capability.id, tool: tool.name, input }
-        return waiting.isGranted(call) ? undefined : waiting.ask(call, options.signal)
-      }
-      const details = { capability: capability.id, tool: tool.name, node: self, reason: 'policy' }
-      throw new MeshError(
-        'permission_denied',
-        causes === undefined
-          ? `${role === 'owner' || role === 'admin' ? 'an' : 'a'} ${federation.meshOf(caller) === undefined ? role : 'node of another mesh'} may not call "${tool.name}" of "${capability.id}" at ${ownName}`
-          : `"${tool.name}" of "${capability.id}" at ${ownName} is not for all who cause this call`,
-        details
-      )
+    authorize,
+    authorizeEvent(event, capability, options) {
+      const { node, isRestored } = event
+      // Its source may be gone by now, and it was told that its event is handled nevertheless.
+      const standing = recall(node)
+      if (isRestored === true && standing === undefined) return undefined
+      return authorize(handlingOf(capability), requestOf(event), options, standing)
+    },
+    admitEvent(event, capability) {
+      const { node: caller } = event
+      const local = handlingOf(capability)
+      if (federation.meshOf(caller) !== undefined)
+        throw new MeshError('permission_denied', 'nodes of other meshes must not send events here', { node: self })
+      checkAllowed(local, requestOf(event))
+      if (caller !== self && rules.length > 0)
+        limits.enter(callerOf(caller, federation.meshOf(caller)), capability, local.tool)?.leave()
     },
     ask: waiting.ask,
     forget: waiting.forget,

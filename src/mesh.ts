@@ -25,6 +25,7 @@ import { createMeshTreaties } from './mesh-treaties.ts'
 import { createMeshRouting } from './mesh-routing.ts'
 import { createRouteViews } from './mesh-route-views.ts'
 import { stopInOrder } from './mesh-stop.ts'
+import { createMeshTriggers } from './mesh-triggers.ts'
 import { createMeshTrust } from './mesh-trust.ts'
 import { VERSION } from './version.ts'
 
@@ -41,6 +42,7 @@ export async function createMesh(components: MeshComponents): Promise<Mesh> {
     descriptors.onDirectory(event)
     offers.changed()
     routing.directoryChanged(event)
+    triggers.changed(event.kind === 'node-join' ? event.origin : undefined)
     if (event.origin === self) federation.changed()
     if (event.kind === 'node-join' || event.kind === 'info') learn(event.origin)
     if (event.kind === 'node-leave') lastNames.note(event.origin, event.name)
@@ -57,7 +59,10 @@ export async function createMesh(components: MeshComponents): Promise<Mesh> {
     log,
     audit,
     emit: events.emit,
-    onAccepted: () => offers.changed()
+    onAccepted() {
+      offers.changed()
+      triggers.changed()
+    }
   })
   const offers = createOffers(directory, self, descriptors.isBlocked)
 
@@ -101,8 +106,21 @@ export async function createMesh(components: MeshComponents): Promise<Mesh> {
     nameOf,
     known: () => [...directory.entries()].map(({ origin }) => origin),
     ways: routing.ways,
+    alsoOver: (node) => triggers.overCircuit(node),
     counts,
     events,
+    onFault
+  })
+
+  const triggers = createMeshTriggers({
+    ...components,
+    offers: () => offers.all(),
+    local: tools.handler,
+    reach: calls.reach,
+    isNeighbour: routing.ways.isNeighbour,
+    admit: (event, capability) => consent.admitEvent(event, capability),
+    authorize: (event, capability, options) => consent.authorizeEvent(event, capability, options),
+    count,
     onFault
   })
 
@@ -117,6 +135,7 @@ export async function createMesh(components: MeshComponents): Promise<Mesh> {
     onUp(link) {
       calls.forgive(link.peer)
       routing.linkUp(link)
+      triggers.changed(link.peer)
     },
     onDown: (peer) => routing.linkDown(peer),
     onRtt: routing.onRtt
@@ -130,7 +149,7 @@ export async function createMesh(components: MeshComponents): Promise<Mesh> {
 
   // ---- what this node offers -----------------------------------------------------------------
   const functions = createFunctionBackend({ onChange: (snapshot) => tools.apply(functions, snapshot) })
-  const runner = createBackendRunner({ self, tools, emit: events.emit, log })
+  const runner = createBackendRunner({ self, tools, emit: events.emit, raise: triggers.raise, log })
   let shown: MeshStatus['network']['state'] = 'ok'
   const discovery = components.discovery(
     (state) => {
@@ -176,6 +195,7 @@ export async function createMesh(components: MeshComponents): Promise<Mesh> {
     () => discovery.stop(),
     sync.stops.reconciler,
     sync.stops.announcer,
+    () => triggers.stop(),
     () => calls.stop(),
     () => routing.stop(),
     sync.stops.links,
@@ -194,6 +214,7 @@ export async function createMesh(components: MeshComponents): Promise<Mesh> {
   try {
     await trust.start()
     await calls.start()
+    await triggers.start()
     await routing.start()
     await federation.start()
     await sync.listen()
@@ -224,12 +245,13 @@ export async function createMesh(components: MeshComponents): Promise<Mesh> {
     addBackend: (backend) => runner.add(backend),
     events: ({ signal }) => events.subscribe(signal),
     addPeer: (address, options) => addPeer({ libp2p, discovery }, address, options),
-    register(declaration, handlers) {
+    register(declaration, handlers, onEvent) {
       checkOwn(declaration)
-      return functions.register(declaration, handlers)
+      return functions.register(declaration, handlers, onEvent)
     },
     invite: (options = {}) => trust.invite(options),
     openDoor: (options = {}) => trust.openDoor(options),
+    ...triggers.commands,
     ...consent.commands,
     ...trust.commands,
     treaties: createMeshTreaties({ membership, audit, connected: federation.connected, announce: trust.announce }),

@@ -7,6 +7,7 @@ import { nextIncarnation, openDataDir, type DataDir } from './data-dir.ts'
 import type { LimitRule } from './core/limits.ts'
 import type { PolicyRule } from './core/policy.ts'
 import { openAuditLog, type AuditOptions } from './data-dir-audit.ts'
+import { openEventFiles } from './data-dir-events.ts'
 import { openPinFile } from './data-dir-pins.ts'
 import { MeshError, isMeshError } from './errors.ts'
 import { nodeNameProblem } from './config-formats.ts'
@@ -76,6 +77,7 @@ export async function createNode(options: NodeOptions = {}): Promise<Mesh> {
     const warn = (message: string): void => log('warn', message)
     const auditLog = dataDir === undefined ? undefined : await openAuditLog(dataDir.path, warn, undefined, options.audit)
     const pins = dataDir === undefined ? undefined : await openPinFile(dataDir.path, warn)
+    const events = dataDir === undefined ? undefined : await openEventFiles(dataDir.path, warn)
     const { open = false } = options
     const membership =
       options.membership ??
@@ -118,6 +120,7 @@ export async function createNode(options: NodeOptions = {}): Promise<Mesh> {
       ...(auditLog !== undefined && { audit: auditLog.record }),
       changedDescriptors: options.changedDescriptors ?? 'flag',
       pins,
+      events,
       cost: options.cost,
       incarnation,
       backends: options.backends ?? [],
@@ -128,6 +131,7 @@ export async function createNode(options: NodeOptions = {}): Promise<Mesh> {
         auditLog?.record({ event: 'stop', node: name })
         await auditLog?.flush()
         await pins?.flush()
+        await events?.close()
         await release(dataDir, options)
       }
     })

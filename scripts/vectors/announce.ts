@@ -100,6 +100,21 @@ export function announceVectors(): Vectors {
       message: 'capability',
       bytes: encodeCapability({ id: 'a', type: 't', status: 'dreaming' as never })
     },
+    {
+      name: 'capability that handles events, and raises one',
+      message: 'capability',
+      bytes: encodeCapability({
+        id: 'guard',
+        type: 'agent/security',
+        handles: { ordered: true },
+        triggers: [{ event: 'alert', subject: 'door.name', fanOut: 2, debounceMs: 200, expiresMs: 60_000 }]
+      })
+    },
+    {
+      name: 'capability with a fan-out that is not known',
+      message: 'capability',
+      bytes: encodeCapability({ id: 'a', type: 't', handles: {}, triggers: [{ event: 'e', fanOut: 'most' as never }] })
+    },
     ...ANNOUNCEMENT_KINDS.map((kind) => ({
       name: kind,
       message: 'announcement',
@@ -181,6 +196,13 @@ export function announceVectors(): Vectors {
       capability('too many keywords', 'at most 64', { ...least, keywords: Array.from({ length: 65 }, () => 'a') }),
       capability('metadata as a list', 'an object', { ...least, metadata: [] }),
       capability('bytes inside', 'a capability is JSON', { ...least, metadata: { a: new Uint8Array(1) } }),
+      capability('handles as a flag', 'an object', { ...least, handles: true }),
+      capability('handles in an order of text', 'true or false', { ...least, handles: { ordered: 'yes' } }),
+      capability('trigger that waits for text', 'a whole number', { ...least, triggers: [{ event: 'e', debounceMs: '1s' }] }),
+      capability('trigger that expires before', 'a whole number', { ...least, triggers: [{ event: 'e', expiresMs: -1 }] }),
+      capability('trigger with half a handler', 'a whole number', { ...least, triggers: [{ event: 'e', fanOut: 0.5 }] }),
+      capability('trigger with a list of handlers', 'text or a number', { ...least, triggers: [{ event: 'e', fanOut: ['a'] }] }),
+      capability('trigger with a number as subject', 'text', { ...least, triggers: [{ event: 'e', subject: 1 }] }),
       capability('status as a number', 'text', { ...least, status: 1 }),
       capability('oversize', `at most ${MAX_CAPABILITY_BYTES} bytes`, { ...least, extra: 'x'.repeat(MAX_CAPABILITY_BYTES) }),
       announcement('no head', 'h is needed', { k: 'updated', s: SIGNED.signature }),

@@ -16,6 +16,7 @@ import * as nearby from '../../protocols/nearby/messages.ts'
 import * as sync from '../../protocols/sync/messages.ts'
 import * as treaty from '../../protocols/treaty/messages.ts'
 import { decodeTreatyCode, encodeTreatyCode } from '../../protocols/treaty/code.ts'
+import * as trigger from '../../protocols/trigger/messages.ts'
 
 /** How a message is read and written. */
 export interface Codec {
@@ -89,6 +90,13 @@ export const CODECS: Record<string, Record<string, Codec>> = {
     open: body(forward.decodeForwardRequest, forward.encodeForwardRequest),
     item: body(forward.decodeForwardBytes, (bytes) => bytes),
     reply: body(forward.decodeForwardReply, forward.encodeForwardReply)
+  },
+  trigger: {
+    open: body(trigger.decodeTriggerOpen, trigger.encodeTriggerOpen),
+    event: { decode: trigger.decodeEvent, encode: trigger.encodeEvent },
+    delivery: body(trigger.decodeDelivery, trigger.encodeDelivery),
+    answers: body(trigger.decodeAnswers, trigger.encodeAnswers),
+    part: body(trigger.decodePayloadPart, (part) => part)
   },
   lend: { request: body(lend.decodeLendRequest, lend.encodeLendRequest), item: body(lend.decodeLendItem, lend.encodeLendItem) }
 }

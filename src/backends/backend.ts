@@ -1,6 +1,7 @@
 import type { CapabilityDeclaration } from '../../protocols/capability.ts'
 import type { JsonValue } from '../../protocols/json.ts'
 import type { Invoke } from '../core/invoke.ts'
+import type { EventContext, ReceivedEvent } from '../mesh-api-events.ts'
 
 /** An event that a backend raises by itself. */
 export interface TriggerEvent {
@@ -28,4 +29,6 @@ export interface Backend {
   call: Invoke
   /** Yields the events that the backend raises. */
   watch?(signal: AbortSignal): AsyncIterable<TriggerEvent>
+  /** Handles an event for one of its capabilities that `handles` some. What it throws decides whether the event comes again: see {@link EventFunction}. */
+  handle?(capability: string, event: ReceivedEvent, context: EventContext): Promise<void>
 }

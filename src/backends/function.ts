@@ -1,6 +1,7 @@
 /** Backend `function`: functions of this process as tools. Runs in Node and in the browser. */
 import type { CapabilityDeclaration, ToolDeclaration } from '../../protocols/capability.ts'
 import { MeshError } from '../errors.ts'
+import type { EventFunction } from '../mesh-api-events.ts'
 import type { Registration, ToolHandler } from '../mesh-api.ts'
 import type { Backend, TriggerEvent } from './backend.ts'
 import { createDropOldestQueue } from './drop-oldest-queue.ts'
@@ -16,7 +17,7 @@ export interface FunctionBackend extends Backend {
    * Offers a capability. Tools that have a handler but no declaration are declared by their name alone.
    * Throws `invalid_argument` if a declared tool has no handler, `conflict` if the id is taken, and what `onChange` has against it.
    */
-  register(declaration: CapabilityDeclaration, handlers?: Record<string, ToolHandler>): Registration
+  register(declaration: CapabilityDeclaration, handlers?: Record<string, ToolHandler>, onEvent?: EventFunction): Registration
 }
 
 interface Entry {
@@ -24,6 +25,7 @@ interface Entry {
   /** What `resume` goes back to. */
   active: Pick<CapabilityDeclaration, 'status' | 'statusReason'>
   handlers: ReadonlyMap<string, ToolHandler>
+  onEvent: EventFunction | undefined
 }
 
 /**
@@ -67,6 +69,11 @@ export function createFunctionBackend(
     kind: 'function',
     call: calls.call,
     watch: (signal) => events.values(signal),
+    async handle(capability, event, context) {
+      const onEvent = entries.get(capability)?.onEvent
+      if (onEvent === undefined) throw new MeshError('unavailable', `"${capability}" was removed`)
+      await onEvent(event, context)
+    },
 
     async *discover(signal) {
       try {
@@ -77,13 +84,21 @@ export function createFunctionBackend(
       }
     },
 
-    register(given, handlers = {}) {
+    register(given, handlers = {}, onEvent) {
       const { id } = given
       if (entries.has(id))
         throw new MeshError('conflict', `capability "${id}" is registered already; remove it first, or use another id`, { id })
+      if ((given.handles !== undefined) !== (onEvent !== undefined))
+        throw new MeshError(
+          'invalid_argument',
+          given.handles === undefined
+            ? `"${id}" does not say that it handles events; add handles: {}`
+            : `"${id}" says that it handles events, and no function was given that does`,
+          { id }
+        )
       const table = new Map(Object.entries(handlers))
       const declaration = withTools(given, table)
-      const entry: Entry = { declaration, active: { status: given.status, statusReason: given.statusReason }, handlers: table }
+      const entry: Entry = { declaration, active: { status: given.status, statusReason: given.statusReason }, handlers: table, onEvent }
       entries.set(id, entry)
       changedOrUndone(id, () => entries.delete(id))
 

@@ -4,6 +4,7 @@ import type { Invoke } from '../core/invoke.ts'
 import { statusOf } from '../core/query.ts'
 import { checkSchema } from '../core/schema.ts'
 import { MeshError, toMeshError } from '../errors.ts'
+import type { EventContext, EventFunction, ReceivedEvent } from '../mesh-api-events.ts'
 import type { LocalTool } from './provider.ts'
 import { createToolLoad, type ToolLoad } from './tool-load.ts'
 
@@ -11,6 +12,7 @@ import { createToolLoad, type ToolLoad } from './tool-load.ts'
 export interface ToolSource {
   readonly id: string
   readonly call: Invoke
+  handle?(capability: string, event: ReceivedEvent, context: EventContext): Promise<void>
 }
 
 /** What this node itself offers, and what runs it. */
@@ -23,6 +25,8 @@ export interface LocalTools {
   /** @throws MeshError `unknown_capability`, `unknown_tool`, `unavailable`. */
   find(capability: string, tool: string): LocalTool
   list(): CapabilityDeclaration[]
+  /** A capability, and what runs the events that it handles. */
+  handler(capability: string): { declaration: CapabilityDeclaration; handle: EventFunction | undefined } | undefined
 }
 
 interface Owned {
@@ -114,7 +118,15 @@ export function createLocalTools(
       return { capability: declaration, tool, invoke: source.call, admission: kept.admission, load: kept.load }
     },
 
-    list: () => [...owned.values()].map(({ declaration }) => declaration)
+    list: () => [...owned.values()].map(({ declaration }) => declaration),
+
+    handler(capability) {
+      const entry = owned.get(capability)
+      if (entry === undefined) return undefined
+      const { declaration, source } = entry
+      const isHandler = declaration.handles !== undefined && source.handle !== undefined
+      return { declaration, handle: isHandler ? (event, context) => source.handle!(capability, event, context) : undefined }
+    }
   }
 }
 

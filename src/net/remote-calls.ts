@@ -26,10 +26,14 @@ export interface RemoteCalls {
   pathTo(node: string): readonly string[] | undefined
   /** A neighbour has come: it can be dialled again. */
   forgive(node: string): void
+  /** Brings about a connection, direct or over others, for what else runs between nodes. @throws MeshError `unavailable`. */
+  reach(node: string): Promise<void>
 }
 
 /** What remote calls need. */
 export interface RemoteCallsComponents extends Omit<ReachComponents, 'overCircuit' | 'libp2p'> {
+  /** What else runs over circuits. */
+  alsoOver: ReachComponents['overCircuit']
   libp2p: Pick<Libp2p, 'handle' | 'unhandle' | 'getConnections' | 'dial'>
   /** Runs the calls that arrive. */
   provider: Invoke
@@ -42,7 +46,10 @@ export function createRemoteCalls(components: RemoteCallsComponents): RemoteCall
   const sessions = createSessions({ libp2p, now, onFault }, createCallProtocol(provider))
   const reach = createReach({
     ...components,
-    overCircuit: sessions.overCircuit
+    overCircuit(node) {
+      const [calls, other] = [sessions.overCircuit(node), components.alsoOver(node)]
+      return calls === undefined || (calls.active === 0 && (other?.active ?? 0) > 0) ? (other ?? calls) : calls
+    }
   })
 
   async function connect({ node, direct }: RemoteProvider): Promise<Session> {
@@ -72,7 +79,8 @@ export function createRemoteCalls(components: RemoteCallsComponents): RemoteCall
     },
     // A circuit may be there for a while after it was needed.
     pathTo: (node) => (components.isNeighbour(node) ? undefined : reach.pathTo(node)),
-    forgive: reach.forgive
+    forgive: reach.forgive,
+    reach: reach.connect
   }
 }
 

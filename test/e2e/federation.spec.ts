@@ -142,7 +142,8 @@ describe('two meshes with a treaty', function () {
       isNeighbour: () => true,
       hasWay: () => false,
       waitForWay: async () => undefined,
-      came: () => undefined
+      came: () => undefined,
+      alsoOver: () => undefined
     })
     /** @returns how it fails. */
     async function call(capability: string, tool: string, idempotencyKey?: string): Promise<MeshError> {

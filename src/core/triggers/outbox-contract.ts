@@ -1,0 +1,117 @@
+import type { Priority } from '../../../protocols/trigger/messages.ts'
+import type { DeadLetter } from './dead-letters.ts'
+
+/** Most events that wait for a handler to accept them. */
+export const MAX_OUTBOX_EVENTS = 1_000
+/** Most events that handlers have accepted, and neither done nor failed. */
+export const MAX_ACCEPTED_EVENTS = 8_192
+/** Bytes of all of them, payloads by reference included. */
+export const MAX_OUTBOX_BYTES = 64 * 1024 * 1024
+/** A handler that has failed at an event so many times does not get it again, and the event is dead. */
+export const MAX_FAILED_TRIES = 10
+/** What was given to a link, and has not been sent after so long, goes to another handler if there is one, ms. */
+export const OFFER_MS = 60_000
+
+/** What the outbox knows of an event. */
+export interface OutboxEvent {
+  /** Unique at this node. */
+  id: string
+  priority: Priority
+  bytes: number
+  /** How many handle it: so many, or all that are there when it first goes out. */
+  fanOut: 'all' | number
+  /** How long it may wait to be handled, ms. */
+  expiresMs: number
+}
+
+/** Why an event does not get in. */
+export type Refusal = 'full' | 'too_large' | 'known'
+
+/** What became of an event that was to be sent: it goes to handlers now, waits for one to appear, or does not get in. */
+export type Added = { outcome: 'sent' | 'queued'; handlers: string[] } | { outcome: 'refused'; reason: Refusal }
+
+/** What the outbox wants done, in order. Those that say `kept` are written down, but for events of low priority, so that {@link Kept} can be read after a restart. */
+export type OutboxEffect<E> =
+  /** Kept: an event of normal priority and above is in. */
+  | { kind: 'append'; event: E }
+  /** Kept: it goes to all of these, and to nobody else. */
+  | { kind: 'routed'; id: string; handlers: string[] }
+  /** To the link of the handler. The link says `sent` when it goes, or `lost`. */
+  | { kind: 'send'; event: E; handler: string }
+  /** A handler has it: `delivered`. */
+  | { kind: 'accepted'; id: string; handler: string }
+  /** Kept: one of several has done it. */
+  | { kind: 'handled'; id: string; handler: string }
+  /** Kept: all have done it, it is out. */
+  | { kind: 'settled'; event: E; by: string[] }
+  /** An event of low priority is out, undone. */
+  | { kind: 'dropped'; event: E; reason: DeadLetter<E>['reason'] }
+  /** Kept: an event is out, and a dead letter. */
+  | { kind: 'dead'; letter: DeadLetter<E> }
+  /** Kept: a dead letter is gone. */
+  | { kind: 'erased'; id: string }
+
+/** An event as it was kept over a restart. */
+export interface Kept<E> {
+  event: E
+  /** How long ago it got in, ms. */
+  ageMs: number
+  /** Of `routed`. */
+  handlers?: string[]
+  /** Of `handled`. */
+  handled: string[]
+}
+
+/** How a handler fails. */
+export interface FailedAnswer {
+  code: string
+  message: string
+  retryable: boolean
+  /** It is not to be asked again before, in ms from now. */
+  retryAfterMs: number
+}
+
+/**
+ * The events of this node that are to be handled, from when they are raised until a handler has done them: what is sent where, and again, and when it is
+ * given up. Nothing of normal priority and above gets lost: it is done, waits, or is a dead letter. Low ones are sent once. Time comes in, effects go out.
+ * Handlers are names; answers about what is not out with that handler any more are ignored.
+ */
+export interface Outbox<E extends OutboxEvent> {
+  /** Effects of it are told before this returns. */
+  add(event: E, now: number): Added
+  /** The link sends it now. @returns how long it may still wait to be handled, ms; undefined if it is not to be sent any more. */
+  sent(id: string, handler: string, now: number): number | undefined
+  accepted(id: string, handler: string, now: number): void
+  done(id: string, handler: string, now: number): void
+  failed(id: string, handler: string, answer: FailedAnswer, now: number): void
+  /** The link has lost it: it could not be sent, or nobody will answer. */
+  lost(id: string, handler: string, now: number): void
+  /** There are other handlers than before. @param appeared those that were not there: they are asked at once. */
+  handlersChanged(now: number, appeared?: Iterable<string>): void
+  /** Does what is due. */
+  tick(now: number): void
+  deadLetters(): DeadLetter<E>[]
+  /** A dead letter goes out anew, to those who have not done it. @returns undefined if there is none of the id. */
+  replay(id: string, now: number): Added | undefined
+  discard(id: string): boolean
+  /** When `tick` is next to be called; Infinity if nothing is due. */
+  readonly nextAt: number
+  /** Events that wait, of them all that no handler has accepted, and their bytes. */
+  readonly size: number
+  readonly waiting: number
+  readonly bytes: number
+}
+
+/** What an outbox is given. */
+export interface OutboxInit<E> {
+  /** Who may handle an event, who is to be asked first, first: names, each once. */
+  route(event: E): readonly string[]
+  emit(effect: OutboxEffect<E>): void
+  /** 0 to 1. */
+  random: () => number
+  /** What was kept over a restart. It goes out with the first `handlersChanged`. */
+  kept?: readonly Kept<E>[]
+  letters?: readonly DeadLetter<E>[]
+  /** Monotonic ms. */
+  now?: number
+}

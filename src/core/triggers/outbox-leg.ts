@@ -1,0 +1,84 @@
+import type { Priority } from '../../../protocols/trigger/messages.ts'
+import { ackWaitMs } from './retry-times.ts'
+
+/** One of the handlings that an event wants, which one handler after the other is asked for. */
+export interface Leg {
+  /** Id of the event. */
+  readonly event: string
+  /** It may go to no other handler. */
+  readonly fixed: string | undefined
+  /** `idle`: no handler is there. `waiting`: for a time, or for who has accepted it to come back. `offered`: with the link. `accepted`: a handler has it. The last two are final. */
+  state: 'idle' | 'waiting' | 'offered' | 'sent' | 'accepted' | 'done' | 'failed'
+  /** Who has it, or has done it; while it waits, who is to have it again. */
+  handler: string | undefined
+  /** Times that no answer, or a bad one, came. */
+  tries: number
+  /** Times that the handling itself failed. */
+  failures: number
+  /** What came of those who were asked. */
+  asked: Map<string, Asked>
+}
+
+interface Asked {
+  /** Times that no answer came. */
+  misses: number
+  /** It is left alone so long. */
+  until: number
+}
+
+/** Handlers whose failures are remembered for one event. */
+export const MAX_ASKED = 64
+/** A handler gets so many chances to answer before another is asked: a critical event comes again within a second. */
+export const MISSES_BEFORE_NEXT = { low: 1, normal: 1, high: 1, critical: 2 } as const
+
+/** A new one. */
+export function createLeg(event: string, fixed?: string): Leg {
+  return { event, fixed, state: 'idle', handler: undefined, tries: 0, failures: 0, asked: new Map() }
+}
+
+/** True if nothing more comes of it. */
+export function isFinal({ state }: Leg): boolean {
+  return state === 'done' || state === 'failed'
+}
+
+/** True if a handler has it, or it is final: it waits for nobody. */
+export function isTaken(leg: Leg): boolean {
+  return leg.state === 'accepted' || isFinal(leg)
+}
+
+/** The next to ask: of those who may be asked now one that has missed least, of these the first. Otherwise when one may be asked; Infinity if nobody is there. */
+export function chooseHandler(leg: Leg, candidates: readonly string[], priority: Priority, now: number): string | number {
+  let best: string | undefined
+  let least = Infinity
+  let at = Infinity
+  for (const candidate of candidates) {
+    const { misses, until } = leg.asked.get(candidate) ?? { misses: 0, until: 0 }
+    if (until > now) at = Math.min(at, until)
+    else {
+      const rounds = Math.floor(misses / MISSES_BEFORE_NEXT[priority])
+      if (rounds < least) [best, least] = [candidate, rounds]
+    }
+  }
+  return best ?? at
+}
+
+/** No answer came. The time that it was waited for is the pause, so it may be asked again at once, if nobody else is to be. */
+export function noteMiss(leg: Leg, now: number): void {
+  if (leg.handler === undefined) return
+  leg.tries++
+  note(leg, leg.handler, { misses: (leg.asked.get(leg.handler)?.misses ?? 0) + 1, until: now })
+}
+
+/** It said no, or is not reached: it is left alone for a while. */
+export function noteRefusal(leg: Leg, pauseMs: number, priority: Priority, now: number, random: () => number): void {
+  if (leg.handler === undefined) return
+  const until = now + Math.max(pauseMs, ackWaitMs(priority, leg.tries, random))
+  leg.tries++
+  note(leg, leg.handler, { misses: leg.asked.get(leg.handler)?.misses ?? 0, until })
+}
+
+function note(leg: Leg, handler: string, asked: Asked): void {
+  leg.asked.delete(handler)
+  leg.asked.set(handler, asked)
+  if (leg.asked.size > MAX_ASKED) leg.asked.delete(leg.asked.keys().next().value!)
+}

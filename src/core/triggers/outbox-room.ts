@@ -1,0 +1,101 @@
+import { PRIORITIES, type Priority } from '../../../protocols/trigger/messages.ts'
+import { MAX_ACCEPTED_EVENTS, MAX_OUTBOX_BYTES, MAX_OUTBOX_EVENTS, type OutboxEvent, type Refusal } from './outbox-contract.ts'
+import { isTaken, type Leg } from './outbox-leg.ts'
+
+/** An event that is in. */
+export interface OutboxEntry<E> {
+  readonly event: E
+  /** When its time is over, monotonic ms. */
+  readonly expiresAt: number
+  /** Empty as long as it is not known who all are. */
+  legs: Leg[]
+  /** Who has done it. */
+  handled: string[]
+  /** Of the last failure. */
+  code?: string
+  message?: string
+  /** Handlers have accepted all of it. */
+  isTaken: boolean
+}
+
+/** The events that are in, within their bounds. */
+export interface OutboxRoom<E> {
+  get(id: string): OutboxEntry<E> | undefined
+  /** What would have to go for an event: the oldest low ones, then others of lower priority, none that a handler has. */
+  victimsFor(event: E): OutboxEntry<E>[] | Refusal
+  add(entry: OutboxEntry<E>): void
+  delete(entry: OutboxEntry<E>): void
+  /** Legs have changed: whether it still waits for a handler may have as well. */
+  update(entry: OutboxEntry<E>): void
+  /** The most urgent first, then the oldest. */
+  entries(): OutboxEntry<E>[]
+  readonly size: number
+  readonly waiting: number
+  readonly bytes: number
+}
+
+/** See {@link OutboxRoom}. */
+export function createOutboxRoom<E extends OutboxEvent>(): OutboxRoom<E> {
+  const entries: Record<Priority, Map<string, OutboxEntry<E>>> = {
+    low: new Map(),
+    normal: new Map(),
+    high: new Map(),
+    critical: new Map()
+  }
+  const byId = new Map<string, OutboxEntry<E>>()
+  let waiting = 0
+  let bytes = 0
+
+  return {
+    get: (id) => byId.get(id),
+    victimsFor(event) {
+      if (byId.has(event.id)) return 'known'
+      if (event.bytes > MAX_OUTBOX_BYTES) return 'too_large'
+      const victims: OutboxEntry<E>[] = []
+      let [events, room] = [MAX_OUTBOX_EVENTS - waiting, MAX_OUTBOX_BYTES - bytes]
+      if (byId.size >= MAX_OUTBOX_EVENTS + MAX_ACCEPTED_EVENTS) return 'full'
+      const fits = (): boolean => events > 0 && room >= event.bytes
+      for (const priority of PRIORITIES) {
+        // Of the same priority none gives way but low ones: what was taken in is kept, and who brings more is told.
+        if (fits() || (priority === event.priority && priority !== 'low')) break
+        for (const entry of entries[priority].values()) {
+          if (fits()) break
+          if (entry.legs.some((leg) => leg.state === 'accepted')) continue
+          victims.push(entry)
+          if (!entry.isTaken) events++
+          room += entry.event.bytes
+        }
+        if (priority === event.priority) break
+      }
+      return fits() ? victims : 'full'
+    },
+    add(entry) {
+      byId.set(entry.event.id, entry)
+      entries[entry.event.priority].set(entry.event.id, entry)
+      bytes += entry.event.bytes
+      if (!entry.isTaken) waiting++
+    },
+    delete(entry) {
+      if (!byId.delete(entry.event.id)) return
+      entries[entry.event.priority].delete(entry.event.id)
+      bytes -= entry.event.bytes
+      if (!entry.isTaken) waiting--
+    },
+    update(entry) {
+      const taken = entry.legs.length > 0 && entry.legs.every(isTaken)
+      if (taken === entry.isTaken) return
+      entry.isTaken = taken
+      waiting += taken ? -1 : 1
+    },
+    entries: () => [...PRIORITIES].reverse().flatMap((priority) => [...entries[priority].values()]),
+    get size() {
+      return byId.size
+    },
+    get waiting() {
+      return waiting
+    },
+    get bytes() {
+      return bytes
+    }
+  }
+}

@@ -1,0 +1,144 @@
+/** How long it is remembered that an event was handled, ms. */
+export const SEEN_MS = 600_000
+/** Most events that are remembered; past it those of the node with the most go first. */
+export const MAX_SEEN = 65_536
+/** Most events of one node that are being handled. */
+export const MAX_HANDLING_OF_NODE = 4_096
+/** Critical events that are remembered over a restart. */
+export const MAX_SEEN_STORED = 4_096
+
+/** How an event ended that does not come again. */
+export type Settled = 'done' | 'failed'
+
+/** What is kept of an event over a restart. */
+export interface StoredEvent {
+  node: string
+  key: string
+  settled: Settled
+  /** How long ago that was, ms. */
+  ageMs: number
+}
+
+/**
+ * Which events were accepted here, so that one that comes again is not handled again. A node is the PeerId that sends it, a key the id of the event
+ * and the handler. What is being handled is not forgotten.
+ */
+export interface SeenEvents {
+  /** `new`: to be handled, and from now on `handling`. `full`: to be sent again later. */
+  begin(node: string, key: string, now: number): 'new' | 'handling' | 'full' | Settled
+  /** @param critical it is to be remembered over a restart. */
+  settle(node: string, key: string, settled: Settled, now: number, critical?: boolean): void
+  /** It was not handled, and may come again. */
+  forget(node: string, key: string): void
+  /** Forgets what has been remembered long enough. Called now and then: what comes from a node does so for that node. */
+  expire(now: number): void
+  stored(now: number): StoredEvent[]
+  /** Those that are being handled left out. */
+  readonly size: number
+}
+
+/** Forgotten together. */
+const AT_ONCE = 64
+
+interface Remembered {
+  key: string
+  settled: Settled
+  at: number
+  critical: boolean
+}
+
+interface Share {
+  handling: Set<string>
+  settled: Map<string, Remembered>
+  /** The oldest first, from `head` on, with some that are forgotten. Beside the map, since looking for the first of one whose first ones are deleted takes long. */
+  order: Remembered[]
+  head: number
+}
+
+/** @param now monotonic ms, of the start. */
+export function createSeenEvents(initial: readonly StoredEvent[] = [], now = 0): SeenEvents {
+  const shares = new Map<string, Share>()
+  let size = 0
+
+  function shareOf(node: string): Share {
+    let share = shares.get(node)
+    if (share === undefined) shares.set(node, (share = { handling: new Set(), settled: new Map(), order: [], head: 0 }))
+    return share
+  }
+
+  function oldestOf(share: Share): Remembered | undefined {
+    const { order, settled } = share
+    while (share.head < order.length && settled.get(order[share.head]!.key) !== order[share.head]) share.head++
+    if (share.head > order.length / 2) {
+      order.splice(0, share.head)
+      share.head = 0
+    }
+    return order[share.head]
+  }
+
+  function drop(share: Share, key: string): void {
+    if (share.settled.delete(key)) size--
+  }
+
+  function expireOf(node: string, share: Share, time: number): void {
+    for (let one = oldestOf(share); one !== undefined && one.at + SEEN_MS <= time; one = oldestOf(share)) drop(share, one.key)
+    if (share.settled.size + share.handling.size === 0) shares.delete(node)
+  }
+
+  /** A node that sends many events shortens its own memory: it cannot make this one forget those of others. */
+  function makeRoom(share: Share): void {
+    if (size < MAX_SEEN) return
+    const isLargest = share.settled.size * shares.size >= MAX_SEEN
+    const from = isLargest ? share : [...shares.values()].reduce((a, b) => (b.settled.size > a.settled.size ? b : a))
+    // Several at once where they had to be looked for.
+    for (let n = 0; n < (isLargest ? 1 : AT_ONCE); n++) drop(from, oldestOf(from)?.key ?? '')
+  }
+
+  function remember(node: string, one: Remembered): void {
+    const share = shareOf(node)
+    share.handling.delete(one.key)
+    drop(share, one.key)
+    makeRoom(share)
+    share.settled.set(one.key, one)
+    share.order.push(one)
+    size++
+  }
+
+  for (const { node, key, settled, ageMs } of initial.slice(-MAX_SEEN_STORED))
+    remember(node, { key, settled, at: now - ageMs, critical: true })
+
+  return {
+    begin(node, key, time) {
+      const known = shares.get(node)
+      if (known !== undefined) expireOf(node, known, time)
+      if (known?.handling.has(key) === true) return 'handling'
+      const settled = known?.settled.get(key)?.settled
+      if (settled !== undefined) return settled
+      const share = shareOf(node)
+      if (share.handling.size >= MAX_HANDLING_OF_NODE) return 'full'
+      share.handling.add(key)
+      return 'new'
+    },
+    settle(node, key, settled, time, critical = false) {
+      remember(node, { key, settled, at: time, critical })
+    },
+    forget(node, key) {
+      const share = shares.get(node)
+      share?.handling.delete(key)
+      if (share !== undefined && share.settled.size + share.handling.size === 0) shares.delete(node)
+    },
+    expire(time) {
+      for (const [node, share] of shares) expireOf(node, share, time)
+    },
+    stored(time) {
+      const kept: StoredEvent[] = []
+      for (const [node, { settled }] of shares)
+        for (const [key, { settled: how, at, critical }] of settled)
+          if (critical && at + SEEN_MS > time) kept.push({ node, key, settled: how, ageMs: time - at })
+      return kept.sort((a, b) => b.ageMs - a.ageMs).slice(-MAX_SEEN_STORED)
+    },
+    get size() {
+      return size
+    }
+  }
+}

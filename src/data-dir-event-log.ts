@@ -1,0 +1,175 @@
+/** A log of records as a file: one line each, a checksum before it. Many that come at once are written and flushed together. Node only. */
+import { open, readFile, rename, stat, type FileHandle } from 'node:fs/promises'
+import { crc32 } from 'node:zlib'
+import type { JsonObject } from '../protocols/json.ts'
+import { absentOr, createPrivate, writeAtomic } from './data-dir-files.ts'
+import { MeshError } from './errors.ts'
+import type { EventLog } from './triggers/event-store.ts'
+
+/** A log is written anew, without what is over, when it has grown to this, in bytes, and to twice what it was then. */
+export const COMPACT_BYTES = 4 * 1024 * 1024
+/** Largest file that is read, in bytes: what is kept at most takes less, events by base64. */
+export const MAX_LOG_BYTES = 512 * 1024 * 1024
+/** After a failure it is left alone so long, in ms. */
+export const RETRY_MS = 1_000
+/** Bytes that are written at once, about. */
+const BATCH_BYTES = 4 * 1024 * 1024
+
+/** An {@link EventLog} that is a file. */
+export interface EventLogFile extends EventLog {
+  /** Resolves when what was appended is on disk, or could not be written. */
+  flush(): Promise<void>
+  close(): Promise<void>
+}
+
+interface Waiting {
+  line: string
+  resolve: () => void
+  reject: (error: MeshError) => void
+}
+
+/** See {@link EventLogFile}. @param onTrouble told in a sentence what is wrong. Never rejects. */
+export async function openEventLog(path: string, onTrouble: (message: string) => void): Promise<EventLogFile> {
+  const { records, size: sizeAtStart, isDamaged } = await read(path, onTrouble)
+  let handle: FileHandle | undefined
+  let queue: Waiting[] = []
+  let writing: Promise<void> | undefined
+  /** What follows is not there. */
+  let size = sizeAtStart
+  let compactAt = COMPACT_BYTES
+  /** What is in the file is not all, or not what is to be there. */
+  let isStale = isDamaged
+  let failedAt = -Infinity
+  let snapshot: () => Iterable<JsonObject> = () => records
+
+  /** @throws what the system says. */
+  async function write(text: string): Promise<void> {
+    const file: FileHandle = handle ?? (await createPrivate(path, '').then(() => open(path, 'r+')))
+    handle = file
+    const bytes = Buffer.from(text)
+    try {
+      for (let done = 0; done < bytes.length;) {
+        const { bytesWritten } = await file.write(bytes, done, bytes.length - done, size + done)
+        done += bytesWritten
+      }
+      await file.datasync()
+    } catch (error) {
+      // Half a line is not to stand before the next one.
+      await file.truncate(size).catch(() => undefined)
+      throw error
+    }
+    size += bytes.length
+  }
+
+  /** Without what is over. All that was appended until now is in it. */
+  async function rewrite(): Promise<void> {
+    let text = ''
+    for (const record of snapshot()) text += lineOf(record)
+    await handle?.close()
+    handle = undefined
+    await writeAtomic(path, text)
+    size = Buffer.byteLength(text)
+    compactAt = Math.max(COMPACT_BYTES, 2 * size)
+    isStale = false
+  }
+
+  /** Some that wait, or all of them if the file is written anew. */
+  function take(): Waiting[] {
+    if (isStale || size > compactAt) return queue.splice(0)
+    let [count, bytes] = [0, 0]
+    while (count < queue.length && bytes < BATCH_BYTES) bytes += queue[count++]!.line.length
+    return queue.splice(0, count)
+  }
+
+  async function writeAll(): Promise<void> {
+    while (queue.length > 0) {
+      const isWhole = isStale || size > compactAt
+      const batch = take()
+      try {
+        if (performance.now() < failedAt + RETRY_MS) throw new Error('it failed a moment ago')
+        if (isWhole) await rewrite()
+        else await write(batch.map(({ line }) => line).join(''))
+        for (const { resolve } of batch) resolve()
+      } catch (error) {
+        if (failedAt + RETRY_MS <= performance.now()) failedAt = performance.now()
+        // What is missing now is written with the rest as soon as that succeeds.
+        isStale = true
+        const why = (error as NodeJS.ErrnoException).code ?? (error as Error).message
+        const failure = new MeshError('unavailable', `cannot write ${path} (${why}): a restart loses what is not done by then`, {
+          reason: 'not_kept'
+        })
+        for (const { reject } of batch) reject(failure)
+      }
+    }
+    // In the same turn as the last look at the queue: what comes after it begins anew.
+    writing = undefined
+  }
+
+  function begin(): Promise<void> {
+    // What comes in the same turn goes together.
+    return (writing ??= Promise.resolve().then(writeAll))
+  }
+
+  return {
+    initial: records,
+    append(record) {
+      return new Promise<void>((resolve, reject) => {
+        queue.push({ line: lineOf(record), resolve, reject })
+        void begin()
+      })
+    },
+    onCompact(of) {
+      snapshot = of
+    },
+    async flush() {
+      while (writing !== undefined) await writing
+    },
+    async close() {
+      while (writing !== undefined) await writing
+      queue = []
+      await handle?.close()
+      handle = undefined
+    }
+  }
+}
+
+function lineOf(record: JsonObject): string {
+  const json = JSON.stringify(record)
+  return `${checksum(json)} ${json}\n`
+}
+
+function checksum(text: string): string {
+  return crc32(text).toString(16).padStart(8, '0')
+}
+
+/** What the file holds. Half a line at its end is what a power cut leaves; anything else that is wrong is told. */
+async function read(
+  path: string,
+  onTrouble: (message: string) => void
+): Promise<{ records: JsonObject[]; size: number; isDamaged: boolean }> {
+  const records: JsonObject[] = []
+  try {
+    const found = await stat(path).catch(absentOr)
+    if (found === undefined) return { records, size: 0, isDamaged: false }
+    if (found.size > MAX_LOG_BYTES) throw new Error('it is far too large')
+    const lines = (await readFile(path, 'utf8')).split('\n')
+    const torn = lines.pop()!
+    let damaged = 0
+    for (const line of lines) {
+      const json = line.slice(9)
+      if (line.slice(0, 9) === `${checksum(json)} `) records.push(JSON.parse(json) as JsonObject)
+      else damaged++
+    }
+    if (damaged > 0) onTrouble(`${damaged} lines of ${path} are damaged: the events in them are lost`)
+    return { records, size: found.size, isDamaged: damaged > 0 || torn !== '' }
+  } catch (error) {
+    const why = (error as NodeJS.ErrnoException).code ?? (error as Error).message
+    const aside = path.replace(/log$/, 'damaged.log')
+    const moved = await rename(path, aside).then(
+      () => `; they are now in ${aside}`,
+      () => ''
+    )
+    onTrouble(`cannot read the events in ${path} (${why})${moved}: what was not done is lost`)
+    return { records: [], size: 0, isDamaged: true }
+  }
+}

@@ -1,0 +1,163 @@
+/** Events that arrive: who may have them handled, what is kept of them, and which capability of this node runs. */
+import type { CapabilityDeclaration } from '../protocols/capability.ts'
+import type { Delivery, MeshEvent as WireEvent } from '../protocols/trigger/messages.ts'
+import { originId } from './core/document.ts'
+import type { InvokeOptions } from './core/invoke.ts'
+import { failureOf } from './core/triggers/failure.ts'
+import { createInbox, type InboxEffect } from './core/triggers/inbox.ts'
+import { RETURN_MS } from './core/triggers/retry-times.ts'
+import { createSeenEvents } from './core/triggers/seen-events.ts'
+import { MeshError, toMeshError } from './errors.ts'
+import type { EventFunction } from './mesh-api-events.ts'
+import type { MeshComponents } from './mesh-components.ts'
+import { createEffectQueue } from './mesh-effects.ts'
+import type { DeliveryOrigin } from './net/trigger.ts'
+import { arrivedOf } from './triggers/arrived-event.ts'
+import { createHandling, type ArrivedEvent } from './triggers/handling.ts'
+import { createInboxLog } from './triggers/inbox-log.ts'
+
+/** Handlers that run when the node stops have so long to finish, in ms. */
+export const FINISH_WITHIN_MS = 2_000
+/** What was accepted before a restart waits so long for its capability to be there again, in ms; then it is given back. */
+export const RESTORE_WITHIN_MS = RETURN_MS
+/** What is remembered of events that were handled is looked through this often, in ms. */
+const FORGET_EVERY_MS = 60_000
+
+/** See {@link createIncomingEvents}. */
+export interface IncomingEvents {
+  /** @throws MeshError: the answer to this delivery. */
+  receive(event: WireEvent, delivery: Delivery, peer: string, to: DeliveryOrigin): void
+  /** Capabilities of this node may have come. */
+  changed(): void
+  tick(now: number): void
+  /** When `tick` is next to be called. */
+  readonly nextAt: number
+  /** Lets what runs finish. */
+  stop(): Promise<void>
+}
+
+/** What they need. */
+export interface IncomingEventsComponents extends Pick<MeshComponents, 'membership' | 'now' | 'log' | 'events'> {
+  /** A capability of this node, and what runs its events. */
+  local(capability: string): { declaration: CapabilityDeclaration; handle: EventFunction | undefined } | undefined
+  /** Before an event is taken in. @throws MeshError `permission_denied`, `busy`. */
+  admit(event: ArrivedEvent, capability: CapabilityDeclaration): void
+  /** Before it is handled: may wait for a person to agree. @throws MeshError `permission_denied`. */
+  authorize(event: ArrivedEvent, capability: CapabilityDeclaration, options: InvokeOptions): Promise<void> | undefined
+  /** Changes something, does what follows from it, and sees to what is due next. */
+  change<T>(work: () => T): T
+  count(counter: string): void
+}
+
+/** See {@link IncomingEvents}. */
+export function createIncomingEvents(components: IncomingEventsComponents): IncomingEvents {
+  const { membership, now, log, events, local, admit, authorize, change, count } = components
+  const { mesh } = membership
+  const stored =
+    events === undefined
+      ? undefined
+      : createInboxLog(events.inbox, { mesh, now, clock: Date.now, onDamaged: () => count('events.damaged') })
+  const seen = createSeenEvents(stored?.seen, now())
+  const effects = createEffectQueue<InboxEffect<ArrivedEvent, DeliveryOrigin>>(act)
+  /** Kept over a restart, until their capability is there. */
+  const waiting = new Map<string, ArrivedEvent[]>()
+  for (const event of stored?.kept ?? []) waiting.set(event.handler, [...(waiting.get(event.handler) ?? []), event])
+  let giveBackAt = waiting.size === 0 ? Infinity : now() + RESTORE_WITHIN_MS
+  let forgetAt = now() + FORGET_EVERY_MS
+  let stopping = false
+
+  const inbox = createInbox<ArrivedEvent, DeliveryOrigin>({
+    seen,
+    isOrdered: (handler) => local(handler)?.declaration.handles?.ordered === true,
+    admit: (event) => {
+      try {
+        admit(event, local(event.handler)!.declaration)
+        return undefined
+      } catch (error) {
+        return failureOf(toMeshError(error))
+      }
+    },
+    emit: effects.push
+  })
+  const handling = createHandling({
+    functionOf: (handler) => local(handler)?.handle,
+    take: (handler) => effects.around(() => inbox.take(handler, now())),
+    finish: (event, outcome) => change(() => effects.around(() => inbox.finish(event, outcome, now()))),
+    authorize: (event, signal) => authorize(event, local(event.handler)!.declaration, { signal })
+  })
+
+  function act(effect: InboxEffect<ArrivedEvent, DeliveryOrigin>): void {
+    switch (effect.kind) {
+      case 'answer':
+        return effect.to.answers.answer(effect.to.number, effect.answer)
+      case 'ready':
+        return handling.ready(effect.handler)
+      case 'keep':
+        return keep(effect.event)
+      case 'release':
+        stored?.release(effect.event, effect.settled)?.catch(() => count('events.not_kept'))
+    }
+  }
+
+  /** What cannot be kept is handled all the same, and its source told nothing until it is done. */
+  function keep(event: ArrivedEvent): void {
+    const kept = (): void => change(() => effects.around(() => inbox.kept(event)))
+    if (event.priority === 'low') return kept()
+    stored?.keep(event).then(kept, (error: unknown) => {
+      count('events.not_kept')
+      log('warn', toMeshError(error).message)
+    })
+  }
+
+  /** Gives what was kept to its capability; or, if that does not come, up. */
+  function restore(handler: string): void {
+    const kept = waiting.get(handler)
+    if (kept === undefined) return
+    waiting.delete(handler)
+    effects.around(() => {
+      for (const event of kept) inbox.restore(event, now())
+    })
+    handling.ready(handler)
+  }
+
+  function receive(
+    event: WireEvent,
+    { handler, remainingMs, causes = [], event: encoded }: Delivery,
+    peer: string,
+    to: DeliveryOrigin
+  ): void {
+    if (stopping) throw new MeshError('unavailable', 'the node is stopping')
+    const target = local(handler)
+    if (target?.handle === undefined || target.declaration.handles === undefined)
+      throw new MeshError('unknown_capability', `this node has no "${handler}" that handles events`, { capability: handler })
+    const { status } = target.declaration
+    if (status === 'offline' || status === 'suspended') throw new MeshError('unavailable', `"${handler}" is ${status}`)
+    const expiresAt = now() + remainingMs
+    const arrived = arrivedOf({ event, encoded, handler, peer, causes: causes.map(originId), expiresAt })
+    change(() => effects.around(() => inbox.receive(arrived, to, now())))
+  }
+
+  return {
+    receive,
+    changed() {
+      for (const handler of [...waiting.keys()]) if (local(handler)?.handle !== undefined) change(() => restore(handler))
+    },
+    tick(at) {
+      effects.around(() => inbox.tick(at))
+      if (at >= forgetAt) {
+        seen.expire(at)
+        forgetAt = at + FORGET_EVERY_MS
+      }
+      if (at < giveBackAt) return
+      giveBackAt = Infinity
+      for (const handler of [...waiting.keys()]) restore(handler)
+    },
+    get nextAt() {
+      return Math.min(inbox.nextAt, giveBackAt, seen.size > 0 ? forgetAt : Infinity)
+    },
+    async stop() {
+      stopping = true
+      await handling.stop(FINISH_WITHIN_MS)
+    }
+  }
+}

@@ -1,0 +1,253 @@
+/** Events that go out: from what raises them to who handles them. */
+import { originBytes } from './core/document.ts'
+import type { JsonValue } from './core/invoke.ts'
+import type { InboxAnswer } from './core/triggers/inbox.ts'
+import { createOutbox } from './core/triggers/outbox.ts'
+import type { OutboxEffect } from './core/triggers/outbox-contract.ts'
+import { routeEvent, type EventHandler } from './core/triggers/trigger-routes.ts'
+import { MeshError, toMeshError } from './errors.ts'
+import type { CapabilityDeclaration } from '../protocols/capability.ts'
+import type { Delivery } from '../protocols/trigger/messages.ts'
+import type { DeadLetterView, FireOptions, FireView } from './mesh-api-events.ts'
+import type { MeshComponents } from './mesh-components.ts'
+import { createEffectQueue } from './mesh-effects.ts'
+import { createFireWaits } from './mesh-fire-waits.ts'
+import { createTriggerSender, type TriggerSenderComponents } from './net/trigger-sender.ts'
+import type { DeliveryOrigin } from './net/trigger.ts'
+import { createOutboxLog } from './triggers/outbox-log.ts'
+import { createRaise, type RaisedEvent } from './triggers/raise.ts'
+
+/** How long `fire` waits for a handler to say that it has the event, in ms, unless told otherwise. */
+export const FIRE_WAIT_MS = 2_000
+
+/** See {@link createOutgoingEvents}. */
+export interface OutgoingEvents {
+  fire(capability: string, event: string, payload: JsonValue, options: FireOptions): Promise<FireView>
+  /** There are other handlers than before. @param appeared those that were not there. */
+  handlersChanged(appeared: readonly string[]): void
+  deadLetters(): DeadLetterView[]
+  replayDeadLetter(id: string): void
+  discardDeadLetter(id: string): void
+  /** Does what follows from a change, also where this began elsewhere. */
+  around<T>(work: () => T): T
+  tick(now: number): void
+  readonly nextAt: number
+  /** What is held back goes out. */
+  flush(): void
+  stop(): void
+}
+
+/** What they need. */
+export interface OutgoingEventsComponents extends Pick<
+  MeshComponents,
+  'membership' | 'incarnation' | 'now' | 'random' | 'log' | 'events'
+> {
+  /** PeerId of this node. */
+  self: string
+  /** A capability of this node. */
+  find(capability: string): CapabilityDeclaration | undefined
+  /** Who handles events now. */
+  handlers(): EventHandler[]
+  connect: TriggerSenderComponents['connect']
+  /** To a capability of this node itself. */
+  deliver(delivery: Delivery, to: DeliveryOrigin): void
+  /** Changes something, does what follows from it, and sees to what is due next. */
+  change<T>(work: () => T): T
+  count(counter: string): void
+}
+
+/** See {@link OutgoingEvents}. */
+export function createOutgoingEvents(components: OutgoingEventsComponents): OutgoingEvents {
+  const { self, membership, incarnation, now, random, log, events, find, handlers, connect, deliver, change, count } = components
+  const { mesh } = membership
+  const waits = createFireWaits()
+  /** Of events that are being written down: whether that came to its end. */
+  const keeping = new Map<string, Promise<boolean>>()
+  let stopped = false
+  const stored =
+    events === undefined
+      ? undefined
+      : createOutboxLog(events.outbox, { self, mesh, clock: Date.now, onDamaged: () => count('events.damaged') })
+
+  const effects = createEffectQueue<OutboxEffect<RaisedEvent>>(act)
+  const outbox = effects.around(() =>
+    createOutbox<RaisedEvent>({
+      route: ({ route }) => routeEvent(route, handlers()).handlers,
+      emit: effects.push,
+      random,
+      kept: stored?.kept ?? [],
+      letters: stored?.letters ?? [],
+      now: now()
+    })
+  )
+  const raise = createRaise({
+    self,
+    mesh,
+    incarnation,
+    find,
+    add(event) {
+      const added = effects.around(() => outbox.add(event, now()))
+      if (added.outcome === 'refused') {
+        count(`events.refused.${added.reason}`)
+        log('warn', `there is no room for "${event.event}" of "${event.capability}", which goes nowhere (${added.reason})`)
+      }
+      return added
+    },
+    sink: undefined,
+    now,
+    clock: Date.now
+  })
+  const sender = createTriggerSender({
+    connect,
+    onSent: (id, key) => change(() => outbox.sent(id, key, now())),
+    onAnswer: (answer) =>
+      change(() => {
+        const { id, handler } = answer
+        if (answer.kind === 'failed') outbox.failed(id, handler, answer, now())
+        else outbox[answer.kind](id, handler, now())
+      }),
+    onLost({ id, handler }) {
+      // Nothing else is tried any more.
+      if (!stopped) change(() => outbox.lost(id, handler, now()))
+    },
+    now
+  })
+
+  function act(effect: OutboxEffect<RaisedEvent>): void {
+    keep(effect)
+    switch (effect.kind) {
+      case 'send':
+        return send(effect.event, effect.handler)
+      case 'accepted':
+      case 'handled':
+        return waits.taken(effect.id, effect.handler)
+      case 'settled':
+        for (const handler of effect.by) waits.taken(effect.event.id, handler)
+        return count('events.done')
+      case 'dropped':
+        count(`events.dropped.${effect.reason}`)
+        return waits.dropped(effect.event.id, effect.reason)
+      case 'dead': {
+        const { event, reason, code } = effect.letter
+        count(`events.dead.${reason}`)
+        log('warn', `"${event.event}" of "${event.capability}" is a dead letter (${code ?? reason}): atmo dead-letters`)
+        return waits.dropped(event.id, code ?? reason)
+      }
+      case 'append':
+      case 'routed':
+      case 'erased':
+    }
+  }
+
+  /** What cannot be written down is sent all the same; whoever fires is told. */
+  function keep(effect: OutboxEffect<RaisedEvent>): void {
+    const kept = stored?.note(effect)?.then(
+      () => true,
+      (error: unknown) => {
+        count('events.not_kept')
+        if (effect.kind === 'append' || effect.kind === 'dead') log('warn', toMeshError(error).message)
+        return false
+      }
+    )
+    if (kept === undefined || effect.kind !== 'append') return
+    const { id } = effect.event
+    keeping.set(
+      id,
+      kept.finally(() => keeping.delete(id))
+    )
+  }
+
+  function send({ id, encoded: bytes, priority, causes }: RaisedEvent, key: string): void {
+    const at = key.lastIndexOf('@')
+    const [handler, node] = [key.slice(0, at), key.slice(at + 1)]
+    const by = causes.length > 0 ? causes.map(originBytes) : undefined
+    if (node !== self) return sender.send(node, { id, key, handler, priority, bytes, causes: by })
+    const remainingMs = outbox.sent(id, key, now())
+    if (remainingMs === undefined) return
+    const answer = (_: number, what: InboxAnswer): void =>
+      change(() => {
+        if (typeof what === 'string') outbox[what](id, key, now())
+        else outbox.failed(id, key, what, now())
+      })
+    deliver({ number: 0, handler, event: bytes, remainingMs, causes: by }, { answers: { answer }, number: 0 })
+  }
+
+  async function fire(capability: string, event: string, payload: JsonValue, options: FireOptions): Promise<FireView> {
+    if (stopped) throw new MeshError('unavailable', 'the node is stopping')
+    const raised = change(() => {
+      const made = raise.raise(capability, event, payload, options)
+      if (made.outcome === 'raised' && made.added.outcome !== 'refused') waits.begin(made.event.id, made.added.handlers)
+      return made
+    })
+    if (raised.outcome !== 'raised')
+      return { outcome: raised.outcome, kept: false, by: [], tried: [], ...('reason' in raised && { reason: raised.reason }) }
+    const { id, intent } = raised.event
+    const { added } = raised
+    if (added.outcome === 'refused')
+      return { outcome: 'dropped', id, intent, kept: false, by: [], tried: [], reason: added.reason }
+    const keep = keeping.get(id)
+    const told = await waits.end(id, options.waitMs ?? FIRE_WAIT_MS)
+    const kept = (await keep) ?? false
+    const tried = added.handlers.filter((handler) => !told.by.includes(handler))
+    const view = { id, intent, kept, by: told.by, tried }
+    if (told.reason !== undefined) return { outcome: 'dropped', ...view, reason: told.reason }
+    if (told.by.length > 0) return { outcome: 'delivered', ...view }
+    return { outcome: 'queued', ...view, ...(keep !== undefined && !kept && { reason: 'not_kept' }) }
+  }
+
+  function checkLetter(id: string): void {
+    if (!outbox.deadLetters().some(({ event }) => event.id === id))
+      throw new MeshError('invalid_argument', `there is no dead letter "${id}"`, { id })
+  }
+
+  return {
+    fire,
+    handlersChanged: (appeared) => change(() => outbox.handlersChanged(now(), appeared)),
+    deadLetters: () => outbox.deadLetters().map(viewOf),
+    replayDeadLetter(id) {
+      checkLetter(id)
+      const added = change(() => outbox.replay(id, now()))
+      if (added?.outcome === 'refused') throw new MeshError('busy', 'there is no room for it now', { reason: added.reason })
+    },
+    discardDeadLetter(id) {
+      checkLetter(id)
+      change(() => outbox.discard(id))
+    },
+    around: effects.around,
+    tick(at) {
+      raise.tick(at)
+      outbox.tick(at)
+    },
+    get nextAt() {
+      return Math.min(raise.nextAt, outbox.nextAt)
+    },
+    flush: () => change(() => raise.flush()),
+    stop() {
+      stopped = true
+      sender.stop()
+      if (stored === undefined && outbox.size > 0)
+        log('warn', `${outbox.size} events that are not done are lost, since this node has no data directory`)
+    }
+  }
+}
+
+function viewOf({
+  event,
+  reason,
+  code,
+  message,
+  handled
+}: ReturnType<ReturnType<typeof createOutbox<RaisedEvent>>['deadLetters']>[number]): DeadLetterView {
+  return {
+    id: event.id,
+    capability: event.capability,
+    event: event.event,
+    ...(event.subject !== undefined && { subject: event.subject }),
+    intent: event.intent,
+    priority: event.priority,
+    reason,
+    ...(code !== undefined && { code }),
+    ...(message !== undefined && { message }),
+    handled: [...handled]
+  }
+}

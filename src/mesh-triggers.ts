@@ -1,0 +1,158 @@
+/** Events put together: what capabilities of this node raise goes to who handles it, and what arrives goes to theirs. */
+import { isCallable, type Offer } from './core/candidates.ts'
+import { handlerKey, type EventHandler } from './core/triggers/trigger-routes.ts'
+import type { TriggerEvent } from './backends/backend.ts'
+import type { MeshError } from './errors.ts'
+import type { MeshTriggers as MeshTriggersApi } from './mesh-api-events.ts'
+import type { MeshComponents } from './mesh-components.ts'
+import { createIncomingEvents, type IncomingEventsComponents } from './mesh-triggers-in.ts'
+import { createOutgoingEvents } from './mesh-triggers-out.ts'
+import type { Session } from './net/session.ts'
+import { createSessions } from './net/sessions.ts'
+import { createTriggerReader } from './net/trigger.ts'
+
+/** Longest wait of one timer, in ms. */
+const MAX_WAIT_MS = 60_000
+
+/** See {@link createMeshTriggers}. */
+export interface MeshTriggers {
+  /** As programs use them. */
+  readonly commands: MeshTriggersApi
+  /** What a backend watches: it waits for nobody. @throws MeshError if it is not as the capability declares it. */
+  raise(event: TriggerEvent): Promise<unknown>
+  start(): Promise<void>
+  /** What is held back goes out, handlers finish, sessions end. */
+  stop(): Promise<void>
+  /** Who offers what has changed. @param back PeerId of a node that is there again, though nobody may have missed it. */
+  changed(back?: string): void
+  /** Session of this protocol over the circuit to a node. */
+  overCircuit(node: string): Pick<Session, 'active' | 'lastHeardAt' | 'ping'> | undefined
+}
+
+/** What they need. */
+export interface MeshTriggersComponents
+  extends
+    Pick<MeshComponents, 'libp2p' | 'membership' | 'incarnation' | 'now' | 'random' | 'log' | 'events'>,
+    Pick<IncomingEventsComponents, 'local' | 'admit' | 'authorize'> {
+  /** Everything that is offered now, by this node and others. */
+  offers(): Offer[]
+  /** Brings about a connection with a node, direct or over others. */
+  reach(node: string): Promise<void>
+  isNeighbour(node: string): boolean
+  count(counter: string): void
+  onFault(peer: string, error: MeshError): void
+}
+
+/** Nothing arrives before `start`. */
+export function createMeshTriggers(components: MeshTriggersComponents): MeshTriggers {
+  const { libp2p, membership, now, offers, local, reach, isNeighbour, onFault } = components
+  const self = libp2p.peerId.toString()
+  let timer: ReturnType<typeof setTimeout> | undefined
+  let known = new Set<string>()
+  /** Undefined: it is to be looked at anew. */
+  let current: EventHandler[] | undefined
+  const back = new Set<string>()
+  let isLooking = false
+  let stopped = false
+
+  const outgoing = createOutgoingEvents({
+    ...components,
+    self,
+    find: (capability) => local(capability)?.declaration,
+    handlers,
+    connect,
+    deliver: (delivery, to) => reader.deliver(delivery, self, to),
+    change
+  })
+  const incoming = createIncomingEvents({ ...components, change })
+  const reader = createTriggerReader({
+    mesh: membership.mesh,
+    takesEvents: () => handlers().some(({ node }) => node === self),
+    receive: incoming.receive
+  })
+  const sessions = createSessions({ libp2p, now, onFault }, reader.protocol)
+
+  async function connect(node: string): Promise<Session> {
+    const ready = sessions.ready(node)
+    if (ready !== undefined) return ready
+    if (!isNeighbour(node) && sessions.peek(node) === undefined) await reach(node)
+    return sessions.get(node)
+  }
+
+  function handlers(): EventHandler[] {
+    current ??= offers().flatMap((offer) =>
+      offer.capability.handles === undefined
+        ? []
+        : [{ node: offer.node, capability: offer.id, type: offer.type, healthy: offer.blocked !== true && isCallable(offer) }]
+    )
+    return current
+  }
+
+  /** Changes something, does what follows from it, and sees to what is due next. */
+  function change<T>(work: () => T): T {
+    try {
+      return outgoing.around(work)
+    } finally {
+      schedule()
+    }
+  }
+
+  function schedule(): void {
+    clearTimeout(timer)
+    const at = Math.min(outgoing.nextAt, incoming.nextAt)
+    if (at === Infinity || stopped) return
+    timer = setTimeout(tick, Math.min(MAX_WAIT_MS, Math.max(0, at - now())))
+    timer.unref?.()
+  }
+
+  function tick(): void {
+    change(() => {
+      outgoing.tick(now())
+      incoming.tick(now())
+    })
+  }
+
+  /** Many things change together. */
+  function changed(node?: string): void {
+    current = undefined
+    if (node !== undefined) back.add(node)
+    if (isLooking) return
+    isLooking = true
+    queueMicrotask(look)
+  }
+
+  function look(): void {
+    isLooking = false
+    if (stopped) return
+    const healthy = handlers().filter((one) => one.healthy)
+    const next = new Set(healthy.map(handlerKey))
+    const appeared = healthy.filter((one) => back.has(one.node) || !known.has(handlerKey(one))).map(handlerKey)
+    const isOther = appeared.length > 0 || next.size < known.size
+    known = next
+    back.clear()
+    incoming.changed()
+    if (isOther) outgoing.handlersChanged(appeared)
+  }
+
+  return {
+    start: () => sessions.start(),
+    async stop() {
+      outgoing.flush()
+      await incoming.stop()
+      stopped = true
+      clearTimeout(timer)
+      outgoing.stop()
+      reader.stop()
+      await sessions.stop()
+    },
+    changed,
+    overCircuit: sessions.overCircuit,
+    raise: ({ capability, event, payload }) => outgoing.fire(capability, event, payload, { waitMs: 0 }),
+    commands: {
+      fire: (capability, event, payload = null, options = {}) => outgoing.fire(capability, event, payload, options),
+      deadLetters: outgoing.deadLetters,
+      replayDeadLetter: outgoing.replayDeadLetter,
+      discardDeadLetter: outgoing.discardDeadLetter
+    }
+  }
+}

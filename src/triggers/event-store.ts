@@ -1,0 +1,20 @@
+/** What is kept of events over a restart: two logs of records, each as JSON. */
+import type { JsonObject } from '../../protocols/json.ts'
+
+/** A log of records that outlives the process. */
+export interface EventLog {
+  /** What it held at the start, oldest first. */
+  readonly initial: readonly JsonObject[]
+  /** Resolves once the record is kept, and all before it. @throws MeshError `unavailable` with `details.reason` `not_kept`: it is not, the disk is full perhaps. */
+  append(record: JsonObject): Promise<void>
+  /** @param records all that is still to be kept, all that was appended included: asked for when the log is written anew. */
+  onCompact(records: () => Iterable<JsonObject>): void
+}
+
+/** Where a node keeps its events. */
+export interface EventStore {
+  /** Of what this node has raised. */
+  readonly outbox: EventLog
+  /** Of what it has accepted for its capabilities. */
+  readonly inbox: EventLog
+}

@@ -1,0 +1,114 @@
+/** The inbox as records: what this node has accepted and not yet handled, and which critical events it has handled. */
+import { fromString } from 'uint8arrays/from-string'
+import { toString } from 'uint8arrays/to-string'
+import type { JsonObject } from '../../protocols/json.ts'
+import { decodeEvent } from '../../protocols/trigger/messages.ts'
+import { MAX_SEEN_STORED, SEEN_MS, type Settled, type StoredEvent } from '../core/triggers/seen-events.ts'
+import { arrivedOf } from './arrived-event.ts'
+import type { EventLog } from './event-store.ts'
+import type { ArrivedEvent } from './handling.ts'
+
+/** See {@link createInboxLog}. */
+export interface InboxLog {
+  readonly kept: ArrivedEvent[]
+  readonly seen: StoredEvent[]
+  /** Resolves once it is kept. Rejects as {@link EventLog.append}. */
+  keep(event: ArrivedEvent): Promise<void>
+  /** It is out. @param settled how, if it does not come again. Of critical events that is remembered over a restart. */
+  release(event: ArrivedEvent, settled: Settled | undefined): Promise<void> | undefined
+}
+
+/** What it needs to know. */
+export interface InboxLogInit {
+  /** Events of another mesh are left out. */
+  mesh: string
+  /** Monotonic ms. */
+  now: () => number
+  /** Wall clock, ms since 1970. */
+  clock: () => number
+  onDamaged(): void
+}
+
+interface Held {
+  record: JsonObject
+  event?: ArrivedEvent
+}
+
+interface Remembered {
+  node: string
+  key: string
+  settled: Settled
+  at: number
+}
+
+/** Keeps a mirror of what is in the log, from which that is written anew. */
+export function createInboxLog(log: EventLog, { mesh, now, clock, onDamaged }: InboxLogInit): InboxLog {
+  const held = new Map<string, Held>()
+  const seen = new Map<string, Remembered>()
+
+  function remember(one: Remembered): void {
+    const key = `${one.node} ${one.key}`
+    seen.delete(key)
+    seen.set(key, one)
+    if (seen.size > MAX_SEEN_STORED) seen.delete(seen.keys().next().value!)
+  }
+
+  function apply(record: JsonObject): void {
+    const { node, handler, id } = record as Record<string, string>
+    const key = `${node} ${handler} ${id}`
+    if (record['k'] === 'keep') {
+      const { e, until, causes } = record as { e: string; until: number; causes: string[] }
+      const encoded = fromString(e, 'base64')
+      const event = decodeEvent(encoded)
+      if (event.source.mesh !== mesh || event.source.node !== node || event.id !== id) return
+      const arrived = arrivedOf({ event, encoded, handler: handler!, peer: node, causes, expiresAt: now() + until - clock() })
+      held.set(key, { record, event: { ...arrived, isRestored: true } })
+    } else if (record['k'] === 'release') {
+      held.delete(key)
+      const { settled, at } = record as { settled?: Settled; at?: number }
+      if (settled !== undefined && at !== undefined) remember({ node: node!, key: `${handler} ${id}`, settled, at })
+    } else if (record['k'] === 'seen') {
+      const { key: what, settled, at } = record as unknown as Remembered
+      remember({ node: node!, key: what, settled, at })
+    }
+  }
+
+  for (const record of log.initial)
+    try {
+      apply(record)
+    } catch {
+      onDamaged()
+    }
+  const kept = [...held.values()].flatMap(({ event }) => event ?? [])
+  for (const one of held.values()) delete one.event
+
+  log.onCompact(function* () {
+    for (const { record } of held.values()) yield record
+    for (const one of seen.values()) if (one.at + SEEN_MS > clock()) yield { k: 'seen', ...one }
+  })
+
+  return {
+    kept,
+    seen: [...seen.values()]
+      .map(({ node, key, settled, at }) => ({ node, key, settled, ageMs: Math.max(0, clock() - at) }))
+      .filter(({ ageMs }) => ageMs < SEEN_MS),
+    keep(event) {
+      const { node, handler, id, encoded, causes, expiresAt } = event
+      const until = clock() + Math.min(expiresAt - now(), MAX_UNTIL_MS)
+      const record = { k: 'keep', node, handler, id, until, causes: causes.slice(0, -1), e: toString(encoded, 'base64') }
+      held.set(`${node} ${handler} ${id}`, { record })
+      return log.append(record)
+    },
+    release({ node, handler, id, priority }, settled) {
+      const known = held.delete(`${node} ${handler} ${id}`)
+      if (settled === undefined || priority !== 'critical')
+        return known ? log.append({ k: 'release', node, handler, id }) : undefined
+      const at = clock()
+      remember({ node, key: `${handler} ${id}`, settled, at })
+      return log.append({ k: 'release', node, handler, id, settled, at })
+    }
+  }
+}
+
+/** No event waits for longer. */
+const MAX_UNTIL_MS = 86_400_000

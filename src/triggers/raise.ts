@@ -1,0 +1,214 @@
+/** How an event comes to be: what a capability raises, checked, put in words, held back where it comes too often, numbered and encoded. */
+import type { CapabilityDeclaration, TriggerDeclaration } from '../../protocols/capability.ts'
+import { MAX_EVENT_AGE_MS, encodeEvent, type Priority } from '../../protocols/trigger/messages.ts'
+import { encodeCbor } from '../../protocols/cbor.ts'
+import { checkCauses } from '../core/causes.ts'
+import type { JsonValue } from '../core/invoke.ts'
+import { nearest, validate } from '../core/schema.ts'
+import { createDebounce } from '../core/triggers/debounce.ts'
+import { createEventNumbers } from '../core/triggers/event-numbers.ts'
+import { compileSubject, firingKey, type SubjectOf } from '../core/triggers/event-subject.ts'
+import { fired, type Firing } from '../core/triggers/firing.ts'
+import { hopDepthAfter } from '../core/triggers/hop-depth.ts'
+import { compileIntent, type IntentText } from '../core/triggers/intent-template.ts'
+import type { Added, OutboxEvent } from '../core/triggers/outbox-contract.ts'
+import { createThrottle, throttleMsOf } from '../core/triggers/throttle.ts'
+import { fanOutOf, priorityOf, type EventToRoute } from '../core/triggers/trigger-routes.ts'
+import { MeshError } from '../errors.ts'
+
+/** Largest payload of an event, encoded, in bytes: beside it the event has room for what is said of it. */
+export const MAX_PAYLOAD_BYTES = 54 * 1024
+
+/** What goes with an event that is raised while another one is handled. */
+export interface RaiseOptions {
+  /** How many events that one follows from. */
+  depth?: number
+  /** PeerIds on whose behalf, who began it first. */
+  causes?: readonly string[]
+  /** W3C Trace Context, https://www.w3.org/TR/trace-context/ */
+  traceparent?: string
+}
+
+/** An event that is to be delivered. */
+export interface RaisedEvent extends OutboxEvent {
+  encoded: Uint8Array
+  route: EventToRoute
+  capability: string
+  event: string
+  subject: string | undefined
+  intent: string
+  priority: Priority
+  causes: readonly string[]
+}
+
+/** What came of raising: an event, or what was raised goes into one that comes later, or nowhere. */
+export type Raised =
+  { outcome: 'raised'; event: RaisedEvent; added: Added } | { outcome: 'coalesced' } | { outcome: 'dropped'; reason: 'too_deep' }
+
+/** See {@link createRaise}. */
+export interface Raise {
+  /** @throws MeshError `unknown_capability`, `invalid_argument`, `too_large`. */
+  raise(capability: string, event: string, payload: JsonValue, options?: RaiseOptions): Raised
+  tick(now: number): void
+  /** When `tick` is next to be called; Infinity if nothing waits. */
+  readonly nextAt: number
+  /** Lets go what is held back: the node stops. */
+  flush(): void
+}
+
+/** What it needs. */
+export interface RaiseComponents {
+  /** PeerId, and id of the mesh. */
+  self: string
+  mesh: string
+  incarnation: number
+  /** A capability of this node. */
+  find(capability: string): CapabilityDeclaration | undefined
+  add(event: RaisedEvent): Added
+  /** Where what reaches nobody else goes: a hint. */
+  sink: string | undefined
+  /** Monotonic ms. */
+  now: () => number
+  /** Wall clock, ms since 1970: for people to read. */
+  clock: () => number
+}
+
+interface Compiled {
+  type: string
+  trigger: TriggerDeclaration
+  intentOf: IntentText
+  subjectOf: SubjectOf
+}
+
+interface Pending {
+  compiled: Compiled
+  capability: string
+  subject: string | undefined
+  payload: JsonValue
+  options: RaiseOptions & { depth: number }
+}
+
+const TRACEPARENT = /^[0-9a-f]{2}-[0-9a-f]{32}-[0-9a-f]{16}-[0-9a-f]{2}$/
+
+/** Compiles what is declared, once for each declaration. */
+export function createRaise(components: RaiseComponents): Raise {
+  const { self, mesh, incarnation, find, add, sink, now, clock } = components
+  const numbers = createEventNumbers(incarnation)
+  const compiled = new WeakMap<TriggerDeclaration, Compiled>()
+  const throttle = createThrottle<Pending>((key, firing) => {
+    const made = release(firing)
+    if (key === firingKeyNow) last = made
+  })
+  const debounce = createDebounce<Pending>((key, firing) => pass(key, firing))
+  /** Of the key that is being fired, what was let go last. */
+  let last: Raised | undefined
+  let firingKeyNow: string | undefined
+
+  function triggerOf(capability: string, event: string): Compiled {
+    const declaration = find(capability)
+    if (declaration === undefined)
+      throw new MeshError('unknown_capability', `this node does not offer "${capability}"`, { capability })
+    const trigger = declaration.triggers?.find((one) => one.event === event)
+    if (trigger === undefined) {
+      const known = (declaration.triggers ?? []).map((one) => one.event)
+      const near = nearest(event, known)
+      const hint = near !== undefined ? `; did you mean "${near}"?` : known.length > 0 ? `; it has ${known.join(', ')}` : ''
+      throw new MeshError('invalid_argument', `"${capability}" declares no trigger "${event}"${hint}`, { capability, event })
+    }
+    const before = compiled.get(trigger)
+    if (before !== undefined) return before
+    const made = {
+      type: declaration.type,
+      trigger,
+      intentOf: compileIntent(declaration, trigger),
+      subjectOf: compileSubject(declaration, trigger)
+    }
+    compiled.set(trigger, made)
+    return made
+  }
+
+  function pass(key: string, firing: Firing<Pending>): 'fired' | 'coalesced' {
+    return throttle.fire(key, firing, throttleMsOf(firing.payload.compiled.trigger), now())
+  }
+
+  /** It is an event now. */
+  function release({ payload: pending, count, firstAt, lastAt }: Firing<Pending>): Raised {
+    const { compiled, capability, subject, payload, options } = pending
+    const { trigger, type } = compiled
+    const { id, sequence } = numbers.next(firingKey(capability, '', subject))
+    const timeOf = (at: number): string => new Date(clock() - (now() - at)).toISOString()
+    const intent = compiled.intentOf(payload)
+    const priority = priorityOf(trigger)
+    const encoded = encodeEvent({
+      id,
+      source: { mesh, node: self, capability },
+      type: `${type.replaceAll('/', '.')}.${trigger.event}`,
+      subject,
+      time: timeOf(lastAt),
+      sequence,
+      priority,
+      routeHint: trigger.routeHint,
+      traceparent: options.traceparent,
+      hopDepth: options.depth,
+      intent,
+      coalesced: count > 1 ? { count, from: timeOf(firstAt) } : undefined,
+      data: payload
+    })
+    const event: RaisedEvent = {
+      id,
+      priority,
+      bytes: encoded.length,
+      fanOut: fanOutOf(trigger),
+      expiresMs: Math.min(MAX_EVENT_AGE_MS, trigger.expiresMs ?? MAX_EVENT_AGE_MS),
+      encoded,
+      route: { hint: trigger.routeHint, sink, node: self, capability, subject },
+      capability,
+      event: trigger.event,
+      subject,
+      intent,
+      causes: options.causes ?? []
+    }
+    return { outcome: 'raised', event, added: add(event) }
+  }
+
+  return {
+    raise(capability, event, given, options = {}) {
+      const found = triggerOf(capability, event)
+      const payload = validate(found.trigger.payload, given, 'own', `payload of "${event}"`)
+      const bytes = encodeCbor(payload).length
+      if (bytes > MAX_PAYLOAD_BYTES)
+        throw new MeshError(
+          'too_large',
+          `the payload is ${bytes} bytes, the limit is ${MAX_PAYLOAD_BYTES}: raise what it is about, and let the handler call for the rest`,
+          { bytes, limit: MAX_PAYLOAD_BYTES }
+        )
+      if (options.causes !== undefined && options.causes.length > 0) checkCauses(options.causes)
+      if (options.traceparent !== undefined && !TRACEPARENT.test(options.traceparent))
+        throw new MeshError('invalid_argument', 'traceparent must be as W3C Trace Context has it', { key: 'traceparent' })
+      const depth = hopDepthAfter(options.depth)
+      if (depth === undefined) return { outcome: 'dropped', reason: 'too_deep' }
+      const subject = found.subjectOf(payload)
+      const pending = { compiled: found, capability, subject, payload, options: { ...options, depth } }
+      const key = firingKey(capability, event, subject)
+      const firing = fired<Pending>(pending, bytes, now())
+      const quietMs = found.trigger.debounceMs ?? 0
+      if (quietMs > 0) debounce.fire(key, firing, quietMs, now())
+      else {
+        firingKeyNow = key
+        if (pass(key, firing) === 'fired') return last!
+      }
+      return { outcome: 'coalesced' }
+    },
+    tick(at) {
+      debounce.tick(at)
+      throttle.tick(at)
+    },
+    get nextAt() {
+      return Math.min(debounce.nextAt, throttle.nextAt)
+    },
+    flush() {
+      debounce.flush()
+      throttle.flush()
+    }
+  }
+}

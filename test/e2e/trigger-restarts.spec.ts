@@ -1,0 +1,76 @@
+import assert from 'node:assert/strict'
+import { mkdtemp, rm } from 'node:fs/promises'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { createNode, type Mesh } from '../../src/index.ts'
+import { startChild, type Child } from '../fixtures/child.ts'
+import { until } from '../fixtures/libp2p-pair.ts'
+
+const COUNT = 300
+
+describe('events over kills', function () {
+  this.timeout(60_000)
+  let dir: string
+  const nodes: Mesh[] = []
+  const children: Child[] = []
+  beforeEach(async () => (dir = await mkdtemp(join(tmpdir(), 'atmo-events-'))))
+  afterEach(async () => {
+    for (const child of children.splice(0)) {
+      child.process.kill('SIGKILL')
+      await child.ended
+    }
+    await Promise.all(nodes.splice(0).map((node) => node.stop()))
+    await rm(dir, { recursive: true, force: true })
+  })
+  const joined = async (...peers: string[]): Promise<Mesh> => {
+    const node = await createNode({ open: true, mdns: false, listen: ['/ip4/127.0.0.1/tcp/0'], peers })
+    nodes.push(node)
+    return node
+  }
+  const run = (...args: string[]): Child => {
+    const child = startChild('test/fixtures/event-node.ts', args)
+    children.push(child)
+    return child
+  }
+  /** The next line that has the key. */
+  async function next<T>(child: Child, key: string): Promise<T> {
+    for (;;) {
+      const line = JSON.parse(await child.line(20_000)) as Record<string, T>
+      if (line[key] !== undefined) return line[key]
+    }
+  }
+  async function kill(child: Child): Promise<void> {
+    child.process.kill('SIGKILL')
+    await child.ended
+  }
+
+  it('a source that is killed with a full outbox, and started again: all is handled, once', async () => {
+    const hub = await joined()
+    const first = run('source', join(dir, 'source'), hub.multiaddrs()[0]!, String(COUNT))
+    const ids = await next<string[]>(first, 'fired')
+    await kill(first)
+    assert.equal(new Set(ids).size, COUNT)
+    const got: string[] = []
+    hub.register({ id: 'guard', type: 'agent/guard', handles: {} }, {}, ({ id }) => void got.push(id))
+    run('source', join(dir, 'source'), hub.multiaddrs()[0]!, '0')
+    await until(() => got.length >= COUNT, 'all are handled', 20_000)
+    await new Promise((resolve) => setTimeout(resolve, 500))
+    assert.deepEqual(got.sort(), ids.sort())
+  })
+
+  it('a handler that is killed between accepted and done handles it when it is back', async () => {
+    const source = await joined()
+    source.register({ id: 'cam', type: 'sensor/camera', triggers: [{ event: 'person', routeHint: 'agent/*' }] })
+    const [address] = source.multiaddrs() as [string]
+    const first = run('handler', join(dir, 'handler'), address, 'hang')
+    await next(first, 'ready')
+    await until(() => source.capabilities({ id: 'guard' }).length > 0, 'the handler is known', 10_000)
+    const { outcome, id } = await source.fire('cam', 'person', null, { waitMs: 10_000 })
+    assert.equal(outcome, 'delivered', 'accepted: it is on the disk of the handler')
+    assert.equal(await next(first, 'begun'), id)
+    await kill(first)
+    const second = run('handler', join(dir, 'handler'), address, 'done')
+    assert.equal(await next(second, 'handled'), id)
+    await until(() => source.status().counters['events.done'] === 1, 'the source hears of it', 40_000)
+  })
+})

@@ -1,0 +1,242 @@
+import assert from 'node:assert/strict'
+import type { CapabilityDeclaration, TriggerDeclaration } from '../../protocols/capability.ts'
+import { MeshError, type EventFunction, type Mesh, type ReceivedEvent } from '../../src/index.ts'
+import { until } from '../fixtures/libp2p-pair.ts'
+import { createTestMesh, type TestMesh } from '../fixtures/test-mesh.ts'
+import { startWalled } from '../fixtures/walled-node.ts'
+
+const camera = (trigger: Partial<TriggerDeclaration> = {}): CapabilityDeclaration => ({
+  id: 'cam',
+  type: 'sensor/camera',
+  triggers: [{ event: 'person', intentTemplate: 'Somebody at {location}.', routeHint: 'agent/*', ...trigger }]
+})
+const agent = (id = 'guard'): CapabilityDeclaration => ({ id, type: `agent/${id}`, handles: {} })
+
+describe('events from node to node', function () {
+  this.timeout(30_000)
+  let mesh: TestMesh
+  beforeEach(async () => (mesh = await createTestMesh('events')))
+  afterEach(() => mesh.stop())
+
+  /** Nodes that are connected with the first. */
+  async function nodes(count: number): Promise<Mesh[]> {
+    const first = await mesh.join('owner')
+    const others = []
+    for (let n = 1; n < count; n++) others.push(await mesh.join('member', { peers: first.multiaddrs() }))
+    const all = [first, ...others]
+    await until(() => all.every((node) => node.peers().length === count - 1), 'all know each other')
+    return all
+  }
+  const sees = (node: Mesh, ...ids: string[]): Promise<void> =>
+    until(
+      () => {
+        const known = node.capabilities().map(({ id, node: at }) => `${id}@${at}`)
+        return ids.every((id) => known.some((one) => one.startsWith(id)))
+      },
+      `it sees ${ids.join(', ')}`
+    )
+
+  it('an event is handled at another node, once, with all that is known of it', async () => {
+    const [source, handler] = (await nodes(2)) as [Mesh, Mesh]
+    const got: ReceivedEvent[] = []
+    handler.register(agent(), {}, (event) => void got.push(event))
+    source.register(camera())
+    await sees(source, 'guard')
+    const fired = await source.fire('cam', 'person', { location: 'the door' })
+    const by = [`guard@${handler.peerId}`]
+    assert.deepEqual(
+      { ...fired, id: '' },
+      { outcome: 'delivered', id: '', intent: 'Somebody at the door.', kept: false, by, tried: [] }
+    )
+    assert.deepEqual(
+      got.map(({ time: _time, ...event }) => event),
+      [
+        {
+          id: fired.id,
+          node: source.peerId,
+          capability: 'cam',
+          type: 'sensor.camera.person',
+          subject: 'the door',
+          priority: 'normal',
+          intent: 'Somebody at the door.',
+          payload: { location: 'the door' },
+          depth: 0,
+          coalesced: 1,
+          missing: 0,
+          late: false,
+          causes: [source.peerId]
+        }
+      ]
+    )
+  })
+
+  it('with nobody there it says queued; what appears later gets all of it, and nothing twice', async () => {
+    const [source, handler] = (await nodes(2)) as [Mesh, Mesh]
+    source.register(camera())
+    const ids = []
+    for (let n = 0; n < 20; n++) {
+      const { outcome, id, by } = await source.fire('cam', 'person', { n })
+      assert.deepEqual([outcome, by], ['queued', []])
+      ids.push(id)
+    }
+    const got: string[] = []
+    handler.register(agent(), {}, ({ id }) => void got.push(id))
+    await until(() => got.length >= 20, 'all are handled')
+    await new Promise((resolve) => setTimeout(resolve, 200))
+    assert.deepEqual(got.sort(), ids.sort())
+  })
+
+  it('of two handlers one gets it, and the same one for the same subject; with all, both do', async () => {
+    const [source, one, other] = (await nodes(3)) as [Mesh, Mesh, Mesh]
+    const got: string[] = []
+    for (const node of [one, other])
+      node.register(agent(), {}, ({ subject, type }) => void got.push(`${type} ${subject} ${node.name}`))
+    source.register({
+      ...camera(),
+      triggers: [...camera().triggers!, { event: 'fire', routeHint: 'agent/*', fanOut: 'all' }]
+    })
+    await sees(source, `guard@${one.peerId}`, `guard@${other.peerId}`)
+    for (let n = 0; n < 3; n++)
+      for (const location of ['a', 'b', 'c', 'd']) {
+        const { outcome, by } = await source.fire('cam', 'person', { location })
+        assert.deepEqual([outcome, by.length], ['delivered', 1])
+      }
+    assert.equal(got.length, 12)
+    assert.equal(new Set(got).size, 4)
+    got.length = 0
+    const { outcome, by } = await source.fire('cam', 'fire', { location: 'a' })
+    assert.deepEqual([outcome, by.length], ['delivered', 2])
+    assert.equal(new Set(got).size, 2)
+  })
+
+  it('who throws gets it again, until it succeeds; who says never, not', async () => {
+    const [source, handler] = (await nodes(2)) as [Mesh, Mesh]
+    const tries: string[] = []
+    handler.register(agent(), {}, ({ payload, id }) => {
+      tries.push(id)
+      if (payload === 'never') throw new MeshError('invalid_argument', 'no such door')
+      if (tries.length < 3) throw new Error('no arms')
+    })
+    source.register(camera({ priority: 'critical' }))
+    await sees(source, 'guard')
+    const { outcome, tried } = await source.fire('cam', 'person', 'again', { waitMs: 100 })
+    assert.deepEqual([outcome, tried.length], ['queued', 1])
+    await until(() => tries.length === 3, 'three times', 10_000)
+    assert.equal(new Set(tries).size, 1)
+    const never = await source.fire('cam', 'person', 'never')
+    assert.deepEqual([never.outcome, never.reason], ['dropped', 'invalid_argument'])
+    const [letter] = source.deadLetters()
+    assert.deepEqual(
+      [letter?.id, letter?.reason, letter?.code, letter?.message],
+      [never.id, 'failed', 'invalid_argument', 'no such door']
+    )
+    source.discardDeadLetter(never.id!)
+    assert.deepEqual(source.deadLetters(), [])
+  })
+
+  it('a policy that denies it: the source is told, and another may', async () => {
+    const owner = await mesh.join('owner', { policy: [{ effect: 'deny', roles: ['member'], tools: ['handle'] }] })
+    const source = await mesh.join('member', { peers: owner.multiaddrs() })
+    const got: string[] = []
+    const handle =
+      (at: Mesh): EventFunction =>
+      ({ id }) =>
+        void got.push(`${at.name} ${id}`)
+    owner.register(agent(), {}, handle(owner))
+    source.register(camera())
+    await sees(source, 'guard')
+    const fired = await source.fire('cam', 'person', null, { waitMs: 500 })
+    assert.deepEqual([fired.outcome, fired.by, fired.tried], ['queued', [], [`guard@${owner.peerId}`]])
+    const friend = await mesh.join('member', { peers: owner.multiaddrs() })
+    friend.register(agent(), {}, handle(friend))
+    await until(() => got.length > 0, 'another handles it', 10_000)
+    assert.deepEqual(got, [`${friend.name} ${fired.id}`])
+  })
+
+  it('a handler that stops in the middle: another one gets it, or itself when it is back', async () => {
+    const source = await mesh.join('owner')
+    const member = await mesh.member()
+    const start = (): Promise<Mesh> => mesh.start(member, { peers: source.multiaddrs() })
+    const first = await start()
+    let begun = 0
+    first.register(agent(), {}, async (_, { signal }) => {
+      begun++
+      await new Promise((_resolve, reject) => signal.addEventListener('abort', () => reject(signal.reason as Error)))
+    })
+    source.register(camera())
+    await sees(source, 'guard')
+    const { outcome, id } = await source.fire('cam', 'person', null, { waitMs: 200 })
+    assert.equal(outcome, 'queued')
+    await until(() => begun === 1, 'it begins')
+    await first.stop()
+    const got: string[] = []
+    const second = await start()
+    second.register(agent(), {}, (event) => void got.push(event.id))
+    await until(() => got.length > 0, 'it is handled after all', 15_000)
+    assert.deepEqual(got, [id])
+  })
+
+  it('a handler fires what follows, on behalf of whom it handles for, and not without end', async () => {
+    const [source, handler] = (await nodes(2)) as [Mesh, Mesh]
+    const depths: number[] = []
+    const causes: string[][] = []
+    let last: unknown
+    const relay = (node: Mesh, next: string): void => {
+      node.register(
+        {
+          id: next,
+          type: `agent/${next}`,
+          handles: {},
+          triggers: [{ event: 'next', routeHint: `capability:${next === 'a' ? 'b' : 'a'}` }]
+        },
+        {},
+        async (event, context) => {
+          depths.push(event.depth)
+          causes.push([...event.causes])
+          last = await node.fire(next, 'next', null, { depth: context.depth, causes: context.causes, waitMs: 0 })
+        }
+      )
+    }
+    relay(source, 'a')
+    relay(handler, 'b')
+    await sees(source, 'b@')
+    await sees(handler, 'a@')
+    await source.fire('a', 'next')
+    await until(() => depths.length === 8, 'eight in a row')
+    await new Promise((resolve) => setTimeout(resolve, 200))
+    assert.deepEqual(depths, [0, 1, 2, 3, 4, 5, 6, 7])
+    assert.deepEqual(causes[1], [source.peerId, handler.peerId])
+    assert.deepEqual(last, { outcome: 'dropped', kept: false, by: [], tried: [], reason: 'too_deep' })
+  })
+
+  it('over a hub, where source and handler cannot connect', async () => {
+    const hub = await startWalled(await mesh.member('owner'), { name: 'hub' })
+    const peers = hub.mesh.multiaddrs()
+    const [a, b] = [await mesh.member(), await mesh.member()]
+    const source = await startWalled(a, { name: 'source', peers, walls: [b.peerId] })
+    const handler = await startWalled(b, { name: 'handler', peers, walls: [a.peerId] })
+    try {
+      const got: string[] = []
+      handler.mesh.register(agent(), {}, ({ id }) => void got.push(id))
+      source.mesh.register(camera())
+      await sees(source.mesh, 'guard')
+      const fired = await source.mesh.fire('cam', 'person', null, { waitMs: 10_000 })
+      assert.deepEqual([fired.outcome, fired.by], ['delivered', [`guard@${b.peerId}`]])
+      assert.deepEqual(got, [fired.id])
+    } finally {
+      await Promise.all([source, handler, hub].map((node) => node.mesh.stop()))
+    }
+  })
+
+  it('a node that stops with a way for events open does so at once', async () => {
+    const [source, handler] = (await nodes(2)) as [Mesh, Mesh]
+    handler.register(agent(), {}, () => undefined)
+    source.register(camera())
+    await sees(source, 'guard')
+    await source.fire('cam', 'person')
+    const begun = performance.now()
+    await handler.stop()
+    await source.stop()
+    assert.ok(performance.now() - begun < 4_000)
+  })
+})

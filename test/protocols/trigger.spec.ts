@@ -1,0 +1,374 @@
+import assert from 'node:assert/strict'
+import {
+  MAX_UNACCEPTED,
+  MAX_UNACCEPTED_BYTES,
+  decodeAnswers,
+  encodeDelivery,
+  encodeEvent,
+  encodeTriggerOpen,
+  type Answers,
+  type MeshEvent
+} from '../../protocols/trigger/messages.ts'
+import type { CapabilityDeclaration } from '../../protocols/capability.ts'
+import { createInbox, type InboxEffect, type InboxEvent } from '../../src/core/triggers/inbox.ts'
+import { QUEUE_ROOM } from '../../src/core/triggers/priority-queues.ts'
+import { MAX_HANDLING_OF_NODE, createSeenEvents } from '../../src/core/triggers/seen-events.ts'
+import { MeshError } from '../../src/errors.ts'
+import type { EventFunction } from '../../src/mesh-api-events.ts'
+import { createIncomingEvents, type IncomingEvents } from '../../src/mesh-triggers-in.ts'
+import type { Session } from '../../src/net/session.ts'
+import { createTriggerReader, type TriggerReader } from '../../src/net/trigger.ts'
+import type { EventStore } from '../../src/triggers/event-store.ts'
+import { startPair, until, type Pair } from '../fixtures/libp2p-pair.ts'
+import { protocolContract } from './contract.ts'
+
+const MESH = '12D3KooWJ6fyt5HxZdsx7mpkmR5tSTMswCC5vbwWVoUsPCzAhrjR'
+const SOURCE = '12D3KooWGC6TvWhfapngX6wvJHMYvKpDMXPb3ZnCZ6dMoaMtimQ5'
+const OTHER = '12D3KooWK4A4XRNyGTfYXU9v8iyF55ervunv25gm2gg6n61S8yr6'
+
+const eventOf = (number: number, given: Partial<MeshEvent> = {}): MeshEvent => ({
+  id: `1-${number}`,
+  source: { mesh: MESH, node: SOURCE, capability: 'cam' },
+  type: 'sensor.camera.person',
+  sequence: { incarnation: 1, number },
+  priority: 'normal',
+  hopDepth: 0,
+  intent: 'Somebody.',
+  data: number,
+  ...given
+})
+const deliveryOf = (
+  number: number,
+  given: { event?: Partial<MeshEvent>; bytes?: Uint8Array; handler?: string; ms?: number } = {}
+): unknown =>
+  encodeDelivery({
+    number,
+    handler: given.handler ?? 'guard',
+    event: given.bytes ?? encodeEvent(eventOf(number, given.event)),
+    remainingMs: given.ms ?? 60_000
+  })
+
+/** A node of handlers, all but its connections. */
+interface Side extends Pick<IncomingEvents, 'tick'> {
+  reader: TriggerReader
+  incoming: IncomingEvents
+  handle: EventFunction
+  declaration: CapabilityDeclaration
+  admit: () => void
+  now: number
+}
+
+function createSide(events?: EventStore): Side {
+  const side: Partial<Side> & { now: number } = { now: 0 }
+  const incoming = createIncomingEvents({
+    membership: { mesh: MESH } as Parameters<typeof createIncomingEvents>[0]['membership'],
+    events,
+    local: (id) =>
+      id === 'guard' ? { declaration: side.declaration!, handle: (event, context) => side.handle!(event, context) } : undefined,
+    admit: () => side.admit!(),
+    authorize: () => undefined,
+    change: (work) => work(),
+    now: () => side.now,
+    log: () => undefined,
+    count: () => undefined
+  })
+  const reader = createTriggerReader({ mesh: MESH, takesEvents: () => side.declaration !== undefined, receive: incoming.receive })
+  return Object.assign(side, {
+    reader,
+    incoming,
+    tick: incoming.tick,
+    handle: () => undefined,
+    admit: () => undefined,
+    declaration: { id: 'guard', type: 'agent/guard', handles: {} }
+  } satisfies Partial<Side>)
+}
+
+/** The source's end of an exchange, by hand. */
+interface Exchange {
+  send(...items: unknown[]): void
+  end(): void
+  /** All answers until now, as `0: done`. */
+  readonly heard: string[]
+  readonly answers: Answers[]
+  /** How it ended. */
+  readonly over: Promise<string>
+}
+
+function openExchange(session: Session): Exchange {
+  const queue: unknown[] = []
+  let ended = false
+  let wake: (() => void) | undefined
+  async function* input(): AsyncGenerator<unknown, void, void> {
+    for (;;) {
+      if (queue.length > 0) yield queue.shift()
+      else if (ended) return
+      else await new Promise<void>((resolve) => (wake = resolve))
+    }
+  }
+  const heard: string[] = []
+  const answers: Answers[] = []
+  async function run(): Promise<string> {
+    const items = session.request(encodeTriggerOpen({ kind: 'deliver' }), {
+      signal: new AbortController().signal,
+      input: input()
+    })
+    try {
+      for await (const item of items) {
+        const one = decodeAnswers(item)
+        answers.push(one)
+        heard.push(...one.accepted.map((n) => `${n}: accepted`), ...one.done.map((n) => `${n}: done`))
+        heard.push(...one.failed.map(({ number, code, retryable }) => `${number}: ${code}${retryable ? ', again' : ''}`))
+      }
+      return 'end'
+    } catch (error) {
+      return (error as MeshError).code
+    }
+  }
+  const over = run()
+  return {
+    heard,
+    answers,
+    over,
+    send(...items) {
+      queue.push(...items)
+      wake?.()
+    },
+    end() {
+      ended = true
+      wake?.()
+    }
+  }
+}
+
+protocolContract('trigger', () => ({
+  protocol: createSide().reader.protocol,
+  async good(session) {
+    // The friend of the contract is another node each time: whoever it is, it is told about each delivery.
+    const exchange = openExchange(session)
+    exchange.send(deliveryOf(0))
+    exchange.end()
+    assert.equal(await exchange.over, 'end')
+    assert.deepEqual(exchange.heard, ['0: permission_denied'])
+  },
+  request: encodeTriggerOpen({ kind: 'deliver' }),
+  unknown: { o: 'shout' }
+}))
+
+describe('trigger protocol', () => {
+  let pair: Pair
+  let side: Side
+  let session: Session
+  before(async () => (pair = await startPair()))
+  after(async () => pair.stop())
+  const connect = async (made: Side = createSide()): Promise<void> => {
+    side = made
+    ;[session] = await pair.sessions({ b: (exchange) => side.reader.protocol.handle(exchange, SOURCE) })
+  }
+  beforeEach(() => connect())
+  afterEach(() => session.abort(new MeshError('cancelled', 'over')))
+  /** Sends items in an exchange of their own. */
+  const sent = async (...items: unknown[]): Promise<{ heard: string[]; over: string }> => {
+    const exchange = openExchange(session)
+    exchange.send(...items)
+    exchange.end()
+    return { over: await exchange.over, heard: exchange.heard }
+  }
+
+  it('rule 1: an open that is no open, and a node without handlers', async () => {
+    await assert.rejects(
+      session.request({ o: 'deliver it' }, { signal: new AbortController().signal }).next(),
+      (error: MeshError) => error.code === 'protocol_error'
+    )
+    side.reader = createTriggerReader({ mesh: MESH, takesEvents: () => false, receive: side.incoming.receive })
+    assert.deepEqual(await sent(deliveryOf(0)), { over: 'unsupported', heard: [] })
+  })
+
+  for (const [what, items] of [
+    ['an item that is none', [deliveryOf(0), { n: 1 }]],
+    ['a number twice', [deliveryOf(0), deliveryOf(0)]],
+    ['a number that is left out', [deliveryOf(1)]],
+    ['more than may be without an answer', Array.from({ length: MAX_UNACCEPTED + 1 }, (_, n) => deliveryOf(n))],
+    [
+      'more bytes than may be without an answer',
+      Array.from({ length: MAX_UNACCEPTED_BYTES / 50_000 + 1 }, (_, n) => deliveryOf(n, { event: { data: 'x'.repeat(50_000) } }))
+    ]
+  ] as [string, unknown[]][]) {
+    it(`rule 2: ${what} ends the exchange`, async () => {
+      side.handle = () => new Promise(() => undefined)
+      const { over } = await sent(...items)
+      assert.equal(over, 'protocol_error')
+    })
+  }
+
+  it('rules 3 to 7: each is the answer to one delivery, and the next is handled', async () => {
+    const got: unknown[] = []
+    side.handle = ({ payload }) => void got.push(payload)
+    const exchange = openExchange(session)
+    const told = async (item: unknown): Promise<string | undefined> => {
+      const before = exchange.heard.length
+      exchange.send(item)
+      await until(() => exchange.heard.length > before, 'an answer')
+      return exchange.heard[before]
+    }
+    assert.equal(await told(deliveryOf(0, { bytes: Uint8Array.of(0xa0) })), '0: protocol_error')
+    const forged = { mesh: MESH, node: OTHER, capability: 'cam' }
+    assert.equal(await told(deliveryOf(1, { event: { source: forged } })), '1: permission_denied')
+    assert.equal(
+      await told(deliveryOf(2, { event: { source: { ...forged, node: SOURCE, mesh: OTHER } } })),
+      '2: permission_denied'
+    )
+    assert.equal(await told(deliveryOf(3, { handler: 'nobody' })), '3: unknown_capability, again')
+    side.declaration.status = 'offline'
+    assert.equal(await told(deliveryOf(4)), '4: unavailable, again')
+    delete side.declaration.status
+    side.admit = () => {
+      throw new MeshError('permission_denied', 'not you', { reason: 'policy' })
+    }
+    assert.equal(await told(deliveryOf(5)), '5: permission_denied, again')
+    side.admit = () => undefined
+    assert.equal(await told(deliveryOf(6)), '6: done')
+    assert.deepEqual(got, [6])
+    await side.incoming.stop()
+    assert.equal(await told(deliveryOf(7)), '7: unavailable, again')
+    exchange.end()
+    assert.equal(await exchange.over, 'end')
+  })
+
+  it('rule 8: what comes again is answered as it was, and not handled again, over any exchange', async () => {
+    let finish: (() => void) | undefined
+    let count = 0
+    side.handle = () => {
+      count++
+      return new Promise<void>((resolve) => (finish = resolve))
+    }
+    const first = openExchange(session)
+    first.send(deliveryOf(0))
+    await until(() => count === 1, 'it begins')
+    const second = openExchange(session)
+    second.send(deliveryOf(0), deliveryOf(1, { event: { id: '1-0' } }))
+    assert.equal(await first.over, 'cancelled')
+    await new Promise((resolve) => setTimeout(resolve, 50))
+    assert.deepEqual(second.heard, [], 'without a place to keep it nothing is said until it is done')
+    finish!()
+    await until(() => second.heard.length > 0, 'done')
+    second.send(deliveryOf(2, { event: { id: '1-0' } }))
+    await until(() => second.heard.length > 1, 'again')
+    assert.deepEqual(second.heard, ['1: done', '2: done'])
+    assert.equal(count, 1)
+  })
+
+  it('rules 9 and 10: no room, or too often, is busy, with a time', async () => {
+    side.handle = () => new Promise(() => undefined)
+    const exchange = openExchange(session)
+    side.admit = () => {
+      throw new MeshError('busy', 'too often', { retryAfterMs: 700 })
+    }
+    exchange.send(deliveryOf(0))
+    await until(() => exchange.heard.length === 1, 'an answer')
+    side.admit = () => undefined
+    assert.deepEqual([exchange.answers[0]?.failed[0]?.code, exchange.answers[0]?.failed[0]?.retryAfterMs], ['busy', 700])
+    const room = QUEUE_ROOM.critical
+    // Some are being handled; the queue of critical ones is smaller than what may be without an answer.
+    for (let n = 1; n <= room + 20; n++) exchange.send(deliveryOf(n, { event: { priority: 'critical' } }))
+    await until(() => exchange.heard.length > 1, 'one finds no room')
+    const busy = exchange.answers.flatMap(({ failed }) => failed).slice(1)
+    assert.ok(
+      busy.length > 0 && busy.every(({ code, retryable, retryAfterMs }) => code === 'busy' && retryable && retryAfterMs > 0)
+    )
+  })
+
+  it('rule 9: of one node so many are accepted and not done', () => {
+    const effects: InboxEffect<InboxEvent, number>[] = []
+    const seen = createSeenEvents()
+    for (let n = 0; n < MAX_HANDLING_OF_NODE; n++) seen.begin(SOURCE, `guard 1-${n}`, 0)
+    const inbox = createInbox<InboxEvent, number>({ seen, isOrdered: () => false, emit: (effect) => effects.push(effect) })
+    inbox.receive(
+      {
+        node: SOURCE,
+        id: '2-1',
+        handler: 'guard',
+        priority: 'high',
+        of: '',
+        sequence: { incarnation: 2, number: 1 },
+        expiresAt: 9
+      },
+      0,
+      0
+    )
+    assert.deepEqual(
+      effects.map((effect) => (effect.kind === 'answer' && typeof effect.answer === 'object' ? effect.answer.code : effect.kind)),
+      ['busy']
+    )
+  })
+
+  it('rule 11: accepted once it is kept, then handled; what waited too long is not', async () => {
+    const kept: (() => void)[] = []
+    const log = { initial: [], onCompact: () => undefined, append: () => new Promise<void>((resolve) => kept.push(resolve)) }
+    await connect(createSide({ inbox: log, outbox: log }))
+    const finish: (() => void)[] = []
+    side.handle = () => new Promise<void>((resolve) => finish.push(resolve))
+    const exchange = openExchange(session)
+    for (let n = 0; n < 9; n++) exchange.send(deliveryOf(n, { ms: 1_000 }))
+    await until(() => kept.length === 9 && finish.length === 8, 'all are written, and eight begin')
+    assert.equal(exchange.heard.length, 0)
+    kept.forEach((resolve) => resolve())
+    await until(() => exchange.heard.length === 9, 'accepted')
+    assert.ok(exchange.heard.every((one) => one.endsWith('accepted')))
+    side.now = 1_500
+    finish[0]!()
+    await until(() => exchange.heard.length === 11, 'done, and over')
+    assert.deepEqual(exchange.heard.slice(9).sort(), ['0: done', '8: deadline_exceeded'])
+  })
+
+  it('rule 12: what the capability throws, and whether it may be tried again', async () => {
+    const errors = [
+      new Error('no arms'),
+      new MeshError('invalid_argument', 'no such door'),
+      new MeshError('unavailable', 'later', { retryAfterMs: 5 }),
+      new MeshError('tool_failed', 'never', { retryable: false })
+    ]
+    side.handle = ({ payload }) => {
+      throw errors[payload as number]!
+    }
+    const { heard, over } = await sent(...errors.map((_, n) => deliveryOf(n)))
+    assert.equal(over, 'end')
+    assert.deepEqual(heard.sort(), ['0: tool_failed, again', '1: invalid_argument', '2: unavailable, again', '3: tool_failed'])
+  })
+
+  it('low ones are accepted at once', async () => {
+    side.handle = () => new Promise(() => undefined)
+    const exchange = openExchange(session)
+    exchange.send(deliveryOf(0, { event: { priority: 'low' } }))
+    await until(() => exchange.heard.length === 1, 'accepted')
+    assert.deepEqual(exchange.heard, ['0: accepted'])
+  })
+
+  it('who ends its side hears the rest; who is gone leaves nothing running', async () => {
+    let finish: (() => void) | undefined
+    side.handle = () => new Promise<void>((resolve) => (finish = resolve))
+    const exchange = openExchange(session)
+    exchange.send(deliveryOf(0))
+    exchange.end()
+    await until(() => finish !== undefined, 'it begins')
+    finish!()
+    assert.equal(await exchange.over, 'end')
+    assert.deepEqual(exchange.heard, ['0: done'])
+    finish = undefined
+    const next = openExchange(session)
+    next.send(deliveryOf(0, { event: { id: '1-9' } }))
+    await until(() => finish !== undefined, 'another begins')
+    side.reader.stop()
+    assert.equal(await next.over, 'unavailable')
+    assert.equal(session.active, 0)
+    assert.equal((await sent(deliveryOf(0))).over, 'unavailable')
+  })
+
+  it('keeps no payloads', async () => {
+    await assert.rejects(
+      session
+        .request(encodeTriggerOpen({ kind: 'fetch', hash: new Uint8Array(32) }), { signal: new AbortController().signal })
+        .next(),
+      (error: MeshError) => error.code === 'unavailable'
+    )
+  })
+})

@@ -1,0 +1,306 @@
+import assert from 'node:assert/strict'
+import type { Priority } from '../../../../protocols/trigger/messages.ts'
+import type { DeadLetter } from '../../../../src/core/triggers/dead-letters.ts'
+import { createDeliveryWindow, type DeliveryWindow } from '../../../../src/core/triggers/delivery-window.ts'
+import {
+  createInbox,
+  type Inbox,
+  type InboxAnswer,
+  type InboxEffect,
+  type InboxEvent
+} from '../../../../src/core/triggers/inbox.ts'
+import { createOutbox } from '../../../../src/core/triggers/outbox.ts'
+import type {
+  Added,
+  FailedAnswer,
+  Kept,
+  Outbox,
+  OutboxEffect,
+  OutboxEvent
+} from '../../../../src/core/triggers/outbox-contract.ts'
+import { createSeenEvents, type SeenEvents } from '../../../../src/core/triggers/seen-events.ts'
+
+type Event = OutboxEvent & { subject: number; number: number }
+/** Who is to be answered: a delivery of an exchange. */
+interface Reply {
+  epoch: number
+  number: number
+}
+/** On its way, over an exchange that may end before it is there. */
+type Message = { handler: string; epoch: number } & ({ event: Event; number: number } | { answer: InboxAnswer; number: number })
+
+interface Handler {
+  readonly name: string
+  up: boolean
+  /** Counts the exchanges: what was sent over a former one never arrives. */
+  epoch: number
+  window: DeliveryWindow
+  /** Given to the link of the source. */
+  queue: string[]
+  seen: SeenEvents
+  inbox: Inbox<InboxEvent, Reply>
+  /** To be written down. */
+  unwritten: InboxEvent[]
+  /** On the disk. */
+  disk: Map<string, InboxEvent>
+  /** Handled at the moment. */
+  running: InboxEvent[]
+  /** The last number of each subject that was handed out in its order. */
+  last: Map<string, number>
+}
+
+/** One effect of an event at a handler. */
+interface Effect {
+  at: number
+  /** Times that the handler had crashed before. */
+  crashes: number
+}
+
+/** A source, some handlers, and a network that loses and delays: what the net does with the state machines of both sides, in a few lines. */
+export class DeliveryWorld {
+  now = 0
+  outbox: Outbox<Event>
+  readonly handlers = new Map<string, Handler>()
+  readonly crashes = new Map<string, number>()
+  messages: Message[] = []
+  /** The append log, and the dead letters, as they stand on a disk. */
+  readonly log = new Map<string, Kept<Event> & { at: number }>()
+  readonly letters = new Map<string, DeadLetter<Event>>()
+  readonly added = new Map<string, Event>()
+  readonly settled = new Map<string, string[]>()
+  readonly dropped = new Set<string>()
+  /** By event and handler. */
+  readonly effects = new Map<string, Effect[]>()
+  readonly #numbers = new Map<number, number>()
+  readonly #random: () => number
+
+  /** The first handler wants the events of a subject in their order. */
+  constructor(names: string[], random: () => number) {
+    this.#random = random
+    for (const name of names) {
+      const seen = createSeenEvents()
+      const handler = { name, up: true, epoch: 0, window: createDeliveryWindow(), queue: [], seen } as unknown as Handler
+      this.handlers.set(name, Object.assign(handler, { unwritten: [], disk: new Map(), running: [], last: new Map() }))
+      handler.inbox = this.#createInbox(handler)
+    }
+    this.outbox = this.#createOutbox()
+  }
+
+  add(priority: Priority, fanOut: 'all' | number, subject = 0): Added {
+    const number = (this.#numbers.get(subject) ?? 0) + 1
+    this.#numbers.set(subject, number)
+    const id = `e${this.added.size}`
+    const event: Event = { id, priority, bytes: 10, fanOut, expiresMs: 86_400_000, subject, number }
+    const added = this.outbox.add(event, this.now)
+    if (added.outcome !== 'refused') this.added.set(id, event)
+    return added
+  }
+
+  /** The link sends what it was given first. */
+  pump(name: string): void {
+    const handler = this.handlers.get(name)!
+    const id = handler.queue.shift()
+    if (id === undefined) return
+    if (!handler.up) return this.outbox.lost(id, name, this.now)
+    if (this.outbox.sent(id, name, this.now) === undefined) return
+    const number = handler.window.open(id, name, 10)
+    this.messages.push({ handler: name, epoch: handler.epoch, event: this.added.get(id)!, number })
+  }
+
+  /** One message arrives; those of one exchange and direction in their order. */
+  deliver(at: number): void {
+    const drawn = this.messages[at % Math.max(1, this.messages.length)]
+    if (drawn === undefined) return
+    const isBefore = (one: Message): boolean => one.handler === drawn.handler && 'event' in one === 'event' in drawn
+    const [message] = this.messages.splice(this.messages.findIndex(isBefore), 1)
+    const { handler: name, epoch } = message!
+    const handler = this.handlers.get(name)!
+    if (epoch !== handler.epoch) return
+    if ('answer' in message!) return this.#answered(handler, message.number, message.answer)
+    const { event, number } = message!
+    const { id, priority, subject, expiresMs } = event
+    const sequence = { incarnation: 1, number: event.number }
+    const arrived = { node: 'source', id, handler: name, priority, of: `${subject}`, sequence, expiresAt: this.now + expiresMs }
+    handler.inbox.receive(arrived, { epoch, number }, this.now)
+  }
+
+  /** The disk of a handler has written what it was given first. */
+  write(name: string): void {
+    const { unwritten, disk, inbox } = this.handlers.get(name)!
+    const event = unwritten.shift()
+    if (event === undefined) return
+    if (event.priority !== 'low') disk.set(event.id, event)
+    inbox.kept(event)
+  }
+
+  take(name: string): boolean {
+    const { inbox, running, last } = this.handlers.get(name)!
+    const ordered = inbox.take(name, this.now)
+    if (ordered === undefined) return false
+    const { item, late, missing } = ordered
+    if (name === [...this.handlers.keys()][0]) {
+      assert.ok(!running.some(({ of }) => of === item.of), 'one of a subject at a time')
+      const before = last.get(item.of)
+      if (!late && before !== undefined) assert.equal(item.sequence.number, before + missing + 1, 'in order, and gaps are told')
+      if (!late) last.set(item.of, item.sequence.number)
+    }
+    running.push(item)
+    return true
+  }
+
+  /** A handler comes to the end of the event that it began first. */
+  finish(name: string, how: 'done' | 'again' | 'never'): void {
+    const { inbox, running } = this.handlers.get(name)!
+    const event = running.shift()
+    if (event === undefined) return
+    const what = `${event.id} ${name}`
+    const effect = { at: this.now, crashes: this.crashes.get(name) ?? 0 }
+    if (how === 'done') this.effects.set(what, [...(this.effects.get(what) ?? []), effect])
+    const failure: FailedAnswer = { code: 'tool_failed', message: '', retryable: how === 'again', retryAfterMs: 0 }
+    inbox.finish(event, how === 'done' ? how : failure, this.now)
+  }
+
+  breakLink(name: string): void {
+    const handler = this.handlers.get(name)!
+    handler.epoch++
+    const gone = [...handler.window.close().map(({ id }) => id), ...handler.queue.splice(0)]
+    handler.window = createDeliveryWindow()
+    for (const id of gone) this.outbox.lost(id, name, this.now)
+  }
+
+  setUp(name: string, up: boolean): void {
+    const handler = this.handlers.get(name)!
+    if (handler.up === up) return
+    handler.up = up
+    if (!up) this.breakLink(name)
+    this.outbox.handlersChanged(this.now, up ? [name] : [])
+  }
+
+  /** A handler dies, and begins anew with what it has written down. */
+  crashHandler(name: string): void {
+    const handler = this.handlers.get(name)!
+    this.crashes.set(name, (this.crashes.get(name) ?? 0) + 1)
+    this.setUp(name, false)
+    const seen = createSeenEvents(handler.seen.stored(this.now), this.now)
+    Object.assign(handler, { seen, unwritten: [], running: [], last: new Map() })
+    handler.inbox = this.#createInbox(handler)
+    for (const event of [...handler.disk.values()]) handler.inbox.restore(event, this.now)
+    this.setUp(name, true)
+  }
+
+  /** The source dies, and begins anew with what it has written down. */
+  crash(): void {
+    for (const handler of this.handlers.values())
+      Object.assign(handler, { epoch: handler.epoch + 1, queue: [], window: createDeliveryWindow() })
+    this.outbox = this.#createOutbox()
+    this.outbox.handlersChanged(this.now)
+  }
+
+  wait(ms: number): void {
+    const until = this.now + ms
+    const nextAt = (): number => Math.min(this.outbox.nextAt, ...[...this.handlers.values()].map(({ inbox }) => inbox.nextAt))
+    while (nextAt() <= until) {
+      this.now = Math.max(this.now, nextAt())
+      this.outbox.tick(this.now)
+      for (const { inbox } of this.handlers.values()) inbox.tick(this.now)
+    }
+    this.now = until
+  }
+
+  /** All goes well from now on. */
+  settle(): void {
+    for (const name of this.handlers.keys()) this.setUp(name, true)
+    for (let n = 0; n < 10_000 && this.outbox.size > 0; n++) {
+      let busy = false
+      for (const handler of this.handlers.values()) {
+        const { name } = handler
+        while (handler.queue.length > 0) this.pump(name)
+        while (this.messages.length > 0) this.deliver(0)
+        while (handler.unwritten.length > 0) this.write(name)
+        while (this.take(name) || handler.running.length > 0) {
+          busy = true
+          this.finish(name, 'done')
+        }
+        while (this.messages.length > 0) this.deliver(0)
+      }
+      if (busy || this.outbox.size === 0) continue
+      const nextAt = Math.min(this.outbox.nextAt, ...[...this.handlers.values()].map(({ inbox }) => inbox.nextAt))
+      assert.ok(nextAt < Infinity, 'an event is stuck')
+      this.wait(Math.max(0, nextAt - this.now))
+    }
+  }
+
+  #createOutbox(): Outbox<Event> {
+    return createOutbox<Event>({
+      route: () => [...this.handlers.values()].flatMap(({ name, up }) => (up ? [name] : [])),
+      emit: (effect) => this.#onOutbox(effect),
+      random: this.#random,
+      kept: [...this.log.values()].map(({ at, ...kept }) => structuredClone({ ...kept, ageMs: this.now - at })),
+      letters: [...this.letters.values()],
+      now: this.now
+    })
+  }
+
+  #createInbox(handler: Handler): Inbox<InboxEvent, Reply> {
+    const isOrdered = (name: string): boolean => name === [...this.handlers.keys()][0]
+    return createInbox<InboxEvent, Reply>({ seen: handler.seen, isOrdered, emit: (effect) => this.#onInbox(handler, effect) })
+  }
+
+  #onInbox(handler: Handler, effect: InboxEffect<InboxEvent, Reply>): void {
+    if (effect.kind === 'keep') handler.unwritten.push(effect.event)
+    else if (effect.kind === 'release') {
+      handler.disk.delete(effect.event.id)
+      handler.unwritten = handler.unwritten.filter(({ id }) => id !== effect.event.id)
+    } else if (effect.kind === 'answer') {
+      const { epoch, number } = effect.to
+      this.messages.push({ handler: handler.name, epoch, number, answer: effect.answer })
+    }
+  }
+
+  #answered(handler: Handler, number: number, what: InboxAnswer): void {
+    const [accepted, done] = [what === 'accepted' ? [number] : [], what === 'done' ? [number] : []]
+    const failed = typeof what === 'string' ? [] : [{ number, ...what }]
+    for (const answer of handler.window.answered({ accepted, done, failed })) {
+      if (answer.kind === 'accepted') this.outbox.accepted(answer.id, handler.name, this.now)
+      else if (answer.kind === 'done') this.outbox.done(answer.id, handler.name, this.now)
+      else if (answer.kind === 'failed') this.outbox.failed(answer.id, handler.name, answer, this.now)
+    }
+  }
+
+  #onOutbox(effect: OutboxEffect<Event>): void {
+    switch (effect.kind) {
+      case 'append':
+        assert.notEqual(effect.event.priority, 'low')
+        this.log.set(effect.event.id, { event: effect.event, at: this.now, ageMs: 0, handled: [] })
+        break
+      case 'routed':
+        this.log.get(effect.id)!.handlers = effect.handlers
+        break
+      case 'handled':
+        this.log.get(effect.id)!.handled.push(effect.handler)
+        break
+      case 'settled':
+        assert.ok(!this.settled.has(effect.event.id), 'an event ends once')
+        this.settled.set(effect.event.id, effect.by)
+        this.log.delete(effect.event.id)
+        break
+      case 'dead':
+        assert.ok(!this.letters.has(effect.letter.event.id) && !this.settled.has(effect.letter.event.id), 'an event ends once')
+        this.letters.set(effect.letter.event.id, effect.letter)
+        this.log.delete(effect.letter.event.id)
+        break
+      case 'dropped':
+        assert.equal(effect.event.priority, 'low')
+        this.dropped.add(effect.event.id)
+        break
+      case 'erased':
+        this.letters.delete(effect.id)
+        break
+      case 'send':
+        this.handlers.get(effect.handler)!.queue.push(effect.event.id)
+        break
+      case 'accepted':
+        break
+    }
+  }
+}

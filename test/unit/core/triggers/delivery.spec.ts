@@ -1,0 +1,96 @@
+import assert from 'node:assert/strict'
+import fc from 'fast-check'
+import { createRandom } from '../../../../scripts/simulate/random.ts'
+import { PRIORITIES } from '../../../../protocols/trigger/messages.ts'
+import { MAX_OUTBOX_EVENTS } from '../../../../src/core/triggers/outbox-contract.ts'
+import { SEEN_MS } from '../../../../src/core/triggers/seen-events.ts'
+import { DeliveryWorld } from './delivery-world.ts'
+
+const NAMES = ['a', 'b', 'c']
+const name = fc.constantFrom(...NAMES)
+/** A method of the world, and what it is given. */
+type Step = [what: string, run: (world: DeliveryWorld) => unknown, given: unknown]
+function step<T>(weight: number, what: string, given: fc.Arbitrary<T>, run: (world: DeliveryWorld, given: T) => unknown) {
+  const arbitrary = given.map((one): Step => [what, (world) => run(world, one), one])
+  return { weight, arbitrary }
+}
+const added = fc.tuple(fc.constantFrom(...PRIORITIES), fc.constantFrom(1, 1, 2, 'all' as const), fc.nat(1))
+const ended = fc.tuple(name, fc.constantFrom('done', 'done', 'again', 'never'))
+const command = fc.oneof(
+  step(4, 'add', added, (world, given) => world.add(...given)),
+  step(6, 'pump', name, (world, one) => world.pump(one)),
+  step(8, 'deliver', fc.nat(5), (world, at) => world.deliver(at)),
+  step(4, 'write', name, (world, one) => world.write(one)),
+  step(4, 'take', name, (world, one) => world.take(one)),
+  step(4, 'finish', ended, (world, given) => world.finish(...given)),
+  step(1, 'break', name, (world, one) => world.breakLink(one)),
+  step(1, 'up', fc.tuple(name, fc.boolean()), (world, given) => world.setUp(...given)),
+  step(1, 'crash', fc.option(name), (world, one) => (one === null ? world.crash() : world.crashHandler(one))),
+  step(2, 'wait', fc.constantFrom(1, 500, 1_000, 5_000, 30_000, 300_000), (world, ms) => world.wait(ms))
+)
+
+function check(world: DeliveryWorld): void {
+  const { settled, letters, dropped, effects } = world
+  for (const [id, { priority, fanOut }] of world.added) {
+    const by = settled.get(id)
+    const mine = NAMES.flatMap((handler) => effects.get(`${id} ${handler}`) ?? [])
+    if (priority === 'low') {
+      assert.ok(fanOut !== 1 || mine.length <= 1, 'a low event is handled once at most')
+      continue
+    }
+    assert.equal(Number(by !== undefined) + Number(letters.has(id)), 1, `${id} is done, or a dead letter`)
+    assert.ok(!dropped.has(id))
+    for (const handler of by ?? letters.get(id)!.handled)
+      assert.ok(effects.has(`${id} ${handler}`), 'who is said to have done it has')
+    if (by !== undefined) {
+      assert.equal(new Set(by).size, by.length, 'each counts once')
+      if (fanOut !== 'all') assert.equal(by.length, fanOut)
+    } else assert.equal(letters.get(id)!.reason, 'failed')
+  }
+  for (const [what, all] of effects) {
+    const { priority } = world.added.get(what.split(' ')[0]!)!
+    all.slice(1).forEach(({ at, crashes }, n) => {
+      // Over a restart a handler remembers what was critical.
+      const forgot = crashes > all[n]!.crashes && priority !== 'critical'
+      assert.ok(forgot || at - all[n]!.at >= SEEN_MS, `${what} had its effect twice`)
+    })
+  }
+}
+
+describe('delivery', () => {
+  it('loses nothing of normal priority and above, and repeats nothing within ten minutes, whatever happens', () => {
+    fc.assert(
+      fc.property(fc.array(command, { maxLength: 200, size: 'max' }), fc.nat(), (commands, seed) => {
+        const world = new DeliveryWorld(NAMES, createRandom(seed))
+        for (const [, run] of commands) {
+          run(world)
+          assert.equal(world.outbox.deadLetters().length, world.letters.size)
+          assert.ok(world.outbox.waiting <= world.outbox.size)
+        }
+        world.settle()
+        assert.deepEqual([world.outbox.size, world.outbox.waiting, world.outbox.bytes, world.log.size], [0, 0, 0, 0])
+        check(world)
+      }),
+      { numRuns: 1_000 }
+    )
+  }).timeout(120_000)
+
+  it('never holds more than it may, however many events come and nobody takes them', () => {
+    const world = new DeliveryWorld(['a'], createRandom(1))
+    world.setUp('a', false)
+    const random = createRandom(2)
+    let refused = 0
+    for (let n = 0; n < 5_000; n++) {
+      if (world.add(PRIORITIES[Math.floor(random() * 4)]!, 1).outcome === 'refused') refused++
+      assert.ok(world.outbox.waiting <= MAX_OUTBOX_EVENTS)
+      if (n % 1_000 === 999) world.crash()
+    }
+    assert.ok(refused > 0)
+    const { added, dropped, letters } = world
+    world.settle()
+    const kept = [...added.values()].filter(({ id, priority }) => priority !== 'low' && !letters.has(id))
+    for (const { id, priority } of kept) assert.ok(world.settled.has(id), `${priority} ${id}`)
+    assert.ok([...letters.values()].every(({ event, reason }) => event.priority !== 'critical' && reason === 'full'))
+    assert.ok(dropped.size > 0)
+  })
+})

@@ -1,0 +1,560 @@
+import assert from 'node:assert/strict'
+import { PRIORITIES, type Priority } from '../../../../protocols/trigger/messages.ts'
+import { MAX_DEAD_LETTERS, MAX_DEAD_LETTER_BYTES, createDeadLetters } from '../../../../src/core/triggers/dead-letters.ts'
+import { createOutbox } from '../../../../src/core/triggers/outbox.ts'
+import {
+  MAX_ACCEPTED_EVENTS,
+  MAX_FAILED_TRIES,
+  MAX_OUTBOX_BYTES,
+  MAX_OUTBOX_EVENTS,
+  OFFER_MS,
+  type FailedAnswer,
+  type Outbox,
+  type OutboxEffect,
+  type OutboxEvent,
+  type OutboxInit
+} from '../../../../src/core/triggers/outbox-contract.ts'
+import { MAX_ASKED, createLeg, noteMiss } from '../../../../src/core/triggers/outbox-leg.ts'
+import {
+  ACK_WAIT_MS,
+  CRITICAL_ACK_WAIT_MS,
+  JITTER,
+  MAX_ACK_WAIT_MS,
+  RETURN_MS,
+  ackWaitMs
+} from '../../../../src/core/triggers/retry-times.ts'
+import { MAX_FAN_OUT } from '../../../../src/core/triggers/trigger-routes.ts'
+
+const DAY_MS = 86_400_000
+const BUSY: FailedAnswer = { code: 'busy', message: 'full', retryable: true, retryAfterMs: 0 }
+const BROKEN: FailedAnswer = { code: 'tool_failed', message: 'no camera', retryable: true, retryAfterMs: 0 }
+const NEVER: FailedAnswer = { code: 'invalid_argument', message: 'no such door', retryable: false, retryAfterMs: 0 }
+
+describe('outbox', () => {
+  let handlers: string[]
+  let effects: OutboxEffect<OutboxEvent>[]
+  let outbox: Outbox<OutboxEvent>
+  let time: number
+  const create = (init: Partial<OutboxInit<OutboxEvent>> = {}): void => {
+    effects = []
+    outbox = createOutbox({ route: () => handlers, emit: (effect) => effects.push(effect), random: () => 0, ...init })
+  }
+  beforeEach(() => {
+    handlers = ['a', 'b']
+    time = 0
+    create()
+  })
+  const event = (id: string, given: Partial<OutboxEvent> = {}): OutboxEvent => ({
+    id,
+    priority: 'normal',
+    bytes: 100,
+    fanOut: 1,
+    expiresMs: DAY_MS,
+    ...given
+  })
+  const add = (id: string, given: Partial<OutboxEvent> = {}): ReturnType<typeof outbox.add> => outbox.add(event(id, given), time)
+  /** What was done since the last look. */
+  const done = (): string[] =>
+    effects.splice(0).map((effect) => {
+      if (effect.kind === 'append') return `append ${effect.event.id}`
+      if (effect.kind === 'send') return `send ${effect.event.id} to ${effect.handler}`
+      if (effect.kind === 'settled') return `settled ${effect.event.id} by ${effect.by.join(' ')}`
+      if (effect.kind === 'dropped') return `dropped ${effect.event.id}: ${effect.reason}`
+      if (effect.kind === 'dead') return `dead ${effect.letter.event.id}: ${effect.letter.reason}`
+      if (effect.kind === 'routed') return `routed ${effect.id} to ${effect.handlers.join(' ')}`
+      return effect.kind === 'erased' ? `erased ${effect.id}` : `${effect.kind} ${effect.id} by ${effect.handler}`
+    })
+  const go = (id: string, handler: string): void => assert.notEqual(outbox.sent(id, handler, time), undefined, `${id} ${handler}`)
+  const tick = (at: number): void => outbox.tick((time = at))
+
+  describe('an event', () => {
+    it('is kept, sent to the first handler, accepted and done', () => {
+      assert.deepEqual(add('1'), { outcome: 'sent', handlers: ['a'] })
+      assert.deepEqual(done(), ['append 1', 'send 1 to a'])
+      assert.equal(outbox.sent('1', 'a', 10), DAY_MS - 10)
+      assert.equal(outbox.sent('1', 'a', 10), undefined, 'once')
+      outbox.accepted('1', 'a', 20)
+      outbox.accepted('1', 'a', 21)
+      assert.equal(outbox.waiting, 0)
+      outbox.done('1', 'a', 30)
+      assert.deepEqual(done(), ['accepted 1 by a', 'settled 1 by a'])
+      assert.deepEqual([outbox.size, outbox.bytes, outbox.nextAt], [0, 0, Infinity])
+      outbox.done('1', 'a', 31)
+      assert.deepEqual(done(), [])
+    })
+
+    it('that is done without a word before is accepted as well', () => {
+      add('1')
+      go('1', 'a')
+      outbox.done('1', 'a', 5)
+      assert.deepEqual(done().slice(2), ['accepted 1 by a', 'settled 1 by a'])
+    })
+
+    it('without a handler is no success: it waits, and goes when one appears, the most urgent and oldest first', () => {
+      handlers = []
+      for (const [id, priority] of [
+        ['1', 'low'],
+        ['2', 'normal'],
+        ['3', 'critical'],
+        ['4', 'normal']
+      ] as const)
+        assert.deepEqual(add(id, { priority }), { outcome: 'queued', handlers: [] })
+      assert.deepEqual(done(), ['append 2', 'append 3', 'append 4'])
+      tick(60_000)
+      assert.deepEqual(done(), [], 'nobody looks again and again')
+      handlers = ['a']
+      outbox.handlersChanged(time, ['a'])
+      assert.deepEqual(done(), ['send 3 to a', 'send 2 to a', 'send 4 to a', 'send 1 to a'])
+      outbox.handlersChanged(time)
+      assert.deepEqual(done(), [])
+    })
+
+    it('whose time is over is a dead letter, wherever it is', () => {
+      for (const [id, at] of Object.entries({ nobody: 0, offered: 1, sent: 2, accepted: 3 })) {
+        handlers = at === 0 ? [] : ['a']
+        add(id, { expiresMs: 1_000 })
+        if (at > 1) go(id, 'a')
+        if (at > 2) outbox.accepted(id, 'a', 0)
+      }
+      add('low', { expiresMs: 1_000, priority: 'low' })
+      done()
+      tick(999)
+      assert.deepEqual(done(), [])
+      tick(1_000)
+      const dead = ['nobody', 'offered', 'sent', 'accepted'].map((id) => `dead ${id}: expired`)
+      assert.deepEqual(done(), [...dead, 'dropped low: expired'])
+      assert.equal(outbox.sent('offered', 'a', 1_000), undefined)
+      outbox.done('accepted', 'a', 1_001)
+      assert.deepEqual(done(), [])
+      assert.equal(outbox.deadLetters().length, 4)
+    })
+  })
+
+  describe('tries again', () => {
+    it('at the next handler when no answer comes, and waits twice as long each time', () => {
+      add('1')
+      for (const [handler, waitMs] of [
+        ['a', 5_000],
+        ['b', 10_000],
+        ['a', 20_000],
+        ['b', 40_000],
+        ['a', 60_000],
+        ['b', 60_000]
+      ] as const) {
+        assert.ok(done().includes(`send 1 to ${handler}`))
+        go('1', handler)
+        assert.equal(outbox.nextAt, time + waitMs)
+        tick(time + waitMs)
+      }
+      assert.deepEqual(done(), ['send 1 to a'])
+    })
+
+    it('within a second if it is critical, and at another one after two tries', () => {
+      add('1', { priority: 'critical' })
+      for (const handler of ['a', 'a', 'b', 'b', 'a', 'a']) {
+        assert.ok(done().includes(`send 1 to ${handler}`), `${handler} at ${time}`)
+        go('1', handler)
+        tick(time + CRITICAL_ACK_WAIT_MS)
+      }
+    })
+
+    it('at the next handler at once when one says no, and at the first again after a pause', () => {
+      add('1')
+      go('1', 'a')
+      outbox.failed('1', 'a', BROKEN, time)
+      assert.ok(done().includes('send 1 to b'))
+      go('1', 'b')
+      outbox.failed('1', 'b', { ...BUSY, retryAfterMs: 90_000 }, time)
+      assert.deepEqual(done(), [])
+      assert.equal(outbox.nextAt, ACK_WAIT_MS)
+      tick(ACK_WAIT_MS)
+      assert.deepEqual(done(), ['send 1 to a'])
+      go('1', 'a')
+      outbox.failed('1', 'a', BROKEN, time)
+      tick(30_000)
+      assert.deepEqual(done(), ['send 1 to a'], 'the other one said when it may be asked again')
+    })
+
+    it('not where the handler says never: the event is dead', () => {
+      add('1')
+      go('1', 'a')
+      outbox.accepted('1', 'a', time)
+      outbox.failed('1', 'a', NEVER, time)
+      assert.deepEqual(done().slice(3), ['dead 1: failed'])
+      const [letter] = outbox.deadLetters()
+      assert.deepEqual([letter?.code, letter?.message, letter?.handled], ['invalid_argument', 'no such door', []])
+    })
+
+    it('ten times at most where the handling itself fails; being busy does not count', () => {
+      handlers = ['a']
+      add('1')
+      for (let n = 0; n < 50; n++) {
+        go('1', 'a')
+        outbox.failed('1', 'a', BUSY, time)
+        tick(outbox.nextAt)
+      }
+      for (let n = 1; n <= MAX_FAILED_TRIES; n++) {
+        assert.equal(outbox.size, 1)
+        go('1', 'a')
+        outbox.failed('1', 'a', BROKEN, time)
+        if (n < MAX_FAILED_TRIES) tick(outbox.nextAt)
+      }
+      assert.equal(done().at(-1), 'dead 1: failed')
+    })
+
+    it('at another handler when its link is lost before it is accepted', () => {
+      add('1')
+      outbox.lost('1', 'a', time)
+      assert.ok(done().includes('send 1 to b'))
+      go('1', 'b')
+      outbox.lost('1', 'b', time)
+      assert.deepEqual(done(), [])
+      tick(ACK_WAIT_MS)
+      assert.deepEqual(done(), ['send 1 to a'])
+    })
+
+    it('at whom has accepted it, and is lost, once it is back; at another one if it stays away', () => {
+      for (const id of ['1', '2']) {
+        add(id)
+        go(id, 'a')
+        outbox.accepted(id, 'a', time)
+        outbox.lost(id, 'a', time)
+        outbox.lost(id, 'a', time)
+        assert.equal(outbox.waiting, 1)
+        done()
+        if (id === '2') break
+        handlers = ['0', 'a', 'b']
+        outbox.handlersChanged(time, ['a'])
+        assert.deepEqual(done(), ['send 1 to a'])
+        go('1', 'a')
+        outbox.done('1', 'a', time)
+        done()
+        handlers = ['a', 'b']
+      }
+      tick(RETURN_MS - 1)
+      assert.deepEqual(done(), [])
+      tick(RETURN_MS)
+      assert.deepEqual(done(), ['send 2 to b'])
+    })
+
+    it('at another handler when the link of the first does not come to it', () => {
+      add('1')
+      done()
+      tick(OFFER_MS)
+      assert.deepEqual(done(), ['send 1 to b'])
+      assert.equal(outbox.sent('1', 'a', time), undefined, 'the first does not send it any more')
+      handlers = ['b']
+      tick(2 * OFFER_MS)
+      assert.deepEqual(done(), [], 'there is no other')
+      go('1', 'b')
+    })
+
+    it('asks a handler at once that has just appeared', () => {
+      handlers = ['a']
+      add('1')
+      go('1', 'a')
+      outbox.failed('1', 'a', { ...BUSY, retryAfterMs: 1_000_000 }, time)
+      done()
+      outbox.handlersChanged(time)
+      assert.deepEqual(done(), [])
+      outbox.handlersChanged(time, ['a'])
+      assert.deepEqual(done(), ['send 1 to a'])
+    })
+
+    it('takes answers that come late', () => {
+      add('1')
+      go('1', 'a')
+      tick(ACK_WAIT_MS)
+      outbox.accepted('1', 'a', time)
+      assert.equal(outbox.sent('1', 'b', time), undefined, 'it is not sent to another any more')
+      outbox.done('1', 'a', time)
+      assert.deepEqual(done().slice(2), ['send 1 to b', 'accepted 1 by a', 'settled 1 by a'])
+      add('2')
+      go('2', 'a')
+      tick(2 * ACK_WAIT_MS)
+      go('2', 'b')
+      outbox.failed('2', 'a', NEVER, time)
+      outbox.done('2', 'a', time)
+      assert.equal(done().at(-1), 'settled 2 by a')
+    })
+
+    it('with less than the whole wait, by chance, so that not all come at once', () => {
+      assert.deepEqual(
+        [0, 1, 2, 3, 4, 99].map((tries) => ackWaitMs('high', tries, () => 0)),
+        [5_000, 10_000, 20_000, 40_000, 60_000, MAX_ACK_WAIT_MS]
+      )
+      assert.equal(
+        ackWaitMs('normal', 0, () => 1),
+        ACK_WAIT_MS * (1 - JITTER)
+      )
+      assert.equal(
+        ackWaitMs('critical', 9, () => 0),
+        CRITICAL_ACK_WAIT_MS
+      )
+    })
+
+    it('remembers so many handlers at most', () => {
+      const leg = createLeg('1')
+      for (let n = 0; n < MAX_ASKED + 5; n++) {
+        leg.handler = `${n}`
+        noteMiss(leg, 0)
+      }
+      assert.equal(leg.asked.size, MAX_ASKED)
+    })
+  })
+
+  describe('a low event', () => {
+    const low = { priority: 'low' } as const
+
+    it('is sent once: it is out when it is accepted, and dropped when it is not', () => {
+      for (const id of ['1', '2', '3', '4']) {
+        add(id, low)
+        go(id, 'a')
+      }
+      outbox.accepted('1', 'a', time)
+      outbox.failed('2', 'a', BUSY, time)
+      outbox.lost('3', 'a', time)
+      tick(ACK_WAIT_MS)
+      const ends = ['accepted 1 by a', 'settled 1 by a', 'dropped 2: failed', 'dropped 3: unanswered', 'dropped 4: unanswered']
+      assert.deepEqual(done().slice(4), ends)
+      assert.deepEqual(outbox.deadLetters(), [])
+    })
+
+    it('that was not sent yet goes to another handler', () => {
+      add('1', low)
+      outbox.lost('1', 'a', time)
+      assert.deepEqual(done(), ['send 1 to a', 'send 1 to b'])
+    })
+  })
+
+  describe('several handlers', () => {
+    it('are all that are there', () => {
+      add('1', { fanOut: 'all' })
+      assert.deepEqual(done(), ['append 1', 'routed 1 to a b', 'send 1 to a', 'send 1 to b'])
+      handlers = ['a', 'b', 'c']
+      outbox.handlersChanged(time, ['c'])
+      for (const handler of ['a', 'b']) go('1', handler)
+      outbox.done('1', 'b', time)
+      assert.deepEqual(done(), ['accepted 1 by b', 'handled 1 by b'])
+      outbox.failed('1', 'a', BROKEN, time)
+      tick(ACK_WAIT_MS)
+      assert.deepEqual(done(), ['send 1 to a'], 'nobody takes its place')
+      go('1', 'a')
+      outbox.done('1', 'a', time)
+      assert.deepEqual(done(), ['accepted 1 by a', 'settled 1 by b a'])
+    })
+
+    it('are all that are there when the first appears, and so many at most', () => {
+      handlers = []
+      add('1', { fanOut: 'all' })
+      handlers = Array.from({ length: MAX_FAN_OUT + 10 }, (_, n) => `h${n}`)
+      done()
+      outbox.handlersChanged(time, handlers)
+      assert.equal(done().length, 1 + MAX_FAN_OUT)
+    })
+
+    it('are so many, each another', () => {
+      handlers = ['a', 'b', 'c']
+      add('1', { fanOut: 2 })
+      assert.deepEqual(done(), ['append 1', 'send 1 to a', 'send 1 to b'])
+      for (const handler of ['a', 'b']) go('1', handler)
+      outbox.done('1', 'b', time)
+      outbox.failed('1', 'a', BUSY, time)
+      assert.equal(done().at(-1), 'send 1 to c')
+      go('1', 'c')
+      outbox.failed('1', 'c', BUSY, time)
+      tick(outbox.nextAt)
+      assert.deepEqual(done(), ['send 1 to a'], 'who has done it is not asked for more')
+      go('1', 'a')
+      outbox.done('1', 'a', time)
+      assert.equal(done().at(-1), 'settled 1 by b a')
+    })
+
+    it('count each once, also one that was asked for two of the handlings', () => {
+      add('1', { fanOut: 2 })
+      for (const handler of ['a', 'b']) go('1', handler)
+      tick(ACK_WAIT_MS)
+      assert.deepEqual(done().slice(3), ['send 1 to a', 'send 1 to b'])
+      for (const handler of ['a', 'b']) go('1', handler)
+      handlers = ['a', 'b', 'c']
+      tick(3 * ACK_WAIT_MS)
+      assert.deepEqual(done(), ['send 1 to c', 'send 1 to a'], 'the second one has been asked for the other now')
+      for (const handler of ['a', 'c']) go('1', handler)
+      outbox.done('1', 'a', time)
+      outbox.done('1', 'a', time)
+      assert.deepEqual(done(), ['accepted 1 by a', 'handled 1 by a'])
+      outbox.done('1', 'c', time)
+      assert.equal(done().at(-1), 'settled 1 by a c')
+    })
+
+    it('have it when each has accepted it or done it', () => {
+      add('1', { fanOut: 'all' })
+      for (const handler of ['a', 'b']) go('1', handler)
+      outbox.accepted('1', 'a', time)
+      assert.equal(outbox.waiting, 1)
+      outbox.done('1', 'b', time)
+      assert.deepEqual([outbox.size, outbox.waiting], [1, 0])
+    })
+
+    it('wait for those that are not there yet', () => {
+      handlers = ['a']
+      add('1', { fanOut: 2 })
+      go('1', 'a')
+      outbox.done('1', 'a', time)
+      assert.equal(outbox.size, 1)
+      done()
+      handlers = ['a', 'b']
+      outbox.handlersChanged(time, ['b'])
+      assert.deepEqual(done(), ['send 1 to b'])
+      tick(DAY_MS)
+      assert.deepEqual(outbox.deadLetters()[0]?.handled, ['a'])
+    })
+  })
+
+  describe('room', () => {
+    beforeEach(() => (handlers = []))
+    const fill = (priority: Priority, count: number, bytes = 1): void => {
+      for (let n = 0; n < count; n++) assert.equal(add(`${priority}-${n}`, { priority, bytes }).outcome, 'queued')
+    }
+
+    it('is for a thousand events that wait: the oldest low ones give way, of others no more are taken', () => {
+      fill('low', 10)
+      fill('normal', MAX_OUTBOX_EVENTS - 10)
+      done()
+      add('more', { priority: 'low' })
+      add('normal', {})
+      assert.deepEqual(done(), ['dropped low-0: full', 'dropped low-1: full', 'append normal'])
+      assert.equal(outbox.waiting, MAX_OUTBOX_EVENTS)
+      for (let n = 0; n < 9; n++) add(`n${n}`)
+      assert.deepEqual(add('x'), { outcome: 'refused', reason: 'full' })
+      assert.deepEqual(add('x', { priority: 'low' }), { outcome: 'refused', reason: 'full' })
+    })
+
+    it('is made for what is more urgent: what goes for it is a dead letter, critical ones never do', () => {
+      fill('normal', MAX_OUTBOX_EVENTS)
+      done()
+      add('urgent', { priority: 'critical' })
+      assert.deepEqual(done(), ['dead normal-0: full', 'append urgent'])
+      create()
+      fill('critical', MAX_OUTBOX_EVENTS)
+      for (const priority of PRIORITIES) assert.deepEqual(add('x', { priority }), { outcome: 'refused', reason: 'full' })
+    })
+
+    it('is not made of what a handler has', () => {
+      handlers = ['a']
+      for (const id of ['accepted', 'sent']) add(id, { fanOut: 2 })
+      for (const id of ['accepted', 'sent']) go(id, 'a')
+      outbox.accepted('accepted', 'a', time)
+      handlers = []
+      fill('normal', MAX_OUTBOX_EVENTS - 2)
+      done()
+      for (const id of ['x', 'y']) add(id, { priority: 'high' })
+      assert.deepEqual(done(), ['dead sent: full', 'append x', 'dead normal-0: full', 'append y'])
+    })
+
+    it('is for so many bytes', () => {
+      const third = Math.floor(MAX_OUTBOX_BYTES / 3)
+      fill('low', 1, third)
+      fill('normal', 2, third)
+      assert.deepEqual(add('huge', { priority: 'critical', bytes: MAX_OUTBOX_BYTES + 1 }), {
+        outcome: 'refused',
+        reason: 'too_large'
+      })
+      assert.deepEqual(add('x', { bytes: 2 * third }), { outcome: 'refused', reason: 'full' })
+      assert.deepEqual(outbox.size, 3, 'nothing goes for what gets no room after all')
+      done()
+      add('x', { priority: 'high', bytes: 2 * third })
+      assert.deepEqual(done(), ['dropped low-0: full', 'dead normal-0: full', 'append x'])
+      assert.ok(outbox.bytes <= MAX_OUTBOX_BYTES)
+    })
+
+    it('is for so many more that handlers have accepted, and those never give way', () => {
+      handlers = ['a']
+      const accept = (id: string): void => {
+        assert.equal(add(id).outcome, 'sent')
+        go(id, 'a')
+        outbox.accepted(id, 'a', time)
+      }
+      for (let n = 0; n < MAX_ACCEPTED_EVENTS + MAX_OUTBOX_EVENTS; n++) accept(`${n}`)
+      assert.equal(outbox.waiting, 0)
+      assert.deepEqual(add('x', { priority: 'critical' }), { outcome: 'refused', reason: 'full' })
+      outbox.done('7', 'a', time)
+      accept('x')
+    })
+
+    it('is not for an event that is in already', () => {
+      add('1')
+      assert.deepEqual(add('1'), { outcome: 'refused', reason: 'known' })
+    })
+  })
+
+  describe('dead letters', () => {
+    beforeEach(() => {
+      add('1', { fanOut: 'all' })
+      for (const handler of handlers) go('1', handler)
+      outbox.done('1', 'a', time)
+      outbox.failed('1', 'b', NEVER, time)
+      assert.equal(done().at(-1), 'dead 1: failed')
+    })
+
+    it('are listed, and go out again to those who have not done it, with their id', () => {
+      assert.deepEqual(
+        outbox.deadLetters().map(({ event: { id }, handled }) => [id, handled]),
+        [['1', ['a']]]
+      )
+      assert.deepEqual(outbox.replay('1', time), { outcome: 'sent', handlers: ['b'] })
+      assert.deepEqual(done(), ['append 1', 'handled 1 by a', 'routed 1 to a b', 'send 1 to b', 'erased 1'])
+      assert.equal(outbox.replay('1', time), undefined)
+      go('1', 'b')
+      outbox.done('1', 'b', time)
+      assert.equal(done().at(-1), 'settled 1 by a b')
+    })
+
+    it('stay where there is no room to send them again', () => {
+      handlers = []
+      for (let n = 0; n < MAX_OUTBOX_EVENTS; n++) add(`n${n}`)
+      assert.deepEqual(outbox.replay('1', time), { outcome: 'refused', reason: 'full' })
+      assert.equal(outbox.deadLetters().length, 1)
+    })
+
+    it('are discarded', () => {
+      assert.deepEqual([outbox.discard('1'), outbox.discard('1'), outbox.deadLetters()], [true, false, []])
+      assert.deepEqual(done(), ['erased 1'])
+    })
+
+    it('are so many at most, and so many bytes', () => {
+      const erased: string[] = []
+      const letters = createDeadLetters<OutboxEvent>((id) => erased.push(id))
+      const letter = (id: string, bytes: number) => ({ event: event(id, { bytes }), reason: 'failed', handled: [] }) as const
+      for (let n = 0; n <= MAX_DEAD_LETTERS; n++) letters.add({ ...letter(`${n}`, 1), handled: [] })
+      assert.deepEqual(erased.splice(0), ['0'])
+      letters.add({ ...letter('large', MAX_DEAD_LETTER_BYTES - 2), handled: [] })
+      assert.equal(letters.all().length, 3)
+      letters.add({ ...letter('large', 5), handled: [] })
+      assert.equal(letters.all().length, 3, 'the same one takes its own place')
+    })
+  })
+
+  describe('after a restart', () => {
+    it('goes on with what was kept, once it is known who is there', () => {
+      const kept = [
+        { event: event('1'), ageMs: 1_000, handled: [] },
+        { event: event('2', { fanOut: 'all' }), ageMs: 0, handlers: ['a', 'b', 'gone'], handled: ['a'] },
+        { event: event('3', { fanOut: 2 }), ageMs: 0, handled: ['a'] },
+        { event: event('4', { fanOut: 'all' }), ageMs: 0, handlers: ['a'], handled: ['a'] },
+        { event: event('5'), ageMs: DAY_MS, handled: [] }
+      ]
+      create({ kept, letters: [{ event: event('6'), reason: 'expired', handled: [] }], now: 500 })
+      assert.deepEqual(done(), ['settled 4 by a'])
+      tick(500)
+      assert.deepEqual(done(), ['dead 5: expired'])
+      outbox.handlersChanged(500)
+      assert.deepEqual(done(), ['send 1 to a', 'send 2 to b', 'send 3 to b'])
+      assert.equal(outbox.sent('1', 'a', 500), DAY_MS - 1_000)
+      assert.deepEqual(
+        outbox.deadLetters().map((letter) => letter.event.id),
+        ['6', '5']
+      )
+    })
+  })
+})

@@ -1,0 +1,124 @@
+import assert from 'node:assert/strict'
+import fc from 'fast-check'
+import { rendezvousOrder } from '../../../../src/core/triggers/rendezvous.ts'
+import {
+  MAX_FAN_OUT,
+  fanOutOf,
+  priorityOf,
+  reachesType,
+  routeEvent,
+  type EventHandler,
+  type EventToRoute
+} from '../../../../src/core/triggers/trigger-routes.ts'
+
+const handler = (capability: string, type: string, node = 'n1', healthy = true): EventHandler => ({
+  node,
+  capability,
+  type,
+  healthy
+})
+const EVENT: EventToRoute = { hint: undefined, sink: undefined, node: 'n0', capability: 'cam', subject: 'door' }
+const GUARD = handler('guard', 'agent/security')
+const RESEARCH = handler('research', 'agent/research')
+const ALARM = handler('alarm', 'security/alarm', 'n2')
+const ALL = [GUARD, RESEARCH, ALARM]
+
+describe('routes of events', () => {
+  const route = (event: Partial<EventToRoute>, handlers = ALL): [string | undefined, string[]] => {
+    const { by, handlers: names } = routeEvent({ ...EVENT, ...event }, handlers)
+    return [by, [...names].sort()]
+  }
+
+  it('go to whom the hint names, on all nodes or on one', () => {
+    const two = [...ALL, handler('guard', 'agent/security', 'n2')]
+    assert.deepEqual(route({ hint: 'capability:guard' }, two), ['capability', ['guard@n1', 'guard@n2']])
+    assert.deepEqual(route({ hint: 'capability:guard@n2' }, two), ['capability', ['guard@n2']])
+  })
+
+  it('wait for whom the hint names: nobody else gets it', () => {
+    assert.deepEqual(route({ hint: 'capability:nobody', sink: '**' }), [undefined, []])
+    const away = { ...GUARD, healthy: false }
+    assert.deepEqual(route({ hint: 'capability:guard', sink: 'capability:alarm' }, [away, ALARM]), [undefined, []])
+  })
+
+  it('go to a type, a glob of types or a domain, wherever that stands in the type', () => {
+    assert.deepEqual(route({ hint: 'agent/*' }), ['type', ['guard@n1', 'research@n1']])
+    assert.deepEqual(route({ hint: 'agent/security' }), ['type', ['guard@n1']])
+    for (const hint of ['security/*', 'security/**', 'security'])
+      assert.deepEqual(route({ hint }), ['type', ['alarm@n2', 'guard@n1']], hint)
+    for (const [hint, type, reaches] of [
+      ['security/*', 'agent/security', true],
+      ['security/*', 'agent/cybersecurity', false],
+      ['agent/*', 'agent/security/night', true],
+      ['*/security', 'agent/security', true],
+      ['security/a*', 'agent/security', false],
+      ['', 'agent/security', false]
+    ] as const)
+      assert.equal(reachesType(hint, type), reaches, `${hint} ${type}`)
+  })
+
+  it('go to the sink if they reach nobody else, and nowhere if there is none', () => {
+    assert.deepEqual(route({ hint: 'agent/cooking', sink: 'capability:research' }), ['sink', ['research@n1']])
+    assert.deepEqual(route({ sink: 'agent/**' }), ['sink', ['guard@n1', 'research@n1']])
+    assert.deepEqual(route({}), [undefined, []])
+    assert.deepEqual(route({ sink: 'capability:nobody' }), [undefined, []])
+  })
+
+  it('leave out who is not healthy, and who raised them unless it is named', () => {
+    assert.deepEqual(route({ hint: 'agent/*' }, [{ ...GUARD, healthy: false }, RESEARCH]), ['type', ['research@n1']])
+    assert.deepEqual(route({ hint: 'agent/*', node: 'n1', capability: 'guard' }), ['type', ['research@n1']])
+    assert.deepEqual(route({ hint: 'capability:guard', node: 'n1', capability: 'guard' }), ['capability', ['guard@n1']])
+  })
+
+  it('count each handler once', () => {
+    assert.deepEqual(route({ hint: '**' }, [GUARD, GUARD, { ...GUARD, type: 'agent/other' }]), ['type', ['guard@n1']])
+  })
+
+  it('begin with the same handler for the same source and subject, whatever the order in which handlers are known', () => {
+    const many = Array.from({ length: 8 }, (_, n) => handler('guard', 'agent/security', `node${n}`))
+    const first = (subject: string | undefined, from = many): string =>
+      routeEvent({ ...EVENT, hint: 'agent/*', subject }, from).handlers[0]!
+    assert.equal(first('door', [...many].reverse()), first('door'))
+    assert.ok(new Set(Array.from({ length: 50 }, (_, n) => first(String(n)))).size > 4, 'subjects are spread')
+    assert.notEqual(first(undefined), undefined)
+  })
+
+  it('take what triggers say, and what they do not know as the usual', () => {
+    const fanOut = (given: unknown): unknown => fanOutOf({ event: 'e', fanOut: given as never })
+    assert.deepEqual([undefined, 'one', 'most', 0, 1, 3, 'all', 10_000].map(fanOut), [1, 1, 1, 1, 1, 3, 'all', MAX_FAN_OUT])
+    const priority = (given: unknown): unknown => priorityOf({ event: 'e', priority: given as never })
+    assert.deepEqual(['low', 'critical', 'urgent', undefined].map(priority), ['low', 'critical', 'normal', 'normal'])
+  })
+})
+
+describe('rendezvous order', () => {
+  const names = Array.from({ length: 10 }, (_, n) => `guard@12D3KooW${n}`)
+
+  it('moves the keys of a handler that goes, and no others', () => {
+    fc.assert(
+      fc.property(fc.string(), fc.nat(9), (key, gone) => {
+        const order = rendezvousOrder(key, names)
+        assert.deepEqual(
+          rendezvousOrder(
+            key,
+            names.filter((_, n) => n !== gone)
+          ),
+          order.filter((name) => name !== names[gone])
+        )
+      })
+    )
+  })
+
+  it('shares keys evenly, the first and the second', () => {
+    for (const place of [0, 1]) {
+      const counts = new Map<string, number>()
+      for (let n = 0; n < 10_000; n++) {
+        const name = rendezvousOrder(`node cam ${n}`, names)[place]!
+        counts.set(name, (counts.get(name) ?? 0) + 1)
+      }
+      // Six standard deviations of a fair share.
+      for (const [name, count] of counts) assert.ok(Math.abs(count - 1_000) < 180, `${name}: ${count}`)
+      assert.equal(counts.size, names.length)
+    }
+  })
+})

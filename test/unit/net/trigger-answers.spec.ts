@@ -1,0 +1,87 @@
+import assert from 'node:assert/strict'
+import { MAX_ANSWERS, MAX_UNACCEPTED, MAX_UNACCEPTED_BYTES, decodeAnswers } from '../../../protocols/trigger/messages.ts'
+import { MeshError, isMeshError } from '../../../src/errors.ts'
+import { createTriggerAnswers, type TriggerAnswers } from '../../../src/net/trigger-answers.ts'
+
+const AGAIN = { code: 'busy', message: '', retryable: true, retryAfterMs: 0 }
+
+describe('answers to deliveries', () => {
+  let answers: TriggerAnswers
+  let items: AsyncGenerator<unknown, void, void>
+  beforeEach(() => {
+    answers = createTriggerAnswers()
+    items = answers.items()
+  })
+  const opened = (count: number): void => {
+    for (let n = 0; n < count; n++) answers.open(n, 1)
+  }
+  const next = async (): Promise<unknown> => {
+    const step = await items.next()
+    if (step.done === true) return 'end'
+    const { accepted, done, failed } = decodeAnswers(step.value)
+    return [accepted, done, failed.map(({ number }) => number)]
+  }
+  const refused = (work: () => void): void => assert.throws(work, (error) => isMeshError(error, 'protocol_error'))
+
+  it('go many in an item, each once, and the end comes when all are answered', async () => {
+    opened(4)
+    answers.answer(0, 'accepted')
+    answers.answer(0, 'accepted')
+    answers.answer(1, 'done')
+    answers.answer(2, AGAIN)
+    assert.deepEqual(await next(), [[0], [1], [2]])
+    answers.answer(1, 'done')
+    answers.answer(2, 'accepted')
+    answers.answer(9, 'done')
+    answers.answer(0, 'done')
+    assert.deepEqual(await next(), [[], [0], []])
+    const end = next()
+    answers.end()
+    answers.answer(3, 'done')
+    assert.deepEqual(await end, [[], [3], []])
+    assert.equal(await next(), 'end')
+  })
+
+  it(`at most ${MAX_ANSWERS} of a kind in an item`, async () => {
+    opened(MAX_ANSWERS + 1)
+    for (let n = 0; n <= MAX_ANSWERS; n++) answers.answer(n, 'done')
+    answers.end()
+    const sizes = [(await next()) as number[][], (await next()) as number[][]].map(([, done]) => done!.length)
+    assert.deepEqual(sizes, [MAX_ANSWERS, 1])
+    assert.equal(await next(), 'end')
+  })
+
+  it('refuse wrong numbers, and more than may be open; what is accepted or failed makes room', () => {
+    refused(() => answers.open(1, 1))
+    answers = createTriggerAnswers()
+    opened(MAX_UNACCEPTED)
+    answers.answer(0, 'accepted')
+    answers.answer(1, AGAIN)
+    answers.open(MAX_UNACCEPTED, 1)
+    answers.open(MAX_UNACCEPTED + 1, 1)
+    refused(() => answers.open(MAX_UNACCEPTED + 2, 1))
+    answers = createTriggerAnswers()
+    answers.open(0, MAX_UNACCEPTED_BYTES)
+    refused(() => answers.open(1, 1))
+  })
+
+  it('end with what they fail with, after the answers that there were; then nothing opens', async () => {
+    opened(2)
+    answers.answer(0, 'done')
+    answers.fail(new MeshError('cancelled', 'over'))
+    answers.fail(new MeshError('busy', 'later'))
+    answers.answer(1, 'done')
+    assert.deepEqual(await next(), [[], [0], []])
+    await assert.rejects(next(), (error) => isMeshError(error, 'cancelled'))
+    assert.throws(
+      () => answers.open(2, 1),
+      (error) => isMeshError(error, 'cancelled')
+    )
+  })
+
+  it('wake who waits for them when they fail', async () => {
+    const waiting = next()
+    answers.fail(new MeshError('unavailable', 'gone'))
+    await assert.rejects(waiting, (error) => isMeshError(error, 'unavailable'))
+  })
+})

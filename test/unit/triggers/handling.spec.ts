@@ -1,0 +1,149 @@
+import assert from 'node:assert/strict'
+import type { FailedAnswer } from '../../../src/core/triggers/outbox-contract.ts'
+import { MeshError } from '../../../src/errors.ts'
+import type { EventFunction } from '../../../src/mesh-api-events.ts'
+import { arrivedOf } from '../../../src/triggers/arrived-event.ts'
+import { HANDLER_SLOTS, createHandling, type ArrivedEvent, type Handling } from '../../../src/triggers/handling.ts'
+import { until } from '../../fixtures/libp2p-pair.ts'
+
+const event = (number: number): ArrivedEvent =>
+  arrivedOf({
+    event: {
+      id: `1-${number}`,
+      source: { mesh: 'm', node: 'n', capability: 'cam' },
+      type: 'sensor.camera.person',
+      sequence: { incarnation: 1, number },
+      priority: 'normal',
+      hopDepth: 0,
+      intent: 'Somebody.',
+      data: number
+    },
+    encoded: new Uint8Array(),
+    handler: 'guard',
+    peer: 'n',
+    causes: ['first'],
+    expiresAt: Infinity
+  })
+
+describe('handling events', () => {
+  let waiting: ArrivedEvent[]
+  let finished: string[]
+  let handle: EventFunction | undefined
+  let authorize: () => Promise<void> | undefined
+  let onTake: () => void
+  let handling: Handling
+  beforeEach(() => {
+    waiting = []
+    finished = []
+    authorize = () => undefined
+    onTake = () => undefined
+    // What an earlier test has left running is none of the next one's.
+    const [events, outcomes] = [waiting, finished]
+    handling = createHandling({
+      functionOf: () => handle,
+      take() {
+        onTake()
+        const item = events.shift()
+        return item === undefined ? undefined : { item, missing: 0, late: false }
+      },
+      finish: ({ id }, outcome) => void outcomes.push(`${id} ${nameOf(outcome)}`),
+      authorize: () => authorize(),
+      withinMs: 40
+    })
+  })
+  const nameOf = (outcome: 'done' | FailedAnswer): string =>
+    outcome === 'done' ? 'done' : `${outcome.code}${outcome.retryable ? ', again' : ''}`
+  const push = (count: number): void => {
+    for (let n = 0; n < count; n++) waiting.push(event(n))
+    handling.ready('guard')
+  }
+
+  it('runs so many at once, and the next as soon as one is over', async () => {
+    const ends: (() => void)[] = []
+    handle = () => new Promise<void>((resolve) => ends.push(resolve))
+    push(HANDLER_SLOTS + 2)
+    await until(() => ends.length === HANDLER_SLOTS, 'all slots')
+    handling.ready('guard')
+    assert.equal(waiting.length, 2)
+    ends[3]!()
+    await until(() => ends.length === HANDLER_SLOTS + 1, 'the next')
+    assert.deepEqual(finished, ['1-3 done'])
+  })
+
+  it('counts its slots also where taking one asks for the next', async () => {
+    let running = 0
+    let most = 0
+    handle = async () => {
+      most = Math.max(most, ++running)
+      await new Promise((resolve) => setTimeout(resolve, 1))
+      running--
+    }
+    let depth = 0
+    onTake = () => {
+      if (++depth === 1) handling.ready('guard')
+      depth--
+    }
+    push(50)
+    await until(() => finished.length === 50, 'all')
+    assert.equal(most, HANDLER_SLOTS)
+  })
+
+  it('what it throws says whether it comes again; what is gone, or not allowed, too', async () => {
+    const errors = [new Error('x'), new MeshError('invalid_argument', 'x'), new MeshError('busy', 'x'), 'a text']
+    handle = ({ payload }) => {
+      throw errors[payload as number] as Error
+    }
+    push(4)
+    await until(() => finished.length === 4, 'all')
+    assert.deepEqual(finished.splice(0), [
+      '1-0 tool_failed, again',
+      '1-1 invalid_argument',
+      '1-2 busy, again',
+      '1-3 tool_failed, again'
+    ])
+    handle = undefined
+    push(1)
+    await until(() => finished.length === 1, 'gone')
+    handle = () => undefined
+    authorize = () => {
+      throw new MeshError('permission_denied', 'no', { reason: 'policy' })
+    }
+    push(1)
+    await until(() => finished.length === 2, 'refused')
+    assert.deepEqual(finished, ['1-0 unavailable, again', '1-0 permission_denied, again'])
+  })
+
+  it('what hangs has failed after a time, is told so, may come again, and holds no slot', async () => {
+    const aborted: string[] = []
+    handle = ({ id }, { signal }) => {
+      signal.addEventListener('abort', () => aborted.push(id))
+      return new Promise<void>(() => undefined)
+    }
+    push(HANDLER_SLOTS + 1)
+    await until(() => finished.length === HANDLER_SLOTS + 1, 'all have failed')
+    assert.ok(finished.every((one) => one.endsWith('deadline_exceeded, again')))
+    assert.ok(aborted.length >= HANDLER_SLOTS + 1)
+  })
+
+  it('gives the handler the event, who caused it, and a signal', async () => {
+    let seen: unknown
+    handle = ({ id, causes, node, payload }, context) => {
+      seen = [id, causes, node, payload, context.causes, context.depth, context.signal.aborted]
+    }
+    push(1)
+    await until(() => finished.length === 1, 'done')
+    assert.deepEqual(seen, ['1-0', ['first', 'n'], 'n', 0, ['first', 'n'], 0, false])
+  })
+
+  it('a stop lets what runs finish, then aborts it, and begins nothing', async () => {
+    const ends: (() => void)[] = []
+    handle = () => new Promise<void>((resolve) => ends.push(resolve))
+    push(2)
+    await until(() => ends.length === 2, 'both run')
+    setTimeout(ends[0]!, 5)
+    await handling.stop(20)
+    assert.deepEqual(finished, ['1-0 done', '1-1 unavailable, again'])
+    push(1)
+    assert.equal(waiting.length, 1)
+  })
+})
