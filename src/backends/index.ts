@@ -7,10 +7,13 @@ import { filesConfigSchema, systemConfigSchema } from './files-config.ts'
 import type { FilesConfig, SystemConfig } from './files-config.ts'
 import { configSchema as mcpConfigSchema } from './mcp-config.ts'
 import type { McpConfig } from './mcp-config.ts'
+import { scheduleConfigSchema } from './schedule-config.ts'
+import type { ScheduleConfig } from './schedule-config.ts'
 
 export type { CommandConfig, CommandToolConfig, CommandTriggerConfig, StdinMode, StdoutMode } from './command-config.ts'
 export type { FilesConfig, SystemConfig } from './files-config.ts'
 export type { McpConfig, McpHttpConfig, McpStdioConfig } from './mcp-config.ts'
+export type { ScheduleConfig, ScheduleTriggerConfig } from './schedule-config.ts'
 
 /** What every factory gets. */
 export interface BackendContext {
@@ -21,7 +24,7 @@ export interface BackendContext {
 }
 
 /** Configuration of a backend, told apart by `kind`. */
-export type BackendConfig = CommandConfig | McpConfig | FilesConfig | SystemConfig
+export type BackendConfig = CommandConfig | McpConfig | FilesConfig | SystemConfig | ScheduleConfig
 
 /** Name of a kind of backend that a configuration can have. */
 export type BackendKind = BackendConfig['kind']
@@ -51,6 +54,10 @@ export const BACKENDS: { readonly [K in BackendKind]: BackendEntry<Extract<Backe
   system: {
     configSchema: systemConfigSchema,
     create: async (_config, context) => (await import('./system.ts')).createSystemBackend(context)
+  },
+  schedule: {
+    configSchema: scheduleConfigSchema,
+    create: async (config) => (await import('./schedule.ts')).createScheduleBackend(config)
   }
 }
 
