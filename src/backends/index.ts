@@ -5,6 +5,8 @@ import { configSchema as commandConfigSchema } from './command-config.ts'
 import type { CommandConfig } from './command-config.ts'
 import { filesConfigSchema, systemConfigSchema } from './files-config.ts'
 import type { FilesConfig, SystemConfig } from './files-config.ts'
+import { folderConfigSchema } from './folder-config.ts'
+import type { FolderConfig } from './folder-config.ts'
 import { configSchema as mcpConfigSchema } from './mcp-config.ts'
 import type { McpConfig } from './mcp-config.ts'
 import { scheduleConfigSchema } from './schedule-config.ts'
@@ -12,6 +14,7 @@ import type { ScheduleConfig } from './schedule-config.ts'
 
 export type { CommandConfig, CommandToolConfig, CommandTriggerConfig, StdinMode, StdoutMode } from './command-config.ts'
 export type { FilesConfig, SystemConfig } from './files-config.ts'
+export type { FolderConfig, FolderEvent } from './folder-config.ts'
 export type { McpConfig, McpHttpConfig, McpStdioConfig } from './mcp-config.ts'
 export type { ScheduleConfig, ScheduleTriggerConfig } from './schedule-config.ts'
 
@@ -24,7 +27,7 @@ export interface BackendContext {
 }
 
 /** Configuration of a backend, told apart by `kind`. */
-export type BackendConfig = CommandConfig | McpConfig | FilesConfig | SystemConfig | ScheduleConfig
+export type BackendConfig = CommandConfig | McpConfig | FilesConfig | SystemConfig | ScheduleConfig | FolderConfig
 
 /** Name of a kind of backend that a configuration can have. */
 export type BackendKind = BackendConfig['kind']
@@ -58,6 +61,10 @@ export const BACKENDS: { readonly [K in BackendKind]: BackendEntry<Extract<Backe
   schedule: {
     configSchema: scheduleConfigSchema,
     create: async (config) => (await import('./schedule.ts')).createScheduleBackend(config)
+  },
+  folder: {
+    configSchema: folderConfigSchema,
+    create: async (config, context) => (await import('./folder.ts')).createFolderBackend(config, context)
   }
 }
 

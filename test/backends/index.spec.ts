@@ -17,7 +17,8 @@ const GOOD: BackendConfig[] = [
   },
   { kind: 'mcp', id: 'a', command: ['npx', 'server'], env: { A: 'b' }, tools: { allow: ['read_*'] } },
   { kind: 'mcp', id: 'b', url: 'http://127.0.0.1:3001/mcp', headers: { Authorization: 'x' } },
-  { kind: 'schedule', timeZone: 'UTC', triggers: [{ event: 'tick', every: '10s', fanOut: 2 }] }
+  { kind: 'schedule', timeZone: 'UTC', triggers: [{ event: 'tick', every: '10s', fanOut: 2 }] },
+  { kind: 'folder', path: 'inbox', match: ['**.pdf'], triggers: { file_added: { priority: 'high' }, file_removed: false } }
 ]
 
 const BAD: [keyof typeof BACKENDS, unknown][] = [
@@ -32,7 +33,10 @@ const BAD: [keyof typeof BACKENDS, unknown][] = [
   ['schedule', { kind: 'schedule' }],
   ['schedule', { kind: 'schedule', triggers: [{ event: 'e' }] }],
   ['schedule', { kind: 'schedule', triggers: [{ event: 'e', cron: '* * * * *', every: '1s' }] }],
-  ['schedule', { kind: 'schedule', triggers: [{ event: 'e', every: 'often' }] }]
+  ['schedule', { kind: 'schedule', triggers: [{ event: 'e', every: 'often' }] }],
+  ['folder', { kind: 'folder' }],
+  ['folder', { kind: 'folder', path: 'x', triggers: { file_moved: false } }],
+  ['folder', { kind: 'folder', path: 'x', triggers: { file_added: { fanOut: 'some' } } }]
 ]
 
 describe('the table of backends', () => {
