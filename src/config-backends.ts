@@ -3,6 +3,7 @@ import type { JsonSchema } from '../protocols/json.ts'
 import { compileArguments } from './backends/command-arguments.ts'
 import type { CommandConfig, CommandToolConfig } from './backends/command-config.ts'
 import type { BackendConfig } from './backends/index.ts'
+import { mqttProblems } from './backends/mqtt-topics.ts'
 import type { ScheduleConfig } from './backends/schedule-config.ts'
 import { compileTimes } from './backends/schedule-times.ts'
 import type { ConfigProblem } from './config-problems.ts'
@@ -28,6 +29,11 @@ function problemsOfOne(backend: BackendConfig, at: (string | number)[]): ConfigP
       return commandProblems(backend, at)
     case 'schedule':
       return scheduleProblems(backend, at)
+    case 'mqtt':
+      return [
+        ...eventProblems(backend.subscribe ?? [], [...at, 'subscribe']),
+        ...mqttProblems(backend).map(({ path, message }) => ({ path: [...at, ...path], message }))
+      ]
     default:
       return []
   }

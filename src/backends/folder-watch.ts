@@ -52,10 +52,10 @@ async function watchOnce(init: FolderWatchInit, outer: AbortSignal): Promise<voi
   outer.addEventListener('abort', stop)
   if (outer.aborted) stop()
   const { signal } = over
-  let failure: unknown
+  const failures: Error[] = []
   const watcher = startWatcher(await folder.find(''), folder, init)
   watcher.on('error', (error) => {
-    failure = error
+    failures.push(error instanceof Error ? error : new Error(String(error)))
     stop()
   })
   const isMeant = (name: string): boolean => match === undefined || match.some((glob) => matchGlob(glob, name))
@@ -84,7 +84,7 @@ async function watchOnce(init: FolderWatchInit, outer: AbortSignal): Promise<voi
     stop()
     await watcher.close()
   }
-  if (failure !== undefined) throw failure
+  for (const failure of failures) throw failure
 }
 
 function startWatcher(root: string, folder: SharedFolder, init: FolderWatchInit): FSWatcher {

@@ -9,6 +9,8 @@ import { folderConfigSchema } from './folder-config.ts'
 import type { FolderConfig } from './folder-config.ts'
 import { configSchema as mcpConfigSchema } from './mcp-config.ts'
 import type { McpConfig } from './mcp-config.ts'
+import { mqttConfigSchema } from './mqtt-config.ts'
+import type { MqttConfig } from './mqtt-config.ts'
 import { scheduleConfigSchema } from './schedule-config.ts'
 import type { ScheduleConfig } from './schedule-config.ts'
 
@@ -16,6 +18,7 @@ export type { CommandConfig, CommandToolConfig, CommandTriggerConfig, StdinMode,
 export type { FilesConfig, SystemConfig } from './files-config.ts'
 export type { FolderConfig, FolderEvent } from './folder-config.ts'
 export type { McpConfig, McpHttpConfig, McpStdioConfig } from './mcp-config.ts'
+export type { MqttConfig, MqttQos, MqttSubscription } from './mqtt-config.ts'
 export type { ScheduleConfig, ScheduleTriggerConfig } from './schedule-config.ts'
 
 /** What every factory gets. */
@@ -27,7 +30,7 @@ export interface BackendContext {
 }
 
 /** Configuration of a backend, told apart by `kind`. */
-export type BackendConfig = CommandConfig | McpConfig | FilesConfig | SystemConfig | ScheduleConfig | FolderConfig
+export type BackendConfig = CommandConfig | McpConfig | FilesConfig | SystemConfig | ScheduleConfig | FolderConfig | MqttConfig
 
 /** Name of a kind of backend that a configuration can have. */
 export type BackendKind = BackendConfig['kind']
@@ -65,6 +68,10 @@ export const BACKENDS: { readonly [K in BackendKind]: BackendEntry<Extract<Backe
   folder: {
     configSchema: folderConfigSchema,
     create: async (config, context) => (await import('./folder.ts')).createFolderBackend(config, context)
+  },
+  mqtt: {
+    configSchema: mqttConfigSchema,
+    create: async (config, context) => (await import('./mqtt.ts')).createMqttBackend(config, context)
   }
 }
 

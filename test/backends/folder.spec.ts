@@ -84,7 +84,7 @@ describe('folder backend', () => {
         modified: undefined
       }
     )
-    assert.ok(Math.abs(Date.parse(String(added['modified'])) - Date.now()) < 60_000)
+    assert.ok(Math.abs(Date.parse(added['modified'] as string) - Date.now()) < 60_000)
     await appendFile(join(folder, 'old.txt'), ' and new')
     assert.equal((await events.next('file_changed'))['bytes'], 11)
     await rm(join(folder, 'old.txt'))

@@ -18,7 +18,15 @@ const GOOD: BackendConfig[] = [
   { kind: 'mcp', id: 'a', command: ['npx', 'server'], env: { A: 'b' }, tools: { allow: ['read_*'] } },
   { kind: 'mcp', id: 'b', url: 'http://127.0.0.1:3001/mcp', headers: { Authorization: 'x' } },
   { kind: 'schedule', timeZone: 'UTC', triggers: [{ event: 'tick', every: '10s', fanOut: 2 }] },
-  { kind: 'folder', path: 'inbox', match: ['**.pdf'], triggers: { file_added: { priority: 'high' }, file_removed: false } }
+  { kind: 'folder', path: 'inbox', match: ['**.pdf'], triggers: { file_added: { priority: 'high' }, file_removed: false } },
+  {
+    kind: 'mqtt',
+    id: 'home',
+    url: 'mqtts://broker.lan:8883',
+    passwordFile: 'password',
+    subscribe: [{ event: 'e', topic: 'home/#', qos: 0 }],
+    publish: ['lamp/+']
+  }
 ]
 
 const BAD: [keyof typeof BACKENDS, unknown][] = [
@@ -36,7 +44,10 @@ const BAD: [keyof typeof BACKENDS, unknown][] = [
   ['schedule', { kind: 'schedule', triggers: [{ event: 'e', every: 'often' }] }],
   ['folder', { kind: 'folder' }],
   ['folder', { kind: 'folder', path: 'x', triggers: { file_moved: false } }],
-  ['folder', { kind: 'folder', path: 'x', triggers: { file_added: { fanOut: 'some' } } }]
+  ['folder', { kind: 'folder', path: 'x', triggers: { file_added: { fanOut: 'some' } } }],
+  ['mqtt', { kind: 'mqtt', id: 'm', url: 'mqtt://user:secret@broker' }],
+  ['mqtt', { kind: 'mqtt', id: 'm', url: 'mqtt://broker', password: 'secret' }],
+  ['mqtt', { kind: 'mqtt', id: 'm', url: 'mqtt://broker', subscribe: [{ event: 'e', topic: 't', qos: 3 }] }]
 ]
 
 describe('the table of backends', () => {
