@@ -1,6 +1,8 @@
 /** The kinds of backends that a configuration can name. Each is loaded when it is first used. */
 import type { JsonObject } from '../core/invoke.ts'
 import type { Backend } from './backend.ts'
+import { cameraConfigSchema } from './camera-config.ts'
+import type { CameraConfig } from './camera-config.ts'
 import { configSchema as commandConfigSchema } from './command-config.ts'
 import type { CommandConfig } from './command-config.ts'
 import { filesConfigSchema, systemConfigSchema } from './files-config.ts'
@@ -14,6 +16,7 @@ import type { MqttConfig } from './mqtt-config.ts'
 import { scheduleConfigSchema } from './schedule-config.ts'
 import type { ScheduleConfig } from './schedule-config.ts'
 
+export type { CameraConfig, CameraEvent, CameraSource, MotionConfig } from './camera-config.ts'
 export type { CommandConfig, CommandToolConfig, CommandTriggerConfig, StdinMode, StdoutMode } from './command-config.ts'
 export type { FilesConfig, SystemConfig } from './files-config.ts'
 export type { FolderConfig, FolderEvent } from './folder-config.ts'
@@ -30,7 +33,8 @@ export interface BackendContext {
 }
 
 /** Configuration of a backend, told apart by `kind`. */
-export type BackendConfig = CommandConfig | McpConfig | FilesConfig | SystemConfig | ScheduleConfig | FolderConfig | MqttConfig
+export type BackendConfig =
+  CommandConfig | McpConfig | FilesConfig | SystemConfig | ScheduleConfig | FolderConfig | MqttConfig | CameraConfig
 
 /** Name of a kind of backend that a configuration can have. */
 export type BackendKind = BackendConfig['kind']
@@ -72,6 +76,10 @@ export const BACKENDS: { readonly [K in BackendKind]: BackendEntry<Extract<Backe
   mqtt: {
     configSchema: mqttConfigSchema,
     create: async (config, context) => (await import('./mqtt.ts')).createMqttBackend(config, context)
+  },
+  camera: {
+    configSchema: cameraConfigSchema,
+    create: async (config, context) => (await import('./camera.ts')).createCameraBackend(config, context)
   }
 }
 

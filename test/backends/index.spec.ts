@@ -26,7 +26,9 @@ const GOOD: BackendConfig[] = [
     passwordFile: 'password',
     subscribe: [{ event: 'e', topic: 'home/#', qos: 0 }],
     publish: ['lamp/+']
-  }
+  },
+  { kind: 'camera', id: 'door', source: { urlEnv: 'DOOR_CAMERA' }, motion: false, history: { seconds: 60 } },
+  { kind: 'camera', id: 'film', source: { file: 'film.mp4', loop: true }, motion: { area: 0.05 } }
 ]
 
 const BAD: [keyof typeof BACKENDS, unknown][] = [
@@ -47,7 +49,12 @@ const BAD: [keyof typeof BACKENDS, unknown][] = [
   ['folder', { kind: 'folder', path: 'x', triggers: { file_added: { fanOut: 'some' } } }],
   ['mqtt', { kind: 'mqtt', id: 'm', url: 'mqtt://user:secret@broker' }],
   ['mqtt', { kind: 'mqtt', id: 'm', url: 'mqtt://broker', password: 'secret' }],
-  ['mqtt', { kind: 'mqtt', id: 'm', url: 'mqtt://broker', subscribe: [{ event: 'e', topic: 't', qos: 3 }] }]
+  ['mqtt', { kind: 'mqtt', id: 'm', url: 'mqtt://broker', subscribe: [{ event: 'e', topic: 't', qos: 3 }] }],
+  ['camera', { kind: 'camera', id: 'c' }],
+  ['camera', { kind: 'camera', id: 'c', source: {} }],
+  ['camera', { kind: 'camera', id: 'c', source: { file: 'a', lavfi: 'b' } }],
+  ['camera', { kind: 'camera', id: 'c', source: { url: 'rtsp://user:secret@camera/1' } }],
+  ['camera', { kind: 'camera', id: 'c', source: { lavfi: 'testsrc2' }, motion: { area: 2 } }]
 ]
 
 describe('the table of backends', () => {
