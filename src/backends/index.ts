@@ -15,6 +15,8 @@ import { mqttConfigSchema } from './mqtt-config.ts'
 import type { MqttConfig } from './mqtt-config.ts'
 import { scheduleConfigSchema } from './schedule-config.ts'
 import type { ScheduleConfig } from './schedule-config.ts'
+import { speechConfigSchema } from './speech-config.ts'
+import type { SpeechConfig } from './speech-config.ts'
 
 export type { CameraConfig, CameraEvent, CameraSource, MotionConfig } from './camera-config.ts'
 export type { CommandConfig, CommandToolConfig, CommandTriggerConfig, StdinMode, StdoutMode } from './command-config.ts'
@@ -23,6 +25,7 @@ export type { FolderConfig, FolderEvent } from './folder-config.ts'
 export type { McpConfig, McpHttpConfig, McpStdioConfig } from './mcp-config.ts'
 export type { MqttConfig, MqttQos, MqttSubscription } from './mqtt-config.ts'
 export type { ScheduleConfig, ScheduleTriggerConfig } from './schedule-config.ts'
+export type { SpeechConfig } from './speech-config.ts'
 
 /** What every factory gets. */
 export interface BackendContext {
@@ -34,7 +37,15 @@ export interface BackendContext {
 
 /** Configuration of a backend, told apart by `kind`. */
 export type BackendConfig =
-  CommandConfig | McpConfig | FilesConfig | SystemConfig | ScheduleConfig | FolderConfig | MqttConfig | CameraConfig
+  | CommandConfig
+  | McpConfig
+  | FilesConfig
+  | SystemConfig
+  | ScheduleConfig
+  | FolderConfig
+  | MqttConfig
+  | CameraConfig
+  | SpeechConfig
 
 /** Name of a kind of backend that a configuration can have. */
 export type BackendKind = BackendConfig['kind']
@@ -80,6 +91,10 @@ export const BACKENDS: { readonly [K in BackendKind]: BackendEntry<Extract<Backe
   camera: {
     configSchema: cameraConfigSchema,
     create: async (config, context) => (await import('./camera.ts')).createCameraBackend(config, context)
+  },
+  speech: {
+    configSchema: speechConfigSchema,
+    create: async (config, context) => (await import('./speech.ts')).createSpeechBackend(config, context)
   }
 }
 

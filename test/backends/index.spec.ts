@@ -28,7 +28,8 @@ const GOOD: BackendConfig[] = [
     publish: ['lamp/+']
   },
   { kind: 'camera', id: 'door', source: { urlEnv: 'DOOR_CAMERA' }, motion: false, history: { seconds: 60 } },
-  { kind: 'camera', id: 'film', source: { file: 'film.mp4', loop: true }, motion: { area: 0.05 } }
+  { kind: 'camera', id: 'film', source: { file: 'film.mp4', loop: true }, motion: { area: 0.05 } },
+  { kind: 'speech', voice: 'en-gb', player: ['aplay', '-q'], folder: 'speech' }
 ]
 
 const BAD: [keyof typeof BACKENDS, unknown][] = [
@@ -54,7 +55,9 @@ const BAD: [keyof typeof BACKENDS, unknown][] = [
   ['camera', { kind: 'camera', id: 'c', source: {} }],
   ['camera', { kind: 'camera', id: 'c', source: { file: 'a', lavfi: 'b' } }],
   ['camera', { kind: 'camera', id: 'c', source: { url: 'rtsp://user:secret@camera/1' } }],
-  ['camera', { kind: 'camera', id: 'c', source: { lavfi: 'testsrc2' }, motion: { area: 2 } }]
+  ['camera', { kind: 'camera', id: 'c', source: { lavfi: 'testsrc2' }, motion: { area: 2 } }],
+  ['speech', { kind: 'speech', voice: '-w' }],
+  ['speech', { kind: 'speech', player: 'aplay' }]
 ]
 
 describe('the table of backends', () => {
