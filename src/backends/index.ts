@@ -17,6 +17,8 @@ import { scheduleConfigSchema } from './schedule-config.ts'
 import type { ScheduleConfig } from './schedule-config.ts'
 import { speechConfigSchema } from './speech-config.ts'
 import type { SpeechConfig } from './speech-config.ts'
+import { transcriptionConfigSchema } from './transcription-config.ts'
+import type { TranscriptionConfig } from './transcription-config.ts'
 
 export type { CameraConfig, CameraEvent, CameraSource, MotionConfig } from './camera-config.ts'
 export type { CommandConfig, CommandToolConfig, CommandTriggerConfig, StdinMode, StdoutMode } from './command-config.ts'
@@ -26,6 +28,7 @@ export type { McpConfig, McpHttpConfig, McpStdioConfig } from './mcp-config.ts'
 export type { MqttConfig, MqttQos, MqttSubscription } from './mqtt-config.ts'
 export type { ScheduleConfig, ScheduleTriggerConfig } from './schedule-config.ts'
 export type { SpeechConfig } from './speech-config.ts'
+export type { TranscriptionConfig } from './transcription-config.ts'
 
 /** What every factory gets. */
 export interface BackendContext {
@@ -46,6 +49,7 @@ export type BackendConfig =
   | MqttConfig
   | CameraConfig
   | SpeechConfig
+  | TranscriptionConfig
 
 /** Name of a kind of backend that a configuration can have. */
 export type BackendKind = BackendConfig['kind']
@@ -95,6 +99,10 @@ export const BACKENDS: { readonly [K in BackendKind]: BackendEntry<Extract<Backe
   speech: {
     configSchema: speechConfigSchema,
     create: async (config, context) => (await import('./speech.ts')).createSpeechBackend(config, context)
+  },
+  transcription: {
+    configSchema: transcriptionConfigSchema,
+    create: async (config, context) => (await import('./transcription.ts')).createTranscriptionBackend(config, context)
   }
 }
 

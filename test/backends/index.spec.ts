@@ -29,7 +29,8 @@ const GOOD: BackendConfig[] = [
   },
   { kind: 'camera', id: 'door', source: { urlEnv: 'DOOR_CAMERA' }, motion: false, history: { seconds: 60 } },
   { kind: 'camera', id: 'film', source: { file: 'film.mp4', loop: true }, motion: { area: 0.05 } },
-  { kind: 'speech', voice: 'en-gb', player: ['aplay', '-q'], folder: 'speech' }
+  { kind: 'speech', voice: 'en-gb', player: ['aplay', '-q'], folder: 'speech' },
+  { kind: 'transcription', url: 'http://127.0.0.1:8000/v1', model: 'whisper-1', apiKeyFile: 'key' }
 ]
 
 const BAD: [keyof typeof BACKENDS, unknown][] = [
@@ -57,7 +58,10 @@ const BAD: [keyof typeof BACKENDS, unknown][] = [
   ['camera', { kind: 'camera', id: 'c', source: { url: 'rtsp://user:secret@camera/1' } }],
   ['camera', { kind: 'camera', id: 'c', source: { lavfi: 'testsrc2' }, motion: { area: 2 } }],
   ['speech', { kind: 'speech', voice: '-w' }],
-  ['speech', { kind: 'speech', player: 'aplay' }]
+  ['speech', { kind: 'speech', player: 'aplay' }],
+  ['transcription', { kind: 'transcription', url: 'http://127.0.0.1:8000/v1' }],
+  ['transcription', { kind: 'transcription', url: 'http://a:b@127.0.0.1/v1', model: 'm' }],
+  ['transcription', { kind: 'transcription', url: 'http://127.0.0.1/v1', model: 'm', apiKeyEnv: 'A', apiKeyFile: 'b' }]
 ]
 
 describe('the table of backends', () => {
