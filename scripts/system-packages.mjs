@@ -8,17 +8,24 @@ const NEEDS = [
     command: 'ip',
     package: 'iproute2',
     cases: 'hosts in network namespaces (test/e2e: mDNS without a default route, cable cut, partition)'
-  }
+  },
+  { command: 'mosquitto', package: 'mosquitto', cases: 'a real MQTT broker (test/backends/mqtt)' },
+  { command: 'ffmpeg', package: 'ffmpeg', cases: 'cameras (test/backends/camera)' },
+  { command: 'espeak-ng', package: 'espeak-ng', cases: 'speech (test/backends/speech)' }
 ]
 
-const has = (command) => spawnSync('sh', ['-c', `command -v ${command}`], { stdio: 'ignore' }).status === 0
+// Servers live where users other than root do not look.
+const path = `${process.env.PATH}:/usr/sbin:/sbin`
+const has = (command) =>
+  spawnSync('sh', ['-c', `command -v ${command}`], { stdio: 'ignore', env: { ...process.env, PATH: path } }).status === 0
 const missing = () => NEEDS.filter((need) => !has(need.command))
 
 let wanted = missing()
 if (wanted.length > 0 && process.getuid?.() === 0 && has('apt-get')) {
   const names = wanted.map((need) => need.package)
   console.error(`tests need ${names.join(', ')}: installing with apt-get`)
-  const env = { ...process.env, DEBIAN_FRONTEND: 'noninteractive' }
+  // Tests start what they need by themselves: no package shall start a service of the system.
+  const env = { ...process.env, DEBIAN_FRONTEND: 'noninteractive', SYSTEMD_OFFLINE: '1', RUNLEVEL: '1' }
   const apt = (...args) =>
     spawnSync('apt-get', args, { stdio: ['ignore', 'ignore', 'inherit'], env, timeout: 180_000 }).status === 0
   const install = () => apt('install', '-y', '-qq', '--no-install-recommends', ...names)

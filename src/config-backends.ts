@@ -3,6 +3,9 @@ import type { JsonSchema } from '../protocols/json.ts'
 import { compileArguments } from './backends/command-arguments.ts'
 import type { CommandConfig, CommandToolConfig } from './backends/command-config.ts'
 import type { BackendConfig } from './backends/index.ts'
+import { mqttProblems } from './backends/mqtt-topics.ts'
+import type { ScheduleConfig } from './backends/schedule-config.ts'
+import { compileTimes } from './backends/schedule-times.ts'
 import type { ConfigProblem } from './config-problems.ts'
 import { checkSchema } from './core/schema.ts'
 
@@ -11,16 +14,29 @@ export function backendId(config: BackendConfig): string {
   return 'id' in config && config.id !== undefined ? config.id : config.kind
 }
 
-/** Ids and tools of one name, placeholders without a property, schemas that cannot be used. */
+/** Ids, tools and triggers of one name, placeholders without a property, schemas that cannot be used, times that cannot be. */
 export function backendProblems(backends: readonly BackendConfig[]): ConfigProblem[] {
   const ids = duplicates(backends.map(backendId), (index, first, id) => ({
     path: ['backends', index, 'id'],
     message: `'${id}' is the id of backends[${first}] already`
   }))
-  const commands = backends.flatMap((backend, index) =>
-    backend.kind === 'command' ? commandProblems(backend, ['backends', index]) : []
-  )
-  return [...ids, ...commands]
+  return [...ids, ...backends.flatMap((backend, index) => problemsOfOne(backend, ['backends', index]))]
+}
+
+function problemsOfOne(backend: BackendConfig, at: (string | number)[]): ConfigProblem[] {
+  switch (backend.kind) {
+    case 'command':
+      return commandProblems(backend, at)
+    case 'schedule':
+      return scheduleProblems(backend, at)
+    case 'mqtt':
+      return [
+        ...eventProblems(backend.subscribe ?? [], [...at, 'subscribe']),
+        ...mqttProblems(backend).map(({ path, message }) => ({ path: [...at, ...path], message }))
+      ]
+    default:
+      return []
+  }
 }
 
 function commandProblems({ tools = [], triggers = [] }: CommandConfig, at: (string | number)[]): ConfigProblem[] {
@@ -36,6 +52,28 @@ function commandProblems({ tools = [], triggers = [] }: CommandConfig, at: (stri
     ...tools.flatMap((tool, index) => toolProblems(tool, [...at, 'tools', index])),
     ...triggers.flatMap(({ payload }, index) => schemaProblems(payload, [...at, 'triggers', index, 'payload']))
   ]
+}
+
+function scheduleProblems({ triggers, timeZone }: ScheduleConfig, at: (string | number)[]): ConfigProblem[] {
+  return [
+    ...eventProblems(triggers, [...at, 'triggers']),
+    ...triggers.flatMap((trigger, index) =>
+      thrown(
+        () => void compileTimes(trigger, timeZone),
+        [...at, 'triggers', index, trigger.cron === undefined ? 'every' : 'cron']
+      )
+    )
+  ]
+}
+
+function eventProblems(triggers: readonly { event: string }[], at: (string | number)[]): ConfigProblem[] {
+  return duplicates(
+    triggers.map(({ event }) => event),
+    (index, first, event) => ({
+      path: [...at, index, 'event'],
+      message: `'${event}' is the name of ${String(at.at(-1))}[${first}] already; rename one`
+    })
+  )
 }
 
 function toolProblems(tool: CommandToolConfig, at: (string | number)[]): ConfigProblem[] {

@@ -26,6 +26,8 @@ export interface ProgramSpec {
   cwd?: string
   /** False: standard input is empty. */
   stdin: boolean
+  /** True: it may write to file descriptor 3 as well. */
+  secondOutput?: boolean
 }
 
 /** How a program ended: one of the two is set. */
@@ -40,6 +42,8 @@ export interface Program {
   /** Null if {@link ProgramSpec.stdin} is false. */
   readonly stdin: Writable | null
   readonly stdout: Readable
+  /** Null unless {@link ProgramSpec.secondOutput} is true. */
+  readonly secondOutput: Readable | null
   /** Resolves when the program ended and its stderr is read; never rejects. */
   readonly exited: Promise<Exit>
   /** The last {@link MAX_STDERR_BYTES} of stderr, as text. */
@@ -99,12 +103,14 @@ export function createProgramGroup(): ProgramGroup {
 async function startProgram(spec: ProgramSpec): Promise<Program> {
   const child = spawnProgram(spec)
   const { pid, stdout } = child
+  const secondOutput = (child.stdio[3] ?? null) as Readable | null
   const exited = new Promise<Exit>((resolve) => {
     child.once('exit', (exitCode, signal) => {
       // What the program started ends with it. The id cannot have been reused: its process was collected just now.
       if (pid !== undefined) signalGroup(pid, 'SIGKILL')
       endSilentOutput(stdout)
       endSilentOutput(child.stderr)
+      if (secondOutput !== null) endSilentOutput(secondOutput)
       // Its last words may still be in the pipe.
       if (child.stderr.closed) resolve({ exitCode, signal })
       else child.stderr.once('close', () => resolve({ exitCode, signal }))
@@ -126,6 +132,7 @@ async function startProgram(spec: ProgramSpec): Promise<Program> {
     pid,
     stdin: child.stdin,
     stdout,
+    secondOutput,
     exited,
     stderr,
     kill() {
@@ -134,6 +141,7 @@ async function startProgram(spec: ProgramSpec): Promise<Program> {
         signalGroup(pid, 'SIGTERM')
         // Nobody reads any more: without this a program that is blocked on a full pipe would sit out its grace.
         stdout.destroy()
+        secondOutput?.destroy()
         const timer = setTimeout(() => signalGroup(pid, 'SIGKILL'), KILL_GRACE_MS)
         await exited
         clearTimeout(timer)
@@ -151,7 +159,7 @@ function spawnProgram(spec: ProgramSpec): ChildProcessByStdio<Writable | null, R
       windowsHide: true,
       env: spec.env,
       cwd: spec.cwd,
-      stdio: [spec.stdin ? 'pipe' : 'ignore', 'pipe', 'pipe']
+      stdio: [spec.stdin ? 'pipe' : 'ignore', 'pipe', 'pipe', ...(spec.secondOutput === true ? (['pipe'] as const) : [])]
     }) as ChildProcessByStdio<Writable | null, Readable, Readable>
   } catch (error) {
     throw startError(spec, error)

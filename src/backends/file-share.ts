@@ -34,6 +34,25 @@ const entry = {
 }
 const written = { type: 'object', properties: { bytes: { type: 'integer' }, sha256: { type: 'string' } } }
 
+/** Declaration of the tool that {@link readSharedFile} is. */
+export const READ_TOOL: ToolDeclaration = {
+  name: 'read',
+  description: 'Streams the bytes of a file; the result has their number and SHA-256.',
+  input: {
+    type: 'object',
+    additionalProperties: false,
+    required: ['path'],
+    properties: {
+      path,
+      offset: { type: 'integer', minimum: 0, default: 0, description: 'First byte.' },
+      length: { type: 'integer', minimum: 0, description: 'Number of bytes; default: to the end.' }
+    }
+  },
+  output: written,
+  streams: true,
+  idempotent: true
+}
+
 const READ_TOOLS: ToolDeclaration[] = [
   {
     name: 'list',
@@ -53,23 +72,7 @@ const READ_TOOLS: ToolDeclaration[] = [
     output: entry,
     idempotent: true
   },
-  {
-    name: 'read',
-    description: 'Streams the bytes of a file; the result has their number and SHA-256.',
-    input: {
-      type: 'object',
-      additionalProperties: false,
-      required: ['path'],
-      properties: {
-        path,
-        offset: { type: 'integer', minimum: 0, default: 0, description: 'First byte.' },
-        length: { type: 'integer', minimum: 0, description: 'Number of bytes; default: to the end.' }
-      }
-    },
-    output: written,
-    streams: true,
-    idempotent: true
-  }
+  READ_TOOL
 ]
 
 const WRITE_TOOL: ToolDeclaration = {
@@ -93,7 +96,7 @@ export function createFileShareBackend(config: FilesConfig, init: { baseDir: str
   const handlers = new Map<string, ToolHandler>([
     ['list', async (input, { signal }) => listFolder(await folder(), input, signal)],
     ['stat', async (input) => statOne(await folder(), textIn(input, 'path'))],
-    ['read', (input) => readFile(folder, input)]
+    ['read', (input) => readSharedFile(folder, input)]
   ])
   const maxFileBytes = config.maxFileBytes ?? DEFAULT_MAX_FILE_BYTES
   if (config.writable === true) {
@@ -196,7 +199,11 @@ async function listFolder(folder: SharedFolder, input: JsonObject, signal: Abort
   return { entries, truncated }
 }
 
-async function* readFile(folder: () => Promise<SharedFolder>, input: JsonObject): AsyncGenerator<Uint8Array, JsonObject, void> {
+/** Streams the bytes of a file of a folder. Throws as {@link SharedFolder.openFile}. */
+export async function* readSharedFile(
+  folder: () => Promise<SharedFolder>,
+  input: JsonObject
+): AsyncGenerator<Uint8Array, JsonObject, void> {
   const handle = await (await folder()).openFile(textIn(input, 'path'))
   try {
     const hash = createHash('sha256')

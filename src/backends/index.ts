@@ -1,16 +1,34 @@
 /** The kinds of backends that a configuration can name. Each is loaded when it is first used. */
 import type { JsonObject } from '../core/invoke.ts'
 import type { Backend } from './backend.ts'
+import { cameraConfigSchema } from './camera-config.ts'
+import type { CameraConfig } from './camera-config.ts'
 import { configSchema as commandConfigSchema } from './command-config.ts'
 import type { CommandConfig } from './command-config.ts'
 import { filesConfigSchema, systemConfigSchema } from './files-config.ts'
 import type { FilesConfig, SystemConfig } from './files-config.ts'
+import { folderConfigSchema } from './folder-config.ts'
+import type { FolderConfig } from './folder-config.ts'
 import { configSchema as mcpConfigSchema } from './mcp-config.ts'
 import type { McpConfig } from './mcp-config.ts'
+import { mqttConfigSchema } from './mqtt-config.ts'
+import type { MqttConfig } from './mqtt-config.ts'
+import { scheduleConfigSchema } from './schedule-config.ts'
+import type { ScheduleConfig } from './schedule-config.ts'
+import { speechConfigSchema } from './speech-config.ts'
+import type { SpeechConfig } from './speech-config.ts'
+import { transcriptionConfigSchema } from './transcription-config.ts'
+import type { TranscriptionConfig } from './transcription-config.ts'
 
+export type { CameraConfig, CameraEvent, CameraSource, MotionConfig } from './camera-config.ts'
 export type { CommandConfig, CommandToolConfig, CommandTriggerConfig, StdinMode, StdoutMode } from './command-config.ts'
 export type { FilesConfig, SystemConfig } from './files-config.ts'
+export type { FolderConfig, FolderEvent } from './folder-config.ts'
 export type { McpConfig, McpHttpConfig, McpStdioConfig } from './mcp-config.ts'
+export type { MqttConfig, MqttQos, MqttSubscription } from './mqtt-config.ts'
+export type { ScheduleConfig, ScheduleTriggerConfig } from './schedule-config.ts'
+export type { SpeechConfig } from './speech-config.ts'
+export type { TranscriptionConfig } from './transcription-config.ts'
 
 /** What every factory gets. */
 export interface BackendContext {
@@ -21,7 +39,17 @@ export interface BackendContext {
 }
 
 /** Configuration of a backend, told apart by `kind`. */
-export type BackendConfig = CommandConfig | McpConfig | FilesConfig | SystemConfig
+export type BackendConfig =
+  | CommandConfig
+  | McpConfig
+  | FilesConfig
+  | SystemConfig
+  | ScheduleConfig
+  | FolderConfig
+  | MqttConfig
+  | CameraConfig
+  | SpeechConfig
+  | TranscriptionConfig
 
 /** Name of a kind of backend that a configuration can have. */
 export type BackendKind = BackendConfig['kind']
@@ -51,6 +79,30 @@ export const BACKENDS: { readonly [K in BackendKind]: BackendEntry<Extract<Backe
   system: {
     configSchema: systemConfigSchema,
     create: async (_config, context) => (await import('./system.ts')).createSystemBackend(context)
+  },
+  schedule: {
+    configSchema: scheduleConfigSchema,
+    create: async (config) => (await import('./schedule.ts')).createScheduleBackend(config)
+  },
+  folder: {
+    configSchema: folderConfigSchema,
+    create: async (config, context) => (await import('./folder.ts')).createFolderBackend(config, context)
+  },
+  mqtt: {
+    configSchema: mqttConfigSchema,
+    create: async (config, context) => (await import('./mqtt.ts')).createMqttBackend(config, context)
+  },
+  camera: {
+    configSchema: cameraConfigSchema,
+    create: async (config, context) => (await import('./camera.ts')).createCameraBackend(config, context)
+  },
+  speech: {
+    configSchema: speechConfigSchema,
+    create: async (config, context) => (await import('./speech.ts')).createSpeechBackend(config, context)
+  },
+  transcription: {
+    configSchema: transcriptionConfigSchema,
+    create: async (config, context) => (await import('./transcription.ts')).createTranscriptionBackend(config, context)
   }
 }
 

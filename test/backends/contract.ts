@@ -131,8 +131,12 @@ function openResources(): string[] {
   return process.getActiveResourcesInfo().filter((name) => /ProcessWrap|PipeWrap|TCPSocketWrap|FileHandle|FSReq/.test(name))
 }
 
-/** The suite that every backend passes. */
-export function backendContract(name: string, makeBackend: () => BackendUnderTest | Promise<BackendUnderTest>): void {
+/** The suite that every backend passes. `instant`: none of its tools runs long enough to be stopped. */
+export function backendContract(
+  name: string,
+  makeBackend: () => BackendUnderTest | Promise<BackendUnderTest>,
+  { instant = false }: { instant?: boolean } = {}
+): void {
   describe(`backend contract: ${name}`, () => {
     let subject: BackendUnderTest
     let running: Running
@@ -198,40 +202,43 @@ export function backendContract(name: string, makeBackend: () => BackendUnderTes
       assert.match(error.message, subject.failing.message)
     })
 
-    for (const [reason, code] of [
-      ['AbortError', 'cancelled'],
-      ['TimeoutError', 'deadline_exceeded']
-    ] as const) {
-      it(`ends with ${code} when the signal aborts, and stops the work`, async function () {
+    const stopping = (): void => {
+      for (const [reason, code] of [
+        ['AbortError', 'cancelled'],
+        ['TimeoutError', 'deadline_exceeded']
+      ] as const) {
+        it(`ends with ${code} when the signal aborts, and stops the work`, async function () {
+          const { slow } = subject
+          if (slow === undefined) return this.skip()
+          const controller = new AbortController()
+          const items: Item[] = []
+          const read = async (): Promise<void> => {
+            for await (const item of call(slow.tool, slow.input, controller.signal)) {
+              items.push(item)
+              controller.abort(new DOMException('test', reason))
+            }
+          }
+          await assert.rejects(within(read(), 'the end of an aborted call'), (error) => isMeshError(error, code))
+          await until(() => slow.isGone(items), 'the end of the work')
+        })
+      }
+
+      it('stops the work when the iteration is left', async function () {
         const { slow } = subject
         if (slow === undefined) return this.skip()
-        const controller = new AbortController()
         const items: Item[] = []
         const read = async (): Promise<void> => {
-          for await (const item of call(slow.tool, slow.input, controller.signal)) {
+          for await (const item of call(slow.tool, slow.input)) {
             items.push(item)
-            controller.abort(new DOMException('test', reason))
+            break
           }
         }
-        await assert.rejects(within(read(), 'the end of an aborted call'), (error) => isMeshError(error, code))
+        await within(read(), 'leaving a call')
+        assert.equal(items.length, 1)
         await until(() => slow.isGone(items), 'the end of the work')
       })
     }
-
-    it('stops the work when the iteration is left', async function () {
-      const { slow } = subject
-      if (slow === undefined) return this.skip()
-      const items: Item[] = []
-      const read = async (): Promise<void> => {
-        for await (const item of call(slow.tool, slow.input)) {
-          items.push(item)
-          break
-        }
-      }
-      await within(read(), 'leaving a call')
-      assert.equal(items.length, 1)
-      await until(() => slow.isGone(items), 'the end of the work')
-    })
+    if (!instant) stopping()
 
     it('leaves nothing behind when it is stopped, not even a running call', async function () {
       const items: Item[] = []

@@ -16,7 +16,21 @@ const GOOD: BackendConfig[] = [
     triggers: [{ event: 'heard', run: ['listen'], throttleMs: 5 }]
   },
   { kind: 'mcp', id: 'a', command: ['npx', 'server'], env: { A: 'b' }, tools: { allow: ['read_*'] } },
-  { kind: 'mcp', id: 'b', url: 'http://127.0.0.1:3001/mcp', headers: { Authorization: 'x' } }
+  { kind: 'mcp', id: 'b', url: 'http://127.0.0.1:3001/mcp', headers: { Authorization: 'x' } },
+  { kind: 'schedule', timeZone: 'UTC', triggers: [{ event: 'tick', every: '10s', fanOut: 2 }] },
+  { kind: 'folder', path: 'inbox', match: ['**.pdf'], triggers: { file_added: { priority: 'high' }, file_removed: false } },
+  {
+    kind: 'mqtt',
+    id: 'home',
+    url: 'mqtts://broker.lan:8883',
+    passwordFile: 'password',
+    subscribe: [{ event: 'e', topic: 'home/#', qos: 0 }],
+    publish: ['lamp/+']
+  },
+  { kind: 'camera', id: 'door', source: { urlEnv: 'DOOR_CAMERA' }, motion: false, history: { seconds: 60 } },
+  { kind: 'camera', id: 'film', source: { file: 'film.mp4', loop: true }, motion: { area: 0.05 } },
+  { kind: 'speech', voice: 'en-gb', player: ['aplay', '-q'], folder: 'speech' },
+  { kind: 'transcription', url: 'http://127.0.0.1:8000/v1', model: 'whisper-1', apiKeyFile: 'key' }
 ]
 
 const BAD: [keyof typeof BACKENDS, unknown][] = [
@@ -27,7 +41,27 @@ const BAD: [keyof typeof BACKENDS, unknown][] = [
   ['command', { kind: 'command', id: 'c', type: 't', tools: [{ name: 't', run: ['x'], typo: 1 }] }],
   ['mcp', { kind: 'mcp', id: 'm' }],
   ['mcp', { kind: 'mcp', id: 'm', command: ['x'], url: 'http://x' }],
-  ['mcp', { kind: 'mcp', id: 'm', url: 'file:///etc/passwd' }]
+  ['mcp', { kind: 'mcp', id: 'm', url: 'file:///etc/passwd' }],
+  ['schedule', { kind: 'schedule' }],
+  ['schedule', { kind: 'schedule', triggers: [{ event: 'e' }] }],
+  ['schedule', { kind: 'schedule', triggers: [{ event: 'e', cron: '* * * * *', every: '1s' }] }],
+  ['schedule', { kind: 'schedule', triggers: [{ event: 'e', every: 'often' }] }],
+  ['folder', { kind: 'folder' }],
+  ['folder', { kind: 'folder', path: 'x', triggers: { file_moved: false } }],
+  ['folder', { kind: 'folder', path: 'x', triggers: { file_added: { fanOut: 'some' } } }],
+  ['mqtt', { kind: 'mqtt', id: 'm', url: 'mqtt://user:secret@broker' }],
+  ['mqtt', { kind: 'mqtt', id: 'm', url: 'mqtt://broker', password: 'secret' }],
+  ['mqtt', { kind: 'mqtt', id: 'm', url: 'mqtt://broker', subscribe: [{ event: 'e', topic: 't', qos: 3 }] }],
+  ['camera', { kind: 'camera', id: 'c' }],
+  ['camera', { kind: 'camera', id: 'c', source: {} }],
+  ['camera', { kind: 'camera', id: 'c', source: { file: 'a', lavfi: 'b' } }],
+  ['camera', { kind: 'camera', id: 'c', source: { url: 'rtsp://user:secret@camera/1' } }],
+  ['camera', { kind: 'camera', id: 'c', source: { lavfi: 'testsrc2' }, motion: { area: 2 } }],
+  ['speech', { kind: 'speech', voice: '-w' }],
+  ['speech', { kind: 'speech', player: 'aplay' }],
+  ['transcription', { kind: 'transcription', url: 'http://127.0.0.1:8000/v1' }],
+  ['transcription', { kind: 'transcription', url: 'http://a:b@127.0.0.1/v1', model: 'm' }],
+  ['transcription', { kind: 'transcription', url: 'http://127.0.0.1/v1', model: 'm', apiKeyEnv: 'A', apiKeyFile: 'b' }]
 ]
 
 describe('the table of backends', () => {

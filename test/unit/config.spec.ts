@@ -185,6 +185,21 @@ describe('config', () => {
       'backends:\n  - { kind: files, path: a }\n  - { kind: files, path: b }\n',
       "atmo.yaml:3:5 backends[1].id: 'files' is the id of backends[0] already"
     ],
+    [
+      'a cron expression that is none',
+      'backends:\n  - { kind: schedule, triggers: [{ event: a, cron: 0 25 * * * }] }\n',
+      /^atmo\.yaml:2:\d+ backends\[0\]\.triggers\[0\]\.cron: trigger "a": "0 25 \* \* \*" is no cron expression: Invalid value for hour/
+    ],
+    [
+      'two triggers of one name',
+      'backends:\n  - { kind: schedule, triggers: [{ event: a, every: 1s }, { event: a, every: 2s }] }\n',
+      /^atmo\.yaml:2:\d+ backends\[0\]\.triggers\[1\]\.event: 'a' is the name of triggers\[0\] already; rename one/
+    ],
+    [
+      'topics that overlap',
+      'backends:\n  - { kind: mqtt, id: m, url: "mqtt://b", subscribe: [{ event: a, topic: "x/#" }, { event: b, topic: x/y }] }\n',
+      /^atmo\.yaml:2:\d+ backends\[0\]\.subscribe\[1\]\.topic: "x\/y" has topics of subscribe\[0\] as well/
+    ],
     ['an enum', 'backends:\n  - { kind: files, path: a, id: A }\n', /^atmo\.yaml:2:33 backends\[0\]\.id: must match/]
   ]
   for (const [what, text, message] of BROKEN) {

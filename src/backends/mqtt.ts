@@ -1,0 +1,178 @@
+/** Backend `mqtt`: the messages of an MQTT broker as events, and a tool that publishes. */
+import type { CapabilityDeclaration, TriggerDeclaration } from '../../protocols/capability.ts'
+import { isDeeper } from '../../protocols/json.ts'
+import type { JsonObject, JsonValue } from '../../protocols/json.ts'
+import { MAX_JSON_DEPTH } from '../../protocols/shape.ts'
+import { MeshError } from '../errors.ts'
+import type { ToolHandler } from '../mesh-api.ts'
+import type { Backend } from './backend.ts'
+import { describedBy } from './capability-options.ts'
+import { createDropOldestQueue } from './drop-oldest-queue.ts'
+import { createEventQueue } from './event-queue.ts'
+import { createHandlerCalls, lookupIn } from './handler-calls.ts'
+import type { MqttConfig, MqttQos, MqttSubscription } from './mqtt-config.ts'
+import { createMqttConnection } from './mqtt-connection.ts'
+import type { MqttConnection, MqttMessage } from './mqtt-connection.ts'
+import { clientOptions } from './mqtt-options.ts'
+import { matchTopic, mqttProblems, topicProblem } from './mqtt-topics.ts'
+import type { Backoff } from './restart-delay.ts'
+
+/** Largest message whose content an event carries, in bytes: an event has 64 KiB. */
+export const MAX_MESSAGE_BYTES = 40 * 1024
+/** Largest message that is published, in bytes. */
+export const MAX_PUBLISHED_BYTES = 256 * 1024
+
+const PAYLOAD = {
+  type: 'object',
+  required: ['topic', 'bytes', 'retained'],
+  properties: {
+    topic: { type: 'string' },
+    value: { description: 'The message: JSON, text, or bytes in base64. Left out of one that is too large.' },
+    format: { enum: ['json', 'text', 'base64'] },
+    bytes: { type: 'integer', description: 'Its size.' },
+    retained: { type: 'boolean', description: 'The broker had kept it: it is not new.' }
+  }
+}
+
+/** What the backend needs beside its configuration. */
+export interface MqttInit {
+  /** Folder that relative paths start from. */
+  baseDir: string
+  /** Variables that secrets are read from. Default: those of the process. */
+  env?: Record<string, string | undefined>
+  backoff?: Backoff
+}
+
+/** Makes a backend for one broker. Throws `invalid_config` for topics that cannot be. */
+export function createMqttBackend(config: MqttConfig, init: MqttInit): Backend {
+  const { id, subscribe = [] } = config
+  const [problem] = mqttProblems(config)
+  if (problem !== undefined) throw new MeshError('invalid_config', `backend "${id}": ${problem.message}`, { path: problem.path })
+  const declaration = declare(config)
+  const queue = createEventQueue(id)
+  // Only the latest state counts.
+  const snapshots = createDropOldestQueue<CapabilityDeclaration[]>({ limit: 1 })
+  const connection = createMqttConnection({
+    url: config.url,
+    options: () => clientOptions(config, init),
+    subscriptions: subscribe.map(({ topic, qos = 1 }) => ({ topic, qos })),
+    onMessage: (message) => {
+      const subscription = subscribe.find(({ topic }) => matchTopic(topic, message.topic))
+      if (subscription === undefined || (message.retained && subscription.retained !== true)) return
+      queue.raise(subscription.event, payloadOf(message, subscription))
+    },
+    onState: (status, statusReason) =>
+      snapshots.push([statusReason === undefined ? { ...declaration, status } : { ...declaration, status, statusReason }]),
+    ...(init.backoff === undefined ? {} : { backoff: init.backoff })
+  })
+  const handlers = new Map<string, ToolHandler>()
+  const { publish } = config
+  if (publish !== undefined) handlers.set('publish', (input, { signal }) => publishMessage(publish, connection, input, signal))
+  const calls = createHandlerCalls(lookupIn(id, handlers))
+
+  return {
+    id,
+    kind: 'mqtt',
+    call: calls.call,
+    async *discover(signal) {
+      const over = new AbortController()
+      const stop = (): void => over.abort()
+      signal.addEventListener('abort', stop)
+      if (signal.aborted) stop()
+      const running = connection.run(over.signal)
+      try {
+        yield* snapshots.values(signal)
+      } finally {
+        signal.removeEventListener('abort', stop)
+        await calls.stop(new MeshError('unavailable', 'the provider is stopping'))
+        stop()
+        await running
+      }
+    },
+    watch: (signal) => queue.events(signal)
+  }
+}
+
+function payloadOf({ topic, bytes, retained }: MqttMessage, { format = 'auto' }: MqttSubscription): JsonObject {
+  const told = { topic, bytes: bytes.length, retained }
+  if (bytes.length > MAX_MESSAGE_BYTES) return told
+  let text: string
+  try {
+    text = new TextDecoder('utf-8', { fatal: true }).decode(bytes)
+  } catch {
+    return { ...told, format: 'base64', value: Buffer.from(bytes).toString('base64') }
+  }
+  if (format === 'auto') {
+    try {
+      const value = JSON.parse(text) as JsonValue
+      // Deeper than that no event can be.
+      if (!isDeeper(value, MAX_JSON_DEPTH - 2)) return { ...told, format: 'json', value }
+    } catch {
+      // Text.
+    }
+  }
+  return { ...told, format: 'text', value: text }
+}
+
+async function publishMessage(
+  allowed: readonly string[],
+  connection: MqttConnection,
+  input: JsonObject,
+  signal: AbortSignal
+): Promise<JsonObject> {
+  const { topic, payload = '', qos = 1, retain = false } = input
+  if (typeof topic !== 'string') throw new MeshError('invalid_argument', '"topic" must be a text')
+  const problem = topicProblem(topic)
+  if (problem !== undefined) throw new MeshError('invalid_argument', problem, { topic })
+  if (!allowed.some((filter) => matchTopic(filter, topic)))
+    throw new MeshError('permission_denied', `nobody may publish to "${topic}" from here; it may be added to "publish"`, {
+      topic
+    })
+  const text = typeof payload === 'string' ? payload : JSON.stringify(payload)
+  const bytes = Buffer.byteLength(text)
+  if (bytes > MAX_PUBLISHED_BYTES)
+    throw new MeshError('too_large', `a message has at most ${MAX_PUBLISHED_BYTES} bytes`, { bytes, limit: MAX_PUBLISHED_BYTES })
+  await connection.publish({ topic, payload: text, qos: qos as MqttQos, retain: retain === true }, signal)
+  return { topic, bytes }
+}
+
+function declare(config: MqttConfig): CapabilityDeclaration {
+  const { id, subscribe = [], publish } = config
+  const triggers = subscribe.map(
+    ({ topic, qos: _qos, format: _format, retained: _retained, ...trigger }): TriggerDeclaration => ({
+      description: `A message of ${topic}.`,
+      // Each topic by itself: throttles and debounces do not mix them.
+      subject: 'topic',
+      payload: PAYLOAD,
+      ...trigger
+    })
+  )
+  const declaration: CapabilityDeclaration = {
+    id,
+    type: 'message/mqtt',
+    name: id,
+    description: 'Messages of an MQTT broker.',
+    triggers
+  }
+  if (publish !== undefined) {
+    declaration.tools = [
+      {
+        name: 'publish',
+        description: `Publishes a message. Topics: ${publish.join(', ')}`.slice(0, 1_024),
+        input: {
+          type: 'object',
+          additionalProperties: false,
+          required: ['topic'],
+          properties: {
+            topic: { type: 'string' },
+            payload: { description: 'A text is sent as it is, all else as JSON. Default: nothing.' },
+            qos: { enum: [0, 1, 2], default: 1, description: 'At most once, at least once, once.' },
+            retain: { type: 'boolean', default: false, description: 'The broker keeps it for those who subscribe later.' }
+          }
+        },
+        output: { type: 'object', properties: { topic: { type: 'string' }, bytes: { type: 'integer' } } }
+      }
+    ]
+  }
+  return describedBy(config, declaration)
+}

@@ -1,0 +1,139 @@
+/** Backend `transcription`: speech to text, by an endpoint that speaks the API of OpenAI. */
+import type { CapabilityDeclaration } from '../../protocols/capability.ts'
+import { MeshError } from '../errors.ts'
+import type { JsonObject } from '../core/invoke.ts'
+import type { ToolContext } from '../mesh-api.ts'
+import type { Backend } from './backend.ts'
+import { describedBy } from './capability-options.ts'
+import { createHandlerCalls, lookupIn } from './handler-calls.ts'
+import { mediaTypeOf } from './media-types.ts'
+import { createRecheck } from './recheck.ts'
+import type { TranscriptionConfig } from './transcription-config.ts'
+import { createTranscriptionEndpoint } from './transcription-endpoint.ts'
+import type { AudioFile } from './transcription-endpoint.ts'
+
+/** Largest audio if nothing is given, in bytes: what OpenAI takes. */
+export const DEFAULT_MAX_AUDIO_BYTES = 25 * 1024 * 1024
+
+/** What the backend needs beside its configuration. */
+export interface TranscriptionInit {
+  baseDir: string
+  /** Variables that the key is read from. Default: those of the process. */
+  env?: Record<string, string | undefined>
+  recheckMs?: number
+}
+
+/** Makes a backend for one endpoint and model. */
+export function createTranscriptionBackend(config: TranscriptionConfig, init: TranscriptionInit): Backend {
+  const id = config.id ?? 'transcription'
+  const maxBytes = config.maxBytes ?? DEFAULT_MAX_AUDIO_BYTES
+  const endpoint = createTranscriptionEndpoint(config, init)
+  const declaration = declare(config, id)
+
+  const transcribe = async (input: JsonObject, context: ToolContext): Promise<JsonObject> => {
+    const audio = await audioOf(input, context, config, maxBytes)
+    context.progress(0, undefined, 'transcribing')
+    return { text: await endpoint.transcribe(audio, context.signal), bytes: audio.bytes.length }
+  }
+  const calls = createHandlerCalls(lookupIn(id, new Map([['transcribe', transcribe]])))
+  const recheck = createRecheck(
+    async () => {
+      const statusReason = await endpoint.problem()
+      return [
+        statusReason === undefined ? { ...declaration, status: 'online' } : { ...declaration, status: 'offline', statusReason }
+      ]
+    },
+    { everyMs: init.recheckMs }
+  )
+
+  return {
+    id,
+    kind: 'transcription',
+    call: calls.call,
+    async *discover(signal) {
+      try {
+        yield* recheck.snapshots(signal)
+      } finally {
+        await calls.stop(new MeshError('unavailable', 'the provider is stopping'))
+      }
+    }
+  }
+}
+
+async function audioOf(
+  input: JsonObject,
+  { stream }: ToolContext,
+  config: TranscriptionConfig,
+  maxBytes: number
+): Promise<AudioFile> {
+  const { audio, name = 'audio.wav', mediaType, language = config.language, prompt } = input
+  const tooLarge = (): MeshError =>
+    new MeshError('too_large', `audio has at most ${maxBytes} bytes here; send a shorter part`, { limit: maxBytes })
+  let bytes: Uint8Array
+  if (typeof audio === 'string') {
+    if (audio.length > Math.ceil(maxBytes / 3) * 4) throw tooLarge()
+    if (!/^[A-Za-z0-9+/]*={0,2}$/.test(audio)) throw new MeshError('invalid_argument', '"audio" must be base64')
+    bytes = Buffer.from(audio, 'base64')
+  } else {
+    const chunks: Uint8Array[] = []
+    let count = 0
+    for await (const item of stream ?? []) {
+      if (item.kind !== 'bytes') continue
+      count += item.bytes.length
+      if (count > maxBytes) throw tooLarge()
+      chunks.push(item.bytes)
+    }
+    bytes = Buffer.concat(chunks)
+  }
+  if (bytes.length === 0)
+    throw new MeshError('invalid_argument', 'there is no audio; stream its bytes, or send "audio" in base64')
+  if (bytes.length > maxBytes) throw tooLarge()
+  const fileName = textOf(name) ?? 'audio.wav'
+  return {
+    bytes,
+    name: fileName,
+    mediaType: textOf(mediaType) ?? mediaTypeOf(fileName),
+    language: textOf(language),
+    prompt: textOf(prompt)
+  }
+}
+
+function textOf(value: unknown): string | undefined {
+  return typeof value === 'string' && value !== '' ? value : undefined
+}
+
+function declare(config: TranscriptionConfig, id: string): CapabilityDeclaration {
+  return describedBy(config, {
+    id,
+    type: 'audio/transcription',
+    name: 'Transcription',
+    description: 'Turns speech into text.',
+    examples: ['Write down what is said in this recording'],
+    tools: [
+      {
+        name: 'transcribe',
+        description: 'The text of an audio file, whose bytes are streamed in or stand in "audio".',
+        input: {
+          type: 'object',
+          additionalProperties: false,
+          properties: {
+            audio: { type: 'string', description: 'The file in base64, where its bytes are not streamed.' },
+            name: {
+              type: 'string',
+              maxLength: 255,
+              default: 'audio.wav',
+              description: 'Its name; the end of it says the format.'
+            },
+            mediaType: { type: 'string', maxLength: 127, description: 'Default: by its name.' },
+            language: { type: 'string', maxLength: 35, description: 'Language of the speech, such as en.' },
+            prompt: { type: 'string', maxLength: 2_000, description: 'Words that are likely to occur.' }
+          }
+        },
+        output: { type: 'object', properties: { text: { type: 'string' }, bytes: { type: 'integer' } } },
+        timeoutMs: 300_000,
+        acceptsStream: true,
+        idempotent: true
+      }
+    ]
+  })
+}
