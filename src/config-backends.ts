@@ -3,11 +3,13 @@ import type { JsonSchema } from '../protocols/json.ts'
 import { compileArguments } from './backends/command-arguments.ts'
 import type { CommandConfig, CommandToolConfig } from './backends/command-config.ts'
 import type { BackendConfig } from './backends/index.ts'
+import { chatCapabilityId } from './backends/openai-config.ts'
 import type { ConfigProblem } from './config-problems.ts'
 import { checkSchema } from './core/schema.ts'
 
 /** Id of a backend: its own, else its kind. */
 export function backendId(config: BackendConfig): string {
+  if (config.kind === 'openai-chat') return chatCapabilityId(config)
   return 'id' in config && config.id !== undefined ? config.id : config.kind
 }
 

@@ -7,10 +7,13 @@ import { filesConfigSchema, systemConfigSchema } from './files-config.ts'
 import type { FilesConfig, SystemConfig } from './files-config.ts'
 import { configSchema as mcpConfigSchema } from './mcp-config.ts'
 import type { McpConfig } from './mcp-config.ts'
+import { openAiChatConfigSchema } from './openai-config.ts'
+import type { OpenAiChatConfig } from './openai-config.ts'
 
 export type { CommandConfig, CommandToolConfig, CommandTriggerConfig, StdinMode, StdoutMode } from './command-config.ts'
 export type { FilesConfig, SystemConfig } from './files-config.ts'
 export type { McpConfig, McpHttpConfig, McpStdioConfig } from './mcp-config.ts'
+export type { OpenAiChatConfig } from './openai-config.ts'
 
 /** What every factory gets. */
 export interface BackendContext {
@@ -21,7 +24,7 @@ export interface BackendContext {
 }
 
 /** Configuration of a backend, told apart by `kind`. */
-export type BackendConfig = CommandConfig | McpConfig | FilesConfig | SystemConfig
+export type BackendConfig = CommandConfig | McpConfig | FilesConfig | SystemConfig | OpenAiChatConfig
 
 /** Name of a kind of backend that a configuration can have. */
 export type BackendKind = BackendConfig['kind']
@@ -43,6 +46,10 @@ export const BACKENDS: { readonly [K in BackendKind]: BackendEntry<Extract<Backe
   mcp: {
     configSchema: mcpConfigSchema,
     create: async (config, context) => (await import('./mcp.ts')).createMcpBackend(config, context)
+  },
+  'openai-chat': {
+    configSchema: openAiChatConfigSchema,
+    create: async (config) => (await import('./openai-chat.ts')).createOpenAiChatBackend(config)
   },
   files: {
     configSchema: filesConfigSchema,

@@ -16,7 +16,8 @@ const GOOD: BackendConfig[] = [
     triggers: [{ event: 'heard', run: ['listen'], throttleMs: 5 }]
   },
   { kind: 'mcp', id: 'a', command: ['npx', 'server'], env: { A: 'b' }, tools: { allow: ['read_*'] } },
-  { kind: 'mcp', id: 'b', url: 'http://127.0.0.1:3001/mcp', headers: { Authorization: 'x' } }
+  { kind: 'mcp', id: 'b', url: 'http://127.0.0.1:3001/mcp', headers: { Authorization: 'x' } },
+  { kind: 'openai-chat', baseUrl: 'http://127.0.0.1:8080/v1', model: 'Qwen/Qwen3-8B', apiKeyEnv: 'CHAT_KEY', vision: true }
 ]
 
 const BAD: [keyof typeof BACKENDS, unknown][] = [
@@ -27,7 +28,9 @@ const BAD: [keyof typeof BACKENDS, unknown][] = [
   ['command', { kind: 'command', id: 'c', type: 't', tools: [{ name: 't', run: ['x'], typo: 1 }] }],
   ['mcp', { kind: 'mcp', id: 'm' }],
   ['mcp', { kind: 'mcp', id: 'm', command: ['x'], url: 'http://x' }],
-  ['mcp', { kind: 'mcp', id: 'm', url: 'file:///etc/passwd' }]
+  ['mcp', { kind: 'mcp', id: 'm', url: 'file:///etc/passwd' }],
+  ['openai-chat', { kind: 'openai-chat', baseUrl: 'file:///etc/passwd', model: 'm' }],
+  ['openai-chat', { kind: 'openai-chat', baseUrl: 'http://127.0.0.1', model: 'm', apiKey: 'secret' }]
 ]
 
 describe('the table of backends', () => {
