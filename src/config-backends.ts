@@ -48,7 +48,8 @@ function toolProblems(tool: CommandToolConfig, at: (string | number)[]): ConfigP
   ]
 }
 
-function schemaProblems(schema: JsonSchema | undefined, path: (string | number)[]): ConfigProblem[] {
+/** A schema that cannot be used. */
+export function schemaProblems(schema: JsonSchema | undefined, path: (string | number)[]): ConfigProblem[] {
   return thrown(() => checkSchema(schema, `'${String(path.at(-1))}'`), path)
 }
 
@@ -61,7 +62,8 @@ function thrown(check: () => void, path: (string | number)[]): ConfigProblem[] {
   }
 }
 
-function duplicates(
+/** Names that occur before. */
+export function duplicates(
   names: readonly string[],
   problem: (index: number, first: number, name: string) => ConfigProblem
 ): ConfigProblem[] {

@@ -5,6 +5,8 @@ import type { JsonObject, JsonSchema } from '../../protocols/json.ts'
 import { DEFAULT_LIMITS, MAX_LIMITS, type AgentLimit, type AgentLimits } from './budget.ts'
 import type { AgentToolRule } from './mesh-tools.ts'
 
+/** Agents of one node at most. */
+export const MAX_AGENTS = 64
 /** Longest instructions, in characters. */
 export const MAX_INSTRUCTIONS = 32_768
 

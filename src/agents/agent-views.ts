@@ -9,9 +9,6 @@ import type { ErrorDetails } from '../errors.ts'
  */
 export type AgentState = 'created' | 'running' | 'suspended' | 'ended'
 
-/** States that a person can ask for. */
-export const ASKED_STATES = ['running', 'suspended', 'ended'] as const
-
 /** An agent of this node. */
 export interface AgentView {
   id: string

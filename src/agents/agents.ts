@@ -1,12 +1,10 @@
 import { MeshError } from '../errors.ts'
+import { MAX_AGENTS } from './agent-config.ts'
 import { summaryOf, type AgentState, type AgentTaskSummary, type AgentView } from './agent-views.ts'
 import type { AgentDefinition } from './definition.ts'
 import { hostAgent, type AgentComponents, type HostedAgent } from './hosted-agent.ts'
 import type { HandleOptions, ReceivedEvent } from './intent.ts'
 import type { AgentTask } from './task.ts'
-
-/** Agents of one node at most. */
-export const MAX_AGENTS = 64
 
 /** The agents of a node. */
 export interface Agents {

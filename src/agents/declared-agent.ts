@@ -1,6 +1,6 @@
 import type { JsonObject, JsonValue } from '../core/invoke.ts'
 import { CHAT_TOOL, CHAT_TYPE, readChatAnswer, type ChatAnswer, type ChatRequest } from '../core/chat.ts'
-import { isMeshError } from '../errors.ts'
+import { MeshError, isMeshError } from '../errors.ts'
 import type { DeclaredAgent } from './agent-config.ts'
 import { DEFAULT_CALL_MS, type AgentWork } from './agent-context.ts'
 import { completeLimits } from './budget.ts'
@@ -11,7 +11,9 @@ import { openingMessages } from './prompt.ts'
 import { runToolLoop } from './tool-loop.ts'
 
 /** Waits before a model that is busy or away is asked again, in ms; then the agent gives up. */
-export const MODEL_RETRY_MS = [500, 2_000, 5_000] as const
+const MODEL_RETRY_MS = [500, 2_000, 5_000]
+/** For events more of them: at a start the node of the model may have to be found first. */
+const EVENT_RETRY_MS = [...MODEL_RETRY_MS, 10_000, 10_000, 10_000]
 
 /** Makes an agent of its configuration. @throws MeshError `invalid_argument`. */
 export function createDeclaredAgent(config: DeclaredAgent): AgentDefinition {
@@ -68,15 +70,20 @@ export function createDeclaredAgent(config: DeclaredAgent): AgentDefinition {
   }
 }
 
-async function askModel({ context, request, budget }: AgentWork, model: string, body: ChatRequest): Promise<ChatAnswer> {
+async function askModel({ task, context, request, budget }: AgentWork, model: string, body: ChatRequest): Promise<ChatAnswer> {
+  const isEvent = task.intent.kind === 'event'
+  const waits = isEvent ? EVENT_RETRY_MS : MODEL_RETRY_MS
   for (let again = 0; ; again++) {
     try {
       // Anew each time: what is there may have changed.
       const target = findModel(context.capabilities(), model)
       return readChatAnswer(await request(target, CHAT_TOOL, body as unknown as JsonValue, budget.timeLeft))
     } catch (error) {
-      const waitMs = MODEL_RETRY_MS[again]
-      if (context.signal.aborted || waitMs === undefined || !isMeshError(error) || !error.retryable) throw error
+      const isUnknown = isEvent && isMeshError(error, 'unknown_capability')
+      if (context.signal.aborted || !isMeshError(error) || !(error.retryable || isUnknown)) throw error
+      const waitMs = waits[again]
+      // It may be there when the event is delivered again.
+      if (waitMs === undefined) throw isUnknown ? new MeshError('unavailable', error.message, error.details) : error
       await pause(waitMs, context.signal)
     }
   }

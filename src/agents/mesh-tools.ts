@@ -52,9 +52,9 @@ export function createToolTable(capabilities: readonly CapabilityView[], { agent
   }
   const known = capabilities.filter(({ id, local }) => !(local && id === agent)).sort((a, b) => compare(a.ref, b.ref))
   for (const capability of known) {
-    const target = targetOf(capability, known)
+    const { target, label } = targetOf(capability, known)
     for (const tool of capability.tools) {
-      const name = functionName(target, tool.name)
+      const name = functionName(label, tool.name)
       if (!isAllowed(rules, capability, tool) || isAway(capability) || capability.changed !== undefined) refused.add(name)
       else if (!shown.has(name) && shown.size < MAX_SHOWN_TOOLS) shown.set(name, { kind: 'call', name, target, tool })
     }
@@ -86,10 +86,16 @@ export function findModel(capabilities: readonly CapabilityView[], model: string
   return best.ref
 }
 
-/** The id, which means any node that has it, where that is one thing; else exactly this one. */
-function targetOf({ id, type, ref, scope }: CapabilityView, all: readonly CapabilityView[]): string {
-  const isOne = scope !== 'node' && all.every((other) => other.id !== id || (other.type === type && other.scope !== 'node'))
-  return isOne ? id : ref
+/**
+ * The id, which means any node that has it, where that is one thing; else exactly this one. It is labelled with its node even while that is the only one:
+ * so its name stays when others come.
+ */
+function targetOf(capability: CapabilityView, all: readonly CapabilityView[]): { target: string; label: string } {
+  const { id, type, ref, scope, node, nodeName } = capability
+  const sameId = all.filter((other) => other.id === id)
+  if (scope !== 'node' && sameId.every((other) => other.type === type && other.scope !== 'node')) return { target: id, label: id }
+  const isNamed = sameId.every((other) => other.nodeName !== nodeName || other === capability)
+  return { target: ref, label: `${id}@${isNamed ? nodeName : node}` }
 }
 
 function isAllowed(rules: readonly AgentToolRule[], { id, type }: CapabilityView, { name }: ToolDeclaration): boolean {

@@ -66,5 +66,7 @@ export function readTask(document: JsonValue): AgentTask | undefined {
     typeof attempts === 'number' &&
     Array.isArray(steps) &&
     typeof used === 'object'
-  return isTask ? (task as unknown as AgentTask) : undefined
+  if (!isTask) return undefined
+  // What ran when the node died does not run now.
+  return { ...(task as unknown as AgentTask), ...(state === 'running' && { state: 'accepted' }) }
 }

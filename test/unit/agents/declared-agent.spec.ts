@@ -194,6 +194,25 @@ describe('a declared agent', () => {
     await until(() => world.model.left > left && world.agents.tasks('keeper')[0]?.state === 'failed', 'the end')
   })
 
+  it('waits with an event for a model that is not there yet, as after a start; who asks is told at once', async () => {
+    await begin(() => ({ text: 'there' }), { model: 'late' })
+    await failed('try', 'unknown_capability')
+    const done = world.agents.handle('keeper', eventNumber(3), {
+      signal: new AbortController().signal,
+      causes: [world.mesh.peerId],
+      depth: 0
+    })
+    await until(() => world.agents.list()[0]?.running === 1, 'it waits')
+    const answer = { choices: [{ message: { role: 'assistant', content: 'late' } }] }
+    const registration = world.mesh.register({ id: 'late', type: 'test/chat' }, { chat: () => answer })
+    await done
+    registration.remove()
+    const [task] = world.agents.tasks('keeper')
+    const { text } = world.agents.task('keeper', task!.id).result as JsonObject
+    assert.deepEqual([text, task!.used.steps], ['late', 1])
+    assert.ok(task!.used.tokens > 100, 'estimated where nobody counts')
+  })
+
   it('asks a model again that is busy, and never keeps a secret', async () => {
     await begin((_, turn) => (turn === 0 ? { status: 429 } : { status: 401, body: { error: `bad key ${MODEL_KEY}` } }))
     const error = await failed('try', 'unavailable')
