@@ -6,11 +6,13 @@ import type { BackendConfig } from './backends/index.ts'
 import { mqttProblems } from './backends/mqtt-topics.ts'
 import type { ScheduleConfig } from './backends/schedule-config.ts'
 import { compileTimes } from './backends/schedule-times.ts'
+import { chatCapabilityId } from './backends/openai-config.ts'
 import type { ConfigProblem } from './config-problems.ts'
 import { checkSchema } from './core/schema.ts'
 
 /** Id of a backend: its own, else its kind. */
 export function backendId(config: BackendConfig): string {
+  if (config.kind === 'openai-chat') return chatCapabilityId(config)
   return 'id' in config && config.id !== undefined ? config.id : config.kind
 }
 
@@ -84,7 +86,8 @@ function toolProblems(tool: CommandToolConfig, at: (string | number)[]): ConfigP
   ]
 }
 
-function schemaProblems(schema: JsonSchema | undefined, path: (string | number)[]): ConfigProblem[] {
+/** A schema that cannot be used. */
+export function schemaProblems(schema: JsonSchema | undefined, path: (string | number)[]): ConfigProblem[] {
   return thrown(() => checkSchema(schema, `'${String(path.at(-1))}'`), path)
 }
 
@@ -97,7 +100,8 @@ function thrown(check: () => void, path: (string | number)[]): ConfigProblem[] {
   }
 }
 
-function duplicates(
+/** Names that occur before. */
+export function duplicates(
   names: readonly string[],
   problem: (index: number, first: number, name: string) => ConfigProblem
 ): ConfigProblem[] {

@@ -1,5 +1,6 @@
 /** The JSON Schema of the configuration file, built from code; `docs/config.schema.json` is written from it. */
 import type { JsonObject, JsonSchema } from '../protocols/json.ts'
+import { AGENT_SCHEMA, MAX_AGENTS } from './agents/agent-config.ts'
 import { MAX_PRICE, POWERS } from '../protocols/announce/cost.ts'
 import { ROLES, TAG_PATTERN } from '../protocols/member/messages.ts'
 import { LIMITS } from './core/limits.ts'
@@ -163,6 +164,13 @@ export const CONFIG_SCHEMA: JsonObject = {
           description: 'The arguments of calls as well, up to 16 KiB each. Default false: their digests alone.'
         }
       }
+    },
+    agents: {
+      type: 'array',
+      maxItems: MAX_AGENTS,
+      description:
+        'Agents that this node runs: a model follows their instructions, with the tools of the mesh that they may use.',
+      items: AGENT_SCHEMA
     },
     backends: {
       type: 'array',

@@ -2,8 +2,10 @@
 import { Ajv2020, type ValidateFunction } from 'ajv/dist/2020.js'
 import { LineCounter, isAlias, isMap, isNode, isScalar, isSeq, parseDocument, type Document, type Node } from 'yaml'
 import type { NodeCost } from '../protocols/announce/cost.ts'
+import type { DeclaredAgent } from './agents/agent-config.ts'
 import type { BackendConfig } from './backends/index.ts'
 import { CONFIG_SCHEMA } from './config-schema.ts'
+import { agentProblems } from './config-agents.ts'
 import { backendProblems } from './config-backends.ts'
 import { FORMATS } from './config-formats.ts'
 import { MAX_PROBLEMS, problemsOf, showPath, type ConfigProblem } from './config-problems.ts'
@@ -39,6 +41,8 @@ export interface Config {
   cost?: NodeCost
   /** `arguments`: the audit log keeps the arguments of calls, too. */
   audit?: { arguments?: boolean }
+  /** Agents that this node runs. */
+  agents?: DeclaredAgent[]
   backends?: BackendConfig[]
 }
 
@@ -67,7 +71,7 @@ export function parseConfig(text: string, file: string): Config {
   // An empty file is an empty configuration.
   const value: unknown = toJs(document, file) ?? {}
   const validate = compiled()
-  const problems = validate(value) ? backendProblems((value as Config).backends ?? []) : problemsOf(validate.errors ?? [])
+  const problems = validate(value) ? unseenProblems(value as Config) : problemsOf(validate.errors ?? [])
   if (problems.length > 0) {
     throw invalid(
       file,
@@ -79,6 +83,10 @@ export function parseConfig(text: string, file: string): Config {
     )
   }
   return value as Config
+}
+
+function unseenProblems({ backends = [], agents = [] }: Config): ConfigProblem[] {
+  return [...backendProblems(backends), ...agentProblems(agents, backends)]
 }
 
 /** `over` wins, key by key; peers of both are kept, each once. */

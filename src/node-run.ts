@@ -9,6 +9,7 @@ import type { LimitRule } from './core/limits.ts'
 import type { PolicyRule } from './core/policy.ts'
 import { MeshError } from './errors.ts'
 import type { Mesh } from './mesh-api.ts'
+import { startAgents } from './node-agents.ts'
 import { createMeshChange } from './node-change.ts'
 import type { NodeCost } from '../protocols/announce/cost.ts'
 import type { ChangedDescriptors } from './core/pins.ts'
@@ -92,7 +93,10 @@ export async function runNode(
     }
     const change = createMeshChange({ mesh, dir: dataDir.path, name, restart })
     undo.push(() => mesh.stop())
-    const server = await serveApi({ mesh, token, listen: config.api, apiKey, stop: stopAndTell, change })
+    const agents = await startAgents({ mesh, agents: config.agents ?? [], dataDir: dataDir.path, log })
+    // What agents do ends first: it may take much longer than a node that stops.
+    undo.splice(-1, 1, () => agents.stop().finally(() => mesh.stop()))
+    const server = await serveApi({ mesh, agents, token, listen: config.api, apiKey, stop: stopAndTell, change })
     // The mesh drains first: calls that run over the API end with an answer.
     undo.splice(-1, 0, () => server.close())
     undo.splice(-2, 0, () => removeNodeFile(dataDir.path))

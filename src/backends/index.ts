@@ -19,6 +19,8 @@ import { speechConfigSchema } from './speech-config.ts'
 import type { SpeechConfig } from './speech-config.ts'
 import { transcriptionConfigSchema } from './transcription-config.ts'
 import type { TranscriptionConfig } from './transcription-config.ts'
+import { openAiChatConfigSchema } from './openai-config.ts'
+import type { OpenAiChatConfig } from './openai-config.ts'
 
 export type { CameraConfig, CameraEvent, CameraSource, MotionConfig } from './camera-config.ts'
 export type { CommandConfig, CommandToolConfig, CommandTriggerConfig, StdinMode, StdoutMode } from './command-config.ts'
@@ -29,6 +31,7 @@ export type { MqttConfig, MqttQos, MqttSubscription } from './mqtt-config.ts'
 export type { ScheduleConfig, ScheduleTriggerConfig } from './schedule-config.ts'
 export type { SpeechConfig } from './speech-config.ts'
 export type { TranscriptionConfig } from './transcription-config.ts'
+export type { OpenAiChatConfig } from './openai-config.ts'
 
 /** What every factory gets. */
 export interface BackendContext {
@@ -50,6 +53,7 @@ export type BackendConfig =
   | CameraConfig
   | SpeechConfig
   | TranscriptionConfig
+  | OpenAiChatConfig
 
 /** Name of a kind of backend that a configuration can have. */
 export type BackendKind = BackendConfig['kind']
@@ -71,6 +75,10 @@ export const BACKENDS: { readonly [K in BackendKind]: BackendEntry<Extract<Backe
   mcp: {
     configSchema: mcpConfigSchema,
     create: async (config, context) => (await import('./mcp.ts')).createMcpBackend(config, context)
+  },
+  'openai-chat': {
+    configSchema: openAiChatConfigSchema,
+    create: async (config) => (await import('./openai-chat.ts')).createOpenAiChatBackend(config)
   },
   files: {
     configSchema: filesConfigSchema,

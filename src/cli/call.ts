@@ -75,7 +75,7 @@ async function findSchema(client: NodeClient, capability: string, tool: string) 
 }
 
 /** The lines of the API are the lines of the command. */
-async function passOn(client: NodeClient, request: StreamRequest, output: Output): Promise<void> {
+export async function passOn(client: NodeClient, request: StreamRequest, output: Output): Promise<void> {
   let last = ''
   for await (const line of client.lines(request)) {
     last = line

@@ -78,7 +78,7 @@ export function gather(value: string, before: string[] | undefined): string[] {
 }
 
 /**
- * Tells a failure and returns the exit code. With `--json` it goes to stdout, as `{"error":{…}}`, for `call` as
+ * Tells a failure and returns the exit code. With `--json` it goes to stdout, as `{"error":{…}}`, for `call` and `ask` as
  * `{"status":"error","error":{…}}`; else to stderr.
  */
 export async function tellFailure(error: unknown, argv: readonly string[]): Promise<number> {
@@ -87,7 +87,8 @@ export async function tellFailure(error: unknown, argv: readonly string[]): Prom
   const usage = error instanceof CommanderError
   if (usage && error.exitCode === 0) return EXIT.ok
   const told = usage ? { code: 'invalid_argument', message: usageText(error), details: {} } : errorToJson(error)
-  if (json) await output.out(`${JSON.stringify({ ...(argv[0] === 'call' && { status: 'error' }), error: told })}\n`)
+  if (json)
+    await output.out(`${JSON.stringify({ ...(['call', 'ask'].includes(argv[0] ?? '') && { status: 'error' }), error: told })}\n`)
   // Commander has told its own mistakes already.
   else if (!usage || error.code === USAGE)
     await output.err(`${output.errorColors.red('error:')} ${plainText(told.message)}${hint(told.details, output)}\n`)

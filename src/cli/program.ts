@@ -1,7 +1,9 @@
 import { Command } from 'commander'
 import { VERSION } from '../version.ts'
 import { addAccept } from './accept.ts'
+import { addAgents } from './agents.ts'
 import { addApprovals } from './approvals.ts'
+import { addAsk } from './ask.ts'
 import { addAudit } from './audit.ts'
 import { addCall } from './call.ts'
 import { addCapabilities } from './capabilities.ts'
@@ -51,7 +53,7 @@ export function createProgram(quiet: boolean): Command {
     addAudit
   ]
   const ways = [addRoutes, addRoute, addTrace]
-  for (const add of [addStart, ...mesh, addStatus, addPeers, ...ways, addCapabilities, addCall, addWatch, addStop, addCompletion])
-    add(program)
+  const work = [addCapabilities, addCall, addAgents, addAsk]
+  for (const add of [addStart, ...mesh, addStatus, addPeers, ...ways, ...work, addWatch, addStop, addCompletion]) add(program)
   return program
 }

@@ -1,6 +1,8 @@
 /** The local API as one fetch handler: Request in, Response out. It sees the {@link Mesh} type and nothing else of the node. */
 import { Hono } from 'hono'
+import type { Agents } from '../agents/agents.ts'
 import type { Mesh } from '../mesh-api.ts'
+import { agentRoutes } from './agent-routes.ts'
 import { callRoutes } from './call-routes.ts'
 import { changeRoutes, type MeshChange } from './change-routes.ts'
 import { refusal, errorResponse } from './errors.ts'
@@ -15,6 +17,8 @@ import { treatyRoutes } from './treaty-routes.ts'
 /** What the local API is built from. */
 export interface AppInit extends GuardInit {
   mesh: Mesh
+  /** Those of the node. Default: it has none. */
+  agents?: Agents
   /** Stops the node, after the answer; default: `mesh.stop()`. */
   stop?: () => void
   /** Changes the mesh of the node. Default: it cannot. */
@@ -54,6 +58,7 @@ export function createApp(init: AppInit): FetchHandler {
   app.route('/mesh', memberRoutes({ mesh }))
   app.route('/mesh', routeRoutes({ mesh }))
   app.route('/mesh', treatyRoutes({ mesh }))
+  app.route('/mesh', agentRoutes({ mesh, agents: init.agents }))
   app.route('/mesh', changeRoutes({ change: init.change }))
   app.route('/mesh', eventsRoute({ mesh, heartbeatMs, closing }))
   app.route('/capabilities', callRoutes({ mesh }))

@@ -4,6 +4,7 @@ import { hostname } from 'node:os'
 import { isIP, type AddressInfo } from 'node:net'
 import { getRequestListener } from '@hono/node-server'
 import { MeshError } from '../errors.ts'
+import type { Agents } from '../agents/agents.ts'
 import type { Mesh } from '../mesh-api.ts'
 import { apiAddressProblem, apiKeyProblem, isLoopbackHost, readApiAddress } from './api-address.ts'
 import { createApp } from './app.ts'
@@ -25,6 +26,8 @@ const CLOSE_GRACE_MS = 2_000
 /** What a server of the local API is made of. Times are for tests; the defaults are named above. */
 export interface ServeInit {
   mesh: Mesh
+  /** See `AppInit`. */
+  agents?: Agents
   /** Token of the data directory. */
   token: string
   /** `HOST:PORT`, `:PORT` or `PORT`; `[::1]:PORT` for IPv6. Default `127.0.0.1:0`. Port 0 is any free one. */
@@ -57,6 +60,7 @@ export async function serveApi(init: ServeInit): Promise<ApiServer> {
   const closing = new AbortController()
   const fetch = createApp({
     mesh: init.mesh,
+    agents: init.agents,
     tokens: init.apiKey ? [init.token, init.apiKey] : [init.token],
     hosts: loopback ? LOOPBACK_HOSTS : [...LOOPBACK_HOSTS, urlHost(host), hostname(), `${hostname()}.local`],
     anyAddress: !loopback,

@@ -30,7 +30,8 @@ const GOOD: BackendConfig[] = [
   { kind: 'camera', id: 'door', source: { urlEnv: 'DOOR_CAMERA' }, motion: false, history: { seconds: 60 } },
   { kind: 'camera', id: 'film', source: { file: 'film.mp4', loop: true }, motion: { area: 0.05 } },
   { kind: 'speech', voice: 'en-gb', player: ['aplay', '-q'], folder: 'speech' },
-  { kind: 'transcription', url: 'http://127.0.0.1:8000/v1', model: 'whisper-1', apiKeyFile: 'key' }
+  { kind: 'transcription', url: 'http://127.0.0.1:8000/v1', model: 'whisper-1', apiKeyFile: 'key' },
+  { kind: 'openai-chat', baseUrl: 'http://127.0.0.1:8080/v1', model: 'Qwen/Qwen3-8B', apiKeyEnv: 'CHAT_KEY', vision: true }
 ]
 
 const BAD: [keyof typeof BACKENDS, unknown][] = [
@@ -61,7 +62,9 @@ const BAD: [keyof typeof BACKENDS, unknown][] = [
   ['speech', { kind: 'speech', player: 'aplay' }],
   ['transcription', { kind: 'transcription', url: 'http://127.0.0.1:8000/v1' }],
   ['transcription', { kind: 'transcription', url: 'http://a:b@127.0.0.1/v1', model: 'm' }],
-  ['transcription', { kind: 'transcription', url: 'http://127.0.0.1/v1', model: 'm', apiKeyEnv: 'A', apiKeyFile: 'b' }]
+  ['transcription', { kind: 'transcription', url: 'http://127.0.0.1/v1', model: 'm', apiKeyEnv: 'A', apiKeyFile: 'b' }],
+  ['openai-chat', { kind: 'openai-chat', baseUrl: 'file:///etc/passwd', model: 'm' }],
+  ['openai-chat', { kind: 'openai-chat', baseUrl: 'http://127.0.0.1', model: 'm', apiKey: 'secret' }]
 ]
 
 describe('the table of backends', () => {

@@ -200,6 +200,36 @@ describe('config', () => {
       'backends:\n  - { kind: mqtt, id: m, url: "mqtt://b", subscribe: [{ event: a, topic: "x/#" }, { event: b, topic: x/y }] }\n',
       /^atmo\.yaml:2:\d+ backends\[0\]\.subscribe\[1\]\.topic: "x\/y" has topics of subscribe\[0\] as well/
     ],
+    [
+      'an agent with the id of a backend',
+      'backends: [{ kind: files, path: a }]\nagents:\n  - { id: files, instructions: x }\n',
+      "atmo.yaml:3:11 agents[0].id: 'files' is the id of backends[0] already"
+    ],
+    [
+      'an agent twice',
+      'agents:\n  - { id: a, instructions: x }\n  - { id: a, instructions: x }\n',
+      "atmo.yaml:3:11 agents[1].id: 'a' is the id of agents[0] already"
+    ],
+    [
+      'an event twice',
+      'agents: [{ id: a, instructions: x, triggers: [{ event: e }, { event: e }] }]\n',
+      /^atmo\.yaml:1:\d+ agents\[0\]\.triggers\[1\]\.event: 'e' is the event of triggers\[0\] already/
+    ],
+    [
+      'a limit of an agent',
+      'agents:\n  - { id: a, instructions: x, limits: { steps: 0 } }\n',
+      /agents\[0\]\.limits\.steps: must be >= 1/
+    ],
+    [
+      'a mistyped key of an agent',
+      'agents:\n  - { id: a, instruction: x }\n',
+      /agents\[0\]\.instruction: .*did you mean 'instructions'/
+    ],
+    [
+      'rules of an agent',
+      'agents:\n  - { id: a, instructions: x, tools: [{}] }\n',
+      /agents\[0\]\.tools\[0\]: must NOT have fewer/
+    ],
     ['an enum', 'backends:\n  - { kind: files, path: a, id: A }\n', /^atmo\.yaml:2:33 backends\[0\]\.id: must match/]
   ]
   for (const [what, text, message] of BROKEN) {

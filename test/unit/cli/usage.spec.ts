@@ -37,6 +37,8 @@ const COMMANDS = [
   'trace',
   'capabilities',
   'call',
+  'agents',
+  'ask',
   'watch',
   'stop',
   'completion'
