@@ -43,6 +43,20 @@ describe('throttle', () => {
     assert.equal(fire('a', 6), 'fired')
   })
 
+  it('does not depend on when it is told that time has passed', () => {
+    fire('a', 1)
+    time = 1_500
+    assert.equal(fire('a', 2), 'fired')
+    time = 1_600
+    assert.equal(fire('a', 3), 'coalesced')
+    time = 2_700
+    assert.equal(fire('a', 4), 'coalesced', 'the one before goes now')
+    assert.deepEqual(
+      emitted.map(({ payload }) => payload),
+      [1, 2, 3]
+    )
+  })
+
   it('has an interval for each key', () => {
     for (const key of ['a', 'b', 'c']) assert.equal(fire(key, 1), 'fired')
     assert.equal(fire('b', 2), 'coalesced')
