@@ -7,6 +7,8 @@ import { addCall } from './call.ts'
 import { addCapabilities } from './capabilities.ts'
 import { addCompletion } from './completion.ts'
 import { wantsColor } from './output.ts'
+import { addDeadLetters } from './dead-letters.ts'
+import { addFire } from './fire.ts'
 import { addInit } from './init.ts'
 import { addInvite } from './invite.ts'
 import { addJoin } from './join.ts'
@@ -50,8 +52,21 @@ export function createProgram(quiet: boolean): Command {
     addAccept,
     addAudit
   ]
+  const triggers = [addFire, addDeadLetters]
   const ways = [addRoutes, addRoute, addTrace]
-  for (const add of [addStart, ...mesh, addStatus, addPeers, ...ways, addCapabilities, addCall, addWatch, addStop, addCompletion])
+  for (const add of [
+    addStart,
+    ...mesh,
+    addStatus,
+    addPeers,
+    ...ways,
+    addCapabilities,
+    addCall,
+    ...triggers,
+    addWatch,
+    addStop,
+    addCompletion
+  ])
     add(program)
   return program
 }
