@@ -16,6 +16,8 @@ export interface ReceivedEvent {
   subject?: string
   /** When it was raised, RFC 3339, by the clock of the source. */
   time?: string
+  /** W3C Trace Context, of what raised it. */
+  traceparent?: string
   priority: Priority
   /** What should be done, in words that its source made of the payload. Data, not instructions. */
   intent: string

@@ -5,7 +5,7 @@ import { createAgents, type Agents } from './agents/agents.ts'
 import { createDeclaredAgent } from './agents/declared-agent.ts'
 import type { EventPort } from './agents/intent.ts'
 import { openAgentStore } from './data-dir-agents.ts'
-import { MeshError } from './errors.ts'
+import type { JsonValue } from './core/invoke.ts'
 import type { Mesh } from './mesh-api.ts'
 
 /** What {@link startAgents} needs. */
@@ -15,17 +15,15 @@ export interface NodeAgentsInit {
   agents: readonly DeclaredAgent[]
   /** Path of the data directory. */
   dataDir: string
-  /** How agents raise events. Default: they cannot. */
-  events?: EventPort | undefined
   log?: ((level: 'info' | 'warn', message: string) => void) | undefined
 }
 
 /** Offers the agents of the configuration, each in the state that it was in. One that cannot be offered does not stop the others, nor the node. */
-export async function startAgents({ mesh, agents: configs, dataDir, events = NO_EVENTS, log }: NodeAgentsInit): Promise<Agents> {
+export async function startAgents({ mesh, agents: configs, dataDir, log }: NodeAgentsInit): Promise<Agents> {
   const warn = (message: string): void => log?.('warn', message)
   const agents = createAgents({
     mesh,
-    events,
+    events: eventsOf(mesh),
     store: openAgentStore(dataDir, warn),
     now: () => performance.now(),
     date: () => new Date().toISOString(),
@@ -42,6 +40,12 @@ export async function startAgents({ mesh, agents: configs, dataDir, events = NO_
   return agents
 }
 
-const NO_EVENTS: EventPort = {
-  fire: () => Promise.reject(new MeshError('unsupported', 'agents of this node cannot raise events'))
+/** What agents raise goes out as from any capability, on behalf of who caused it. */
+function eventsOf(mesh: Mesh): EventPort {
+  return {
+    async fire(capability, event, payload, { causes, depth, traceparent }) {
+      const options = { depth, ...(causes !== undefined && { causes }), ...(traceparent !== undefined && { traceparent }) }
+      return { ...(await mesh.fire(capability, event, payload, options)) }
+    }
+  }
 }

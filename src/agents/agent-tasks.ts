@@ -1,6 +1,5 @@
 import { sha256 } from '@noble/hashes/sha2.js'
 import { bytesToHex, utf8ToBytes } from '@noble/hashes/utils.js'
-import { encodeSource } from '../../protocols/trigger/event-names.ts'
 import type { JsonValue } from '../core/invoke.ts'
 import type { AgentStore } from './agent-store.ts'
 import type { ReceivedEvent } from './intent.ts'
@@ -52,8 +51,8 @@ export function createAgentTasks(agent: string, documents: ReadonlyMap<string, J
 }
 
 /** The same event is the same task, however often it is delivered. */
-export function taskIdOf({ source, id }: ReceivedEvent): string {
-  return `event-${bytesToHex(sha256(utf8ToBytes(`${encodeSource(source)} ${id}`))).slice(0, 32)}`
+export function taskIdOf({ node, id }: ReceivedEvent): string {
+  return `event-${bytesToHex(sha256(utf8ToBytes(`${node} ${id}`))).slice(0, 32)}`
 }
 
 function isOver({ state }: AgentTask): boolean {

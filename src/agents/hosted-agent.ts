@@ -1,7 +1,7 @@
 import { createAdmission } from '../core/admission.ts'
 import type { JsonValue } from '../core/invoke.ts'
 import { ERROR_CODES, MeshError, isErrorCode, toMeshError } from '../errors.ts'
-import type { Registration, ToolContext } from '../mesh-api.ts'
+import type { EventFunction, Registration, ToolContext } from '../mesh-api.ts'
 import type { AgentMesh } from './agent-context.ts'
 import type { AgentStore } from './agent-store.ts'
 import { MAX_ACCEPTED_TASKS, createAgentTasks, taskIdOf } from './agent-tasks.ts'
@@ -95,12 +95,12 @@ export async function hostAgent(definition: AgentDefinition, components: AgentCo
   }
 
   /** Until it is over: over times in which the agent is suspended as well. */
-  async function toEnd(task: AgentTask, { source }: ReceivedEvent, signal: AbortSignal): Promise<void> {
+  async function toEnd(task: AgentTask, { node }: ReceivedEvent, signal: AbortSignal): Promise<void> {
     for (;;) {
       await untilRunning(signal)
       const { signal: mine } = working
       try {
-        await work(task, source.node, signal)
+        await work(task, node, signal)
         return
       } catch (error) {
         // Suspended meanwhile: it waits for the next time.
@@ -185,7 +185,12 @@ export async function hostAgent(definition: AgentDefinition, components: AgentCo
 
   function register(): void {
     const tools = createAgentTools(definition, { ask, signal: () => working.signal, memory: () => memory, mesh, events, now })
-    registration = mesh.register({ ...declaration, tools: tools.declarations }, tools.handlers)
+    const onEvent: EventFunction = (event, { signal, causes, depth }) => handle(event, { signal, causes, depth })
+    registration = mesh.register(
+      { ...declaration, tools: tools.declarations },
+      tools.handlers,
+      declaration.handles === undefined ? undefined : onEvent
+    )
   }
 
   function enter(next: Exclude<AgentState, 'created'>, why: string | undefined): void {

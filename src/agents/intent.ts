@@ -1,8 +1,7 @@
-import type { MeshEvent } from '../../protocols/trigger/event.ts'
 import type { JsonValue } from '../core/invoke.ts'
+import type { ReceivedEvent } from '../mesh-api-events.ts'
 
-/** An event that was delivered to an agent. */
-export type ReceivedEvent = MeshEvent
+export type { ReceivedEvent } from '../mesh-api-events.ts'
 
 /** What an agent is to do: what somebody asks for, or what an event says. */
 export type Intent = { kind: 'ask'; text: string } | { kind: 'event'; event: ReceivedEvent }

@@ -23,10 +23,10 @@ export function openingMessages(name: string, instructions: string, intent: Inte
 }
 
 function eventText(event: ReceivedEvent): string {
-  const { source, type, subject, time, priority, intent, coalesced, data, dataRef, dataContentType } = event
-  const what = { type, intent, subject, time, priority, from: source, firings: coalesced?.count, payload: data }
-  const reference = dataRef === undefined ? {} : { payloadBytes: dataRef.size, payloadType: dataContentType }
-  const block = dataBlock({ ...what, ...reference } as unknown as JsonValue)
+  const { node, capability, type, subject, time, priority, intent, coalesced, payload } = event
+  const firings = coalesced > 1 ? { firings: coalesced } : {}
+  const what = { type, intent, subject, time, priority, from: { node, capability }, ...firings, payload }
+  const block = dataBlock(what as unknown as JsonValue)
   return `An event was raised in the mesh. Do about it what your instructions say; if they say nothing about it, do nothing.\n${block}`
 }
 

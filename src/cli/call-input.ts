@@ -9,10 +9,14 @@ import { usageError } from './command-line.ts'
 const MAX_INPUT_BYTES = 32 * 1024 * 1024
 
 /**
- * Reads `--params`: JSON, `@FILE` with JSON, or `-` for JSON on stdin. Throws wrong usage.
+ * Reads `--params`, or what else is called `name`: JSON, `@FILE` with JSON, or `-` for JSON on stdin. Throws wrong usage.
  */
-export async function readParams(given: string, stdin: NodeJS.ReadableStream = process.stdin): Promise<JsonValue> {
-  const source = given === '-' ? 'stdin' : given.startsWith('@') ? given.slice(1) : '--params'
+export async function readParams(
+  given: string,
+  stdin: NodeJS.ReadableStream = process.stdin,
+  name = '--params'
+): Promise<JsonValue> {
+  const source = given === '-' ? 'stdin' : given.startsWith('@') ? given.slice(1) : name
   let json = given
   if (given === '-') json = await readAll(stdin, source)
   else if (given.startsWith('@')) json = await readAll(createReadStream(source), source)

@@ -11,7 +11,7 @@ const MAX_LINE_LENGTH = 64 * 1024 * 1024
 
 /** A request for a stream. */
 export interface StreamRequest {
-  method: 'GET' | 'POST'
+  method: 'GET' | 'POST' | 'DELETE'
   path: string
   body?: unknown
   signal?: AbortSignal
@@ -24,6 +24,7 @@ export interface NodeClient {
   readonly node: NodeFile
   get<T>(path: string): Promise<T>
   post<T>(path: string, body?: unknown): Promise<T>
+  delete<T>(path: string): Promise<T>
   /** The lines of an NDJSON answer. Read ahead by no more than one network buffer. Leaving early cuts the connection. */
   lines(request: StreamRequest): AsyncGenerator<string, void, void>
 }
@@ -58,6 +59,7 @@ export async function connectToNode(dataDir: string): Promise<NodeClient> {
     node,
     get: (path) => whole({ method: 'GET', path }),
     post: (path, body = {}) => whole({ method: 'POST', path, body }),
+    delete: (path) => whole({ method: 'DELETE', path }),
     async *lines(call) {
       const response = await send(call, 'application/x-ndjson')
       call.onOpen?.()

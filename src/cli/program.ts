@@ -9,6 +9,8 @@ import { addCall } from './call.ts'
 import { addCapabilities } from './capabilities.ts'
 import { addCompletion } from './completion.ts'
 import { wantsColor } from './output.ts'
+import { addDeadLetters } from './dead-letters.ts'
+import { addFire } from './fire.ts'
 import { addInit } from './init.ts'
 import { addInvite } from './invite.ts'
 import { addJoin } from './join.ts'
@@ -52,8 +54,9 @@ export function createProgram(quiet: boolean): Command {
     addAccept,
     addAudit
   ]
+  const triggers = [addFire, addDeadLetters]
   const ways = [addRoutes, addRoute, addTrace]
-  const work = [addCapabilities, addCall, addAgents, addAsk]
+  const work = [addCapabilities, addCall, ...triggers, addAgents, addAsk]
   for (const add of [addStart, ...mesh, addStatus, addPeers, ...ways, ...work, addWatch, addStop, addCompletion]) add(program)
   return program
 }

@@ -1,5 +1,5 @@
 import { MeshError } from '../errors.ts'
-import { isDeeper, type JsonObject } from '../../protocols/json.ts'
+import { isDeeper, type JsonObject, type JsonValue } from '../../protocols/json.ts'
 import { MAX_JSON_DEPTH } from '../../protocols/shape.ts'
 import { refusal } from './errors.ts'
 
@@ -14,6 +14,15 @@ export const MAX_BODY_DEPTH = MAX_JSON_DEPTH + 2
  * a web page can send text/plain without asking, but not JSON) and `too_large`.
  */
 export async function readJsonObject(request: Request, maxBytes: number = MAX_BODY_BYTES): Promise<JsonObject> {
+  const value = await readJson(request, maxBytes)
+  if (value === undefined) return {}
+  if (typeof value !== 'object' || value === null || Array.isArray(value))
+    throw new MeshError('invalid_argument', 'the body must be a JSON object')
+  return value
+}
+
+/** Reads any JSON; undefined for an absent body. Throws as {@link readJsonObject}. */
+export async function readJson(request: Request, maxBytes: number = MAX_BODY_BYTES): Promise<JsonValue | undefined> {
   const type = request.headers.get('content-type')?.split(';', 1)[0]?.trim().toLowerCase()
   if (type !== 'application/json') {
     throw refusal(
@@ -26,7 +35,7 @@ export async function readJsonObject(request: Request, maxBytes: number = MAX_BO
   // A length that is announced is refused before a byte is read.
   if (Number(request.headers.get('content-length') ?? 0) > maxBytes) throw tooLarge(maxBytes)
   const text = await readText(request, maxBytes)
-  if (text.trim() === '') return {}
+  if (text.trim() === '') return undefined
   let value: unknown
   try {
     value = JSON.parse(text)
@@ -38,9 +47,7 @@ export async function readJsonObject(request: Request, maxBytes: number = MAX_BO
   }
   if (isDeeper(value, MAX_BODY_DEPTH))
     throw new MeshError('invalid_argument', `the body is nested too deep; ${MAX_BODY_DEPTH} levels are the most`)
-  if (typeof value !== 'object' || value === null || Array.isArray(value))
-    throw new MeshError('invalid_argument', 'the body must be a JSON object')
-  return value as JsonObject
+  return value as JsonValue
 }
 
 async function readText(request: Request, maxBytes: number): Promise<string> {

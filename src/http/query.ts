@@ -20,7 +20,8 @@ const PARAMETERS: Record<string, readonly string[]> = {
   ] satisfies (keyof CapabilityQuery)[],
   'GET /mesh/events': ['filter'],
   'GET /mesh/route': ['target', 'tool', 'node', ...PREFERENCE_KEYS],
-  'GET /mesh/trace': ['target']
+  'GET /mesh/trace': ['target'],
+  'POST /trigger/:capability/:event': ['waitMs']
 }
 
 /** Parameters that may be given several times. Of two values of any other one would be lost without a word. */

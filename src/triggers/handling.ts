@@ -118,7 +118,7 @@ export function createHandling(components: HandlingComponents): Handling {
 
 /** What a handler sees of an event. */
 function viewOf({ event, node, causes }: ArrivedEvent, missing: number, late: boolean): ReceivedEvent {
-  const { source, id, type, subject, time, priority, intent, hopDepth, coalesced, data } = event
+  const { source, id, type, subject, time, traceparent, priority, intent, hopDepth, coalesced, data } = event
   return {
     id,
     node,
@@ -126,6 +126,7 @@ function viewOf({ event, node, causes }: ArrivedEvent, missing: number, late: bo
     type,
     ...(subject !== undefined && { subject }),
     ...(time !== undefined && { time }),
+    ...(traceparent !== undefined && { traceparent }),
     priority,
     intent,
     payload: data,

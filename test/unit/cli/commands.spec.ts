@@ -108,6 +108,49 @@ describe('cli with a node', function () {
     assert.deepEqual([bad.code, bad.lines[0]?.error?.code], [2, 'invalid_argument'])
   })
 
+  it('fire says what became of it; what goes nowhere is a failure', async () => {
+    const fire = (payload: string, ...more: string[]) => atmo(['fire', 'demo', 'bell', payload, ...more])
+    const [delivered, queued, notKept, coalesced, full, json, none, usage] = await Promise.all([
+      fire('{"n":1}'),
+      fire('"queued"'),
+      fire('"not kept"'),
+      fire('"coalesced"'),
+      fire('"full"', '--json'),
+      fire('1', '--json', '--wait', '7ms'),
+      atmo(['fire', 'demo', 'ring', '--json']),
+      fire('{')
+    ])
+    assert.match(delivered.stdout, /^delivered 1-8: guard@/)
+    assert.equal(queued.stdout, 'queued 1-8: no handler is there\n')
+    assert.match(notKept.stdout, /^queued .*could not be written to disk: a restart loses it\n$/)
+    assert.match(coalesced.stdout, /^coalesced/)
+    assert.deepEqual(
+      [delivered, queued, notKept, coalesced].map(({ code }) => code),
+      [0, 0, 0, 0]
+    )
+    assert.deepEqual([full.code, full.lines[0]?.error?.code, full.lines[0]?.error?.details['reason']], [1, 'unavailable', 'full'])
+    assert.deepEqual([json.code, json.lines[0]?.['outcome'], (json.lines[0]?.['tried'] as string[]).length], [0, 'delivered', 1])
+    assert.deepEqual([none.code, none.lines[0]?.error?.code], [1, 'invalid_argument'])
+    assert.equal(usage.code, 2)
+    const piped = await atmo(['fire', 'demo', 'bell', '-'], { input: '"queued"' })
+    assert.match(piped.stdout, /^queued/)
+  })
+  it('dead-letters lists, discards, and knows no others', async () => {
+    const list = await atmo(['dead-letters'])
+    assert.match(list.stdout, /^ID +EVENT[^\n]*\n1-7 +demo bell +door +tool_failed +no arms +Somebody rings\./)
+    const [json, unknown, wrong] = await Promise.all([
+      atmo(['dead-letters', '--json']),
+      atmo(['dead-letters', 'replay', '1-9', '--json']),
+      atmo(['dead-letters', 'forget'])
+    ])
+    assert.equal((json.lines[0]?.['letters'] as unknown[]).length, 1)
+    assert.deepEqual([unknown.code, unknown.lines[0]?.error?.code], [1, 'invalid_argument'])
+    assert.equal(wrong.code, 2)
+    const discarded = await atmo(['dead-letters', 'discard', '1-7'])
+    assert.deepEqual([discarded.code, discarded.stdout], [0, '1-7 is forgotten\n'])
+    assert.equal((await atmo(['dead-letters'])).stdout, 'None.\n')
+  })
+
   describe('call', () => {
     it('--json prints a line per item, a status last', async () => {
       const { code, lines } = await atmo(['call', 'demo', 'items', '--json'])

@@ -1,0 +1,36 @@
+import type { Command } from 'commander'
+import type { FireView } from '../mesh-api.ts'
+import { readParams } from './call-input.ts'
+import { connectToNode } from './client.ts'
+import { contextOf, parseDuration, withNodeOptions, type NodeOptions } from './command-line.ts'
+import { plain } from './output.ts'
+
+/** `atmo fire CAPABILITY EVENT [PAYLOAD]`. Exit code 0 if a handler has it, or it waits for one; 1 if it goes nowhere. */
+export function addFire(program: Command): void {
+  withNodeOptions(
+    program
+      .command('fire')
+      .description('raise an event of a capability of this node')
+      .argument('<capability>', 'id of a capability that this node offers')
+      .argument('<event>', 'name of one of its triggers')
+      .argument('[payload]', 'JSON; @FILE reads a file, - reads stdin')
+  )
+    .option('--wait <duration>', 'how long to wait for a handler to say that it has it, up to 1m; default 2s', parseDuration)
+    .action(async (capability: string, event: string, given: string | undefined, flags: NodeOptions & { wait?: number }) => {
+      const { dataDir, output } = contextOf(flags)
+      const payload = given === undefined ? null : await readParams(given, process.stdin, 'the payload')
+      const client = await connectToNode(dataDir)
+      const query = flags.wait === undefined ? '' : `?waitMs=${flags.wait}`
+      const path = `/trigger/${encodeURIComponent(capability)}/${encodeURIComponent(event)}${query}`
+      const view = await client.post<FireView>(path, payload)
+      await output.out(output.json ? `${JSON.stringify(view)}\n` : `${plain(say(view))}\n`)
+    })
+}
+
+function say({ outcome, id, by, tried, kept, reason }: FireView): string {
+  if (outcome === 'coalesced') return 'coalesced: it goes with others about the same, as one event'
+  if (outcome === 'delivered') return `delivered ${id}: ${by.join(', ')}`
+  const why = tried.length === 0 ? 'no handler is there' : `not taken yet by ${tried.join(', ')}`
+  const lost = reason === 'not_kept' ? '; it could not be written to disk' : '; this node keeps nothing on disk'
+  return `queued ${id}: ${why}${kept ? '' : `${lost}: a restart loses it`}`
+}

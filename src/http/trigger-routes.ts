@@ -1,0 +1,53 @@
+import { Hono } from 'hono'
+import { MeshError } from '../errors.ts'
+import type { FireView, Mesh } from '../mesh-api.ts'
+import { refusal } from './errors.ts'
+import { readJson } from './json-body.ts'
+
+/** Longest time that a request may wait for a handler, in ms. */
+export const MAX_WAIT_MS = 60_000
+/** Reasons for which the same may go well later. */
+const LATER: readonly string[] = ['full', 'unanswered', 'expired', 'busy', 'unavailable']
+
+/** `POST /trigger/CAPABILITY/EVENT`: the body is the payload, any JSON. 200: a handler has it; 202: it waits for one, or goes with others. */
+export function fireRoute({ mesh }: { mesh: Mesh }): Hono {
+  return new Hono().post('/:capability/:event', async (context) => {
+    const { capability, event } = context.req.param()
+    const waitMs = waitOf(context.req.query('waitMs'))
+    const payload = await readJson(context.req.raw)
+    const view = await mesh.fire(capability, event, payload ?? null, waitMs === undefined ? {} : { waitMs })
+    if (view.outcome === 'dropped') throw dropped(view)
+    return context.json(view, view.outcome === 'delivered' ? 200 : 202)
+  })
+}
+
+/** `/mesh/dead-letters`: events that nobody did. */
+export function deadLetterRoutes({ mesh }: { mesh: Mesh }): Hono {
+  return new Hono()
+    .get('/dead-letters', (context) => context.json({ letters: mesh.deadLetters() }))
+    .post('/dead-letters/:id/replay', (context) => {
+      const id = context.req.param('id')
+      mesh.replayDeadLetter(id)
+      return context.json({ id })
+    })
+    .delete('/dead-letters/:id', (context) => {
+      const id = context.req.param('id')
+      mesh.discardDeadLetter(id)
+      return context.json({ id })
+    })
+}
+
+/** An event that goes nowhere is a failure of the request, and says so. */
+function dropped({ reason = 'unknown', ...view }: FireView): MeshError {
+  const isLater = LATER.includes(reason)
+  const message = `the event goes nowhere: ${reason}`
+  return refusal({ status: isLater ? 503 : 409 }, isLater ? 'unavailable' : 'conflict', message, { ...view, reason })
+}
+
+function waitOf(text: string | undefined): number | undefined {
+  if (text === undefined) return undefined
+  const waitMs = Number(text)
+  if (text.trim() === '' || !(waitMs >= 0 && waitMs <= MAX_WAIT_MS))
+    throw new MeshError('invalid_argument', `waitMs must be 0 to ${MAX_WAIT_MS}`, { key: 'waitMs' })
+  return waitMs
+}

@@ -1,0 +1,73 @@
+import assert from 'node:assert/strict'
+import { serveApi, type ApiServer } from '../../../src/http/serve.ts'
+import { ask, type ApiAnswer } from '../../fixtures/api-request.ts'
+import { createFakeMesh, type FakeMesh } from '../../fixtures/fake-mesh.ts'
+
+const token = 'T'.repeat(43)
+
+describe('http triggers', () => {
+  let mesh: FakeMesh
+  let server: ApiServer
+  beforeEach(async () => {
+    mesh = createFakeMesh()
+    server = await serveApi({ mesh, token })
+  })
+  afterEach(() => server.close())
+  const fire = (json: unknown, path = '/trigger/demo/bell'): Promise<ApiAnswer> => ask(server.url, path, { token, json })
+
+  it('200 when a handler has it, 202 when it waits, or goes with others', async () => {
+    const { status, json } = await fire({ n: 1 }, '/trigger/demo/bell?waitMs=7')
+    assert.deepEqual([status, json['outcome'], (json['tried'] as string[]).length], [200, 'delivered', 1])
+    for (const outcome of ['queued', 'coalesced']) {
+      const answer = await fire(outcome)
+      assert.deepEqual([answer.status, answer.json['outcome']], [202, outcome])
+    }
+    const notKept = await fire('not kept')
+    assert.deepEqual([notKept.status, notKept.json['kept'], notKept.json['reason']], [202, false, 'not_kept'])
+  })
+
+  it('what goes nowhere is an error: 503 if it may go well later, else 409', async () => {
+    for (const [reason, status, code] of [
+      ['full', 503, 'unavailable'],
+      ['too_deep', 409, 'conflict'],
+      ['permission_denied', 409, 'conflict']
+    ] as const) {
+      const { status: given, json } = await fire(reason)
+      assert.deepEqual([given, json.error?.code, json.error?.details['reason']], [status, code, reason])
+    }
+  })
+
+  it('any JSON is a payload, and none is null; what is none is refused, and so are unknown triggers', async () => {
+    const fired: unknown[] = []
+    const { fire: real } = mesh
+    mesh.fire = (capability, event, payload, options) => {
+      fired.push(payload, options)
+      return real(capability, event, payload, options)
+    }
+    await fire([1, 'x'])
+    await ask(server.url, '/trigger/demo/bell', { token, method: 'POST', headers: { 'content-type': 'application/json' } })
+    assert.deepEqual(fired, [[1, 'x'], {}, null, {}])
+    const text = { token, body: 'x', headers: { 'content-type': 'application/json' } }
+    assert.equal((await ask(server.url, '/trigger/demo/bell', text)).status, 400)
+    assert.equal((await ask(server.url, '/trigger/demo/bell', { token, body: '1' })).status, 415)
+    assert.equal((await fire(1, '/trigger/lamp/bell')).status, 404)
+    assert.equal((await fire(1, '/trigger/demo/ring')).status, 400)
+    assert.equal((await fire(1, '/trigger/demo/bell?waitMs=x')).status, 400)
+    assert.equal((await fire(1, '/trigger/demo/bell?wait=1')).status, 400)
+    assert.equal((await ask(server.url, '/trigger/demo/bell', { json: 1 })).status, 401)
+  })
+
+  it('dead letters are listed, sent anew, and discarded', async () => {
+    const { json } = await ask(server.url, '/mesh/dead-letters', { token })
+    assert.deepEqual(json['letters'], JSON.parse(JSON.stringify(mesh.deadLetters())))
+    assert.equal((await ask(server.url, '/mesh/dead-letters/1-9/replay', { token, json: {} })).status, 400)
+    assert.equal((await ask(server.url, '/mesh/dead-letters/1-9', { token, method: 'DELETE' })).status, 400)
+    assert.deepEqual((await ask(server.url, '/mesh/dead-letters/1-7/replay', { token, json: {} })).json, { id: '1-7' })
+    assert.deepEqual(mesh.deadLetters(), [])
+  })
+
+  it('one is discarded', async () => {
+    assert.deepEqual((await ask(server.url, '/mesh/dead-letters/1-7', { token, method: 'DELETE' })).json, { id: '1-7' })
+    assert.deepEqual(mesh.deadLetters(), [])
+  })
+})
