@@ -3,9 +3,7 @@ import { randomUUID } from 'node:crypto'
 import type { DeclaredAgent } from './agents/agent-config.ts'
 import { createAgents, type Agents } from './agents/agents.ts'
 import { createDeclaredAgent } from './agents/declared-agent.ts'
-import type { EventPort } from './agents/intent.ts'
 import { openAgentStore } from './data-dir-agents.ts'
-import type { JsonValue } from './core/invoke.ts'
 import type { Mesh } from './mesh-api.ts'
 
 /** What {@link startAgents} needs. */
@@ -23,7 +21,6 @@ export async function startAgents({ mesh, agents: configs, dataDir, log }: NodeA
   const warn = (message: string): void => log?.('warn', message)
   const agents = createAgents({
     mesh,
-    events: eventsOf(mesh),
     store: openAgentStore(dataDir, warn),
     now: () => performance.now(),
     date: () => new Date().toISOString(),
@@ -38,14 +35,4 @@ export async function startAgents({ mesh, agents: configs, dataDir, log }: NodeA
     }
   }
   return agents
-}
-
-/** What agents raise goes out as from any capability, on behalf of who caused it. */
-function eventsOf(mesh: Mesh): EventPort {
-  return {
-    async fire(capability, event, payload, { causes, depth, traceparent }) {
-      const options = { depth, ...(causes !== undefined && { causes }), ...(traceparent !== undefined && { traceparent }) }
-      return { ...(await mesh.fire(capability, event, payload, options)) }
-    }
-  }
 }

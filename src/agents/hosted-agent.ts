@@ -24,7 +24,8 @@ const MEMORY = 'memory'
 /** What agents are built on. */
 export interface AgentComponents {
   mesh: AgentMesh
-  events: EventPort
+  /** Default: what agents raise goes out as from any capability of the mesh, on behalf of who caused it. */
+  events?: EventPort
   store: AgentStore
   /** Monotonic ms. */
   now(): number
@@ -47,9 +48,18 @@ export interface HostedAgent {
   stop(): Promise<void>
 }
 
+function eventsOf(mesh: AgentMesh): EventPort {
+  return {
+    async fire(capability, event, payload, { causes, depth, traceparent }) {
+      const options = { depth, ...(causes !== undefined && { causes }), ...(traceparent !== undefined && { traceparent }) }
+      return { ...(await mesh.fire(capability, event, payload, options)) }
+    }
+  }
+}
+
 /** Offers an agent, in the state that it was in, and goes on with what it has accepted. Rejects with what its store says. */
 export async function hostAgent(definition: AgentDefinition, components: AgentComponents): Promise<HostedAgent> {
-  const { mesh, events, store, now, date, newId, log } = components
+  const { mesh, events = eventsOf(mesh), store, now, date, newId, log } = components
   const { declaration, limits, concurrency } = definition
   const { id } = declaration
   const documents = await store.read(id)
