@@ -64,7 +64,10 @@ export function createBackendRunner({ self, tools, emit, raise, log }: BackendRu
       for await (const { capability, event, payload } of backend.watch?.(signal) ?? []) {
         emit({ event: 'trigger', node: self, capability, trigger: event, payload })
         raise({ capability, event, payload }).catch((error: unknown) =>
-          log('warn', `backend ${backend.id} raises "${event}" of "${capability}", which is left out: ${(error as Error).message}`)
+          log(
+            'warn',
+            `backend ${backend.id} raises "${event}" of "${capability}", which is left out: ${(error as Error).message}`
+          )
         )
       }
     } catch (error) {

@@ -98,7 +98,12 @@ export function createFunctionBackend(
         )
       const table = new Map(Object.entries(handlers))
       const declaration = withTools(given, table)
-      const entry: Entry = { declaration, active: { status: given.status, statusReason: given.statusReason }, handlers: table, onEvent }
+      const entry: Entry = {
+        declaration,
+        active: { status: given.status, statusReason: given.statusReason },
+        handlers: table,
+        onEvent
+      }
       entries.set(id, entry)
       changedOrUndone(id, () => entries.delete(id))
 

@@ -37,6 +37,8 @@ const COMMANDS = [
   'trace',
   'capabilities',
   'call',
+  'fire',
+  'dead-letters',
   'watch',
   'stop',
   'completion'
