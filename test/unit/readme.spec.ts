@@ -103,7 +103,7 @@ describe('README and guides', function () {
   it('docs/cli.md has every command with exactly the options of its --help', () => {
     const text = read('docs/cli.md')
     const sections = new Map(
-      [...text.matchAll(/^## atmo (\w+)\n([\s\S]*?)(?=^## |$(?![\s\S]))/gm)].map(([, name = '', body = '']) => [name, body])
+      [...text.matchAll(/^## atmo ([\w-]+)\n([\s\S]*?)(?=^## |$(?![\s\S]))/gm)].map(([, name = '', body = '']) => [name, body])
     )
     const program = createProgram(true)
     assert.deepEqual(

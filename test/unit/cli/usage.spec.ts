@@ -39,6 +39,8 @@ const COMMANDS = [
   'call',
   'agents',
   'ask',
+  'fire',
+  'dead-letters',
   'watch',
   'stop',
   'completion'
