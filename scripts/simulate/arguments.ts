@@ -1,5 +1,6 @@
 import { parseArgs } from 'node:util'
 import { NEAREST_PER_TYPE } from '../../src/core/routing/nearest.ts'
+import { BYZANTINE_NODES } from './byzantine.ts'
 import { CONVERGENCE_NODES } from './convergence.ts'
 import { FAULT_KINDS, type FaultKind } from './faults.ts'
 import { POLICIES } from './policies/index.ts'
@@ -31,7 +32,7 @@ export const USAGE = `usage: npm run simulate -- [options]
   --stress           many networks, until 10^6 next hops have been chosen (--selections N, --minutes M, --policy P)
   --table            all algorithms, and what they do when something happens (--seeds N)
   --convergence      a provider dies, a link fails, a partition heals, at ${CONVERGENCE_NODES} nodes (--nodes N, --topology T, --seeds N)
-  --byzantine        a member that draws calls to itself and drops them (--seeds N)
+  --byzantine        a member that draws calls to itself and drops them, in ${BYZANTINE_NODES} nodes (--nodes N, --seeds N)
   --sites [N]        ${MAX_SITES} sites of 200 nodes, or N of them (--faults F)
   --dispatch         which provider gets a call: a mixed fleet under load (--seeds N)
   --help             this
@@ -40,7 +41,7 @@ Times that never came are "never" in text, and null in JSON.
 
 Exit code: 0 if all that must hold holds, 1 if not, 2 for wrong usage. What makes it 1:
   one network, --sites   a loop, a ghost, a broken invariant, a connected pair without a route that works, unless it is
-                         farther than routes go, 64 hops; where the nearest alone are told, more than one in a thousand
+                         farther than routes go, 64 hops; where the nearest alone are told, and none as near in its place
   --stress               one of these in any network; --minutes are over before the selections are made
   --table                ours is in a loop, or not right again. To be slower than the design, or a row that others lose, is no failure
   --convergence          the limit of an event is passed, or there was a loop
@@ -76,6 +77,9 @@ export class UsageError extends Error {}
 
 const MODES = ['stress', 'table', 'convergence', 'byzantine', 'sites', 'dispatch', 'help'] as const
 
+/** Nodes of the modes that have a number of their own. */
+const DEFAULT_NODES: Partial<Record<Mode, number>> = { convergence: CONVERGENCE_NODES, byzantine: BYZANTINE_NODES }
+
 /** What a run takes beside `seed` and `json`. What it would not look at is refused, so that nobody believes it did. */
 const TAKEN: Readonly<Record<Exclude<Mode, 'help'> | 'replay', readonly string[]>> = {
   one: ['nodes', 'topology', 'faults', 'kinds', 'origins', 'nearest', 'policy'],
@@ -83,7 +87,7 @@ const TAKEN: Readonly<Record<Exclude<Mode, 'help'> | 'replay', readonly string[]
   stress: ['selections', 'minutes', 'policy'],
   table: ['seeds'],
   convergence: ['nodes', 'topology', 'seeds'],
-  byzantine: ['seeds'],
+  byzantine: ['nodes', 'seeds'],
   sites: ['sites', 'faults'],
   dispatch: ['seeds']
 }
@@ -104,7 +108,7 @@ export function parseArguments(args: readonly string[]): SimulateArguments {
       throw new UsageError(`--${name} takes a whole number from ${least} to ${most}, not "${String(text)}"`)
     return number
   }
-  const nodes = whole('nodes', mode === 'convergence' ? CONVERGENCE_NODES : 50, 2, 20_000)
+  const nodes = whole('nodes', DEFAULT_NODES[mode] ?? 50, mode === 'byzantine' ? 4 : 2, mode === 'byzantine' ? 200 : 20_000)
   const mostFaults = mode === 'sites' ? MAX_SITES_FAULTS : 100_000
   const mostSeeds = mode === 'dispatch' ? MAX_DISPATCH_SEEDS : 100
   const found: SimulateArguments = {

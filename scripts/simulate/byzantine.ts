@@ -7,6 +7,8 @@ import { createLiarPolicy } from './policies/liar.ts'
 import { createRandom } from './random.ts'
 import { TOPOLOGIES, type Topology } from './topologies.ts'
 
+/** Nodes of a network, unless it is said otherwise. */
+export const BYZANTINE_NODES = 30
 /** Calls that each node makes to a chance node in a second, and how long it waits for an answer, ms. */
 const CALLS_PER_SECOND = 3
 const TIMEOUT_MS = 500

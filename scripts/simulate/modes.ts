@@ -23,7 +23,6 @@ const PROGRESS_EVERY_MS = 2_000
 const STRESS_FAULTS = 200
 /** Calls to a byzantine forwarder are counted for this long, ms. */
 const BYZANTINE_COUNT_MS = 90_000
-const BYZANTINE_NODES = 30
 
 function createProgress(): (text: string) => void {
   let shownAt = performance.now()
@@ -166,7 +165,7 @@ export function runByzantine(args: SimulateArguments): ModeResult {
   const progress = createProgress()
   const runs = Array.from({ length: args.seeds }, (_, n) => {
     progress(`seed ${args.seed + n}`)
-    return simulateByzantine({ nodes: BYZANTINE_NODES, seed: args.seed + n, countMs: BYZANTINE_COUNT_MS })
+    return simulateByzantine({ nodes: args.nodes, seed: args.seed + n, countMs: BYZANTINE_COUNT_MS })
   })
   const holds = runs.every((run) => run.holds)
   const lines = runs.map(({ seed, links, onPath, honest, undefended, defended }) => {
@@ -179,7 +178,7 @@ export function runByzantine(args: SimulateArguments): ModeResult {
     )
   })
   const text = [
-    `${BYZANTINE_NODES} nodes, one drops all calls that it is given, and is silent, or answers as much as anybody can;`,
+    `${args.nodes} nodes, one drops all calls that it is given, and is silent, or answers as much as anybody can;`,
     'calls that succeed at the first try, after 30 s',
     ...lines,
     holds ? 'At least 95 % of the honest success in each.' : 'LESS THAN 95 % of the honest success.'
