@@ -65,6 +65,8 @@ export function createIncomingEvents(components: IncomingEventsComponents): Inco
   let giveBackAt = waiting.size === 0 ? Infinity : now() + RESTORE_WITHIN_MS
   let forgetAt = now() + FORGET_EVERY_MS
   let stopping = false
+  /** Told once, until it goes well again. */
+  let isFailing = false
 
   const inbox = createInbox<ArrivedEvent, DeliveryOrigin>({
     seen,
@@ -101,11 +103,15 @@ export function createIncomingEvents(components: IncomingEventsComponents): Inco
 
   /** What cannot be kept is handled all the same, and its source told nothing until it is done. */
   function keep(event: ArrivedEvent): void {
-    const kept = (): void => change(() => effects.around(() => inbox.kept(event)))
+    const kept = (): void => {
+      isFailing = false
+      change(() => effects.around(() => inbox.kept(event)))
+    }
     if (event.priority === 'low') return kept()
     stored?.keep(event).then(kept, (error: unknown) => {
       count('events.not_kept')
-      log('warn', toMeshError(error).message)
+      if (!isFailing) log('warn', toMeshError(error).message)
+      isFailing = true
     })
   }
 

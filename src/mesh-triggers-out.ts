@@ -64,6 +64,8 @@ export function createOutgoingEvents(components: OutgoingEventsComponents): Outg
   /** Of events that are being written down: whether that came to its end. */
   const keeping = new Map<string, Promise<boolean>>()
   let stopped = false
+  /** Told once, until it goes well again. */
+  let [isFailing, isFull] = [false, false]
   const stored =
     events === undefined
       ? undefined
@@ -89,8 +91,10 @@ export function createOutgoingEvents(components: OutgoingEventsComponents): Outg
       const added = effects.around(() => outbox.add(event, now()))
       if (added.outcome === 'refused') {
         count(`events.refused.${added.reason}`)
-        log('warn', `there is no room for "${event.event}" of "${event.capability}", which goes nowhere (${added.reason})`)
+        if (!isFull)
+          log('warn', `there is no room for "${event.event}" of "${event.capability}", which goes nowhere (${added.reason})`)
       }
+      isFull = added.outcome === 'refused'
       return added
     },
     sink: undefined,
@@ -142,10 +146,14 @@ export function createOutgoingEvents(components: OutgoingEventsComponents): Outg
   /** What cannot be written down is sent all the same; whoever fires is told. */
   function keep(effect: OutboxEffect<RaisedEvent>): void {
     const kept = stored?.note(effect)?.then(
-      () => true,
+      () => {
+        isFailing = false
+        return true
+      },
       (error: unknown) => {
         count('events.not_kept')
-        if (effect.kind === 'append' || effect.kind === 'dead') log('warn', toMeshError(error).message)
+        if (!isFailing) log('warn', toMeshError(error).message)
+        isFailing = true
         return false
       }
     )

@@ -1,4 +1,7 @@
 import assert from 'node:assert/strict'
+import { mkdtemp, rm } from 'node:fs/promises'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
 import type { CapabilityDeclaration, TriggerDeclaration } from '../../protocols/capability.ts'
 import { MeshError, type EventFunction, type Mesh, type ReceivedEvent } from '../../src/index.ts'
 import { until } from '../fixtures/libp2p-pair.ts'
@@ -193,7 +196,8 @@ describe('events from node to node', function () {
         async (event, context) => {
           depths.push(event.depth)
           causes.push([...event.causes])
-          last = await node.fire(next, 'next', null, { depth: context.depth, causes: context.causes, waitMs: 0 })
+          const fired = await node.fire(next, 'next', null, { depth: context.depth, causes: context.causes, waitMs: 0 })
+          if (fired.outcome === 'dropped') last = fired
         }
       )
     }
@@ -226,6 +230,67 @@ describe('events from node to node', function () {
     } finally {
       await Promise.all([source, handler, hub].map((node) => node.mesh.stop()))
     }
+  })
+
+  describe('with data directories', () => {
+    let dir: string
+    beforeEach(async () => (dir = await mkdtemp(join(tmpdir(), 'atmo-triggers-'))))
+    afterEach(() => mesh.stop().then(() => rm(dir, { recursive: true, force: true })))
+
+    it('a handler that takes long has it nevertheless: nobody else gets it, and it does not come again', async () => {
+      const source = await mesh.join('owner', { dataDir: join(dir, 'a') })
+      const peers = source.multiaddrs()
+      const got: string[] = []
+      for (const name of ['b', 'c']) {
+        const node = await mesh.join('member', { dataDir: join(dir, name), peers })
+        node.register(agent(), {}, async ({ id }) => {
+          got.push(id)
+          await new Promise((resolve) => setTimeout(resolve, 7_000))
+        })
+      }
+      source.register(camera())
+      await until(() => source.capabilities({ id: 'guard' }).length === 2, 'both are known')
+      const { outcome, id, kept } = await source.fire('cam', 'person')
+      assert.deepEqual([outcome, kept], ['delivered', true])
+      await until(() => source.status().counters['events.done'] === 1, 'it is done', 15_000)
+      assert.deepEqual(got, [id])
+    })
+
+    it('what nobody has done is there again after a restart, with the dead letters', async () => {
+      const member = await mesh.member('owner')
+      const start = async (): Promise<Mesh> => {
+        const node = await mesh.start(member, { dataDir: join(dir, 'a') })
+        node.register(camera({ expiresMs: 60_000 }))
+        await sees(node, 'cam')
+        return node
+      }
+      const first = await start()
+      first.register(agent('cook'), {}, ({ payload }) => {
+        throw new MeshError('invalid_argument', `not ${JSON.stringify(payload)}`)
+      })
+      await sees(first, 'cook')
+      const dropped = await first.fire('cam', 'person', 1)
+      assert.equal(dropped.outcome, 'dropped')
+      await first.stop()
+      const second = await start()
+      assert.deepEqual(
+        second.deadLetters().map(({ id, message }) => [id, message]),
+        [[dropped.id, 'not 1']]
+      )
+      const queued = await second.fire('cam', 'person', 2)
+      assert.deepEqual([queued.outcome, queued.kept], ['queued', true])
+      await second.stop()
+      const third = await start()
+      const got: unknown[] = []
+      third.register(agent(), {}, ({ payload, id }) => void got.push([id, payload]))
+      await until(() => got.length === 1, 'it is handled')
+      third.replayDeadLetter(dropped.id!)
+      await until(() => got.length === 2, 'so is the dead letter')
+      assert.deepEqual(got, [
+        [queued.id, 2],
+        [dropped.id, 1]
+      ])
+    })
   })
 
   it('a node that stops with a way for events open does so at once', async () => {

@@ -1,10 +1,12 @@
 import assert from 'node:assert/strict'
 import type { CapabilityDeclaration } from '../../protocols/capability.ts'
 import type { LocalTool } from '../../src/calls/provider.ts'
+import type { LimitRule } from '../../src/core/limits.ts'
 import type { PolicyRule, Standing } from '../../src/core/policy.ts'
 import { MeshError, isMeshError } from '../../src/errors.ts'
 import { createConsent, type Consent } from '../../src/mesh-consent.ts'
 import { STRANGER } from '../../src/mesh-trust.ts'
+import type { ArrivedEvent } from '../../src/triggers/handling.ts'
 
 /** PeerIds of this node, of a member, of a guest, and of two nodes of another mesh, one of which this node has never seen. */
 const [SELF, MEMBER, GUEST, CLUB_NODE, FAR] = ['self', 'member', 'guest', 'club-node', 'far']
@@ -12,7 +14,7 @@ const LENT: CapabilityDeclaration = { id: 'cam', type: 'sensor/camera' }
 const KEPT: CapabilityDeclaration = { id: 'vault', type: 'private/vault' }
 
 describe('consent for callers of other meshes', () => {
-  function consent(policy: PolicyRule[] = []): Consent {
+  function consent(policy: PolicyRule[] = [], limits: LimitRule[] = []): Consent {
     const standings: Record<string, Standing> = { [MEMBER]: { role: 'member', tags: [] }, [GUEST]: { role: 'guest', tags: [] } }
     const lends = (mesh: string, type: string): boolean => mesh === 'club' && type === LENT.type
     const meshOf = (peer: string): string | undefined => (peer === CLUB_NODE ? 'club' : undefined)
@@ -21,7 +23,7 @@ describe('consent for callers of other meshes', () => {
       membership: { mesh: 'home' },
       name: 'attic',
       nameOf: () => undefined,
-      limits: [],
+      limits,
       policy,
       trust: { standingOf: (peer) => standings[peer] ?? STRANGER, recall: (peer) => standings[peer] },
       federation: {
@@ -59,6 +61,62 @@ describe('consent for callers of other meshes', () => {
       return String(error.details['reason'])
     }
   }
+
+  /** What is said to an event, when it arrives and when it is to be handled. */
+  function answerEvent(
+    rules: PolicyRule[],
+    source: string,
+    before: string[] = [],
+    isRestored = false,
+    limits: LimitRule[] = []
+  ): string[] {
+    const event = { node: source, causes: [...before, source], isRestored, event: { data: null } } as unknown as ArrivedEvent
+    const made = consent(rules, limits)
+    const told = (work: () => Promise<void> | undefined | void): string => {
+      try {
+        const waits = work()
+        waits?.catch(() => undefined)
+        return waits === undefined ? 'allow' : 'ask'
+      } catch (error) {
+        return (error as MeshError).code
+      }
+    }
+    const stop = new AbortController()
+    const all = [
+      told(() => made.admitEvent(event, LENT)),
+      told(() => made.authorizeEvent(event, LENT, { signal: stop.signal })),
+      told(() => made.admitEvent(event, LENT))
+    ]
+    stop.abort()
+    return all
+  }
+
+  it('an event is a call of the tool "handle": denied before it is taken in, asked for before it is handled', () => {
+    const allow = ['allow', 'allow', 'allow']
+    assert.deepEqual(answerEvent([], MEMBER), allow)
+    assert.deepEqual(answerEvent([], SELF), allow)
+    const deny = (node: string): PolicyRule[] => [{ effect: 'deny', nodes: [node], tools: ['handle'] }]
+    const denied = ['permission_denied', 'permission_denied', 'permission_denied']
+    assert.deepEqual(answerEvent(deny(MEMBER), MEMBER), denied)
+    assert.deepEqual(answerEvent([{ effect: 'deny', tools: ['use'] }], MEMBER), allow)
+    assert.deepEqual(answerEvent([{ effect: 'ask', tools: ['handle'] }], MEMBER), ['allow', 'ask', 'allow'])
+    assert.deepEqual(answerEvent(deny(MEMBER), SELF, [MEMBER]), denied, 'this node lends nobody its rights')
+    assert.deepEqual(answerEvent(deny(MEMBER), SELF, [SELF]), allow)
+    assert.deepEqual(answerEvent([], GUEST), denied)
+    assert.equal(answerEvent([], CLUB_NODE)[0], 'permission_denied', 'nodes of other meshes send none')
+  })
+
+  it('an event that was accepted before a restart is handled though its source is not known yet; one that came since is not', () => {
+    assert.equal(answerEvent([], FAR, [], true)[1], 'allow')
+    assert.equal(answerEvent([], FAR)[1], 'permission_denied')
+    assert.equal(answerEvent([{ effect: 'deny', nodes: [MEMBER] }], MEMBER, [], true)[1], 'permission_denied')
+  })
+
+  it('limits that fit the tool "handle" count events', () => {
+    const limits: LimitRule[] = [{ tools: ['handle'], callsPerMinute: 1 }]
+    assert.deepEqual(answerEvent([], MEMBER, [], false, limits), ['allow', 'allow', 'busy'])
+    assert.deepEqual(answerEvent([], SELF, [], false, limits), ['allow', 'allow', 'allow'])
+  })
 
   it('is the treaty, unless a rule or the tool wants more', () => {
     assert.equal(answer([], LENT, CLUB_NODE), 'allow')
