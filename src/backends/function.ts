@@ -50,10 +50,12 @@ export function createFunctionBackend(
     return handler
   })
 
-  const declarations = (): CapabilityDeclaration[] => [...entries.values()].map((entry) => entry.declaration)
+  /** What is offered now. Snapshots are this very list: one that is read late must not take back what was told to `onChange` meanwhile. */
+  const declarations: CapabilityDeclaration[] = []
   const changed = (): { id: string; error: MeshError }[] => {
+    declarations.splice(0, Infinity, ...[...entries.values()].map((entry) => entry.declaration))
     changes.push(true)
-    return init.onChange?.(declarations()) ?? []
+    return init.onChange?.([...declarations]) ?? []
   }
   /** Tells of a change of one capability; takes it back if it cannot be offered. */
   const changedOrUndone = (id: string, undo: () => void): void => {
@@ -78,7 +80,7 @@ export function createFunctionBackend(
     async *discover(signal) {
       try {
         changes.push(true)
-        for await (const _ of changes.values(signal)) yield declarations()
+        for await (const _ of changes.values(signal)) yield declarations
       } finally {
         await calls.stop(new MeshError('unavailable', 'the provider is stopping'))
       }

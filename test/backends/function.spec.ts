@@ -224,3 +224,19 @@ describe('function backend: registrations', () => {
     assert.deepEqual(payloads.at(-1), { n: TRIGGER_QUEUE_LIMIT + 4 })
   })
 })
+
+describe('function backend: what is offered', () => {
+  it('has in a snapshot that is read late what was registered since: it was offered already', async () => {
+    const backend = createFunctionBackend()
+    const stop = new AbortController()
+    const snapshots = backend.discover(stop.signal)[Symbol.asyncIterator]()
+    const { value } = await snapshots.next()
+    backend.register({ id: 'late', type: 't' }, { tool: () => 1 })
+    assert.deepEqual(
+      (value as { id: string }[]).map(({ id }) => id),
+      ['late']
+    )
+    stop.abort()
+    await snapshots.return?.(undefined)
+  })
+})
