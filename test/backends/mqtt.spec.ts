@@ -346,20 +346,23 @@ describe('mqtt topics', () => {
 
 /** A certificate for 127.0.0.1 that is its own authority. */
 async function selfSigned(folder: string): Promise<{ certFile: string; keyFile: string }> {
-  x509.cryptoProvider.set(webcrypto as Crypto)
   const algorithm = { name: 'ECDSA', namedCurve: 'P-256', hash: 'SHA-256' }
   const keys = await webcrypto.subtle.generateKey(algorithm, true, ['sign', 'verify'])
-  const certificate = await x509.X509CertificateGenerator.createSelfSigned({
-    name: 'CN=broker',
-    notBefore: new Date(Date.now() - 86_400_000),
-    notAfter: new Date(Date.now() + 86_400_000),
-    signingAlgorithm: algorithm,
-    keys,
-    extensions: [
-      new x509.SubjectAlternativeNameExtension([{ type: 'ip', value: '127.0.0.1' }]),
-      new x509.BasicConstraintsExtension(true, undefined, true)
-    ]
-  })
+  const certificate = await x509.X509CertificateGenerator.createSelfSigned(
+    {
+      name: 'CN=broker',
+      notBefore: new Date(Date.now() - 86_400_000),
+      notAfter: new Date(Date.now() + 86_400_000),
+      signingAlgorithm: algorithm,
+      keys,
+      extensions: [
+        new x509.SubjectAlternativeNameExtension([{ type: 'ip', value: '127.0.0.1' }]),
+        new x509.BasicConstraintsExtension(true, undefined, true)
+      ]
+    },
+    // Given here: the provider of the package is that of libp2p as well.
+    webcrypto as Crypto
+  )
   const key = Buffer.from(await webcrypto.subtle.exportKey('pkcs8', keys.privateKey)).toString('base64')
   const certFile = join(folder, 'cert.pem')
   const keyFile = join(folder, 'key.pem')
