@@ -51,7 +51,8 @@ export async function proveIdle({
         tcpDataHeaders: perSecond(({ tcp }) => tcp.dataSegments * SEGMENT_OVERHEAD_BYTES).mean,
         tcpAcks: perSecond(({ tcp }) => (tcp.segments - tcp.dataSegments) * SEGMENT_OVERHEAD_BYTES).mean
       },
-      pass: rss.max < 150 && bytes.max < 1_000
+      // As the design counts the reference (147 kB/s: rows to eight peers): what a node sends. What it hears is held to the same.
+      pass: rss.max < 150 && Math.max(bytesIn.mean, bytesOut.mean) < 1_000
     }
   } finally {
     await fleet.close()
