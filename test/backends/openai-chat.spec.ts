@@ -11,27 +11,32 @@ import { backendContract, errorOf, invoke, resultOf, run, until } from './contra
 const KEY = 'sk-scripted-0123456789abcdef'
 const ask = (text: string): JsonObject => ({ messages: [{ role: 'user', content: text }] })
 
-backendContract('openai-chat', async () => {
-  const model = await startScriptedModel(({ messages }) => {
-    const said = messages.at(-1)?.content ?? ''
-    return said === 'fail' ? { status: 418 } : { text: `heard ${said}` }
-  })
-  return {
-    backend: createOpenAiChatBackend({ kind: 'openai-chat', id: 'talk', baseUrl: model.url, model: 'scripted' }),
-    capability: 'talk',
-    echo: {
-      tool: 'chat',
-      input: (n) => ask(String(n)),
-      output: (n) => ({
-        ...{ id: 'chatcmpl-scripted', object: 'chat.completion', created: 0, model: 'scripted' },
-        choices: [{ index: 0, message: { role: 'assistant', content: `heard ${n}` }, finish_reason: 'stop' }],
-        usage: { prompt_tokens: 9, completion_tokens: 1, total_tokens: 10 }
-      })
-    },
-    failing: { tool: 'chat', input: ask('fail'), message: /418: scripted 418/ },
-    dispose: () => model.close()
-  }
-})
+backendContract(
+  'openai-chat',
+  async () => {
+    const model = await startScriptedModel(({ messages }) => {
+      const said = messages.at(-1)?.content ?? ''
+      return said === 'fail' ? { status: 418 } : { text: `heard ${said}` }
+    })
+    return {
+      backend: createOpenAiChatBackend({ kind: 'openai-chat', id: 'talk', baseUrl: model.url, model: 'scripted' }),
+      capability: 'talk',
+      echo: {
+        tool: 'chat',
+        input: (n) => ask(String(n)),
+        output: (n) => ({
+          ...{ id: 'chatcmpl-scripted', object: 'chat.completion', created: 0, model: 'scripted' },
+          choices: [{ index: 0, message: { role: 'assistant', content: `heard ${n}` }, finish_reason: 'stop' }],
+          usage: { prompt_tokens: 9, completion_tokens: 1, total_tokens: 10 }
+        })
+      },
+      failing: { tool: 'chat', input: ask('fail'), message: /418: scripted 418/ },
+      dispose: () => model.close()
+    }
+    // It sends nothing before its answer; how it is stopped is tested below.
+  },
+  { instant: true }
+)
 
 describe('backend openai-chat', () => {
   let model: ScriptedModel
