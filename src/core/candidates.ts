@@ -99,9 +99,11 @@ function findAble(offers: readonly Offer[], target: string, tool: string, node: 
   if (able.length === 0) {
     const names = [...new Set(named.flatMap((offer) => (offer.capability.tools ?? []).map((t) => t.name)))]
     const near = nearest(tool, names)
-    const hint = near === undefined ? `it has ${names.slice(0, 20).join(', ') || 'none'}` : `did you mean "${near}"?`
+    const hint = near === undefined ? `it has ${names.slice(0, 20).join(', ')}` : `did you mean "${near}"?`
+    const handles = named.some(({ capability }) => capability.handles !== undefined) ? ': it handles events' : ''
+    const what = names.length === 0 ? `"${name}" has no tools${handles}` : `"${name}" has no tool "${tool}"`
     const reasons = named.map(reasonOf).filter((reason) => reason !== '')
-    throw new MeshError('unknown_tool', `"${name}" has no tool "${tool}"${reasons.join('')}; ${hint}`, {
+    throw new MeshError('unknown_tool', `${what}${reasons.join('')}${names.length === 0 ? '' : `; ${hint}`}`, {
       capability: name,
       tool,
       tools: names.slice(0, 50)

@@ -164,6 +164,8 @@ describe('candidates', () => {
     fails('unknown_capability', /on kitchen/, () => nodesOf(offers, 'zzz@kitchen'))
     fails('unknown_tool', /did you mean "echo"/, () => findCandidates(offers, 'camera', 'ecko'))
     fails('unknown_tool', /it has echo/, () => findCandidates(offers, 'camera', 'snapshot'))
+    const toolless = offers.map((offer) => ({ ...offer, capability: { ...offer.capability, tools: [], handles: {} } }))
+    fails('unknown_tool', /^"camera" has no tools: it handles events$/, () => findCandidates(toolless, 'camera', ''))
     fails('unavailable', /known: kitchen/, () => nodesOf(offers, 'camera@attic'))
     fails('unknown_capability', /atmo capabilities/, () => nodesOf([], 'anything'))
   })
