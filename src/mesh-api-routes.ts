@@ -69,8 +69,8 @@ export interface ExplainedCandidate {
   why: Why | 'unreachable'
   /** In words. */
   reason: string
-  /** All in ms, rounded to 0.01. Null: nothing is known of how long it takes there. */
-  rttMs: number
+  /** All in ms, rounded to 0.01. Null: no way there is known, or nothing of how long it takes there. */
+  rttMs: number | null
   /** Behind others. */
   waitMs: number | null
   serviceMs: number | null

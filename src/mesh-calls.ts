@@ -11,6 +11,7 @@ import { createResultCache } from './calls/result-cache.ts'
 import type { Offer } from './core/candidates.ts'
 import { createDispatcher } from './core/dispatch/dispatcher.ts'
 import type { Invoke, Load } from './core/invoke.ts'
+import { whyNotFound, type LostNode } from './core/lost-nodes.ts'
 import { isMeshError, type MeshError } from './errors.ts'
 import type { Mesh } from './mesh-api.ts'
 import type { MeshComponents } from './mesh-components.ts'
@@ -43,6 +44,8 @@ export interface MeshCallsComponents
   nameOf(node: string): string | undefined
   /** PeerIds of all nodes of the own mesh that are known, lost ones too. */
   known(): Iterable<string>
+  /** Nodes that are known and cannot be reached now. */
+  lost(): LostNode[]
   /** To nodes that this one is not connected with. */
   ways: MeshRouting['ways']
   /** What else runs over circuits. */
@@ -98,6 +101,8 @@ export function createMeshCalls(components: MeshCallsComponents): MeshCalls {
   const dispatcher = createDispatcher({ random })
   const probes = createLoadProbes({ self, invokeAt: ({ offer }) => invokeAt(offer), dispatcher, now })
   const choice = createChoice({ dispatcher, probes, loadHere, keyed: createKeyedProviders(now), now })
+  const notFound = (error: unknown, target: string, node: string | undefined): unknown =>
+    whyNotFound(error, target, node, components.lost())
   const call = createCaller({
     self,
     offers,
@@ -105,12 +110,13 @@ export function createMeshCalls(components: MeshCallsComponents): MeshCalls {
     invokeAt,
     pathTo: remote.pathTo,
     choice,
+    whyNotFound: notFound,
     cache: createResultCache(now),
     now,
     onMade: events.onMade,
     onSent: events.onSent
   })
-  const explain = createExplain({ offers, nodes, dispatcher, loadHere, now })
+  const explain = createExplain({ offers, nodes, dispatcher, loadHere, whyNotFound: notFound, now })
   const { forgive, reach, start, stop } = remote
   return { provider, replays, call, explain, forgive, reach, start, stop }
 }

@@ -8,6 +8,7 @@ import { checkOwn, createLocalTools } from './calls/local-tools.ts'
 import { createBackendRunner } from './backend-runner.ts'
 import { addPeer, announcedAddresses } from './mesh-addresses.ts'
 import { createDirectory } from './core/directory.ts'
+import { lostNodes } from './core/lost-nodes.ts'
 import { createOffers } from './core/offers.ts'
 import type { MeshError } from './errors.ts'
 import type { Mesh, MeshStatus } from './mesh-api.ts'
@@ -105,6 +106,7 @@ export async function createMesh(components: MeshComponents): Promise<Mesh> {
     addressesOf,
     nameOf,
     known: () => [...directory.entries()].map(({ origin }) => origin),
+    lost: () => lostNodes(directory.entries()),
     ways: routing.ways,
     alsoOver: (node) => triggers.overCircuit(node),
     counts,

@@ -1,5 +1,5 @@
 import type { ToolDeclaration } from '../../protocols/capability.ts'
-import { findCandidates, type Offer } from '../core/candidates.ts'
+import { findCandidates, type Candidates, type Offer } from '../core/candidates.ts'
 import { Cancellation } from '../core/cancellation.ts'
 import type { Invoke, Item, JsonValue, ToolRequest } from '../core/invoke.ts'
 import { validate } from '../core/schema.ts'
@@ -42,6 +42,8 @@ export interface CallerComponents {
   /** PeerIds from the first neighbour to a node, where calls to it go over others. */
   pathTo(node: string): readonly string[] | undefined
   choice: Choice
+  /** What to say where a target was not found: see `core/lost-nodes.ts`. */
+  whyNotFound(error: unknown, target: string, node: string | undefined): unknown
   cache: ResultCache
   now: () => number
   onMade(call: MadeCall): void
@@ -103,6 +105,14 @@ class RunningCall implements Call {
     this.#cancellation.abort(new MeshError('cancelled', typeof reason === 'string' ? reason : 'the caller cancelled'))
   }
 
+  #able(offers: readonly Offer[], node: string | undefined): Candidates {
+    try {
+      return findCandidates(offers, this.#target, this.#tool, node)
+    } catch (error) {
+      throw this.#parts.whyNotFound(error, this.#target, node)
+    }
+  }
+
   async #drain(): Promise<void> {
     for await (const item of this.#run()) void item
   }
@@ -117,7 +127,7 @@ class RunningCall implements Call {
     try {
       if (options.causes !== undefined) checkCauses(options.causes)
       if (options.notNode !== undefined) options = { ...options, notNode: excludedNodes(options.notNode, nodes()) }
-      const able = findCandidates(offers(), this.#target, this.#tool, options.node)
+      const able = this.#able(offers(), options.node)
       const { tool, offers: found } = able
       deadline = createDeadline(this.#cancellation, options.timeoutMs ?? tool.timeoutMs ?? DEFAULT_TIMEOUT_MS, now)
       const checked = validate(tool.input, this.#input, found[0]!.local ? 'own' : 'foreign')

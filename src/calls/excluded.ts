@@ -1,5 +1,5 @@
 import { nearest } from '../core/schema.ts'
-import { isShortIdOf } from '../core/short-id.ts'
+import { isShortIdOf } from '../../protocols/short-id.ts'
 import { MeshError } from '../errors.ts'
 
 /** A node as people name it. */

@@ -9,7 +9,7 @@ import { Provider, classOf, createProviderClasses, hasWay, type ProviderClasses 
 import { matches, statusOf } from '../core/query.ts'
 import { UNITS_PER_MS } from '../core/routing/metric.ts'
 import { DEMOTED_COST } from '../core/routing/neighbour-trust.ts'
-import { isShortIdOf } from '../core/short-id.ts'
+import { isShortIdOf } from '../../protocols/short-id.ts'
 import { isMeshError } from '../errors.ts'
 import type { ExplainedCandidate, Explanation, MeshRoutes } from '../mesh-api.ts'
 import { excludedNodes, type KnownNode } from './excluded.ts'
@@ -25,18 +25,27 @@ export interface ExplainComponents {
   dispatcher: Dispatcher
   /** How busy this node itself is with a tool. */
   loadHere(capability: string, tool: string): Load | undefined
+  /** As of calls. */
+  whyNotFound(error: unknown, target: string, node: string | undefined): unknown
   now: () => number
 }
 
 /** Says who would be called, and why; see {@link MeshRoutes}. */
-export function createExplain({ offers, nodes, dispatcher, loadHere, now }: ExplainComponents): MeshRoutes['explain'] {
+export function createExplain({
+  offers,
+  nodes,
+  dispatcher,
+  loadHere,
+  whyNotFound,
+  now
+}: ExplainComponents): MeshRoutes['explain'] {
   function find(target: string, tool: string | undefined, node: string | undefined): [ProviderClasses, words: boolean] {
     try {
       const its = tool ?? findNamed(offers(), target, node).named.flatMap(({ capability: { tools = [] } }) => tools)[0]?.name
       return [findCandidates(offers(), target, its ?? '', node).providers, false]
     } catch (error) {
       const providers = isMeshError(error, 'unknown_capability') ? findByWords(offers(), target, tool, node) : []
-      if (providers.length === 0) throw error
+      if (providers.length === 0) throw whyNotFound(error, target, node)
       return [createProviderClasses(providers), true]
     }
   }
@@ -78,7 +87,9 @@ function findByWords(offers: readonly Offer[], text: string, tool: string | unde
 function explained(ranked: Ranked, place: number | null, best: Ranked | undefined, request: DispatchRequest): ExplainedCandidate {
   const { offer, tool } = ranked.candidate as Provider
   const { node, nodeName, capability, local, direct, via, hops } = offer
-  const { isGuess } = ranked
+  const isReachable = hasWay(offer)
+  // What would be guessed of a way that nobody knows, says nothing.
+  const isGuess = ranked.isGuess || !isReachable
   // Sums are of what is shown, so that they add up.
   const [rttMs, serviceMs, costMs] = [rounded(ranked.rttMs), rounded(ranked.serviceMs), rounded(ranked.costMs)]
   const waitMs = Math.max(0, rounded(ranked.etaMs - ranked.rttMs - ranked.serviceMs))
@@ -95,9 +106,13 @@ function explained(ranked: Ranked, place: number | null, best: Ranked | undefine
     avoided: isAvoided(offer),
     status: statusOf(capability),
     place,
-    why: hasWay(offer) ? ranked.why : 'unreachable',
-    reason: [reasonOf(ranked, place, best, request), ...wayReasons(offer), ...classReasons(offer, best)].join('; '),
-    rttMs,
+    why: isReachable ? ranked.why : 'unreachable',
+    reason: [
+      isReachable ? reasonOf(ranked, place, best, request) : 'a call would have to find a way to it first',
+      ...wayReasons(offer),
+      ...classReasons(offer, best)
+    ].join('; '),
+    rttMs: isReachable ? rttMs : null,
     waitMs: isGuess ? null : waitMs,
     serviceMs: isGuess ? null : serviceMs,
     etaMs: isGuess ? null : etaMs,

@@ -1,9 +1,10 @@
 import type { Command } from 'commander'
+import { shortId } from '../../protocols/short-id.ts'
 import type { ApprovalView, CallApproval } from '../mesh-api.ts'
 import { connectToNode, type NodeClient } from './client.ts'
 import { contextOf, parseDuration, withNodeOptions, type CommandContext, type NodeOptions } from './command-line.ts'
 import { spaced } from './join-nearby.ts'
-import { plain, shortId, showBytes, showDuration, table, visibleJson } from './output.ts'
+import { plain, showBytes, showDuration, table, visibleJson } from './output.ts'
 
 /** Longest input that the table shows, in characters: a longer one says how long it is first, which no narrow terminal cuts off. */
 const MAX_CELL = 40

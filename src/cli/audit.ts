@@ -1,9 +1,10 @@
 import type { Command } from 'commander'
 import { existsSync } from 'node:fs'
+import { shortId } from '../../protocols/short-id.ts'
 import { readAuditLog, type AuditLine } from '../data-dir-audit.ts'
 import { MeshError } from '../errors.ts'
 import { contextOf, parseSpan, withNodeOptions, type NodeOptions } from './command-line.ts'
-import { plain, shortId, type Colors } from './output.ts'
+import { plain, type Colors } from './output.ts'
 
 /** `atmo audit`: what happened at the node, and whether the log of it is whole. */
 export function addAudit(program: Command): void {

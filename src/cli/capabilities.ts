@@ -1,9 +1,10 @@
 import { Option, type Command } from 'commander'
 import { CAPABILITY_STATUSES } from '../../protocols/capability.ts'
+import { shortId } from '../../protocols/short-id.ts'
 import type { CapabilityView } from '../mesh-api.ts'
 import { connectToNode } from './client.ts'
 import { contextOf, withNodeOptions, type NodeOptions } from './command-line.ts'
-import { plain, shortId, table, type Cell, type Colors } from './output.ts'
+import { plain, table, type Cell, type Colors } from './output.ts'
 import { showChanges } from './show-change.ts'
 
 const FILTERS = ['type', 'domain', 'tool', 'trigger', 'text', 'node', 'status'] as const

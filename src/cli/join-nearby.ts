@@ -1,9 +1,10 @@
 import { createInterface } from 'node:readline/promises'
+import { shortId } from '../../protocols/short-id.ts'
 import { MeshError, isMeshError } from '../errors.ts'
 import type { HandOver, MeshSummary } from '../node-enter.ts'
 import type { NearbyMesh, NearbyOptions } from '../node-nearby.ts'
 import { interruptSignal, usageError, type CommandContext } from './command-line.ts'
-import { plain, shortId, table } from './output.ts'
+import { plain, table } from './output.ts'
 
 /** Flags of `atmo join --nearby`. */
 export interface NearbyFlags {

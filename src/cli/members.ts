@@ -1,8 +1,9 @@
 import type { Command } from 'commander'
+import { shortId } from '../../protocols/short-id.ts'
 import type { MemberView, MeshStatus } from '../mesh-api.ts'
 import { connectToNode } from './client.ts'
 import { contextOf, withNodeOptions, type NodeOptions } from './command-line.ts'
-import { shortId, table } from './output.ts'
+import { table } from './output.ts'
 import { showRevoked } from './show-mesh.ts'
 
 /** `atmo members`: who belongs to the mesh, as far as the node here knows. */

@@ -161,11 +161,6 @@ export function showBytes(bytes: number): string {
   return `${Number((bytes / 1000 ** exponent).toFixed(1))} ${['B', 'kB', 'MB', 'GB', 'TB'][exponent]}`
 }
 
-/** The end of a PeerId, which is where they differ. */
-export function shortId(peerId: string): string {
-  return peerId.length > 14 ? `…${peerId.slice(-8)}` : peerId
-}
-
 /** A path with the home directory as `~`. */
 export function showPath(path: string): string {
   const home = homedir()

@@ -1,11 +1,9 @@
 /** Names in place of PeerIds, where people read. */
+import { namePeerIds } from '../../protocols/short-id.ts'
 import { MeshError, isMeshError } from '../errors.ts'
 import type { MeshEvent, PeerView } from '../mesh-api.ts'
 import type { NodeClient } from './client.ts'
 import { createNaming } from './show-way.ts'
-
-/** One in an address stays: that is there to be tried by hand. */
-const PEER_ID = /(?<![\w/])(?:12D3KooW|16Uiu2HA|Qm)[1-9A-HJ-NP-Za-km-z]{38,}\b/g
 
 /** Names of nodes that are known to a node, and of those of which events tell later. */
 export interface PeerNames {
@@ -37,8 +35,8 @@ export async function readPeerNames(client: Pick<NodeClient, 'get'>): Promise<Pe
 
 /** An error of a call or a trace that says which node could not be reached, by name. Others stay: what they name may be meant to be typed. */
 export async function withNames(client: Pick<NodeClient, 'get'>, error: unknown): Promise<unknown> {
-  if (!isMeshError(error, 'unavailable') || error.message.search(PEER_ID) < 0) return error
+  if (!isMeshError(error, 'unavailable') || namePeerIds(error.message, () => '') === error.message) return error
   const names = await readPeerNames(client).catch(() => undefined)
   if (names === undefined) return error
-  return new MeshError(error.code, error.message.replace(PEER_ID, names.nameOf), error.details, { cause: error })
+  return new MeshError(error.code, namePeerIds(error.message, names.nameOf), error.details, { cause: error })
 }

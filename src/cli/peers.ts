@@ -1,11 +1,15 @@
 import type { Command } from 'commander'
-import type { MeshStatus, PeerView } from '../mesh-api.ts'
+import { shortId } from '../../protocols/short-id.ts'
+import type { MeshStatus, PeerView, RouteView, RoutesView } from '../mesh-api.ts'
 import { connectToNode } from './client.ts'
 import { isMeshError } from '../errors.ts'
 import { contextOf, refuseUnknownCommand, usageError, withNodeOptions, type NodeOptions } from './command-line.ts'
-import { plain, shortId, showDuration, table, type Colors } from './output.ts'
+import { plain, showDuration, table, type Colors } from './output.ts'
 import { showRevoked } from './show-mesh.ts'
 import { createNaming, wayCell } from './show-way.ts'
+
+/** Nodes that a line names. */
+const MAX_NAMED = 5
 
 /** The table, at most `width` columns wide if that is possible; a narrow one does not say how nodes were found. */
 export function showPeers(peers: readonly PeerView[], colors: Colors, width?: number): string {
@@ -22,6 +26,14 @@ export function showPeers(peers: readonly PeerView[], colors: Colors, width?: nu
   return table(header, rows, colors, width, { drop: 'found by', cut: ['route', 'name'] })
 }
 
+/** Where nobody can be reached: whether somebody could be, before. */
+function showNobody(known: readonly RouteView[]): string {
+  if (known.length === 0) return 'No peers yet. Start a node on another machine, or add one with: atmo peers add MULTIADDR'
+  const names = known.slice(0, MAX_NAMED).map(({ nodeName }) => plain(nodeName))
+  if (known.length > names.length) names.push(`${known.length - names.length} more`)
+  return `No peers now: no way is known to ${names.join(', ')}. What is left of them: atmo routes`
+}
+
 /** `atmo peers` and `atmo peers add MULTIADDR`. */
 export function addPeers(program: Command): void {
   const peers = withNodeOptions(
@@ -35,11 +47,9 @@ export function addPeers(program: Command): void {
     const { colors } = output
     if (answer.peers.length === 0) {
       const { mesh } = await client.get<MeshStatus>('/mesh/status')
-      return output.out(
-        mesh.revoked === undefined
-          ? 'No peers yet. Start a node on another machine, or add one with: atmo peers add MULTIADDR\n'
-          : `No peers: ${showRevoked(mesh.revoked, colors)}\n`
-      )
+      if (mesh.revoked !== undefined) return output.out(`No peers: ${showRevoked(mesh.revoked, colors)}\n`)
+      const { nodes } = await client.get<RoutesView>('/mesh/routes')
+      return output.out(`${showNobody(nodes)}\n`)
     }
     return output.out(showPeers(answer.peers, colors))
   })

@@ -1,11 +1,12 @@
 import type { Command } from 'commander'
 import { MAX_REASON } from '../../protocols/member/revocation.ts'
+import { shortId } from '../../protocols/short-id.ts'
 import { readAuditLog } from '../data-dir-audit.ts'
 import { MeshError, isMeshError } from '../errors.ts'
 import type { RevocationView } from '../mesh-api.ts'
 import { connectToNode } from './client.ts'
 import { contextOf, usageError, withNodeOptions, type NodeOptions } from './command-line.ts'
-import { plain, shortId } from './output.ts'
+import { plain } from './output.ts'
 
 /** Least characters of the end of a PeerId that name a node. */
 const SHORT_ID = 6

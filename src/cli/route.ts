@@ -1,9 +1,10 @@
 import { Help, type Command } from 'commander'
+import { shortId } from '../../protocols/short-id.ts'
 import { MeshError } from '../errors.ts'
 import type { ExplainedCandidate, Explanation, PeerView } from '../mesh-api.ts'
 import { connectToNode } from './client.ts'
 import { EXIT, contextOf, usageError, withNodeOptions, type NodeOptions } from './command-line.ts'
-import { plain, shortId, table, type Colors } from './output.ts'
+import { plain, table, type Colors } from './output.ts'
 import { preferenceOf, withPreference, type PreferenceFlags } from './preference.ts'
 import { createNaming, showMs, showWay } from './show-way.ts'
 
@@ -115,7 +116,8 @@ export function showExplanation(
 }
 
 function firstOf({ candidates }: Pick<Explanation, 'candidates'>): ExplainedCandidate | undefined {
-  return candidates.find(({ place }) => place === 1)
+  // One to whom no way is known is tried all the same, but a call cannot count on it.
+  return candidates.find(({ place, why }) => place === 1 && why !== 'unreachable')
 }
 
 function namesIn({ candidates }: Explanation): { node: string; name: string }[] {

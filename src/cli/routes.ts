@@ -1,8 +1,9 @@
 import type { Command } from 'commander'
+import { shortId } from '../../protocols/short-id.ts'
 import type { MeshStatus, RoutesView } from '../mesh-api.ts'
 import { connectToNode } from './client.ts'
 import { contextOf, withNodeOptions, type NodeOptions } from './command-line.ts'
-import { plain, shortId, showDuration, table, type Colors } from './output.ts'
+import { plain, showDuration, table, type Colors } from './output.ts'
 import { showRevoked } from './show-mesh.ts'
 import { createNaming, showMs, wayCell } from './show-way.ts'
 

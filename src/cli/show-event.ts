@@ -1,7 +1,8 @@
+import { shortId } from '../../protocols/short-id.ts'
 import type { MeshEvent } from '../mesh-api.ts'
 import { spaced } from './join-nearby.ts'
 import { showWhat } from './show-change.ts'
-import { plain, shortId, showDuration, type Colors } from './output.ts'
+import { plain, showDuration, type Colors } from './output.ts'
 import { showMs, showWay } from './show-way.ts'
 
 /** One event as one line for people. @param nameOf what to call nodes of which the event has the PeerId alone. */

@@ -1,5 +1,6 @@
 /** Ways to nodes, for people. */
-import { plain, shortId, showDuration, type Cell, type Colors } from './output.ts'
+import { shortId } from '../../protocols/short-id.ts'
+import { plain, showDuration, type Cell, type Colors } from './output.ts'
 
 /** The way to a node: of those that this one knows, and of itself if it is `local`. */
 export interface Way {

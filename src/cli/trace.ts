@@ -1,10 +1,11 @@
 import type { Command } from 'commander'
+import { shortId } from '../../protocols/short-id.ts'
 import type { TraceLine } from '../http/route-routes.ts'
 import { MeshError, isErrorCode } from '../errors.ts'
 import type { TraceHop } from '../mesh-api.ts'
 import { connectToNode } from './client.ts'
 import { EXIT, contextOf, interruptSignal, usageError, withNodeOptions, type NodeOptions } from './command-line.ts'
-import { plain, shortId, showDuration, type Colors } from './output.ts'
+import { plain, showDuration, type Colors } from './output.ts'
 import { withNames } from './peer-names.ts'
 
 /** `atmo trace NODE|CAPABILITY`: the nodes on the way to another, as they answer. Exit code 1 if the way ends before it; Ctrl-C ends the questions. */

@@ -4,7 +4,7 @@ import type { NodeCost } from './dispatch/candidate.ts'
 import { Provider, compareOffers, createProviderClasses, type ProviderClasses } from './provider-classes.ts'
 import { statusOf, toolOf } from './query.ts'
 import { nearest } from './schema.ts'
-import { isShortIdOf } from './short-id.ts'
+import { isShortIdOf } from '../../protocols/short-id.ts'
 
 /** A capability of some node, as the choice of a provider sees it. */
 export interface Offer {

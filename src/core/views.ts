@@ -1,7 +1,7 @@
 import type { CapabilityQuery, CapabilityView, ChangedDescriptor } from '../mesh-api.ts'
 import type { DirectoryEntry } from './directory.ts'
 import { matches, statusOf } from './query.ts'
-import { isShortIdOf } from './short-id.ts'
+import { isShortIdOf } from '../../protocols/short-id.ts'
 
 /** How a capability of an origin differs from what is pinned of it; undefined if it does not. */
 export type ChangedOf = (origin: string, id: string) => ChangedDescriptor | undefined

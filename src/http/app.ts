@@ -33,19 +33,23 @@ export interface AppInit extends GuardInit {
 /** Anything that answers a request, as of the Fetch standard. */
 export type FetchHandler = (request: Request) => Response | Promise<Response>
 
+/** Those that the local API answers. */
+const METHODS = ['GET', 'POST', 'PUT', 'DELETE'] as const
+
 /** Builds the local API. Every answer is JSON or a stream of it; every error has the shape `{"error":{"code","message","details"}}`. */
 export function createApp(init: AppInit): FetchHandler {
   const { mesh, closing, heartbeatMs } = init
   const stop = init.stop ?? (() => void mesh.stop())
   const app = new Hono()
   app.onError((error) => errorResponse(error))
-  app.notFound((context) =>
-    errorResponse(
-      refusal({ status: 404 }, 'unsupported', `there is nothing at ${context.req.method} ${context.req.path}`, {
-        path: context.req.path
-      })
-    )
-  )
+  app.notFound(({ req: { method, path } }) => {
+    // RFC 9110, 15.5.6: what is there answers other methods.
+    const allow = METHODS.filter((one) => app.router.match(one, path)[0].some(([[, route]]) => route.method === one))
+    if (allow.length === 0)
+      return errorResponse(refusal({ status: 404 }, 'unsupported', `there is nothing at ${method} ${path}`, { path }))
+    const init = { status: 405, headers: { allow: allow.join(', ') } }
+    return errorResponse(refusal(init, 'unsupported', `${path} takes ${allow.join(' and ')}, not ${method}`, { path, allow }))
+  })
   app.use(async (context, next) => {
     await next()
     context.res.headers.set('x-content-type-options', 'nosniff')

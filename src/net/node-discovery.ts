@@ -138,7 +138,8 @@ export function createNodeDiscovery(
     forgive: () => dialer.forgive(),
     proved: (peer, accepted) => dialer.proved(peer, accepted),
     sourceOf(peer) {
-      const source = dialer.peers().find(({ peerId }) => peerId === peer)?.source ?? 'inbound'
+      // What no address is known of was announced by those that it is reached over.
+      const source = dialer.peers().find(({ peerId }) => peerId === peer)?.source ?? 'peer'
       // Its own announcement told its addresses after it had come to us: that is not how it was found.
       const inbound = source === 'peer' && connectionsOf(libp2p, peer).some(({ direction }) => direction === 'inbound')
       return inbound ? 'inbound' : source

@@ -2,6 +2,7 @@ import { peerIdFromString } from '@libp2p/peer-id'
 import type { Libp2p } from '@libp2p/interface'
 import { multiaddr } from '@multiformats/multiaddr'
 import type { Outcome } from '../core/routing/neighbour-trust.ts'
+import { namePeerIds, shortId } from '../../protocols/short-id.ts'
 import { MeshError, toMeshError } from '../errors.ts'
 import type { Circuit, Circuits } from './circuits.ts'
 import type { Session } from './session.ts'
@@ -29,8 +30,6 @@ export const CHECK_EVERY_MS = 1_000
 export const ANSWER_WITHIN_MS = 1_500
 /** So many in a row without any sign of life, and the circuit is given up. */
 export const MAX_MISSED = 3
-/** A PeerId in a text, after what is before it. One in an address stays: that is there to be tried by hand. No lookbehind: this runs in browsers that lack it. */
-const PEER_ID = /(^|[^\w/])((?:12D3KooW|16Uiu2HA|Qm)[1-9A-HJ-NP-Za-km-z]{38,})\b/g
 
 /** What will not be otherwise in a moment. */
 const LASTING: readonly string[] = ['permission_denied', 'unsupported', 'expired']
@@ -105,6 +104,9 @@ export function createReach(components: ReachComponents): Reach {
       pauses.delete(node)
       if (pauses.size >= MAX_PAUSES) pauses.delete(pauses.keys().next().value!)
       pauses.set(node, { failures, until: now() + DIAL_PAUSES_MS[Math.min(failures, DIAL_PAUSES_MS.length) - 1]! })
+      // What libp2p says of it speaks of dial requests.
+      if ((error as Error).name === 'NoValidAddressesError')
+        throw new MeshError('unavailable', 'it announces no address that can be dialled from here', {}, { cause: error })
       throw error
     }
   }
@@ -224,10 +226,7 @@ export function createReach(components: ReachComponents): Reach {
       const why = [byDial, byCircuit].flatMap((one) => (one === undefined ? [] : [toMeshError(one).message])).join('; ')
       // Several nodes may have the name; whoever needs the whole PeerId finds it in the details.
       const who = nameOf(node) === node ? shortId(node) : `${nameOf(node)} (${shortId(node)})`
-      const named = why.replace(
-        PEER_ID,
-        (_, before: string, one: string) => before + (nameOf(one) === one ? shortId(one) : nameOf(one))
-      )
+      const named = namePeerIds(why, (one) => (nameOf(one) === one ? shortId(one) : nameOf(one)))
       throw new MeshError('unavailable', `cannot reach ${who}: ${named}`, { peer: node, notStarted: true }, { cause: error })
     }
   }
@@ -264,9 +263,6 @@ export function createReach(components: ReachComponents): Reach {
     }
   }
 }
-
-/** The end of a PeerId, as tables show it and commands take it. */
-const shortId = (node: string): string => `…${node.slice(-8)}`
 
 /** One that cannot be closed, since nobody takes what is still to be sent, is cut. */
 function end({ connection }: Circuit): void {

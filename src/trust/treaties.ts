@@ -19,6 +19,7 @@ import {
   type TreatyRevocation
 } from '../../protocols/treaty/messages.ts'
 import { originBytes, originId } from '../core/document.ts'
+import { shortId } from '../../protocols/short-id.ts'
 import { MeshError } from '../errors.ts'
 import { createSuccessions } from './successions.ts'
 import { sideOf, treatyRevocationSigner, treatySigner, type MeshKeys } from './treaty-signatures.ts'
@@ -222,7 +223,7 @@ export function pactOf(signed: SignedTreaty, mesh: Uint8Array): Pact {
   return {
     serial: toString(treaty.serial, 'base16'),
     mesh: id,
-    name: treaty.names[other] || `…${id.slice(-8)}`,
+    name: treaty.names[other] || shortId(id),
     lends: treaty.lends[side],
     borrows: treaty.lends[other],
     secret,

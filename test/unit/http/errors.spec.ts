@@ -46,17 +46,17 @@ describe('http errors', () => {
     assert.equal(errorResponse('a string').status, 500)
   })
 
-  it('unknown routes and methods are JSON 404', async () => {
+  it('unknown routes are 404, unknown methods of known ones 405 with those that they take, both as JSON', async () => {
     const headers = { authorization: `Bearer ${token}` }
-    for (const [method, path] of [
-      ['GET', '/'],
-      ['GET', '/mesh'],
-      ['DELETE', '/mesh/peers'],
-      ['GET', '/capabilities/demo/tools/fail'],
-      ['POST', '/health']
-    ]) {
+    for (const [method, path, status, allow] of [
+      ['GET', '/', 404, null],
+      ['GET', '/mesh', 404, null],
+      ['DELETE', '/mesh/peers', 405, 'GET, POST'],
+      ['GET', '/capabilities/demo/tools/fail', 405, 'POST'],
+      ['POST', '/health', 405, 'GET']
+    ] as const) {
       const answer = await app(new Request(`http://localhost${path}`, { method, headers }))
-      assert.equal(answer.status, 404, `${method} ${path}`)
+      assert.deepEqual([answer.status, answer.headers.get('allow')], [status, allow], `${method} ${path}`)
       assert.equal(((await answer.json()) as { error: { code: string } }).error.code, 'unsupported')
     }
   })

@@ -75,12 +75,12 @@ describe('query parameters of the local API', () => {
     for (const query of ['', '?', '?&']) assert.equal((await ask('GET', `/mesh/status${query}`)).status, 200, query)
   })
   it('says first that there is nothing, or that a token is needed', async () => {
-    for (const [method, path] of [
-      ['GET', '/nothing'],
-      ['GET', '/mesh/status/x'],
-      ['POST', '/mesh/status']
+    for (const [method, path, status] of [
+      ['GET', '/nothing', 404],
+      ['GET', '/mesh/status/x', 404],
+      ['POST', '/mesh/status', 405]
     ] as const) {
-      assert.equal((await ask(method, `${path}?nosuch=1`)).status, 404, path)
+      assert.equal((await ask(method, `${path}?nosuch=1`)).status, status, path)
       assert.equal((await ask(method, `${path}?nosuch=1`, {})).status, 401, path)
     }
     assert.equal((await ask('GET', '/mesh/status?nosuch=1', {})).status, 401)

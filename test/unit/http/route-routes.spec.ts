@@ -108,7 +108,7 @@ describe('http routes', () => {
   it('refuses a trace without a target, and what it does not know', async () => {
     for (const query of ['', '?target=', '?target=a&target=b', '?target=a&maxHops=3'])
       assert.equal((await get(`/mesh/trace${query}`)).status, 400, query)
-    assert.equal((await ask(server.url, '/mesh/trace?target=kitchen', { token, json: {} })).status, 404)
+    assert.equal((await ask(server.url, '/mesh/trace?target=kitchen', { token, json: {} })).status, 405)
     assert.equal((await ask(server.url, '/mesh/trace?target=kitchen')).status, 401)
   })
 })
