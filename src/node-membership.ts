@@ -26,11 +26,16 @@ export function hostNodeName(): string {
   return hostname().split('.')[0]?.slice(0, MAX_NODE_NAME) ?? 'node'
 }
 
+/** What a name of a node may have and that of a mesh not, such as what joins the parts of an emoji, is left out. */
+function meshNameAfter(node: string): string {
+  return `${node.replace(/\p{C}/gu, '')}'s mesh`.slice(0, MAX_MESH_NAME).replace(/[\ud800-\udbff]$/, '')
+}
+
 /** The mesh of the data directory, or a new private one of which this node is the owner. @throws MeshError `invalid_config`, `unavailable`. */
 export async function loadMembership({ open, dataDir, nodeKey, name, onFounded }: LoadMembership): Promise<Membership> {
   if (open) return openMembership()
   const kept = dataDir === undefined ? undefined : await readMesh(dataDir)
-  const state = kept ?? (await foundMesh(`${name}'s mesh`.slice(0, MAX_MESH_NAME)))
+  const state = kept ?? (await foundMesh(meshNameAfter(name)))
   const membership = await privateMembership({
     state,
     nodeKey,

@@ -3,6 +3,9 @@ import { createAdmission, type Admission } from '../core/admission.ts'
 import type { Invoke } from '../core/invoke.ts'
 import { statusOf } from '../core/query.ts'
 import { checkSchema } from '../core/schema.ts'
+import { compileSubject } from '../core/triggers/event-subject.ts'
+import { compileIntent } from '../core/triggers/intent-template.ts'
+import { checkRouteHint } from '../core/triggers/trigger-routes.ts'
 import { MeshError, toMeshError } from '../errors.ts'
 import type { EventContext, EventFunction, ReceivedEvent } from '../mesh-api-events.ts'
 import type { LocalTool } from './provider.ts'
@@ -130,14 +133,17 @@ export function createLocalTools(
   }
 }
 
-/** What a peer could not know about a capability of this node: whether its schemas compile. @throws MeshError `invalid_argument`. */
+/** What a peer could not know about a capability of this node: whether its schemas and the texts and hints of its triggers make sense. @throws MeshError `invalid_argument`. */
 export function checkOwn(declaration: CapabilityDeclaration): void {
   checkCapability(declaration)
   declaration.tools?.forEach((tool) => {
     checkSchema(tool.input, `input of tool "${tool.name}" of "${declaration.id}"`)
     checkSchema(tool.output, `output of tool "${tool.name}" of "${declaration.id}"`)
   })
-  declaration.triggers?.forEach((trigger) =>
+  declaration.triggers?.forEach((trigger) => {
     checkSchema(trigger.payload, `payload of trigger "${trigger.event}" of "${declaration.id}"`)
-  )
+    compileIntent(declaration, trigger)
+    compileSubject(declaration, trigger)
+    checkRouteHint(declaration, trigger)
+  })
 }

@@ -1,6 +1,7 @@
 import { matchGlob } from '../../../protocols/glob.ts'
-import type { TriggerDeclaration } from '../../../protocols/capability.ts'
+import type { CapabilityDeclaration, TriggerDeclaration } from '../../../protocols/capability.ts'
 import { PRIORITIES, type Priority } from '../../../protocols/trigger/messages.ts'
+import { MeshError } from '../../errors.ts'
 import { rendezvousOrder } from './rendezvous.ts'
 
 /** Most handlers of one event; `all` means so many of them. */
@@ -63,6 +64,19 @@ export function routeEvent(event: EventToRoute, handlers: Iterable<EventHandler>
 export function reachesType(hint: string, type: string): boolean {
   const domain = /^([a-z0-9][a-z0-9._-]*)(\/\*{1,2})?$/.exec(hint)?.[1]
   return matchGlob(hint, type) || (domain !== undefined && type.split('/').includes(domain))
+}
+
+/** `capability:ID`, perhaps at one node, or what may fit a type. */
+const HINT = /^(?:capability:[^\s@:]+(?:@[^\s@]+)?|[^\s:@]+)$/
+
+/** @throws MeshError `invalid_argument` for a hint that can fit nothing. */
+export function checkRouteHint({ id }: Pick<CapabilityDeclaration, 'id'>, { event, routeHint }: TriggerDeclaration): void {
+  if (routeHint === undefined || HINT.test(routeHint)) return
+  throw new MeshError(
+    'invalid_argument',
+    `the routeHint "${routeHint}" of trigger "${event}" of "${id}" fits nothing: it must be capability:ID, a glob over types such as agent/*, or a domain such as security`,
+    { capability: id, event, routeHint }
+  )
 }
 
 /** How many handle an event of a trigger; what is not known counts as one. */
