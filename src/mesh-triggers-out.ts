@@ -8,12 +8,13 @@ import { routeEvent, type EventHandler } from './core/triggers/trigger-routes.ts
 import { MeshError, toMeshError } from './errors.ts'
 import type { CapabilityDeclaration } from '../protocols/capability.ts'
 import type { Delivery } from '../protocols/trigger/messages.ts'
-import type { DeadLetterView, FireOptions, FireView } from './mesh-api-events.ts'
+import type { DeadLetterView, FireOptions, FireView, MeshTriggers } from './mesh-api-events.ts'
 import type { MeshComponents } from './mesh-components.ts'
 import { createEffectQueue } from './mesh-effects.ts'
 import { createFireWaits } from './mesh-fire-waits.ts'
 import { createTriggerSender, type TriggerSenderComponents } from './net/trigger-sender.ts'
 import type { DeliveryOrigin } from './net/trigger.ts'
+import { MAX_LISTED_EVENTS, letterView, waitingView } from './triggers/event-views.ts'
 import { createOutboxLog } from './triggers/outbox-log.ts'
 import { createRaise, type RaisedEvent } from './triggers/raise.ts'
 
@@ -21,7 +22,7 @@ import { createRaise, type RaisedEvent } from './triggers/raise.ts'
 export const FIRE_WAIT_MS = 2_000
 
 /** See {@link createOutgoingEvents}. */
-export interface OutgoingEvents {
+export interface OutgoingEvents extends Pick<MeshTriggers, 'waitingEvents' | 'discardEvent'> {
   fire(capability: string, event: string, payload: JsonValue, options: FireOptions): Promise<FireView>
   /** There are other handlers than before. @param appeared those that were not there. */
   handlersChanged(appeared: readonly string[]): void
@@ -128,6 +129,9 @@ export function createOutgoingEvents(components: OutgoingEventsComponents): Outg
       case 'settled':
         for (const handler of effect.by) waits.taken(effect.event.id, handler)
         return count('events.done')
+      case 'withdrawn':
+        count('events.withdrawn')
+        return waits.dropped(effect.event.id, 'withdrawn')
       case 'dropped':
         count(`events.dropped.${effect.reason}`)
         return waits.dropped(effect.event.id, effect.reason)
@@ -200,8 +204,11 @@ export function createOutgoingEvents(components: OutgoingEventsComponents): Outg
     const view = { id, intent, kept, by: told.by, tried }
     if (told.reason !== undefined) return { outcome: 'dropped', ...view, reason: told.reason }
     if (told.by.length > 0) return { outcome: 'delivered', ...view }
-    return { outcome: 'queued', ...view, ...(keep !== undefined && !kept && { reason: 'not_kept' }) }
+    return { outcome: 'queued', ...view, reason: keep !== undefined && !kept ? 'not_kept' : whyWaits(id) }
   }
+
+  /** What has just been done, by one that was not asked in time, is not in any more. */
+  const whyWaits = (id: string): string => outbox.pending(id)[0]?.reason ?? 'unanswered'
 
   function checkLetter(id: string): void {
     if (!outbox.deadLetters().some(({ event }) => event.id === id))
@@ -211,7 +218,16 @@ export function createOutgoingEvents(components: OutgoingEventsComponents): Outg
   return {
     fire,
     handlersChanged: (appeared) => change(() => outbox.handlersChanged(now(), appeared)),
-    deadLetters: () => outbox.deadLetters().map(viewOf),
+    waitingEvents() {
+      const all = outbox.pending()
+      const wall = Date.now() - now()
+      return { events: all.slice(0, MAX_LISTED_EVENTS).map((one) => waitingView(one, wall)), total: all.length }
+    },
+    discardEvent(id) {
+      if (!change(() => outbox.withdraw(id)))
+        throw new MeshError('invalid_argument', `no event "${id}" waits here (any more)`, { id })
+    },
+    deadLetters: () => outbox.deadLetters().map(letterView),
     replayDeadLetter(id) {
       checkLetter(id)
       const added = change(() => outbox.replay(id, now()))
@@ -236,26 +252,5 @@ export function createOutgoingEvents(components: OutgoingEventsComponents): Outg
       if (stored === undefined && outbox.size > 0)
         log('warn', `${outbox.size} events that are not done are lost, since this node has no data directory`)
     }
-  }
-}
-
-function viewOf({
-  event,
-  reason,
-  code,
-  message,
-  handled
-}: ReturnType<ReturnType<typeof createOutbox<RaisedEvent>>['deadLetters']>[number]): DeadLetterView {
-  return {
-    id: event.id,
-    capability: event.capability,
-    event: event.event,
-    ...(event.subject !== undefined && { subject: event.subject }),
-    intent: event.intent,
-    priority: event.priority,
-    reason,
-    ...(code !== undefined && { code }),
-    ...(message !== undefined && { message }),
-    handled: [...handled]
   }
 }

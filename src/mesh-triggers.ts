@@ -150,6 +150,8 @@ export function createMeshTriggers(components: MeshTriggersComponents): MeshTrig
     raise: ({ capability, event, payload }) => outgoing.fire(capability, event, payload, { waitMs: 0 }),
     commands: {
       fire: (capability, event, payload = null, options = {}) => outgoing.fire(capability, event, payload, options),
+      waitingEvents: outgoing.waitingEvents,
+      discardEvent: outgoing.discardEvent,
       deadLetters: outgoing.deadLetters,
       replayDeadLetter: outgoing.replayDeadLetter,
       discardDeadLetter: outgoing.discardDeadLetter

@@ -109,6 +109,7 @@ export function createOutboxLog(log: EventLog, { self, mesh, clock, onDamaged }:
         entries.get(effect.id)?.handled.push(effect.handler)
         return { k: 'handled', id: effect.id, by: effect.handler }
       case 'settled':
+      case 'withdrawn':
         return entries.delete(effect.event.id) ? { k: 'settled', id: effect.event.id } : undefined
       case 'dead': {
         const { id } = effect.letter.event
