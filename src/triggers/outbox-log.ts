@@ -142,7 +142,7 @@ export function createOutboxLog(log: EventLog, { self, mesh, clock, onDamaged }:
 }
 
 function appendOf(event: RaisedEvent, at: number): JsonObject {
-  const { encoded, route, subject, causes, ...plain } = event
+  const { encoded, route, subject, causes, dataRef: _inEncoded, ...plain } = event
   return {
     k: 'append',
     id: event.id,
@@ -170,7 +170,7 @@ function without(values: object): JsonObject {
 function eventOf(kept: JsonObject): RaisedEvent {
   const [encoded, route, subject] = [textOf(kept['encoded']), mapOf(kept['route']), kept['subject']]
   const bytes = fromString(encoded, 'base64')
-  const { priority, intent, source } = decodeEvent(bytes)
+  const { priority, intent, source, dataRef } = decodeEvent(bytes)
   const { fanOut, expiresMs } = kept as { fanOut: RaisedEvent['fanOut']; expiresMs: number }
   if ((fanOut !== 'all' && !Number.isInteger(fanOut)) || !Number.isFinite(expiresMs)) throw new Error('no event')
   const { capability } = source
@@ -178,7 +178,7 @@ function eventOf(kept: JsonObject): RaisedEvent {
   return {
     id: textOf(kept['id']),
     priority,
-    bytes: bytes.length,
+    bytes: bytes.length + (dataRef?.size ?? 0),
     fanOut,
     expiresMs,
     encoded: bytes,
@@ -193,7 +193,8 @@ function eventOf(kept: JsonObject): RaisedEvent {
     event: textOf(kept['event']),
     subject: about,
     intent,
-    causes: textsOf(kept['causes'])
+    causes: textsOf(kept['causes']),
+    ...(dataRef !== undefined && { dataRef })
   }
 }
 

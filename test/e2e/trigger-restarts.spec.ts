@@ -1,5 +1,5 @@
 import assert from 'node:assert/strict'
-import { mkdtemp, rm } from 'node:fs/promises'
+import { mkdtemp, readdir, rm } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { createNode, type Mesh } from '../../src/index.ts'
@@ -33,12 +33,13 @@ describe('events over kills', function () {
     return child
   }
   /** The next line that has the key. */
-  async function next<T>(child: Child, key: string): Promise<T> {
+  async function nextLine(child: Child, key: string): Promise<Record<string, unknown>> {
     for (;;) {
-      const line = JSON.parse(await child.line(20_000)) as Record<string, T>
-      if (line[key] !== undefined) return line[key]
+      const line = JSON.parse(await child.line(20_000)) as Record<string, unknown>
+      if (line[key] !== undefined) return line
     }
   }
+  const next = async <T>(child: Child, key: string): Promise<T> => (await nextLine(child, key))[key] as T
   async function kill(child: Child): Promise<void> {
     child.process.kill('SIGKILL')
     await child.ended
@@ -72,5 +73,27 @@ describe('events over kills', function () {
     const second = run('handler', join(dir, 'handler'), address, 'done')
     assert.equal(await next(second, 'handled'), id)
     await until(() => source.status().counters['events.done'] === 1, 'the source hears of it', 40_000)
+  })
+
+  it('a source that is killed while its payload is on its way: it comes after the restart, whole', async () => {
+    const source = join(dir, 'source')
+    const handler = run('handler', join(dir, 'handler'), '', 'done')
+    const address = await next<string>(handler, 'ready')
+    const first = run('source', source, address, '1', '12000000')
+    const [id] = await next<string[]>(first, 'fired')
+    const arriving = join(dir, 'handler', 'events-in.payloads')
+    // It is killed as soon as something of it is there: a payload that is whole has another name.
+    await until(async () => (await readdir(arriving).catch(() => [])).length > 0, 'it begins to come', 20_000)
+    await kill(first)
+    assert.equal((await readdir(join(source, 'events-out.payloads'))).length, 1)
+    run('source', source, address, '0')
+    const { handled, size } = await nextLine(handler, 'handled')
+    assert.deepEqual([handled, size], [id, 12_000_016])
+    await until(
+      async () => (await readdir(join(source, 'events-out.payloads'))).length === 0,
+      'it is gone with its event',
+      20_000
+    )
+    await until(async () => (await readdir(arriving)).length === 0, 'here as well', 20_000)
   })
 })

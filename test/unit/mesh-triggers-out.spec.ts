@@ -1,10 +1,13 @@
 import assert from 'node:assert/strict'
 import { MAX_OUTBOX_EVENTS } from '../../src/core/triggers/outbox-contract.ts'
 import type { EventHandler } from '../../src/core/triggers/trigger-routes.ts'
+import { fromString } from 'uint8arrays/from-string'
 import type { JsonObject } from '../../protocols/json.ts'
+import { decodeEvent } from '../../protocols/trigger/messages.ts'
 import { MeshError, isMeshError } from '../../src/errors.ts'
 import { createOutgoingEvents, type OutgoingEvents } from '../../src/mesh-triggers-out.ts'
 import type { EventLog } from '../../src/triggers/event-store.ts'
+import { createPayloadMemory } from '../../src/triggers/payload-store.ts'
 
 const SELF = '12D3KooWGC6TvWhfapngX6wvJHMYvKpDMXPb3ZnCZ6dMoaMtimQ5'
 const MESH = '12D3KooWJ6fyt5HxZdsx7mpkmR5tSTMswCC5vbwWVoUsPCzAhrjR'
@@ -17,13 +20,13 @@ describe('outgoing events', () => {
   let logged: string[]
   let counted: string[]
   let out: OutgoingEvents
-  const create = (withDisk = true): void => {
-    const log: EventLog = { initial: [], append: (record) => append(record), onCompact: () => undefined }
+  const create = (withDisk = true, initial: JsonObject[] = [], payloads = createPayloadMemory()): void => {
+    const log: EventLog = { initial, append: (record) => append(record), onCompact: () => undefined }
     out = createOutgoingEvents({
       self: SELF,
       membership: { mesh: MESH } as Parameters<typeof createOutgoingEvents>[0]['membership'],
       incarnation: 1,
-      events: withDisk ? { outbox: log, inbox: log } : undefined,
+      events: withDisk ? { outbox: log, inbox: log, outboxPayloads: payloads, inboxPayloads: payloads } : undefined,
       find: (id) =>
         id === 'cam' ? { id, type: 'sensor/camera', triggers: [{ event: 'person', routeHint: 'agent/*' }] } : undefined,
       handlers: () => handlers,
@@ -139,6 +142,42 @@ describe('outgoing events', () => {
     handlers = [guard]
     out.handlersChanged([`guard@${SELF}`])
     assert.ok(!counted.includes('events.done'))
+  })
+
+  it('a large payload is there after a restart, or its event is not', async () => {
+    const written: JsonObject[] = []
+    append = (record) => {
+      written.push(record)
+      return Promise.resolve()
+    }
+    const { id, kept } = await out.fire('cam', 'person', 'x'.repeat(100_000), { waitMs: 0 })
+    assert.equal(kept, true)
+    const { size, hash } = decodeEvent(
+      fromString((written[0] as { event: { encoded: string } }).event.encoded, 'base64')
+    ).dataRef!
+    create(true, written, { ...createPayloadMemory(), initial: new Map([[hash, size]]) })
+    assert.deepEqual(
+      out.waitingEvents().events.map((event) => event.id),
+      [id]
+    )
+    for (const initial of [new Map<string, number>(), new Map([[hash, size - 1]])]) {
+      counted = []
+      create(true, written.slice(0, 1), { ...createPayloadMemory(), initial })
+      assert.deepEqual([out.waitingEvents().total, counted, written.at(-1)], [0, ['events.damaged'], { k: 'settled', id }])
+    }
+  })
+
+  it('large payloads past what memory holds are dropped, and that is said', async () => {
+    create(false)
+    const large = (n: number) => out.fire('cam', 'person', `${n}${'x'.repeat(15_000_000)}`, { waitMs: 0 })
+    const outcomes = [await large(1), await large(2), await large(3)].map(({ outcome, reason }) => [outcome, reason])
+    assert.deepEqual(outcomes, [
+      ['queued', 'no_handler'],
+      ['queued', 'no_handler'],
+      ['dropped', 'full']
+    ])
+    out.discardEvent('1-1')
+    assert.equal((await large(4)).outcome, 'queued')
   })
 
   it('no more than 1,000 are listed', async () => {

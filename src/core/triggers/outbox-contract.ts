@@ -84,6 +84,8 @@ export interface Outbox<E extends OutboxEvent> {
   add(event: E, now: number): Added
   /** The link sends it now. @returns how long it may still wait to be handled, ms; undefined if it is not to be sent any more. */
   sent(id: string, handler: string, now: number): number | undefined
+  /** Its node gets the payload: it has as long to answer from now on. */
+  fetched(id: string, handler: string, now: number): void
   accepted(id: string, handler: string, now: number): void
   done(id: string, handler: string, now: number): void
   failed(id: string, handler: string, answer: FailedAnswer, now: number): void

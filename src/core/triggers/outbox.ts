@@ -171,6 +171,11 @@ export function createOutbox<E extends OutboxEvent>(init: OutboxInit<E>): Outbox
       return Math.max(0, entry.expiresAt - now)
     },
 
+    fetched(id, handler, now) {
+      const [entry, leg] = legWith(id, handler)
+      if (leg?.state === 'sent') legsDue.set(leg, now + ackWaitMs(entry!.event.priority, leg.tries, random))
+    },
+
     accepted(id, handler) {
       const [entry, leg] = legOf(id, handler, ({ state }) => state === 'idle' || state === 'waiting' || state === 'offered')
       if (leg === undefined || leg.state === 'accepted') return
