@@ -25,6 +25,6 @@ export async function openEventFiles(dir: string, onTrouble: (message: string) =
     inbox,
     outboxPayloads,
     inboxPayloads,
-    close: async () => void (await Promise.all([outbox.close(), inbox.close()]))
+    close: async () => void (await Promise.all([outbox, inbox, outboxPayloads, inboxPayloads].map((one) => one.close())))
   }
 }

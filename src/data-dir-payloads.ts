@@ -9,12 +9,18 @@ import { notKept, type PayloadStore } from './triggers/payload-store.ts'
 export const MAX_PAYLOAD_FILES_BYTES = 128 * 1024 * 1024
 const NAME = /^[A-Za-z0-9-]{1,200}$/
 
+/** A {@link PayloadStore} that is files. */
+export interface PayloadFiles extends PayloadStore {
+  /** Resolves when nothing is written or deleted any more. */
+  close(): Promise<void>
+}
+
 /** Opens a directory, and makes it with the first payload. What is half written in it goes. @param onTrouble told in a sentence what is wrong. Never rejects. */
 export async function openPayloadFiles(
   dir: string,
   onTrouble: (message: string) => void,
   maxBytes: number = MAX_PAYLOAD_FILES_BYTES
-): Promise<PayloadStore> {
+): Promise<PayloadFiles> {
   const initial = new Map<string, number>()
   try {
     for (const name of await readdir(dir)) {
@@ -26,31 +32,42 @@ export async function openPayloadFiles(
     if (code !== 'ENOENT') onTrouble(`cannot read ${dir} (${code ?? message}): events with large payloads in it are lost`)
   }
 
+  const running = new Set<Promise<void>>()
+
+  function noted(work: Promise<void>): Promise<void> {
+    running.add(work)
+    const over = (): void => void running.delete(work)
+    work.then(over, over)
+    return work
+  }
+
+  async function write(name: string, parts: AsyncIterable<Uint8Array> | Iterable<Uint8Array>): Promise<void> {
+    const [path, temporary] = [join(dir, name), join(dir, `${name}.tmp`)]
+    try {
+      await failing(dir, () => mkdir(dir, { recursive: true, mode: 0o700 }))
+      const file = await failing(dir, () => open(temporary, 'w', 0o600))
+      try {
+        // Of what fails here it matters whose fault it is: a payload that does not come is no full disk.
+        for await (const part of parts) await failing(dir, () => file.appendFile(part))
+        await failing(dir, () => file.datasync())
+      } finally {
+        await file.close()
+      }
+      await failing(dir, () => rename(temporary, path))
+      // The name is on disk with its directory. What systems cannot flush is as safe as they make it.
+      const names = await open(dir, 'r').catch(() => undefined)
+      await names?.sync().catch(() => undefined)
+      await names?.close()
+    } catch (error) {
+      await unlink(temporary).catch(() => undefined)
+      throw error
+    }
+  }
+
   return {
     initial,
     maxBytes,
-    async write(name, parts) {
-      const [path, temporary] = [join(dir, name), join(dir, `${name}.tmp`)]
-      try {
-        await failing(dir, () => mkdir(dir, { recursive: true, mode: 0o700 }))
-        const file = await failing(dir, () => open(temporary, 'w', 0o600))
-        try {
-          // Of what fails here it matters whose fault it is: a payload that does not come is no full disk.
-          for await (const part of parts) await failing(dir, () => file.appendFile(part))
-          await failing(dir, () => file.datasync())
-        } finally {
-          await file.close()
-        }
-        await failing(dir, () => rename(temporary, path))
-        // The name is on disk with its directory. What systems cannot flush is as safe as they make it.
-        const names = await open(dir, 'r').catch(() => undefined)
-        await names?.sync().catch(() => undefined)
-        await names?.close()
-      } catch (error) {
-        await unlink(temporary).catch(() => undefined)
-        throw error
-      }
-    },
+    write: (name, parts) => noted(write(name, parts)),
     async *read(name) {
       const file = await open(join(dir, name), 'r').catch(() => undefined)
       if (file === undefined) throw notKept()
@@ -64,7 +81,14 @@ export async function openPayloadFiles(
         await file.close()
       }
     },
-    delete: (name) => unlink(join(dir, name)).catch(() => undefined)
+    delete: (name) => noted(unlink(join(dir, name)).catch(() => undefined)),
+    async close() {
+      while (running.size > 0) {
+        await Promise.allSettled(running)
+        // Whoever waited for that begins the next one at once.
+        await new Promise((resolve) => setTimeout(resolve, 0))
+      }
+    }
   }
 }
 

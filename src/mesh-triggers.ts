@@ -68,9 +68,7 @@ export function createMeshTriggers(components: MeshTriggersComponents): MeshTrig
   const incoming = createIncomingEvents({
     ...components,
     self,
-    async *fetch(node, hash, signal) {
-      yield* fetchPayload(await connect(node), hash, signal)
-    },
+    fetch: (node, hash, signal) => fetchPayload(() => connect(node), hash, signal),
     own: outgoing.payloads.own,
     change
   })

@@ -2,7 +2,7 @@
 import { fromString } from 'uint8arrays/from-string'
 import { toString } from 'uint8arrays/to-string'
 import { decodePayloadPart, encodeTriggerOpen } from '../../protocols/trigger/messages.ts'
-import { MeshError } from '../errors.ts'
+import { MeshError, toMeshError } from '../errors.ts'
 import type { Session } from './session.ts'
 
 /** Payloads that one node may get at once; past it the answer is `busy`. */
@@ -10,14 +10,18 @@ export const MAX_FETCHES_PER_PEER = 4
 /** A source that sends nothing for so long has failed, in ms. */
 export const FETCH_IDLE_MS = 30_000
 
-/** The side of the handlers: parts as they come, nothing of them checked but their size. @param hash lower-case hex. @throws MeshError. */
+/** The side of the handlers: parts as they come, nothing of them checked but their size. @param connect the session with the source. @param hash lower-case hex. @throws MeshError. */
 export async function* fetchPayload(
-  session: Pick<Session, 'request'>,
+  connect: () => Promise<Pick<Session, 'request'>>,
   hash: string,
   signal: AbortSignal,
   idleMs: number = FETCH_IDLE_MS
 ): AsyncGenerator<Uint8Array, void, void> {
   const over = new AbortController()
+  const aborted = new Promise<never>((_, reject) =>
+    over.signal.addEventListener('abort', () => reject(toMeshError(over.signal.reason)), { once: true })
+  )
+  aborted.catch(() => undefined)
   const onAbort = (): void => over.abort(signal.reason)
   if (signal.aborted) onAbort()
   signal.addEventListener('abort', onAbort, { once: true })
@@ -29,6 +33,7 @@ export async function* fetchPayload(
   }
   try {
     wait()
+    const session = await Promise.race([connect(), aborted])
     const open = encodeTriggerOpen({ kind: 'fetch', hash: fromString(hash, 'base16') })
     for await (const body of session.request(open, { signal: over.signal })) {
       // Until the part is taken the source is not to blame.

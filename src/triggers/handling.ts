@@ -13,7 +13,7 @@ import type { Loaded } from './payload-arrivals.ts'
 /** Events that a capability handles at once. */
 export const HANDLER_SLOTS = 8
 /** Events of a capability that wait at once for a person to agree, or for their payload; they keep no others from being handled. */
-export const MAX_ASIDE = 64
+export const MAX_ASIDE = 512
 /** A handler has so long for one event, in ms; what hangs then has failed, and may be tried again. */
 export const HANDLE_WITHIN_MS = 600_000
 

@@ -13,6 +13,8 @@ import { joined, type PayloadStore } from './payload-store.ts'
 export const MAX_FETCHES = 8
 /** Of one node. */
 export const MAX_FETCHES_OF_NODE = 2
+/** Payloads of one node that are not here yet; past it the answer is `busy`. */
+export const MAX_PENDING_OF_NODE = 64
 /** Bytes of those that handlers have at once; a larger one alone. */
 export const MAX_LOADED_BYTES = 32 * 1024 * 1024
 /** A payload that takes longer to come has failed, in ms; it is tried again. */
@@ -69,15 +71,15 @@ export function createPayloadArrivals({ self, store, fetch, own, kept }: Payload
   const ofNode = new Map<string, Turns>()
   const loaded = createTurns(MAX_LOADED_BYTES)
   const bytesOf = new Map<string, number>()
+  const pendingOf = new Map<string, number>()
+  /** Names that are being deleted. */
+  const going = new Map<string, Promise<void>>()
   let total = 0
   let isRestoring = true
-  let tail: Promise<unknown> = Promise.resolve()
 
   function reserve(node: string, size: number): void {
     total += size
-    const left = (bytesOf.get(node) ?? 0) + size
-    if (left > 0) bytesOf.set(node, left)
-    else bytesOf.delete(node)
+    add(bytesOf, node, size)
   }
 
   /** Both turns: that of its node first, so that one node holds up no other. */
@@ -107,8 +109,7 @@ export function createPayloadArrivals({ self, store, fetch, own, kept }: Payload
       )
       timer.unref?.()
       try {
-        // What of an earlier one is deleted is gone by then.
-        await tail
+        await going.get(name)
         await store.write(name, checked(fetch(node, ref.hash, signal), ref))
       } finally {
         clearTimeout(timer)
@@ -121,8 +122,12 @@ export function createPayloadArrivals({ self, store, fetch, own, kept }: Payload
     arrivals.delete(name)
     reserve(arrival.node, -arrival.size)
     arrival.abort.abort(new MeshError('cancelled', 'the event is over'))
-    const gone = (): Promise<void> => (arrivals.has(name) ? Promise.resolve() : store.delete(name))
-    tail = Promise.all([tail, arrival.here.then(gone, gone)])
+    // Once nothing more is written of it. If it comes again, that waits for this.
+    const gone: Promise<void> = arrival.here
+      .catch(() => undefined)
+      .then(() => store.delete(name))
+      .then(() => void (going.get(name) === gone && going.delete(name)))
+    going.set(name, gone)
   }
 
   function get(event: ArrivedEvent): Promise<void> | undefined {
@@ -140,8 +145,10 @@ export function createPayloadArrivals({ self, store, fetch, own, kept }: Payload
     const size = refusal === undefined ? ref.size : 0
     reserve(node, size)
     const here = refusal === undefined ? begin(event, ref, name, abort) : Promise.reject(refusal)
+    add(pendingOf, node, 1)
+    const isOver = (): void => add(pendingOf, node, -1)
     // Who asks for it is told, also later; as long as the event is not over it is not tried anew.
-    here.catch(() => undefined)
+    here.then(isOver, isOver)
     arrivals.set(name, { size, node, events: new Set([keyOf(event)]), abort, here })
     return here
   }
@@ -151,7 +158,8 @@ export function createPayloadArrivals({ self, store, fetch, own, kept }: Payload
       const message = `this node reads no payloads of type ${dataContentType ?? 'unknown'}`
       return new MeshError('unsupported', message, { retryable: true })
     }
-    if (total + size <= store.maxBytes && (bytesOf.get(node) ?? 0) + size <= store.maxBytes / 2) return undefined
+    const hasRoom = total + size <= store.maxBytes && (bytesOf.get(node) ?? 0) + size <= store.maxBytes / 2
+    if (isRestoring || (hasRoom && (pendingOf.get(node) ?? 0) < MAX_PENDING_OF_NODE)) return undefined
     return new MeshError('busy', 'there is no room for the payload now', { retryAfterMs: BUSY_MS })
   }
 
@@ -189,6 +197,12 @@ export function createPayloadArrivals({ self, store, fetch, own, kept }: Payload
       for (const { abort } of arrivals.values()) abort.abort(new MeshError('unavailable', 'the node is stopping'))
     }
   }
+}
+
+function add(counts: Map<string, number>, node: string, count: number): void {
+  const left = (counts.get(node) ?? 0) + count
+  if (left > 0) counts.set(node, left)
+  else counts.delete(node)
 }
 
 /** Lets through what is as the event says. @throws MeshError `protocol_error`: its source will not have another one. */

@@ -25,6 +25,7 @@ import type { Session } from '../../src/net/session.ts'
 import { MAX_FETCHES_PER_PEER, createPayloadServer, fetchPayload } from '../../src/net/trigger-fetch.ts'
 import { createTriggerReader, type TriggerReader } from '../../src/net/trigger.ts'
 import type { EventStore } from '../../src/triggers/event-store.ts'
+import { MAX_PENDING_OF_NODE } from '../../src/triggers/payload-arrivals.ts'
 import { createPayloadKeeper, type PayloadKeeper } from '../../src/triggers/payload-keeper.ts'
 import { createPayloadMemory, notKept } from '../../src/triggers/payload-store.ts'
 import { startPair, until, type Pair } from '../fixtures/libp2p-pair.ts'
@@ -412,11 +413,11 @@ describe('trigger protocol', () => {
         // What this session asks the other side for: both ends are of this process.
         payload: keeper.read
       })
-      made.fetch = (_, wanted, signal) => fetchPayload(session, wanted, signal)
+      made.fetch = (_, wanted, signal) => fetchPayload(async () => session, wanted, signal)
       made.handle = ({ payload: whole }) => void got.push(whole)
     })
     const asked = (wanted = hash): AsyncGenerator<Uint8Array, void, void> =>
-      fetchPayload(session, wanted, new AbortController().signal)
+      fetchPayload(async () => session, wanted, new AbortController().signal)
 
     it('come before the event is handled, in parts, and the handler sees them as any other', async () => {
       keeper.sent('1-0', 'guard', SOURCE)
@@ -492,13 +493,46 @@ describe('trigger protocol', () => {
         request: (_, { signal }) => session.request(encodeTriggerOpen({ kind: 'deliver' }), { signal, input: endless() })
       }
       const signal = new AbortController().signal
-      await assert.rejects(fetchPayload(silent, hash, signal, 30).next(), (error: MeshError) => error.code === 'unavailable')
+      await assert.rejects(
+        fetchPayload(async () => silent, hash, signal, 30).next(),
+        (error: MeshError) => error.code === 'unavailable'
+      )
     })
 
     async function* endless(): AsyncGenerator<unknown> {
       await new Promise(() => undefined)
       yield null
     }
+
+    it('nor does one that cannot be reached, or who stops, hold anything', async () => {
+      const never = (): Promise<Session> => new Promise(() => undefined)
+      const code = async (signal: AbortSignal): Promise<string> =>
+        fetchPayload(never, hash, signal, 30)
+          .next()
+          .then(
+            () => 'a part',
+            (error: MeshError) => error.code
+          )
+      assert.equal(await code(new AbortController().signal), 'unavailable')
+      assert.equal(await code(AbortSignal.abort(new MeshError('cancelled', 'over'))), 'cancelled')
+    })
+
+    it('a source of which many payloads do not come is told to wait, and others are handled meanwhile', async () => {
+      side.fetch = async function* () {
+        await new Promise(() => undefined)
+        yield new Uint8Array(1)
+      }
+      const exchange = openExchange(session)
+      for (let n = 0; n <= MAX_PENDING_OF_NODE; n++)
+        exchange.send(deliveryOf(n, { event: { ...event, dataRef: { hash: String(n).padStart(64, '0'), size: 1 } } }))
+      exchange.send(deliveryOf(MAX_PENDING_OF_NODE + 1))
+      await until(() => exchange.heard.length === 2, 'the last ones')
+      assert.deepEqual(
+        exchange.heard.map((one) => one.replace(/^\d+: /, '')),
+        ['busy, again', 'done']
+      )
+      assert.deepEqual(got, [MAX_PENDING_OF_NODE + 1])
+    })
 
     it('a second event with it does not fetch it again while the first is not over', async () => {
       keeper.sent('1-0', 'guard', SOURCE)

@@ -95,6 +95,19 @@ describe('outbox', () => {
       assert.deepEqual(of('3'), [])
     })
 
+    it('a handler whose node gets the payload has its time from then on', () => {
+      add('1')
+      go('1', 'a')
+      done()
+      time = ACK_WAIT_MS - 1
+      outbox.fetched('1', 'a', time)
+      outbox.fetched('1', 'b', time)
+      tick(2 * ACK_WAIT_MS - 2)
+      assert.deepEqual(done(), [])
+      tick(2 * ACK_WAIT_MS)
+      assert.deepEqual(done(), ['send 1 to b'])
+    })
+
     it('one is withdrawn: it is sent no more, and nothing is said of it', () => {
       add('1')
       done()
