@@ -1,6 +1,7 @@
 /** Events as programs see them: what a trigger raises, who handles it, and what became of it. */
 import type { JsonValue } from '../protocols/json.ts'
 import type { Priority } from '../protocols/trigger/messages.ts'
+import type { PendingReason } from './core/triggers/pending-events.ts'
 
 /** An event that a capability of this node handles. */
 export interface ReceivedEvent {
@@ -67,8 +68,8 @@ export interface FireView {
   /** Whom it was given to, and who has not taken it, or not yet. */
   tried: string[]
   /**
-   * Why it was dropped: `too_deep`, `full`, `too_large`, `unanswered`, or the code of the error. Of what is queued, `not_kept`: it could not be written
-   * to disk, so that a restart loses it.
+   * Why it was dropped: `too_deep`, `full`, `too_large`, `unanswered`, or the code of the error. Why it is queued: `not_kept` if it could not be written to
+   * disk, so that a restart loses it; else as in {@link WaitingEventView}.
    */
   reason?: string
 }
@@ -81,6 +82,33 @@ export interface FireOptions {
   depth?: number
   causes?: readonly string[]
   traceparent?: string
+}
+
+/** An event of this node that is not done. */
+export interface WaitingEventView {
+  id: string
+  capability: string
+  event: string
+  subject?: string
+  intent: string
+  priority: Priority
+  /** When it was raised, and when its time is over, RFC 3339. */
+  since: string
+  expires: string
+  /**
+   * Why it is not done: `no_handler`, nobody is there who handles it; `unanswered`, whoever was asked has not answered; `refused`, whoever was asked has not
+   * taken it, and it is tried again; `away`, who has it is gone, and it goes to another one if that is not back soon; `accepted`, a handler has it.
+   */
+  reason: PendingReason
+  /** Who has it, or is being asked: `capability@PeerId`. */
+  handlers: string[]
+  /** How often no answer, or a bad one, came. */
+  tries: number
+  /** What the last handler that did not do it said. */
+  code?: string
+  message?: string
+  /** Who has done it, of several. */
+  handled: string[]
 }
 
 /** An event that nobody has done, and that does not go out any more by itself. */
@@ -104,6 +132,10 @@ export interface DeadLetterView {
 export interface MeshTriggers {
   /** Raises a trigger of a capability of this node. @throws MeshError `unknown_capability`, `invalid_argument`, `too_large`. */
   fire(capability: string, event: string, payload?: JsonValue, options?: FireOptions): Promise<FireView>
+  /** What is not done: the most urgent first, then the oldest; 1,000 of them at most, `total` says how many there are. */
+  waitingEvents(): { events: WaitingEventView[]; total: number }
+  /** Forgets one: it is sent to nobody any more; a handler that has it may do it still. @throws MeshError `invalid_argument` if there is none of this id. */
+  discardEvent(id: string): void
   /** Oldest first. */
   deadLetters(): DeadLetterView[]
   /** Sends one anew. @throws MeshError `invalid_argument` if there is none of this id, `busy` if there is no room. */

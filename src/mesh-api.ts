@@ -48,7 +48,7 @@ export interface ChangedDescriptor {
 
 /** A part of a capability that differs. `unknown`: something does, but not enough was kept to say what. */
 export interface DescriptorChange {
-  what: 'type' | 'name' | 'description' | 'examples' | 'keywords' | 'triggers' | 'unknown'
+  what: 'type' | 'name' | 'description' | 'examples' | 'keywords' | 'triggers' | 'handles' | 'unknown'
   before?: string
   after?: string
 }

@@ -99,7 +99,10 @@ export function createConsent(components: ConsentComponents): Consent {
 
   /** The source of an event is named last of those who caused it. */
   function requestOf({ node: caller, causes, event }: ArrivedEvent): Request {
-    return { caller, input: event.data, ...(causes.length > 1 && { causes: causes.slice(0, -1) }) }
+    const { data, dataRef } = event
+    // Of a payload that is not in it, that it is this one: what is asked about is kept in memory.
+    const input = dataRef === undefined ? data : { payload: `sha256:${dataRef.hash}`, bytes: dataRef.size }
+    return { caller, input, ...(causes.length > 1 && { causes: causes.slice(0, -1) }) }
   }
 
   /** @returns whether it is to be asked for. @throws MeshError `permission_denied`. */

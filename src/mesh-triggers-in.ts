@@ -15,6 +15,8 @@ import type { DeliveryOrigin } from './net/trigger.ts'
 import { arrivedOf } from './triggers/arrived-event.ts'
 import { createHandling, type ArrivedEvent } from './triggers/handling.ts'
 import { createInboxLog } from './triggers/inbox-log.ts'
+import { createPayloadArrivals, type PayloadArrivalsComponents } from './triggers/payload-arrivals.ts'
+import { createPayloadMemory } from './triggers/payload-store.ts'
 
 /** Handlers that run when the node stops have so long to finish, in ms. */
 export const FINISH_WITHIN_MS = 2_000
@@ -38,10 +40,15 @@ export interface IncomingEvents {
 
 /** What they need. */
 export interface IncomingEventsComponents extends Pick<MeshComponents, 'membership' | 'now' | 'log' | 'events'> {
+  /** PeerId of this node. */
+  self: string
   /** A capability of this node, and what runs its events. */
   local(capability: string): { declaration: CapabilityDeclaration; handle: EventFunction | undefined } | undefined
   /** Before an event is taken in. @throws MeshError `permission_denied`, `busy`. */
   admit(event: ArrivedEvent, capability: CapabilityDeclaration): void
+  /** The payload that an event of another node refers to, from there; and of this node itself. @param hash lower-case hex. */
+  fetch: PayloadArrivalsComponents['fetch']
+  own: PayloadArrivalsComponents['own']
   /** Before it is handled: may wait for a person to agree. @throws MeshError `permission_denied`. */
   authorize(event: ArrivedEvent, capability: CapabilityDeclaration, options: InvokeOptions): Promise<void> | undefined
   /** Changes something, does what follows from it, and sees to what is due next. */
@@ -51,12 +58,14 @@ export interface IncomingEventsComponents extends Pick<MeshComponents, 'membersh
 
 /** See {@link IncomingEvents}. */
 export function createIncomingEvents(components: IncomingEventsComponents): IncomingEvents {
-  const { membership, now, log, events, local, admit, authorize, change, count } = components
+  const { membership, now, log, events, local, admit, authorize, fetch, own, change, count, self } = components
   const { mesh } = membership
   const stored =
     events === undefined
       ? undefined
       : createInboxLog(events.inbox, { mesh, now, clock: Date.now, onDamaged: () => count('events.damaged') })
+  const store = events?.inboxPayloads ?? createPayloadMemory()
+  const payloads = createPayloadArrivals({ self, store, fetch, own, kept: stored?.kept ?? [] })
   const seen = createSeenEvents(stored?.seen, now())
   const effects = createEffectQueue<InboxEffect<ArrivedEvent, DeliveryOrigin>>(act)
   /** Kept over a restart, until their capability is there. */
@@ -85,7 +94,9 @@ export function createIncomingEvents(components: IncomingEventsComponents): Inco
     functionOf: (handler) => local(handler)?.handle,
     take: (handler) => effects.around(() => inbox.take(handler, now())),
     finish: (event, outcome) => change(() => effects.around(() => inbox.finish(event, outcome, now()))),
-    authorize: (event, signal) => authorize(event, local(event.handler)!.declaration, { signal })
+    authorize: (event, signal) => authorize(event, local(event.handler)!.declaration, { signal }),
+    arrived: payloads.get,
+    load: payloads.load
   })
 
   function act(effect: InboxEffect<ArrivedEvent, DeliveryOrigin>): void {
@@ -97,12 +108,25 @@ export function createIncomingEvents(components: IncomingEventsComponents): Inco
       case 'keep':
         return keep(effect.event)
       case 'release':
+        payloads.release(effect.event)
         stored?.release(effect.event, effect.settled)?.catch(() => count('events.not_kept'))
     }
   }
 
-  /** What cannot be kept is handled all the same, and its source told nothing until it is done. */
+  /** With the payload that it refers to. If that does not come, the event fails when it is to be handled. */
   function keep(event: ArrivedEvent): void {
+    const arrived = payloads.get(event)
+    if (arrived === undefined) return write(event)
+    arrived.then(
+      () => {
+        if (payloads.has(event)) write(event)
+      },
+      () => undefined
+    )
+  }
+
+  /** What cannot be kept is handled all the same, and its source told nothing until it is done. */
+  function write(event: ArrivedEvent): void {
     const kept = (): void => {
       isFailing = false
       change(() => effects.around(() => inbox.kept(event)))
@@ -163,6 +187,7 @@ export function createIncomingEvents(components: IncomingEventsComponents): Inco
     },
     async stop() {
       stopping = true
+      payloads.stop()
       await handling.stop(FINISH_WITHIN_MS)
     }
   }

@@ -3,31 +3,37 @@ import { originBytes } from './core/document.ts'
 import type { JsonValue } from './core/invoke.ts'
 import type { InboxAnswer } from './core/triggers/inbox.ts'
 import { createOutbox } from './core/triggers/outbox.ts'
-import type { OutboxEffect } from './core/triggers/outbox-contract.ts'
+import type { Added, OutboxEffect } from './core/triggers/outbox-contract.ts'
 import { routeEvent, type EventHandler } from './core/triggers/trigger-routes.ts'
 import { MeshError, toMeshError } from './errors.ts'
 import type { CapabilityDeclaration } from '../protocols/capability.ts'
 import type { Delivery } from '../protocols/trigger/messages.ts'
-import type { DeadLetterView, FireOptions, FireView } from './mesh-api-events.ts'
+import type { DeadLetterView, FireOptions, FireView, MeshTriggers } from './mesh-api-events.ts'
 import type { MeshComponents } from './mesh-components.ts'
 import { createEffectQueue } from './mesh-effects.ts'
 import { createFireWaits } from './mesh-fire-waits.ts'
 import { createTriggerSender, type TriggerSenderComponents } from './net/trigger-sender.ts'
 import type { DeliveryOrigin } from './net/trigger.ts'
+import { MAX_LISTED_EVENTS, letterView, waitingView } from './triggers/event-views.ts'
 import { createOutboxLog } from './triggers/outbox-log.ts'
+import { createPayloadKeeper, type PayloadKeeper } from './triggers/payload-keeper.ts'
+import { createPayloadMemory } from './triggers/payload-store.ts'
 import { createRaise, type RaisedEvent } from './triggers/raise.ts'
+import { wholeEvents } from './triggers/whole-events.ts'
 
 /** How long `fire` waits for a handler to say that it has the event, in ms, unless told otherwise. */
 export const FIRE_WAIT_MS = 2_000
 
 /** See {@link createOutgoingEvents}. */
-export interface OutgoingEvents {
+export interface OutgoingEvents extends Pick<MeshTriggers, 'waitingEvents' | 'discardEvent'> {
   fire(capability: string, event: string, payload: JsonValue, options: FireOptions): Promise<FireView>
   /** There are other handlers than before. @param appeared those that were not there. */
   handlersChanged(appeared: readonly string[]): void
   deadLetters(): DeadLetterView[]
   replayDeadLetter(id: string): void
   discardDeadLetter(id: string): void
+  /** Payloads that are too large for their events. */
+  readonly payloads: Pick<PayloadKeeper, 'read' | 'own'>
   /** Does what follows from a change, also where this began elsewhere. */
   around<T>(work: () => T): T
   tick(now: number): void
@@ -71,14 +77,19 @@ export function createOutgoingEvents(components: OutgoingEventsComponents): Outg
       ? undefined
       : createOutboxLog(events.outbox, { self, mesh, clock: Date.now, onDamaged: () => count('events.damaged') })
 
+  const payloads = createPayloadKeeper(events?.outboxPayloads ?? createPayloadMemory(), (id, key) =>
+    change(() => outbox.fetched(id, key, now()))
+  )
+  const { kept, letters } = wholeEvents(stored, payloads, count)
+
   const effects = createEffectQueue<OutboxEffect<RaisedEvent>>(act)
   const outbox = effects.around(() =>
     createOutbox<RaisedEvent>({
       route: ({ route }) => routeEvent(route, handlers()).handlers,
       emit: effects.push,
       random,
-      kept: stored?.kept ?? [],
-      letters: stored?.letters ?? [],
+      kept,
+      letters,
       now: now()
     })
   )
@@ -87,8 +98,10 @@ export function createOutgoingEvents(components: OutgoingEventsComponents): Outg
     mesh,
     incarnation,
     find,
-    add(event) {
-      const added = effects.around(() => outbox.add(event, now()))
+    add(event, payload) {
+      const hasRoom = payload === undefined || payloads.hold(event.id, event.dataRef!, payload)
+      const added: Added = hasRoom ? effects.around(() => outbox.add(event, now())) : { outcome: 'refused', reason: 'full' }
+      if (added.outcome === 'refused') payloads.release(event.id)
       if (added.outcome === 'refused') {
         count(`events.refused.${added.reason}`)
         if (!isFull)
@@ -103,7 +116,7 @@ export function createOutgoingEvents(components: OutgoingEventsComponents): Outg
   })
   const sender = createTriggerSender({
     connect,
-    onSent: (id, key) => change(() => outbox.sent(id, key, now())),
+    onSent: (id, key) => change(() => goes(id, key)),
     onAnswer: (answer) =>
       change(() => {
         const { id, handler } = answer
@@ -117,6 +130,13 @@ export function createOutgoingEvents(components: OutgoingEventsComponents): Outg
     now
   })
 
+  /** It is sent now: from now on the node of its handler may get what it refers to. */
+  function goes(id: string, key: string): number | undefined {
+    const remainingMs = outbox.sent(id, key, now())
+    if (remainingMs !== undefined) payloads.sent(id, key, nodeOf(key))
+    return remainingMs
+  }
+
   function act(effect: OutboxEffect<RaisedEvent>): void {
     keep(effect)
     switch (effect.kind) {
@@ -127,9 +147,15 @@ export function createOutgoingEvents(components: OutgoingEventsComponents): Outg
         return waits.taken(effect.id, effect.handler)
       case 'settled':
         for (const handler of effect.by) waits.taken(effect.event.id, handler)
+        payloads.release(effect.event.id)
         return count('events.done')
+      case 'withdrawn':
+        count('events.withdrawn')
+        payloads.release(effect.event.id)
+        return waits.dropped(effect.event.id, 'withdrawn')
       case 'dropped':
         count(`events.dropped.${effect.reason}`)
+        payloads.release(effect.event.id)
         return waits.dropped(effect.event.id, effect.reason)
       case 'dead': {
         const { event, reason, code } = effect.letter
@@ -137,15 +163,20 @@ export function createOutgoingEvents(components: OutgoingEventsComponents): Outg
         log('warn', `"${event.event}" of "${event.capability}" is a dead letter (${code ?? reason}): atmo dead-letters`)
         return waits.dropped(event.id, code ?? reason)
       }
+      case 'erased':
+        // It may have gone out anew.
+        if (outbox.pending(effect.id).length === 0) payloads.release(effect.id)
+        return
       case 'append':
       case 'routed':
-      case 'erased':
     }
   }
 
   /** What cannot be written down is sent all the same; whoever fires is told. */
   function keep(effect: OutboxEffect<RaisedEvent>): void {
-    const kept = stored?.note(effect)?.then(
+    const noted = stored?.note(effect)
+    const whole = effect.kind === 'append' ? noted?.then(() => payloads.written(effect.event.id)) : noted
+    const kept = whole?.then(
       () => {
         isFailing = false
         return true
@@ -166,11 +197,11 @@ export function createOutgoingEvents(components: OutgoingEventsComponents): Outg
   }
 
   function send({ id, encoded: bytes, priority, causes }: RaisedEvent, key: string): void {
-    const at = key.lastIndexOf('@')
-    const [handler, node] = [key.slice(0, at), key.slice(at + 1)]
+    const node = nodeOf(key)
+    const handler = key.slice(0, -node.length - 1)
     const by = causes.length > 0 ? causes.map(originBytes) : undefined
     if (node !== self) return sender.send(node, { id, key, handler, priority, bytes, causes: by })
-    const remainingMs = outbox.sent(id, key, now())
+    const remainingMs = goes(id, key)
     if (remainingMs === undefined) return
     const answer = (_: number, what: InboxAnswer): void =>
       change(() => {
@@ -200,8 +231,11 @@ export function createOutgoingEvents(components: OutgoingEventsComponents): Outg
     const view = { id, intent, kept, by: told.by, tried }
     if (told.reason !== undefined) return { outcome: 'dropped', ...view, reason: told.reason }
     if (told.by.length > 0) return { outcome: 'delivered', ...view }
-    return { outcome: 'queued', ...view, ...(keep !== undefined && !kept && { reason: 'not_kept' }) }
+    return { outcome: 'queued', ...view, reason: keep !== undefined && !kept ? 'not_kept' : whyWaits(id) }
   }
+
+  /** What has just been done, by one that was not asked in time, is not in any more. */
+  const whyWaits = (id: string): string => outbox.pending(id)[0]?.reason ?? 'unanswered'
 
   function checkLetter(id: string): void {
     if (!outbox.deadLetters().some(({ event }) => event.id === id))
@@ -210,8 +244,18 @@ export function createOutgoingEvents(components: OutgoingEventsComponents): Outg
 
   return {
     fire,
+    payloads,
     handlersChanged: (appeared) => change(() => outbox.handlersChanged(now(), appeared)),
-    deadLetters: () => outbox.deadLetters().map(viewOf),
+    waitingEvents() {
+      const all = outbox.pending()
+      const wall = Date.now() - now()
+      return { events: all.slice(0, MAX_LISTED_EVENTS).map((one) => waitingView(one, wall)), total: all.length }
+    },
+    discardEvent(id) {
+      if (!change(() => outbox.withdraw(id)))
+        throw new MeshError('invalid_argument', `no event "${id}" waits here (any more)`, { id })
+    },
+    deadLetters: () => outbox.deadLetters().map(letterView),
     replayDeadLetter(id) {
       checkLetter(id)
       const added = change(() => outbox.replay(id, now()))
@@ -239,23 +283,5 @@ export function createOutgoingEvents(components: OutgoingEventsComponents): Outg
   }
 }
 
-function viewOf({
-  event,
-  reason,
-  code,
-  message,
-  handled
-}: ReturnType<ReturnType<typeof createOutbox<RaisedEvent>>['deadLetters']>[number]): DeadLetterView {
-  return {
-    id: event.id,
-    capability: event.capability,
-    event: event.event,
-    ...(event.subject !== undefined && { subject: event.subject }),
-    intent: event.intent,
-    priority: event.priority,
-    reason,
-    ...(code !== undefined && { code }),
-    ...(message !== undefined && { message }),
-    handled: [...handled]
-  }
-}
+/** Of a handler, `capability@PeerId`. */
+const nodeOf = (key: string): string => key.slice(key.lastIndexOf('@') + 1)

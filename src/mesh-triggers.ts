@@ -9,6 +9,7 @@ import { createIncomingEvents, type IncomingEventsComponents } from './mesh-trig
 import { createOutgoingEvents } from './mesh-triggers-out.ts'
 import type { Session } from './net/session.ts'
 import { createSessions } from './net/sessions.ts'
+import { fetchPayload } from './net/trigger-fetch.ts'
 import { createTriggerReader } from './net/trigger.ts'
 
 /** Longest wait of one timer, in ms. */
@@ -64,11 +65,18 @@ export function createMeshTriggers(components: MeshTriggersComponents): MeshTrig
     deliver: (delivery, to) => reader.deliver(delivery, self, to),
     change
   })
-  const incoming = createIncomingEvents({ ...components, change })
+  const incoming = createIncomingEvents({
+    ...components,
+    self,
+    fetch: (node, hash, signal) => fetchPayload(() => connect(node), hash, signal),
+    own: outgoing.payloads.own,
+    change
+  })
   const reader = createTriggerReader({
     mesh: membership.mesh,
     takesEvents: () => handlers().some(({ node }) => node === self),
-    receive: incoming.receive
+    receive: incoming.receive,
+    payload: outgoing.payloads.read
   })
   const sessions = createSessions({ libp2p, now, onFault }, reader.protocol)
 
@@ -150,6 +158,8 @@ export function createMeshTriggers(components: MeshTriggersComponents): MeshTrig
     raise: ({ capability, event, payload }) => outgoing.fire(capability, event, payload, { waitMs: 0 }),
     commands: {
       fire: (capability, event, payload = null, options = {}) => outgoing.fire(capability, event, payload, options),
+      waitingEvents: outgoing.waitingEvents,
+      discardEvent: outgoing.discardEvent,
       deadLetters: outgoing.deadLetters,
       replayDeadLetter: outgoing.replayDeadLetter,
       discardDeadLetter: outgoing.discardDeadLetter

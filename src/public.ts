@@ -49,6 +49,7 @@ export type {
   Route,
   ToolChange,
   ToolContext,
-  ToolHandler
+  ToolHandler,
+  WaitingEventView
 } from './mesh-api.ts'
 export { VERSION } from './version.ts'

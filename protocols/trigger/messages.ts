@@ -4,6 +4,7 @@ import { asArray, asBytes, asMap, asText, asUint, optional } from '../shape.ts'
 import { MAX_EVENT_BYTES } from './event.ts'
 
 export * from './event.ts'
+export * from './payload.ts'
 
 /** libp2p protocol id. */
 export const TRIGGER_PROTOCOL = '/atmosphere/trigger/1'

@@ -1,6 +1,7 @@
 import { sha256 } from '@noble/hashes/sha2.js'
 import { bytesToHex, utf8ToBytes } from '@noble/hashes/utils.js'
 import type { JsonValue } from '../core/invoke.ts'
+import { MeshError } from '../errors.ts'
 import type { AgentStore } from './agent-store.ts'
 import type { ReceivedEvent } from './intent.ts'
 import { readTask, type AgentTask } from './task.ts'
@@ -9,6 +10,8 @@ import { readTask, type AgentTask } from './task.ts'
 export const MAX_KEPT_TASKS = 32
 /** Events that an agent has accepted and not done; past it the answer is `busy`. */
 export const MAX_ACCEPTED_TASKS = 64
+/** Longest event that an agent takes, in characters of its JSON: what it works on, and what it did last, is in memory and kept. */
+export const MAX_EVENT_CHARACTERS = 256 * 1024
 const PREFIX = 'task-'
 
 /** The intents of one agent: those that are to be done, and the last ones that are over. */
@@ -48,6 +51,14 @@ export function createAgentTasks(agent: string, documents: ReadonlyMap<string, J
     },
     clear: async () => void (await Promise.all([...tasks.keys()].map(remove)))
   }
+}
+
+/** @throws MeshError `too_large`, for good. */
+export function checkEvent(event: ReceivedEvent): void {
+  const characters = JSON.stringify(event).length
+  if (characters <= MAX_EVENT_CHARACTERS) return
+  const message = `an agent takes events of ${MAX_EVENT_CHARACTERS} characters, this one has ${characters}`
+  throw new MeshError('too_large', message, { characters, limit: MAX_EVENT_CHARACTERS })
 }
 
 /** The same event is the same task, however often it is delivered. */

@@ -4,7 +4,7 @@ import { ERROR_CODES, MeshError, isErrorCode, toMeshError } from '../errors.ts'
 import type { EventFunction, Registration, ToolContext } from '../mesh-api.ts'
 import type { AgentMesh } from './agent-context.ts'
 import type { AgentStore } from './agent-store.ts'
-import { MAX_ACCEPTED_TASKS, createAgentTasks, taskIdOf } from './agent-tasks.ts'
+import { MAX_ACCEPTED_TASKS, checkEvent, createAgentTasks, taskIdOf } from './agent-tasks.ts'
 import { createAgentTools } from './agent-tools.ts'
 import { viewOf, type AgentState, type AgentView } from './agent-views.ts'
 import { limitError } from './budget.ts'
@@ -144,6 +144,7 @@ export async function hostAgent(definition: AgentDefinition, components: AgentCo
     }
     if (known !== undefined) return follow(known, event, signal)
     if (depth > limits.depth) throw limitError('depth', limits.depth)
+    checkEvent(event)
     if (tasks.pending.length >= MAX_ACCEPTED_TASKS)
       throw new MeshError('busy', `agent "${id}" has ${MAX_ACCEPTED_TASKS} events to do already`, { agent: id })
     const task = createTask({ id: taskIdOf(event), intent: { kind: 'event', event }, causes, depth, at: date() })

@@ -8,6 +8,8 @@ import { createOutput, plainText, type Output } from './output.ts'
 export const EXIT = { ok: 0, failure: 1, usage: 2 } as const
 
 const USAGE = 'atmo.usage'
+/** What the local API waits for at most, in ms. */
+const MAX_WAIT_MS = 60_000
 
 /** Options of every command that talks to a node. */
 export interface NodeOptions {
@@ -66,10 +68,18 @@ export function parseSpan(text: string): number {
   return ms
 }
 
-function readDuration(text: string): number | undefined {
+/** Like {@link parseDuration}, of at most one minute, and 0: not at all. */
+export function parseWait(text: string): number {
+  const ms = readDuration(text, 0)
+  if (ms === undefined || ms > MAX_WAIT_MS)
+    throw new InvalidArgumentError('Write 0, 500ms, 5s or 1m (a bare number is seconds; 0 does not wait; at most 1m).')
+  return ms
+}
+
+function readDuration(text: string, leastMs = 1): number | undefined {
   const match = /^(\d+(?:\.\d+)?|\.\d+)\s*(ms|s|m|min|h|d|w)?$/.exec(text.trim())
   const ms = Number(match?.[1]) * UNITS_MS[match?.[2] ?? 's']!
-  return match !== null && ms >= 1 ? Math.round(ms) : undefined
+  return match !== null && (ms >= 1 || ms === leastMs) ? Math.round(ms) : undefined
 }
 
 /** Gathers an option that may be given several times. */

@@ -2,8 +2,9 @@ import type { Command } from 'commander'
 import type { FireView } from '../mesh-api.ts'
 import { readParams } from './call-input.ts'
 import { connectToNode } from './client.ts'
-import { contextOf, parseDuration, withNodeOptions, type NodeOptions } from './command-line.ts'
+import { contextOf, parseWait, withNodeOptions, type NodeOptions } from './command-line.ts'
 import { plain } from './output.ts'
+import { readPeerNames } from './peer-names.ts'
 
 /** `atmo fire CAPABILITY EVENT [PAYLOAD]`. Exit code 0 if a handler has it, or it waits for one; 1 if it goes nowhere. */
 export function addFire(program: Command): void {
@@ -15,7 +16,11 @@ export function addFire(program: Command): void {
       .argument('<event>', 'name of one of its triggers')
       .argument('[payload]', 'JSON; @FILE reads a file, - reads stdin')
   )
-    .option('--wait <duration>', 'how long to wait for a handler to say that it has it, up to 1m; default 2s', parseDuration)
+    .option(
+      '--wait <duration>',
+      'how long to wait for a handler to say that it has it, up to 1m, 0 not at all; default 2s',
+      parseWait
+    )
     .action(async (capability: string, event: string, given: string | undefined, flags: NodeOptions & { wait?: number }) => {
       const { dataDir, output } = contextOf(flags)
       const payload = given === undefined ? null : await readParams(given, process.stdin, 'the payload')
@@ -23,14 +28,16 @@ export function addFire(program: Command): void {
       const query = flags.wait === undefined ? '' : `?waitMs=${flags.wait}`
       const path = `/trigger/${encodeURIComponent(capability)}/${encodeURIComponent(event)}${query}`
       const view = await client.post<FireView>(path, payload)
-      await output.out(output.json ? `${JSON.stringify(view)}\n` : `${plain(say(view))}\n`)
+      if (output.json) return output.out(`${JSON.stringify(view)}\n`)
+      const { handlerOf } = await readPeerNames(client)
+      await output.out(`${plain(say({ ...view, by: view.by.map(handlerOf), tried: view.tried.map(handlerOf) }))}\n`)
     })
 }
 
 function say({ outcome, id, by, tried, kept, reason }: FireView): string {
   if (outcome === 'coalesced') return 'coalesced: it goes with others about the same, as one event'
   if (outcome === 'delivered') return `delivered ${id}: ${by.join(', ')}`
-  const why = tried.length === 0 ? 'no handler is there' : `not taken yet by ${tried.join(', ')}`
+  const why = tried.length === 0 ? 'nobody is there who handles it' : `not taken yet by ${tried.join(', ')}`
   const lost = reason === 'not_kept' ? '; it could not be written to disk' : '; this node keeps nothing on disk'
   return `queued ${id}: ${why}${kept ? '' : `${lost}: a restart loses it`}`
 }

@@ -1,7 +1,7 @@
 /** Names in place of PeerIds, where people read. */
 import { namePeerIds } from '../../protocols/short-id.ts'
 import { MeshError, isMeshError } from '../errors.ts'
-import type { MeshEvent, PeerView } from '../mesh-api.ts'
+import type { MeshEvent, MeshStatus, PeerView } from '../mesh-api.ts'
 import type { NodeClient } from './client.ts'
 import { createNaming } from './show-way.ts'
 
@@ -9,13 +9,23 @@ import { createNaming } from './show-way.ts'
 export interface PeerNames {
   /** The name, with the end of the PeerId if several have it; of a node that is not known, that end alone. */
   nameOf(node: string): string
+  /** The same in the name of a handler, `capability@PeerId`. */
+  handlerOf(handler: string): string
   learn(event: MeshEvent): void
 }
 
-/** Asks the node whom it knows. @throws MeshError `unavailable` if it is gone. */
+/** Asks the node whom it knows, and what it is called itself. @throws MeshError `unavailable` if it is gone. */
 export async function readPeerNames(client: Pick<NodeClient, 'get'>): Promise<PeerNames> {
-  const { peers } = await client.get<{ peers: PeerView[] }>('/mesh/peers')
-  const names = new Map(peers.map(({ peerId, name }) => [peerId, name]))
+  const [self, { peers }] = await Promise.all([
+    client.get<MeshStatus>('/mesh/status'),
+    client.get<{ peers: PeerView[] }>('/mesh/peers')
+  ])
+  return createPeerNames([self, ...peers])
+}
+
+/** Names of these, and of what is learnt later. */
+export function createPeerNames(known: Iterable<Pick<PeerView, 'peerId' | 'name'>>): PeerNames {
+  const names = new Map([...known].map(({ peerId, name }) => [peerId, name]))
   let naming: ((node: string) => string) | undefined
 
   function note(node: string, name: string): void {
@@ -24,8 +34,14 @@ export async function readPeerNames(client: Pick<NodeClient, 'get'>): Promise<Pe
     naming = undefined
   }
 
+  const nameOf = (node: string): string => (naming ??= createNaming([...names].map(([one, name]) => ({ node: one, name }))))(node)
+
   return {
-    nameOf: (node) => (naming ??= createNaming([...names].map(([one, name]) => ({ node: one, name }))))(node),
+    nameOf,
+    handlerOf(handler) {
+      const at = handler.lastIndexOf('@')
+      return `${handler.slice(0, at)}@${nameOf(handler.slice(at + 1))}`
+    },
     learn(event) {
       if (event.event === 'peer:join') note(event.peerId, event.name)
       if (event.event === 'route') note(event.node, event.nodeName)

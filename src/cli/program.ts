@@ -10,6 +10,7 @@ import { addCapabilities } from './capabilities.ts'
 import { addCompletion } from './completion.ts'
 import { wantsColor } from './output.ts'
 import { addDeadLetters } from './dead-letters.ts'
+import { addEvents } from './events.ts'
 import { addFire } from './fire.ts'
 import { addInit } from './init.ts'
 import { addInvite } from './invite.ts'
@@ -54,7 +55,7 @@ export function createProgram(quiet: boolean): Command {
     addAccept,
     addAudit
   ]
-  const triggers = [addFire, addDeadLetters]
+  const triggers = [addFire, addEvents, addDeadLetters]
   const ways = [addRoutes, addRoute, addTrace]
   const work = [addCapabilities, addCall, ...triggers, addAgents, addAsk]
   for (const add of [addStart, ...mesh, addStatus, addPeers, ...ways, ...work, addWatch, addStop, addCompletion]) add(program)

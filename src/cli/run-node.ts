@@ -4,6 +4,7 @@ import { runNode, type NodeInit, type RunningNode } from '../node-run.ts'
 import type { Mesh, MeshEvent } from '../mesh-api.ts'
 import { EXIT } from './command-line.ts'
 import { plain, showPath, type Output } from './output.ts'
+import { createPeerNames } from './peer-names.ts'
 import { showMesh } from './show-mesh.ts'
 import { showEvent } from './show-event.ts'
 
@@ -53,7 +54,11 @@ async function tell(node: RunningNode, settings: Settings, output: Output, signa
   const events = node.mesh.events({ signal })[Symbol.asyncIterator]()
   // No wait between the two: nothing is told twice.
   const before = eventsOf(node.mesh)
-  const print = (event: MeshEvent) => output.out(output.json ? `${JSON.stringify(event)}\n` : showEvent(event, output.colors))
+  const names = createPeerNames([node.mesh, ...node.mesh.peers()])
+  const print = (event: MeshEvent) => {
+    names.learn(event)
+    return output.out(output.json ? `${JSON.stringify(event)}\n` : showEvent(event, output.colors, names.nameOf))
+  }
   let pending = events.next()
   await output.out(output.json ? `${JSON.stringify(readyLine(node))}\n` : readyText(node, settings, output))
   for (const event of before) await print(event)

@@ -5,8 +5,11 @@ import { encodeCbor } from '../../protocols/cbor.ts'
 import type { DescriptorChange, ToolChange } from '../mesh-api.ts'
 import { statusOf } from './query.ts'
 
-/** What a person or a model goes by when it chooses a capability. Not its state, load, metadata or version. */
-const CAPABILITY_PARTS = ['type', 'name', 'description', 'examples', 'keywords', 'triggers'] as const
+/**
+ * What a person or a model goes by when it chooses a capability, and that events of others go to it: to begin to handle them is as much as to offer a tool
+ * for them. Not its state, load, metadata or version. Of the last part alone it makes no difference where it is empty: it came later than the others.
+ */
+const CAPABILITY_PARTS = ['type', 'name', 'description', 'examples', 'keywords', 'triggers', 'handles'] as const
 /** The same of a tool; `title` as MCP servers give it. */
 const TOOL_PARTS = ['title', 'description', 'input', 'output', 'requiresApproval', 'annotations'] as const
 /** Longest piece of a description that is kept, so that a person sees what it was, in characters. */
@@ -50,9 +53,12 @@ function reckon(declaration: CapabilityDeclaration): Fingerprint {
     ...declaration,
     // Without a name the id is shown.
     name: declaration.name === declaration.id ? undefined : declaration.name,
+    // Not how: in what order they come misleads nobody.
+    handles: declaration.handles !== undefined || undefined,
     triggers: declaration.triggers && sorted(declaration.triggers.map(triggerParts), ({ event }) => event)
   }
-  const values = CAPABILITY_PARTS.map((part) => encoded(own[part]))
+  const all = CAPABILITY_PARTS.map((part) => encoded(own[part]))
+  const values = all.at(-1)!.length === 0 ? all.slice(0, -1) : all
   const tools = sorted(declaration.tools ?? [], ({ name }) => name).map((tool) => ({
     name: tool.name,
     values: TOOL_PARTS.map((part) => encoded(part === 'requiresApproval' ? tool[part] === true || undefined : tool[part])),
@@ -100,7 +106,7 @@ export function differences(before: Fingerprint, after: Fingerprint): Difference
   if (before.details === undefined || after.details === undefined) return { capability: [{ what: 'unknown' }], tools: [] }
   const [old, now] = [before.details, after.details]
   const capability = CAPABILITY_PARTS.flatMap((what, n): DescriptorChange[] =>
-    old.parts[n] === now.parts[n] ? [] : [{ what, ...(what === 'description' && texts(old.text, now.text)) }]
+    partOf(old, n) === partOf(now, n) ? [] : [{ what, ...(what === 'description' && texts(old.text, now.text)) }]
   )
   const olds = new Map(old.tools.map((tool) => [tool.name, tool]))
   const names = new Set(now.tools.map(({ name }) => name))
@@ -114,9 +120,14 @@ export function differences(before: Fingerprint, after: Fingerprint): Difference
   const removed = old.tools.flatMap(({ name, text }): ToolChange[] =>
     names.has(name) ? [] : [{ name, what: 'removed', ...texts(text, '') }]
   )
-  const asks = tools.length > 0 || CAPABILITY_PARTS.some((_, n) => now.parts[n] !== '' && now.parts[n] !== old.parts[n])
+  const asks = tools.length > 0 || CAPABILITY_PARTS.some((_, n) => partOf(now, n) !== '' && partOf(now, n) !== partOf(old, n))
   if (asks) return { capability, tools: [...tools, ...removed] }
   return capability.length + removed.length > 0 ? undefined : { capability: [{ what: 'unknown' }], tools: [] }
+}
+
+/** The last ones that are not there may be left out. */
+function partOf({ parts }: FingerprintDetails, n: number): string {
+  return parts[n] ?? ''
 }
 
 function texts(before: string, after: string): { before?: string; after?: string } {

@@ -73,7 +73,7 @@ export function validate(schema: JsonSchema | undefined, value: JsonValue, owner
     const message = `the schema of ${what} cannot be run: ${(error as Error).message}`
     throw new MeshError('invalid_argument', message, { errors: [] }, { cause: error })
   }
-  const shown = errors.map(({ pointer, message }) => `${pointer === '' ? what : pointer} ${message}`).join('; ')
+  const shown = errors.map(({ pointer, message }) => `${pointer === '' ? 'it' : pointer} ${message}`).join('; ')
   throw new MeshError('invalid_argument', `${what} does not match the schema: ${shown}`, { errors })
 }
 

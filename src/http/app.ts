@@ -12,7 +12,7 @@ import { memberRoutes } from './member-routes.ts'
 import { meshRoutes } from './mesh-routes.ts'
 import { queryGuard } from './query.ts'
 import { routeRoutes } from './route-routes.ts'
-import { deadLetterRoutes, fireRoute } from './trigger-routes.ts'
+import { deadLetterRoutes, fireRoute, outboxRoutes } from './trigger-routes.ts'
 import { treatyRoutes } from './treaty-routes.ts'
 
 /** What the local API is built from. */
@@ -66,6 +66,7 @@ export function createApp(init: AppInit): FetchHandler {
   app.route('/mesh', agentRoutes({ mesh, agents: init.agents }))
   app.route('/mesh', changeRoutes({ change: init.change }))
   app.route('/mesh', eventsRoute({ mesh, heartbeatMs, closing }))
+  app.route('/mesh', outboxRoutes({ mesh }))
   app.route('/mesh', deadLetterRoutes({ mesh }))
   app.route('/capabilities', callRoutes({ mesh }))
   app.route('/trigger', fireRoute({ mesh }))

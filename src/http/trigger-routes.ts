@@ -21,6 +21,17 @@ export function fireRoute({ mesh }: { mesh: Mesh }): Hono {
   })
 }
 
+/** `/mesh/outbox`: events of this node that are not done. */
+export function outboxRoutes({ mesh }: { mesh: Mesh }): Hono {
+  return new Hono()
+    .get('/outbox', (context) => context.json(mesh.waitingEvents()))
+    .delete('/outbox/:id', (context) => {
+      const id = context.req.param('id')
+      mesh.discardEvent(id)
+      return context.json({ id })
+    })
+}
+
 /** `/mesh/dead-letters`: events that nobody did. */
 export function deadLetterRoutes({ mesh }: { mesh: Mesh }): Hono {
   return new Hono()

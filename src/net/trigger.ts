@@ -10,6 +10,7 @@ import { failureOf } from '../core/triggers/failure.ts'
 import { MeshError, toMeshError } from '../errors.ts'
 import type { IncomingExchange } from './inbound-exchanges.ts'
 import type { Protocol } from './protocol.ts'
+import { createPayloadServer } from './trigger-fetch.ts'
 import { createTriggerAnswers, type TriggerAnswers } from './trigger-answers.ts'
 
 /** Whom a delivery came from, and how it is answered. */
@@ -26,6 +27,8 @@ export interface TriggerReaderComponents {
   takesEvents(): boolean
   /** An event of a node arrives for a capability of this one. What is thrown is the answer to this delivery alone. @throws MeshError. */
   receive(event: MeshEvent, delivery: Delivery, peer: string, to: DeliveryOrigin): void
+  /** The payload of an event of this node, for a node that this was sent to. @throws MeshError `unavailable`. */
+  payload(hash: string, peer: string): AsyncGenerator<Uint8Array, void, void>
 }
 
 /** The side of the handlers. */
@@ -38,8 +41,9 @@ export interface TriggerReader {
 }
 
 /** The node of handlers: takes deliveries, and answers them as they are accepted, done or failed. One exchange for each source. */
-export function createTriggerReader({ mesh, takesEvents, receive }: TriggerReaderComponents): TriggerReader {
+export function createTriggerReader({ mesh, takesEvents, receive, payload }: TriggerReaderComponents): TriggerReader {
   const current = new Map<string, TriggerAnswers>()
+  const serve = createPayloadServer(payload)
   let stopped = false
 
   function deliver(delivery: Delivery, peer: string, to: DeliveryOrigin): void {
@@ -68,8 +72,8 @@ export function createTriggerReader({ mesh, takesEvents, receive }: TriggerReade
     overCircuits: true,
     async *handle({ body, input, cancellation }: IncomingExchange, peer) {
       const open = decodeTriggerOpen(body)
-      if (open.kind === 'fetch') throw new MeshError('unavailable', 'this node keeps no payload of that hash')
       if (stopped) throw new MeshError('unavailable', 'the node is stopping')
+      if (open.kind === 'fetch') return yield* serve(open.hash, peer)
       if (!takesEvents()) throw new MeshError('unsupported', 'this node handles no events')
       if (input === undefined) return null
       current.get(peer)?.fail(new MeshError('cancelled', 'there is another exchange of this source'))

@@ -1,5 +1,6 @@
 /** What is kept of events over a restart: two logs of records, each as JSON. */
 import type { JsonObject } from '../../protocols/json.ts'
+import type { PayloadStore } from './payload-store.ts'
 
 /** A log of records that outlives the process. */
 export interface EventLog {
@@ -17,4 +18,8 @@ export interface EventStore {
   readonly outbox: EventLog
   /** Of what it has accepted for its capabilities. */
   readonly inbox: EventLog
+  /** Payloads that are too large for their events: of those that this node has raised. */
+  readonly outboxPayloads: PayloadStore
+  /** Of those that it has accepted. */
+  readonly inboxPayloads: PayloadStore
 }

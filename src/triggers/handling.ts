@@ -1,4 +1,5 @@
 /** Runs the capabilities of this node that handle events: how many at once, how long, and what is told of how it went. */
+import type { JsonValue } from '../../protocols/json.ts'
 import type { MeshEvent } from '../../protocols/trigger/messages.ts'
 import { Cancellation } from '../core/cancellation.ts'
 import { failureOf } from '../core/triggers/failure.ts'
@@ -7,9 +8,12 @@ import type { FailedAnswer } from '../core/triggers/outbox-contract.ts'
 import type { Ordered } from '../core/triggers/subject-order.ts'
 import { MeshError, isMeshError, toMeshError } from '../errors.ts'
 import type { EventContext, EventFunction, ReceivedEvent } from '../mesh-api-events.ts'
+import type { Loaded } from './payload-arrivals.ts'
 
 /** Events that a capability handles at once. */
 export const HANDLER_SLOTS = 8
+/** Events of a capability that wait at once for a person to agree, or for their payload; they keep no others from being handled. */
+export const MAX_ASIDE = 512
 /** A handler has so long for one event, in ms; what hangs then has failed, and may be tried again. */
 export const HANDLE_WITHIN_MS = 600_000
 
@@ -40,31 +44,51 @@ export interface HandlingComponents {
   finish(event: ArrivedEvent, outcome: 'done' | FailedAnswer): void
   /** May throw, or wait for a person to agree. @throws MeshError `permission_denied`. */
   authorize(event: ArrivedEvent, signal: AbortSignal): Promise<void> | undefined
-  /** Default: {@link HANDLE_WITHIN_MS}. */
+  /** Resolves once the payload that it refers to is here. @throws MeshError. */
+  arrived(event: ArrivedEvent): Promise<void> | undefined
+  /** Its payload. @throws MeshError. */
+  load(event: ArrivedEvent, signal: AbortSignal): Promise<Loaded>
+  /** Of what is waited for, and of the handler. Default: {@link HANDLE_WITHIN_MS}. */
   withinMs?: number
+}
+
+interface Lane {
+  running: number
+  aside: number
+  /** Those that have waited, and now wait for a slot. */
+  back: (() => void)[]
 }
 
 /** @param components see {@link HandlingComponents}. */
 export function createHandling(components: HandlingComponents): Handling {
-  const { functionOf, take, finish, authorize, withinMs: handleWithinMs = HANDLE_WITHIN_MS } = components
-  const running = new Map<string, number>()
+  const { functionOf, take, finish, authorize, arrived, load, withinMs: handleWithinMs = HANDLE_WITHIN_MS } = components
+  const lanes = new Map<string, Lane>()
   const cancellations = new Set<Cancellation>()
   let onIdle: (() => void) | undefined
   let stopping = false
 
-  async function run({ item, missing, late }: Ordered<ArrivedEvent>): Promise<void> {
+  function laneOf(handler: string): Lane {
+    let lane = lanes.get(handler)
+    if (lane === undefined) lanes.set(handler, (lane = { running: 0, aside: 0, back: [] }))
+    return lane
+  }
+
+  async function run(lane: Lane, ordered: Ordered<ArrivedEvent>): Promise<void> {
+    const { item } = ordered
     const cancellation = new Cancellation()
     cancellations.add(cancellation)
-    const timer = setTimeout(() => cancellation.abort(tooLong(handleWithinMs)), handleWithinMs)
+    const { signal } = cancellation
+    const late = (): void => cancellation.abort(tooLong(handleWithinMs))
+    let timer = setTimeout(late, handleWithinMs)
     timer.unref?.()
     let outcome: 'done' | FailedAnswer = 'done'
     try {
-      const { signal } = cancellation
-      const handle = functionOf(item.handler)
-      if (handle === undefined) throw new MeshError('unavailable', `"${item.handler}" handles no events any more`)
-      await authorize(item, signal)
-      const context: EventContext = { signal, causes: item.causes, depth: item.event.hopDepth }
-      await unlessAborted(Promise.resolve(handle(viewOf(item, missing, late), context)), signal)
+      const waits = [authorize(item, signal), arrived(item)].filter((one) => one !== undefined)
+      if (waits.length > 0) await aside(lane, item.handler, Promise.all(waits), signal)
+      clearTimeout(timer)
+      timer = setTimeout(late, handleWithinMs)
+      timer.unref?.()
+      await unlessAborted(handle(ordered, signal), signal)
     } catch (error) {
       outcome = failure(cancellation.reason ?? error)
     } finally {
@@ -74,37 +98,68 @@ export function createHandling(components: HandlingComponents): Handling {
     finish(item, outcome)
   }
 
-  /** What is taken from elsewhere meanwhile is counted as well. */
-  const slotsOf = (handler: string): number => running.get(handler) ?? 0
-
-  function release(handler: string): void {
-    const left = slotsOf(handler) - 1
-    if (left === 0) running.delete(handler)
-    else running.set(handler, left)
-    if (running.size === 0) onIdle?.()
+  async function handle({ item, missing, late }: Ordered<ArrivedEvent>, signal: AbortSignal): Promise<void> {
+    const run = functionOf(item.handler)
+    if (run === undefined) throw new MeshError('unavailable', `"${item.handler}" handles no events any more`)
+    const { value, release } = await load(item, signal)
+    try {
+      const context: EventContext = { signal, causes: item.causes, depth: item.event.hopDepth }
+      await run(viewOf(item, value, missing, late), context)
+    } finally {
+      release()
+    }
   }
 
-  function leave(handler: string): void {
-    release(handler)
+  /** Waits without a slot: others are handled meanwhile. Then it has one again, also if the wait fails. */
+  async function aside(lane: Lane, handler: string, wait: Promise<unknown>, signal: AbortSignal): Promise<void> {
+    lane.aside++
+    release(lane)
     ready(handler)
+    try {
+      await unlessAborted(wait, signal)
+    } finally {
+      lane.aside--
+      if (lane.running < HANDLER_SLOTS) lane.running++
+      // `release` has counted it.
+      else await new Promise<void>((resolve) => lane.back.push(resolve))
+    }
+  }
+
+  function release(lane: Lane): void {
+    const next = lane.back.shift()
+    if (next === undefined) lane.running--
+    else next()
+  }
+
+  function leave(handler: string, lane: Lane): void {
+    release(lane)
+    ready(handler)
+    if (lane.running + lane.aside > 0) return
+    lanes.delete(handler)
+    if (lanes.size === 0) onIdle?.()
   }
 
   function ready(handler: string): void {
-    while (slotsOf(handler) < HANDLER_SLOTS && !stopping) {
+    const lane = laneOf(handler)
+    while (lane.running < HANDLER_SLOTS && lane.aside < MAX_ASIDE && !stopping) {
       // The slot first: what taking brings about may look for the next one.
-      running.set(handler, slotsOf(handler) + 1)
+      lane.running++
       const next = take(handler)
-      if (next === undefined) return release(handler)
-      const left = (): void => leave(handler)
-      void run(next).then(left, left)
+      if (next === undefined) {
+        lane.running--
+        break
+      }
+      const left = (): void => leave(handler, lane)
+      void run(lane, next).then(left, left)
     }
+    if (lane.running + lane.aside === 0) lanes.delete(handler)
   }
 
   return {
     ready,
     async stop(withinMs) {
       stopping = true
-      if (running.size === 0) return
+      if (lanes.size === 0) return
       let timer: ReturnType<typeof setTimeout> | undefined
       const idle = new Promise<void>((resolve) => (onIdle = resolve))
       await Promise.race([idle, new Promise<void>((resolve) => (timer = setTimeout(resolve, withinMs)))])
@@ -117,8 +172,8 @@ export function createHandling(components: HandlingComponents): Handling {
 }
 
 /** What a handler sees of an event. */
-function viewOf({ event, node, causes }: ArrivedEvent, missing: number, late: boolean): ReceivedEvent {
-  const { source, id, type, subject, time, traceparent, priority, intent, hopDepth, coalesced, data } = event
+function viewOf({ event, node, causes }: ArrivedEvent, payload: JsonValue, missing: number, late: boolean): ReceivedEvent {
+  const { source, id, type, subject, time, traceparent, priority, intent, hopDepth, coalesced } = event
   return {
     id,
     node,
@@ -129,7 +184,7 @@ function viewOf({ event, node, causes }: ArrivedEvent, missing: number, late: bo
     ...(traceparent !== undefined && { traceparent }),
     priority,
     intent,
-    payload: data,
+    payload,
     depth: hopDepth,
     coalesced: coalesced?.count ?? 1,
     missing,

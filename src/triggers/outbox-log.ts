@@ -109,6 +109,7 @@ export function createOutboxLog(log: EventLog, { self, mesh, clock, onDamaged }:
         entries.get(effect.id)?.handled.push(effect.handler)
         return { k: 'handled', id: effect.id, by: effect.handler }
       case 'settled':
+      case 'withdrawn':
         return entries.delete(effect.event.id) ? { k: 'settled', id: effect.event.id } : undefined
       case 'dead': {
         const { id } = effect.letter.event
@@ -141,7 +142,7 @@ export function createOutboxLog(log: EventLog, { self, mesh, clock, onDamaged }:
 }
 
 function appendOf(event: RaisedEvent, at: number): JsonObject {
-  const { encoded, route, subject, causes, ...plain } = event
+  const { encoded, route, subject, causes, dataRef: _inEncoded, ...plain } = event
   return {
     k: 'append',
     id: event.id,
@@ -169,7 +170,7 @@ function without(values: object): JsonObject {
 function eventOf(kept: JsonObject): RaisedEvent {
   const [encoded, route, subject] = [textOf(kept['encoded']), mapOf(kept['route']), kept['subject']]
   const bytes = fromString(encoded, 'base64')
-  const { priority, intent, source } = decodeEvent(bytes)
+  const { priority, intent, source, dataRef } = decodeEvent(bytes)
   const { fanOut, expiresMs } = kept as { fanOut: RaisedEvent['fanOut']; expiresMs: number }
   if ((fanOut !== 'all' && !Number.isInteger(fanOut)) || !Number.isFinite(expiresMs)) throw new Error('no event')
   const { capability } = source
@@ -177,7 +178,7 @@ function eventOf(kept: JsonObject): RaisedEvent {
   return {
     id: textOf(kept['id']),
     priority,
-    bytes: bytes.length,
+    bytes: bytes.length + (dataRef?.size ?? 0),
     fanOut,
     expiresMs,
     encoded: bytes,
@@ -192,7 +193,8 @@ function eventOf(kept: JsonObject): RaisedEvent {
     event: textOf(kept['event']),
     subject: about,
     intent,
-    causes: textsOf(kept['causes'])
+    causes: textsOf(kept['causes']),
+    ...(dataRef !== undefined && { dataRef })
   }
 }
 

@@ -1,6 +1,16 @@
 /** How an event comes to be: what a capability raises, checked, put in words, held back where it comes too often, numbered and encoded. */
 import type { CapabilityDeclaration, TriggerDeclaration } from '../../protocols/capability.ts'
-import { MAX_EVENT_AGE_MS, encodeEvent, type Priority } from '../../protocols/trigger/messages.ts'
+import { sha256 } from '@noble/hashes/sha2.js'
+import { toString } from 'uint8arrays/to-string'
+import {
+  MAX_EVENT_AGE_MS,
+  MAX_REFERENCED_BYTES,
+  PAYLOAD_TYPE,
+  decodePayload,
+  encodeEvent,
+  type DataRef,
+  type Priority
+} from '../../protocols/trigger/messages.ts'
 import { encodeCbor } from '../../protocols/cbor.ts'
 import { checkCauses } from '../core/causes.ts'
 import type { JsonValue } from '../core/invoke.ts'
@@ -16,7 +26,7 @@ import { createThrottle, throttleMsOf } from '../core/triggers/throttle.ts'
 import { fanOutOf, priorityOf, type EventToRoute } from '../core/triggers/trigger-routes.ts'
 import { MeshError } from '../errors.ts'
 
-/** Largest payload of an event, encoded, in bytes: beside it the event has room for what is said of it. */
+/** Largest payload within an event, encoded, in bytes: beside it the event has room for what is said of it. A larger one goes by reference. */
 export const MAX_PAYLOAD_BYTES = 54 * 1024
 
 /** What goes with an event that is raised while another one is handled. */
@@ -39,6 +49,8 @@ export interface RaisedEvent extends OutboxEvent {
   intent: string
   priority: Priority
   causes: readonly string[]
+  /** To its payload, where that is not in it. */
+  dataRef?: DataRef | undefined
 }
 
 /** What came of raising: an event, or what was raised goes into one that comes later, or nowhere. */
@@ -64,7 +76,8 @@ export interface RaiseComponents {
   incarnation: number
   /** A capability of this node. */
   find(capability: string): CapabilityDeclaration | undefined
-  add(event: RaisedEvent): Added
+  /** @param payload encoded, where it is not in the event. */
+  add(event: RaisedEvent, payload: Uint8Array | undefined): Added
   /** Where what reaches nobody else goes: a hint. */
   sink: string | undefined
   /** Monotonic ms. */
@@ -139,6 +152,8 @@ export function createRaise(components: RaiseComponents): Raise {
     const timeOf = (at: number): string => new Date(clock() - (now() - at)).toISOString()
     const intent = compiled.intentOf(payload)
     const priority = priorityOf(trigger)
+    const large = bytesOf(payload)
+    const dataRef = large && { hash: toString(sha256(large), 'base16'), size: large.length }
     const encoded = encodeEvent({
       id,
       source: { mesh, node: self, capability },
@@ -152,12 +167,12 @@ export function createRaise(components: RaiseComponents): Raise {
       hopDepth: options.depth,
       intent,
       coalesced: count > 1 ? { count, from: timeOf(firstAt) } : undefined,
-      data: payload
+      ...(dataRef === undefined ? { data: payload } : { data: null, dataRef, dataContentType: PAYLOAD_TYPE })
     })
     const event: RaisedEvent = {
       id,
       priority,
-      bytes: encoded.length,
+      bytes: encoded.length + (dataRef?.size ?? 0),
       fanOut: fanOutOf(trigger),
       expiresMs: Math.min(MAX_EVENT_AGE_MS, trigger.expiresMs ?? MAX_EVENT_AGE_MS),
       encoded,
@@ -166,9 +181,10 @@ export function createRaise(components: RaiseComponents): Raise {
       event: trigger.event,
       subject,
       intent,
-      causes: options.causes ?? []
+      causes: options.causes ?? [],
+      ...(dataRef !== undefined && { dataRef })
     }
-    return { outcome: 'raised', event, added: add(event) }
+    return { outcome: 'raised', event, added: add(event, large) }
   }
 
   return {
@@ -176,12 +192,7 @@ export function createRaise(components: RaiseComponents): Raise {
       const found = triggerOf(capability, event)
       const payload = validate(found.trigger.payload, given, 'own', `payload of "${event}"`)
       const bytes = encodeCbor(payload).length
-      if (bytes > MAX_PAYLOAD_BYTES)
-        throw new MeshError(
-          'too_large',
-          `the payload is ${bytes} bytes, the limit is ${MAX_PAYLOAD_BYTES}: raise what it is about, and let the handler call for the rest`,
-          { bytes, limit: MAX_PAYLOAD_BYTES }
-        )
+      checkSize(payload, bytes)
       if (options.causes !== undefined && options.causes.length > 0) checkCauses(options.causes)
       if (options.traceparent !== undefined && !TRACEPARENT.test(options.traceparent))
         throw new MeshError('invalid_argument', 'traceparent must be as W3C Trace Context has it', { key: 'traceparent' })
@@ -210,5 +221,25 @@ export function createRaise(components: RaiseComponents): Raise {
       debounce.flush()
       throttle.flush()
     }
+  }
+}
+
+/** A payload that is too large for an event, encoded. */
+function bytesOf(payload: JsonValue): Uint8Array | undefined {
+  const bytes = encodeCbor(payload)
+  return bytes.length > MAX_PAYLOAD_BYTES ? bytes : undefined
+}
+
+/** @throws MeshError `too_large`, also for one that no handler would read. */
+function checkSize(payload: JsonValue, bytes: number): void {
+  if (bytes <= MAX_PAYLOAD_BYTES) return
+  const details = { bytes, limit: MAX_REFERENCED_BYTES }
+  const hint = 'raise what it is about, and let the handler call for the rest'
+  if (bytes > MAX_REFERENCED_BYTES)
+    throw new MeshError('too_large', `the payload is ${bytes} bytes, the limit is ${MAX_REFERENCED_BYTES}: ${hint}`, details)
+  try {
+    decodePayload(encodeCbor(payload))
+  } catch (error) {
+    throw new MeshError('too_large', `the payload holds too much for a handler to read: ${hint}`, details, { cause: error })
   }
 }

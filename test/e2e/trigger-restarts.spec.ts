@@ -1,5 +1,5 @@
 import assert from 'node:assert/strict'
-import { mkdtemp, rm } from 'node:fs/promises'
+import { mkdtemp, readdir, rm } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { createNode, type Mesh } from '../../src/index.ts'
@@ -33,12 +33,13 @@ describe('events over kills', function () {
     return child
   }
   /** The next line that has the key. */
-  async function next<T>(child: Child, key: string): Promise<T> {
+  async function nextLine(child: Child, key: string): Promise<Record<string, unknown>> {
     for (;;) {
-      const line = JSON.parse(await child.line(20_000)) as Record<string, T>
-      if (line[key] !== undefined) return line[key]
+      const line = JSON.parse(await child.line(20_000)) as Record<string, unknown>
+      if (line[key] !== undefined) return line
     }
   }
+  const next = async <T>(child: Child, key: string): Promise<T> => (await nextLine(child, key))[key] as T
   async function kill(child: Child): Promise<void> {
     child.process.kill('SIGKILL')
     await child.ended
@@ -64,12 +65,45 @@ describe('events over kills', function () {
     const first = run('handler', join(dir, 'handler'), address, 'hang')
     await next(first, 'ready')
     await until(() => source.capabilities({ id: 'guard' }).length > 0, 'the handler is known', 10_000)
-    const { outcome, id } = await source.fire('cam', 'person', null, { waitMs: 10_000 })
+    const { outcome, id } = await source.fire('cam', 'person', 'x'.repeat(200_000), { waitMs: 10_000 })
     assert.equal(outcome, 'delivered', 'accepted: it is on the disk of the handler')
     assert.equal(await next(first, 'begun'), id)
     await kill(first)
     const second = run('handler', join(dir, 'handler'), address, 'done')
-    assert.equal(await next(second, 'handled'), id)
+    const { handled, size } = await nextLine(second, 'handled')
+    assert.deepEqual([handled, size], [id, 200_002], 'with its payload, which is on its disk, too')
     await until(() => source.status().counters['events.done'] === 1, 'the source hears of it', 40_000)
+  })
+
+  it('a source that is killed while its payload is on its way: it comes after the restart, whole', async () => {
+    const source = join(dir, 'source')
+    const handler = await createNode({
+      open: true,
+      mdns: false,
+      listen: ['/ip4/127.0.0.1/tcp/0'],
+      dataDir: join(dir, 'handler')
+    })
+    nodes.push(handler)
+    const got: unknown[] = []
+    handler.register({ id: 'guard', type: 'agent/guard', handles: {} }, {}, ({ id, payload }) => {
+      got.push(id, JSON.stringify(payload).length)
+    })
+    const address = handler.multiaddrs()[0]!
+    const first = run('source', source, address, '1', '12000000')
+    // It is killed as soon as something of it is there: a payload that is whole has another name.
+    const arriving = join(dir, 'handler', 'events-in.payloads')
+    await until(async () => (await readdir(arriving).catch(() => [])).length > 0, 'it begins to come', 30_000)
+    await kill(first)
+    const [kept, got0] = [await readdir(join(source, 'events-out.payloads')), got.length]
+    assert.deepEqual([kept.length, got0], [1, 0])
+    run('source', source, address, '0')
+    await until(() => got.length > 0, 'it is handled', 30_000)
+    assert.deepEqual([/^\d+-1$/.test(String(got[0])), got.slice(1)], [true, [12_000_016]])
+    await until(
+      async () => (await readdir(join(source, 'events-out.payloads'))).length === 0,
+      'it is gone with its event',
+      20_000
+    )
+    await until(async () => (await readdir(arriving)).length === 0, 'here as well', 20_000)
   })
 })

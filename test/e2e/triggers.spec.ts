@@ -220,15 +220,43 @@ describe('events from node to node', function () {
     const handler = await startWalled(b, { name: 'handler', peers, walls: [a.peerId] })
     try {
       const got: string[] = []
-      handler.mesh.register(agent(), {}, ({ id }) => void got.push(id))
+      const sizes: number[] = []
+      handler.mesh.register(agent(), {}, ({ id, payload }) => {
+        got.push(id)
+        sizes.push(JSON.stringify(payload).length)
+      })
       source.mesh.register(camera())
       await sees(source.mesh, 'guard')
       const fired = await source.mesh.fire('cam', 'person', null, { waitMs: 10_000 })
       assert.deepEqual([fired.outcome, fired.by], ['delivered', [`guard@${b.peerId}`]])
       assert.deepEqual(got, [fired.id])
+      const large = { log: 'x'.repeat(1_000_000) }
+      const second = await source.mesh.fire('cam', 'person', large, { waitMs: 20_000 })
+      assert.deepEqual([second.outcome, got, sizes], ['delivered', [fired.id, second.id], [4, 1_000_010]])
     } finally {
       await Promise.all([source, handler, hub].map((node) => node.mesh.stop()))
     }
+  })
+
+  it('a large payload: to another node, to two capabilities of it, and to one of the own', async () => {
+    const [source, handler] = (await nodes(2)) as [Mesh, Mesh]
+    const got: string[] = []
+    const payload = { location: 'door', log: 'é'.repeat(100_000) }
+    const note =
+      (name: string): EventFunction =>
+      (event) => {
+        assert.deepEqual(event.payload, payload)
+        got.push(name)
+      }
+    handler.register(agent(), {}, note('guard'))
+    handler.register(agent('cook'), {}, note('cook'))
+    source.register(agent('own'), {}, note('own'))
+    source.register(camera({ fanOut: 'all' }))
+    await sees(source, 'guard', 'cook', 'own')
+    const { outcome, by, tried } = await source.fire('cam', 'person', payload, { waitMs: 10_000 })
+    assert.deepEqual([outcome, by.length, tried], ['delivered', 3, []])
+    assert.deepEqual(got.sort(), ['cook', 'guard', 'own'])
+    await assert.rejects(source.fire('cam', 'person', 'x'.repeat(17 * 1024 * 1024)), { code: 'too_large' })
   })
 
   describe('with data directories', () => {

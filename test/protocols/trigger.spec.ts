@@ -1,7 +1,12 @@
 import assert from 'node:assert/strict'
+import { sha256 } from '@noble/hashes/sha2.js'
+import { toString } from 'uint8arrays/to-string'
+import { encodeCbor } from '../../protocols/cbor.ts'
 import {
+  MAX_PAYLOAD_PART,
   MAX_UNACCEPTED,
   MAX_UNACCEPTED_BYTES,
+  PAYLOAD_TYPE,
   decodeAnswers,
   encodeDelivery,
   encodeEvent,
@@ -17,8 +22,12 @@ import { MeshError } from '../../src/errors.ts'
 import type { EventFunction } from '../../src/mesh-api-events.ts'
 import { createIncomingEvents, type IncomingEvents } from '../../src/mesh-triggers-in.ts'
 import type { Session } from '../../src/net/session.ts'
+import { MAX_FETCHES_PER_PEER, createPayloadServer, fetchPayload } from '../../src/net/trigger-fetch.ts'
 import { createTriggerReader, type TriggerReader } from '../../src/net/trigger.ts'
 import type { EventStore } from '../../src/triggers/event-store.ts'
+import { MAX_PENDING_OF_NODE } from '../../src/triggers/payload-arrivals.ts'
+import { createPayloadKeeper, type PayloadKeeper } from '../../src/triggers/payload-keeper.ts'
+import { createPayloadMemory, notKept } from '../../src/triggers/payload-store.ts'
 import { startPair, until, type Pair } from '../fixtures/libp2p-pair.ts'
 import { protocolContract } from './contract.ts'
 
@@ -50,6 +59,7 @@ const deliveryOf = (
 
 /** A node of handlers, all but its connections. */
 interface Side extends Pick<IncomingEvents, 'tick'> {
+  fetch: (node: string, hash: string, signal: AbortSignal) => AsyncIterable<Uint8Array>
   reader: TriggerReader
   incoming: IncomingEvents
   handle: EventFunction
@@ -58,9 +68,16 @@ interface Side extends Pick<IncomingEvents, 'tick'> {
   now: number
 }
 
+async function* nothing(): AsyncGenerator<Uint8Array, void, void> {
+  throw notKept()
+}
+
 function createSide(events?: EventStore): Side {
-  const side: Partial<Side> & { now: number } = { now: 0 }
+  const side: Partial<Side> & Pick<Side, 'now' | 'fetch'> = { now: 0, fetch: nothing }
   const incoming = createIncomingEvents({
+    self: OTHER,
+    fetch: (...given) => side.fetch(...given),
+    own: () => [] as unknown as AsyncIterable<Uint8Array>,
     membership: { mesh: MESH } as Parameters<typeof createIncomingEvents>[0]['membership'],
     events,
     local: (id) =>
@@ -72,7 +89,12 @@ function createSide(events?: EventStore): Side {
     log: () => undefined,
     count: () => undefined
   })
-  const reader = createTriggerReader({ mesh: MESH, takesEvents: () => side.declaration !== undefined, receive: incoming.receive })
+  const reader = createTriggerReader({
+    mesh: MESH,
+    takesEvents: () => side.declaration !== undefined,
+    receive: incoming.receive,
+    payload: nothing
+  })
   return Object.assign(side, {
     reader,
     incoming,
@@ -179,7 +201,12 @@ describe('trigger protocol', () => {
       session.request({ o: 'deliver it' }, { signal: new AbortController().signal }).next(),
       (error: MeshError) => error.code === 'protocol_error'
     )
-    side.reader = createTriggerReader({ mesh: MESH, takesEvents: () => false, receive: side.incoming.receive })
+    side.reader = createTriggerReader({
+      mesh: MESH,
+      takesEvents: () => false,
+      receive: side.incoming.receive,
+      payload: nothing
+    })
     assert.deepEqual(await sent(deliveryOf(0)), { over: 'unsupported', heard: [] })
   })
 
@@ -304,7 +331,8 @@ describe('trigger protocol', () => {
   it('rule 11: accepted once it is kept, then handled; what waited too long is not', async () => {
     const kept: (() => void)[] = []
     const log = { initial: [], onCompact: () => undefined, append: () => new Promise<void>((resolve) => kept.push(resolve)) }
-    await connect(createSide({ inbox: log, outbox: log }))
+    const payloads = createPayloadMemory()
+    await connect(createSide({ inbox: log, outbox: log, inboxPayloads: payloads, outboxPayloads: payloads }))
     const finish: (() => void)[] = []
     side.handle = () => new Promise<void>((resolve) => finish.push(resolve))
     const exchange = openExchange(session)
@@ -363,12 +391,167 @@ describe('trigger protocol', () => {
     assert.equal((await sent(deliveryOf(0))).over, 'unavailable')
   })
 
-  it('keeps no payloads', async () => {
-    await assert.rejects(
-      session
-        .request(encodeTriggerOpen({ kind: 'fetch', hash: new Uint8Array(32) }), { signal: new AbortController().signal })
-        .next(),
-      (error: MeshError) => error.code === 'unavailable'
-    )
+  describe('payloads by reference', () => {
+    const payload = { log: 'x'.repeat(200_000) }
+    const bytes = encodeCbor(payload)
+    const hash = toString(sha256(bytes), 'base16')
+    const event: Partial<MeshEvent> = { data: null, dataRef: { hash, size: bytes.length }, dataContentType: PAYLOAD_TYPE }
+    let keeper: PayloadKeeper
+    let served: string[]
+    let got: unknown[]
+    beforeEach(async () => {
+      served = []
+      got = []
+      keeper = createPayloadKeeper(createPayloadMemory(), (id, handler) => void served.push(`${id} ${handler}`))
+      assert.ok(keeper.hold('1-0', { hash, size: bytes.length }, bytes))
+      await connect()
+      const made = side
+      made.reader = createTriggerReader({
+        mesh: MESH,
+        takesEvents: () => true,
+        receive: made.incoming.receive,
+        // What this session asks the other side for: both ends are of this process.
+        payload: keeper.read
+      })
+      made.fetch = (_, wanted, signal) => fetchPayload(async () => session, wanted, signal)
+      made.handle = ({ payload: whole }) => void got.push(whole)
+    })
+    const asked = (wanted = hash): AsyncGenerator<Uint8Array, void, void> =>
+      fetchPayload(async () => session, wanted, new AbortController().signal)
+
+    it('come before the event is handled, in parts, and the handler sees them as any other', async () => {
+      keeper.sent('1-0', 'guard', SOURCE)
+      const { heard, over } = await sent(deliveryOf(0, { event }))
+      assert.deepEqual([over, heard], ['end', ['0: done']])
+      assert.deepEqual(got, [payload])
+      assert.equal(served.length, Math.ceil(bytes.length / MAX_PAYLOAD_PART))
+      assert.ok(served.every((one) => one === '1-0 guard'))
+    })
+
+    it('go to nobody to whom no event with it was sent, and to nobody once it is over', async () => {
+      const unavailable = (error: MeshError): boolean => error.code === 'unavailable'
+      await assert.rejects(asked().next(), unavailable)
+      keeper.sent('1-0', 'guard', OTHER)
+      await assert.rejects(asked().next(), unavailable)
+      keeper.sent('1-0', 'guard', SOURCE)
+      await assert.rejects(asked('00'.repeat(32)).next(), unavailable)
+      assert.equal((await asked().next()).value!.length, MAX_PAYLOAD_PART)
+      keeper.release('1-0')
+      await assert.rejects(asked().next(), unavailable)
+    })
+
+    it('what is over while a slow reader is at it ends for it, too', async () => {
+      keeper.sent('1-0', 'guard', SOURCE)
+      const parts = keeper.read(hash, SOURCE)
+      await parts.next()
+      keeper.release('1-0')
+      await assert.rejects(parts.next(), (error: MeshError) => error.code === 'unavailable')
+    })
+
+    it('who asks for many at once is told to wait, and others are not', async () => {
+      const serve = createPayloadServer(async function* () {
+        yield new Uint8Array(1)
+        await new Promise(() => undefined)
+      })
+      const ask = (peer: string): Promise<unknown> => serve(new Uint8Array(32), peer).next()
+      for (let n = 0; n < MAX_FETCHES_PER_PEER; n++) await ask(SOURCE)
+      await assert.rejects(ask(SOURCE), (error: MeshError) => error.code === 'busy')
+      await ask(OTHER)
+    })
+
+    for (const [what, parts, answer] of [
+      ['less than it says', [bytes.subarray(0, 60_000)], 'protocol_error'],
+      ['more than it says', [bytes.subarray(0, 60_000), bytes], 'protocol_error'],
+      ['something else', [new Uint8Array(60_000), bytes.subarray(60_000)], 'protocol_error'],
+      ['nothing any more', [], 'unavailable, again']
+    ] as const) {
+      it(`a source that has ${what}: the event fails, and is not handled`, async () => {
+        side.fetch = async function* () {
+          if (parts.length === 0) throw notKept()
+          yield* parts
+        }
+        const { heard } = await sent(deliveryOf(0, { event }))
+        assert.deepEqual([heard, got], [[`0: ${answer}`], []])
+      })
+    }
+
+    it('of another type, or that cannot be read, it fails as well', async () => {
+      const { heard } = await sent(deliveryOf(0, { event: { ...event, dataContentType: 'video/mp4' } }))
+      assert.deepEqual(heard, ['0: unsupported, again'])
+      const bad = new Uint8Array(70_000).fill(0xff)
+      side.fetch = async function* () {
+        yield bad
+      }
+      const dataRef = { hash: toString(sha256(bad), 'base16'), size: bad.length }
+      assert.deepEqual((await sent(deliveryOf(0, { event: { ...event, id: '1-9', dataRef } }))).heard, ['0: protocol_error'])
+      assert.deepEqual(got, [])
+    })
+
+    it('a source that sends nothing fails after a time', async () => {
+      // A way for deliveries takes them, and answers none.
+      const silent: Pick<Session, 'request'> = {
+        request: (_, { signal }) => session.request(encodeTriggerOpen({ kind: 'deliver' }), { signal, input: endless() })
+      }
+      const signal = new AbortController().signal
+      await assert.rejects(
+        fetchPayload(async () => silent, hash, signal, 30).next(),
+        (error: MeshError) => error.code === 'unavailable'
+      )
+    })
+
+    async function* endless(): AsyncGenerator<unknown> {
+      await new Promise(() => undefined)
+      yield null
+    }
+
+    it('nor does one that cannot be reached, or who stops, hold anything', async () => {
+      const never = (): Promise<Session> => new Promise(() => undefined)
+      const code = async (signal: AbortSignal): Promise<string> =>
+        fetchPayload(never, hash, signal, 30)
+          .next()
+          .then(
+            () => 'a part',
+            (error: MeshError) => error.code
+          )
+      assert.equal(await code(new AbortController().signal), 'unavailable')
+      assert.equal(await code(AbortSignal.abort(new MeshError('cancelled', 'over'))), 'cancelled')
+    })
+
+    it('a source of which many payloads do not come is told to wait, and others are handled meanwhile', async () => {
+      side.fetch = async function* () {
+        await new Promise(() => undefined)
+        yield new Uint8Array(1)
+      }
+      const exchange = openExchange(session)
+      for (let n = 0; n <= MAX_PENDING_OF_NODE; n++)
+        exchange.send(deliveryOf(n, { event: { ...event, dataRef: { hash: String(n).padStart(64, '0'), size: 1 } } }))
+      exchange.send(deliveryOf(MAX_PENDING_OF_NODE + 1))
+      await until(() => exchange.heard.length === 2, 'the last ones')
+      assert.deepEqual(
+        exchange.heard.map((one) => one.replace(/^\d+: /, '')),
+        ['busy, again', 'done']
+      )
+      assert.deepEqual(got, [MAX_PENDING_OF_NODE + 1])
+    })
+
+    it('a second event with it does not fetch it again while the first is not over', async () => {
+      keeper.sent('1-0', 'guard', SOURCE)
+      let finish: (() => void) | undefined
+      side.handle = ({ payload: whole }) => {
+        got.push(whole)
+        return finish === undefined ? new Promise<void>((resolve) => (finish = resolve)) : undefined
+      }
+      const exchange = openExchange(session)
+      exchange.send(deliveryOf(0, { event }))
+      await until(() => got.length === 1, 'the first')
+      const before = served.length
+      exchange.send(deliveryOf(1, { event: { ...event, id: '1-1' } }))
+      await until(() => got.length === 2, 'the second')
+      assert.equal(served.length, before)
+      finish!()
+      exchange.end()
+      assert.equal(await exchange.over, 'end')
+      assert.deepEqual(got, [payload, payload])
+    })
   })
 })

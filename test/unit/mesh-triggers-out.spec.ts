@@ -1,9 +1,13 @@
 import assert from 'node:assert/strict'
 import { MAX_OUTBOX_EVENTS } from '../../src/core/triggers/outbox-contract.ts'
 import type { EventHandler } from '../../src/core/triggers/trigger-routes.ts'
+import { fromString } from 'uint8arrays/from-string'
+import type { JsonObject } from '../../protocols/json.ts'
+import { decodeEvent } from '../../protocols/trigger/messages.ts'
 import { MeshError, isMeshError } from '../../src/errors.ts'
 import { createOutgoingEvents, type OutgoingEvents } from '../../src/mesh-triggers-out.ts'
 import type { EventLog } from '../../src/triggers/event-store.ts'
+import { createPayloadMemory } from '../../src/triggers/payload-store.ts'
 
 const SELF = '12D3KooWGC6TvWhfapngX6wvJHMYvKpDMXPb3ZnCZ6dMoaMtimQ5'
 const MESH = '12D3KooWJ6fyt5HxZdsx7mpkmR5tSTMswCC5vbwWVoUsPCzAhrjR'
@@ -11,18 +15,18 @@ const MESH = '12D3KooWJ6fyt5HxZdsx7mpkmR5tSTMswCC5vbwWVoUsPCzAhrjR'
 describe('outgoing events', () => {
   let now: number
   let handlers: EventHandler[]
-  let append: () => Promise<void>
+  let append: (record: JsonObject) => Promise<void>
   let answer: 'accepted' | 'done' | undefined
   let logged: string[]
   let counted: string[]
   let out: OutgoingEvents
-  const create = (withDisk = true): void => {
-    const log: EventLog = { initial: [], append: () => append(), onCompact: () => undefined }
+  const create = (withDisk = true, initial: JsonObject[] = [], payloads = createPayloadMemory()): void => {
+    const log: EventLog = { initial, append: (record) => append(record), onCompact: () => undefined }
     out = createOutgoingEvents({
       self: SELF,
       membership: { mesh: MESH } as Parameters<typeof createOutgoingEvents>[0]['membership'],
       incarnation: 1,
-      events: withDisk ? { outbox: log, inbox: log } : undefined,
+      events: withDisk ? { outbox: log, inbox: log, outboxPayloads: payloads, inboxPayloads: payloads } : undefined,
       find: (id) =>
         id === 'cam' ? { id, type: 'sensor/camera', triggers: [{ event: 'person', routeHint: 'agent/*' }] } : undefined,
       handlers: () => handlers,
@@ -57,7 +61,15 @@ describe('outgoing events', () => {
     await new Promise((resolve) => setTimeout(resolve, 20))
     assert.equal(told, false)
     written!()
-    assert.deepEqual(await fired, { outcome: 'queued', id: '1-1', intent: 'person (cam)', kept: true, by: [], tried: [] })
+    assert.deepEqual(await fired, {
+      outcome: 'queued',
+      id: '1-1',
+      intent: 'person (cam)',
+      kept: true,
+      by: [],
+      tried: [],
+      reason: 'no_handler'
+    })
   })
 
   it('a full disk: it says that it is not kept, and it is handled all the same', async () => {
@@ -74,7 +86,7 @@ describe('outgoing events', () => {
   it('without a disk nothing is kept, and a stop says what is lost', async () => {
     create(false)
     const { outcome, kept, reason } = await fire()
-    assert.deepEqual([outcome, kept, reason], ['queued', false, undefined])
+    assert.deepEqual([outcome, kept, reason], ['queued', false, 'no_handler'])
     out.stop()
     assert.match(logged[0]!, /^1 events that are not done are lost/)
     await assert.rejects(fire(), (error) => isMeshError(error, 'unavailable'))
@@ -90,10 +102,88 @@ describe('outgoing events', () => {
   it('delivered is what a handler has taken; what it has not, is tried', async () => {
     handlers = [guard]
     const silent = await fire()
-    assert.deepEqual([silent.outcome, silent.by, silent.tried], ['queued', [], [`guard@${SELF}`]])
+    assert.deepEqual([silent.outcome, silent.by, silent.tried, silent.reason], ['queued', [], [`guard@${SELF}`], 'unanswered'])
     answer = 'accepted'
     const taken = await fire()
     assert.deepEqual([taken.outcome, taken.by, taken.tried], ['delivered', [`guard@${SELF}`], []])
+  })
+
+  it('what waits is listed, and may be discarded, over a restart as well', async () => {
+    const written: JsonObject[] = []
+    append = (record) => {
+      written.push(record)
+      return Promise.resolve()
+    }
+    const { id } = await fire()
+    const { events, total } = out.waitingEvents()
+    const [{ since, expires, ...event } = assert.fail('none is listed')] = events
+    assert.equal(total, 1)
+    assert.equal(Date.parse(expires) - Date.parse(since), 86_400_000)
+    assert.ok(Math.abs(Date.parse(since) - Date.now()) < 60_000)
+    assert.deepEqual(event, {
+      id,
+      capability: 'cam',
+      event: 'person',
+      intent: 'person (cam)',
+      priority: 'normal',
+      reason: 'no_handler',
+      handlers: [],
+      tries: 0,
+      handled: []
+    })
+    assert.throws(
+      () => out.discardEvent('1-9'),
+      (error) => isMeshError(error, 'invalid_argument')
+    )
+    out.discardEvent(id!)
+    assert.deepEqual(out.waitingEvents(), { events: [], total: 0 })
+    assert.deepEqual([written.at(-1), counted.includes('events.withdrawn')], [{ k: 'settled', id }, true])
+    answer = 'done'
+    handlers = [guard]
+    out.handlersChanged([`guard@${SELF}`])
+    assert.ok(!counted.includes('events.done'))
+  })
+
+  it('a large payload is there after a restart, or its event is not', async () => {
+    const written: JsonObject[] = []
+    append = (record) => {
+      written.push(record)
+      return Promise.resolve()
+    }
+    const { id, kept } = await out.fire('cam', 'person', 'x'.repeat(100_000), { waitMs: 0 })
+    assert.equal(kept, true)
+    const { size, hash } = decodeEvent(
+      fromString((written[0] as { event: { encoded: string } }).event.encoded, 'base64')
+    ).dataRef!
+    create(true, written, { ...createPayloadMemory(), initial: new Map([[hash, size]]) })
+    assert.deepEqual(
+      out.waitingEvents().events.map((event) => event.id),
+      [id]
+    )
+    for (const initial of [new Map<string, number>(), new Map([[hash, size - 1]])]) {
+      counted = []
+      create(true, written.slice(0, 1), { ...createPayloadMemory(), initial })
+      assert.deepEqual([out.waitingEvents().total, counted, written.at(-1)], [0, ['events.damaged'], { k: 'settled', id }])
+    }
+  })
+
+  it('large payloads past what memory holds are dropped, and that is said', async () => {
+    create(false)
+    const large = (n: number) => out.fire('cam', 'person', `${n}${'x'.repeat(15_000_000)}`, { waitMs: 0 })
+    const outcomes = [await large(1), await large(2), await large(3)].map(({ outcome, reason }) => [outcome, reason])
+    assert.deepEqual(outcomes, [
+      ['queued', 'no_handler'],
+      ['queued', 'no_handler'],
+      ['dropped', 'full']
+    ])
+    out.discardEvent('1-1')
+    assert.equal((await large(4)).outcome, 'queued')
+  })
+
+  it('no more than 1,000 are listed', async () => {
+    append = () => Promise.resolve()
+    await Promise.all(Array.from({ length: 1_000 }, () => out.fire('cam', 'person', null, { waitMs: 0 })))
+    assert.deepEqual([out.waitingEvents().events.length, out.waitingEvents().total], [1_000, 1_000])
   })
 
   it('what waits too long is a dead letter, which goes out anew when asked', async () => {

@@ -1,5 +1,6 @@
 import type { Priority } from '../../../protocols/trigger/messages.ts'
 import type { DeadLetter } from './dead-letters.ts'
+import type { PendingEvent } from './pending-events.ts'
 
 /** Most events that wait for a handler to accept them. */
 export const MAX_OUTBOX_EVENTS = 1_000
@@ -44,6 +45,8 @@ export type OutboxEffect<E> =
   | { kind: 'handled'; id: string; handler: string }
   /** Kept: all have done it, it is out. */
   | { kind: 'settled'; event: E; by: string[] }
+  /** Kept: it is out, since whoever owns it wants it no more. */
+  | { kind: 'withdrawn'; event: E }
   /** An event of low priority is out, undone. */
   | { kind: 'dropped'; event: E; reason: DeadLetter<E>['reason'] }
   /** Kept: an event is out, and a dead letter. */
@@ -81,6 +84,8 @@ export interface Outbox<E extends OutboxEvent> {
   add(event: E, now: number): Added
   /** The link sends it now. @returns how long it may still wait to be handled, ms; undefined if it is not to be sent any more. */
   sent(id: string, handler: string, now: number): number | undefined
+  /** Its node gets the payload: it has as long to answer from now on. */
+  fetched(id: string, handler: string, now: number): void
   accepted(id: string, handler: string, now: number): void
   done(id: string, handler: string, now: number): void
   failed(id: string, handler: string, answer: FailedAnswer, now: number): void
@@ -90,6 +95,10 @@ export interface Outbox<E extends OutboxEvent> {
   handlersChanged(now: number, appeared?: Iterable<string>): void
   /** Does what is due. */
   tick(now: number): void
+  /** What is not done, the most urgent first, then the oldest; with an id that one alone, if it is in. */
+  pending(id?: string): PendingEvent<E>[]
+  /** Takes an event out: it is sent to nobody any more, and who has it may do it still. @returns false if there is none of the id. */
+  withdraw(id: string): boolean
   deadLetters(): DeadLetter<E>[]
   /** A dead letter goes out anew, to those who have not done it. @returns undefined if there is none of the id. */
   replay(id: string, now: number): Added | undefined

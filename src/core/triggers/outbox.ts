@@ -4,6 +4,7 @@ import { createDeadlines } from './deadlines.ts'
 import { MAX_FAILED_TRIES, OFFER_MS, type Added, type Outbox, type OutboxEvent, type OutboxInit } from './outbox-contract.ts'
 import { chooseHandler, createLeg, isFinal, noteMiss, noteRefusal, type Leg } from './outbox-leg.ts'
 import { createOutboxRoom, type OutboxEntry } from './outbox-room.ts'
+import { pendingOf } from './pending-events.ts'
 import { ackWaitMs, returnMs } from './retry-times.ts'
 import { MAX_FAN_OUT } from './trigger-routes.ts'
 
@@ -170,6 +171,11 @@ export function createOutbox<E extends OutboxEvent>(init: OutboxInit<E>): Outbox
       return Math.max(0, entry.expiresAt - now)
     },
 
+    fetched(id, handler, now) {
+      const [entry, leg] = legWith(id, handler)
+      if (leg?.state === 'sent') legsDue.set(leg, now + ackWaitMs(entry!.event.priority, leg.tries, random))
+    },
+
     accepted(id, handler) {
       const [entry, leg] = legOf(id, handler, ({ state }) => state === 'idle' || state === 'waiting' || state === 'offered')
       if (leg === undefined || leg.state === 'accepted') return
@@ -223,6 +229,15 @@ export function createOutbox<E extends OutboxEvent>(init: OutboxInit<E>): Outbox
     tick(now) {
       for (let id = expiries.takeDue(now); id !== undefined; id = expiries.takeDue(now)) giveUp(room.get(id)!, 'expired')
       for (let leg = legsDue.takeDue(now); leg !== undefined; leg = legsDue.takeDue(now)) onDue(leg, now)
+    },
+
+    pending: (id) => (id === undefined ? room.entries() : [room.get(id) ?? []].flat()).map(pendingOf),
+    withdraw(id) {
+      const entry = room.get(id)
+      if (entry === undefined) return false
+      leave(entry)
+      emit({ kind: 'withdrawn', event: entry.event })
+      return true
     },
 
     deadLetters: letters.all,

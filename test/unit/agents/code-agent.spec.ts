@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict'
 import type { AgentContext } from '../../../src/agents/agent-context.ts'
 import { createPassingStore, type AgentStore } from '../../../src/agents/agent-store.ts'
-import { MAX_ACCEPTED_TASKS, MAX_KEPT_TASKS } from '../../../src/agents/agent-tasks.ts'
+import { MAX_ACCEPTED_TASKS, MAX_EVENT_CHARACTERS, MAX_KEPT_TASKS } from '../../../src/agents/agent-tasks.ts'
 import { MAX_LIMITS } from '../../../src/agents/budget.ts'
 import { createDeclaredAgent } from '../../../src/agents/declared-agent.ts'
 import { defineAgent, type CodeAgent } from '../../../src/agents/definition.ts'
@@ -144,6 +144,12 @@ describe('an agent of code', () => {
     for (let n = 0; n < MAX_ACCEPTED_TASKS; n++) handle(n).catch(() => undefined)
     await until(() => world.agents.list()[0]!.waiting + world.agents.list()[0]!.running === MAX_ACCEPTED_TASKS, 'all are in')
     await assert.rejects(handle(1_000), fails('busy'))
+  })
+
+  it('refuses an event that is larger than what it keeps', async () => {
+    await world.add(define(() => null))
+    const event = { ...eventNumber(1), payload: 'x'.repeat(MAX_EVENT_CHARACTERS) }
+    await assert.rejects(world.agents.handle('worker', event, options()), fails('too_large', /262144 characters/))
   })
 
   it('keeps the last of what is over', async () => {

@@ -120,8 +120,8 @@ describe('cli with a node', function () {
       atmo(['fire', 'demo', 'ring', '--json']),
       fire('{')
     ])
-    assert.match(delivered.stdout, /^delivered 1-8: guard@/)
-    assert.equal(queued.stdout, 'queued 1-8: no handler is there\n')
+    assert.equal(delivered.stdout, 'delivered 1-8: guard@kitchen\n')
+    assert.equal(queued.stdout, 'queued 1-8: nobody is there who handles it\n')
     assert.match(notKept.stdout, /^queued .*could not be written to disk: a restart loses it\n$/)
     assert.match(coalesced.stdout, /^coalesced/)
     assert.deepEqual(
@@ -134,6 +134,23 @@ describe('cli with a node', function () {
     assert.equal(usage.code, 2)
     const piped = await atmo(['fire', 'demo', 'bell', '-'], { input: '"queued"' })
     assert.match(piped.stdout, /^queued/)
+  })
+  it('events lists what waits, with why, and discards', async () => {
+    const list = await atmo(['events'])
+    assert.match(
+      list.stdout,
+      /^ID +EVENT +PRIORITY [^\n]*\n1-6 +demo bell +high +\d+ d \d+ h +3 +guard@kitchen +not taken, is tried again; busy: too many +Somebody rings\./
+    )
+    const [json, unknown, wrong] = await Promise.all([
+      atmo(['events', '--json']),
+      atmo(['events', 'discard', '1-9', '--json']),
+      atmo(['events', 'forget'])
+    ])
+    assert.deepEqual([json.lines[0]?.['total'], (json.lines[0]?.['events'] as unknown[]).length], [1, 1])
+    assert.deepEqual([unknown.code, unknown.lines[0]?.error?.code], [1, 'invalid_argument'])
+    assert.equal(wrong.code, 2)
+    assert.equal((await atmo(['events', 'discard', '1-6'])).stdout, '1-6 is forgotten\n')
+    assert.equal((await atmo(['events'])).stdout, 'None.\n')
   })
   it('dead-letters lists, discards, and knows no others', async () => {
     const list = await atmo(['dead-letters'])

@@ -265,7 +265,11 @@ describe('cli routes, route, trace', function () {
     })
     it('errors and events say names where they have PeerIds', async () => {
       const [far, near] = [`12D3KooW${'a'.repeat(44)}`, `12D3KooW${'b'.repeat(44)}`]
-      const client = { get: async () => ({ peers: [{ peerId: far, name: 'cellar' }] }) } as unknown as Pick<NodeClient, 'get'>
+      const answers: Record<string, unknown> = {
+        '/mesh/status': { peerId: 'self', name: 'desk' },
+        '/mesh/peers': { peers: [{ peerId: far, name: 'cellar' }] }
+      }
+      const client = { get: async (path: string) => answers[path] } as unknown as Pick<NodeClient, 'get'>
       const told = async (code: ErrorCode, message: string): Promise<string> =>
         ((await withNames(client, new MeshError(code, message))) as MeshError).message
       assert.equal(await told('unavailable', `the way to ${far} ended before it`), 'the way to cellar ended before it')
@@ -278,6 +282,7 @@ describe('cli routes, route, trace', function () {
       const ambiguous = `use a PeerId: ${far}, ${near}`
       assert.equal(await told('ambiguous', ambiguous), ambiguous, 'these are to be typed')
       const names = await readPeerNames(client)
+      assert.deepEqual([names.nameOf('self'), names.handlerOf(`guard@${far}`)], ['desk', 'guard@cellar'])
       const route = { at: 1, event: 'route', node: 'n', nodeName: 'attic', via: near, hops: 2, metricMs: 7, before: far } as const
       const show = () => showEvent(route, plainColors, names.nameOf).slice(9)
       assert.equal(show(), '~ way to attic 2 hops via …bbbbbbbb, 7 ms, was via cellar\n')

@@ -54,6 +54,20 @@ describe('cli start and stop', function () {
       ['kitchen', 'pi-garden', 'cellar']
     )
   })
+  it('people read names of nodes in events', async () => {
+    const node = fake()
+    const call = { at: 1, event: 'call', direction: 'in', capability: 'guard', tool: 'handle', status: 'success', durationMs: 7 }
+    let line = await node.line()
+    while (!line.includes('atmo peers')) line = await node.line()
+    for (const peerId of ['12D3KooWFakeKitchen', '12D3KooWFakeSelf', '12D3KooWFakeAttic'])
+      node.process.stdin.write(`${JSON.stringify({ ...call, peerId })}\n`)
+    const told: string[] = []
+    while (told.length < 3) {
+      line = await node.line()
+      if (line.includes('guard handle')) told.push(line.replace(/^.*ok /, ''))
+    }
+    assert.deepEqual(told, ['kitchen 7 ms', 'fake 7 ms', '…akeAttic 7 ms'])
+  })
   it('a second signal ends it at once', async () => {
     const node = fake({ FAKE_STOP: 'never' }, '--json')
     await node.line()

@@ -5,7 +5,7 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { promisify } from 'node:util'
 import { CommanderError, InvalidArgumentError } from 'commander'
-import { parseDuration } from '../../../src/cli/command-line.ts'
+import { parseDuration, parseWait } from '../../../src/cli/command-line.ts'
 import { createProgram } from '../../../src/cli/program.ts'
 import { isMeshError } from '../../../src/errors.ts'
 import { plain, showBytes, showDuration, table, wantsColor } from '../../../src/cli/output.ts'
@@ -40,6 +40,7 @@ const COMMANDS = [
   'agents',
   'ask',
   'fire',
+  'events',
   'dead-letters',
   'watch',
   'stop',
@@ -75,6 +76,7 @@ describe('cli usage', function () {
     [['status', 'extra'], /too many arguments/],
     [['call', 'x'], /missing required argument 'tool'/],
     [['call', 'x', 'y', '--timeout', 'soon'], /500ms, 5s, 2m/],
+    [['fire', 'x', 'y', '--wait', '2h'], /--wait <duration>' argument '2h' is invalid.*at most 1m/],
     [['call', 'x', 'y', '--params', '@/does/not/exist'], /cannot read \/does\/not\/exist \(ENOENT\)/],
     [['call', 'x', 'y', '--param', 'novalue'], /KEY=VALUE/],
     [['call', 'x', 'y', '--params', '[1]', '--param', 'a=1'], /needs an object/],
@@ -224,6 +226,8 @@ describe('cli usage', function () {
     for (const [text, ms] of Object.entries(good)) assert.equal(parseDuration(text), ms, text)
     for (const text of ['', '0', '-1s', 'soon', '5x', '25h', '0.1ms', 'Infinity', '1e3'])
       assert.throws(() => parseDuration(text), InvalidArgumentError, text)
+    assert.deepEqual(['0', '0s', '500ms', '1m'].map(parseWait), [0, 0, 500, 60_000])
+    for (const text of ['-1', '0.1ms', '61s', '2h', 'x']) assert.throws(() => parseWait(text), InvalidArgumentError, text)
   })
   it('shows durations and sizes', () => {
     assert.deepEqual([0.25, 1.25, 12.3, 999, 1_500, 61_000, 3_700_000, 180_000_000].map(showDuration), [

@@ -39,6 +39,9 @@ describe('schema', () => {
 
   it('names each fault by its JSON pointer', () => {
     assert.deepEqual(faults(schema, { width: 'x' }), ['/width must be integer'])
+    assert.throws(() => validate(schema, null, 'own', 'payload of "tick"'), {
+      message: 'payload of "tick" does not match the schema: it must be object'
+    })
     assert.deepEqual(faults(schema, {}), ['/width is required'])
     assert.deepEqual(faults(schema, { width: 1, widht: 2 }), ['/widht is not a known key, did you mean "width"?'])
     assert.deepEqual(faults(schema, { width: 1, 'z/z~': 2 }), ['/z~1z~0 is not a known key'])

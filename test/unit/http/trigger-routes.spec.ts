@@ -57,6 +57,14 @@ describe('http triggers', () => {
     assert.equal((await ask(server.url, '/trigger/demo/bell', { json: 1 })).status, 401)
   })
 
+  it('what waits is listed, and one may be discarded', async () => {
+    const { json } = await ask(server.url, '/mesh/outbox', { token })
+    assert.deepEqual(json, JSON.parse(JSON.stringify(mesh.waitingEvents())))
+    assert.equal((await ask(server.url, '/mesh/outbox/1-9', { token, method: 'DELETE' })).status, 400)
+    assert.deepEqual((await ask(server.url, '/mesh/outbox/1-6', { token, method: 'DELETE' })).json, { id: '1-6' })
+    assert.equal(mesh.waitingEvents().total, 0)
+  })
+
   it('dead letters are listed, sent anew, and discarded', async () => {
     const { json } = await ask(server.url, '/mesh/dead-letters', { token })
     assert.deepEqual(json['letters'], JSON.parse(JSON.stringify(mesh.deadLetters())))

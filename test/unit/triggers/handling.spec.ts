@@ -3,7 +3,7 @@ import type { FailedAnswer } from '../../../src/core/triggers/outbox-contract.ts
 import { MeshError } from '../../../src/errors.ts'
 import type { EventFunction } from '../../../src/mesh-api-events.ts'
 import { arrivedOf } from '../../../src/triggers/arrived-event.ts'
-import { HANDLER_SLOTS, createHandling, type ArrivedEvent, type Handling } from '../../../src/triggers/handling.ts'
+import { HANDLER_SLOTS, MAX_ASIDE, createHandling, type ArrivedEvent, type Handling } from '../../../src/triggers/handling.ts'
 import { until } from '../../fixtures/libp2p-pair.ts'
 
 const event = (number: number): ArrivedEvent =>
@@ -30,13 +30,20 @@ describe('handling events', () => {
   let finished: string[]
   let handle: EventFunction | undefined
   let authorize: () => Promise<void> | undefined
+  let arrived: (event: ArrivedEvent) => Promise<void> | undefined
   let onTake: () => void
   let handling: Handling
   beforeEach(() => {
     waiting = []
     finished = []
     authorize = () => undefined
+    arrived = () => undefined
     onTake = () => undefined
+    create(40)
+  })
+  // Nothing that it left takes the next one's events.
+  afterEach(() => handling.stop(0))
+  function create(withinMs: number): void {
     // What an earlier test has left running is none of the next one's.
     const [events, outcomes] = [waiting, finished]
     handling = createHandling({
@@ -48,9 +55,11 @@ describe('handling events', () => {
       },
       finish: ({ id }, outcome) => void outcomes.push(`${id} ${nameOf(outcome)}`),
       authorize: () => authorize(),
-      withinMs: 40
+      arrived: (one) => arrived(one),
+      load: async ({ event: { data: value } }) => ({ value, release: () => undefined }),
+      withinMs
     })
-  })
+  }
   const nameOf = (outcome: 'done' | FailedAnswer): string =>
     outcome === 'done' ? 'done' : `${outcome.code}${outcome.retryable ? ', again' : ''}`
   const push = (count: number): void => {
@@ -113,6 +122,36 @@ describe('handling events', () => {
     assert.deepEqual(finished, ['1-0 unavailable, again', '1-0 permission_denied, again'])
   })
 
+  it('what waits for a yes, or for its payload, keeps no other from being handled', async () => {
+    create(20_000)
+    const yes: (() => void)[] = []
+    let asks = MAX_ASIDE - 2
+    authorize = () => (asks-- > 0 ? new Promise<void>((resolve) => yes.push(resolve)) : undefined)
+    arrived = ({ id }) => (id === `1-${MAX_ASIDE}` ? new Promise<void>((resolve) => yes.push(resolve)) : undefined)
+    let [running, most] = [0, 0]
+    handle = async () => {
+      most = Math.max(most, ++running)
+      await new Promise((resolve) => setTimeout(resolve, 1))
+      running--
+    }
+    push(MAX_ASIDE + 10)
+    await until(() => finished.length === 11, 'all others')
+    assert.deepEqual([yes.length, finished.includes(`1-${MAX_ASIDE} done`)], [MAX_ASIDE - 1, false])
+    yes.forEach((resolve) => resolve())
+    await until(() => finished.length === MAX_ASIDE + 10, 'these as well')
+    assert.equal(most, HANDLER_SLOTS, 'with a slot each')
+    assert.ok(finished.every((one) => one.endsWith('done')))
+  })
+
+  it('no more than so many wait aside, and one for which nobody answers fails', async () => {
+    authorize = () => new Promise<void>(() => undefined)
+    handle = () => assert.fail('it is not allowed')
+    push(MAX_ASIDE + 1)
+    assert.equal(waiting.length, 1)
+    await until(() => finished.length === MAX_ASIDE + 1, 'all have failed')
+    assert.ok(finished.every((one) => one.endsWith('deadline_exceeded, again')))
+  })
+
   it('what hangs has failed after a time, is told so, may come again, and holds no slot', async () => {
     const aborted: string[] = []
     handle = ({ id }, { signal }) => {
@@ -136,6 +175,7 @@ describe('handling events', () => {
   })
 
   it('a stop lets what runs finish, then aborts it, and begins nothing', async () => {
+    create(20_000)
     const ends: (() => void)[] = []
     handle = () => new Promise<void>((resolve) => ends.push(resolve))
     push(2)

@@ -1,6 +1,16 @@
 import assert from 'node:assert/strict'
 import type { CapabilityDeclaration, TriggerDeclaration } from '../../../protocols/capability.ts'
-import { MAX_EVENT_BYTES, MAX_INTENT, decodeEvent, type MeshEvent } from '../../../protocols/trigger/messages.ts'
+import { sha256 } from '@noble/hashes/sha2.js'
+import { toString } from 'uint8arrays/to-string'
+import { MAX_VALUES } from '../../../protocols/cbor.ts'
+import {
+  MAX_EVENT_BYTES,
+  MAX_INTENT,
+  MAX_REFERENCED_BYTES,
+  decodeEvent,
+  decodePayload,
+  type MeshEvent
+} from '../../../protocols/trigger/messages.ts'
 import { isMeshError, type ErrorCode } from '../../../src/errors.ts'
 import { MAX_PAYLOAD_BYTES, createRaise, type Raise, type RaisedEvent } from '../../../src/triggers/raise.ts'
 
@@ -10,6 +20,7 @@ const MESH = '12D3KooWJ6fyt5HxZdsx7mpkmR5tSTMswCC5vbwWVoUsPCzAhrjR'
 describe('raising events', () => {
   let now: number
   let out: RaisedEvent[]
+  let payloads: (Uint8Array | undefined)[]
   let declaration: CapabilityDeclaration
   let raise: Raise
   const declare = (trigger: Partial<TriggerDeclaration> = {}): void => {
@@ -17,14 +28,15 @@ describe('raising events', () => {
   }
   beforeEach(() => {
     now = 1_000
-    out = []
+    ;[out, payloads] = [[], []]
     declare()
     raise = createRaise({
       self: SELF,
       mesh: MESH,
       incarnation: 3,
       find: (id) => (id === 'cam' ? declaration : undefined),
-      add(event) {
+      add(event, payload) {
+        payloads.push(payload)
         out.push(event)
         return { outcome: 'queued', handlers: [] }
       },
@@ -72,13 +84,33 @@ describe('raising events', () => {
   })
 
   it('a payload that is too large is refused; the largest, with the longest words beside it, is an event', () => {
-    throws('too_large', () => raise.raise('cam', 'person', 'x'.repeat(MAX_PAYLOAD_BYTES)))
+    throws('too_large', () => raise.raise('cam', 'person', 'x'.repeat(MAX_REFERENCED_BYTES)))
+    throws('too_large', () =>
+      raise.raise(
+        'cam',
+        'person',
+        Array.from({ length: MAX_VALUES }, () => 1)
+      )
+    )
     declare({ intentTemplate: '{a}{b}{c}{d}', subject: 'a', routeHint: '€'.repeat(256) })
     const wide = '€'.repeat(MAX_INTENT / 4)
     const values = { a: wide, b: wide, c: wide, d: wide }
     const room = MAX_PAYLOAD_BYTES - 4 * (3 * wide.length + 8) - 16
     raise.raise('cam', 'person', { ...values, e: 'x'.repeat(room) })
     assert.ok(out[0]!.encoded.length > MAX_PAYLOAD_BYTES && out[0]!.encoded.length <= MAX_EVENT_BYTES)
+  })
+
+  it('a payload that has no room in an event is beside it, and the event says which', () => {
+    const payload = { log: 'x'.repeat(MAX_PAYLOAD_BYTES), location: 'door' }
+    raise.raise('cam', 'person', payload)
+    const { encoded, bytes, dataRef, subject } = out[0]!
+    const { data, dataContentType, ...event } = decodeEvent(encoded)
+    assert.deepEqual([data, dataContentType, event.dataRef, subject], [null, 'application/cbor', dataRef, 'door'])
+    assert.deepEqual(decodePayload(payloads[0]!), payload)
+    assert.deepEqual(dataRef, { hash: toString(sha256(payloads[0]!), 'base16'), size: payloads[0]!.length })
+    assert.equal(bytes, encoded.length + payloads[0]!.length)
+    raise.raise('cam', 'person', 'small')
+    assert.deepEqual([payloads[1], out[1]!.dataRef], [undefined, undefined])
   })
 
   it('what is too deep goes nowhere', () => {

@@ -58,6 +58,7 @@ describe('outbox', () => {
     effects.splice(0).map((effect) => {
       if (effect.kind === 'append') return `append ${effect.event.id}`
       if (effect.kind === 'send') return `send ${effect.event.id} to ${effect.handler}`
+      if (effect.kind === 'withdrawn') return `withdrawn ${effect.event.id}`
       if (effect.kind === 'settled') return `settled ${effect.event.id} by ${effect.by.join(' ')}`
       if (effect.kind === 'dropped') return `dropped ${effect.event.id}: ${effect.reason}`
       if (effect.kind === 'dead') return `dead ${effect.letter.event.id}: ${effect.letter.reason}`
@@ -66,6 +67,59 @@ describe('outbox', () => {
     })
   const go = (id: string, handler: string): void => assert.notEqual(outbox.sent(id, handler, time), undefined, `${id} ${handler}`)
   const tick = (at: number): void => outbox.tick((time = at))
+
+  describe('what is not done', () => {
+    it('is listed with why, the most urgent first', () => {
+      handlers = []
+      add('1')
+      add('2', { priority: 'critical' })
+      assert.deepEqual(
+        outbox.pending().map(({ event, reason, handlers: who, tries }) => [event.id, reason, who, tries]),
+        [
+          ['2', 'no_handler', [], 0],
+          ['1', 'no_handler', [], 0]
+        ]
+      )
+      handlers = ['a']
+      outbox.handlersChanged(time, ['a'])
+      const of = (id: string) => outbox.pending(id).map(({ reason, handlers: who, tries, code }) => [reason, who, tries, code])
+      assert.deepEqual(of('1'), [['unanswered', ['a'], 0, undefined]])
+      go('1', 'a')
+      outbox.failed('1', 'a', { code: 'busy', message: '', retryable: true, retryAfterMs: 0 }, time)
+      assert.deepEqual(of('1'), [['refused', [], 1, 'busy']])
+      go('2', 'a')
+      outbox.accepted('2', 'a', time)
+      assert.deepEqual(of('2'), [['accepted', ['a'], 0, undefined]])
+      outbox.lost('2', 'a', time)
+      assert.deepEqual(of('2'), [['away', ['a'], 0, undefined]])
+      assert.deepEqual(of('3'), [])
+    })
+
+    it('a handler whose node gets the payload has its time from then on', () => {
+      add('1')
+      go('1', 'a')
+      done()
+      time = ACK_WAIT_MS - 1
+      outbox.fetched('1', 'a', time)
+      outbox.fetched('1', 'b', time)
+      tick(2 * ACK_WAIT_MS - 2)
+      assert.deepEqual(done(), [])
+      tick(2 * ACK_WAIT_MS)
+      assert.deepEqual(done(), ['send 1 to b'])
+    })
+
+    it('one is withdrawn: it is sent no more, and nothing is said of it', () => {
+      add('1')
+      done()
+      assert.equal(outbox.withdraw('1'), true)
+      assert.equal(outbox.withdraw('1'), false)
+      assert.deepEqual(done(), ['withdrawn 1'])
+      assert.equal(outbox.sent('1', 'a', time), undefined)
+      outbox.done('1', 'a', time)
+      tick(DAY_MS + 1)
+      assert.deepEqual([done(), outbox.size, outbox.bytes, outbox.nextAt], [[], 0, 0, Infinity])
+    })
+  })
 
   describe('an event', () => {
     it('is kept, sent to the first handler, accepted and done', () => {
