@@ -40,7 +40,7 @@ export interface OutgoingEvents {
 /** What they need. */
 export interface OutgoingEventsComponents extends Pick<
   MeshComponents,
-  'membership' | 'incarnation' | 'now' | 'random' | 'log' | 'events'
+  'membership' | 'incarnation' | 'now' | 'random' | 'log' | 'events' | 'sink'
 > {
   /** PeerId of this node. */
   self: string
@@ -51,6 +51,8 @@ export interface OutgoingEventsComponents extends Pick<
   connect: TriggerSenderComponents['connect']
   /** To a capability of this node itself. */
   deliver(delivery: Delivery, to: DeliveryOrigin): void
+  /** An event is raised, whatever becomes of it. Must not throw. */
+  onRaised(event: RaisedEvent): void
   /** Changes something, does what follows from it, and sees to what is due next. */
   change<T>(work: () => T): T
   count(counter: string): void
@@ -88,6 +90,7 @@ export function createOutgoingEvents(components: OutgoingEventsComponents): Outg
     incarnation,
     find,
     add(event) {
+      components.onRaised(event)
       const added = effects.around(() => outbox.add(event, now()))
       if (added.outcome === 'refused') {
         count(`events.refused.${added.reason}`)
@@ -97,7 +100,7 @@ export function createOutgoingEvents(components: OutgoingEventsComponents): Outg
       isFull = added.outcome === 'refused'
       return added
     },
-    sink: undefined,
+    sink: components.sink,
     now,
     clock: Date.now
   })
@@ -189,15 +192,16 @@ export function createOutgoingEvents(components: OutgoingEventsComponents): Outg
     })
     if (raised.outcome !== 'raised')
       return { outcome: raised.outcome, kept: false, by: [], tried: [], ...('reason' in raised && { reason: raised.reason }) }
-    const { id, intent } = raised.event
+    const { id, intent, route: to } = raised.event
     const { added } = raised
+    const { by: route } = routeEvent(to, handlers())
     if (added.outcome === 'refused')
       return { outcome: 'dropped', id, intent, kept: false, by: [], tried: [], reason: added.reason }
     const keep = keeping.get(id)
     const told = await waits.end(id, options.waitMs ?? FIRE_WAIT_MS)
     const kept = (await keep) ?? false
     const tried = added.handlers.filter((handler) => !told.by.includes(handler))
-    const view = { id, intent, kept, by: told.by, tried }
+    const view = { id, intent, ...(route !== undefined && { route }), kept, by: told.by, tried }
     if (told.reason !== undefined) return { outcome: 'dropped', ...view, reason: told.reason }
     if (told.by.length > 0) return { outcome: 'delivered', ...view }
     return { outcome: 'queued', ...view, ...(keep !== undefined && !kept && { reason: 'not_kept' }) }

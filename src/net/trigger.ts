@@ -8,6 +8,7 @@ import {
 } from '../../protocols/trigger/messages.ts'
 import { failureOf } from '../core/triggers/failure.ts'
 import { MeshError, toMeshError } from '../errors.ts'
+import type { EventCopies } from './event-copies.ts'
 import type { IncomingExchange } from './inbound-exchanges.ts'
 import type { Protocol } from './protocol.ts'
 import { createTriggerAnswers, type TriggerAnswers } from './trigger-answers.ts'
@@ -26,6 +27,8 @@ export interface TriggerReaderComponents {
   takesEvents(): boolean
   /** An event of a node arrives for a capability of this one. What is thrown is the answer to this delivery alone. @throws MeshError. */
   receive(event: MeshEvent, delivery: Delivery, peer: string, to: DeliveryOrigin): void
+  /** A node wants copies of what this one raises. */
+  observe: EventCopies['observe']
 }
 
 /** The side of the handlers. */
@@ -38,7 +41,7 @@ export interface TriggerReader {
 }
 
 /** The node of handlers: takes deliveries, and answers them as they are accepted, done or failed. One exchange for each source. */
-export function createTriggerReader({ mesh, takesEvents, receive }: TriggerReaderComponents): TriggerReader {
+export function createTriggerReader({ mesh, takesEvents, receive, observe }: TriggerReaderComponents): TriggerReader {
   const current = new Map<string, TriggerAnswers>()
   let stopped = false
 
@@ -69,6 +72,7 @@ export function createTriggerReader({ mesh, takesEvents, receive }: TriggerReade
     async *handle({ body, input, cancellation }: IncomingExchange, peer) {
       const open = decodeTriggerOpen(body)
       if (open.kind === 'fetch') throw new MeshError('unavailable', 'this node keeps no payload of that hash')
+      if (open.kind === 'observe') return yield* observe(open.patterns, peer, cancellation)
       if (stopped) throw new MeshError('unavailable', 'the node is stopping')
       if (!takesEvents()) throw new MeshError('unsupported', 'this node handles no events')
       if (input === undefined) return null

@@ -16,6 +16,7 @@ import { MAX_HANDLING_OF_NODE, createSeenEvents } from '../../src/core/triggers/
 import { MeshError } from '../../src/errors.ts'
 import type { EventFunction } from '../../src/mesh-api-events.ts'
 import { createIncomingEvents, type IncomingEvents } from '../../src/mesh-triggers-in.ts'
+import { createEventCopies } from '../../src/net/event-copies.ts'
 import type { Session } from '../../src/net/session.ts'
 import { createTriggerReader, type TriggerReader } from '../../src/net/trigger.ts'
 import type { EventStore } from '../../src/triggers/event-store.ts'
@@ -48,6 +49,9 @@ const deliveryOf = (
     remainingMs: given.ms ?? 60_000
   })
 
+/** For nodes that nobody observes. */
+const NOBODY = createEventCopies({ observerOf: () => () => true, own: () => [], onDropped: () => undefined, now: () => 0 })
+
 /** A node of handlers, all but its connections. */
 interface Side extends Pick<IncomingEvents, 'tick'> {
   reader: TriggerReader
@@ -72,7 +76,12 @@ function createSide(events?: EventStore): Side {
     log: () => undefined,
     count: () => undefined
   })
-  const reader = createTriggerReader({ mesh: MESH, takesEvents: () => side.declaration !== undefined, receive: incoming.receive })
+  const reader = createTriggerReader({
+    mesh: MESH,
+    takesEvents: () => side.declaration !== undefined,
+    receive: incoming.receive,
+    observe: NOBODY.observe
+  })
   return Object.assign(side, {
     reader,
     incoming,
@@ -179,7 +188,12 @@ describe('trigger protocol', () => {
       session.request({ o: 'deliver it' }, { signal: new AbortController().signal }).next(),
       (error: MeshError) => error.code === 'protocol_error'
     )
-    side.reader = createTriggerReader({ mesh: MESH, takesEvents: () => false, receive: side.incoming.receive })
+    side.reader = createTriggerReader({
+      mesh: MESH,
+      takesEvents: () => false,
+      receive: side.incoming.receive,
+      observe: NOBODY.observe
+    })
     assert.deepEqual(await sent(deliveryOf(0)), { over: 'unsupported', heard: [] })
   })
 

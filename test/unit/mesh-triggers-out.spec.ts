@@ -15,6 +15,7 @@ describe('outgoing events', () => {
   let answer: 'accepted' | 'done' | undefined
   let logged: string[]
   let counted: string[]
+  let raised: string[]
   let out: OutgoingEvents
   const create = (withDisk = true): void => {
     const log: EventLog = { initial: [], append: () => append(), onCompact: () => undefined }
@@ -30,6 +31,7 @@ describe('outgoing events', () => {
       deliver(_, to) {
         if (answer !== undefined) to.answers.answer(to.number, answer)
       },
+      onRaised: ({ id }) => raised.push(id),
       change: (work) => out.around(work),
       now: () => now,
       random: () => 0,
@@ -42,7 +44,7 @@ describe('outgoing events', () => {
     handlers = []
     append = () => Promise.resolve()
     answer = undefined
-    ;[logged, counted] = [[], []]
+    ;[logged, counted, raised] = [[], [], []]
     create()
   })
   const fire = (waitMs = 5) => out.fire('cam', 'person', null, { waitMs })
