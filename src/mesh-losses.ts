@@ -23,7 +23,7 @@ export interface MeshLosses {
 /** @param onLost the time is over, and nothing has come. */
 export function createMeshLosses({ now, onLost }: { now: () => number; onLost(node: string): void }): MeshLosses {
   const losing = new Map<string, ReturnType<typeof setTimeout>>()
-  /** When the sessions of nodes that are looked for ended. */
+  /** When sessions ended, of the last moments. */
   const partedAt = new Map<string, number>()
 
   function keep(node: string): void {
@@ -44,7 +44,14 @@ export function createMeshLosses({ now, onLost }: { now: () => number; onLost(no
 
   return {
     parted(node) {
-      partedAt.set(node, now())
+      const at = now()
+      // In the order of parting; what is no longer fresh says nothing.
+      for (const [other, since] of partedAt) {
+        if (at - since < REROUTE_MS) break
+        partedAt.delete(other)
+      }
+      partedAt.delete(node)
+      partedAt.set(node, at)
       loseSoon(node, SEEK_MS)
     },
     routeless(node) {

@@ -8,6 +8,8 @@ const OPENING = fromString('\x13/multistream/1.0.0\n')
  * five); a source goes on only with who proved to be its destination. A call begins in the seventh.
  */
 export const CARRIED_TURNS = 6
+/** A timer that is later than this, in ms, tells that this node was held up. */
+export const LATE_MS = 30
 
 /** Whether the next hop carries a circuit that it was given: by who speaks when, for all else is encrypted. */
 export interface CircuitTrial {
@@ -52,7 +54,16 @@ export function createCircuitTrial({ silentAfterMs, now }: CircuitTrialInit): Ci
     if (matched !== OPENING.length || begunAt !== undefined) return
     begunAt = now()
     if (isHeard) return
-    timer = setTimeout(() => silent.abort(), silentAfterMs)
+    wait(true)
+  }
+
+  /** An answer may lie here unread if this node itself was held up: then it waits once more. As long, so that each hop still waits less than the one before it. */
+  function wait(again: boolean): void {
+    const dueAt = now() + silentAfterMs
+    timer = setTimeout(() => {
+      if (again && now() - dueAt > LATE_MS) wait(false)
+      else silent.abort()
+    }, silentAfterMs)
     timer.unref?.()
   }
 

@@ -35,6 +35,9 @@ export interface MdnsSocket {
   close(): Promise<void>
 }
 
+/** What the system may hold while this process is busy, bytes; it gives what it allows. The usual 208 KiB are full after 30 ms of a flood. */
+const RECEIVE_BYTES = 1024 * 1024
+
 /** Opens it. Never throws: what the system refuses comes through `onTrouble`. */
 export function openMdnsSocket(init: MdnsSocketInit): MdnsSocket {
   let open = true
@@ -45,7 +48,12 @@ export function openMdnsSocket(init: MdnsSocketInit): MdnsSocket {
     queueMicrotask(() => init.onTrouble(error))
   }
   // ipv6Only: a dual-stack socket would hear the IPv4 packets a second time, under mapped addresses.
-  const socket = createSocket({ type: init.family === 4 ? 'udp4' : 'udp6', reuseAddr: true, ipv6Only: init.family === 6 })
+  const socket = createSocket({
+    type: init.family === 4 ? 'udp4' : 'udp6',
+    reuseAddr: true,
+    ipv6Only: init.family === 6,
+    recvBufferSize: RECEIVE_BYTES
+  })
   const emit = socket.emit.bind(socket)
   const last = createLastMessages<HeardMessage>()
   /** The packet that multicast-dns decodes, before its `emit` returns. */

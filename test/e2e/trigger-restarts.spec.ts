@@ -52,10 +52,9 @@ describe('events over kills', function () {
     assert.equal(new Set(ids).size, COUNT)
     const got: string[] = []
     hub.register({ id: 'guard', type: 'agent/guard', handles: {} }, {}, ({ id }) => void got.push(id))
-    run('source', join(dir, 'source'), hub.multiaddrs()[0]!, '0')
-    await until(() => got.length >= COUNT, 'all are handled', 20_000)
-    await new Promise((resolve) => setTimeout(resolve, 500))
-    assert.deepEqual(got.sort(), ids.sort())
+    const [after] = await next<[string]>(run('source', join(dir, 'source'), hub.multiaddrs()[0]!, '1'), 'fired')
+    await until(() => got.length > COUNT && got.includes(after), 'all are handled, and what was fired after them', 20_000)
+    assert.deepEqual(got.sort(), [...ids, after].sort())
   })
 
   it('a handler that is killed between accepted and done handles it when it is back', async () => {

@@ -48,7 +48,8 @@ protocolContract('call', () => ({
   },
   request: encodeRequest(asked()),
   holding: encodeRequest({ ...asked(), tool: 'hold' }),
-  unknown: { c: 1, t: null }
+  unknown: { c: 1, t: null },
+  floods: 100
 }))
 
 describe('call protocol', () => {

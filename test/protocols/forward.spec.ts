@@ -218,7 +218,7 @@ describe('forward protocol', function () {
   async function refusal(from: Node, over: Node, body: unknown, input?: AsyncIterable<unknown> | null): Promise<MeshError> {
     const { ended } = await open(from, over, body, input)
     try {
-      await within(ended, 'it ends')
+      await within(ended, 'it ends', 15_000)
     } catch (error) {
       if (isMeshError(error)) return error
       throw error
@@ -281,7 +281,7 @@ describe('forward protocol', function () {
       [MAX_FORWARD_WAIT_MS, MAX_SILENCE_MS]
     ] as const) {
       const { ended } = await open(a!, b!, to(d!, { ttl: 4, circuit, waitMs }))
-      await within(ended, 'it ends')
+      await within(ended, 'it ends', 15_000)
       // And to wait less than it does itself.
       const next = nextSilenceMs(hereMs, { linkMetric: 10 })
       assert.deepEqual(heard.pop(), to(d!, { ttl: 3, circuit, potential, waitMs: next }))
@@ -456,7 +456,7 @@ describe('forward protocol', function () {
     b!.now = () => time
     for (let n = 0; n < CIRCUIT_RATE.burst; n++) {
       const { ended } = await open(a!, b!, to(b!), null)
-      await within(ended, 'it ends')
+      await within(ended, 'it ends', 15_000)
     }
     assert.equal((await refusal(a!, b!, to(b!), null)).code, 'busy')
     time += 1_000 / CIRCUIT_RATE.perSecond

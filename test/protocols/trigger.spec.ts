@@ -261,7 +261,7 @@ describe('trigger protocol', () => {
     const second = openExchange(session)
     second.send(deliveryOf(0), deliveryOf(1, { event: { id: '1-0' } }))
     assert.equal(await first.over, 'cancelled')
-    await new Promise((resolve) => setTimeout(resolve, 50))
+    await session.ping()
     assert.deepEqual(second.heard, [], 'without a place to keep it nothing is said until it is done')
     finish!()
     await until(() => second.heard.length > 0, 'done')

@@ -2,6 +2,7 @@ import assert from 'node:assert/strict'
 import { appendFile, mkdir, mkdtemp, readFile, readdir, rm, stat, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
+import { setImmediate as yieldToIo } from 'node:timers/promises'
 import { encodeEvent } from '../../protocols/trigger/messages.ts'
 import { createOutbox } from '../../src/core/triggers/outbox.ts'
 import type { OutboxEffect } from '../../src/core/triggers/outbox-contract.ts'
@@ -60,8 +61,17 @@ describe('events in the data directory', () => {
     troubles = []
     damaged = 0
   })
-  afterEach(() => rm(dir, { recursive: true, force: true }))
-  const opened = () => openEventLog(path, (message) => troubles.push(message))
+  afterEach(async () => {
+    await Promise.all(logs.splice(0).map((log) => log.close()))
+    await rm(dir, { recursive: true, force: true })
+  })
+  const logs: { close(): Promise<void> }[] = []
+  /** Closed after the test. */
+  const closing = async <T extends { close(): Promise<void> }>(opening: Promise<T>): Promise<T> => {
+    logs.push(await opening)
+    return opening
+  }
+  const opened = () => closing(openEventLog(path, (message) => troubles.push(message)))
   const logOf = (log: EventLog, atMs = 0) =>
     createOutboxLog(log, { self: SELF, mesh: MESH, clock: () => atMs, onDamaged: () => damaged++ })
 
@@ -133,23 +143,30 @@ describe('events in the data directory', () => {
         )
       await mkdir(join(dir, 'not there'))
       await assert.rejects(add(3), 'it is left alone for a moment')
-      await new Promise((resolve) => setTimeout(resolve, 1_100))
-      await add(4)
+      let isKept = false
+      while (!isKept) {
+        await yieldToIo()
+        isKept = await add(live.length + 1).then(
+          () => true,
+          () => false
+        )
+      }
       await log.close()
-      const again = await openEventLog(join(dir, 'not there', 'events.log'), () => undefined)
-      assert.deepEqual(again.initial, [{ n: 1 }, { n: 2 }, { n: 3 }, { n: 4 }])
+      const again = await closing(openEventLog(join(dir, 'not there', 'events.log'), () => undefined))
+      assert.deepEqual(again.initial, live)
     })
   })
 
   describe('the outbox', () => {
     const effects: OutboxEffect<RaisedEvent>[] = []
+    const notes: unknown[] = []
     it('is there again after any end, as it was', async () => {
       const log = logOf(await opened(), 1_000)
       const outbox = createOutbox<RaisedEvent>({
         route: () => ['a@1', 'b@2'],
         emit: (effect) => {
           effects.push(effect)
-          void log.note(effect)
+          notes.push(log.note(effect))
         },
         random: () => 0
       })
@@ -163,7 +180,7 @@ describe('events in the data directory', () => {
       outbox.failed('1-4', 'a@1', { code: 'tool_failed', message: 'no', retryable: false, retryAfterMs: 0 }, 1)
       outbox.discard('1-4')
       const read = async () => logOf(await opened(), 1_500)
-      await new Promise((resolve) => setTimeout(resolve, 100))
+      await Promise.all(notes)
       const { kept, letters } = await read()
       assert.deepEqual(
         kept.map(({ event: { id }, ageMs, handlers, handled }) => ({ id, ageMs, handlers, handled })),
@@ -217,7 +234,7 @@ describe('events in the data directory', () => {
       return arrivedOf({ event: wire, encoded, handler: 'guard', peer: SELF, causes: ['first'], expiresAt: 5_000 })
     }
     it('has what was accepted and not handled, and which critical ones were', async () => {
-      const files = await openEventFiles(dir, (message) => troubles.push(message))
+      const files = await closing(openEventFiles(dir, (message) => troubles.push(message)))
       const make = (log: EventLog, now: number, clock: number) =>
         createInboxLog(log, { mesh: MESH, now: () => now, clock: () => clock, onDamaged: () => damaged++ })
       const first = make(files.inbox, 1_000, 50_000)
@@ -227,7 +244,7 @@ describe('events in the data directory', () => {
       await first.release(event(4), undefined)
       assert.equal(first.release(event(9), 'done'), undefined)
       await files.close()
-      const again = await openEventFiles(dir, (message) => troubles.push(message))
+      const again = await closing(openEventFiles(dir, (message) => troubles.push(message)))
       const second = make(again.inbox, 10, 51_000)
       const { isRestored, expiresAt, ...rest } = second.kept[0]!
       assert.deepEqual([second.kept.length, isRestored, expiresAt], [1, true, 10 + 4_000 - 1_000])

@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict'
 import { mock } from 'node:test'
-import { CARRIED_TURNS, createCircuitTrial, type CircuitTrial } from '../../../src/net/circuit-trial.ts'
+import { CARRIED_TURNS, LATE_MS, createCircuitTrial, type CircuitTrial } from '../../../src/net/circuit-trial.ts'
 
 const OPENING = new TextEncoder().encode('\x13/multistream/1.0.0\n')
 const SILENT_MS = 1_000
@@ -49,6 +49,16 @@ describe('trial of a circuit', () => {
     assert.deepEqual([trial.silent.aborted, trial.outcome(true)], [false, undefined])
     pass(1)
     assert.equal(trial.silent.aborted, true)
+  })
+
+  it('waits once more where this node was held up, since an answer may lie here unread', async () => {
+    await take(passing(OPENING))
+    time += LATE_MS + 1
+    pass(SILENT_MS)
+    assert.equal(trial.silent.aborted, false)
+    time += LATE_MS + 1
+    pass(SILENT_MS)
+    assert.equal(trial.silent.aborted, true, 'but once')
   })
 
   it('knows the first bytes in pieces, and with more behind them; waits for nothing after others', async () => {

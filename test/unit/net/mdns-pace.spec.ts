@@ -1,5 +1,6 @@
 import assert from 'node:assert/strict'
 import {
+  LONELY_INTERVAL_MS,
   MAX_CROWDED_MS,
   MAX_REMEMBERED_PEERS,
   QUERY_INTERVAL_MS,
@@ -20,6 +21,15 @@ describe('pace of mDNS queries', () => {
     for (let n = 0; n < 20; n++) pace.nextMs()
     return pace.nextMs()
   }
+
+  it('asks soon again while nobody is heard, since one query is easily lost', () => {
+    const asked = [...Array(5)].map(() => pace.nextMs())
+    assert.deepEqual(asked, [1.2, 2.4, 4.8, 9.6, 10].map((ms, at) => (at < 4 ? ms * LONELY_INTERVAL_MS : QUERY_INTERVAL_MS.min)))
+    pace.restart()
+    assert.equal(pace.nextMs(), 1.2 * LONELY_INTERVAL_MS)
+    pace.heard('a', 'x')
+    assert.equal(pace.nextMs(), QUERY_INTERVAL_MS.min)
+  })
 
   it('slows down while nothing new is heard, and begins anew for a peer that is new, has a new name or was away', () => {
     pace.heard('a', 'x')
