@@ -32,6 +32,8 @@ export interface BrowserNodeOptions {
   changedDescriptors?: ChangedDescriptors
   /** What calls on this node cost beside time: announced, and weighed by callers. Default: nothing. */
   cost?: NodeCost
+  /** `sink`: where events of this node go that would reach nobody else, a hint as those of triggers. Default: they wait for a handler. */
+  events?: { sink?: string }
   /** Multiaddrs of nodes to connect to. */
   peers?: string[]
   backends?: Backend[]
@@ -53,6 +55,7 @@ export async function createNode(options: BrowserNodeOptions = {}): Promise<Mesh
     policy: options.policy ?? [],
     limits: options.limits ?? [],
     changedDescriptors: options.changedDescriptors ?? 'flag',
+    sink: options.events?.sink,
     cost: options.cost,
     incarnation: Math.floor(Date.now() / 1_000),
     backends: options.backends ?? [],

@@ -3,6 +3,7 @@ import type { JsonObject, JsonSchema } from '../protocols/json.ts'
 import { AGENT_SCHEMA, MAX_AGENTS } from './agents/agent-config.ts'
 import { MAX_PRICE, POWERS } from '../protocols/announce/cost.ts'
 import { ROLES, TAG_PATTERN } from '../protocols/member/messages.ts'
+import { MAX_ROUTE_HINT } from '../protocols/trigger/event.ts'
 import { LIMITS } from './core/limits.ts'
 import { EFFECTS } from './core/policy.ts'
 import { MAX_PATTERN } from '../protocols/glob.ts'
@@ -152,6 +153,22 @@ export const CONFIG_SCHEMA: JsonObject = {
         },
         metered: { type: 'boolean', description: 'The link of this node is paid by volume. Default false.' },
         price: { type: 'number', minimum: 0, maximum: MAX_PRICE, description: 'Cents a call. Default 0.' }
+      }
+    },
+    events: {
+      type: 'object',
+      additionalProperties: false,
+      description: 'Events that capabilities of this node raise.',
+      properties: {
+        sink: {
+          type: 'string',
+          format: 'event-sink',
+          minLength: 1,
+          maxLength: MAX_ROUTE_HINT,
+          description:
+            'Where those go that would reach nobody: without a hint, or with a hint over types that nobody fits who is there. capability:ID, a glob over types, or a domain. Default: they wait for a handler.',
+          examples: ['capability:guard', 'agent/*']
+        }
       }
     },
     audit: {

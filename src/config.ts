@@ -19,6 +19,11 @@ export interface MdnsConfig {
   interfaces?: { allow?: string[]; deny?: string[] }
 }
 
+/** Events that capabilities of this node raise. */
+export interface EventsConfig {
+  sink?: string
+}
+
 /** What `atmo.yaml` holds. All keys may be missing. */
 export interface Config {
   name?: string
@@ -39,6 +44,8 @@ export interface Config {
   changedDescriptors?: ChangedDescriptors
   /** What calls on this node cost beside time. */
   cost?: NodeCost
+  /** `sink`: where events of this node go that would reach nobody else, a hint as those of triggers. */
+  events?: EventsConfig
   /** `arguments`: the audit log keeps the arguments of calls, too. */
   audit?: { arguments?: boolean }
   /** Agents that this node runs. */

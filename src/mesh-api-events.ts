@@ -50,6 +50,54 @@ export interface EventContext {
  */
 export type EventFunction = (event: ReceivedEvent, context: EventContext) => void | Promise<void>
 
+/** A copy of an event, for whoever observes it. Data that its source made up, not instructions. */
+export interface ObservedEvent extends Omit<ReceivedEvent, 'missing' | 'late'> {
+  /** Id of the mesh. */
+  mesh: string
+  /** Type of the capability that raised it: `sensor/camera`. */
+  capabilityType: string
+  /** Name of the event there: `person_detected`. */
+  event: string
+  /** Its place among the events of its source and subject: 26 digits, in the order of the alphabet. Those that fit no pattern count as well. */
+  sequence: string
+  /** Where its trigger wants it to go. */
+  routeHint?: string
+  /** Its payload is too large to be copied, and null here: only its handlers get it. SHA-256 as lower-case hex, size in bytes, media type. */
+  dataRef?: { hash: string; size: number; contentType: string }
+  /** How many copies before this one found no room, at the source or here. */
+  lost: number
+}
+
+/** Observes events: one after the other, the next one when it has returned. What it throws is told to the log alone. */
+export type ObserverFunction = (event: ObservedEvent) => void | Promise<void>
+
+/** Options of {@link MeshTriggers.on}. */
+export interface SubscriptionOptions {
+  /** Ends the subscription. */
+  signal?: AbortSignal
+}
+
+/** Whether copies of a node arrive here. */
+export interface ObservedNodeView {
+  /** PeerId. */
+  node: string
+  /** `asking`: not yet, or not now. */
+  state: 'asking' | 'open'
+  /** Ids of capabilities that its policy does not let this node observe; 16 of them at most. */
+  refused: readonly string[]
+}
+
+/** A subscription, until it is closed or the node stops. */
+export interface Subscription extends Disposable {
+  readonly pattern: string
+  /** Copies that this node let go because the observer is slower than what it observes. */
+  readonly dropped: number
+  /** Other nodes that may raise what this node observes, with all its subscriptions. */
+  sources(): ObservedNodeView[]
+  /** Nothing comes any more. Idempotent. */
+  close(): void
+}
+
 /** What became of what was fired, as far as it was known in the time that was given. */
 export interface FireView {
   /**
@@ -59,6 +107,8 @@ export interface FireView {
   outcome: 'delivered' | 'queued' | 'coalesced' | 'dropped'
   /** Of the event. */
   id?: string
+  /** What decided where it goes: a hint that names a capability, one over types, or the default sink. Left out if nobody is there to handle it. */
+  route?: 'capability' | 'type' | 'sink'
   /** Text of the intent. */
   intent?: string
   /** It is on the disk of this node: a restart does not lose it. Never so at low priority, or of what is `coalesced`. */
@@ -130,6 +180,12 @@ export interface DeadLetterView {
 
 /** Events of this node. */
 export interface MeshTriggers {
+  /**
+   * Observes what fits a pattern: `TYPE` or `TYPE:EVENT`, globs over types of capabilities and names of events, such as `sensor/*` or `sensor/camera:person*`.
+   * Events of this node and of all others of the mesh that let it, from now on: copies, each at most once, whoever handles the event.
+   * @throws MeshError `invalid_argument` for a bad pattern, `busy` if there are too many subscriptions.
+   */
+  on(pattern: string, observer: ObserverFunction, options?: SubscriptionOptions): Subscription
   /** Raises a trigger of a capability of this node. @throws MeshError `unknown_capability`, `invalid_argument`, `too_large`. */
   fire(capability: string, event: string, payload?: JsonValue, options?: FireOptions): Promise<FireView>
   /** What is not done: the most urgent first, then the oldest; 1,000 of them at most, `total` says how many there are. */

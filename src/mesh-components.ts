@@ -53,6 +53,8 @@ export interface MeshComponents {
   pins?: PinStore
   /** Default: events are known until the node stops. */
   events?: EventStore | undefined
+  /** A hint as those of triggers: where events of this node go that would reach nobody else. Default: nowhere. */
+  sink?: string | undefined
   /** What calls on this node cost beside time. Default: nothing. */
   cost?: NodeCost | undefined
   /** Higher than at any start before with the same key. */

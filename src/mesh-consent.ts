@@ -17,12 +17,17 @@ import type { Membership } from './trust/membership.ts'
 /** Name by which policies speak of events: who may have a capability handle them, may call this tool of it. */
 export const HANDLE = 'handle'
 
+/** The same for observing them: who may call this tool of a capability gets copies of what that raises. */
+export const OBSERVE = 'observe'
+
 /** What the node's policy says to calls of others, and the calls that wait for a yes. */
 export interface Consent extends Pick<ProviderComponents, 'authorize' | 'meter'>, Pick<Approvals, 'ask' | 'forget'> {
   /** The same for an event: the policy has it as a call of the tool {@link HANDLE}. */
   authorizeEvent(event: ArrivedEvent, capability: CapabilityDeclaration, options: InvokeOptions): Promise<void> | undefined
   /** Before it is taken in: refuses what the policy denies, and counts the others against their limits. @throws MeshError `permission_denied`, `busy`. */
   admitEvent(event: ArrivedEvent, capability: CapabilityDeclaration): void
+  /** Which capabilities a node may observe. Who is to be asked for may not: nobody can say yes to each event. @throws MeshError `permission_denied`. */
+  observerOf(peer: string): (capability: CapabilityDeclaration) => boolean
   /** As a person at this node may ask for. */
   readonly commands: Pick<Mesh, 'approvals' | 'approval' | 'approve'>
 }
@@ -166,6 +171,11 @@ export function createConsent(components: ConsentComponents): Consent {
       checkAllowed(local, requestOf(event))
       if (caller !== self && rules.length > 0)
         limits.enter(callerOf(caller, federation.meshOf(caller)), capability, local.tool)?.leave()
+    },
+    observerOf(peer) {
+      if (federation.meshOf(peer) !== undefined)
+        throw new MeshError('permission_denied', 'nodes of other meshes must not observe events here', { node: self })
+      return (capability) => effectOf(callerOf(peer, undefined), { capability, tool: { name: OBSERVE } }) === 'allow'
     },
     ask: waiting.ask,
     forget: waiting.forget,

@@ -46,7 +46,7 @@ export interface OutgoingEvents extends Pick<MeshTriggers, 'waitingEvents' | 'di
 /** What they need. */
 export interface OutgoingEventsComponents extends Pick<
   MeshComponents,
-  'membership' | 'incarnation' | 'now' | 'random' | 'log' | 'events'
+  'membership' | 'incarnation' | 'now' | 'random' | 'log' | 'events' | 'sink'
 > {
   /** PeerId of this node. */
   self: string
@@ -57,6 +57,8 @@ export interface OutgoingEventsComponents extends Pick<
   connect: TriggerSenderComponents['connect']
   /** To a capability of this node itself. */
   deliver(delivery: Delivery, to: DeliveryOrigin): void
+  /** An event is raised, whatever becomes of it. Must not throw. */
+  onRaised(event: RaisedEvent): void
   /** Changes something, does what follows from it, and sees to what is due next. */
   change<T>(work: () => T): T
   count(counter: string): void
@@ -99,6 +101,7 @@ export function createOutgoingEvents(components: OutgoingEventsComponents): Outg
     incarnation,
     find,
     add(event, payload) {
+      components.onRaised(event)
       const hasRoom = payload === undefined || payloads.hold(event.id, event.dataRef!, payload)
       const added: Added = hasRoom ? effects.around(() => outbox.add(event, now())) : { outcome: 'refused', reason: 'full' }
       if (added.outcome === 'refused') payloads.release(event.id)
@@ -110,7 +113,7 @@ export function createOutgoingEvents(components: OutgoingEventsComponents): Outg
       isFull = added.outcome === 'refused'
       return added
     },
-    sink: undefined,
+    sink: components.sink,
     now,
     clock: Date.now
   })
@@ -220,15 +223,16 @@ export function createOutgoingEvents(components: OutgoingEventsComponents): Outg
     })
     if (raised.outcome !== 'raised')
       return { outcome: raised.outcome, kept: false, by: [], tried: [], ...('reason' in raised && { reason: raised.reason }) }
-    const { id, intent } = raised.event
+    const { id, intent, route: to } = raised.event
     const { added } = raised
+    const { by: route } = routeEvent(to, handlers())
     if (added.outcome === 'refused')
       return { outcome: 'dropped', id, intent, kept: false, by: [], tried: [], reason: added.reason }
     const keep = keeping.get(id)
     const told = await waits.end(id, options.waitMs ?? FIRE_WAIT_MS)
     const kept = (await keep) ?? false
     const tried = added.handlers.filter((handler) => !told.by.includes(handler))
-    const view = { id, intent, kept, by: told.by, tried }
+    const view = { id, intent, ...(route !== undefined && { route }), kept, by: told.by, tried }
     if (told.reason !== undefined) return { outcome: 'dropped', ...view, reason: told.reason }
     if (told.by.length > 0) return { outcome: 'delivered', ...view }
     return { outcome: 'queued', ...view, reason: keep !== undefined && !kept ? 'not_kept' : whyWaits(id) }

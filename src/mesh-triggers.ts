@@ -5,6 +5,8 @@ import type { TriggerEvent } from './backends/backend.ts'
 import type { MeshError } from './errors.ts'
 import type { MeshTriggers as MeshTriggersApi } from './mesh-api-events.ts'
 import type { MeshComponents } from './mesh-components.ts'
+import type { Consent } from './mesh-consent.ts'
+import { createMeshSubscriptions } from './mesh-subscriptions.ts'
 import { createIncomingEvents, type IncomingEventsComponents } from './mesh-triggers-in.ts'
 import { createOutgoingEvents } from './mesh-triggers-out.ts'
 import type { Session } from './net/session.ts'
@@ -34,7 +36,10 @@ export interface MeshTriggers {
 export interface MeshTriggersComponents
   extends
     Pick<MeshComponents, 'libp2p' | 'membership' | 'incarnation' | 'now' | 'random' | 'log' | 'events'>,
-    Pick<IncomingEventsComponents, 'local' | 'admit' | 'authorize'> {
+    Pick<IncomingEventsComponents, 'local'> {
+  /** Who may have which events handled, and observe which. */
+  consent(): Pick<Consent, 'admitEvent' | 'authorizeEvent' | 'observerOf'>
+  nameOf(node: string): string | undefined
   /** Everything that is offered now, by this node and others. */
   offers(): Offer[]
   /** Brings about a connection with a node, direct or over others. */
@@ -46,7 +51,7 @@ export interface MeshTriggersComponents
 
 /** Nothing arrives before `start`. */
 export function createMeshTriggers(components: MeshTriggersComponents): MeshTriggers {
-  const { libp2p, membership, now, offers, local, reach, isNeighbour, onFault } = components
+  const { libp2p, membership, now, offers, local, consent, reach, isNeighbour, onFault } = components
   const self = libp2p.peerId.toString()
   let timer: ReturnType<typeof setTimeout> | undefined
   let known = new Set<string>()
@@ -63,6 +68,7 @@ export function createMeshTriggers(components: MeshTriggersComponents): MeshTrig
     handlers,
     connect,
     deliver: (delivery, to) => reader.deliver(delivery, self, to),
+    onRaised: (event) => subscriptions.raised(event, local(event.capability)?.declaration),
     change
   })
   const incoming = createIncomingEvents({
@@ -70,13 +76,23 @@ export function createMeshTriggers(components: MeshTriggersComponents): MeshTrig
     self,
     fetch: (node, hash, signal) => fetchPayload(() => connect(node), hash, signal),
     own: outgoing.payloads.own,
+    admit: (...asked) => consent().admitEvent(...asked),
+    authorize: (...asked) => consent().authorizeEvent(...asked),
     change
+  })
+  const subscriptions = createMeshSubscriptions({
+    ...components,
+    self,
+    connect,
+    observerOf: (peer) => consent().observerOf(peer),
+    nameOf: (node) => components.nameOf(node) ?? node
   })
   const reader = createTriggerReader({
     mesh: membership.mesh,
     takesEvents: () => handlers().some(({ node }) => node === self),
     receive: incoming.receive,
-    payload: outgoing.payloads.read
+    payload: outgoing.payloads.read,
+    observe: subscriptions.observe
   })
   const sessions = createSessions({ libp2p, now, onFault }, reader.protocol)
 
@@ -137,6 +153,7 @@ export function createMeshTriggers(components: MeshTriggersComponents): MeshTrig
     const appeared = healthy.filter((one) => back.has(one.node) || !known.has(handlerKey(one))).map(handlerKey)
     const isOther = appeared.length > 0 || next.size < known.size
     known = next
+    subscriptions.changed(back)
     back.clear()
     incoming.changed()
     if (isOther) outgoing.handlersChanged(appeared)
@@ -149,6 +166,7 @@ export function createMeshTriggers(components: MeshTriggersComponents): MeshTrig
       await incoming.stop()
       stopped = true
       clearTimeout(timer)
+      subscriptions.stop()
       outgoing.stop()
       reader.stop()
       await sessions.stop()
@@ -157,6 +175,7 @@ export function createMeshTriggers(components: MeshTriggersComponents): MeshTrig
     overCircuit: sessions.overCircuit,
     raise: ({ capability, event, payload }) => outgoing.fire(capability, event, payload, { waitMs: 0 }),
     commands: {
+      on: subscriptions.on,
       fire: (capability, event, payload = null, options = {}) => outgoing.fire(capability, event, payload, options),
       waitingEvents: outgoing.waitingEvents,
       discardEvent: outgoing.discardEvent,

@@ -120,8 +120,8 @@ export async function createMesh(components: MeshComponents): Promise<Mesh> {
     local: tools.handler,
     reach: calls.reach,
     isNeighbour: routing.ways.isNeighbour,
-    admit: (event, capability) => consent.admitEvent(event, capability),
-    authorize: (event, capability, options) => consent.authorizeEvent(event, capability, options),
+    consent: () => consent,
+    nameOf,
     count,
     onFault
   })

@@ -1,7 +1,7 @@
 /** A node as a process of its own: data directory, backends, mesh and local API put together, and taken apart in order. Node only. */
 import type { Backend } from './backends/backend.ts'
 import { createBackend } from './backends/index.ts'
-import type { Config, MdnsConfig } from './config.ts'
+import type { Config, EventsConfig, MdnsConfig } from './config.ts'
 import type { Settings } from './config-file.ts'
 import { ensureApiToken, openDataDir, removeNodeFile, writeNodeFile, type DataDir } from './data-dir.ts'
 import { serveApi } from './http/serve.ts'
@@ -27,6 +27,7 @@ export interface NodeInit {
   limits?: LimitRule[]
   changedDescriptors?: ChangedDescriptors
   cost?: NodeCost
+  events?: EventsConfig
   audit?: { arguments?: boolean }
   backends: Backend[]
   log?: (level: 'info' | 'warn', message: string) => void
@@ -66,8 +67,8 @@ export async function runNode(
     undo.push(() => dataDir.release())
     const token = await ensureApiToken(dataDir.path)
     const backends = await createBackends(config, baseDir)
-    const { name, listen, peers, mdns, policy, limits, changedDescriptors, cost, audit } = config
-    const rules = { policy, limits, changedDescriptors, cost, audit }
+    const { name, listen, peers, mdns, policy, limits, changedDescriptors, cost, events, audit } = config
+    const rules = { policy, limits, changedDescriptors, cost, events, audit }
     const mesh = await createNode({ name, dataDir, listen, peers, mdns, ...rules, backends, log })
     let stopping: Promise<void> | undefined
     const stop = () => (stopping ??= unwind())

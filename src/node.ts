@@ -10,7 +10,7 @@ import { openAuditLog, type AuditOptions } from './data-dir-audit.ts'
 import { openEventFiles } from './data-dir-events.ts'
 import { openPinFile } from './data-dir-pins.ts'
 import { MeshError, isMeshError } from './errors.ts'
-import { nodeNameProblem } from './config-formats.ts'
+import { eventSinkProblem, nodeNameProblem } from './config-formats.ts'
 import { listenProblem, multiaddrProblem, listenTogetherProblem } from './config-addresses.ts'
 import { createMesh } from './mesh.ts'
 import type { Mesh } from './mesh-api.ts'
@@ -50,6 +50,8 @@ export interface NodeOptions {
   changedDescriptors?: ChangedDescriptors
   /** What calls on this node cost beside time: announced, and weighed by callers. Default: nothing. */
   cost?: NodeCost
+  /** `sink`: where events of this node go that would reach nobody else, a hint as those of triggers. Default: they wait for a handler. */
+  events?: { sink?: string }
   /** What the audit log of the data directory keeps. `arguments`: those of calls as well, not their digests alone. */
   audit?: AuditOptions
   /** Another mesh than these. */
@@ -74,6 +76,7 @@ export async function createNode(options: NodeOptions = {}): Promise<Mesh> {
     checkAddresses(listen, options.peers ?? [])
     checkInterfaces(options.mdns)
     checkCost(options.cost)
+    checkSink(options.events?.sink)
     const warn = (message: string): void => log('warn', message)
     const auditLog = dataDir === undefined ? undefined : await openAuditLog(dataDir.path, warn, undefined, options.audit)
     const pins = dataDir === undefined ? undefined : await openPinFile(dataDir.path, warn)
@@ -121,6 +124,7 @@ export async function createNode(options: NodeOptions = {}): Promise<Mesh> {
       changedDescriptors: options.changedDescriptors ?? 'flag',
       pins,
       events,
+      sink: options.events?.sink,
       cost: options.cost,
       incarnation,
       backends: options.backends ?? [],
@@ -179,6 +183,11 @@ function checkCost({ power, price = 0 }: NodeCost = {}): void {
     throw new MeshError('invalid_config', `cost.power must be one of ${POWERS.join(', ')}`, { key: 'cost' })
   if (!(price >= 0 && price <= MAX_PRICE))
     throw new MeshError('invalid_config', `cost.price must be 0 to ${MAX_PRICE} cents`, { key: 'cost' })
+}
+
+function checkSink(sink: string | undefined): void {
+  const problem = sink === undefined ? undefined : eventSinkProblem(sink)
+  if (problem !== undefined) throw new MeshError('invalid_config', `events.sink: ${problem}`, { key: 'events' })
 }
 
 /** What the node was called when it joined, if a node may be called that. */

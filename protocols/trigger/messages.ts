@@ -1,10 +1,13 @@
-import { MAX_CAPABILITY_ID, MAX_CAUSES } from '../call/messages.ts'
+import { MAX_CAPABILITY_ID } from '../call/messages.ts'
 import { MeshError } from '../errors.ts'
 import { asArray, asBytes, asMap, asText, asUint, optional } from '../shape.ts'
 import { MAX_EVENT_BYTES } from './event.ts'
+import { asCauses, asPatterns } from './observe.ts'
 
 export * from './event.ts'
 export * from './payload.ts'
+export * from './event-pattern.ts'
+export { MAX_EVENT_PATTERNS, decodeCopy, encodeCopy, type EventCopy, type ObserveBegin } from './observe.ts'
 
 /** libp2p protocol id. */
 export const TRIGGER_PROTOCOL = '/atmosphere/trigger/1'
@@ -23,7 +26,6 @@ export const MAX_PAYLOAD_PART = 64 * 1024
 /** Longest message of a failure, in characters. */
 export const MAX_FAILURE_MESSAGE = 512
 const MAX_CODE = 64
-const MAX_ID_BYTES = 64
 const HASH_BYTES = 32
 
 /** Body of the open frame: what the exchange is for. */
@@ -31,6 +33,8 @@ export type TriggerOpen =
   | { kind: 'deliver' }
   /** Asks the source of an event for the payload that it refers to. */
   | { kind: 'fetch'; hash: Uint8Array }
+  /** Asks for a copy of each event that fits one of the patterns, from now on. */
+  | { kind: 'observe'; patterns: readonly string[] }
 
 /** One event for one handler. An item of the source. */
 export interface Delivery {
@@ -69,7 +73,14 @@ export interface Answers {
 
 /** Body of the open frame. */
 export function encodeTriggerOpen(open: TriggerOpen): unknown {
-  return open.kind === 'deliver' ? { o: 'deliver' } : { o: 'fetch', h: open.hash }
+  switch (open.kind) {
+    case 'deliver':
+      return { o: 'deliver' }
+    case 'fetch':
+      return { o: 'fetch', h: open.hash }
+    case 'observe':
+      return { o: 'observe', p: open.patterns }
+  }
 }
 
 /** @throws MeshError `protocol_error`. */
@@ -77,7 +88,8 @@ export function decodeTriggerOpen(body: unknown): TriggerOpen {
   const map = asMap(body, 'open')
   if (map['o'] === 'deliver') return { kind: 'deliver' }
   if (map['o'] === 'fetch') return { kind: 'fetch', hash: asBytes(map['h'], 'h', HASH_BYTES, HASH_BYTES) }
-  throw new MeshError('protocol_error', 'field "o" of a peer\'s message must be "deliver" or "fetch"')
+  if (map['o'] === 'observe') return { kind: 'observe', patterns: asPatterns(map['p']) }
+  throw new MeshError('protocol_error', 'field "o" of a peer\'s message must be "deliver", "fetch" or "observe"')
 }
 
 /** Body of an item of the source. */
@@ -153,11 +165,4 @@ function asFailure(value: unknown): Failure {
 
 function asNumbers(value: unknown, field: string): number[] {
   return asArray(value, field, MAX_ANSWERS).map((number) => asUint(number, field))
-}
-
-function asCauses(value: unknown): Uint8Array[] {
-  const causes = asArray(value, 'v', MAX_CAUSES).map((id) => asBytes(id, 'v', MAX_ID_BYTES, 2))
-  if (causes.length === 0)
-    throw new MeshError('protocol_error', 'field "v" of a peer\'s message must be left out or not be empty')
-  return causes
 }

@@ -96,6 +96,7 @@ export const CODECS: Record<string, Record<string, Codec>> = {
     event: { decode: trigger.decodeEvent, encode: trigger.encodeEvent },
     delivery: body(trigger.decodeDelivery, trigger.encodeDelivery),
     answers: body(trigger.decodeAnswers, trigger.encodeAnswers),
+    copy: body(trigger.decodeCopy, trigger.encodeCopy),
     part: body(trigger.decodePayloadPart, (part) => part)
   },
   lend: { request: body(lend.decodeLendRequest, lend.encodeLendRequest), item: body(lend.decodeLendItem, lend.encodeLendItem) }

@@ -2,6 +2,7 @@ import {
   MAX_ANSWERS,
   MAX_EVENT_AGE_MS,
   MAX_EVENT_BYTES,
+  MAX_EVENT_PATTERNS,
   MAX_FAILURE_MESSAGE,
   MAX_HOP_DEPTH,
   MAX_INTENT,
@@ -10,14 +11,17 @@ import {
   MAX_ROUTE_HINT,
   MAX_SUBJECT,
   encodeAnswers,
+  encodeCopy,
   encodeDelivery,
   encodeEvent,
   encodeTriggerOpen,
   type Answers,
   type Delivery,
+  type EventCopy,
   type MeshEvent
 } from '../../protocols/trigger/messages.ts'
 import { encodeCbor } from '../../protocols/cbor.ts'
+import { MAX_PATTERN } from '../../protocols/glob.ts'
 import { MAX_JSON_DEPTH } from '../../protocols/shape.ts'
 import { cbor, cborFaults, hex, invalidValue, join, type ValidVector, type Vectors } from './form.ts'
 
@@ -54,6 +58,16 @@ const answers = (name: string, change: Partial<Answers>): ValidVector => ({
   message: 'answers',
   bytes: encodeCbor(encodeAnswers({ ...ANSWERS, ...change }))
 })
+const observe = (name: string, ...patterns: string[]): ValidVector => ({
+  name,
+  message: 'open',
+  bytes: encodeCbor(encodeTriggerOpen({ kind: 'observe', patterns }))
+})
+const copy = (name: string, change: Partial<EventCopy> = {}): ValidVector => ({
+  name,
+  message: 'copy',
+  bytes: encodeCbor(encodeCopy({ type: 'sensor/camera', event: encodeEvent(SMALL), lost: 0, ...change }))
+})
 const nested = (depth: number): unknown => Array.from({ length: depth }).reduce((inner) => [inner], 1 as unknown)
 const failure = { number: 4, code: 'tool_failed', retryable: true, retryAfterMs: 0, message: '' }
 
@@ -67,6 +81,9 @@ export function triggerVectors(): Vectors {
         message: 'open',
         bytes: encodeCbor(encodeTriggerOpen({ kind: 'fetch', hash: new Uint8Array(32).fill(7) }))
       },
+      observe('observe', 'sensor/*'),
+      observe('observe some of it', 'sensor/camera:person*', '**', 'doorbell', '?ensor/**:*_added'),
+      observe('observe as much as there may be', ...new Array<string>(MAX_EVENT_PATTERNS).fill('*'.repeat(MAX_PATTERN))),
       event('event'),
       event('event without a payload', { data: null }),
       event('event with all attributes', {
@@ -130,10 +147,24 @@ export function triggerVectors(): Vectors {
       answers('longest failure', {
         failed: [{ ...failure, code: 'c'.repeat(64), retryAfterMs: MAX_EVENT_AGE_MS, message: 'm'.repeat(MAX_FAILURE_MESSAGE) }]
       }),
+      { name: 'first item of what is observed', message: 'copy', bytes: encodeCbor(encodeCopy({ refused: [] })) },
+      {
+        name: 'first item that refuses some',
+        message: 'copy',
+        bytes: encodeCbor(encodeCopy({ refused: new Array<string>(16).fill('c'.repeat(128)) }))
+      },
+      copy('copy'),
+      copy('copy on behalf of others, before which some were lost', { causes: [ID, ID], lost: 12 }),
+      copy('copy at all limits', {
+        type: 't'.repeat(256),
+        event: new Uint8Array(MAX_EVENT_BYTES),
+        causes: new Array<Uint8Array>(8).fill(new Uint8Array(64).fill(1)),
+        lost: Number.MAX_SAFE_INTEGER
+      }),
       { name: 'part of a payload', message: 'part', bytes: encodeCbor(Uint8Array.of(1, 2, 3)) },
       { name: 'largest part', message: 'part', bytes: encodeCbor(new Uint8Array(MAX_PAYLOAD_PART).fill(7)) }
     ],
-    invalid: [...openFaults(), ...eventFaults(), ...deliveryFaults(), ...answerFaults(), ...partFaults()]
+    invalid: [...openFaults(), ...eventFaults(), ...deliveryFaults(), ...answerFaults(), ...copyFaults(), ...partFaults()]
   }
 }
 
@@ -143,12 +174,25 @@ function openFaults(): Vectors['invalid'] {
     ...cborFaults('open', cbor({ o: 'deliver' }), (inner) => join(hex('a1 616f'), inner)),
     bad('nothing in it', 'o is needed', {}),
     bad('a list', 'a map', ['deliver']),
-    bad('another purpose', 'o is deliver or fetch', { o: 'tell' }),
+    bad('another purpose', 'o is deliver, fetch or observe', { o: 'tell' }),
     bad('purpose as a number', 'o is text', { o: 1 }),
     bad('fetch of nothing', 'h is needed', { o: 'fetch' }),
     bad('fetch of a text', 'h is bytes', { o: 'fetch', h: HASH }),
     bad('fetch of a short hash', '32 bytes', { o: 'fetch', h: new Uint8Array(31) }),
-    bad('fetch of a long hash', '32 bytes', { o: 'fetch', h: new Uint8Array(33) })
+    bad('fetch of a long hash', '32 bytes', { o: 'fetch', h: new Uint8Array(33) }),
+    bad('observe without patterns', 'p is needed', { o: 'observe' }),
+    bad('observe nothing', 'one pattern at least', { o: 'observe', p: [] }),
+    bad('observe a text', 'p is a list', { o: 'observe', p: '**' }),
+    bad('observe a number', 'patterns are text', { o: 'observe', p: [1] }),
+    bad('observe too much', `at most ${MAX_EVENT_PATTERNS}`, {
+      o: 'observe',
+      p: new Array<string>(MAX_EVENT_PATTERNS + 1).fill('*')
+    }),
+    bad('observe by a long pattern', `at most ${MAX_PATTERN} characters`, { o: 'observe', p: ['*'.repeat(MAX_PATTERN + 1)] }),
+    bad('observe by a pattern with two colons', 'TYPE:EVENT', { o: 'observe', p: ['sensor/*:a:b'] }),
+    bad('observe by an empty pattern', 'a type is needed', { o: 'observe', p: [''] }),
+    bad('observe by a pattern with a space', 'types have none', { o: 'observe', p: ['sensor /*'] }),
+    bad('observe by a pattern with a line feed at its end', 'nothing behind it', { o: 'observe', p: ['sensor/*\n'] })
   ]
 }
 
@@ -305,6 +349,30 @@ function answerFaults(): Vectors['invalid'] {
     bad('failure with a long message', `at most ${MAX_FAILURE_MESSAGE} characters`, {
       f: [[...row, 0, 'm'.repeat(MAX_FAILURE_MESSAGE + 1)]]
     })
+  ]
+}
+
+function copyFaults(): Vectors['invalid'] {
+  const bad = invalidValue('copy')
+  const fields = { t: 'sensor/camera', e: Uint8Array.of(1) }
+  return [
+    ...cborFaults('copy', cbor(fields), (inner) => join(hex('a1 6174'), inner)),
+    bad('a list', 'a map', [fields]),
+    bad('too many that are refused', 'at most 16', { r: new Array<string>(17).fill('cam') }),
+    bad('a refused one as a number', 'ids are text', { r: [1] }),
+    bad('refused ones as text', 'r is a list', { r: 'cam' }),
+    bad('a type alone', 'e is needed', { t: 'sensor/camera' }),
+    bad('an event alone', 't is needed', { e: Uint8Array.of(1) }),
+    bad('type as bytes', 'text', { ...fields, t: Uint8Array.of(1) }),
+    bad('long type', 'at most 256 characters', { ...fields, t: 't'.repeat(257) }),
+    bad('event as text', 'bytes', { ...fields, e: 'x' }),
+    bad('empty event', 'one byte at least', { ...fields, e: new Uint8Array(0) }),
+    bad('long event', `at most ${MAX_EVENT_BYTES} bytes`, { ...fields, e: new Uint8Array(MAX_EVENT_BYTES + 1) }),
+    bad('no causes', 'left out, or one at least', { ...fields, v: [] }),
+    bad('too many causes', 'at most 8', { ...fields, v: new Array<Uint8Array>(9).fill(ID) }),
+    bad('cause as text', 'bytes', { ...fields, v: [NODE] }),
+    bad('a negative number of lost ones', '0 at least', { ...fields, l: -1 }),
+    bad('lost ones as text', 'an integer', { ...fields, l: '1' })
   ]
 }
 

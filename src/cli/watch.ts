@@ -1,9 +1,29 @@
 import type { Command } from 'commander'
+import { matchName } from '../../protocols/glob.ts'
 import type { MeshEvent } from '../mesh-api.ts'
-import { connectToNode } from './client.ts'
+import { connectToNode, type NodeClient } from './client.ts'
 import { contextOf, interruptSignal, isCancelled, withNodeOptions, type NodeOptions } from './command-line.ts'
+import type { Output } from './output.ts'
 import { readPeerNames } from './peer-names.ts'
+import { showCloudEvent, sourceOf, type CloudEvent } from './show-cloud-event.ts'
 import { showEvent } from './show-event.ts'
+
+/** What a node tells of itself: all other patterns are of events that capabilities raise. */
+const NODE_EVENTS = Object.keys({
+  'peer:join': true,
+  'peer:leave': true,
+  'capability:available': true,
+  'capability:updated': true,
+  'capability:suspended': true,
+  'capability:removed': true,
+  'descriptor-changed': true,
+  trigger: true,
+  call: true,
+  approval: true,
+  network: true,
+  route: true,
+  backend: true
+} satisfies Record<MeshEvent['event'], true>)
 
 /** `atmo watch [PATTERN]`: events as they happen, until Ctrl-C or until the node stops; both are exit code 0. */
 export function addWatch(program: Command): void {
@@ -11,28 +31,70 @@ export function addWatch(program: Command): void {
     program
       .command('watch')
       .description('show what happens in the mesh, as it happens')
-      .argument('[pattern]', 'glob over event names, such as "peer:*"')
+      .argument(
+        '[pattern]',
+        'TYPE or TYPE:EVENT, such as "sensor/*": what capabilities of the mesh raise; or a glob over what nodes do, such as "peer:*"'
+      )
   ).action(async (pattern: string | undefined, options: NodeOptions) => {
     const { dataDir, output } = contextOf(options)
     const client = await connectToNode(dataDir)
-    const query = new URLSearchParams(pattern === undefined ? {} : { filter: pattern })
     const { signal, off } = interruptSignal()
     try {
-      if (!output.json) await output.err(`${output.errorColors.dim('watching what happens in the mesh (Ctrl-C ends)')}\n`)
-      const names = output.json ? undefined : await readPeerNames(client)
-      for await (const line of client.lines({ method: 'GET', path: `/mesh/events?${query.toString()}`, signal })) {
-        if (names === undefined) {
-          await output.out(`${line}\n`)
-          continue
-        }
-        const event = JSON.parse(line) as MeshEvent
-        names.learn(event)
-        await output.out(showEvent(event, output.colors, names.nameOf))
-      }
+      if (pattern !== undefined && isOfCapabilities(pattern)) await watchEvents(client, pattern, output, signal)
+      else await watchNode(client, pattern, output, signal)
     } catch (error) {
       if (!isCancelled(error)) throw error
     } finally {
       off()
     }
   })
+}
+
+/** A pattern of events: over types of several segments, or all, or one that fits nothing that nodes do. */
+function isOfCapabilities(pattern: string): boolean {
+  return pattern.includes('/') || pattern.includes('**') || !NODE_EVENTS.some((name) => matchName(pattern, name))
+}
+
+async function watchNode(client: NodeClient, pattern: string | undefined, output: Output, signal: AbortSignal): Promise<void> {
+  const query = new URLSearchParams(pattern === undefined ? {} : { filter: pattern })
+  await say(output, 'watching what happens in the mesh')
+  const names = output.json ? undefined : await readPeerNames(client)
+  for await (const line of client.lines({ method: 'GET', path: `/mesh/events?${query.toString()}`, signal })) {
+    if (names === undefined) {
+      await output.out(`${line}\n`)
+      continue
+    }
+    const event = JSON.parse(line) as MeshEvent
+    names.learn(event)
+    await output.out(showEvent(event, output.colors, names.nameOf))
+  }
+}
+
+async function watchEvents(client: NodeClient, pattern: string, output: Output, signal: AbortSignal): Promise<void> {
+  const path = `/mesh/events?${new URLSearchParams({ events: pattern }).toString()}`
+  /** Asked anew for each node that is seen for the first time: it may have come since. */
+  const seen = new Set<string>([client.node.peerId])
+  let nameOf: ((node: string) => string) | undefined
+  const lines = client.lines({
+    method: 'GET',
+    path,
+    signal,
+    onOpen: () => void say(output, `watching events ${pattern} of the mesh`)
+  })
+  for await (const line of lines) {
+    if (output.json) {
+      await output.out(`${line}\n`)
+      continue
+    }
+    const event = JSON.parse(line) as CloudEvent
+    const { node } = sourceOf(event)
+    if (!seen.has(node)) nameOf = (await readPeerNames(client)).nameOf
+    seen.add(node)
+    const where = node === client.node.peerId ? 'this node' : nameOf?.(node)
+    await output.out(showCloudEvent(event, output.colors, where))
+  }
+}
+
+async function say(output: Output, what: string): Promise<void> {
+  if (!output.json) await output.err(`${output.errorColors.dim(`${what} (Ctrl-C ends)`)}\n`)
 }

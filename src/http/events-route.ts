@@ -1,8 +1,10 @@
 import { matchName } from '../../protocols/glob.ts'
 import { Hono } from 'hono'
 import { MeshError } from '../errors.ts'
-import type { Mesh, MeshEvent } from '../mesh-api.ts'
+import type { Mesh, MeshEvent, ObservedEvent } from '../mesh-api.ts'
 import { accepts } from './call-routes.ts'
+import { cloudEventOf } from './cloud-event.ts'
+import { observedEvents } from './observed-events.ts'
 import { STREAM_HEADERS, pullStream } from './pull-stream.ts'
 
 /** Time between two heartbeats of an event stream, in ms: below the 30 s after which proxies drop silent connections. */
@@ -19,19 +21,32 @@ export interface EventsRouteInit {
   closing?: AbortSignal
 }
 
+/** Both have one reader each. `line` is undefined for what nobody wants. */
+interface Stream<T> {
+  events: AsyncIterator<T>
+  line(event: T): string | undefined
+}
+
 /**
- * `GET /mesh/events`: events from now on, as server-sent events (https://html.spec.whatwg.org/multipage/server-sent-events.html)
- * if the client accepts those, else one JSON object a line. `?filter=` is a glob over event names.
+ * `GET /mesh/events`: what happens from now on, as server-sent events (https://html.spec.whatwg.org/multipage/server-sent-events.html)
+ * if the client accepts those, else one JSON object a line. `?filter=` is a glob over names of what happens at this node; `?events=` a pattern of
+ * events that capabilities of the mesh raise: then each object is a CloudEvent. A WebSocket at the same path gets the same, see `serve-websocket.ts`.
  */
 export function eventsRoute({ mesh, heartbeatMs = HEARTBEAT_MS, closing }: EventsRouteInit): Hono {
   return new Hono().get('/events', (context) => {
-    const filter = context.req.query('filter') ?? '*'
-    if (filter.length > MAX_FILTER_LENGTH)
+    const { filter, events: pattern } = context.req.query()
+    if (filter !== undefined && pattern !== undefined)
+      throw new MeshError('invalid_argument', 'give filter or events: one stream has one of them', { key: 'events' })
+    if (filter !== undefined && filter.length > MAX_FILTER_LENGTH)
       throw new MeshError('invalid_argument', `filter must have at most ${MAX_FILTER_LENGTH} characters`, { key: 'filter' })
     const sse = accepts(context.req.header('accept'), 'text/event-stream')
     const abort = new AbortController()
     const signal = AbortSignal.any([context.req.raw.signal, abort.signal, ...(closing ? [closing] : [])])
-    const lines = eventLines(mesh.events({ signal })[Symbol.asyncIterator](), { filter, sse, heartbeatMs, signal })
+    const pace = { heartbeatMs: sse ? heartbeatMs : undefined, signal }
+    const lines =
+      pattern === undefined
+        ? eventLines(nodeEvents(mesh, filter ?? '*', sse, signal), pace)
+        : eventLines(observed(mesh, pattern, sse, signal), pace)
     return new Response(
       pullStream(lines, () => abort.abort()),
       { headers: { 'content-type': sse ? 'text/event-stream' : 'application/x-ndjson', ...STREAM_HEADERS } }
@@ -39,9 +54,30 @@ export function eventsRoute({ mesh, heartbeatMs = HEARTBEAT_MS, closing }: Event
   })
 }
 
-async function* eventLines(
-  events: AsyncIterator<MeshEvent>,
-  { filter, sse, heartbeatMs, signal }: { filter: string; sse: boolean; heartbeatMs: number; signal: AbortSignal }
+function nodeEvents(mesh: Mesh, filter: string, sse: boolean, signal: AbortSignal): Stream<MeshEvent> {
+  return {
+    events: mesh.events({ signal })[Symbol.asyncIterator](),
+    line(event) {
+      if (!matchName(filter, event.event)) return undefined
+      return sse ? `event: ${event.event}\ndata: ${JSON.stringify(event)}\n\n` : `${JSON.stringify(event)}\n`
+    }
+  }
+}
+
+/** No `event` field: a reader of a pattern does not know which names to listen to, and `message` gets all. */
+function observed(mesh: Mesh, pattern: string, sse: boolean, signal: AbortSignal): Stream<ObservedEvent> {
+  return {
+    events: observedEvents(mesh, pattern, signal),
+    line(event) {
+      const json = JSON.stringify(cloudEventOf(event))
+      return sse ? `data: ${json}\n\n` : `${json}\n`
+    }
+  }
+}
+
+async function* eventLines<T>(
+  { events, line }: Stream<T>,
+  { heartbeatMs, signal }: { heartbeatMs: number | undefined; signal: AbortSignal }
 ): AsyncGenerator<string, void, void> {
   const ended = new Promise<'ended'>((resolve) => {
     if (signal.aborted) resolve('ended')
@@ -51,14 +87,14 @@ async function* eventLines(
   let pending = events.next()
   try {
     while (true) {
-      const next = await withHeartbeat(Promise.race([pending, ended]), sse ? heartbeatMs : undefined)
+      const next = await withHeartbeat(Promise.race([pending, ended]), heartbeatMs)
       if (next === 'heartbeat') {
         yield ': heartbeat\n\n'
         continue
       }
       if (next === 'ended' || next.done) return
-      if (matchName(filter, next.value.event))
-        yield sse ? `event: ${next.value.event}\ndata: ${JSON.stringify(next.value)}\n\n` : `${JSON.stringify(next.value)}\n`
+      const text = line(next.value)
+      if (text !== undefined) yield text
       pending = events.next()
     }
   } catch {

@@ -1,4 +1,4 @@
-/** The only bridge from the local API to node:http. */
+/** The bridge from the local API to node:http. */
 import { createServer, type Server } from 'node:http'
 import { hostname } from 'node:os'
 import { isIP, type AddressInfo } from 'node:net'
@@ -11,6 +11,7 @@ import { createApp } from './app.ts'
 import type { MeshChange } from './change-routes.ts'
 import { errorResponse } from './errors.ts'
 import { LOOPBACK_HOSTS } from './guard.ts'
+import { createWebSockets, serveWebSockets, type WebSockets } from './serve-websocket.ts'
 
 /** Time for the headers of a request, in ms. */
 const HEADERS_TIMEOUT_MS = 10_000
@@ -83,13 +84,15 @@ export async function serveApi(init: ServeInit): Promise<ApiServer> {
     },
     (incoming, outgoing) => void listener(incoming, outgoing)
   )
+  const sockets = createWebSockets(fetch, init.heartbeatMs)
+  serveWebSockets(server, sockets)
   server.maxConnections = MAX_CONNECTIONS
   await listen(server, host, port)
   const address = server.address() as AddressInfo
   let closed: Promise<void> | undefined
   return {
     url: `http://${urlHost(isWildcard(host) ? (host === '::' ? '::1' : '127.0.0.1') : host)}:${address.port}`,
-    close: () => (closed ??= close(server, closing))
+    close: () => (closed ??= close(server, sockets, closing))
   }
 }
 
@@ -125,11 +128,14 @@ function listen(server: Server, host: string, port: number): Promise<void> {
   })
 }
 
-async function close(server: Server, closing: AbortController): Promise<void> {
+async function close(server: Server, sockets: WebSockets, closing: AbortController): Promise<void> {
   closing.abort()
   const done = new Promise<void>((resolve) => server.close(() => resolve()))
   server.closeIdleConnections()
-  const timer = setTimeout(() => server.closeAllConnections(), CLOSE_GRACE_MS)
+  const timer = setTimeout(() => {
+    server.closeAllConnections()
+    sockets.terminate()
+  }, CLOSE_GRACE_MS)
   await done
   clearTimeout(timer)
 }

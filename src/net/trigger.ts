@@ -8,6 +8,7 @@ import {
 } from '../../protocols/trigger/messages.ts'
 import { failureOf } from '../core/triggers/failure.ts'
 import { MeshError, toMeshError } from '../errors.ts'
+import type { EventCopies } from './event-copies.ts'
 import type { IncomingExchange } from './inbound-exchanges.ts'
 import type { Protocol } from './protocol.ts'
 import { createPayloadServer } from './trigger-fetch.ts'
@@ -29,6 +30,8 @@ export interface TriggerReaderComponents {
   receive(event: MeshEvent, delivery: Delivery, peer: string, to: DeliveryOrigin): void
   /** The payload of an event of this node, for a node that this was sent to. @throws MeshError `unavailable`. */
   payload(hash: string, peer: string): AsyncGenerator<Uint8Array, void, void>
+  /** A node wants copies of what this one raises. */
+  observe: EventCopies['observe']
 }
 
 /** The side of the handlers. */
@@ -41,7 +44,7 @@ export interface TriggerReader {
 }
 
 /** The node of handlers: takes deliveries, and answers them as they are accepted, done or failed. One exchange for each source. */
-export function createTriggerReader({ mesh, takesEvents, receive, payload }: TriggerReaderComponents): TriggerReader {
+export function createTriggerReader({ mesh, takesEvents, receive, payload, observe }: TriggerReaderComponents): TriggerReader {
   const current = new Map<string, TriggerAnswers>()
   const serve = createPayloadServer(payload)
   let stopped = false
@@ -72,6 +75,7 @@ export function createTriggerReader({ mesh, takesEvents, receive, payload }: Tri
     overCircuits: true,
     async *handle({ body, input, cancellation }: IncomingExchange, peer) {
       const open = decodeTriggerOpen(body)
+      if (open.kind === 'observe') return yield* observe(open.patterns, peer, cancellation)
       if (stopped) throw new MeshError('unavailable', 'the node is stopping')
       if (open.kind === 'fetch') return yield* serve(open.hash, peer)
       if (!takesEvents()) throw new MeshError('unsupported', 'this node handles no events')

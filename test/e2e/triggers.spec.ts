@@ -49,7 +49,7 @@ describe('events from node to node', function () {
     const by = [`guard@${handler.peerId}`]
     assert.deepEqual(
       { ...fired, id: '' },
-      { outcome: 'delivered', id: '', intent: 'Somebody at the door.', kept: false, by, tried: [] }
+      { outcome: 'delivered', id: '', intent: 'Somebody at the door.', route: 'type', kept: false, by, tried: [] }
     )
     assert.deepEqual(
       got.map(({ time: _time, ...event }) => event),
@@ -135,6 +135,29 @@ describe('events from node to node', function () {
     )
     source.discardDeadLetter(never.id!)
     assert.deepEqual(source.deadLetters(), [])
+  })
+
+  it('what reaches nobody else goes to the sink of its node, and the answer says so', async () => {
+    const source = await mesh.join('owner', { events: { sink: 'capability:clerk' } })
+    const handler = await mesh.join('member', { peers: source.multiaddrs() })
+    const got: unknown[] = []
+    handler.register(agent('clerk'), {}, ({ payload }) => void got.push(payload))
+    source.register(camera({ routeHint: 'agent/guard' }))
+    source.register({ id: 'bell', type: 'doorbell', triggers: [{ event: 'rings' }] })
+    await sees(source, 'clerk')
+    const by = [`clerk@${handler.peerId}`]
+    for (const [capability, event] of [
+      ['cam', 'person'],
+      ['bell', 'rings']
+    ] as const) {
+      const fired = await source.fire(capability, event, capability)
+      assert.deepEqual([fired.outcome, fired.route, fired.by], ['delivered', 'sink', by])
+    }
+    handler.register(agent(), {}, ({ payload }) => void got.push(`guard ${JSON.stringify(payload)}`))
+    await sees(source, 'guard')
+    assert.equal((await source.fire('cam', 'person', 'again')).route, 'type')
+    assert.deepEqual(got, ['cam', 'bell', 'guard "again"'])
+    await assert.rejects(mesh.join('member', { events: { sink: 'Agent' } }), /events\.sink: "Agent" is no place for events/)
   })
 
   it('a policy that denies it: the source is told, and another may', async () => {

@@ -21,6 +21,7 @@ import { MAX_HANDLING_OF_NODE, createSeenEvents } from '../../src/core/triggers/
 import { MeshError } from '../../src/errors.ts'
 import type { EventFunction } from '../../src/mesh-api-events.ts'
 import { createIncomingEvents, type IncomingEvents } from '../../src/mesh-triggers-in.ts'
+import { createEventCopies } from '../../src/net/event-copies.ts'
 import type { Session } from '../../src/net/session.ts'
 import { MAX_FETCHES_PER_PEER, createPayloadServer, fetchPayload } from '../../src/net/trigger-fetch.ts'
 import { createTriggerReader, type TriggerReader } from '../../src/net/trigger.ts'
@@ -56,6 +57,9 @@ const deliveryOf = (
     event: given.bytes ?? encodeEvent(eventOf(number, given.event)),
     remainingMs: given.ms ?? 60_000
   })
+
+/** For nodes that nobody observes. */
+const NOBODY = createEventCopies({ observerOf: () => () => true, own: () => [], onDropped: () => undefined, now: () => 0 })
 
 /** A node of handlers, all but its connections. */
 interface Side extends Pick<IncomingEvents, 'tick'> {
@@ -93,7 +97,8 @@ function createSide(events?: EventStore): Side {
     mesh: MESH,
     takesEvents: () => side.declaration !== undefined,
     receive: incoming.receive,
-    payload: nothing
+    payload: nothing,
+    observe: NOBODY.observe
   })
   return Object.assign(side, {
     reader,
@@ -205,7 +210,8 @@ describe('trigger protocol', () => {
       mesh: MESH,
       takesEvents: () => false,
       receive: side.incoming.receive,
-      payload: nothing
+      payload: nothing,
+      observe: NOBODY.observe
     })
     assert.deepEqual(await sent(deliveryOf(0)), { over: 'unsupported', heard: [] })
   })
@@ -411,7 +417,8 @@ describe('trigger protocol', () => {
         takesEvents: () => true,
         receive: made.incoming.receive,
         // What this session asks the other side for: both ends are of this process.
-        payload: keeper.read
+        payload: keeper.read,
+        observe: NOBODY.observe
       })
       made.fetch = (_, wanted, signal) => fetchPayload(async () => session, wanted, signal)
       made.handle = ({ payload: whole }) => void got.push(whole)

@@ -19,6 +19,7 @@ describe('outgoing events', () => {
   let answer: 'accepted' | 'done' | undefined
   let logged: string[]
   let counted: string[]
+  let raised: string[]
   let out: OutgoingEvents
   const create = (withDisk = true, initial: JsonObject[] = [], payloads = createPayloadMemory()): void => {
     const log: EventLog = { initial, append: (record) => append(record), onCompact: () => undefined }
@@ -34,6 +35,7 @@ describe('outgoing events', () => {
       deliver(_, to) {
         if (answer !== undefined) to.answers.answer(to.number, answer)
       },
+      onRaised: ({ id }) => raised.push(id),
       change: (work) => out.around(work),
       now: () => now,
       random: () => 0,
@@ -46,7 +48,7 @@ describe('outgoing events', () => {
     handlers = []
     append = () => Promise.resolve()
     answer = undefined
-    ;[logged, counted] = [[], []]
+    ;[logged, counted, raised] = [[], [], []]
     create()
   })
   const fire = (waitMs = 5) => out.fire('cam', 'person', null, { waitMs })

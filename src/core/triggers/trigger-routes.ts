@@ -56,7 +56,8 @@ export function routeEvent(event: EventToRoute, handlers: Iterable<EventHandler>
   const hinted = hint === undefined ? [] : fitting(event, hint, all)
   if (hinted.length > 0 || (hint !== undefined && isName(hint)))
     return { by: hinted.length === 0 ? undefined : isName(hint!) ? 'capability' : 'type', handlers: hinted }
-  const left = sink === undefined ? [] : fitting(event, sink, all)
+  // What the sink itself raises would come back to it.
+  const left = sink === undefined ? [] : fitting(event, sink, all).filter((one) => one !== handlerKey(event))
   return { by: left.length === 0 ? undefined : 'sink', handlers: left }
 }
 

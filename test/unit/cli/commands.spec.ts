@@ -5,6 +5,7 @@ import { mkdtemp, open, readFile, readdir, rm, writeFile } from 'node:fs/promise
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { text } from 'node:stream/consumers'
+import type { ObservedEvent } from '../../../src/mesh-api.ts'
 import { atmoCommand, startAtmo, startChild, type Child, type ChildOptions } from '../../fixtures/child.ts'
 
 type Line = Record<string, unknown> & { error?: { code: string; message: string; details: Record<string, unknown> } }
@@ -334,5 +335,39 @@ describe('cli with a node', function () {
     assert.deepEqual(line, { at: 2, event: 'peer:join', peerId: 'p', name: 'attic' })
     child.process.kill('SIGINT')
     assert.equal((await child.ended).code, 0)
+  })
+  it('watch of types shows the events of capabilities, with the names of their nodes, and as CloudEvents', async () => {
+    const event = (given: Partial<ObservedEvent> = {}): string => {
+      const ids = { id: '1-1', mesh: 'open', node: '12D3KooWFakeKitchen', capability: 'cam', sequence: '0'.repeat(26) }
+      const what = { capabilityType: 'sensor/camera', event: 'person', type: 'sensor.camera.person', priority: 'high' as const }
+      const rest = { intent: 'Somebody\u001b[31m.', payload: { at: 'door' }, depth: 0, coalesced: 1, lost: 0, causes: [] }
+      return `${JSON.stringify({ ...ids, ...what, ...rest, ...given } satisfies ObservedEvent)}\n`
+    }
+    const [text, json, single] = [
+      ['watch', 'sensor/*'],
+      ['watch', 'sensor/**:person', '--json'],
+      ['watch', 'doorbell:*', '--json']
+    ].map((args) => start(args)) as [Child, Child, Child]
+    const large = { priority: 'critical' as const, subject: 'hall', coalesced: 3, lost: 2, payload: 'x'.repeat(600) }
+    const timer = setInterval(() => {
+      node.process.stdin.write(event() + event({ node: String(ready['peerId']), ...large }))
+      node.process.stdin.write(event({ capabilityType: 'doorbell', type: 'doorbell.rings', event: 'rings' }))
+      node.process.stdin.write('{"at":1,"event":"network","state":"ok","message":"m"}\n')
+    }, 20)
+    const [first, second, told, rings] = [await text.line(), await text.line(), await json.line(), await single.line()]
+    clearInterval(timer)
+    const lines = [first, second].map((line) => line.replace(/^\d\d:\d\d:\d\d /, '')).sort()
+    assert.deepEqual(lines, [
+      '! sensor.camera.person cam on kitchen: Somebody[31m. {"at":"door"}',
+      `(2 before it are lost) !! sensor.camera.person hall x3 cam on this node: Somebody[31m. "${'x'.repeat(499)}…`
+    ])
+    const { specversion, type, data } = JSON.parse(told) as Line
+    assert.deepEqual([specversion, type, data], ['1.0', 'sensor.camera.person', { at: 'door' }])
+    assert.equal((JSON.parse(rings) as Line)['type'], 'doorbell.rings')
+    for (const child of [text, json, single]) child.process.kill('SIGINT')
+    for (const child of [text, json, single]) assert.equal((await child.ended).code, 0)
+    const wrong = await atmo(['watch', 'Sensor/*'])
+    assert.deepEqual([wrong.code, wrong.stdout], [1, ''])
+    assert.match(wrong.stderr, /^error: a pattern of events must be TYPE or TYPE:EVENT/)
   })
 })

@@ -1,9 +1,26 @@
 import assert from 'node:assert/strict'
 import { serveApi, type ApiServer } from '../../../src/http/serve.ts'
-import type { MeshEvent } from '../../../src/mesh-api.ts'
+import type { MeshEvent, ObservedEvent } from '../../../src/mesh-api.ts'
 import { ask, stream } from '../../fixtures/api-request.ts'
 import { createFakeMesh, type FakeMesh } from '../../fixtures/fake-mesh.ts'
 
+const PERSON = {
+  id: '1-1',
+  mesh: 'open',
+  node: 'p',
+  capability: 'cam',
+  capabilityType: 'sensor/camera',
+  event: 'person',
+  type: 'sensor.camera.person',
+  sequence: '00000000010000000000000001',
+  priority: 'normal',
+  intent: 'Somebody.',
+  payload: 7,
+  depth: 0,
+  coalesced: 1,
+  lost: 0,
+  causes: []
+} satisfies ObservedEvent
 const token = 'T'.repeat(43)
 const join: MeshEvent = { at: 1, event: 'peer:join', peerId: 'p', name: 'kitchen' }
 const leave: MeshEvent = { at: 2, event: 'peer:leave', peerId: 'p', name: 'kitchen', reason: 'left' }
@@ -53,6 +70,25 @@ describe('http events', () => {
     answer.cut()
     assert.equal((await ask(server.url, `/mesh/events?filter=${'a'.repeat(200)}`, { token })).status, 400)
     assert.equal((await ask(server.url, '/mesh/events?flter=x', { token })).status, 400)
+  })
+  it('streams the events of a pattern as CloudEvents, as lines and as server-sent events', async () => {
+    const lines = await stream(server.url, '/mesh/events?events=sensor/*', { token })
+    const sse = await stream(server.url, '/mesh/events?events=sensor/camera:person', {
+      token,
+      headers: { accept: 'text/event-stream' }
+    })
+    assert.deepEqual(mesh.subscribed(), ['sensor/*', 'sensor/camera:person'])
+    await mesh.copy(PERSON)
+    const event = JSON.parse((await lines.next())!) as Record<string, unknown>
+    assert.deepEqual([event['specversion'], event['type'], event['data']], ['1.0', 'sensor.camera.person', 7])
+    let line = await sse.next()
+    while (line?.startsWith('data:') !== true) line = await sse.next()
+    assert.deepEqual(JSON.parse(line.slice(6)), event)
+    lines.cut()
+    sse.cut()
+    await until(() => mesh.subscribed().length === 0)
+    for (const query of ['events=Sensor', 'events=', 'events=**&filter=*'])
+      assert.equal((await ask(server.url, `/mesh/events?${query}`, { token })).status, 400, query)
   })
   it('lets the source go when the client goes', async () => {
     const answer = await stream(server.url, '/mesh/events', { token })

@@ -47,7 +47,7 @@ describe('query parameters of the local API', () => {
       'GET /mesh/capabilities': ['id', 'type', 'domain', 'tool', 'trigger', 'text', 'node', 'status'],
       'GET /mesh/route': ['target', 'tool', 'node', 'prefer', 'notNode', 'maxLatencyMs'],
       'GET /mesh/trace': ['target'],
-      'GET /mesh/events': ['filter']
+      'GET /mesh/events': ['filter', 'events']
     }
     const all = routes()
     assert.ok(all.length > 20 && all.includes('GET /mesh/members') && Object.keys(takes).every((one) => all.includes(one)))

@@ -64,6 +64,13 @@ describe('routes of events', () => {
     assert.deepEqual(route({ sink: 'capability:nobody' }), [undefined, []])
   })
 
+  it('never go to the sink from itself', () => {
+    const own = { node: 'n1', capability: 'guard' }
+    for (const sink of ['capability:guard', 'capability:guard@n1', 'agent/security'])
+      assert.deepEqual(route({ sink, ...own }), [undefined, []], sink)
+    assert.deepEqual(route({ sink: 'capability:guard', ...own }, [GUARD, { ...GUARD, node: 'n2' }]), ['sink', ['guard@n2']])
+  })
+
   it('leave out who is not healthy, and who raised them unless it is named', () => {
     assert.deepEqual(route({ hint: 'agent/*' }, [{ ...GUARD, healthy: false }, RESEARCH]), ['type', ['research@n1']])
     assert.deepEqual(route({ hint: 'agent/*', node: 'n1', capability: 'guard' }), ['type', ['research@n1']])
