@@ -81,6 +81,11 @@ export interface FireOptions {
   depth?: number
   causes?: readonly string[]
   traceparent?: string
+  /**
+   * Fired again with the same key, 1 to 128 characters, it is the same event of the capability, as long as that is not done, and for ten minutes after that: of the newest 8,192,
+   * over a restart as well where there is a data directory. Not for triggers that are throttled or debounced.
+   */
+  key?: string
 }
 
 /** An event that nobody has done, and that does not go out any more by itself. */

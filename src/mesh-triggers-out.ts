@@ -1,11 +1,12 @@
 /** Events that go out: from what raises them to who handles them. */
 import { originBytes } from './core/document.ts'
 import type { JsonValue } from './core/invoke.ts'
+import { createFiredKeys } from './core/triggers/fired-keys.ts'
 import type { InboxAnswer } from './core/triggers/inbox.ts'
 import { createOutbox } from './core/triggers/outbox.ts'
 import type { OutboxEffect } from './core/triggers/outbox-contract.ts'
-import { routeEvent, type EventHandler } from './core/triggers/trigger-routes.ts'
-import { MeshError, toMeshError } from './errors.ts'
+import { handlerKey, routeEvent, type EventHandler } from './core/triggers/trigger-routes.ts'
+import { MeshError } from './errors.ts'
 import type { CapabilityDeclaration } from '../protocols/capability.ts'
 import type { Delivery } from '../protocols/trigger/messages.ts'
 import type { DeadLetterView, FireOptions, FireView } from './mesh-api-events.ts'
@@ -14,11 +15,15 @@ import { createEffectQueue } from './mesh-effects.ts'
 import { createFireWaits } from './mesh-fire-waits.ts'
 import { createTriggerSender, type TriggerSenderComponents } from './net/trigger-sender.ts'
 import type { DeliveryOrigin } from './net/trigger.ts'
+import { createOutboxKeeping } from './triggers/outbox-keeping.ts'
 import { createOutboxLog } from './triggers/outbox-log.ts'
 import { createRaise, type RaisedEvent } from './triggers/raise.ts'
 
 /** How long `fire` waits for a handler to say that it has the event, in ms, unless told otherwise. */
 export const FIRE_WAIT_MS = 2_000
+
+/** Longest key of an event, in characters. */
+export const MAX_KEY = 128
 
 /** See {@link createOutgoingEvents}. */
 export interface OutgoingEvents {
@@ -61,20 +66,30 @@ export function createOutgoingEvents(components: OutgoingEventsComponents): Outg
   const { self, membership, incarnation, now, random, log, events, find, handlers, connect, deliver, change, count } = components
   const { mesh } = membership
   const waits = createFireWaits()
-  /** Of events that are being written down: whether that came to its end. */
-  const keeping = new Map<string, Promise<boolean>>()
   let stopped = false
   /** Told once, until it goes well again. */
-  let [isFailing, isFull] = [false, false]
+  let isFull = false
   const stored =
     events === undefined
       ? undefined
       : createOutboxLog(events.outbox, { self, mesh, clock: Date.now, onDamaged: () => count('events.damaged') })
 
+  const keeping = createOutboxKeeping({
+    stored,
+    send: (event, handler) => change(() => send(event, handler)),
+    onFailed: () => count('events.not_kept'),
+    log
+  })
+  const keys = createFiredKeys(
+    stored?.keys,
+    (stored?.kept ?? []).flatMap(({ event: { id, key } }) => (key === undefined ? [] : [{ key, id }])),
+    now()
+  )
   const effects = createEffectQueue<OutboxEffect<RaisedEvent>>(act)
   const outbox = effects.around(() =>
     createOutbox<RaisedEvent>({
       route: ({ route }) => routeEvent(route, handlers()).handlers,
+      isOrdered: (handler) => handlers().some((one) => one.ordered === true && handlerKey(one) === handler),
       emit: effects.push,
       random,
       kept: stored?.kept ?? [],
@@ -118,21 +133,24 @@ export function createOutgoingEvents(components: OutgoingEventsComponents): Outg
   })
 
   function act(effect: OutboxEffect<RaisedEvent>): void {
-    keep(effect)
+    keeping.keep(effect)
     switch (effect.kind) {
       case 'send':
-        return send(effect.event, effect.handler)
+        return keeping.send(effect.event, effect.handler)
       case 'accepted':
       case 'handled':
         return waits.taken(effect.id, effect.handler)
       case 'settled':
+        if (effect.event.key !== undefined) keys.done(effect.event.key, effect.event.id, effect.by, now())
         for (const handler of effect.by) waits.taken(effect.event.id, handler)
         return count('events.done')
       case 'dropped':
+        if (effect.event.key !== undefined) keys.forget(effect.event.key)
         count(`events.dropped.${effect.reason}`)
         return waits.dropped(effect.event.id, effect.reason)
       case 'dead': {
         const { event, reason, code } = effect.letter
+        if (event.key !== undefined) keys.forget(event.key)
         count(`events.dead.${reason}`)
         log('warn', `"${event.event}" of "${event.capability}" is a dead letter (${code ?? reason}): atmo dead-letters`)
         return waits.dropped(event.id, code ?? reason)
@@ -141,28 +159,6 @@ export function createOutgoingEvents(components: OutgoingEventsComponents): Outg
       case 'routed':
       case 'erased':
     }
-  }
-
-  /** What cannot be written down is sent all the same; whoever fires is told. */
-  function keep(effect: OutboxEffect<RaisedEvent>): void {
-    const kept = stored?.note(effect)?.then(
-      () => {
-        isFailing = false
-        return true
-      },
-      (error: unknown) => {
-        count('events.not_kept')
-        if (!isFailing) log('warn', toMeshError(error).message)
-        isFailing = true
-        return false
-      }
-    )
-    if (kept === undefined || effect.kind !== 'append') return
-    const { id } = effect.event
-    keeping.set(
-      id,
-      kept.finally(() => keeping.delete(id))
-    )
   }
 
   function send({ id, encoded: bytes, priority, causes }: RaisedEvent, key: string): void {
@@ -182,9 +178,15 @@ export function createOutgoingEvents(components: OutgoingEventsComponents): Outg
 
   async function fire(capability: string, event: string, payload: JsonValue, options: FireOptions): Promise<FireView> {
     if (stopped) throw new MeshError('unavailable', 'the node is stopping')
+    const key = options.key === undefined ? undefined : keyOf(capability, options.key)
+    const known = key === undefined ? undefined : keys.find(key, now())
+    if (known !== undefined) return again(known.id, known.by)
     const raised = change(() => {
-      const made = raise.raise(capability, event, payload, options)
-      if (made.outcome === 'raised' && made.added.outcome !== 'refused') waits.begin(made.event.id, made.added.handlers)
+      const made = raise.raise(capability, event, payload, { ...options, ...(key !== undefined && { key }) })
+      if (made.outcome === 'raised' && made.added.outcome !== 'refused') {
+        if (key !== undefined) keys.begin(key, made.event.id)
+        waits.begin(made.event.id, made.added.handlers)
+      }
       return made
     })
     if (raised.outcome !== 'raised')
@@ -193,7 +195,7 @@ export function createOutgoingEvents(components: OutgoingEventsComponents): Outg
     const { added } = raised
     if (added.outcome === 'refused')
       return { outcome: 'dropped', id, intent, kept: false, by: [], tried: [], reason: added.reason }
-    const keep = keeping.get(id)
+    const keep = keeping.isKept(id)
     const told = await waits.end(id, options.waitMs ?? FIRE_WAIT_MS)
     const kept = (await keep) ?? false
     const tried = added.handlers.filter((handler) => !told.by.includes(handler))
@@ -201,6 +203,13 @@ export function createOutgoingEvents(components: OutgoingEventsComponents): Outg
     if (told.reason !== undefined) return { outcome: 'dropped', ...view, reason: told.reason }
     if (told.by.length > 0) return { outcome: 'delivered', ...view }
     return { outcome: 'queued', ...view, ...(keep !== undefined && !kept && { reason: 'not_kept' }) }
+  }
+
+  /** It was fired before: how far it has come. */
+  async function again(id: string, done: string[] | undefined): Promise<FireView> {
+    const by = done ?? outbox.takenBy(id)
+    const kept = (await keeping.isKept(id)) ?? stored !== undefined
+    return { outcome: by.length > 0 ? 'delivered' : 'queued', id, kept, by: [...by], tried: [] }
   }
 
   function checkLetter(id: string): void {
@@ -237,6 +246,13 @@ export function createOutgoingEvents(components: OutgoingEventsComponents): Outg
         log('warn', `${outbox.size} events that are not done are lost, since this node has no data directory`)
     }
   }
+}
+
+/** @throws MeshError `invalid_argument`. */
+function keyOf(capability: string, key: string): string {
+  if (typeof key !== 'string' || key.length === 0 || key.length > MAX_KEY)
+    throw new MeshError('invalid_argument', `the key of an event must be a text of 1 to ${MAX_KEY} characters`, { key: 'key' })
+  return `${capability} ${key}`
 }
 
 function viewOf({

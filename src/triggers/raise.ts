@@ -27,10 +27,13 @@ export interface RaiseOptions {
   causes?: readonly string[]
   /** W3C Trace Context, https://www.w3.org/TR/trace-context/ */
   traceparent?: string
+  /** See {@link RaisedEvent.key}. */
+  key?: string
 }
 
 /** An event that is to be delivered. */
 export interface RaisedEvent extends OutboxEvent {
+  of: string
   encoded: Uint8Array
   route: EventToRoute
   capability: string
@@ -39,6 +42,8 @@ export interface RaisedEvent extends OutboxEvent {
   intent: string
   priority: Priority
   causes: readonly string[]
+  /** What it was fired with, capability included: with the same one it is the same event. */
+  key?: string | undefined
 }
 
 /** What came of raising: an event, or what was raised goes into one that comes later, or nowhere. */
@@ -135,7 +140,8 @@ export function createRaise(components: RaiseComponents): Raise {
   function release({ payload: pending, count, firstAt, lastAt }: Firing<Pending>): Raised {
     const { compiled, capability, subject, payload, options } = pending
     const { trigger, type } = compiled
-    const { id, sequence } = numbers.next(firingKey(capability, '', subject))
+    const of = firingKey(capability, '', subject)
+    const { id, sequence } = numbers.next(of)
     const timeOf = (at: number): string => new Date(clock() - (now() - at)).toISOString()
     const intent = compiled.intentOf(payload)
     const priority = priorityOf(trigger)
@@ -158,6 +164,7 @@ export function createRaise(components: RaiseComponents): Raise {
       id,
       priority,
       bytes: encoded.length,
+      of,
       fanOut: fanOutOf(trigger),
       expiresMs: Math.min(MAX_EVENT_AGE_MS, trigger.expiresMs ?? MAX_EVENT_AGE_MS),
       encoded,
@@ -166,7 +173,8 @@ export function createRaise(components: RaiseComponents): Raise {
       event: trigger.event,
       subject,
       intent,
-      causes: options.causes ?? []
+      causes: options.causes ?? [],
+      key: options.key
     }
     return { outcome: 'raised', event, added: add(event) }
   }
@@ -185,6 +193,10 @@ export function createRaise(components: RaiseComponents): Raise {
       if (options.causes !== undefined && options.causes.length > 0) checkCauses(options.causes)
       if (options.traceparent !== undefined && !TRACEPARENT.test(options.traceparent))
         throw new MeshError('invalid_argument', 'traceparent must be as W3C Trace Context has it', { key: 'traceparent' })
+      if (options.key !== undefined && (found.trigger.throttleMs ?? 0) + (found.trigger.debounceMs ?? 0) > 0)
+        throw new MeshError('invalid_argument', `"${event}" is held back with others: its events have no keys of their own`, {
+          key: 'key'
+        })
       const depth = hopDepthAfter(options.depth)
       if (depth === undefined) return { outcome: 'dropped', reason: 'too_deep' }
       const subject = found.subjectOf(payload)

@@ -7,6 +7,8 @@ export interface OutboxEntry<E> {
   readonly event: E
   /** When its time is over, monotonic ms. */
   readonly expiresAt: number
+  /** Higher than that of all before it. */
+  readonly order: number
   /** Empty as long as it is not known who all are. */
   legs: Leg[]
   /** Who has done it. */
@@ -21,6 +23,8 @@ export interface OutboxEntry<E> {
 /** The events that are in, within their bounds. */
 export interface OutboxRoom<E> {
   get(id: string): OutboxEntry<E> | undefined
+  /** Who has accepted an event, or has done it. */
+  takenBy(id: string): string[]
   /** What would have to go for an event: the oldest low ones, then others of lower priority, none that a handler has. */
   victimsFor(event: E): OutboxEntry<E>[] | Refusal
   add(entry: OutboxEntry<E>): void
@@ -48,6 +52,10 @@ export function createOutboxRoom<E extends OutboxEvent>(): OutboxRoom<E> {
 
   return {
     get: (id) => byId.get(id),
+    takenBy(id) {
+      const { handled = [], legs = [] } = byId.get(id) ?? {}
+      return [...handled, ...legs.flatMap(({ state, handler }) => (state === 'accepted' ? [handler!] : []))]
+    },
     victimsFor(event) {
       if (byId.has(event.id)) return 'known'
       if (event.bytes > MAX_OUTBOX_BYTES) return 'too_large'
