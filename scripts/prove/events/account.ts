@@ -111,7 +111,7 @@ function read(file: string): Effect[] {
     .split('\n')
     .filter((line) => line !== '')
     .map((line) => {
-      const [id, source, n, subject, firedAt, doneAt, pid, isLate, missing] = line.split(' ') as string[]
+      const [id, source, n, subject, firedAt, doneAt, pid, isLate, missing] = line.split(' ')
       return {
         id: id!,
         source: source!,
