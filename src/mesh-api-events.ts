@@ -132,6 +132,11 @@ export interface FireOptions {
   depth?: number
   causes?: readonly string[]
   traceparent?: string
+  /**
+   * Fired again with the same key, 1 to 128 characters, it is the same event of the capability, as long as that is not done, and for ten minutes after that: of the newest 8,192,
+   * over a restart as well where there is a data directory. Not for triggers that are throttled or debounced.
+   */
+  key?: string
 }
 
 /** An event of this node that is not done. */
@@ -146,7 +151,7 @@ export interface WaitingEventView {
   since: string
   expires: string
   /**
-   * Why it is not done: `no_handler`, nobody is there who handles it; `unanswered`, whoever was asked has not answered; `refused`, whoever was asked has not
+   * Why it is not done: `no_handler`, nobody is there who handles it; `behind`, an older one of its subject goes first; `unanswered`, whoever was asked has not answered; `refused`, whoever was asked has not
    * taken it, and it is tried again; `away`, who has it is gone, and it goes to another one if that is not back soon; `accepted`, a handler has it.
    */
   reason: PendingReason

@@ -64,6 +64,8 @@ export interface MeshRoutingComponents extends Pick<
   /** A member that is connected has the right to pass on what others send; this node has. */
   mayForward(peer: string): boolean
   nameOf(node: string): string | undefined
+  /** There is a way to a node, and was none. */
+  onWay(node: string): void
   count(counter: string): void
   onFault(peer: string, error: MeshError): void
 }
@@ -71,7 +73,7 @@ export interface MeshRoutingComponents extends Pick<
 /** See {@link MeshRouting}. */
 export function createMeshRouting(components: MeshRoutingComponents): MeshRouting {
   const { libp2p, privateKey, membership, incarnation, now, random, directory, offers, events, count, onFault } = components
-  const { linkOf, neighbours, mayForward, nameOf } = components
+  const { linkOf, neighbours, mayForward, nameOf, onWay } = components
   const self = libp2p.peerId.toString()
   const costs = new Map<string, LinkCost>()
   const waiting = createMeshWaiters()
@@ -142,6 +144,7 @@ export function createMeshRouting(components: MeshRoutingComponents): MeshRoutin
 
   function onRoute(node: string, via: string | undefined, before: string | undefined): void {
     if (via !== undefined) waiting.wake(node)
+    if (via !== undefined && before === undefined) onWay(node)
     if (linkOf(node) !== undefined) return
     if (via === undefined) {
       offers.setRoute(node, undefined)

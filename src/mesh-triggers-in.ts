@@ -157,14 +157,24 @@ export function createIncomingEvents(components: IncomingEventsComponents): Inco
     to: DeliveryOrigin
   ): void {
     if (stopping) throw new MeshError('unavailable', 'the node is stopping')
+    const expiresAt = now() + remainingMs
+    const arrived = arrivedOf({ event, encoded, handler, peer, causes: causes.map(originId), expiresAt })
+    try {
+      checkTarget(handler)
+    } catch (error) {
+      inbox.turnedAway(arrived, now())
+      throw error
+    }
+    change(() => effects.around(() => inbox.receive(arrived, to, now())))
+  }
+
+  /** @throws MeshError `unknown_capability`, `unavailable`: it may be there later. */
+  function checkTarget(handler: string): void {
     const target = local(handler)
     if (target?.handle === undefined || target.declaration.handles === undefined)
       throw new MeshError('unknown_capability', `this node has no "${handler}" that handles events`, { capability: handler })
     const { status } = target.declaration
     if (status === 'offline' || status === 'suspended') throw new MeshError('unavailable', `"${handler}" is ${status}`)
-    const expiresAt = now() + remainingMs
-    const arrived = arrivedOf({ event, encoded, handler, peer, causes: causes.map(originId), expiresAt })
-    change(() => effects.around(() => inbox.receive(arrived, to, now())))
   }
 
   return {

@@ -1,20 +1,22 @@
 /** Events that go out: from what raises them to who handles them. */
 import { originBytes } from './core/document.ts'
 import type { JsonValue } from './core/invoke.ts'
+import { createFiredKeys } from './core/triggers/fired-keys.ts'
 import type { InboxAnswer } from './core/triggers/inbox.ts'
 import { createOutbox } from './core/triggers/outbox.ts'
 import type { Added, OutboxEffect } from './core/triggers/outbox-contract.ts'
-import { routeEvent, type EventHandler } from './core/triggers/trigger-routes.ts'
-import { MeshError, toMeshError } from './errors.ts'
+import { handlerKey, routeEvent, type EventHandler } from './core/triggers/trigger-routes.ts'
+import { MeshError } from './errors.ts'
 import type { CapabilityDeclaration } from '../protocols/capability.ts'
 import type { Delivery } from '../protocols/trigger/messages.ts'
-import type { DeadLetterView, FireOptions, FireView, MeshTriggers } from './mesh-api-events.ts'
+import type { FireOptions, FireView } from './mesh-api-events.ts'
 import type { MeshComponents } from './mesh-components.ts'
 import { createEffectQueue } from './mesh-effects.ts'
+import { createEventDesk, type EventDesk } from './mesh-event-desk.ts'
 import { createFireWaits } from './mesh-fire-waits.ts'
 import { createTriggerSender, type TriggerSenderComponents } from './net/trigger-sender.ts'
 import type { DeliveryOrigin } from './net/trigger.ts'
-import { MAX_LISTED_EVENTS, letterView, waitingView } from './triggers/event-views.ts'
+import { createOutboxKeeping } from './triggers/outbox-keeping.ts'
 import { createOutboxLog } from './triggers/outbox-log.ts'
 import { createPayloadKeeper, type PayloadKeeper } from './triggers/payload-keeper.ts'
 import { createPayloadMemory } from './triggers/payload-store.ts'
@@ -24,14 +26,14 @@ import { wholeEvents } from './triggers/whole-events.ts'
 /** How long `fire` waits for a handler to say that it has the event, in ms, unless told otherwise. */
 export const FIRE_WAIT_MS = 2_000
 
+/** Longest key of an event, in characters. */
+export const MAX_KEY = 128
+
 /** See {@link createOutgoingEvents}. */
-export interface OutgoingEvents extends Pick<MeshTriggers, 'waitingEvents' | 'discardEvent'> {
+export interface OutgoingEvents extends EventDesk {
   fire(capability: string, event: string, payload: JsonValue, options: FireOptions): Promise<FireView>
   /** There are other handlers than before. @param appeared those that were not there. */
   handlersChanged(appeared: readonly string[]): void
-  deadLetters(): DeadLetterView[]
-  replayDeadLetter(id: string): void
-  discardDeadLetter(id: string): void
   /** Payloads that are too large for their events. */
   readonly payloads: Pick<PayloadKeeper, 'read' | 'own'>
   /** Does what follows from a change, also where this began elsewhere. */
@@ -69,11 +71,9 @@ export function createOutgoingEvents(components: OutgoingEventsComponents): Outg
   const { self, membership, incarnation, now, random, log, events, find, handlers, connect, deliver, change, count } = components
   const { mesh } = membership
   const waits = createFireWaits()
-  /** Of events that are being written down: whether that came to its end. */
-  const keeping = new Map<string, Promise<boolean>>()
   let stopped = false
   /** Told once, until it goes well again. */
-  let [isFailing, isFull] = [false, false]
+  let isFull = false
   const stored =
     events === undefined
       ? undefined
@@ -83,11 +83,23 @@ export function createOutgoingEvents(components: OutgoingEventsComponents): Outg
     change(() => outbox.fetched(id, key, now()))
   )
   const { kept, letters } = wholeEvents(stored, payloads, count)
-
+  const keeping = createOutboxKeeping({
+    stored,
+    written: payloads.written,
+    send: (event, handler) => change(() => send(event, handler)),
+    onFailed: () => count('events.not_kept'),
+    log
+  })
+  const keys = createFiredKeys(
+    stored?.keys,
+    kept.flatMap(({ event: { id, key } }) => (key === undefined ? [] : [{ key, id }])),
+    now()
+  )
   const effects = createEffectQueue<OutboxEffect<RaisedEvent>>(act)
   const outbox = effects.around(() =>
     createOutbox<RaisedEvent>({
       route: ({ route }) => routeEvent(route, handlers()).handlers,
+      isOrdered: (handler) => handlers().some((one) => one.ordered === true && handlerKey(one) === handler),
       emit: effects.push,
       random,
       kept,
@@ -141,14 +153,15 @@ export function createOutgoingEvents(components: OutgoingEventsComponents): Outg
   }
 
   function act(effect: OutboxEffect<RaisedEvent>): void {
-    keep(effect)
+    keeping.keep(effect)
     switch (effect.kind) {
       case 'send':
-        return send(effect.event, effect.handler)
+        return keeping.send(effect.event, effect.handler)
       case 'accepted':
       case 'handled':
         return waits.taken(effect.id, effect.handler)
       case 'settled':
+        if (effect.event.key !== undefined) keys.done(effect.event.key, effect.event.id, effect.by, now())
         for (const handler of effect.by) waits.taken(effect.event.id, handler)
         payloads.release(effect.event.id)
         return count('events.done')
@@ -157,11 +170,13 @@ export function createOutgoingEvents(components: OutgoingEventsComponents): Outg
         payloads.release(effect.event.id)
         return waits.dropped(effect.event.id, 'withdrawn')
       case 'dropped':
+        if (effect.event.key !== undefined) keys.forget(effect.event.key)
         count(`events.dropped.${effect.reason}`)
         payloads.release(effect.event.id)
         return waits.dropped(effect.event.id, effect.reason)
       case 'dead': {
         const { event, reason, code } = effect.letter
+        if (event.key !== undefined) keys.forget(event.key)
         count(`events.dead.${reason}`)
         log('warn', `"${event.event}" of "${event.capability}" is a dead letter (${code ?? reason}): atmo dead-letters`)
         return waits.dropped(event.id, code ?? reason)
@@ -173,30 +188,6 @@ export function createOutgoingEvents(components: OutgoingEventsComponents): Outg
       case 'append':
       case 'routed':
     }
-  }
-
-  /** What cannot be written down is sent all the same; whoever fires is told. */
-  function keep(effect: OutboxEffect<RaisedEvent>): void {
-    const noted = stored?.note(effect)
-    const whole = effect.kind === 'append' ? noted?.then(() => payloads.written(effect.event.id)) : noted
-    const kept = whole?.then(
-      () => {
-        isFailing = false
-        return true
-      },
-      (error: unknown) => {
-        count('events.not_kept')
-        if (!isFailing) log('warn', toMeshError(error).message)
-        isFailing = true
-        return false
-      }
-    )
-    if (kept === undefined || effect.kind !== 'append') return
-    const { id } = effect.event
-    keeping.set(
-      id,
-      kept.finally(() => keeping.delete(id))
-    )
   }
 
   function send({ id, encoded: bytes, priority, causes }: RaisedEvent, key: string): void {
@@ -216,9 +207,15 @@ export function createOutgoingEvents(components: OutgoingEventsComponents): Outg
 
   async function fire(capability: string, event: string, payload: JsonValue, options: FireOptions): Promise<FireView> {
     if (stopped) throw new MeshError('unavailable', 'the node is stopping')
+    const key = options.key === undefined ? undefined : keyOf(capability, options.key)
+    const known = key === undefined ? undefined : keys.find(key, now())
+    if (known !== undefined) return again(known.id, known.by)
     const raised = change(() => {
-      const made = raise.raise(capability, event, payload, options)
-      if (made.outcome === 'raised' && made.added.outcome !== 'refused') waits.begin(made.event.id, made.added.handlers)
+      const made = raise.raise(capability, event, payload, { ...options, ...(key !== undefined && { key }) })
+      if (made.outcome === 'raised' && made.added.outcome !== 'refused') {
+        if (key !== undefined) keys.begin(key, made.event.id)
+        waits.begin(made.event.id, made.added.handlers)
+      }
       return made
     })
     if (raised.outcome !== 'raised')
@@ -228,7 +225,7 @@ export function createOutgoingEvents(components: OutgoingEventsComponents): Outg
     const { by: route } = routeEvent(to, handlers())
     if (added.outcome === 'refused')
       return { outcome: 'dropped', id, intent, kept: false, by: [], tried: [], reason: added.reason }
-    const keep = keeping.get(id)
+    const keep = keeping.isKept(id)
     const told = await waits.end(id, options.waitMs ?? FIRE_WAIT_MS)
     const kept = (await keep) ?? false
     const tried = added.handlers.filter((handler) => !told.by.includes(handler))
@@ -240,35 +237,18 @@ export function createOutgoingEvents(components: OutgoingEventsComponents): Outg
 
   /** What has just been done, by one that was not asked in time, is not in any more. */
   const whyWaits = (id: string): string => outbox.pending(id)[0]?.reason ?? 'unanswered'
-
-  function checkLetter(id: string): void {
-    if (!outbox.deadLetters().some(({ event }) => event.id === id))
-      throw new MeshError('invalid_argument', `there is no dead letter "${id}"`, { id })
+  /** It was fired before: how far it has come. */
+  async function again(id: string, done: string[] | undefined): Promise<FireView> {
+    const by = done ?? outbox.takenBy(id)
+    const kept = (await keeping.isKept(id)) ?? stored !== undefined
+    return { outcome: by.length > 0 ? 'delivered' : 'queued', id, kept, by: [...by], tried: [] }
   }
 
   return {
     fire,
     payloads,
     handlersChanged: (appeared) => change(() => outbox.handlersChanged(now(), appeared)),
-    waitingEvents() {
-      const all = outbox.pending()
-      const wall = Date.now() - now()
-      return { events: all.slice(0, MAX_LISTED_EVENTS).map((one) => waitingView(one, wall)), total: all.length }
-    },
-    discardEvent(id) {
-      if (!change(() => outbox.withdraw(id)))
-        throw new MeshError('invalid_argument', `no event "${id}" waits here (any more)`, { id })
-    },
-    deadLetters: () => outbox.deadLetters().map(letterView),
-    replayDeadLetter(id) {
-      checkLetter(id)
-      const added = change(() => outbox.replay(id, now()))
-      if (added?.outcome === 'refused') throw new MeshError('busy', 'there is no room for it now', { reason: added.reason })
-    },
-    discardDeadLetter(id) {
-      checkLetter(id)
-      change(() => outbox.discard(id))
-    },
+    ...createEventDesk({ outbox, change, now }),
     around: effects.around,
     tick(at) {
       raise.tick(at)
@@ -289,3 +269,9 @@ export function createOutgoingEvents(components: OutgoingEventsComponents): Outg
 
 /** Of a handler, `capability@PeerId`. */
 const nodeOf = (key: string): string => key.slice(key.lastIndexOf('@') + 1)
+/** @throws MeshError `invalid_argument`. */
+function keyOf(capability: string, key: string): string {
+  if (typeof key !== 'string' || key.length === 0 || key.length > MAX_KEY)
+    throw new MeshError('invalid_argument', `the key of an event must be a text of 1 to ${MAX_KEY} characters`, { key: 'key' })
+  return `${capability} ${key}`
+}

@@ -107,7 +107,15 @@ export function createMeshTriggers(components: MeshTriggersComponents): MeshTrig
     current ??= offers().flatMap((offer) =>
       offer.capability.handles === undefined
         ? []
-        : [{ node: offer.node, capability: offer.id, type: offer.type, healthy: offer.blocked !== true && isCallable(offer) }]
+        : [
+            {
+              node: offer.node,
+              capability: offer.id,
+              type: offer.type,
+              healthy: offer.blocked !== true && isCallable(offer),
+              ordered: offer.capability.handles.ordered === true
+            }
+          ]
     )
     return current
   }

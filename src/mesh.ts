@@ -60,10 +60,7 @@ export async function createMesh(components: MeshComponents): Promise<Mesh> {
     log,
     audit,
     emit: events.emit,
-    onAccepted() {
-      offers.changed()
-      triggers.changed()
-    }
+    onAccepted: () => void (offers.changed(), triggers.changed())
   })
   const offers = createOffers(directory, self, descriptors.isBlocked)
 
@@ -93,6 +90,7 @@ export async function createMesh(components: MeshComponents): Promise<Mesh> {
     doubt: (peer) => links.doubt(peer, false),
     mayForward: (peer) => trust.mayForward(peer),
     nameOf,
+    onWay: (node) => triggers.changed(node),
     count,
     onFault
   })

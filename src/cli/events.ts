@@ -62,6 +62,7 @@ function whyOf({ reason, code, message }: WaitingEventView): string {
   const texts: Record<string, string> = {
     no_handler: 'nobody is there who handles it',
     unanswered: 'no answer yet',
+    behind: 'an older one of its subject goes first',
     refused: 'not taken, is tried again',
     away: 'who has it is gone',
     accepted: 'is being handled'

@@ -93,7 +93,8 @@ export function createTriggerSender({ connect, onSent, onAnswer, onLost, now }: 
         }
         const { id, key, handler, bytes, causes } = event
         const remainingMs = onSent(id, key)
-        if (remainingMs === undefined) continue
+        // It is on its way already: over an exchange that lasts nothing gets lost, and twice is no sooner.
+        if (remainingMs === undefined || window.isOpen(id, key)) continue
         const number = window.open(id, key, bytes.length)
         yield encodeDelivery({ number, handler, event: bytes, remainingMs, causes })
       }

@@ -20,6 +20,7 @@ export function arrivedOf(given: {
     id: event.id,
     handler,
     priority: event.priority,
+    bytes: encoded.length,
     of: `${peer} ${event.source.capability} ${event.subject ?? ''}`,
     sequence: event.sequence,
     expiresAt,

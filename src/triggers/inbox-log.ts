@@ -1,4 +1,4 @@
-/** The inbox as records: what this node has accepted and not yet handled, and which critical events it has handled. */
+/** The inbox as records: what this node has accepted and not yet handled, and which events it has handled. */
 import { fromString } from 'uint8arrays/from-string'
 import { toString } from 'uint8arrays/to-string'
 import type { JsonObject } from '../../protocols/json.ts'
@@ -14,7 +14,7 @@ export interface InboxLog {
   readonly seen: StoredEvent[]
   /** Resolves once it is kept. Rejects as {@link EventLog.append}. */
   keep(event: ArrivedEvent): Promise<void>
-  /** It is out. @param settled how, if it does not come again. Of critical events that is remembered over a restart. */
+  /** It is out. @param settled how, if it does not come again: that is remembered over a restart. */
   release(event: ArrivedEvent, settled: Settled | undefined): Promise<void> | undefined
 }
 
@@ -101,8 +101,7 @@ export function createInboxLog(log: EventLog, { mesh, now, clock, onDamaged }: I
     },
     release({ node, handler, id, priority }, settled) {
       const known = held.delete(`${node} ${handler} ${id}`)
-      if (settled === undefined || priority !== 'critical')
-        return known ? log.append({ k: 'release', node, handler, id }) : undefined
+      if (settled === undefined || priority === 'low') return known ? log.append({ k: 'release', node, handler, id }) : undefined
       const at = clock()
       remember({ node, key: `${handler} ${id}`, settled, at })
       return log.append({ k: 'release', node, handler, id, settled, at })

@@ -4,6 +4,8 @@ import { toString } from 'uint8arrays/to-string'
 import type { JsonObject, JsonValue } from '../../protocols/json.ts'
 import { decodeEvent } from '../../protocols/trigger/messages.ts'
 import type { DeadLetter } from '../core/triggers/dead-letters.ts'
+import { firingKey } from '../core/triggers/event-subject.ts'
+import { FIRED_MS, MAX_FIRED_KEYS, type FiredKey } from '../core/triggers/fired-keys.ts'
 import type { Kept, OutboxEffect } from '../core/triggers/outbox-contract.ts'
 import type { EventLog } from './event-store.ts'
 import type { RaisedEvent } from './raise.ts'
@@ -12,6 +14,8 @@ import type { RaisedEvent } from './raise.ts'
 export interface OutboxLog {
   readonly kept: Kept<RaisedEvent>[]
   readonly letters: DeadLetter<RaisedEvent>[]
+  /** Events that are done, and were fired with a key; oldest first. */
+  readonly keys: FiredKey[]
   /** Writes down what the outbox wants kept. @returns undefined if that is nothing; else rejects as {@link EventLog.append}. */
   note(effect: OutboxEffect<RaisedEvent>): Promise<void> | undefined
 }
@@ -34,10 +38,24 @@ interface Entry {
   handled: string[]
 }
 
+interface Done {
+  key: string
+  id: string
+  by: string[]
+  at: number
+}
+
 /** Keeps a mirror of what is in the log, from which that is written anew. */
 export function createOutboxLog(log: EventLog, { self, mesh, clock, onDamaged }: OutboxLogInit): OutboxLog {
   const entries = new Map<string, Entry>()
   const letters = new Map<string, DeadLetter<RaisedEvent> & { at: number }>()
+  const keys = new Map<string, Done>()
+
+  function remember({ key, id, by, at }: Done): void {
+    keys.delete(key)
+    keys.set(key, { key, id, by, at })
+    if (keys.size > MAX_FIRED_KEYS) keys.delete(keys.keys().next().value!)
+  }
 
   function apply(record: JsonObject): void {
     const id = textOf(record['id'])
@@ -57,7 +75,10 @@ export function createOutboxLog(log: EventLog, { self, mesh, clock, onDamaged }:
         if (entry !== undefined) entry.handled.push(textOf(record['by']))
         return
       case 'settled':
+      case 'key':
         entries.delete(id)
+        if (record['key'] !== undefined)
+          remember({ key: textOf(record['key']), id, by: textsOf(record['by']), at: Number(record['at']) })
         return
       case 'dead': {
         if (entry === undefined) return
@@ -85,6 +106,7 @@ export function createOutboxLog(log: EventLog, { self, mesh, clock, onDamaged }:
       yield appendOf(event, at)
       yield deadOf({ event, reason, code, message, handled })
     }
+    for (const one of keys.values()) if (one.at + FIRED_MS > clock()) yield { k: 'key', ...one }
     for (const { event, at, handlers, handled } of entries.values()) {
       yield appendOf(event, at)
       if (handlers !== undefined) yield { k: 'routed', id: event.id, to: handlers }
@@ -108,9 +130,16 @@ export function createOutboxLog(log: EventLog, { self, mesh, clock, onDamaged }:
       case 'handled':
         entries.get(effect.id)?.handled.push(effect.handler)
         return { k: 'handled', id: effect.id, by: effect.handler }
-      case 'settled':
       case 'withdrawn':
         return entries.delete(effect.event.id) ? { k: 'settled', id: effect.event.id } : undefined
+      case 'settled': {
+        const { id, key } = effect.event
+        const wasKept = entries.delete(id)
+        if (key === undefined) return wasKept ? { k: 'settled', id } : undefined
+        const done = { key, id, by: [...effect.by], at: clock() }
+        remember(done)
+        return { k: 'settled', ...done }
+      }
       case 'dead': {
         const { id } = effect.letter.event
         const at = entries.get(id)?.at ?? clock()
@@ -134,6 +163,9 @@ export function createOutboxLog(log: EventLog, { self, mesh, clock, onDamaged }:
       handled: [...handled]
     })),
     letters: [...letters.values()].map(({ at: _at, ...letter }) => letter),
+    keys: [...keys.values()]
+      .map(({ key, id, by, at }) => ({ key, id, by, ageMs: Math.max(0, clock() - at) }))
+      .filter(({ ageMs }) => ageMs < FIRED_MS),
     note(effect) {
       const record = recordOf(effect)
       return record === undefined ? undefined : log.append(record)
@@ -142,7 +174,7 @@ export function createOutboxLog(log: EventLog, { self, mesh, clock, onDamaged }:
 }
 
 function appendOf(event: RaisedEvent, at: number): JsonObject {
-  const { encoded, route, subject, causes, dataRef: _inEncoded, ...plain } = event
+  const { encoded, route, subject, causes, key, dataRef: _inEncoded, of: _of, ...plain } = event
   return {
     k: 'append',
     id: event.id,
@@ -152,7 +184,7 @@ function appendOf(event: RaisedEvent, at: number): JsonObject {
       encoded: toString(encoded, 'base64'),
       route: without(route),
       causes: [...causes],
-      ...(subject !== undefined && { subject })
+      ...without({ subject, key })
     }
   }
 }
@@ -171,14 +203,15 @@ function eventOf(kept: JsonObject): RaisedEvent {
   const [encoded, route, subject] = [textOf(kept['encoded']), mapOf(kept['route']), kept['subject']]
   const bytes = fromString(encoded, 'base64')
   const { priority, intent, source, dataRef } = decodeEvent(bytes)
+  const about = subject === undefined ? undefined : textOf(subject)
   const { fanOut, expiresMs } = kept as { fanOut: RaisedEvent['fanOut']; expiresMs: number }
   if ((fanOut !== 'all' && !Number.isInteger(fanOut)) || !Number.isFinite(expiresMs)) throw new Error('no event')
   const { capability } = source
-  const about = subject === undefined ? undefined : textOf(subject)
   return {
     id: textOf(kept['id']),
     priority,
     bytes: bytes.length + (dataRef?.size ?? 0),
+    of: firingKey(capability, '', about),
     fanOut,
     expiresMs,
     encoded: bytes,
@@ -194,7 +227,8 @@ function eventOf(kept: JsonObject): RaisedEvent {
     subject: about,
     intent,
     causes: textsOf(kept['causes']),
-    ...(dataRef !== undefined && { dataRef })
+    ...(dataRef !== undefined && { dataRef }),
+    ...(kept['key'] !== undefined && { key: textOf(kept['key']) })
   }
 }
 

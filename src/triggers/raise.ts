@@ -37,10 +37,13 @@ export interface RaiseOptions {
   causes?: readonly string[]
   /** W3C Trace Context, https://www.w3.org/TR/trace-context/ */
   traceparent?: string
+  /** See {@link RaisedEvent.key}. */
+  key?: string
 }
 
 /** An event that is to be delivered. */
 export interface RaisedEvent extends OutboxEvent {
+  of: string
   encoded: Uint8Array
   route: EventToRoute
   capability: string
@@ -51,6 +54,8 @@ export interface RaisedEvent extends OutboxEvent {
   causes: readonly string[]
   /** To its payload, where that is not in it. */
   dataRef?: DataRef | undefined
+  /** What it was fired with, capability included: with the same one it is the same event. */
+  key?: string | undefined
 }
 
 /** What came of raising: an event, or what was raised goes into one that comes later, or nowhere. */
@@ -148,7 +153,8 @@ export function createRaise(components: RaiseComponents): Raise {
   function release({ payload: pending, count, firstAt, lastAt }: Firing<Pending>): Raised {
     const { compiled, capability, subject, payload, options } = pending
     const { trigger, type } = compiled
-    const { id, sequence } = numbers.next(firingKey(capability, '', subject))
+    const of = firingKey(capability, '', subject)
+    const { id, sequence } = numbers.next(of)
     const timeOf = (at: number): string => new Date(clock() - (now() - at)).toISOString()
     const intent = compiled.intentOf(payload)
     const priority = priorityOf(trigger)
@@ -173,6 +179,7 @@ export function createRaise(components: RaiseComponents): Raise {
       id,
       priority,
       bytes: encoded.length + (dataRef?.size ?? 0),
+      of,
       fanOut: fanOutOf(trigger),
       expiresMs: Math.min(MAX_EVENT_AGE_MS, trigger.expiresMs ?? MAX_EVENT_AGE_MS),
       encoded,
@@ -182,7 +189,8 @@ export function createRaise(components: RaiseComponents): Raise {
       subject,
       intent,
       causes: options.causes ?? [],
-      ...(dataRef !== undefined && { dataRef })
+      ...(dataRef !== undefined && { dataRef }),
+      key: options.key
     }
     return { outcome: 'raised', event, added: add(event, large) }
   }
@@ -196,6 +204,10 @@ export function createRaise(components: RaiseComponents): Raise {
       if (options.causes !== undefined && options.causes.length > 0) checkCauses(options.causes)
       if (options.traceparent !== undefined && !TRACEPARENT.test(options.traceparent))
         throw new MeshError('invalid_argument', 'traceparent must be as W3C Trace Context has it', { key: 'traceparent' })
+      if (options.key !== undefined && (found.trigger.throttleMs ?? 0) + (found.trigger.debounceMs ?? 0) > 0)
+        throw new MeshError('invalid_argument', `"${event}" is held back with others: its events have no keys of their own`, {
+          key: 'key'
+        })
       const depth = hopDepthAfter(options.depth)
       if (depth === undefined) return { outcome: 'dropped', reason: 'too_deep' }
       const subject = found.subjectOf(payload)

@@ -321,6 +321,7 @@ describe('trigger protocol', () => {
         id: '2-1',
         handler: 'guard',
         priority: 'high',
+        bytes: 1,
         of: '',
         sequence: { incarnation: 2, number: 1 },
         expiresAt: 9

@@ -37,6 +37,7 @@ function raised(number: number, given: Partial<RaisedEvent> = {}): RaisedEvent {
     id: `1-${number}`,
     priority: 'normal',
     bytes: encoded.length,
+    of: 'cam  door',
     fanOut: 1,
     expiresMs: 60_000,
     encoded,
@@ -233,16 +234,16 @@ describe('events in the data directory', () => {
       }
       return arrivedOf({ event: wire, encoded, handler: 'guard', peer: SELF, causes: ['first'], expiresAt: 5_000 })
     }
-    it('has what was accepted and not handled, and which critical ones were', async () => {
+    it('has what was accepted and not handled, and what was handled', async () => {
       const files = await closing(openEventFiles(dir, (message) => troubles.push(message)))
       const make = (log: EventLog, now: number, clock: number) =>
         createInboxLog(log, { mesh: MESH, now: () => now, clock: () => clock, onDamaged: () => damaged++ })
       const first = make(files.inbox, 1_000, 50_000)
       for (const one of [event(1), event(2), event(3, 'critical'), event(4)]) await first.keep(one)
       await first.release(event(1), 'done')
-      await first.release(event(3, 'critical'), 'done')
+      await first.release(event(3, 'critical'), 'failed')
       await first.release(event(4), undefined)
-      assert.equal(first.release(event(9), 'done'), undefined)
+      assert.equal(first.release(event(9, 'low'), 'done'), undefined)
       await files.close()
       const again = await closing(openEventFiles(dir, (message) => troubles.push(message)))
       const second = make(again.inbox, 10, 51_000)
@@ -251,7 +252,10 @@ describe('events in the data directory', () => {
       const { expiresAt: _, ...expected } = event(2)
       const plain = { ...rest, encoded: Uint8Array.from(rest.encoded), event: undefined }
       assert.deepEqual(plain, { ...expected, event: undefined })
-      assert.deepEqual(second.seen, [{ node: SELF, key: 'guard 1-3', settled: 'done', ageMs: 1_000 }])
+      assert.deepEqual(second.seen, [
+        { node: SELF, key: 'guard 1-1', settled: 'done', ageMs: 1_000 },
+        { node: SELF, key: 'guard 1-3', settled: 'failed', ageMs: 1_000 }
+      ])
       assert.deepEqual([troubles, damaged], [[], 0])
       await again.close()
     })

@@ -15,6 +15,8 @@ export type DeliveryAnswer = Delivered & ({ kind: 'accepted' | 'done' } | ({ kin
 export interface DeliveryWindow {
   /** True if an event of so many bytes may be sent now. */
   hasRoom(bytes: number): boolean
+  /** True if it is out, and neither done nor failed: as long as the exchange lasts, there will be an answer. */
+  isOpen(id: string, handler: string): boolean
   /** The number of the next delivery. */
   open(id: string, handler: string, bytes: number): number
   /** @throws MeshError `protocol_error` for numbers that were not given, or are answered: the exchange is to end. */
@@ -33,6 +35,8 @@ interface Open extends Delivered {
 /** See {@link DeliveryWindow}. */
 export function createDeliveryWindow(): DeliveryWindow {
   const open = new Map<number, Open>()
+  const names = new Set<string>()
+  const nameOf = (id: string, handler: string): string => `${id} ${handler}`
   let next = 0
   let unaccepted = 0
   let bytes = 0
@@ -54,6 +58,7 @@ export function createDeliveryWindow(): DeliveryWindow {
   function end(number: number): Open {
     const one = find(number, false)
     open.delete(number)
+    names.delete(nameOf(one.id, one.handler))
     accept(one)
     return one
   }
@@ -61,7 +66,9 @@ export function createDeliveryWindow(): DeliveryWindow {
   return {
     hasRoom: (more) =>
       unaccepted < MAX_UNACCEPTED && bytes + more <= MAX_UNACCEPTED_BYTES && open.size - unaccepted < MAX_HANDLING,
+    isOpen: (id, handler) => names.has(nameOf(id, handler)),
     open(id, handler, size) {
+      names.add(nameOf(id, handler))
       open.set(next, { id, handler, bytes: size, isAccepted: false })
       unaccepted++
       bytes += size
@@ -87,6 +94,7 @@ export function createDeliveryWindow(): DeliveryWindow {
     close() {
       const lost = [...open.values()].map(({ id, handler }) => ({ id, handler }))
       open.clear()
+      names.clear()
       unaccepted = bytes = 0
       return lost
     },

@@ -1,11 +1,16 @@
 import type { EventSequence, Priority } from '../../../protocols/trigger/messages.ts'
 import type { FailedAnswer } from './outbox-contract.ts'
 import { createPriorityQueues, type PriorityQueues } from './priority-queues.ts'
+import { createRefusedEvents } from './refused-events.ts'
 import type { SeenEvents, Settled } from './seen-events.ts'
 import { createSubjectOrder, type Ordered, type SubjectOrder } from './subject-order.ts'
 
 /** Most events of an ordered handler that are next of their subject, but have to wait for the one before them to be handled. */
 export const MAX_BLOCKED = 256
+/** Bytes of all events that are to be handled. */
+export const MAX_INBOX_BYTES = 64 * 1024 * 1024
+/** Of those of one node: it cannot take the room of others. */
+export const MAX_INBOX_BYTES_OF_NODE = 16 * 1024 * 1024
 /** How long a source is asked to wait when there is no room, ms. */
 export const BUSY_MS = 1_000
 
@@ -18,6 +23,8 @@ export interface InboxEvent {
   /** Id of the capability here that is to handle it. */
   handler: string
   priority: Priority
+  /** Its size. */
+  bytes: number
   /** Source and subject, and its place among theirs. */
   of: string
   sequence: EventSequence
@@ -42,6 +49,8 @@ export type InboxEffect<E, R> =
 export interface Inbox<E extends InboxEvent, R> {
   /** An event arrives, perhaps again. It is answered to whom it came from last. */
   receive(event: E, to: R, now: number): void
+  /** An event is turned away by who calls, retryable: what follows it is, too, where it is to come in order. */
+  turnedAway(event: E, now: number): void
   /** It was kept over a restart. */
   restore(event: E, now: number): void
   kept(event: E): void
@@ -83,6 +92,10 @@ interface Lane<E> {
 export function createInbox<E extends InboxEvent, R>({ seen, isOrdered, admit, emit }: InboxInit<E, R>): Inbox<E, R> {
   const held = new Map<string, Held<E, R>>()
   const lanes = new Map<string, Lane<E>>()
+  const refused = createRefusedEvents()
+  const bytesOf = new Map<string, number>()
+  let bytes = 0
+  const subjectKey = ({ handler, of }: E): string => `${handler} ${of}`
   const seenKey = ({ handler, id }: E): string => `${handler} ${id}`
   const keyOf = (event: E): string => `${event.node} ${seenKey(event)}`
 
@@ -106,23 +119,41 @@ export function createInbox<E extends InboxEvent, R>({ seen, isOrdered, admit, e
     leave(event, failure)
   }
 
+  function weigh(event: E, sign: 1 | -1): void {
+    bytes += sign * event.bytes
+    const left = (bytesOf.get(event.node) ?? 0) + sign * event.bytes
+    if (left === 0) bytesOf.delete(event.node)
+    else bytesOf.set(event.node, left)
+  }
+
+  const hasRoom = (event: E): boolean =>
+    bytes + event.bytes <= MAX_INBOX_BYTES && (bytesOf.get(event.node) ?? 0) + event.bytes <= MAX_INBOX_BYTES_OF_NODE
+
   function leave(event: E, what: InboxAnswer, settled?: Settled): void {
     const one = held.get(keyOf(event))
-    held.delete(keyOf(event))
+    if (held.delete(keyOf(event))) weigh(event, -1)
     emit(settled === undefined ? { kind: 'release', event } : { kind: 'release', event, settled })
     answer(one?.to, what)
   }
 
   function enter(event: E, to: R | undefined, isKept: boolean, now: number): boolean {
+    if (!hasRoom(event)) return false
     const { taken, dropped } = laneOf(event.handler).queues.push(event, event.priority, now)
     if (dropped !== undefined) refuse(dropped, BUSY)
-    if (taken) held.set(keyOf(event), { event, to, isKept })
-    return taken
+    if (!taken) return false
+    held.set(keyOf(event), { event, to, isKept })
+    weigh(event, 1)
+    return true
+  }
+
+  /** One before it, of the same subject, was refused and has not come again. */
+  function isTooEarly(event: E, now: number): boolean {
+    return isOrdered(event.handler) && refused.isBehind(subjectKey(event), event.sequence, now)
   }
 
   function isOver(event: E, now: number): boolean {
     if (event.expiresAt > now) return false
-    seen.settle(event.node, seenKey(event), 'failed', now, event.priority === 'critical')
+    seen.settle(event.node, seenKey(event), 'failed', now, event.priority !== 'low')
     leave(event, EXPIRED, 'failed')
     return true
   }
@@ -144,7 +175,10 @@ export function createInbox<E extends InboxEvent, R>({ seen, isOrdered, admit, e
       const known = seen.begin(event.node, seenKey(event), now)
       if (known === 'done') return answer(to, 'done')
       if (known === 'failed') return answer(to, FAILED_BEFORE)
-      if (known === 'full') return answer(to, BUSY)
+      if (known === 'full') {
+        refused.refused(subjectKey(event), event.sequence, now)
+        return answer(to, BUSY)
+      }
       if (known === 'handling') {
         const one = held.get(keyOf(event))
         if (one === undefined) return
@@ -152,14 +186,18 @@ export function createInbox<E extends InboxEvent, R>({ seen, isOrdered, admit, e
         if (one.isKept) answer(to, 'accepted')
         return
       }
-      const refused = admit?.(event) ?? (enter(event, to, false, now) ? undefined : BUSY)
-      if (refused !== undefined) {
+      const failure = admit?.(event) ?? (isTooEarly(event, now) || !enter(event, to, false, now) ? BUSY : undefined)
+      if (failure !== undefined) {
         seen.forget(event.node, seenKey(event))
-        return answer(to, refused)
+        if (failure.code === 'busy') refused.refused(subjectKey(event), event.sequence, now)
+        return answer(to, failure)
       }
+      refused.taken(subjectKey(event), event.sequence)
       emit({ kind: 'keep', event })
       emit({ kind: 'ready', handler: event.handler })
     },
+
+    turnedAway: (event, now) => refused.refused(subjectKey(event), event.sequence, now),
 
     restore(event, now) {
       if (seen.begin(event.node, seenKey(event), now) === 'new' && enter(event, undefined, true, now)) return
@@ -192,7 +230,7 @@ export function createInbox<E extends InboxEvent, R>({ seen, isOrdered, admit, e
       if (lane.running.delete(event.of)) emit({ kind: 'ready', handler: event.handler })
       if (outcome !== 'done' && outcome.retryable) return refuse(event, outcome)
       const settled = outcome === 'done' ? 'done' : 'failed'
-      seen.settle(event.node, seenKey(event), settled, now, event.priority === 'critical')
+      seen.settle(event.node, seenKey(event), settled, now, event.priority !== 'low')
       leave(event, outcome, settled)
     },
 

@@ -19,6 +19,8 @@ export interface OutboxEvent {
   id: string
   priority: Priority
   bytes: number
+  /** What it is about: those of one go to a handler that wants them so in the order in which they were added. Left out: it has no order. */
+  of?: string
   /** How many handle it: so many, or all that are there when it first goes out. */
   fanOut: 'all' | number
   /** How long it may wait to be handled, ms. */
@@ -98,7 +100,9 @@ export interface Outbox<E extends OutboxEvent> {
   /** What is not done, the most urgent first, then the oldest; with an id that one alone, if it is in. */
   pending(id?: string): PendingEvent<E>[]
   /** Takes an event out: it is sent to nobody any more, and who has it may do it still. @returns false if there is none of the id. */
-  withdraw(id: string): boolean
+  withdraw(id: string, now: number): boolean
+  /** Who has accepted an event that is in, or has done it. */
+  takenBy(id: string): string[]
   deadLetters(): DeadLetter<E>[]
   /** A dead letter goes out anew, to those who have not done it. @returns undefined if there is none of the id. */
   replay(id: string, now: number): Added | undefined
@@ -115,6 +119,8 @@ export interface Outbox<E extends OutboxEvent> {
 export interface OutboxInit<E> {
   /** Who may handle an event, who is to be asked first, first: names, each once. */
   route(event: E): readonly string[]
+  /** Whether a handler wants the events of a subject in their order. Default: none does. */
+  isOrdered?(handler: string): boolean
   emit(effect: OutboxEffect<E>): void
   /** 0 to 1. */
   random: () => number

@@ -15,6 +15,8 @@ export interface Leg {
   tries: number
   /** Times that the handling itself failed. */
   failures: number
+  /** Its handling failed: what is about the same subject goes on before it. */
+  isOvertaken: boolean
   /** What came of those who were asked. */
   asked: Map<string, Asked>
 }
@@ -33,7 +35,12 @@ export const MISSES_BEFORE_NEXT = { low: 1, normal: 1, high: 1, critical: 2 } as
 
 /** A new one. */
 export function createLeg(event: string, fixed?: string): Leg {
-  return { event, fixed, state: 'idle', handler: undefined, tries: 0, failures: 0, asked: new Map() }
+  return { event, fixed, state: 'idle', handler: undefined, tries: 0, failures: 0, isOvertaken: false, asked: new Map() }
+}
+
+/** True if it is with nobody. */
+export function isFree({ state, handler }: Leg): boolean {
+  return state === 'idle' || (state === 'waiting' && handler === undefined)
 }
 
 /** True if nothing more comes of it. */
@@ -60,6 +67,16 @@ export function chooseHandler(leg: Leg, candidates: readonly string[], priority:
     }
   }
   return best ?? at
+}
+
+/** Codes that say nothing of the event: a handler that answers so may get it any number of times. */
+const NOT_COUNTED = new Set(['busy', 'unavailable', 'unknown_capability'])
+
+/** It said no: the handling itself has failed, unless the code says that it was not begun. */
+export function noteFailure(leg: Leg, code: string): void {
+  if (NOT_COUNTED.has(code)) return
+  leg.failures++
+  leg.isOvertaken = true
 }
 
 /** No answer came. The time that it was waited for is the pause, so it may be asked again at once, if nobody else is to be. */

@@ -1,12 +1,14 @@
 import { PRIORITIES, type Priority } from '../../../protocols/trigger/messages.ts'
 import { MAX_ACCEPTED_EVENTS, MAX_OUTBOX_BYTES, MAX_OUTBOX_EVENTS, type OutboxEvent, type Refusal } from './outbox-contract.ts'
-import { isTaken, type Leg } from './outbox-leg.ts'
+import { isFinal, isTaken, type Leg } from './outbox-leg.ts'
 
 /** An event that is in. */
 export interface OutboxEntry<E> {
   readonly event: E
   /** When its time is over, monotonic ms. */
   readonly expiresAt: number
+  /** Higher than that of all before it. */
+  readonly order: number
   /** Empty as long as it is not known who all are. */
   legs: Leg[]
   /** Who has done it. */
@@ -21,6 +23,12 @@ export interface OutboxEntry<E> {
 /** The events that are in, within their bounds. */
 export interface OutboxRoom<E> {
   get(id: string): OutboxEntry<E> | undefined
+  /** The leg of an event that is with a handler. */
+  legWith(id: string, handler: string): [OutboxEntry<E>, Leg] | [undefined, undefined]
+  /** The same, or one that was with it, and is with nobody now. */
+  legOf(id: string, handler: string, isOpen: (leg: Leg) => boolean): [OutboxEntry<E>, Leg] | [undefined, undefined]
+  /** Who has accepted an event, or has done it. */
+  takenBy(id: string): string[]
   /** What would have to go for an event: the oldest low ones, then others of lower priority, none that a handler has. */
   victimsFor(event: E): OutboxEntry<E>[] | Refusal
   add(entry: OutboxEntry<E>): void
@@ -48,6 +56,23 @@ export function createOutboxRoom<E extends OutboxEvent>(): OutboxRoom<E> {
 
   return {
     get: (id) => byId.get(id),
+    legWith(id, handler) {
+      const entry = byId.get(id)
+      const leg = entry?.legs.find((one) => one.handler === handler && !isFinal(one))
+      return entry === undefined || leg === undefined ? [undefined, undefined] : [entry, leg]
+    },
+    legOf(id, handler, isOpen) {
+      const entry = byId.get(id)
+      if (entry === undefined || entry.handled.includes(handler)) return [undefined, undefined]
+      const leg =
+        entry.legs.find((one) => one.handler === handler && !isFinal(one)) ??
+        entry.legs.find((one) => !isFinal(one) && isOpen(one) && one.asked.has(handler))
+      return leg === undefined ? [undefined, undefined] : [entry, leg]
+    },
+    takenBy(id) {
+      const { handled = [], legs = [] } = byId.get(id) ?? {}
+      return [...handled, ...legs.flatMap(({ state, handler }) => (state === 'accepted' ? [handler!] : []))]
+    },
     victimsFor(event) {
       if (byId.has(event.id)) return 'known'
       if (event.bytes > MAX_OUTBOX_BYTES) return 'too_large'

@@ -1,24 +1,26 @@
 import type { Priority } from '../../../protocols/trigger/messages.ts'
 import { createDeadLetters, type DeadLetter } from './dead-letters.ts'
 import { createDeadlines } from './deadlines.ts'
-import { MAX_FAILED_TRIES, OFFER_MS, type Added, type Outbox, type OutboxEvent, type OutboxInit } from './outbox-contract.ts'
-import { chooseHandler, createLeg, isFinal, noteMiss, noteRefusal, type Leg } from './outbox-leg.ts'
+import { MAX_FAILED_TRIES, OFFER_MS, type Added, type FailedAnswer } from './outbox-contract.ts'
+import type { Outbox, OutboxEvent, OutboxInit } from './outbox-contract.ts'
+import { chooseHandler, createLeg, isFinal, isFree, noteFailure, noteMiss, noteRefusal, type Leg } from './outbox-leg.ts'
+import { createOutboxLanes } from './outbox-lanes.ts'
 import { createOutboxRoom, type OutboxEntry } from './outbox-room.ts'
 import { pendingOf } from './pending-events.ts'
 import { ackWaitMs, returnMs } from './retry-times.ts'
 import { MAX_FAN_OUT } from './trigger-routes.ts'
 
-/** Codes that say nothing of the event: a handler that answers so may get it any number of times. */
-const NOT_COUNTED = new Set(['busy', 'unavailable'])
 const isKept = ({ priority }: { priority: Priority }): boolean => priority !== 'low'
 
 /** See {@link Outbox}. */
 export function createOutbox<E extends OutboxEvent>(init: OutboxInit<E>): Outbox<E> {
-  const { route, emit, random } = init
+  const { route, emit, random, isOrdered = () => false } = init
   const room = createOutboxRoom<E>()
   const letters = createDeadLetters<E>((id) => emit({ kind: 'erased', id }))
   const legsDue = createDeadlines<Leg>()
   const expiries = createDeadlines<string>()
+  const lanes = createOutboxLanes()
+  let lastOrder = 0
 
   // ---- in and out -----------------------------------------------------------------------------
   function enter(event: E, expiresAt: number, handled: string[], all: readonly string[] = []): OutboxEntry<E> {
@@ -26,7 +28,7 @@ export function createOutbox<E extends OutboxEvent>(init: OutboxInit<E>): Outbox
     const count = fanOut === 'all' ? 0 : fanOut - handled.length
     const fixed = all.filter((handler) => !handled.includes(handler)).map((handler) => createLeg(id, handler))
     const legs = fanOut === 'all' ? fixed : Array.from({ length: count }, () => createLeg(id))
-    const entry: OutboxEntry<E> = { event, expiresAt, legs, handled: [...handled], isTaken: false }
+    const entry: OutboxEntry<E> = { event, expiresAt, order: ++lastOrder, legs, handled: [...handled], isTaken: false }
     room.add(entry)
     expiries.set(id, expiresAt)
     return entry
@@ -46,6 +48,7 @@ export function createOutbox<E extends OutboxEvent>(init: OutboxInit<E>): Outbox
 
   function leave(entry: OutboxEntry<E>): void {
     for (const leg of entry.legs) legsDue.delete(leg)
+    for (const leg of entry.legs) lanes.leave(leg)
     expiries.delete(entry.event.id)
     room.delete(entry)
   }
@@ -69,11 +72,39 @@ export function createOutbox<E extends OutboxEvent>(init: OutboxInit<E>): Outbox
   }
 
   // ---- legs -----------------------------------------------------------------------------------
-  function set(leg: Leg, state: Leg['state'], handler: string | undefined, at: number): void {
+  function set(leg: Leg, state: Leg['state'], handler: string | undefined, at: number, quietly = false): void {
     leg.state = state
     leg.handler = handler
     if (at === Infinity) legsDue.delete(leg)
     else legsDue.set(leg, at)
+    lanes.moved(leg, room.get(leg.event)!, quietly)
+  }
+
+  /** Whether it would overtake an older one about the same subject, which its handler wants in order. */
+  function isTooEarly(entry: OutboxEntry<E>, leg: Leg, handler: string): boolean {
+    return lanes.isBehind(leg, entry) && isOrdered(handler)
+  }
+
+  /** It goes when those before it have gone. @param quietly nobody follows it. */
+  function hold(entry: OutboxEntry<E>, leg: Leg, quietly = false): void {
+    set(leg, 'waiting', undefined, Infinity, quietly)
+    room.update(entry)
+  }
+
+  /** What waited for others to go. */
+  function follow(now: number): void {
+    lanes.follow((leg) => {
+      const entry = room.get(leg.event)!
+      if (legsDue.at(leg) === undefined) advance(entry, leg, route(entry.event), now)
+      return !isFree(leg)
+    })
+  }
+
+  /** @returns what `work` does, after which what follows from it has gone. */
+  function followed<T>(work: () => T, now: number): T {
+    const result = work()
+    follow(now)
+    return result
   }
 
   function offer({ event }: OutboxEntry<E>, leg: Leg, handler: string, now: number): void {
@@ -88,8 +119,9 @@ export function createOutbox<E extends OutboxEvent>(init: OutboxInit<E>): Outbox
       leg.fixed === undefined ? !others.has(one) && !entry.handled.includes(one) : one === leg.fixed
     )
     const choice = chooseHandler(leg, usable, entry.event.priority, now)
-    if (typeof choice === 'string') offer(entry, leg, choice, now)
-    else set(leg, choice === Infinity ? 'idle' : 'waiting', undefined, choice)
+    if (typeof choice !== 'string') set(leg, choice === Infinity ? 'idle' : 'waiting', undefined, choice)
+    else if (isTooEarly(entry, leg, choice)) hold(entry, leg)
+    else offer(entry, leg, choice, now)
   }
 
   /** All legs that nobody has. */
@@ -101,8 +133,7 @@ export function createOutbox<E extends OutboxEvent>(init: OutboxInit<E>): Outbox
       entry.legs = handlers.map((handler) => createLeg(entry.event.id, handler))
       if (isKept(entry.event)) emit({ kind: 'routed', id: entry.event.id, handlers: [...entry.handled, ...handlers] })
     }
-    for (const leg of entry.legs)
-      if (leg.state === 'idle' || (leg.state === 'waiting' && leg.handler === undefined)) advance(entry, leg, candidates, now)
+    for (const leg of entry.legs) if (isFree(leg)) advance(entry, leg, candidates, now)
   }
 
   /** Its link has not come to it: if another handler is there, that gets it. */
@@ -118,7 +149,8 @@ export function createOutbox<E extends OutboxEvent>(init: OutboxInit<E>): Outbox
   }
 
   function fail(entry: OutboxEntry<E>, leg: Leg, reason: DeadLetter<E>['reason']): void {
-    set(leg, 'failed', undefined, Infinity)
+    // It keeps its handler: no other leg is to go there.
+    set(leg, 'failed', leg.handler, Infinity)
     finish(entry, reason)
   }
 
@@ -131,23 +163,6 @@ export function createOutbox<E extends OutboxEvent>(init: OutboxInit<E>): Outbox
     retry(entry, leg, now)
   }
 
-  /** The leg of an event that is with a handler. */
-  function legWith(id: string, handler: string): [OutboxEntry<E>, Leg] | [undefined, undefined] {
-    const entry = room.get(id)
-    const leg = entry?.legs.find((one) => one.handler === handler && !isFinal(one))
-    return entry === undefined || leg === undefined ? [undefined, undefined] : [entry, leg]
-  }
-
-  /** The same, or one that was with it, and is with nobody now. */
-  function legOf(id: string, handler: string, isFree: (leg: Leg) => boolean): [OutboxEntry<E>, Leg] | [undefined, undefined] {
-    const entry = room.get(id)
-    if (entry === undefined || entry.handled.includes(handler)) return [undefined, undefined]
-    const leg =
-      entry.legs.find((one) => one.handler === handler && !isFinal(one)) ??
-      entry.legs.find((one) => !isFinal(one) && isFree(one) && one.asked.has(handler))
-    return leg === undefined ? [undefined, undefined] : [entry, leg]
-  }
-
   function finishBy(entry: OutboxEntry<E>, leg: Leg, handler: string): void {
     set(leg, 'done', handler, Infinity)
     entry.handled.push(handler)
@@ -155,103 +170,119 @@ export function createOutbox<E extends OutboxEvent>(init: OutboxInit<E>): Outbox
     finish(entry)
   }
 
+  // ---- what links and time say ------------------------------------------------------------------
+  function accept(id: string, handler: string): void {
+    const [entry, leg] = room.legOf(id, handler, ({ state }) => state === 'idle' || state === 'waiting' || state === 'offered')
+    if (leg === undefined || leg.state === 'accepted') return
+    set(leg, 'accepted', handler, Infinity)
+    emit({ kind: 'accepted', id, handler })
+    // Sent once, and taken: nobody asks what becomes of it.
+    if (isKept(entry.event)) room.update(entry)
+    else finishBy(entry, leg, handler)
+  }
+
+  function finishFor(id: string, handler: string): void {
+    const [entry, leg] = room.legOf(id, handler, () => true)
+    if (leg === undefined) return
+    if (leg.state !== 'accepted') emit({ kind: 'accepted', id, handler })
+    finishBy(entry, leg, handler)
+  }
+
+  function refuse(id: string, handler: string, answer: FailedAnswer, now: number): void {
+    const [entry, leg] = room.legWith(id, handler)
+    if (leg === undefined) return
+    const { code, message, retryable, retryAfterMs } = answer
+    Object.assign(entry, { code, message })
+    noteFailure(leg, code)
+    if (!retryable || !isKept(entry.event) || leg.failures >= MAX_FAILED_TRIES) return fail(entry, leg, 'failed')
+    askLater(entry, leg, handler, retryAfterMs, now)
+  }
+
+  function lose(id: string, handler: string, now: number): void {
+    const [entry, leg] = room.legWith(id, handler)
+    if (leg === undefined || leg.state === 'waiting') return
+    if (leg.state === 'sent' && !isKept(entry.event)) return fail(entry, leg, 'unanswered')
+    if (leg.state !== 'accepted') return askLater(entry, leg, handler, 0, now)
+    set(leg, 'waiting', handler, now + returnMs(entry.event.priority))
+    room.update(entry)
+  }
+
+  /** Of those that its handler wants in order only the first waits for a time: the others for it. */
+  function askLater(entry: OutboxEntry<E>, leg: Leg, handler: string, pauseMs: number, now: number): void {
+    if (isTooEarly(entry, leg, handler)) return hold(entry, leg)
+    noteRefusal(leg, pauseMs, entry.event.priority, now, random)
+    retry(entry, leg, now)
+  }
+
+  function look(back: ReadonlySet<string>, now: number): void {
+    for (const entry of room.entries()) {
+      for (const leg of back.size === 0 ? [] : entry.legs) {
+        for (const handler of back) leg.asked.delete(handler)
+        if (leg.state === 'waiting' && leg.handler !== undefined && back.has(leg.handler)) offer(entry, leg, leg.handler, now)
+      }
+      dispatch(entry, now)
+    }
+  }
+
+  function withdraw(entry: OutboxEntry<E> | undefined): boolean {
+    if (entry === undefined) return false
+    leave(entry)
+    emit({ kind: 'withdrawn', event: entry.event })
+    return true
+  }
+
+  function tick(now: number): void {
+    for (let id = expiries.takeDue(now); id !== undefined; id = expiries.takeDue(now)) giveUp(room.get(id)!, 'expired')
+    for (let leg = legsDue.takeDue(now); leg !== undefined; leg = legsDue.takeDue(now)) onDue(leg, now)
+  }
+
   for (const letter of init.letters ?? []) letters.add(letter)
   for (const { event, ageMs, handlers, handled } of init.kept ?? []) {
     const entry = enter(event, (init.now ?? 0) + event.expiresMs - ageMs, handled, handlers)
+    for (const leg of entry.legs) lanes.moved(leg, entry)
     if (event.fanOut !== 'all' || handlers !== undefined) finish(entry)
   }
 
   return {
-    add: (event, now) => add(event, [], now),
+    add: (event, now) => followed(() => add(event, [], now), now),
 
     sent(id, handler, now) {
-      const [entry, leg] = legWith(id, handler)
+      const [entry, leg] = room.legWith(id, handler)
       if (leg === undefined || leg.state !== 'offered') return undefined
+      // One that is older came back meanwhile, and stands behind it at its link.
+      if (lanes.isAhead(leg, entry) && isOrdered(handler)) return void hold(entry, leg, true)
       set(leg, 'sent', handler, now + ackWaitMs(entry.event.priority, leg.tries, random))
+      follow(now)
       return Math.max(0, entry.expiresAt - now)
     },
 
     fetched(id, handler, now) {
-      const [entry, leg] = legWith(id, handler)
+      const [entry, leg] = room.legWith(id, handler)
       if (leg?.state === 'sent') legsDue.set(leg, now + ackWaitMs(entry!.event.priority, leg.tries, random))
     },
 
-    accepted(id, handler) {
-      const [entry, leg] = legOf(id, handler, ({ state }) => state === 'idle' || state === 'waiting' || state === 'offered')
-      if (leg === undefined || leg.state === 'accepted') return
-      set(leg, 'accepted', handler, Infinity)
-      emit({ kind: 'accepted', id, handler })
-      // Sent once, and taken: nobody asks what becomes of it.
-      if (isKept(entry.event)) room.update(entry)
-      else finishBy(entry, leg, handler)
-    },
-
-    done(id, handler) {
-      const [entry, leg] = legOf(id, handler, () => true)
-      if (leg === undefined) return
-      if (leg.state !== 'accepted') emit({ kind: 'accepted', id, handler })
-      finishBy(entry, leg, handler)
-    },
-
-    failed(id, handler, { code, message, retryable, retryAfterMs }, now) {
-      const [entry, leg] = legWith(id, handler)
-      if (leg === undefined) return
-      Object.assign(entry, { code, message })
-      if (!NOT_COUNTED.has(code)) leg.failures++
-      if (!retryable || !isKept(entry.event) || leg.failures >= MAX_FAILED_TRIES) return fail(entry, leg, 'failed')
-      noteRefusal(leg, retryAfterMs, entry.event.priority, now, random)
-      retry(entry, leg, now)
-    },
-
-    lost(id, handler, now) {
-      const [entry, leg] = legWith(id, handler)
-      if (leg === undefined || leg.state === 'waiting') return
-      if (leg.state === 'sent' && !isKept(entry.event)) return fail(entry, leg, 'unanswered')
-      if (leg.state === 'accepted') {
-        set(leg, 'waiting', handler, now + returnMs(entry.event.priority))
-        return room.update(entry)
-      }
-      noteRefusal(leg, 0, entry.event.priority, now, random)
-      retry(entry, leg, now)
-    },
-
-    handlersChanged(now, appeared = []) {
-      const back = new Set(appeared)
-      for (const entry of room.entries()) {
-        for (const leg of back.size === 0 ? [] : entry.legs) {
-          for (const handler of back) leg.asked.delete(handler)
-          if (leg.state === 'waiting' && leg.handler !== undefined && back.has(leg.handler)) offer(entry, leg, leg.handler, now)
-        }
-        dispatch(entry, now)
-      }
-    },
-
-    tick(now) {
-      for (let id = expiries.takeDue(now); id !== undefined; id = expiries.takeDue(now)) giveUp(room.get(id)!, 'expired')
-      for (let leg = legsDue.takeDue(now); leg !== undefined; leg = legsDue.takeDue(now)) onDue(leg, now)
-    },
+    accepted: (id, handler, now) => followed(() => accept(id, handler), now),
+    done: (id, handler, now) => followed(() => finishFor(id, handler), now),
+    failed: (id, handler, answer, now) => followed(() => refuse(id, handler, answer, now), now),
+    lost: (id, handler, now) => followed(() => lose(id, handler, now), now),
+    handlersChanged: (now, appeared = []) => followed(() => look(new Set(appeared), now), now),
+    tick: (now) => followed(() => tick(now), now),
 
     pending: (id) => (id === undefined ? room.entries() : [room.get(id) ?? []].flat()).map(pendingOf),
-    withdraw(id) {
-      const entry = room.get(id)
-      if (entry === undefined) return false
-      leave(entry)
-      emit({ kind: 'withdrawn', event: entry.event })
-      return true
-    },
+    withdraw: (id, now) => followed(() => withdraw(room.get(id)), now),
 
+    takenBy: room.takenBy,
     deadLetters: letters.all,
     replay(id, now) {
       const letter = letters.get(id)
       if (letter === undefined) return undefined
-      const added = add(letter.event, letter.handled, now)
+      const added = followed(() => add(letter.event, letter.handled, now), now)
       if (added.outcome !== 'refused' && letters.delete(id)) emit({ kind: 'erased', id })
       return added
     },
     discard(id) {
-      if (!letters.delete(id)) return false
-      emit({ kind: 'erased', id })
-      return true
+      if (letters.get(id) !== undefined) emit({ kind: 'erased', id })
+      return letters.delete(id)
     },
     get nextAt() {
       return Math.min(legsDue.nextAt, expiries.nextAt)

@@ -4,8 +4,8 @@ export const SEEN_MS = 600_000
 export const MAX_SEEN = 65_536
 /** Most events of one node that are being handled. */
 export const MAX_HANDLING_OF_NODE = 4_096
-/** Critical events that are remembered over a restart. */
-export const MAX_SEEN_STORED = 4_096
+/** The newest events that are remembered over a restart: more than a source may have out at a node. */
+export const MAX_SEEN_STORED = 8_192
 
 /** How an event ended that does not come again. */
 export type Settled = 'done' | 'failed'
@@ -26,8 +26,8 @@ export interface StoredEvent {
 export interface SeenEvents {
   /** `new`: to be handled, and from now on `handling`. `full`: to be sent again later. */
   begin(node: string, key: string, now: number): 'new' | 'handling' | 'full' | Settled
-  /** @param critical it is to be remembered over a restart. */
-  settle(node: string, key: string, settled: Settled, now: number, critical?: boolean): void
+  /** @param lasting it is to be remembered over a restart. */
+  settle(node: string, key: string, settled: Settled, now: number, lasting?: boolean): void
   /** It was not handled, and may come again. */
   forget(node: string, key: string): void
   /** Forgets what has been remembered long enough. Called now and then: what comes from a node does so for that node. */
@@ -44,7 +44,7 @@ interface Remembered {
   key: string
   settled: Settled
   at: number
-  critical: boolean
+  lasting: boolean
 }
 
 interface Share {
@@ -105,7 +105,7 @@ export function createSeenEvents(initial: readonly StoredEvent[] = [], now = 0):
   }
 
   for (const { node, key, settled, ageMs } of initial.slice(-MAX_SEEN_STORED))
-    remember(node, { key, settled, at: now - ageMs, critical: true })
+    remember(node, { key, settled, at: now - ageMs, lasting: true })
 
   return {
     begin(node, key, time) {
@@ -119,8 +119,8 @@ export function createSeenEvents(initial: readonly StoredEvent[] = [], now = 0):
       share.handling.add(key)
       return 'new'
     },
-    settle(node, key, settled, time, critical = false) {
-      remember(node, { key, settled, at: time, critical })
+    settle(node, key, settled, time, lasting = false) {
+      remember(node, { key, settled, at: time, lasting })
     },
     forget(node, key) {
       const share = shares.get(node)
@@ -133,8 +133,8 @@ export function createSeenEvents(initial: readonly StoredEvent[] = [], now = 0):
     stored(time) {
       const kept: StoredEvent[] = []
       for (const [node, { settled }] of shares)
-        for (const [key, { settled: how, at, critical }] of settled)
-          if (critical && at + SEEN_MS > time) kept.push({ node, key, settled: how, ageMs: time - at })
+        for (const [key, { settled: how, at, lasting }] of settled)
+          if (lasting && at + SEEN_MS > time) kept.push({ node, key, settled: how, ageMs: time - at })
       return kept.sort((a, b) => b.ageMs - a.ageMs).slice(-MAX_SEEN_STORED)
     },
     get size() {

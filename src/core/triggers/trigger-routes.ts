@@ -16,6 +16,8 @@ export interface EventHandler {
   type: string
   /** It can take events now: online, or degraded, or busy, and neither lost nor blocked. */
   healthy: boolean
+  /** It wants the events of a source and subject in their order. Default: false. */
+  ordered?: boolean
 }
 
 /** What decided where an event goes. */

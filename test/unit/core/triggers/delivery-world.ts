@@ -71,6 +71,8 @@ export class DeliveryWorld {
   readonly dropped = new Set<string>()
   /** By event and handler. */
   readonly effects = new Map<string, Effect[]>()
+  /** Of the first handler: those that came after one that was to follow them. */
+  late = 0
   readonly #numbers = new Map<number, number>()
   readonly #random: () => number
 
@@ -90,7 +92,7 @@ export class DeliveryWorld {
     const number = (this.#numbers.get(subject) ?? 0) + 1
     this.#numbers.set(subject, number)
     const id = `e${this.added.size}`
-    const event: Event = { id, priority, bytes: 10, fanOut, expiresMs: 86_400_000, subject, number }
+    const event: Event = { id, priority, bytes: 10, fanOut, expiresMs: 86_400_000, of: `${subject}`, subject, number }
     const added = this.outbox.add(event, this.now)
     if (added.outcome !== 'refused') this.added.set(id, event)
     return added
@@ -118,10 +120,12 @@ export class DeliveryWorld {
     if (epoch !== handler.epoch) return
     if ('answer' in message!) return this.#answered(handler, message.number, message.answer)
     const { event, number } = message!
-    const { id, priority, subject, expiresMs } = event
-    const sequence = { incarnation: 1, number: event.number }
-    const arrived = { node: 'source', id, handler: name, priority, of: `${subject}`, sequence, expiresAt: this.now + expiresMs }
-    handler.inbox.receive(arrived, { epoch, number }, this.now)
+    handler.inbox.receive(this.#arrivedOf(event, name), { epoch, number }, this.now)
+  }
+
+  #arrivedOf({ id, priority, subject, number, expiresMs, bytes }: Event, handler: string): InboxEvent {
+    const sequence = { incarnation: 1, number }
+    return { node: 'source', id, handler, priority, bytes, of: `${subject}`, sequence, expiresAt: this.now + expiresMs }
   }
 
   /** The disk of a handler has written what it was given first. */
@@ -142,7 +146,8 @@ export class DeliveryWorld {
       assert.ok(!running.some(({ of }) => of === item.of), 'one of a subject at a time')
       const before = last.get(item.of)
       if (!late && before !== undefined) assert.equal(item.sequence.number, before + missing + 1, 'in order, and gaps are told')
-      if (!late) last.set(item.of, item.sequence.number)
+      if (late) this.late++
+      else last.set(item.of, item.sequence.number)
     }
     running.push(item)
     return true
@@ -158,6 +163,18 @@ export class DeliveryWorld {
     if (how === 'done') this.effects.set(what, [...(this.effects.get(what) ?? []), effect])
     const failure: FailedAnswer = { code: 'tool_failed', message: '', retryable: how === 'again', retryAfterMs: 0 }
     inbox.finish(event, how === 'done' ? how : failure, this.now)
+  }
+
+  /** The next message of the source is refused, since nobody is there to handle it yet. */
+  turnAway(name: string): void {
+    const handler = this.handlers.get(name)!
+    const at = this.messages.findIndex((one) => one.handler === name && 'event' in one && one.epoch === handler.epoch)
+    const [message] = at < 0 ? [] : this.messages.splice(at, 1)
+    if (message === undefined || !('event' in message)) return
+    const { event, epoch, number } = message
+    handler.inbox.turnedAway(this.#arrivedOf(event, name), this.now)
+    const answer = { code: 'unavailable', message: '', retryable: true, retryAfterMs: 0 }
+    this.messages.push({ handler: name, epoch, number, answer })
   }
 
   breakLink(name: string): void {
@@ -233,6 +250,7 @@ export class DeliveryWorld {
   #createOutbox(): Outbox<Event> {
     return createOutbox<Event>({
       route: () => [...this.handlers.values()].flatMap(({ name, up }) => (up ? [name] : [])),
+      isOrdered: (name) => name === [...this.handlers.keys()][0],
       emit: (effect) => this.#onOutbox(effect),
       random: this.#random,
       kept: [...this.log.values()].map(({ at, ...kept }) => structuredClone({ ...kept, ageMs: this.now - at })),

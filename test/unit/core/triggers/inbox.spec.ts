@@ -32,6 +32,7 @@ describe('inbox', () => {
     id: `1-${number}`,
     handler: 'guard',
     priority: 'normal',
+    bytes: 100,
     of: 'cam door',
     sequence: { incarnation: 1, number },
     expiresAt: Infinity,

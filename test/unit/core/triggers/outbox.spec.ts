@@ -95,6 +95,19 @@ describe('outbox', () => {
       assert.deepEqual(of('3'), [])
     })
 
+    it('of one that wants two handlers and is sent once, the second is not who has got it as the first', () => {
+      handlers = ['a']
+      add('1', { priority: 'low', fanOut: 2 })
+      go('1', 'a')
+      done()
+      outbox.lost('1', 'a', time)
+      outbox.handlersChanged(time, ['a'])
+      assert.deepEqual(done(), [], 'it may have done it')
+      handlers = ['a', 'b']
+      outbox.handlersChanged(time, ['b'])
+      assert.deepEqual(done(), ['send 1 to b'])
+    })
+
     it('a handler whose node gets the payload has its time from then on', () => {
       add('1')
       go('1', 'a')
@@ -111,8 +124,8 @@ describe('outbox', () => {
     it('one is withdrawn: it is sent no more, and nothing is said of it', () => {
       add('1')
       done()
-      assert.equal(outbox.withdraw('1'), true)
-      assert.equal(outbox.withdraw('1'), false)
+      assert.equal(outbox.withdraw('1', 0), true)
+      assert.equal(outbox.withdraw('1', 0), false)
       assert.deepEqual(done(), ['withdrawn 1'])
       assert.equal(outbox.sent('1', 'a', time), undefined)
       outbox.done('1', 'a', time)

@@ -1,0 +1,90 @@
+/**
+ * A process of the proof of events, which is killed at any time: `source`, `forwarder` or `handler`. Its options come as JSON in its first argument, what
+ * it has to say goes out as JSON lines. Plain JavaScript over the built package: what is measured is what users run.
+ */
+import { closeSync, existsSync, openSync, readFileSync, writeSync } from 'node:fs'
+import { createNode } from '../../../dist/src/index.js'
+import { clock, createEffects, lineTo, payloadOf, print, subjectOf, usage } from './work.mjs'
+
+/** Well below what an outbox holds: nothing is ever refused for want of room, so that the order of firing is the order of numbers. */
+const WINDOW = 900
+/** Longer than any proof: `fire` resolves once a handler has the event, and it is on the disk here. */
+const WAIT_MS = 3_600_000
+
+const options = JSON.parse(process.argv[2])
+const node = await createNode({
+  name: options.name,
+  dataDir: options.dataDir,
+  open: true,
+  mdns: false,
+  listen: options.listen,
+  peers: options.peers,
+  log: (level, message) => print('log', { level, message })
+})
+const roles = { source, handler, forwarder: () => void setInterval(() => print('usage', usage()), 500) }
+print('ready', usage())
+await roles[options.role]()
+process.on('SIGTERM', async () => {
+  await node.stop()
+  process.exit(0)
+})
+
+/** Fires number after number, and remembers on disk below which one all are delivered. After a restart it goes on there: what it fires again is the same event by its key. */
+async function source() {
+  const { name, handlers, count, subjects, positionFile } = options
+  const trigger = (handler, priority) => ({
+    event: `${handler}-${priority}`,
+    routeHint: `capability:${handler}`,
+    subject: 'subject',
+    priority
+  })
+  node.register({
+    id: name,
+    type: 'test/meter',
+    triggers: handlers.flatMap((handler) => [trigger(handler, 'normal'), trigger(handler, 'high')])
+  })
+  const begun = existsSync(positionFile) ? Number(readFileSync(positionFile, 'utf8')) : 0
+  const file = openSync(positionFile, 'a+')
+  closeSync(file)
+  const position = openSync(positionFile, 'r+')
+  let [next, done, running] = [begun, begun, 0]
+  const ahead = new Set()
+  let wake
+  const note = () => writeSync(position, String(done).padStart(12, '0'), 0)
+  const one = async (n) => {
+    const { event, subject } = subjectOf(n, handlers, subjects)
+    for (;;) {
+      const { outcome, reason, kept } = await node.fire(name, event, payloadOf(name, n, subject, clock()), {
+        waitMs: WAIT_MS,
+        key: String(n)
+      })
+      if (outcome === 'delivered' && kept) break
+      if (outcome !== 'queued') print('refused', { reason: reason ?? outcome })
+      await new Promise((resolve) => setTimeout(resolve, 500))
+    }
+    running--
+    ahead.add(n)
+    while (ahead.delete(done)) done++
+    note()
+    wake?.()
+  }
+  const told = setInterval(() => print('position', { done, next, ...usage() }), 500)
+  while (next < count) {
+    if (running >= WINDOW) await new Promise((resolve) => (wake = resolve))
+    else {
+      running++
+      void one(next++)
+    }
+  }
+  while (running > 0) await new Promise((resolve) => (wake = resolve))
+  clearInterval(told)
+  print('fired', usage())
+}
+
+/** Does what an event asks for, once: by its id, as the guide says. */
+function handler() {
+  const effects = createEffects(options)
+  node.register({ id: options.name, type: 'test/counter', handles: { ordered: true } }, {}, (event) =>
+    effects.handle(`${event.node.slice(-8)}/${event.id}`, event.payload, lineTo(event))
+  )
+}
