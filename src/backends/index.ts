@@ -1,5 +1,6 @@
 /** The kinds of backends that a configuration can name. Each is loaded when it is first used. */
 import type { JsonObject } from '../core/invoke.ts'
+import type { Hooks } from '../mesh-api-hooks.ts'
 import type { Backend } from './backend.ts'
 import { cameraConfigSchema } from './camera-config.ts'
 import type { CameraConfig } from './camera-config.ts'
@@ -19,6 +20,8 @@ import { speechConfigSchema } from './speech-config.ts'
 import type { SpeechConfig } from './speech-config.ts'
 import { transcriptionConfigSchema } from './transcription-config.ts'
 import type { TranscriptionConfig } from './transcription-config.ts'
+import { webhookConfigSchema } from './webhook-config.ts'
+import type { WebhookConfig } from './webhook-config.ts'
 import { openAiChatConfigSchema } from './openai-config.ts'
 import type { OpenAiChatConfig } from './openai-config.ts'
 
@@ -32,6 +35,7 @@ export type { ScheduleConfig, ScheduleTriggerConfig } from './schedule-config.ts
 export type { SpeechConfig } from './speech-config.ts'
 export type { TranscriptionConfig } from './transcription-config.ts'
 export type { OpenAiChatConfig } from './openai-config.ts'
+export type { WebhookConfig, WebhookInConfig, WebhookOutConfig } from './webhook-config.ts'
 
 /** What every factory gets. */
 export interface BackendContext {
@@ -39,6 +43,8 @@ export interface BackendContext {
   baseDir: string
   /** Version of Atmosphere. */
   version: string
+  /** Those of the local API, if there is one. */
+  hooks?: Hooks
 }
 
 /** Configuration of a backend, told apart by `kind`. */
@@ -54,6 +60,7 @@ export type BackendConfig =
   | SpeechConfig
   | TranscriptionConfig
   | OpenAiChatConfig
+  | WebhookConfig
 
 /** Name of a kind of backend that a configuration can have. */
 export type BackendKind = BackendConfig['kind']
@@ -111,6 +118,10 @@ export const BACKENDS: { readonly [K in BackendKind]: BackendEntry<Extract<Backe
   transcription: {
     configSchema: transcriptionConfigSchema,
     create: async (config, context) => (await import('./transcription.ts')).createTranscriptionBackend(config, context)
+  },
+  webhook: {
+    configSchema: webhookConfigSchema,
+    create: async (config, context) => (await import('./webhook.ts')).createWebhookBackend(config, context)
   }
 }
 
