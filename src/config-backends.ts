@@ -13,6 +13,7 @@ import { checkSchema } from './core/schema.ts'
 /** Id of a backend: its own, else its kind. */
 export function backendId(config: BackendConfig): string {
   if (config.kind === 'openai-chat') return chatCapabilityId(config)
+  if (config.kind === 'openai-image') return config.id ?? 'image'
   return 'id' in config && config.id !== undefined ? config.id : config.kind
 }
 

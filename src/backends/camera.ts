@@ -4,11 +4,12 @@ import { MeshError } from '../errors.ts'
 import type { JsonObject } from '../core/invoke.ts'
 import type { ToolHandler } from '../mesh-api.ts'
 import type { Backend } from './backend.ts'
+import { piecesOf } from './byte-pieces.ts'
 import { captureFrames } from './camera-capture.ts'
 import type { CameraConfig } from './camera-config.ts'
 import { MAX_AFTER_SECONDS, streamClip } from './camera-clip.ts'
 import type { ClipInit } from './camera-clip.ts'
-import { createFrameRing, piecesOf } from './camera-frames.ts'
+import { createFrameRing } from './camera-frames.ts'
 import type { Frame, FrameRing } from './camera-frames.ts'
 import { createMotions } from './camera-motions.ts'
 import type { Motions } from './camera-motions.ts'
@@ -16,6 +17,7 @@ import { DEFAULT_FPS } from './camera-source.ts'
 import type { CameraSourceInit } from './camera-source.ts'
 import { CAMERA_TOOLS, CAMERA_TRIGGERS, MAX_LISTED_FRAMES } from './camera-tools.ts'
 import { chosenTriggers, describedBy } from './capability-options.ts'
+import { onlineUnless } from './capability-state.ts'
 import { createProgramGroup } from './child-process.ts'
 import { createDropOldestQueue } from './drop-oldest-queue.ts'
 import { createEventQueue } from './event-queue.ts'
@@ -75,12 +77,7 @@ export function createCameraBackend(config: CameraConfig, init: CameraInit): Bac
           frames.add(frame)
           motions.next(frame, step)
         },
-        onState: (problem: string | undefined) =>
-          snapshots.push([
-            problem === undefined
-              ? { ...declaration, status: 'online' }
-              : { ...declaration, status: 'offline', statusReason: problem }
-          ]),
+        onState: (problem: string | undefined) => void snapshots.push(onlineUnless(declaration, problem)),
         onEnd: () => motions.end()
       }
       const capturing = captureFrames(config, capture, over.signal)

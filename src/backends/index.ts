@@ -24,6 +24,8 @@ import { webhookConfigSchema } from './webhook-config.ts'
 import type { WebhookConfig } from './webhook-config.ts'
 import { openAiChatConfigSchema } from './openai-config.ts'
 import type { OpenAiChatConfig } from './openai-config.ts'
+import { openAiImageConfigSchema } from './openai-image-config.ts'
+import type { OpenAiImageConfig } from './openai-image-config.ts'
 
 export type { CameraConfig, CameraEvent, CameraSource, MotionConfig } from './camera-config.ts'
 export type { CommandConfig, CommandToolConfig, CommandTriggerConfig, StdinMode, StdoutMode } from './command-config.ts'
@@ -35,6 +37,7 @@ export type { ScheduleConfig, ScheduleTriggerConfig } from './schedule-config.ts
 export type { SpeechConfig } from './speech-config.ts'
 export type { TranscriptionConfig } from './transcription-config.ts'
 export type { OpenAiChatConfig } from './openai-config.ts'
+export type { OpenAiImageConfig } from './openai-image-config.ts'
 export type { WebhookConfig, WebhookInConfig, WebhookOutConfig } from './webhook-config.ts'
 
 /** What every factory gets. */
@@ -60,6 +63,7 @@ export type BackendConfig =
   | SpeechConfig
   | TranscriptionConfig
   | OpenAiChatConfig
+  | OpenAiImageConfig
   | WebhookConfig
 
 /** Name of a kind of backend that a configuration can have. */
@@ -86,6 +90,10 @@ export const BACKENDS: { readonly [K in BackendKind]: BackendEntry<Extract<Backe
   'openai-chat': {
     configSchema: openAiChatConfigSchema,
     create: async (config) => (await import('./openai-chat.ts')).createOpenAiChatBackend(config)
+  },
+  'openai-image': {
+    configSchema: openAiImageConfigSchema,
+    create: async (config, context) => (await import('./openai-image.ts')).createOpenAiImageBackend(config, context)
   },
   files: {
     configSchema: filesConfigSchema,

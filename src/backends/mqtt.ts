@@ -7,6 +7,7 @@ import { MeshError } from '../errors.ts'
 import type { ToolHandler } from '../mesh-api.ts'
 import type { Backend } from './backend.ts'
 import { describedBy } from './capability-options.ts'
+import { inState } from './capability-state.ts'
 import { cloudEventOf, hopDepthIn } from './cloud-event.ts'
 import { createDropOldestQueue } from './drop-oldest-queue.ts'
 import { createEventQueue } from './event-queue.ts'
@@ -63,8 +64,7 @@ export function createMqttBackend(config: MqttConfig, init: MqttInit): Backend {
       if (subscription === undefined || (message.retained && subscription.retained !== true)) return
       queue.raise(subscription.event, payloadOf(message, subscription), depthOf(message))
     },
-    onState: (status, statusReason) =>
-      snapshots.push([statusReason === undefined ? { ...declaration, status } : { ...declaration, status, statusReason }]),
+    onState: (status, reason) => void snapshots.push(inState(declaration, status, reason)),
     ...(init.backoff === undefined ? {} : { backoff: init.backoff })
   })
   const handlers = new Map<string, ToolHandler>()

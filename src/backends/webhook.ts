@@ -7,9 +7,10 @@ import type { Hooks } from '../mesh-api-hooks.ts'
 import type { ToolContext, ToolHandler } from '../mesh-api.ts'
 import type { Backend } from './backend.ts'
 import { describedBy } from './capability-options.ts'
+import { inState } from './capability-state.ts'
 import { cloudEventOf } from './cloud-event.ts'
 import { createHandlerCalls, lookupIn } from './handler-calls.ts'
-import { createRecheck } from './recheck.ts'
+import { createRecheck, discoverBy } from './recheck.ts'
 import type { WebhookConfig } from './webhook-config.ts'
 import { createHook, hookProblem } from './webhook-hook.ts'
 import type { HookInit } from './webhook-hook.ts'
@@ -57,9 +58,9 @@ export function createWebhookBackend(config: WebhookConfig, init: WebhookInit): 
       const outgoing = await sender?.problem()
       const incoming = (await Promise.all(hooks.map((hook) => hookProblem(hook, init)))).find((problem) => problem !== undefined)
       const problem = outgoing ?? incoming ?? takenProblem(taken) ?? failing
-      if (problem === undefined) return [{ ...declaration, status: 'online' }]
+      if (problem === undefined) return inState(declaration, 'online')
       const isOut = outgoing !== undefined || (sender === undefined && hooks.length <= taken.length)
-      return [{ ...declaration, status: isOut ? 'offline' : 'degraded', statusReason: problem }]
+      return inState(declaration, isOut ? 'offline' : 'degraded', problem)
     },
     { everyMs: init.recheckMs }
   )
@@ -83,13 +84,7 @@ export function createWebhookBackend(config: WebhookConfig, init: WebhookInit): 
     kind: 'webhook',
     call: calls.call,
     async *discover(signal) {
-      const removeHooks = addHooks()
-      try {
-        yield* recheck.snapshots(signal)
-      } finally {
-        removeHooks()
-        await calls.stop(new MeshError('unavailable', 'the provider is stopping'))
-      }
+      yield* discoverBy(recheck, calls, signal, addHooks())
     },
     async handle(_capability, event, { signal }) {
       // Unique at its node alone; and a dot would end it in what is signed.

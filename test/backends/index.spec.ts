@@ -28,13 +28,18 @@ const GOOD: BackendConfig[] = [
     publish: ['lamp/+'],
     handles: { topic: 'mesh/{type}/{subject}', retain: true }
   },
-  { kind: 'webhook', id: 'out', out: { url: 'https://example.org/hook?id=1', secretFile: 'secret', mode: 'binary', ordered: true } },
+  {
+    kind: 'webhook',
+    id: 'out',
+    out: { url: 'https://example.org/hook?id=1', secretFile: 'secret', mode: 'binary', ordered: true }
+  },
   { kind: 'webhook', id: 'in', in: [{ hook: 'door', event: 'ring', secretEnv: 'RING', check: 'github', payload: true }] },
   { kind: 'camera', id: 'door', source: { urlEnv: 'DOOR_CAMERA' }, motion: false, history: { seconds: 60 } },
   { kind: 'camera', id: 'film', source: { file: 'film.mp4', loop: true }, motion: { area: 0.05 } },
   { kind: 'speech', voice: 'en-gb', player: ['aplay', '-q'], folder: 'speech' },
   { kind: 'transcription', url: 'http://127.0.0.1:8000/v1', model: 'whisper-1', apiKeyFile: 'key' },
-  { kind: 'openai-chat', baseUrl: 'http://127.0.0.1:8080/v1', model: 'Qwen/Qwen3-8B', apiKeyEnv: 'CHAT_KEY', vision: true }
+  { kind: 'openai-chat', baseUrl: 'http://127.0.0.1:8080/v1', model: 'Qwen/Qwen3-8B', apiKeyEnv: 'CHAT_KEY', vision: true },
+  { kind: 'openai-image', baseUrl: 'http://127.0.0.1:8080/v1', model: 'sd-1.5', size: '512x512', imageHosts: ['cdn.example.org'] }
 ]
 
 const BAD: [keyof typeof BACKENDS, unknown][] = [
@@ -74,6 +79,8 @@ const BAD: [keyof typeof BACKENDS, unknown][] = [
   ['transcription', { kind: 'transcription', url: 'http://127.0.0.1:8000/v1' }],
   ['transcription', { kind: 'transcription', url: 'http://a:b@127.0.0.1/v1', model: 'm' }],
   ['transcription', { kind: 'transcription', url: 'http://127.0.0.1/v1', model: 'm', apiKeyEnv: 'A', apiKeyFile: 'b' }],
+  ['openai-image', { kind: 'openai-image', baseUrl: 'http://user:pass@127.0.0.1/v1', model: 'm' }],
+  ['openai-image', { kind: 'openai-image', baseUrl: 'http://127.0.0.1/v1', model: 'm', size: 'large' }],
   ['openai-chat', { kind: 'openai-chat', baseUrl: 'file:///etc/passwd', model: 'm' }],
   ['openai-chat', { kind: 'openai-chat', baseUrl: 'http://127.0.0.1', model: 'm', apiKey: 'secret' }]
 ]
