@@ -22,6 +22,7 @@ import { createProgramGroup } from './child-process.ts'
 import { createDropOldestQueue } from './drop-oldest-queue.ts'
 import { createEventQueue } from './event-queue.ts'
 import { createHandlerCalls, lookupIn } from './handler-calls.ts'
+import { createOwnSignal } from './own-signal.ts'
 import type { Backoff } from './restart-delay.ts'
 
 /** Bytes of pictures that are kept if nothing is given. */
@@ -64,10 +65,7 @@ export function createCameraBackend(config: CameraConfig, init: CameraInit): Bac
     kind: 'camera',
     call: calls.call,
     async *discover(signal) {
-      const over = new AbortController()
-      const stop = (): void => over.abort()
-      signal.addEventListener('abort', stop)
-      if (signal.aborted) stop()
+      const own = createOwnSignal(signal)
       const capture = {
         ...init,
         programs,
@@ -80,12 +78,11 @@ export function createCameraBackend(config: CameraConfig, init: CameraInit): Bac
         onState: (problem: string | undefined) => void snapshots.push(onlineUnless(declaration, problem)),
         onEnd: () => motions.end()
       }
-      const capturing = captureFrames(config, capture, over.signal)
+      const capturing = captureFrames(config, capture, own.signal)
       try {
         yield* snapshots.values(signal)
       } finally {
-        signal.removeEventListener('abort', stop)
-        stop()
+        own.stop()
         await calls.stop(new MeshError('unavailable', 'the provider is stopping'))
         await capturing
         await programs.killAll()

@@ -14,6 +14,7 @@ import { MAX_FILES, createFolderChanges, fileAt, payloadOf } from './folder-chan
 import type { FolderConfig } from './folder-config.ts'
 import { watchFolder, watchProblem } from './folder-watch.ts'
 import { createHandlerCalls, lookupIn } from './handler-calls.ts'
+import { createOwnSignal } from './own-signal.ts'
 import { createRecheck, discoverBy } from './recheck.ts'
 
 /** Time between two looks whether the folder is there, in ms. */
@@ -99,22 +100,18 @@ export function createFolderBackend(config: FolderConfig, init: FolderInit): Bac
     call: calls.call,
     discover: (signal) => discoverBy(recheck, calls, signal),
     async *watch(signal) {
-      const over = new AbortController()
-      const stop = (): void => over.abort()
-      signal.addEventListener('abort', stop)
-      if (signal.aborted) stop()
+      const own = createOwnSignal(signal)
       const onState = (problem: string | undefined): void => {
         cannotWatch = problem
         if (problem === undefined) init.onWatching?.()
         recheck.now()
       }
       const { match, poll = false } = config
-      const watching = watchFolder({ root, hidden, poll, match, changes, checkMs, onState }, over.signal)
+      const watching = watchFolder({ root, hidden, poll, match, changes, checkMs, onState }, own.signal)
       try {
-        yield* queue.events(over.signal)
+        yield* queue.events(own.signal)
       } finally {
-        signal.removeEventListener('abort', stop)
-        stop()
+        own.stop()
         await watching
       }
     }

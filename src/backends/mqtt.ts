@@ -18,6 +18,7 @@ import type { MqttConnection, MqttMessage } from './mqtt-connection.ts'
 import { clientOptions } from './mqtt-options.ts'
 import { topicOf } from './mqtt-topic-template.ts'
 import { matchTopic, mqttProblems, topicProblem } from './mqtt-topics.ts'
+import { createOwnSignal } from './own-signal.ts'
 import type { Backoff } from './restart-delay.ts'
 
 /** Largest message whose content an event carries, in bytes: an event has 64 KiB. */
@@ -77,17 +78,13 @@ export function createMqttBackend(config: MqttConfig, init: MqttInit): Backend {
     kind: 'mqtt',
     call: calls.call,
     async *discover(signal) {
-      const over = new AbortController()
-      const stop = (): void => over.abort()
-      signal.addEventListener('abort', stop)
-      if (signal.aborted) stop()
-      const running = connection.run(over.signal)
+      const own = createOwnSignal(signal)
+      const running = connection.run(own.signal)
       try {
         yield* snapshots.values(signal)
       } finally {
-        signal.removeEventListener('abort', stop)
         await calls.stop(new MeshError('unavailable', 'the provider is stopping'))
-        stop()
+        own.stop()
         await running
       }
     },

@@ -13,7 +13,7 @@ const GOOD: BackendConfig[] = [
     tools: [
       { name: 'say', run: ['espeak-ng', '{text}'], input: { properties: { text: {} } }, stdout: 'bytes', cache: { ttlMs: 5 } }
     ],
-    triggers: [{ event: 'heard', run: ['listen'], throttleMs: 5 }]
+    triggers: [{ event: 'heard', run: ['listen'], subject: 'room', fanOut: 'all', debounceMs: 5, throttleMs: 5, expiresMs: 9 }]
   },
   { kind: 'mcp', id: 'a', command: ['npx', 'server'], env: { A: 'b' }, tools: { allow: ['read_*'] } },
   { kind: 'mcp', id: 'b', url: 'http://127.0.0.1:3001/mcp', headers: { Authorization: 'x' } },
@@ -48,6 +48,7 @@ const BAD: [keyof typeof BACKENDS, unknown][] = [
   ['command', { kind: 'command', id: 'Bad Id', type: 't' }],
   ['command', { kind: 'command', id: 'c', type: 't', tools: [{ name: 't', run: [] }] }],
   ['command', { kind: 'command', id: 'c', type: 't', tools: [{ name: 't', run: ['x'], typo: 1 }] }],
+  ['command', { kind: 'command', id: 'c', type: 't', triggers: [{ event: 'e', fanOut: 0 }] }],
   ['mcp', { kind: 'mcp', id: 'm' }],
   ['mcp', { kind: 'mcp', id: 'm', command: ['x'], url: 'http://x' }],
   ['mcp', { kind: 'mcp', id: 'm', url: 'file:///etc/passwd' }],
