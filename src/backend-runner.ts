@@ -61,9 +61,10 @@ export function createBackendRunner({ self, tools, emit, raise, log }: BackendRu
 
   async function watch(backend: Backend, signal: AbortSignal): Promise<void> {
     try {
-      for await (const { capability, event, payload } of backend.watch?.(signal) ?? []) {
+      for await (const raised of backend.watch?.(signal) ?? []) {
+        const { capability, event, payload } = raised
         emit({ event: 'trigger', node: self, capability, trigger: event, payload })
-        raise({ capability, event, payload }).catch((error: unknown) =>
+        raise(raised).catch((error: unknown) =>
           log(
             'warn',
             `backend ${backend.id} raises "${event}" of "${capability}", which is left out: ${(error as Error).message}`

@@ -13,6 +13,7 @@ import { checkSchema } from './core/schema.ts'
 /** Id of a backend: its own, else its kind. */
 export function backendId(config: BackendConfig): string {
   if (config.kind === 'openai-chat') return chatCapabilityId(config)
+  if (config.kind === 'openai-image') return config.id ?? 'image'
   return 'id' in config && config.id !== undefined ? config.id : config.kind
 }
 
@@ -22,7 +23,21 @@ export function backendProblems(backends: readonly BackendConfig[]): ConfigProbl
     path: ['backends', index, 'id'],
     message: `'${id}' is the id of backends[${first}] already`
   }))
-  return [...ids, ...backends.flatMap((backend, index) => problemsOfOne(backend, ['backends', index]))]
+  return [...ids, ...hookProblems(backends), ...backends.flatMap((backend, index) => problemsOfOne(backend, ['backends', index]))]
+}
+
+/** One name is one hook of the local API, whichever backend has it. */
+function hookProblems(backends: readonly BackendConfig[]): ConfigProblem[] {
+  const hooks = backends.flatMap((backend, index) =>
+    backend.kind === 'webhook' ? (backend.in ?? []).map(({ hook }, n) => ({ hook, index, n })) : []
+  )
+  return duplicates(
+    hooks.map(({ hook }) => hook),
+    (at, first, hook) => ({
+      path: ['backends', hooks[at]!.index, 'in', hooks[at]!.n, 'hook'],
+      message: `'${hook}' is the hook of backends[${hooks[first]!.index}].in[${hooks[first]!.n}] already; rename one`
+    })
+  )
 }
 
 function problemsOfOne(backend: BackendConfig, at: (string | number)[]): ConfigProblem[] {
@@ -35,6 +50,11 @@ function problemsOfOne(backend: BackendConfig, at: (string | number)[]): ConfigP
       return [
         ...eventProblems(backend.subscribe ?? [], [...at, 'subscribe']),
         ...mqttProblems(backend).map(({ path, message }) => ({ path: [...at, ...path], message }))
+      ]
+    case 'webhook':
+      return [
+        ...eventProblems(backend.in ?? [], [...at, 'in']),
+        ...(backend.in ?? []).flatMap(({ payload }, index) => schemaProblems(payload, [...at, 'in', index, 'payload']))
       ]
     default:
       return []

@@ -181,7 +181,7 @@ export function createMeshTriggers(components: MeshTriggersComponents): MeshTrig
     },
     changed,
     overCircuit: sessions.overCircuit,
-    raise: ({ capability, event, payload }) => outgoing.fire(capability, event, payload, { waitMs: 0 }),
+    raise: ({ capability, event, payload, depth }) => outgoing.fire(capability, event, payload, { waitMs: 0, depth }),
     commands: {
       on: subscriptions.on,
       fire: (capability, event, payload = null, options = {}) => outgoing.fire(capability, event, payload, options),

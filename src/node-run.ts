@@ -8,9 +8,11 @@ import { serveApi } from './http/serve.ts'
 import type { LimitRule } from './core/limits.ts'
 import type { PolicyRule } from './core/policy.ts'
 import { MeshError } from './errors.ts'
+import type { Hooks } from './mesh-api-hooks.ts'
 import type { Mesh } from './mesh-api.ts'
 import { startAgents } from './node-agents.ts'
 import { createMeshChange } from './node-change.ts'
+import { createHooks } from './node-hooks.ts'
 import type { NodeCost } from '../protocols/announce/cost.ts'
 import type { ChangedDescriptors } from './core/pins.ts'
 import { VERSION } from './version.ts'
@@ -66,7 +68,8 @@ export async function runNode(
     const dataDir = await openDataDir(settings.dataDir)
     undo.push(() => dataDir.release())
     const token = await ensureApiToken(dataDir.path)
-    const backends = await createBackends(config, baseDir)
+    const hooks = createHooks()
+    const backends = await createBackends(config, { baseDir, hooks })
     const { name, listen, peers, mdns, policy, limits, changedDescriptors, cost, events, audit } = config
     const rules = { policy, limits, changedDescriptors, cost, events, audit }
     const mesh = await createNode({ name, dataDir, listen, peers, mdns, ...rules, backends, log })
@@ -97,7 +100,7 @@ export async function runNode(
     const agents = await startAgents({ mesh, agents: config.agents ?? [], dataDir: dataDir.path, log })
     // What agents do ends first: it may take much longer than a node that stops.
     undo.splice(-1, 1, () => agents.stop().finally(() => mesh.stop()))
-    const server = await serveApi({ mesh, agents, token, listen: config.api, apiKey, stop: stopAndTell, change })
+    const server = await serveApi({ mesh, agents, hooks, token, listen: config.api, apiKey, stop: stopAndTell, change })
     // The mesh drains first: calls that run over the API end with an answer.
     undo.splice(-1, 0, () => server.close())
     undo.splice(-2, 0, () => removeNodeFile(dataDir.path))
@@ -125,9 +128,9 @@ export async function runNode(
 }
 
 /** Offers what the configuration names; a node that is told nothing has the `system` backend, so that there is something to call. */
-async function createBackends(config: Config, baseDir: string): Promise<Backend[]> {
+async function createBackends(config: Config, init: { baseDir: string; hooks: Hooks }): Promise<Backend[]> {
   const configs = config.backends ?? [{ kind: 'system' }]
   const backends: Backend[] = []
-  for (const one of configs) backends.push(await createBackend(one, { baseDir, version: VERSION }))
+  for (const one of configs) backends.push(await createBackend(one, { ...init, version: VERSION }))
   return backends
 }

@@ -8,6 +8,8 @@ export interface TriggerEvent {
   capability: string
   event: string
   payload: JsonValue
+  /** Of the event of the mesh that it follows from, where something outside the mesh lies between the two. */
+  depth?: number
 }
 
 /**

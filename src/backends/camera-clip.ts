@@ -3,7 +3,8 @@ import { Readable } from 'node:stream'
 import { pipeline } from 'node:stream/promises'
 import { MeshError, abortError } from '../errors.ts'
 import type { JsonObject } from '../core/invoke.ts'
-import { piecesOf } from './camera-frames.ts'
+import { piecesOf } from './byte-pieces.ts'
+import { createOwnSignal } from './own-signal.ts'
 import type { Frame, FrameRing } from './camera-frames.ts'
 import { programEnv } from './child-process.ts'
 import type { ProgramGroup } from './child-process.ts'
@@ -70,15 +71,12 @@ async function* clipFrames(
     seen.toMs = atMs
     return jpeg
   }
-  const over = new AbortController()
-  const stop = (): void => over.abort()
-  signal.addEventListener('abort', stop)
-  if (signal.aborted) stop()
+  const own = createOwnSignal(signal)
   // A camera that is gone sends no picture that would end the clip.
-  const timer = setTimeout(stop, Math.max(0, frame.atMs + afterMs - Date.now()) + LAST_FRAME_MS)
+  const timer = setTimeout(own.stop, Math.max(0, frame.atMs + afterMs - Date.now()) + LAST_FRAME_MS)
   try {
     const kept = [...ring.list()]
-    const live = ring.live(over.signal)
+    const live = ring.live(own.signal)
     // The first read is what begins to listen: nothing may come between it and the list.
     let next = live.next()
     for (const one of kept) if (isIn(one)) yield take(one)
@@ -90,8 +88,7 @@ async function* clipFrames(
     }
   } finally {
     clearTimeout(timer)
-    signal.removeEventListener('abort', stop)
-    stop()
+    own.stop()
   }
 }
 

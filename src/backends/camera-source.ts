@@ -3,14 +3,14 @@ import { resolve } from 'node:path'
 import { MeshError } from '../errors.ts'
 import type { CameraConfig, CameraSource } from './camera-config.ts'
 import { GRAY_HEIGHT, GRAY_WIDTH } from './camera-motion.ts'
+import { secretVariable } from './secret-source.ts'
+import type { SecretInit } from './secret-source.ts'
 
 /** Pictures a second if none are given. */
 export const DEFAULT_FPS = 5
 
 /** What sources need beside their configuration. */
-export interface CameraSourceInit {
-  baseDir: string
-  env?: Record<string, string | undefined>
+export interface CameraSourceInit extends SecretInit {
   /** False: files and filters are read as fast as they can be, in tests. */
   realtime?: boolean
 }
@@ -49,9 +49,7 @@ function inputArguments(source: CameraSource, fps: number, init: CameraSourceIni
 }
 
 function variable(name: string, init: CameraSourceInit): string {
-  const value = (init.env ?? process.env)[name]
-  if (value === undefined || value === '')
-    throw new MeshError('unavailable', `the variable ${name} is not set; set it, and start the node again`)
+  const value = secretVariable(name, init)
   // What it holds becomes an argument of a program.
   if (!/^(rtsps?|https?):\/\//.test(value))
     throw new MeshError('unavailable', `the variable ${name} holds no address that begins with rtsp:// or http://`)

@@ -4,11 +4,12 @@ import { MeshError } from '../errors.ts'
 import type { JsonObject } from '../core/invoke.ts'
 import type { ToolHandler } from '../mesh-api.ts'
 import type { Backend } from './backend.ts'
+import { piecesOf } from './byte-pieces.ts'
 import { captureFrames } from './camera-capture.ts'
 import type { CameraConfig } from './camera-config.ts'
 import { MAX_AFTER_SECONDS, streamClip } from './camera-clip.ts'
 import type { ClipInit } from './camera-clip.ts'
-import { createFrameRing, piecesOf } from './camera-frames.ts'
+import { createFrameRing } from './camera-frames.ts'
 import type { Frame, FrameRing } from './camera-frames.ts'
 import { createMotions } from './camera-motions.ts'
 import type { Motions } from './camera-motions.ts'
@@ -16,10 +17,12 @@ import { DEFAULT_FPS } from './camera-source.ts'
 import type { CameraSourceInit } from './camera-source.ts'
 import { CAMERA_TOOLS, CAMERA_TRIGGERS, MAX_LISTED_FRAMES } from './camera-tools.ts'
 import { chosenTriggers, describedBy } from './capability-options.ts'
+import { onlineUnless } from './capability-state.ts'
 import { createProgramGroup } from './child-process.ts'
 import { createDropOldestQueue } from './drop-oldest-queue.ts'
 import { createEventQueue } from './event-queue.ts'
 import { createHandlerCalls, lookupIn } from './handler-calls.ts'
+import { createOwnSignal } from './own-signal.ts'
 import type { Backoff } from './restart-delay.ts'
 
 /** Bytes of pictures that are kept if nothing is given. */
@@ -62,10 +65,7 @@ export function createCameraBackend(config: CameraConfig, init: CameraInit): Bac
     kind: 'camera',
     call: calls.call,
     async *discover(signal) {
-      const over = new AbortController()
-      const stop = (): void => over.abort()
-      signal.addEventListener('abort', stop)
-      if (signal.aborted) stop()
+      const own = createOwnSignal(signal)
       const capture = {
         ...init,
         programs,
@@ -75,20 +75,14 @@ export function createCameraBackend(config: CameraConfig, init: CameraInit): Bac
           frames.add(frame)
           motions.next(frame, step)
         },
-        onState: (problem: string | undefined) =>
-          snapshots.push([
-            problem === undefined
-              ? { ...declaration, status: 'online' }
-              : { ...declaration, status: 'offline', statusReason: problem }
-          ]),
+        onState: (problem: string | undefined) => void snapshots.push(onlineUnless(declaration, problem)),
         onEnd: () => motions.end()
       }
-      const capturing = captureFrames(config, capture, over.signal)
+      const capturing = captureFrames(config, capture, own.signal)
       try {
         yield* snapshots.values(signal)
       } finally {
-        signal.removeEventListener('abort', stop)
-        stop()
+        own.stop()
         await calls.stop(new MeshError('unavailable', 'the provider is stopping'))
         await capturing
         await programs.killAll()

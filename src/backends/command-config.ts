@@ -1,6 +1,7 @@
 /** What the configuration of backend `command` looks like. Data only, so that reading a config loads no backend. */
-import type { TriggerDeclaration } from '../../protocols/capability.ts'
 import type { JsonObject, JsonSchema } from '../../protocols/json.ts'
+import { EVENT_NAME, TRIGGER_OPTIONS } from './capability-options.ts'
+import type { TriggerOptions } from './capability-options.ts'
 
 /** What a program gets on standard input. */
 export type StdinMode = 'none' | 'input' | 'stream'
@@ -35,7 +36,10 @@ export interface CommandToolConfig {
 }
 
 /** A trigger, and the program that raises it: it runs for as long as the node does, and each line that it prints is one event. */
-export interface CommandTriggerConfig extends TriggerDeclaration {
+export interface CommandTriggerConfig extends TriggerOptions {
+  event: string
+  /** Of the payload. */
+  payload?: JsonSchema
   /** Without it the trigger is declared, but never raised. No placeholders. */
   run?: string[]
   env?: Record<string, string>
@@ -134,13 +138,9 @@ const trigger = {
   additionalProperties: false,
   required: ['event'],
   properties: {
-    event: { type: 'string', minLength: 1, description: 'Name of the event.' },
-    description: { type: 'string' },
-    intentTemplate: { type: 'string', description: 'Text of the intent; {key} is filled from the payload.' },
+    event: EVENT_NAME,
     payload: { ...schemaOfSchema, description: 'JSON Schema of the payload.' },
-    routeHint: { type: 'string', description: 'Where it should go: capability:ID, or a glob over types.' },
-    priority: { enum: ['low', 'normal', 'high', 'critical'] },
-    throttleMs: { type: 'integer', minimum: 0, description: 'Shortest time between two events, in ms.' },
+    ...TRIGGER_OPTIONS,
     run: {
       ...run,
       description:

@@ -8,6 +8,7 @@ import type { CommandConfig, CommandTriggerConfig } from './command-config.ts'
 import { readLines } from './command-output.ts'
 import { createDropOldestQueue } from './drop-oldest-queue.ts'
 import type { DropOldestQueue } from './drop-oldest-queue.ts'
+import { createOwnSignal } from './own-signal.ts'
 import { createBackoff, delay } from './restart-delay.ts'
 
 /** Events that wait for the node to read them; beyond it the oldest are lost. */
@@ -20,16 +21,12 @@ export async function* watchPrograms(
   signal: AbortSignal
 ): AsyncGenerator<TriggerEvent, void, void> {
   const queue = createDropOldestQueue<TriggerEvent>({ limit: EVENT_QUEUE_LIMIT })
-  const over = new AbortController()
-  const stop = (): void => over.abort()
-  signal.addEventListener('abort', stop)
-  if (signal.aborted) stop()
-  const watching = (config.triggers ?? []).map((trigger) => watchOne(config, trigger, init, queue, over.signal))
+  const own = createOwnSignal(signal)
+  const watching = (config.triggers ?? []).map((trigger) => watchOne(config, trigger, init, queue, own.signal))
   try {
     yield* queue.values(signal)
   } finally {
-    signal.removeEventListener('abort', stop)
-    stop()
+    own.stop()
     await Promise.all(watching)
   }
 }

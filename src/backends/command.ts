@@ -16,7 +16,7 @@ import { readOutput } from './command-output.ts'
 import { watchPrograms } from './command-triggers.ts'
 import { createHandlerCalls, lookupIn } from './handler-calls.ts'
 import { programProblem } from './program-path.ts'
-import { createRecheck } from './recheck.ts'
+import { createRecheck, discoverBy } from './recheck.ts'
 import type { Recheck } from './recheck.ts'
 
 /** What the backend needs beside its configuration. */
@@ -45,14 +45,7 @@ export function createCommandBackend(config: CommandConfig, init: CommandInit): 
     kind: 'command',
     call: calls.call,
     watch: (signal) => watchPrograms(config, { ...init, programs }, signal),
-    async *discover(signal) {
-      try {
-        yield* recheck.snapshots(signal)
-      } finally {
-        await calls.stop(new MeshError('unavailable', 'the provider is stopping'))
-        await programs.killAll()
-      }
-    }
+    discover: (signal) => discoverBy(recheck, calls, signal, () => programs.killAll())
   }
 }
 

@@ -8,25 +8,27 @@ export const EVENT_QUEUE_LIMIT = 1_000
 
 /** A queue of events of one capability. */
 export interface EventQueue {
-  /** Adds an event. Never waits. */
-  raise(event: string, payload: JsonObject): void
+  /** Adds an event. Never waits. `depth`: see {@link TriggerEvent}. */
+  raise(event: string, payload: JsonObject, depth?: number): void
   /** Events as they come, until the signal aborts. The payload of one before which others were lost has their number as `lost`. */
   events(signal: AbortSignal): AsyncGenerator<TriggerEvent, void, void>
 }
 
 /** Makes an empty queue for events of `capability`. */
 export function createEventQueue(capability: string, init: { limit?: number } = {}): EventQueue {
-  const queue = createDropOldestQueue<{ event: string; payload: JsonObject }>({ limit: init.limit ?? EVENT_QUEUE_LIMIT })
+  const queue = createDropOldestQueue<{ event: string; payload: JsonObject; depth: number | undefined }>({
+    limit: init.limit ?? EVENT_QUEUE_LIMIT
+  })
   let lost = 0
   return {
-    raise(event, payload) {
-      if (!queue.push({ event, payload })) lost++
+    raise(event, payload, depth) {
+      if (!queue.push({ event, payload, depth })) lost++
     },
     async *events(signal) {
-      for await (const { event, payload } of queue.values(signal)) {
+      for await (const { event, payload, depth } of queue.values(signal)) {
         const told = lost > 0 ? { ...payload, lost } : payload
         lost = 0
-        yield { capability, event, payload: told }
+        yield { capability, event, payload: told, ...(depth !== undefined && { depth }) }
       }
     }
   }

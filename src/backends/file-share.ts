@@ -13,8 +13,9 @@ import { DEFAULT_MAX_FILE_BYTES, writeFile } from './file-write.ts'
 import { openSharedFolder } from './file-paths.ts'
 import type { SharedFolder } from './file-paths.ts'
 import type { FilesConfig } from './files-config.ts'
+import { onlineUnless } from './capability-state.ts'
 import { createHandlerCalls, lookupIn } from './handler-calls.ts'
-import { createRecheck } from './recheck.ts'
+import { createRecheck, discoverBy } from './recheck.ts'
 
 /** Size of one piece of a file, in bytes. */
 export const CHUNK_BYTES = 64 * 1024
@@ -115,27 +116,15 @@ export function createFileShareBackend(config: FilesConfig, init: { baseDir: str
     examples: ['List the shared files', 'Fetch a file from there'],
     tools: config.writable === true ? [...READ_TOOLS, WRITE_TOOL] : READ_TOOLS
   }
-  const recheck = createRecheck(
-    async () => {
-      const statusReason = await folderProblem(root, config.writable === true)
-      return [
-        statusReason === undefined ? { ...declaration, status: 'online' } : { ...declaration, status: 'offline', statusReason }
-      ]
-    },
-    { everyMs: init.recheckMs }
-  )
+  const recheck = createRecheck(async () => onlineUnless(declaration, await folderProblem(root, config.writable === true)), {
+    everyMs: init.recheckMs
+  })
 
   return {
     id,
     kind: 'files',
     call: calls.call,
-    async *discover(signal) {
-      try {
-        yield* recheck.snapshots(signal)
-      } finally {
-        await calls.stop(new MeshError('unavailable', 'the provider is stopping'))
-      }
-    }
+    discover: (signal) => discoverBy(recheck, calls, signal)
   }
 }
 

@@ -6,6 +6,7 @@ import { matchGlob } from '../../protocols/glob.ts'
 import { openSharedFolder } from './file-paths.ts'
 import type { SharedFolder } from './file-paths.ts'
 import type { FolderChanges } from './folder-changes.ts'
+import { createOwnSignal } from './own-signal.ts'
 import { delay } from './restart-delay.ts'
 
 /** Folders below folders that are watched. */
@@ -47,16 +48,13 @@ async function watchOnce(init: FolderWatchInit, outer: AbortSignal): Promise<voi
   const folder = await openSharedFolder(init.root, { hidden: init.hidden })
   const identity = await identityOf(init.root)
   const isThere = async (): Promise<boolean> => identity !== undefined && (await identityOf(init.root)) === identity
-  const over = new AbortController()
-  const stop = (): void => over.abort()
-  outer.addEventListener('abort', stop)
-  if (outer.aborted) stop()
-  const { signal } = over
+  const own = createOwnSignal(outer)
+  const { signal } = own
   const failures: Error[] = []
   const watcher = startWatcher(await folder.find(''), folder, init)
   watcher.on('error', (error) => {
     failures.push(error instanceof Error ? error : new Error(String(error)))
-    stop()
+    own.stop()
   })
   const isMeant = (name: string): boolean => match === undefined || match.some((glob) => matchGlob(glob, name))
   const found = new Set<string>()
@@ -77,11 +75,10 @@ async function watchOnce(init: FolderWatchInit, outer: AbortSignal): Promise<voi
     init.onState(undefined)
     const following = changes.follow(folder, isThere, signal)
     while (!signal.aborted && (await isThere())) await delay(init.checkMs, signal)
-    stop()
+    own.stop()
     await following
   } finally {
-    outer.removeEventListener('abort', stop)
-    stop()
+    own.stop()
     await watcher.close()
   }
   for (const failure of failures) throw failure

@@ -6,6 +6,7 @@ import type { JsonObject } from '../core/invoke.ts'
 import type { ToolHandler } from '../mesh-api.ts'
 import type { Backend } from './backend.ts'
 import { chosenTriggers, describedBy } from './capability-options.ts'
+import { inState, onlineUnless } from './capability-state.ts'
 import { createEventQueue } from './event-queue.ts'
 import { openSharedFolder } from './file-paths.ts'
 import { READ_TOOL, readSharedFile } from './file-share.ts'
@@ -13,7 +14,8 @@ import { MAX_FILES, createFolderChanges, fileAt, payloadOf } from './folder-chan
 import type { FolderConfig } from './folder-config.ts'
 import { watchFolder, watchProblem } from './folder-watch.ts'
 import { createHandlerCalls, lookupIn } from './handler-calls.ts'
-import { createRecheck } from './recheck.ts'
+import { createOwnSignal } from './own-signal.ts'
+import { createRecheck, discoverBy } from './recheck.ts'
 
 /** Time between two looks whether the folder is there, in ms. */
 export const FOLDER_CHECK_MS = 2_000
@@ -85,10 +87,9 @@ export function createFolderBackend(config: FolderConfig, init: FolderInit): Bac
   const recheck = createRecheck(
     async (): Promise<CapabilityDeclaration[]> => {
       const problem = (await watchProblem(root)) ?? cannotWatch
-      if (problem !== undefined) return [{ ...declaration, status: 'offline', statusReason: problem }]
-      if (!changes.full) return [{ ...declaration, status: 'online' }]
+      if (problem !== undefined || !changes.full) return onlineUnless(declaration, problem)
       const statusReason = `the folder has more than ${init.maxFiles ?? MAX_FILES} files; of the others nothing is told: narrow "match"`
-      return [{ ...declaration, status: 'degraded', statusReason }]
+      return inState(declaration, 'degraded', statusReason)
     },
     { everyMs: checkMs }
   )
@@ -97,30 +98,20 @@ export function createFolderBackend(config: FolderConfig, init: FolderInit): Bac
     id,
     kind: 'folder',
     call: calls.call,
-    async *discover(signal) {
-      try {
-        yield* recheck.snapshots(signal)
-      } finally {
-        await calls.stop(new MeshError('unavailable', 'the provider is stopping'))
-      }
-    },
+    discover: (signal) => discoverBy(recheck, calls, signal),
     async *watch(signal) {
-      const over = new AbortController()
-      const stop = (): void => over.abort()
-      signal.addEventListener('abort', stop)
-      if (signal.aborted) stop()
+      const own = createOwnSignal(signal)
       const onState = (problem: string | undefined): void => {
         cannotWatch = problem
         if (problem === undefined) init.onWatching?.()
         recheck.now()
       }
       const { match, poll = false } = config
-      const watching = watchFolder({ root, hidden, poll, match, changes, checkMs, onState }, over.signal)
+      const watching = watchFolder({ root, hidden, poll, match, changes, checkMs, onState }, own.signal)
       try {
-        yield* queue.events(over.signal)
+        yield* queue.events(own.signal)
       } finally {
-        signal.removeEventListener('abort', stop)
-        stop()
+        own.stop()
         await watching
       }
     }

@@ -1,5 +1,6 @@
 /** The kinds of backends that a configuration can name. Each is loaded when it is first used. */
 import type { JsonObject } from '../core/invoke.ts'
+import type { Hooks } from '../mesh-api-hooks.ts'
 import type { Backend } from './backend.ts'
 import { cameraConfigSchema } from './camera-config.ts'
 import type { CameraConfig } from './camera-config.ts'
@@ -19,8 +20,12 @@ import { speechConfigSchema } from './speech-config.ts'
 import type { SpeechConfig } from './speech-config.ts'
 import { transcriptionConfigSchema } from './transcription-config.ts'
 import type { TranscriptionConfig } from './transcription-config.ts'
+import { webhookConfigSchema } from './webhook-config.ts'
+import type { WebhookConfig } from './webhook-config.ts'
 import { openAiChatConfigSchema } from './openai-config.ts'
 import type { OpenAiChatConfig } from './openai-config.ts'
+import { openAiImageConfigSchema } from './openai-image-config.ts'
+import type { OpenAiImageConfig } from './openai-image-config.ts'
 
 export type { CameraConfig, CameraEvent, CameraSource, MotionConfig } from './camera-config.ts'
 export type { CommandConfig, CommandToolConfig, CommandTriggerConfig, StdinMode, StdoutMode } from './command-config.ts'
@@ -32,6 +37,8 @@ export type { ScheduleConfig, ScheduleTriggerConfig } from './schedule-config.ts
 export type { SpeechConfig } from './speech-config.ts'
 export type { TranscriptionConfig } from './transcription-config.ts'
 export type { OpenAiChatConfig } from './openai-config.ts'
+export type { OpenAiImageConfig } from './openai-image-config.ts'
+export type { WebhookConfig, WebhookInConfig, WebhookOutConfig } from './webhook-config.ts'
 
 /** What every factory gets. */
 export interface BackendContext {
@@ -39,6 +46,8 @@ export interface BackendContext {
   baseDir: string
   /** Version of Atmosphere. */
   version: string
+  /** Those of the local API, if there is one. */
+  hooks?: Hooks
 }
 
 /** Configuration of a backend, told apart by `kind`. */
@@ -54,6 +63,8 @@ export type BackendConfig =
   | SpeechConfig
   | TranscriptionConfig
   | OpenAiChatConfig
+  | OpenAiImageConfig
+  | WebhookConfig
 
 /** Name of a kind of backend that a configuration can have. */
 export type BackendKind = BackendConfig['kind']
@@ -79,6 +90,10 @@ export const BACKENDS: { readonly [K in BackendKind]: BackendEntry<Extract<Backe
   'openai-chat': {
     configSchema: openAiChatConfigSchema,
     create: async (config) => (await import('./openai-chat.ts')).createOpenAiChatBackend(config)
+  },
+  'openai-image': {
+    configSchema: openAiImageConfigSchema,
+    create: async (config, context) => (await import('./openai-image.ts')).createOpenAiImageBackend(config, context)
   },
   files: {
     configSchema: filesConfigSchema,
@@ -111,6 +126,10 @@ export const BACKENDS: { readonly [K in BackendKind]: BackendEntry<Extract<Backe
   transcription: {
     configSchema: transcriptionConfigSchema,
     create: async (config, context) => (await import('./transcription.ts')).createTranscriptionBackend(config, context)
+  },
+  webhook: {
+    configSchema: webhookConfigSchema,
+    create: async (config, context) => (await import('./webhook.ts')).createWebhookBackend(config, context)
   }
 }
 

@@ -3,6 +3,7 @@ import type { CapabilityDeclaration } from '../../protocols/capability.ts'
 import { MeshError } from '../errors.ts'
 import type { ToolHandler } from '../mesh-api.ts'
 import type { Backend } from './backend.ts'
+import { createOwnSignal } from './own-signal.ts'
 import { createProgramGroup } from './child-process.ts'
 import { createDropOldestQueue } from './drop-oldest-queue.ts'
 import { createHandlerCalls, unknownCapability, unknownTool } from './handler-calls.ts'
@@ -123,17 +124,13 @@ export function createMcpBackend(config: McpConfig, init: McpInit): Backend {
     kind: 'mcp',
     call: calls.call,
     async *discover(signal) {
-      const over = new AbortController()
-      const stop = (): void => over.abort()
-      signal.addEventListener('abort', stop)
-      if (signal.aborted) stop()
-      const supervising = supervise(over.signal)
+      const own = createOwnSignal(signal)
+      const supervising = supervise(own.signal)
       try {
         yield* snapshots.values(signal)
       } finally {
-        signal.removeEventListener('abort', stop)
         const stopping = calls.stop(new MeshError('unavailable', 'the provider is stopping'))
-        stop()
+        own.stop()
         await Promise.all([stopping, supervising])
         await programs.killAll()
       }

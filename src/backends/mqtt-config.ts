@@ -19,6 +19,16 @@ export interface MqttSubscription extends TriggerOptions {
   retained?: boolean
 }
 
+/** Where events that the capability handles go. */
+export interface MqttHandles {
+  /** With `{node}`, `{capability}`, `{type}`, `{subject}`, `{priority}` of the event. */
+  topic: string
+  /** The broker keeps the last of each topic. Default false. */
+  retain?: boolean
+  /** Events of one source and subject are published one after another. Default false. */
+  ordered?: boolean
+}
+
 /** Configuration of one `mqtt` backend: one broker. */
 export interface MqttConfig extends CapabilityOptions {
   kind: 'mqtt'
@@ -39,6 +49,8 @@ export interface MqttConfig extends CapabilityOptions {
   subscribe?: MqttSubscription[]
   /** Filters of topics that others may publish to. Without it there is no tool `publish`. */
   publish?: string[]
+  /** Publishes events of the mesh. */
+  handles?: MqttHandles
 }
 
 const text = { type: 'string', minLength: 1 } satisfies JsonSchema
@@ -51,7 +63,7 @@ export const mqttConfigSchema: JsonObject = {
   type: 'object',
   additionalProperties: false,
   required: ['kind', 'id', 'url'],
-  description: 'An MQTT broker: its messages as events, and a tool to publish.',
+  description: 'An MQTT broker: its messages as events, events of the mesh as its messages, and a tool to publish.',
   properties: {
     kind: { const: 'mqtt' },
     ...CAPABILITY_OPTIONS,
@@ -107,6 +119,25 @@ export const mqttConfigSchema: JsonObject = {
       maxItems: 256,
       items: topic,
       description: 'Filters of topics that others may publish to. Without it nobody may.'
+    },
+    handles: {
+      type: 'object',
+      additionalProperties: false,
+      required: ['topic'],
+      description: 'Events of the mesh that this capability handles are published, as CloudEvents in JSON.',
+      properties: {
+        topic: {
+          ...topic,
+          maxLength: 1_024,
+          description: 'Topic; {node}, {capability}, {type}, {subject} and {priority} are filled from the event.',
+          examples: ['mesh/{type}/{subject}']
+        },
+        retain: { type: 'boolean', description: 'The broker keeps the last message of each topic. Default false.' },
+        ordered: {
+          type: 'boolean',
+          description: 'Events of one source and subject are published one after another. Default false.'
+        }
+      }
     }
   }
 }

@@ -120,12 +120,15 @@ export function createMqttConnection(init: MqttConnectionInit): MqttConnection {
 }
 
 async function end(client: MqttClient): Promise<void> {
+  // A polite end waits for all acknowledgements, which may never come.
+  if (!client.connected || Object.keys(client.outgoing).length > 0) return client.endAsync(true)
   const giveUp = new AbortController()
   const polite = client.endAsync().then(
     () => giveUp.abort(),
     () => giveUp.abort()
   )
   await delay(END_TIMEOUT_MS, giveUp.signal)
-  if (!giveUp.signal.aborted) client.end(true)
+  // Another end would do nothing while the first one waits.
+  if (!giveUp.signal.aborted) client.stream.destroy()
   await polite
 }

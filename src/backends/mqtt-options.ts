@@ -1,23 +1,17 @@
 /** What the MQTT client is given, secrets included, and what its errors mean. Neither shows a secret. */
-import { readFile } from 'node:fs/promises'
-import { resolve } from 'node:path'
 import type { IClientOptions } from 'mqtt'
 import { MeshError } from '../errors.ts'
 import type { MqttConfig } from './mqtt-config.ts'
+import { readSecret, secretFile } from './secret-source.ts'
+import type { SecretInit } from './secret-source.ts'
 
 /** Time that a broker has to answer, in ms. */
 export const CONNECT_TIMEOUT_MS = 10_000
-/** Largest file with a secret or a certificate, in bytes. */
-const MAX_SECRET_BYTES = 256 * 1024
 
 /** Reads secrets and certificates anew for each connection. Throws `unavailable` that names the file or variable, never what is in it. */
-export async function clientOptions(
-  config: MqttConfig,
-  init: { baseDir: string; env?: Record<string, string | undefined> }
-): Promise<IClientOptions> {
+export async function clientOptions(config: MqttConfig, init: SecretInit): Promise<IClientOptions> {
   const { tls = {}, clientId } = config
-  const env = init.env ?? process.env
-  const file = (path: string) => secretFile(resolve(init.baseDir, path), path)
+  const file = (path: string) => secretFile(path, init)
   const options: IClientOptions = {
     protocolVersion: 4,
     connectTimeout: CONNECT_TIMEOUT_MS,
@@ -29,31 +23,14 @@ export async function clientOptions(
     rejectUnauthorized: true
   }
   if (clientId !== undefined) options.clientId = clientId
-  const username = config.username ?? variable(env, config.usernameEnv)
+  const username = config.username ?? (await readSecret({ variable: config.usernameEnv, file: undefined }, init))
   if (username !== undefined) options.username = username
-  const password =
-    config.passwordFile === undefined ? variable(env, config.passwordEnv) : (await file(config.passwordFile)).toString().trim()
+  const password = await readSecret({ variable: config.passwordEnv, file: config.passwordFile }, init)
   if (password !== undefined) options.password = password
   if (tls.caFile !== undefined) options.ca = await file(tls.caFile)
   if (tls.certFile !== undefined) options.cert = await file(tls.certFile)
   if (tls.keyFile !== undefined) options.key = await file(tls.keyFile)
   return options
-}
-
-function variable(env: Record<string, string | undefined>, name: string | undefined): string | undefined {
-  if (name === undefined) return undefined
-  const value = env[name]
-  if (value === undefined || value === '')
-    throw new MeshError('unavailable', `the variable ${name} is not set; set it, and start the node again`)
-  return value
-}
-
-async function secretFile(path: string, shown: string): Promise<Buffer> {
-  const bytes = await readFile(path).catch((error: NodeJS.ErrnoException) => {
-    throw new MeshError('unavailable', `cannot read the file "${shown}" (${error.code}); create it, or change its path`)
-  })
-  if (bytes.length > MAX_SECRET_BYTES) throw new MeshError('unavailable', `the file "${shown}" is over ${MAX_SECRET_BYTES} bytes`)
-  return bytes
 }
 
 const REASONS: Readonly<Record<string, string>> = {

@@ -1,5 +1,6 @@
 /** Topics and topic filters of MQTT (MQTT 3.1.1, section 4.7: http://docs.oasis-open.org/mqtt/mqtt/v3.1.1/). Pure. */
 import type { MqttConfig } from './mqtt-config.ts'
+import { filterOfTemplate, topicTemplateProblem } from './mqtt-topic-template.ts'
 
 /** Longest topic or filter, in UTF-8 bytes. */
 export const MAX_TOPIC_BYTES = 65_535
@@ -50,9 +51,18 @@ export function filtersOverlap(one: string, other: string): boolean {
   }
 }
 
+/** What is wrong with a topic that events are published to: also if they came back as events, without end. */
+function handlesProblem(template: string, subscriptions: readonly { topic: string }[]): string | undefined {
+  const filter = filterOfTemplate(template)
+  const problem = topicTemplateProblem(template) ?? topicProblem(template)
+  if (problem !== undefined) return problem
+  const at = subscriptions.findIndex(({ topic }) => filtersOverlap(topic, filter))
+  return at === -1 ? undefined : `what is published to "${template}" would come back by subscribe[${at}], without end`
+}
+
 /** What a schema cannot see: filters that are none, and topics that would raise two events. */
 export function mqttProblems(config: MqttConfig): { path: (string | number)[]; message: string }[] {
-  const { subscribe = [], publish = [] } = config
+  const { subscribe = [], publish = [], handles } = config
   const problems = [
     ...subscribe.map(({ topic }, n) => ({ path: ['subscribe', n, 'topic'], message: filterProblem(topic) })),
     ...publish.map((topic, n) => ({ path: ['publish', n], message: filterProblem(topic) })),
@@ -62,6 +72,7 @@ export function mqttProblems(config: MqttConfig): { path: (string | number)[]; m
       return { path: ['subscribe', n, 'topic'], message }
     })
   ]
+  if (handles !== undefined) problems.push({ path: ['handles', 'topic'], message: handlesProblem(handles.topic, subscribe) })
   for (const [first, second] of [
     ['username', 'usernameEnv'],
     ['passwordFile', 'passwordEnv']

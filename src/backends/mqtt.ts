@@ -1,4 +1,4 @@
-/** Backend `mqtt`: the messages of an MQTT broker as events, and a tool that publishes. */
+/** Backend `mqtt`: the messages of an MQTT broker as events, events of the mesh as its messages, and a tool that publishes. */
 import type { CapabilityDeclaration, TriggerDeclaration } from '../../protocols/capability.ts'
 import { isDeeper } from '../../protocols/json.ts'
 import type { JsonObject, JsonValue } from '../../protocols/json.ts'
@@ -7,6 +7,8 @@ import { MeshError } from '../errors.ts'
 import type { ToolHandler } from '../mesh-api.ts'
 import type { Backend } from './backend.ts'
 import { describedBy } from './capability-options.ts'
+import { inState } from './capability-state.ts'
+import { cloudEventOf, hopDepthIn } from './cloud-event.ts'
 import { createDropOldestQueue } from './drop-oldest-queue.ts'
 import { createEventQueue } from './event-queue.ts'
 import { createHandlerCalls, lookupIn } from './handler-calls.ts'
@@ -14,7 +16,9 @@ import type { MqttConfig, MqttQos, MqttSubscription } from './mqtt-config.ts'
 import { createMqttConnection } from './mqtt-connection.ts'
 import type { MqttConnection, MqttMessage } from './mqtt-connection.ts'
 import { clientOptions } from './mqtt-options.ts'
+import { topicOf } from './mqtt-topic-template.ts'
 import { matchTopic, mqttProblems, topicProblem } from './mqtt-topics.ts'
+import { createOwnSignal } from './own-signal.ts'
 import type { Backoff } from './restart-delay.ts'
 
 /** Largest message whose content an event carries, in bytes: an event has 64 KiB. */
@@ -59,10 +63,9 @@ export function createMqttBackend(config: MqttConfig, init: MqttInit): Backend {
     onMessage: (message) => {
       const subscription = subscribe.find(({ topic }) => matchTopic(topic, message.topic))
       if (subscription === undefined || (message.retained && subscription.retained !== true)) return
-      queue.raise(subscription.event, payloadOf(message, subscription))
+      queue.raise(subscription.event, payloadOf(message, subscription), depthOf(message))
     },
-    onState: (status, statusReason) =>
-      snapshots.push([statusReason === undefined ? { ...declaration, status } : { ...declaration, status, statusReason }]),
+    onState: (status, reason) => void snapshots.push(inState(declaration, status, reason)),
     ...(init.backoff === undefined ? {} : { backoff: init.backoff })
   })
   const handlers = new Map<string, ToolHandler>()
@@ -75,21 +78,26 @@ export function createMqttBackend(config: MqttConfig, init: MqttInit): Backend {
     kind: 'mqtt',
     call: calls.call,
     async *discover(signal) {
-      const over = new AbortController()
-      const stop = (): void => over.abort()
-      signal.addEventListener('abort', stop)
-      if (signal.aborted) stop()
-      const running = connection.run(over.signal)
+      const own = createOwnSignal(signal)
+      const running = connection.run(own.signal)
       try {
         yield* snapshots.values(signal)
       } finally {
-        signal.removeEventListener('abort', stop)
         await calls.stop(new MeshError('unavailable', 'the provider is stopping'))
-        stop()
+        own.stop()
         await running
       }
     },
-    watch: (signal) => queue.events(signal)
+    watch: (signal) => queue.events(signal),
+    async handle(_capability, event, { signal }) {
+      if (config.handles === undefined) throw new MeshError('unsupported', `"${id}" publishes no events`)
+      const { topic: template, retain = false } = config.handles
+      const topic = topicOf(template, event)
+      const wrong = topicProblem(topic)
+      if (wrong !== undefined) throw new MeshError('invalid_argument', wrong, { topic: template })
+      // Done is what the broker has acknowledged.
+      await connection.publish({ topic, payload: JSON.stringify(cloudEventOf(event)), qos: 1, retain }, signal)
+    }
   }
 }
 
@@ -112,6 +120,18 @@ function payloadOf({ topic, bytes, retained }: MqttMessage, { format = 'auto' }:
     }
   }
   return { ...told, format: 'text', value: text }
+}
+
+/** An event of the mesh that comes back goes on from where it was: what goes round comes to an end. */
+function depthOf({ bytes }: MqttMessage): number | undefined {
+  if (bytes.length > MAX_PUBLISHED_BYTES) return undefined
+  const text = Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength).toString()
+  if (!text.includes('"hopdepth"')) return undefined
+  try {
+    return hopDepthIn(JSON.parse(text) as JsonValue)
+  } catch {
+    return undefined
+  }
 }
 
 async function publishMessage(
@@ -137,7 +157,7 @@ async function publishMessage(
 }
 
 function declare(config: MqttConfig): CapabilityDeclaration {
-  const { id, subscribe = [], publish } = config
+  const { id, subscribe = [], publish, handles } = config
   const triggers = subscribe.map(
     ({ topic, qos: _qos, format: _format, retained: _retained, ...trigger }): TriggerDeclaration => ({
       description: `A message of ${topic}.`,
@@ -154,6 +174,7 @@ function declare(config: MqttConfig): CapabilityDeclaration {
     description: 'Messages of an MQTT broker.',
     triggers
   }
+  if (handles !== undefined) declaration.handles = handles.ordered === true ? { ordered: true } : {}
   if (publish !== undefined) {
     declaration.tools = [
       {

@@ -1,5 +1,7 @@
 /** For backends whose tools can be there or not: looks again, and says only what changed. */
 import type { CapabilityDeclaration } from '../../protocols/capability.ts'
+import { MeshError } from '../errors.ts'
+import type { HandlerCalls } from './handler-calls.ts'
 
 /** Time between two looks, in ms. */
 export const RECHECK_MS = 30_000
@@ -12,8 +14,29 @@ export interface Recheck {
   now(): void
 }
 
-/** Makes a recheck. `look` does not throw: what is missing it says in `status` and `statusReason`. */
-export function createRecheck(look: () => Promise<CapabilityDeclaration[]>, init: { everyMs?: number } = {}): Recheck {
+/**
+ * `discover` of a backend that is looked at: when it ends, so do its calls, and then what else it holds.
+ * @param free - lets that go.
+ */
+export async function* discoverBy(
+  recheck: Recheck,
+  calls: Pick<HandlerCalls, 'stop'>,
+  signal: AbortSignal,
+  free: () => void | Promise<void> = () => undefined
+): AsyncGenerator<CapabilityDeclaration[], void, void> {
+  try {
+    yield* recheck.snapshots(signal)
+  } finally {
+    await calls.stop(new MeshError('unavailable', 'the provider is stopping'))
+    await free()
+  }
+}
+
+/** Makes a recheck. `look` does not throw: what is missing it says in `status` and `statusReason`. Its signal aborts when nobody looks any more. */
+export function createRecheck(
+  look: (signal: AbortSignal) => Promise<CapabilityDeclaration[]>,
+  init: { everyMs?: number } = {}
+): Recheck {
   let wake: (() => void) | undefined
   return {
     now: () => wake?.(),
@@ -24,7 +47,7 @@ export function createRecheck(look: () => Promise<CapabilityDeclaration[]>, init
       let last = ''
       try {
         while (!signal.aborted) {
-          const snapshot = await look()
+          const snapshot = await look(signal)
           const text = JSON.stringify(snapshot)
           if (text !== last) {
             last = text

@@ -5,7 +5,7 @@ import type { JsonObject } from '../core/invoke.ts'
 import type { Backend, TriggerEvent } from './backend.ts'
 import { describedBy } from './capability-options.ts'
 import { createHandlerCalls, lookupIn } from './handler-calls.ts'
-import { createRecheck } from './recheck.ts'
+import { createRecheck, discoverBy } from './recheck.ts'
 import { delay } from './restart-delay.ts'
 import type { ScheduleConfig } from './schedule-config.ts'
 import { compileTimes } from './schedule-times.ts'
@@ -60,13 +60,7 @@ export function createScheduleBackend(config: ScheduleConfig, init: { now?: () =
     id,
     kind: 'schedule',
     call: calls.call,
-    async *discover(signal) {
-      try {
-        yield* once.snapshots(signal)
-      } finally {
-        await calls.stop(new MeshError('unavailable', 'the provider is stopping'))
-      }
-    },
+    discover: (signal) => discoverBy(once, calls, signal),
     watch: (signal) => raise(id, schedules, { now, maxWaitMs }, signal)
   }
 }

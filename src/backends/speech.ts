@@ -5,12 +5,14 @@ import { MeshError, abortError } from '../errors.ts'
 import type { JsonObject } from '../core/invoke.ts'
 import type { ToolContext, ToolHandler } from '../mesh-api.ts'
 import type { Backend } from './backend.ts'
+import { piecesOf } from './byte-pieces.ts'
 import { chosenTriggers, describedBy } from './capability-options.ts'
+import { inState } from './capability-state.ts'
 import { createProgramGroup, programEnv } from './child-process.ts'
 import { createEventQueue } from './event-queue.ts'
 import { createHandlerCalls, lookupIn } from './handler-calls.ts'
 import { programProblem } from './program-path.ts'
-import { createRecheck } from './recheck.ts'
+import { createRecheck, discoverBy } from './recheck.ts'
 import { MAX_RATE, MIN_RATE, VOICE_PATTERN } from './speech-config.ts'
 import type { SpeechConfig } from './speech-config.ts'
 import { createSpeechFiles } from './speech-files.ts'
@@ -21,8 +23,6 @@ import type { Speech, SpeechRequest } from './speech-voice.ts'
 export const MAX_TEXT = 10_000
 /** Files that are kept if nothing is given. */
 export const DEFAULT_KEEP_FILES = 100
-/** Size of one piece of a speech, in bytes. */
-const PIECE_BYTES = 256 * 1024
 /** Text of an event, in characters: an event has 64 KiB. */
 const MAX_EVENT_TEXT = 2_000
 
@@ -100,11 +100,11 @@ export function createSpeechBackend(config: SpeechConfig, init: { baseDir: strin
     async (): Promise<CapabilityDeclaration[]> => {
       const path = programEnv()['PATH'] ?? ''
       const problem = await programProblem(speaker.espeak, { cwd: init.baseDir, path })
-      if (problem !== undefined) return [{ ...declaration, status: 'offline', statusReason: problem }]
+      if (problem !== undefined) return inState(declaration, 'offline', problem)
       const [player] = config.player ?? []
       const silent = player === undefined ? undefined : await programProblem(player, { cwd: init.baseDir, path })
-      if (silent !== undefined) return [{ ...declaration, status: 'degraded', statusReason: `nothing can be played: ${silent}` }]
-      return [{ ...declaration, status: 'online' }]
+      if (silent !== undefined) return inState(declaration, 'degraded', `nothing can be played: ${silent}`)
+      return inState(declaration, 'online')
     },
     { everyMs: init.recheckMs }
   )
@@ -113,14 +113,7 @@ export function createSpeechBackend(config: SpeechConfig, init: { baseDir: strin
     id,
     kind: 'speech',
     call: calls.call,
-    async *discover(signal) {
-      try {
-        yield* recheck.snapshots(signal)
-      } finally {
-        await calls.stop(new MeshError('unavailable', 'the provider is stopping'))
-        await programs.killAll()
-      }
-    },
+    discover: (signal) => discoverBy(recheck, calls, signal, () => programs.killAll()),
     watch: (signal) => queue.events(signal)
   }
 }
@@ -137,10 +130,6 @@ function requestOf(text: unknown, voice: unknown, rate: unknown): SpeechRequest 
 
 function prefixOf(language: unknown): string {
   return typeof language === 'string' && language !== '' ? `${language}-` : ''
-}
-
-function* piecesOf(wav: Buffer): Generator<Uint8Array, void, void> {
-  for (let at = 0; at < wav.length; at += PIECE_BYTES) yield new Uint8Array(wav.subarray(at, at + PIECE_BYTES))
 }
 
 /** One at a time, in the order in which they came. */

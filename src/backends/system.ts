@@ -7,7 +7,7 @@ import type { JsonObject } from '../core/invoke.ts'
 import type { ToolHandler } from '../mesh-api.ts'
 import type { Backend } from './backend.ts'
 import { createHandlerCalls, lookupIn } from './handler-calls.ts'
-import { createRecheck } from './recheck.ts'
+import { createRecheck, discoverBy } from './recheck.ts'
 
 const MAX_COUNT = 1_000_000
 const MAX_INTERVAL_MS = 60_000
@@ -70,13 +70,7 @@ export function createSystemBackend(init: { version: string }): Backend {
     id: 'system',
     kind: 'system',
     call: calls.call,
-    async *discover(signal) {
-      try {
-        yield* once.snapshots(signal)
-      } finally {
-        await calls.stop(new MeshError('unavailable', 'the provider is stopping'))
-      }
-    }
+    discover: (signal) => discoverBy(once, calls, signal)
   }
 }
 

@@ -5,15 +5,28 @@ import type { JsonObject } from '../core/invoke.ts'
 import type { ToolContext } from '../mesh-api.ts'
 import type { Backend } from './backend.ts'
 import { describedBy } from './capability-options.ts'
+import { onlineUnless } from './capability-state.ts'
 import { createHandlerCalls, lookupIn } from './handler-calls.ts'
 import { mediaTypeOf } from './media-types.ts'
-import { createRecheck } from './recheck.ts'
+import { createOpenAiEndpoint } from './openai-endpoint.ts'
+import type { OpenAiEndpoint } from './openai-endpoint.ts'
+import { createRecheck, discoverBy } from './recheck.ts'
 import type { TranscriptionConfig } from './transcription-config.ts'
-import { createTranscriptionEndpoint } from './transcription-endpoint.ts'
-import type { AudioFile } from './transcription-endpoint.ts'
 
 /** Largest audio if nothing is given, in bytes: what OpenAI takes. */
 export const DEFAULT_MAX_AUDIO_BYTES = 25 * 1024 * 1024
+
+/** Longest answer, in bytes. */
+const MAX_ANSWER_BYTES = 3 * 1024 * 1024
+
+/** Audio to be transcribed. */
+interface AudioFile {
+  bytes: Uint8Array
+  name: string
+  mediaType: string
+  language: string | undefined
+  prompt: string | undefined
+}
 
 /** What the backend needs beside its configuration. */
 export interface TranscriptionInit {
@@ -27,37 +40,45 @@ export interface TranscriptionInit {
 export function createTranscriptionBackend(config: TranscriptionConfig, init: TranscriptionInit): Backend {
   const id = config.id ?? 'transcription'
   const maxBytes = config.maxBytes ?? DEFAULT_MAX_AUDIO_BYTES
-  const endpoint = createTranscriptionEndpoint(config, init)
+  const { url: baseUrl, apiKeyEnv, apiKeyFile } = config
+  const endpoint = createOpenAiEndpoint({ baseUrl, apiKeyEnv, apiKeyFile, maxAnswerBytes: MAX_ANSWER_BYTES }, init)
   const declaration = declare(config, id)
 
   const transcribe = async (input: JsonObject, context: ToolContext): Promise<JsonObject> => {
     const audio = await audioOf(input, context, config, maxBytes)
     context.progress(0, undefined, 'transcribing')
-    return { text: await endpoint.transcribe(audio, context.signal), bytes: audio.bytes.length }
+    return { text: await textIn(audio, config.model, endpoint, context.signal), bytes: audio.bytes.length }
   }
   const calls = createHandlerCalls(lookupIn(id, new Map([['transcribe', transcribe]])))
-  const recheck = createRecheck(
-    async () => {
-      const statusReason = await endpoint.problem()
-      return [
-        statusReason === undefined ? { ...declaration, status: 'online' } : { ...declaration, status: 'offline', statusReason }
-      ]
-    },
-    { everyMs: init.recheckMs }
-  )
+  const recheck = createRecheck(async (signal) => onlineUnless(declaration, await endpoint.problem(signal)), {
+    everyMs: init.recheckMs
+  })
 
   return {
     id,
     kind: 'transcription',
     call: calls.call,
-    async *discover(signal) {
-      try {
-        yield* recheck.snapshots(signal)
-      } finally {
-        await calls.stop(new MeshError('unavailable', 'the provider is stopping'))
-      }
-    }
+    discover: (signal) => discoverBy(recheck, calls, signal)
   }
+}
+
+/** https://platform.openai.com/docs/api-reference/audio/createTranscription */
+async function textIn(
+  { bytes, name, mediaType, language, prompt }: AudioFile,
+  model: string,
+  endpoint: OpenAiEndpoint,
+  signal: AbortSignal
+): Promise<string> {
+  const form = new FormData()
+  form.set('file', new Blob([bytes as Uint8Array<ArrayBuffer>], { type: mediaType }), name)
+  form.set('model', model)
+  form.set('response_format', 'json')
+  if (language !== undefined) form.set('language', language)
+  if (prompt !== undefined) form.set('prompt', prompt)
+  const { text } = await endpoint.ask('/audio/transcriptions', form, signal)
+  if (typeof text !== 'string')
+    throw new MeshError('protocol_error', 'the server answers with something that is no transcription')
+  return text
 }
 
 async function audioOf(

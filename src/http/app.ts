@@ -1,6 +1,7 @@
 /** The local API as one fetch handler: Request in, Response out. It sees the {@link Mesh} type and nothing else of the node. */
 import { Hono } from 'hono'
 import type { Agents } from '../agents/agents.ts'
+import type { Hooks } from '../mesh-api-hooks.ts'
 import type { Mesh } from '../mesh-api.ts'
 import { agentRoutes } from './agent-routes.ts'
 import { callRoutes } from './call-routes.ts'
@@ -8,6 +9,7 @@ import { changeRoutes, type MeshChange } from './change-routes.ts'
 import { refusal, errorResponse } from './errors.ts'
 import { eventsRoute } from './events-route.ts'
 import { hostGuard, tokenGuard, type GuardInit } from './guard.ts'
+import { hookRoutes } from './hook-routes.ts'
 import { memberRoutes } from './member-routes.ts'
 import { meshRoutes } from './mesh-routes.ts'
 import { queryGuard } from './query.ts'
@@ -20,6 +22,8 @@ export interface AppInit extends GuardInit {
   mesh: Mesh
   /** Those of the node. Default: it has none. */
   agents?: Agents
+  /** Those of its backends. Default: none. */
+  hooks?: Hooks
   /** Stops the node, after the answer; default: `mesh.stop()`. */
   stop?: () => void
   /** Changes the mesh of the node. Default: it cannot. */
@@ -57,6 +61,8 @@ export function createApp(init: AppInit): FetchHandler {
   app.use(hostGuard(init))
   // For supervisors and load balancers, which may add a parameter against caches: says that the process answers, and nothing about it.
   app.get('/health', (context) => context.json({ status: 'ok' }))
+  // Each hook has a secret of its own.
+  app.route('/hooks', hookRoutes({ mesh, hooks: init.hooks }))
   app.use(tokenGuard(init))
   app.use(queryGuard())
   app.route('/mesh', meshRoutes({ mesh, stop }))

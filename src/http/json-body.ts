@@ -32,9 +32,7 @@ export async function readJson(request: Request, maxBytes: number = MAX_BODY_BYT
       { contentType: type ?? null }
     )
   }
-  // A length that is announced is refused before a byte is read.
-  if (Number(request.headers.get('content-length') ?? 0) > maxBytes) throw tooLarge(maxBytes)
-  const text = await readText(request, maxBytes)
+  const text = new TextDecoder().decode(await readBytes(request, maxBytes))
   if (text.trim() === '') return undefined
   let value: unknown
   try {
@@ -50,19 +48,26 @@ export async function readJson(request: Request, maxBytes: number = MAX_BODY_BYT
   return value as JsonValue
 }
 
-async function readText(request: Request, maxBytes: number): Promise<string> {
-  if (!request.body) return ''
-  const reader = request.body.getReader()
-  const decoder = new TextDecoder()
-  const parts: string[] = []
+/** Reads a body as it came. Throws `too_large`. */
+export async function readBytes(request: Request, maxBytes: number): Promise<Uint8Array> {
+  // A length that is announced is refused before a byte is read.
+  if (Number(request.headers.get('content-length') ?? 0) > maxBytes) throw tooLarge(maxBytes)
+  const parts: Uint8Array[] = []
   let bytes = 0
-  while (true) {
+  for (const reader = request.body?.getReader(); reader !== undefined;) {
     const { done, value } = await reader.read()
-    if (done) return parts.join('') + decoder.decode()
+    if (done) break
     bytes += value.byteLength
     if (bytes > maxBytes) throw tooLarge(maxBytes)
-    parts.push(decoder.decode(value, { stream: true }))
+    parts.push(value)
   }
+  const body = new Uint8Array(bytes)
+  let at = 0
+  for (const part of parts) {
+    body.set(part, at)
+    at += part.byteLength
+  }
+  return body
 }
 
 function tooLarge(maxBytes: number): MeshError {

@@ -5,6 +5,7 @@ import { isIP, type AddressInfo } from 'node:net'
 import { getRequestListener } from '@hono/node-server'
 import { MeshError } from '../errors.ts'
 import type { Agents } from '../agents/agents.ts'
+import type { Hooks } from '../mesh-api-hooks.ts'
 import type { Mesh } from '../mesh-api.ts'
 import { apiAddressProblem, apiKeyProblem, isLoopbackHost, readApiAddress } from './api-address.ts'
 import { createApp } from './app.ts'
@@ -29,6 +30,8 @@ export interface ServeInit {
   mesh: Mesh
   /** See `AppInit`. */
   agents?: Agents
+  /** See `AppInit`. */
+  hooks?: Hooks
   /** Token of the data directory. */
   token: string
   /** `HOST:PORT`, `:PORT` or `PORT`; `[::1]:PORT` for IPv6. Default `127.0.0.1:0`. Port 0 is any free one. */
@@ -62,6 +65,7 @@ export async function serveApi(init: ServeInit): Promise<ApiServer> {
   const fetch = createApp({
     mesh: init.mesh,
     agents: init.agents,
+    hooks: init.hooks,
     tokens: init.apiKey ? [init.token, init.apiKey] : [init.token],
     hosts: loopback ? LOOPBACK_HOSTS : [...LOOPBACK_HOSTS, urlHost(host), hostname(), `${hostname()}.local`],
     anyAddress: !loopback,

@@ -49,7 +49,7 @@ export function deadLetterRoutes({ mesh }: { mesh: Mesh }): Hono {
 }
 
 /** An event that goes nowhere is a failure of the request, and says so. */
-function dropped({ reason = 'unknown', ...view }: FireView): MeshError {
+export function dropped({ reason = 'unknown', ...view }: Pick<FireView, 'reason'>): MeshError {
   const isLater = LATER.includes(reason)
   const message = `the event goes nowhere: ${reason}`
   return refusal({ status: isLater ? 503 : 409 }, isLater ? 'unavailable' : 'conflict', message, { ...view, reason })

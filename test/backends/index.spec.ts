@@ -13,7 +13,7 @@ const GOOD: BackendConfig[] = [
     tools: [
       { name: 'say', run: ['espeak-ng', '{text}'], input: { properties: { text: {} } }, stdout: 'bytes', cache: { ttlMs: 5 } }
     ],
-    triggers: [{ event: 'heard', run: ['listen'], throttleMs: 5 }]
+    triggers: [{ event: 'heard', run: ['listen'], subject: 'room', fanOut: 'all', debounceMs: 5, throttleMs: 5, expiresMs: 9 }]
   },
   { kind: 'mcp', id: 'a', command: ['npx', 'server'], env: { A: 'b' }, tools: { allow: ['read_*'] } },
   { kind: 'mcp', id: 'b', url: 'http://127.0.0.1:3001/mcp', headers: { Authorization: 'x' } },
@@ -25,13 +25,21 @@ const GOOD: BackendConfig[] = [
     url: 'mqtts://broker.lan:8883',
     passwordFile: 'password',
     subscribe: [{ event: 'e', topic: 'home/#', qos: 0 }],
-    publish: ['lamp/+']
+    publish: ['lamp/+'],
+    handles: { topic: 'mesh/{type}/{subject}', retain: true }
   },
+  {
+    kind: 'webhook',
+    id: 'out',
+    out: { url: 'https://example.org/hook?id=1', secretFile: 'secret', mode: 'binary', ordered: true }
+  },
+  { kind: 'webhook', id: 'in', in: [{ hook: 'door', event: 'ring', secretEnv: 'RING', check: 'github', payload: true }] },
   { kind: 'camera', id: 'door', source: { urlEnv: 'DOOR_CAMERA' }, motion: false, history: { seconds: 60 } },
   { kind: 'camera', id: 'film', source: { file: 'film.mp4', loop: true }, motion: { area: 0.05 } },
   { kind: 'speech', voice: 'en-gb', player: ['aplay', '-q'], folder: 'speech' },
   { kind: 'transcription', url: 'http://127.0.0.1:8000/v1', model: 'whisper-1', apiKeyFile: 'key' },
-  { kind: 'openai-chat', baseUrl: 'http://127.0.0.1:8080/v1', model: 'Qwen/Qwen3-8B', apiKeyEnv: 'CHAT_KEY', vision: true }
+  { kind: 'openai-chat', baseUrl: 'http://127.0.0.1:8080/v1', model: 'Qwen/Qwen3-8B', apiKeyEnv: 'CHAT_KEY', vision: true },
+  { kind: 'openai-image', baseUrl: 'http://127.0.0.1:8080/v1', model: 'sd-1.5', size: '512x512', imageHosts: ['cdn.example.org'] }
 ]
 
 const BAD: [keyof typeof BACKENDS, unknown][] = [
@@ -40,6 +48,7 @@ const BAD: [keyof typeof BACKENDS, unknown][] = [
   ['command', { kind: 'command', id: 'Bad Id', type: 't' }],
   ['command', { kind: 'command', id: 'c', type: 't', tools: [{ name: 't', run: [] }] }],
   ['command', { kind: 'command', id: 'c', type: 't', tools: [{ name: 't', run: ['x'], typo: 1 }] }],
+  ['command', { kind: 'command', id: 'c', type: 't', triggers: [{ event: 'e', fanOut: 0 }] }],
   ['mcp', { kind: 'mcp', id: 'm' }],
   ['mcp', { kind: 'mcp', id: 'm', command: ['x'], url: 'http://x' }],
   ['mcp', { kind: 'mcp', id: 'm', url: 'file:///etc/passwd' }],
@@ -53,6 +62,14 @@ const BAD: [keyof typeof BACKENDS, unknown][] = [
   ['mqtt', { kind: 'mqtt', id: 'm', url: 'mqtt://user:secret@broker' }],
   ['mqtt', { kind: 'mqtt', id: 'm', url: 'mqtt://broker', password: 'secret' }],
   ['mqtt', { kind: 'mqtt', id: 'm', url: 'mqtt://broker', subscribe: [{ event: 'e', topic: 't', qos: 3 }] }],
+  ['mqtt', { kind: 'mqtt', id: 'm', url: 'mqtt://broker', handles: {} }],
+  ['webhook', { kind: 'webhook', id: 'w' }],
+  ['webhook', { kind: 'webhook', id: 'w', out: { secretEnv: 'S' } }],
+  ['webhook', { kind: 'webhook', id: 'w', out: { url: 'https://user:pass@example.org' } }],
+  ['webhook', { kind: 'webhook', id: 'w', out: { url: 'https://example.org', secret: 'whsec_x' } }],
+  ['webhook', { kind: 'webhook', id: 'w', in: [{ hook: 'a/b', event: 'e', secretEnv: 'S' }] }],
+  ['webhook', { kind: 'webhook', id: 'w', in: [{ hook: 'a', event: 'e' }] }],
+  ['webhook', { kind: 'webhook', id: 'w', in: [{ hook: 'a', event: 'e', secretEnv: 'S', check: 'none' }] }],
   ['camera', { kind: 'camera', id: 'c' }],
   ['camera', { kind: 'camera', id: 'c', source: {} }],
   ['camera', { kind: 'camera', id: 'c', source: { file: 'a', lavfi: 'b' } }],
@@ -63,6 +80,8 @@ const BAD: [keyof typeof BACKENDS, unknown][] = [
   ['transcription', { kind: 'transcription', url: 'http://127.0.0.1:8000/v1' }],
   ['transcription', { kind: 'transcription', url: 'http://a:b@127.0.0.1/v1', model: 'm' }],
   ['transcription', { kind: 'transcription', url: 'http://127.0.0.1/v1', model: 'm', apiKeyEnv: 'A', apiKeyFile: 'b' }],
+  ['openai-image', { kind: 'openai-image', baseUrl: 'http://user:pass@127.0.0.1/v1', model: 'm' }],
+  ['openai-image', { kind: 'openai-image', baseUrl: 'http://127.0.0.1/v1', model: 'm', size: 'large' }],
   ['openai-chat', { kind: 'openai-chat', baseUrl: 'file:///etc/passwd', model: 'm' }],
   ['openai-chat', { kind: 'openai-chat', baseUrl: 'http://127.0.0.1', model: 'm', apiKey: 'secret' }]
 ]

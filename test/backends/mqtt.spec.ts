@@ -2,7 +2,8 @@ import assert from 'node:assert/strict'
 import { webcrypto } from 'node:crypto'
 import { once } from 'node:events'
 import { mkdtemp, rm, writeFile } from 'node:fs/promises'
-import { createServer } from 'node:net'
+import { connect as dial, createServer } from 'node:net'
+import type { Socket } from 'node:net'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import 'reflect-metadata'
@@ -16,8 +17,10 @@ import { MAX_MESSAGE_BYTES, MAX_PUBLISHED_BYTES, createMqttBackend } from '../..
 import type { MqttInit } from '../../src/backends/mqtt.ts'
 import type { JsonValue } from '../../src/core/invoke.ts'
 import { isMeshError } from '../../src/errors.ts'
+import type { ReceivedEvent } from '../../src/mesh-api-events.ts'
 import { freePort, startBroker } from '../fixtures/mosquitto.ts'
 import type { Broker } from '../fixtures/mosquitto.ts'
+import { eventContext, receivedEvent } from '../fixtures/received-event.ts'
 import { requireProgram } from '../fixtures/system-program.ts'
 import { backendContract, errorOf, invoke, resultOf, run, until } from './contract.ts'
 import type { Running } from './contract.ts'
@@ -160,6 +163,66 @@ describe('mqtt backend', () => {
     await errorOf(publish({ topic: 'scene', payload: 'x'.repeat(MAX_PUBLISHED_BYTES + 1) }), 'too_large')
   })
 
+  it('publishes events that it handles, and is done when the broker has them', async () => {
+    broker = await startBroker()
+    const backend = make({ handles: { topic: 'mesh/{type}/{subject}/{priority}', ordered: true } })
+    const { handles, tools } = await start(backend)
+    assert.deepEqual([handles, tools], [{ ordered: true }, undefined])
+    const other = await client()
+    const heard: [string, { intent?: string; data?: JsonValue }, number][] = []
+    other.on('message', (topic, bytes, { qos }) => heard.push([topic, JSON.parse(bytes.toString()) as { data: JsonValue }, qos]))
+    await other.subscribeAsync('mesh/#', { qos: 1 })
+    const handle = (event: Partial<ReceivedEvent>): Promise<void> => backend.handle!('home', receivedEvent(event), eventContext())
+    await handle({})
+    await handle({ subject: '#/../+\n\ud800$', payload: [1] })
+    await handle({ subject: '$SYS', priority: 'high' })
+    await handle({ subject: undefined })
+    await until(() => heard.length >= 4, 'four messages')
+    assert.deepEqual(
+      heard.map(([topic, , qos]) => [topic, qos]),
+      [
+        ['mesh/sensor.camera.person/the door/normal', 1],
+        ['mesh/sensor.camera.person/__..____$/normal', 1],
+        ['mesh/sensor.camera.person/_SYS/high', 1],
+        ['mesh/sensor.camera.person/_/normal', 1]
+      ]
+    )
+    assert.deepEqual([heard[0]![1].intent, heard[1]![1].data], ['Somebody is at the door.', [1]])
+    await broker.stop()
+    await running!.snapshot(({ status }) => status === 'offline')
+    await assert.rejects(handle({}), (error) => isMeshError(error, 'unavailable'))
+  })
+
+  it('is not done with an event that the broker never acknowledges', async () => {
+    broker = await startBroker()
+    // Between the two: passes on all but acknowledgements (MQTT 3.1.1, 3.4: 0x40, length 2).
+    const sockets: Socket[] = []
+    const between = createServer((from) => {
+      const to = dial(broker!.port, '127.0.0.1')
+      sockets.push(
+        from.on('error', () => {}),
+        to.on('error', () => {})
+      )
+      from.pipe(to)
+      to.on('data', (bytes) => void (bytes[0] !== 0x40 && from.write(bytes)))
+    })
+    between.listen(0, '127.0.0.1')
+    await once(between, 'listening')
+    const url = `mqtt://127.0.0.1:${(between.address() as { port: number }).port}`
+    const backend = make({ url, handles: { topic: 'events' } })
+    await start(backend)
+    const other = await client()
+    const heard = new Promise((resolve) => other.once('message', resolve))
+    await other.subscribeAsync('events')
+    let isDone = false
+    const handling = backend.handle!('home', receivedEvent(), eventContext()).then(() => (isDone = true))
+    await heard
+    assert.equal(isDone, false)
+    for (const socket of sockets) socket.destroy()
+    await assert.rejects(handling, (error) => isMeshError(error, 'unavailable'))
+    between.close()
+  })
+
   it('tells what the broker had kept only if asked to', async () => {
     broker = await startBroker()
     const other = await client()
@@ -285,11 +348,15 @@ describe('mqtt backend', () => {
     const port = await freePort()
     silent.listen(port, '127.0.0.1')
     await once(silent, 'listening')
+    const connected = once(silent, 'connection')
     running = run(make({ url: `mqtt://127.0.0.1:${port}`, publish: ['t'] }))
-    await new Promise((resolve) => setTimeout(resolve, 100))
+    // Begins with the first snapshot, which never comes.
+    const snapshot = assert.rejects(running.snapshot(), /discover ended/)
+    await connected
     const startedAt = performance.now()
     await running.stop()
     assert.ok(performance.now() - startedAt < 2_000)
+    await snapshot
     silent.close()
   })
 
@@ -310,6 +377,13 @@ describe('mqtt backend', () => {
       },
       /"home\/door" has topics of subscribe\[0\] as well/
     )
+    const loop = { subscribe: [{ event: 'e', topic: 'home/+/x' }] }
+    refused({ ...loop, handles: { topic: '{type}/{subject}/x' } }, /would come back by subscribe\[0\], without end/)
+    refused({ ...loop, handles: { topic: 'home/a{node}b/x' } }, /would come back/)
+    refused({ handles: { topic: 'mesh/+' } }, /is no topic/)
+    refused({ handles: { topic: 'mesh/{payload}' } }, /has \{payload\}, and may have \{node\}, \{capability\}/)
+    refused({ handles: { topic: 'mesh/{type' } }, /has \{, and may have/)
+    assert.ok(make({ ...loop, handles: { topic: 'home/{subject}/y' } }))
     refused({ passwordEnv: 'A', passwordFile: 'b' }, /cannot stand beside passwordFile/)
     refused({ tls: { caFile: 'a' } }, /needs a url that begins with mqtts:/)
   })

@@ -72,7 +72,7 @@ describe('backend openai-chat', () => {
   const ERRORS: [ScriptedAnswer, ErrorCode, RegExp][] = [
     [{ status: 400, body: { error: { message: 'no such role' } } }, 'invalid_argument', /400: no such role/],
     [{ status: 413 }, 'too_large', /413/],
-    [{ status: 401, body: { error: `bad key ${KEY}` } }, 'unavailable', /401: bad key …$/],
+    [{ status: 401, body: { error: `bad key ${KEY}` } }, 'unavailable', /refuses the key of this node \(HTTP 401\)$/],
     [{ status: 404, body: { message: 'model not found' } }, 'unavailable', /404: model not found/],
     [{ status: 429, headers: { 'retry-after': '7' } }, 'busy', /429/],
     [{ status: 503, body: '<html>' }, 'unavailable', /503$/],

@@ -107,11 +107,12 @@ describe('speech backend', () => {
   })
 
   it('lets the next one speak when one is cancelled', async () => {
-    const backend = make({ player: ['sh', '-c', 'cat > /dev/null; [ -e go ] || exec sleep 1000'] })
+    const backend = make({ player: ['sh', '-c', 'cat > /dev/null; touch speaking; [ -e go ] || exec sleep 1000'] })
     const [first, second] = [new AbortController(), new AbortController()]
     const calls = [first, second].map(({ signal }) => errorOf(speak(backend, { text: 'x' }, signal), 'cancelled'))
     const third = resultOf(speak(backend, { text: 'y' }))
-    await new Promise((resolve) => setTimeout(resolve, 300))
+    // One speaks, and the others wait for it.
+    await until(async () => (await readdir(folder)).includes('speaking'), 'the first speech')
     second.abort()
     await writeFile(join(folder, 'go'), '')
     first.abort()

@@ -93,12 +93,12 @@ describe('transcription backend, with a stand-in for the endpoint', () => {
 
   it('says what the answers of the endpoint mean', async () => {
     const codes: [status: number, code: ErrorCode, message: RegExp][] = [
-      [400, 'invalid_argument', /cannot read this audio: as asked/],
-      [404, 'unavailable', /no such model/],
-      [413, 'too_large', /no audio of this size/],
-      [429, 'busy', /too much to do/],
+      [400, 'invalid_argument', /HTTP 400: as asked/],
+      [404, 'unavailable', /HTTP 404: as asked/],
+      [413, 'too_large', /HTTP 413: as asked/],
+      [429, 'busy', /HTTP 429: as asked/],
       [500, 'unavailable', /HTTP 500: as asked/],
-      [200, 'tool_failed', /no transcription/]
+      [200, 'protocol_error', /no JSON object/]
     ]
     for (const [status, code, message] of codes) {
       const error = await errorOf(transcribe(make(), { audio, name: `${status}.wav` }), code)
@@ -134,7 +134,7 @@ describe('transcription backend, with a stand-in for the endpoint', () => {
     const backend = make({ url: `http://127.0.0.1:${port}/v1/` })
     const running = run(backend)
     const { statusReason } = await running.snapshot(({ status }) => status === 'offline')
-    assert.equal(statusReason, 'the endpoint does not answer; start it, or change url')
+    assert.equal(statusReason, 'the server does not answer: ECONNREFUSED')
     await errorOf(transcribe(backend, { audio }), 'unavailable')
     const late = await startTranscriptionStandIn({ key: KEY, port })
     await running.snapshot(({ status }) => status === 'online')

@@ -177,6 +177,21 @@ describe('config', () => {
       /^atmo\.yaml:1:62 backends\[0\]\.tools\.deny\[0\]: must NOT have more than 256 characters/
     ],
     ['a list for a file', '- a\n- b\n', 'atmo.yaml:1:1 (top): must be object'],
+    [
+      'a hook that another backend has',
+      'backends:\n  - { kind: webhook, id: a, in: [{ hook: x, event: e, secretEnv: S }] }\n  - { kind: webhook, id: b, in: [{ hook: x, event: e, secretEnv: S }] }\n',
+      "atmo.yaml:3:42 backends[1].in[0].hook: 'x' is the hook of backends[0].in[0] already; rename one"
+    ],
+    [
+      'a payload of a hook that is no schema',
+      'backends:\n  - { kind: webhook, id: a, in: [{ hook: x, event: e, secretEnv: S, payload: { type: 1 } }] }\n',
+      /^atmo\.yaml:2:\d+ backends\[0\]\.in\[0\]\.payload: 'payload' is not a usable JSON Schema/
+    ],
+    [
+      'events that come back by the broker',
+      'backends:\n  - { kind: mqtt, id: a, url: "mqtt://b", subscribe: [{ event: e, topic: "a/#" }], handles: { topic: "a/{type}" } }\n',
+      /^atmo\.yaml:2:\d+ backends\[0\]\.handles\.topic: what is published to "a\/\{type\}" would come back by subscribe\[0\], without end/
+    ],
     ['broken YAML', 'name: a\nbackends: [\n', /^atmo\.yaml:\d:\d+ /],
     ['a key twice', 'name: a\nname: b\n', /^atmo\.yaml:2:1 Map keys must be unique/],
     ['tabs', 'backends:\n\t- kind: mcp\n', /^atmo\.yaml:2:1 /],

@@ -1,0 +1,163 @@
+/** A server that speaks the API of OpenAI (https://platform.openai.com/docs/api-reference): how it is asked, and what its answers mean. */
+import type { JsonObject, JsonValue } from '../../protocols/json.ts'
+import { MeshError, abortError } from '../errors.ts'
+import { retryAfterMsOf } from './retry-after.ts'
+import { readSecret } from './secret-source.ts'
+import type { SecretInit } from './secret-source.ts'
+
+/** Time that a server has to say that it is there, in ms. */
+const LOOK_TIMEOUT_MS = 5_000
+/** What is told of an error of the server, in characters. */
+const MAX_REASON = 500
+
+/** Which server, and how much it may say. */
+export interface OpenAiEndpointConfig {
+  /** Base of the API, such as `http://127.0.0.1:8080/v1`. */
+  baseUrl: string
+  /** Name of the variable that holds the key. */
+  apiKeyEnv?: string
+  /** File that holds it, relative to the configuration file. */
+  apiKeyFile?: string
+  /** Time for one answer, in ms. Default: as long as the signal lets it. */
+  timeoutMs?: number
+  /** Longest answer, in bytes. */
+  maxAnswerBytes: number
+}
+
+/** See {@link createOpenAiEndpoint}. */
+export interface OpenAiEndpoint {
+  /**
+   * The answer to a POST, which must be a JSON object.
+   * @throws MeshError `invalid_argument`, `too_large`, `busy`, `unavailable`, `tool_failed`, `protocol_error`, `deadline_exceeded`, and what the signal aborts with.
+   */
+  ask(path: string, body: JsonObject | FormData, signal: AbortSignal): Promise<JsonObject>
+  /** Why the server cannot be used; undefined if it can. Never throws. */
+  problem(signal: AbortSignal): Promise<string | undefined>
+}
+
+/** Makes a client. The key is read anew for each request, goes to no other address, and is in no message. */
+export function createOpenAiEndpoint(config: OpenAiEndpointConfig, init: SecretInit): OpenAiEndpoint {
+  const { timeoutMs, maxAnswerBytes, apiKeyEnv, apiKeyFile } = config
+  const base = config.baseUrl.replace(/\/+$/, '')
+
+  async function send(path: string, key: string | undefined, options: RequestInit): Promise<Response> {
+    const headers = { accept: 'application/json', ...(key !== undefined && { authorization: `Bearer ${key}` }) }
+    // Another address must not get the key.
+    return fetch(`${base}${path}`, { redirect: 'error', ...options, headers: { ...headers, ...options.headers } })
+  }
+
+  const keyOf = (): Promise<string | undefined> => readSecret({ variable: apiKeyEnv, file: apiKeyFile }, init)
+
+  return {
+    async ask(path, body, given) {
+      const key = await keyOf()
+      const late = timeoutMs === undefined ? undefined : AbortSignal.timeout(timeoutMs)
+      const signal = late === undefined ? given : AbortSignal.any([given, late])
+      const isForm = body instanceof FormData
+      const content = isForm ? { body } : { body: JSON.stringify(body), headers: { 'content-type': 'application/json' } }
+      try {
+        const response = await send(path, key, { method: 'POST', signal, ...content })
+        const text = new TextDecoder().decode(await readBody(response, maxAnswerBytes))
+        if (!response.ok) throw statusError(response, without(key, reasonIn(text)))
+        return objectIn(text)
+      } catch (error) {
+        if (signal.aborted) throw late?.aborted === true && !given.aborted ? tooLate(timeoutMs!) : abortError(given)
+        if (error instanceof MeshError) throw error
+        throw new MeshError('unavailable', without(key, `the server does not answer: ${networkReason(error)}`), {
+          notStarted: false
+        })
+      }
+    },
+    async problem(stop) {
+      const late = AbortSignal.timeout(LOOK_TIMEOUT_MS)
+      let key: string | undefined
+      try {
+        key = await keyOf()
+        const response = await send('/models', key, { signal: AbortSignal.any([stop, late]) })
+        await response.body?.cancel()
+        if (response.status === 401 || response.status === 403) return 'the server refuses the key of this node'
+        // Not every server lists its models.
+        return response.status >= 500 ? `the server answers with status ${response.status}` : undefined
+      } catch (error) {
+        if (error instanceof MeshError) return error.message
+        return without(key, `the server does not answer: ${late.aborted ? 'not in time' : networkReason(error)}`)
+      }
+    }
+  }
+}
+
+/** What an answer holds. @throws MeshError `too_large`. */
+export async function readBody(response: Response, maxBytes: number): Promise<Buffer> {
+  const chunks: Uint8Array[] = []
+  let bytes = 0
+  for await (const chunk of (response.body ?? []) as AsyncIterable<Uint8Array>) {
+    bytes += chunk.length
+    if (bytes > maxBytes)
+      throw new MeshError('too_large', `the server answers with more than ${maxBytes} bytes`, { limit: maxBytes })
+    chunks.push(chunk)
+  }
+  return Buffer.concat(chunks)
+}
+
+/** Servers like to repeat the key in what they say about it. */
+function without(key: string | undefined, text: string): string {
+  return (key === undefined ? text : text.replaceAll(key, '…')).slice(0, MAX_REASON)
+}
+
+function objectIn(text: string): JsonObject {
+  try {
+    const value = JSON.parse(text) as JsonValue
+    if (typeof value === 'object' && value !== null && !Array.isArray(value)) return value
+  } catch {
+    // As what is no object.
+  }
+  throw new MeshError('protocol_error', 'the server answers with something that is no JSON object; is its address right?')
+}
+
+/** What it says itself: `{"error":{"message"}}`, `{"error":"…"}`, or something short. */
+function reasonIn(text: string): string {
+  try {
+    const { error, message } = JSON.parse(text) as { error?: { message?: unknown } | string; message?: unknown }
+    const told = typeof error === 'object' ? error?.message : (error ?? message)
+    if (typeof told === 'string') return told
+  } catch {
+    // Not JSON.
+  }
+  return text.startsWith('<') ? '' : text
+}
+
+function statusError({ status, headers }: Response, reason: string): MeshError {
+  const message = `the server says HTTP ${status}${reason === '' ? '' : `: ${reason}`}`
+  const details = { httpStatus: status }
+  switch (status) {
+    case 400:
+    case 415:
+    case 422:
+      return new MeshError('invalid_argument', message, details)
+    case 401:
+    case 403:
+      // What it says may repeat a part of the key.
+      return new MeshError('unavailable', `the server refuses the key of this node (HTTP ${status})`, details)
+    case 413:
+      return new MeshError('too_large', message, details)
+    case 429: {
+      const retryAfterMs = retryAfterMsOf(headers, Date.now())
+      return new MeshError('busy', message, { ...details, ...(retryAfterMs !== undefined && { retryAfterMs }) })
+    }
+  }
+  // Between this node and its server: another provider may do it.
+  const isElsewhere = status === 404 || status === 408 || status >= 500
+  return new MeshError(isElsewhere ? 'unavailable' : 'tool_failed', message, details)
+}
+
+function tooLate(timeoutMs: number): MeshError {
+  const message = `the server has not answered within ${timeoutMs} ms; timeoutMs of the backend allows more`
+  return new MeshError('deadline_exceeded', message)
+}
+
+/** `fetch` says "fetch failed" and keeps why to itself. */
+function networkReason(error: unknown): string {
+  const cause = error instanceof Error ? error.cause : undefined
+  if (cause instanceof Error) return (cause as NodeJS.ErrnoException).code ?? cause.message
+  return error instanceof Error ? error.message : String(error)
+}
