@@ -1,31 +1,37 @@
 /**
- * `npm run demo [-- --json]`: four real nodes on this machine find each other, announce, call, stream, cancel, fail over and leave.
+ * `npm run demo [-- --scenario NAME] [--json]`: real nodes on this machine, each a process of its own.
  * Every step is checked: exit code 0 if all hold, else 1 and the reason. With --json one object comes last, on stdout, and the rest goes to stderr.
  */
 import { setMaxListeners } from 'node:events'
 import { mkdtemp, rm } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
-import { createFleet } from './demo/nodes.ts'
+import { USAGE, readArguments, type DemoArguments } from './demo/arguments.ts'
 import { DemoError, createPrograms, isRunning } from './demo/programs.ts'
 import { createReport, type StepOutcome } from './demo/report.ts'
-import { STEPS, type Stage } from './demo/steps.ts'
+import type { Stage } from './demo/scenario.ts'
+import { createSecurity } from './demo/security/scenario.ts'
+import { tour } from './demo/tour.ts'
 
-/** Time for all of it, in ms. */
-const LIMIT_MS = 60_000
-
-const args = process.argv.slice(2)
-const unknown = args.find((arg) => arg !== '--json')
-if (unknown !== undefined) {
-  console.error(`unknown argument ${unknown}\nusage: npm run demo [-- --json]`)
+let settings: DemoArguments
+try {
+  settings = readArguments(process.argv.slice(2))
+} catch (error) {
+  console.error(`${(error as Error).message}\n${USAGE}`)
   process.exit(2)
 }
-const json = args.includes('--json')
+const { json } = settings
+if (settings.help) {
+  console.log(USAGE)
+  process.exit(0)
+}
+const scenario = settings.scenario === 'tour' ? tour : createSecurity(settings)
 
 const abort = new AbortController()
 // Every wait listens to it.
 setMaxListeners(0, abort.signal)
-const limit = setTimeout(() => abort.abort(new DemoError(`the demo takes longer than ${LIMIT_MS} ms`)), LIMIT_MS)
+const { limitMs } = scenario
+const limit = setTimeout(() => abort.abort(new DemoError(`the demo takes longer than ${limitMs} ms`)), limitMs)
 const programs = createPrograms(abort.signal)
 for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP'] as const)
   process.on(signal, () => abort.abort(new DemoError(`interrupted by ${signal}`)))
@@ -35,13 +41,13 @@ const report = createReport(json ? process.stderr : process.stdout)
 const folder = await mkdtemp(join(tmpdir(), 'atmo-demo-'))
 const outcomes: StepOutcome[] = []
 const startedAt = performance.now()
-const pids = new Set<number>()
+let stage: Stage | undefined
 try {
-  report.begin()
-  const stage: Stage = { fleet: createFleet(programs, folder), report, nodes: new Map(), pids }
-  for (const [index, { name, title, run }] of STEPS.entries()) {
+  report.begin(scenario.title, scenario.cast)
+  stage = scenario.open({ programs, folder, report, signal: abort.signal })
+  for (const [index, { name, title, run }] of stage.steps.entries()) {
     report.step(index + 1, title)
-    const outcome = await run(stage).then(
+    const outcome = await run().then(
       (result): StepOutcome => ({ name, ok: true, ran: true, ...result }),
       (error: unknown): StepOutcome => ({ name, ok: false, ran: true, error: messageOf(error) })
     )
@@ -54,18 +60,19 @@ try {
 } finally {
   clearTimeout(limit)
   await programs.stopAll()
-  for (const pid of pids) if (isRunning(pid)) process.kill(pid, 'SIGKILL')
+  for (const pid of stage?.pids ?? []) if (isRunning(pid)) process.kill(pid, 'SIGKILL')
   await rm(folder, { recursive: true, force: true })
 }
-for (const { name } of STEPS.slice(outcomes.length)) outcomes.push({ name, ok: false, ran: false })
+for (const { name } of stage?.steps.slice(outcomes.length) ?? []) outcomes.push({ name, ok: false, ran: false })
 const totalMs = performance.now() - startedAt
 report.summary(outcomes, totalMs)
+const more = stage?.conclude?.()
 const ok = outcomes.every((outcome) => outcome.ok)
 if (json) {
   const error = outcomes.find((outcome) => outcome.error !== undefined)?.error
   // Tenths of a millisecond: more is noise.
   const rounded = (_key: string, value: unknown) => (typeof value === 'number' ? Math.round(value * 10) / 10 : value)
-  console.log(JSON.stringify({ ok, totalMs, node: process.version, error, steps: outcomes }, rounded))
+  console.log(JSON.stringify({ ok, totalMs, node: process.version, error, steps: outcomes, ...more }, rounded))
 }
 process.exitCode = ok ? 0 : 1
 

@@ -10,8 +10,12 @@ const NEEDS = [
     cases: 'hosts in network namespaces (test/e2e: mDNS without a default route, cable cut, partition)'
   },
   { command: 'mosquitto', package: 'mosquitto', cases: 'a real MQTT broker (test/backends/mqtt)' },
-  { command: 'ffmpeg', package: 'ffmpeg', cases: 'cameras (test/backends/camera)' },
-  { command: 'espeak-ng', package: 'espeak-ng', cases: 'speech (test/backends/speech)' }
+  { command: 'ffmpeg', package: 'ffmpeg', cases: 'cameras (test/backends/camera), the security demo (test/e2e/demo-security)' },
+  {
+    command: 'espeak-ng',
+    package: 'espeak-ng',
+    cases: 'speech (test/backends/speech), the security demo (test/e2e/demo-security)'
+  }
 ]
 
 // Servers live where users other than root do not look.

@@ -6,7 +6,7 @@ import { createInterface } from 'node:readline'
 const STOP_GRACE_MS = 5_000
 
 /** Limit of each wait, in ms: ten times what a slow machine needs. */
-export const DEADLINE_MS = 15_000
+export const DEADLINE_MS = 30_000
 
 /** A check of the demo did not hold. */
 export class DemoError extends Error {
@@ -31,21 +31,38 @@ export interface Exit {
   at: number
 }
 
+/** How long is waited, and from which line. */
+export interface WaitOptions {
+  from?: number
+  /** Default {@link DEADLINE_MS}. */
+  deadlineMs?: number
+}
+
+/** What is started, if it is no program for Node that prints JSON. */
+export interface StartOptions {
+  /** Default: Node itself. */
+  command?: string
+  /** What it prints is no JSON, and not read. */
+  silent?: boolean
+}
+
 /** A running process that prints JSON, one object a line. */
 export interface Program<L> {
   readonly pid: number
   readonly lines: readonly Timed<L>[]
   /** The first line from index `from`, past or to come, that passes the test. Throws when time is over or the process ends first. */
-  waitFor<M extends L>(test: (line: L) => line is M, what: string, options?: { from: number }): Promise<Timed<M>>
-  waitFor(test: (line: L) => boolean, what: string, options?: { from: number }): Promise<Timed<L>>
+  waitFor<M extends L>(test: (line: L) => line is M, what: string, options?: WaitOptions): Promise<Timed<M>>
+  waitFor(test: (line: L) => boolean, what: string, options?: WaitOptions): Promise<Timed<L>>
   /** Resolves when the process has ended and all its lines are read. Throws when time is over. */
-  ended(): Promise<Exit>
+  ended(deadlineMs?: number): Promise<Exit>
+  /** The end of what it wrote to stderr. */
+  stderr(): string
   kill(signal: NodeJS.Signals): void
 }
 
 /** Starts processes and ends all that are left. */
 export interface Programs {
-  start<L>(name: string, args: string[]): Program<L>
+  start<L>(name: string, args: string[], options?: StartOptions): Program<L>
   stopAll(): Promise<void>
   /** Without waiting: for the last moment of this process. */
   killAll(): void
@@ -55,8 +72,8 @@ export interface Programs {
 export function createPrograms(signal: AbortSignal): Programs {
   const running = new Map<() => Promise<unknown>, (signal: NodeJS.Signals) => void>()
 
-  function start<L>(name: string, args: string[]): Program<L> {
-    const child = spawn(process.execPath, args, { stdio: ['ignore', 'pipe', 'pipe'], env: { ...process.env, NODE_OPTIONS: '' } })
+  function start<L>(name: string, args: string[], { command = process.execPath, silent = false }: StartOptions = {}): Program<L> {
+    const child = spawn(command, args, { stdio: ['ignore', 'pipe', 'pipe'], env: { ...process.env, NODE_OPTIONS: '' } })
     const lines: Timed<L>[] = []
     const watchers = new Set<() => void>()
     const wake = () => watchers.forEach((watcher) => watcher())
@@ -64,14 +81,16 @@ export function createPrograms(signal: AbortSignal): Programs {
     let exit: Exit | undefined
     let fault: DemoError | undefined
     child.stderr.setEncoding('utf8').on('data', (text: string) => (stderr = (stderr + text).slice(-2_000)))
-    createInterface({ input: child.stdout }).on('line', (text) => {
-      try {
-        lines.push({ at: performance.now(), line: JSON.parse(text) as L })
-      } catch {
-        fault ??= new DemoError(`${name} printed a line that is not JSON: ${text.slice(0, 200)}`)
-      }
-      wake()
-    })
+    if (silent) child.stdout.resume()
+    else
+      createInterface({ input: child.stdout }).on('line', (text) => {
+        try {
+          lines.push({ at: performance.now(), line: JSON.parse(text) as L })
+        } catch {
+          fault ??= new DemoError(`${name} printed a line that is not JSON: ${text.slice(0, 200)}`)
+        }
+        wake()
+      })
     child.on('error', (error) => (stderr += error.message))
     const closed = new Promise<void>((resolve) =>
       child.once('close', (code, by) => {
@@ -86,7 +105,7 @@ export function createPrograms(signal: AbortSignal): Programs {
     running.set(waitClosed, kill)
 
     /** Looks again after every line and at the end, until `look` finds something. */
-    function until<T>(look: () => T | undefined, what: string): Promise<T> {
+    function until<T>(look: () => T | undefined, what: string, deadlineMs = DEADLINE_MS): Promise<T> {
       return new Promise((resolve, reject) => {
         const settle = (act: () => void) => {
           clearTimeout(timer)
@@ -105,8 +124,8 @@ export function createPrograms(signal: AbortSignal): Programs {
         }
         const onAbort = () => settle(() => reject(signal.reason as Error))
         const timer = setTimeout(
-          () => settle(() => reject(new DemoError(`${name}: no ${what} within ${DEADLINE_MS} ms`))),
-          DEADLINE_MS
+          () => settle(() => reject(new DemoError(`${name}: no ${what} within ${deadlineMs} ms`))),
+          deadlineMs
         )
         watchers.add(attempt)
         signal.addEventListener('abort', onAbort)
@@ -119,16 +138,21 @@ export function createPrograms(signal: AbortSignal): Programs {
       pid: child.pid ?? -1,
       lines,
       kill,
-      waitFor: (test: (line: L) => boolean, what: string, { from } = { from: 0 }) => {
+      waitFor: (test: (line: L) => boolean, what: string, { from = 0, deadlineMs }: WaitOptions = {}) => {
         let next = from
-        return until(() => {
-          for (; next < lines.length; next++) if (test(lines[next]!.line)) return lines[next]
-          if (exit !== undefined)
-            throw new DemoError(`${name} ended before ${what}: ${stderr.trim() || `exit code ${exit.code}`}`)
-          return undefined
-        }, what)
+        return until(
+          () => {
+            for (; next < lines.length; next++) if (test(lines[next]!.line)) return lines[next]
+            if (exit !== undefined)
+              throw new DemoError(`${name} ended before ${what}: ${stderr.trim() || `exit code ${exit.code}`}`)
+            return undefined
+          },
+          what,
+          deadlineMs
+        )
       },
-      ended: () => until(() => exit, 'end')
+      stderr: () => stderr.trim(),
+      ended: (deadlineMs?: number) => until(() => exit, 'end', deadlineMs)
     } as Program<L>
   }
 

@@ -21,9 +21,21 @@ export interface StepOutcome extends Partial<StepResult> {
   error?: string
 }
 
+/** Something that happened on the way from a cause to its effect. */
+export interface FlowRow {
+  /** When, in ms after the cause. */
+  atMs: number
+  /** How long it took, in ms, if it took time. */
+  tookMs?: number
+  step: string
+  /** Which node did it. */
+  node: string
+  what: string
+}
+
 /** Prints to one stream. */
 export interface Report {
-  begin(): void
+  begin(title: string, lines: readonly [name: string, what: string][]): void
   step(number: number, title: string): void
   /** A line below the step. */
   say(text: string): void
@@ -33,6 +45,8 @@ export interface Report {
   progress(done: number, total: number, ms: number): void
   end(outcome: StepOutcome): void
   summary(outcomes: readonly StepOutcome[], totalMs: number): void
+  /** A table of what happened one after the other, and what was found to say about it. */
+  flow(rows: readonly FlowRow[], notes: readonly string[]): void
 }
 
 const BAR = 24
@@ -50,14 +64,11 @@ export function createReport(sink: NodeJS.WriteStream): Report {
   const mark = (ok: boolean, ran: boolean) => (ok ? color.green('✓') : ran ? color.red('✗') : color.dim('-'))
 
   return {
-    begin: () =>
-      print(
-        `\n${color.bold('Atmosphere demo')}  four nodes on this machine, each a process of its own, on loopback only\n\n` +
-          `  ${color.bold('desk')}    only calls\n` +
-          `  ${color.bold('attic')}   has an MCP server, the reference one\n` +
-          `  ${color.bold('cellar')}  has command tools: wc, sort, a counter\n` +
-          `  ${color.bold('garage')}  has the same ones`
-      ),
+    begin(title, lines) {
+      const width = Math.max(...lines.map(([name]) => name.length))
+      print(`\n${color.bold('Atmosphere demo')}  ${title}\n`)
+      for (const [name, what] of lines) print(`  ${color.bold(name.padEnd(width))}  ${what}`)
+    },
     step: (number, title) => print(`\n${color.cyan(String(number).padStart(2))}  ${color.bold(title)}`),
     say(text) {
       clear()
@@ -79,6 +90,18 @@ export function createReport(sink: NodeJS.WriteStream): Report {
           ? `    ${mark(true, true)} ${what}  ${color.dim(showDuration(ms ?? 0))}`
           : `    ${mark(false, true)} ${color.red(plain(error ?? 'failed'))}`
       )
+    },
+    flow(rows, notes) {
+      const [step, node] = (['step', 'node'] as const).map((key) => Math.max(...rows.map((row) => row[key].length)))
+      const head = `${'AT'.padStart(9)}  ${'TOOK'.padStart(8)}  ${'STEP'.padEnd(step!)}  ${'NODE'.padEnd(node!)}  WHAT`
+      print(`\n    ${color.dim(head)}`)
+      for (const { atMs, tookMs, step: name, node: where, what } of rows) {
+        const at = `+${showDuration(atMs)}`.padStart(9)
+        const took = (tookMs === undefined ? '' : showDuration(tookMs)).padStart(8)
+        print(`    ${color.cyan(at)}  ${took}  ${color.bold(name.padEnd(step!))}  ${where.padEnd(node!)}  ${plain(what)}`)
+      }
+      print('')
+      for (const note of notes) print(note === '' ? '' : `    ${note}`)
     },
     summary(outcomes, totalMs) {
       const name = Math.max(...outcomes.map((outcome) => outcome.name.length))

@@ -1,7 +1,8 @@
 /** Steps that call tools on other nodes and read what comes. */
 import { showDuration } from '../../src/cli/output.ts'
 import type { CallLine } from '../../src/http/call-routes.ts'
-import { TREES, type CallProcess } from './nodes.ts'
+import type { CallProcess } from './fleet.ts'
+import { TREES } from './nodes.ts'
 import { check } from './programs.ts'
 import type { Stage, Step } from './steps.ts'
 
@@ -19,7 +20,7 @@ export type Failure = Extract<CallLine, { status: 'error' }>
 /** Shows the call as one would type it and starts it. */
 export function call({ fleet, report }: Stage, ...args: string[]): CallProcess {
   report.command(`atmo call ${args.join(' ')}`)
-  return fleet.call(...args)
+  return fleet.call('desk', ...args)
 }
 
 /** Waits for the end of a call that must go well. */

@@ -1,7 +1,7 @@
 /** Steps about calls that do not go well, on purpose. */
 import { showDuration } from '../../src/cli/output.ts'
 import type { CallLine } from '../../src/http/call-routes.ts'
-import type { CallProcess } from './nodes.ts'
+import type { CallProcess } from './fleet.ts'
 import { check, gone } from './programs.ts'
 import { call, failed, valuesOf } from './steps-call.ts'
 import { nodeOf, type Step } from './steps.ts'

@@ -2,24 +2,24 @@
 import { showDuration } from '../../src/cli/output.ts'
 import type { PeerView } from '../../src/mesh-api.ts'
 import { DEADLINE_MS, check } from './programs.ts'
-import type { DemoNode, Fleet, NodeName } from './nodes.ts'
-import { NAMES } from './nodes.ts'
+import type { DemoNode, Fleet } from './fleet.ts'
+import { NAMES, type NodeName } from './nodes.ts'
 import { cancel, mistakes } from './steps-cancel.ts'
 import { failover, shutdown, withdrawal } from './steps-end.ts'
 import { callCommand, callMcp, progress } from './steps-call.ts'
 import type { Report, StepResult } from './report.ts'
 
-/** What the steps share. */
+/** What the steps of the tour share. */
 export interface Stage {
-  fleet: Fleet
+  fleet: Fleet<NodeName>
   report: Report
   /** Nodes that run, filled by the first step. */
-  nodes: Map<NodeName, DemoNode>
+  nodes: Map<NodeName, DemoNode<NodeName>>
   /** Processes that nodes started and that must be gone at the end. */
   pids: Set<number>
 }
 
-/** One step. */
+/** One step of the tour. */
 export interface Step {
   name: string
   title: string
@@ -27,7 +27,7 @@ export interface Step {
 }
 
 /** A node of the stage. Throws if it does not run. */
-export function nodeOf({ nodes }: Stage, name: NodeName): DemoNode {
+export function nodeOf({ nodes }: Stage, name: NodeName): DemoNode<NodeName> {
   const node = nodes.get(name)
   check(node, `${name} does not run`)
   return node

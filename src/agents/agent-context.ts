@@ -5,6 +5,7 @@ import type { Budget } from './budget.ts'
 import type { AgentStep, EventPort } from './intent.ts'
 import type { AgentMemory } from './memory.ts'
 import { collectCall, tokensOf } from './mesh-call.ts'
+import type { Picture } from './pictures.ts'
 import type { AgentTask } from './task.ts'
 
 /** Time for a call of a tool that says nothing of its own, in ms. */
@@ -43,8 +44,14 @@ export interface AgentWork {
   readonly task: AgentTask
   readonly context: AgentContext
   readonly budget: Budget
-  /** Calls without counting. */
-  request(target: string, tool: string, input: JsonValue, timeoutMs: number): Promise<JsonValue>
+  /** Calls without counting. `onPicture` is given the picture that the tool gives, if it gives one. */
+  request(
+    target: string,
+    tool: string,
+    input: JsonValue,
+    timeoutMs: number,
+    onPicture?: (picture: Picture) => void
+  ): Promise<JsonValue>
   /** Raises without counting. */
   raise(event: string, payload: JsonValue): Promise<JsonValue>
   report(step: AgentStep): void
@@ -68,11 +75,18 @@ export interface ContextInit extends Pick<AgentContext, 'signal' | 'task' | 'att
 export function createContext(init: ContextInit): { context: AgentContext } & Pick<AgentWork, 'request' | 'raise'> {
   const { agent, mesh, events, budget, report, now, signal, task, attempt, causes, depth, memory, traceparent } = init
 
-  function send(target: string, tool: string, input: JsonValue, timeoutMs: number, node?: string): Promise<JsonValue> {
+  function send(
+    target: string,
+    tool: string,
+    input: JsonValue,
+    timeoutMs: number,
+    { node, onPicture }: { node?: string | undefined; onPicture?: ((picture: Picture) => void) | undefined }
+  ): Promise<JsonValue> {
     signal.throwIfAborted()
     const time = Math.max(1, Math.min(timeoutMs, budget.timeLeft))
     const options = { signal, timeoutMs: time, ...(causes !== undefined && { causes }), ...(node !== undefined && { node }) }
-    return collectCall(mesh.call(target, tool, input, { ...options, ...(traceparent !== undefined && { traceparent }) }))
+    const traced = { ...options, ...(traceparent !== undefined && { traceparent }) }
+    return collectCall(mesh.call(target, tool, input, traced), onPicture)
   }
 
   async function raise(event: string, payload: JsonValue): Promise<JsonValue> {
@@ -100,7 +114,7 @@ export function createContext(init: ContextInit): { context: AgentContext } & Pi
       const end = (told: { code?: string; message?: string }): void =>
         report({ step: 'result', name, durationMs: Math.round(now() - startedAt), ...told })
       try {
-        const value = await send(target, tool, input, timeoutMs, node)
+        const value = await send(target, tool, input, timeoutMs, { node })
         budget.addTokens(tokensOf(value))
         end({})
         return value
@@ -116,5 +130,9 @@ export function createContext(init: ContextInit): { context: AgentContext } & Pi
     },
     note: (text) => report({ step: 'note', text: text.slice(0, MAX_NOTE) })
   }
-  return { context, request: (target, tool, input, timeoutMs) => send(target, tool, input, timeoutMs), raise }
+  return {
+    context,
+    request: (target, tool, input, timeoutMs, onPicture) => send(target, tool, input, timeoutMs, { onPicture }),
+    raise
+  }
 }

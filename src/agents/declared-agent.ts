@@ -1,14 +1,15 @@
 import type { JsonObject, JsonValue } from '../core/invoke.ts'
-import { CHAT_TOOL, CHAT_TYPE, readChatAnswer, type ChatAnswer, type ChatRequest } from '../core/chat.ts'
+import { CHAT_TOOL, CHAT_TYPE, readChatAnswer, type ChatAnswer } from '../core/chat.ts'
 import { MeshError, isMeshError } from '../errors.ts'
 import type { DeclaredAgent } from './agent-config.ts'
 import { DEFAULT_CALL_MS, type AgentWork } from './agent-context.ts'
 import { completeLimits } from './budget.ts'
 import { checkConcurrency, declare, type AgentDefinition } from './definition.ts'
 import { tokensOf, untilAborted } from './mesh-call.ts'
-import { createToolTable, findModel, type ModelTool } from './mesh-tools.ts'
+import { createToolTable, findModel, looksAtPictures, type ModelTool } from './mesh-tools.ts'
+import { createPictures, type Picture, type Pictures } from './pictures.ts'
 import { openingMessages } from './prompt.ts'
-import { runToolLoop } from './tool-loop.ts'
+import { runToolLoop, type ToolLoopRequest } from './tool-loop.ts'
 
 /** Waits before a model that is busy or away is asked again, in ms; then the agent gives up. */
 const MODEL_RETRY_MS = [500, 2_000, 5_000]
@@ -35,13 +36,14 @@ export function createDeclaredAgent(config: DeclaredAgent): AgentDefinition {
     const { task, context, budget } = work
     // What was said before a restart goes on.
     task.conversation ??= { messages: openingMessages(name, instructions, task.intent) }
+    const pictures = createPictures()
     const text = await runToolLoop({
       conversation: task.conversation,
       budget,
       signal: context.signal,
       tools: () => createToolTable(context.capabilities(), { agent: id, rules, triggers }),
-      model: (request) => askModel(work, model, { ...request, ...(temperature !== undefined && { temperature }) }),
-      run: (tool, input) => runTool(work, tool, input),
+      model: (request) => askModel(work, model, { ...request, ...(temperature !== undefined && { temperature }) }, pictures),
+      run: (tool, input, call) => runTool(work, tool, input, (picture) => pictures.keep(call, picture)),
       save: work.save,
       report: work.report,
       now: work.now
@@ -70,14 +72,21 @@ export function createDeclaredAgent(config: DeclaredAgent): AgentDefinition {
   }
 }
 
-async function askModel({ task, context, request, budget }: AgentWork, model: string, body: ChatRequest): Promise<ChatAnswer> {
+async function askModel(
+  { task, context, request, budget }: AgentWork,
+  model: string,
+  body: ToolLoopRequest,
+  pictures: Pictures
+): Promise<ChatAnswer> {
   const isEvent = task.intent.kind === 'event'
   const waits = isEvent ? EVENT_RETRY_MS : MODEL_RETRY_MS
   for (let again = 0; ; again++) {
     try {
       // Anew each time: what is there may have changed.
-      const target = findModel(context.capabilities(), model)
-      return readChatAnswer(await request(target, CHAT_TOOL, body as unknown as JsonValue, budget.timeLeft))
+      const known = context.capabilities()
+      const target = findModel(known, model)
+      const input = looksAtPictures(known, target) ? { ...body, messages: pictures.among(body.messages) } : body
+      return readChatAnswer(await request(target, CHAT_TOOL, input as unknown as JsonValue, budget.timeLeft))
     } catch (error) {
       const isUnknown = isEvent && isMeshError(error, 'unknown_capability')
       if (context.signal.aborted || !isMeshError(error) || !(error.retryable || isUnknown)) throw error
@@ -89,12 +98,17 @@ async function askModel({ task, context, request, budget }: AgentWork, model: st
   }
 }
 
-async function runTool(work: AgentWork, tool: ModelTool, input: JsonObject): Promise<JsonValue> {
+async function runTool(
+  work: AgentWork,
+  tool: ModelTool,
+  input: JsonObject,
+  onPicture: (picture: Picture) => void
+): Promise<JsonValue> {
   if (tool.kind === 'fire') return work.raise(tool.trigger.event, input)
   const { timeoutMs = DEFAULT_CALL_MS, requiresApproval } = tool.tool
   // A person may take longer to say yes than a tool to run.
   const time = requiresApproval === true ? work.budget.timeLeft : timeoutMs
-  const value = await work.request(tool.target, tool.tool.name, input, time)
+  const value = await work.request(tool.target, tool.tool.name, input, time, onPicture)
   work.budget.addTokens(tokensOf(value))
   return value
 }

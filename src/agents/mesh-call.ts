@@ -1,30 +1,39 @@
 import type { JsonValue } from '../core/invoke.ts'
 import { MeshError } from '../errors.ts'
 import type { Call } from '../mesh-api.ts'
+import { MAX_PICTURE_BYTES, pictureOf, type Picture } from './pictures.ts'
 
 /** What a tool may yield beside its result for an agent, in characters of JSON; the rest is left out. */
 export const MAX_COLLECTED_CHARACTERS = 64 * 1024
 
 /**
- * Reads a call to its end: the result, or with what came before it `{ items, result }`. Of bytes, which no agent can read, only how many there were.
+ * Reads a call to its end: the result, or with what came before it `{ items, result }`. Of bytes only how many there were; if they are a picture of at most
+ * {@link MAX_PICTURE_BYTES}, `onPicture` is given it.
  * Rejects with MeshError.
  */
-export async function collectCall(call: Call): Promise<JsonValue> {
+export async function collectCall(call: Call, onPicture?: (picture: Picture) => void): Promise<JsonValue> {
   let items: JsonValue[] = []
   let characters = 0
   let bytes = 0
+  let pieces: Uint8Array[] = []
   let result: JsonValue = null
   for await (const item of call) {
     if (item.kind === 'restart') {
       items = []
+      pieces = []
       characters = bytes = 0
-    } else if (item.kind === 'bytes') bytes += item.bytes.byteLength
-    else if (item.kind === 'result') result = item.value
+    } else if (item.kind === 'bytes') {
+      bytes += item.bytes.byteLength
+      if (bytes > MAX_PICTURE_BYTES) pieces = []
+      else if (onPicture !== undefined) pieces.push(item.bytes)
+    } else if (item.kind === 'result') result = item.value
     else if (item.kind === 'json') {
       characters += JSON.stringify(item.value).length
       if (characters <= MAX_COLLECTED_CHARACTERS) items.push(item.value)
     }
   }
+  const picture = pictureOf(result, pieces)
+  if (picture !== undefined) onPicture?.(picture)
   if (items.length === 0 && bytes === 0) return result
   const isCut = characters > MAX_COLLECTED_CHARACTERS
   return { ...(items.length > 0 && { items }), ...(isCut && { itemsCut: true }), ...(bytes > 0 && { bytes }), result }

@@ -86,6 +86,12 @@ export function findModel(capabilities: readonly CapabilityView[], model: string
   return best.ref
 }
 
+/** Whether whoever may answer for this model looks at images. */
+export function looksAtPictures(capabilities: readonly CapabilityView[], model: string): boolean {
+  const named = capabilities.filter(({ id, type, ref }) => id === model || type === model || ref === model)
+  return named.length > 0 && named.every(({ metadata }) => metadata?.['vision'] === true)
+}
+
 /**
  * The id, which means any node that has it, where that is one thing; else exactly this one. It is labelled with its node even while that is the only one:
  * so its name stays when others come.

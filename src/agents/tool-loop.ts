@@ -26,6 +26,11 @@ export interface Conversation {
   calling?: string | undefined
 }
 
+/** What the loop asks a model: words, and no pictures yet. */
+export interface ToolLoopRequest extends ChatRequest {
+  messages: readonly ChatMessage[]
+}
+
 /** What the loop is given: it does nothing by itself. */
 export interface ToolLoopPorts {
   conversation: Conversation
@@ -33,8 +38,9 @@ export interface ToolLoopPorts {
   /** Aborted when the agent is to stop; what fails then is no failure of a tool. */
   signal: AbortSignal
   tools(): ToolTable
-  model(request: ChatRequest): Promise<ChatAnswer>
-  run(tool: ModelTool, input: JsonObject): Promise<JsonValue>
+  model(request: ToolLoopRequest): Promise<ChatAnswer>
+  /** @param call id of the call in the conversation. */
+  run(tool: ModelTool, input: JsonObject, call: string): Promise<JsonValue>
   /** Keeps the conversation. */
   save(): Promise<void>
   report(step: AgentStep): void
@@ -80,7 +86,7 @@ export async function runToolLoop(ports: ToolLoopPorts): Promise<string> {
   }
 }
 
-function requestOf(messages: readonly ChatMessage[], { functions }: ToolTable, budget: Budget): ChatRequest {
+function requestOf(messages: readonly ChatMessage[], { functions }: ToolTable, budget: Budget): ToolLoopRequest {
   const most = Math.max(1, Math.min(budget.tokensLeft, MAX_ANSWER_TOKENS))
   return { messages, max_tokens: most, ...(functions.length > 0 && { tools: functions }) }
 }
@@ -125,7 +131,7 @@ async function answerCalls(ports: ToolLoopPorts, table: ToolTable, isResumed: bo
     if (ready !== undefined) {
       conversation.calling = call.id
       await ports.save()
-      content = await makeCall(ports, ready.tool, ready.input)
+      content = await makeCall(ports, ready.tool, ready.input, call.id)
       // Aborted: nobody knows what became of it.
       signal.throwIfAborted()
     }
@@ -136,7 +142,7 @@ async function answerCalls(ports: ToolLoopPorts, table: ToolTable, isResumed: bo
   return good
 }
 
-async function makeCall(ports: ToolLoopPorts, tool: ModelTool, input: JsonObject): Promise<string> {
+async function makeCall(ports: ToolLoopPorts, tool: ModelTool, input: JsonObject, call: string): Promise<string> {
   const startedAt = ports.now()
   const { name } = tool
   const [target, called] = tool.kind === 'call' ? [tool.target, tool.tool.name] : ['', tool.trigger.event]
@@ -146,7 +152,7 @@ async function makeCall(ports: ToolLoopPorts, tool: ModelTool, input: JsonObject
     ports.report({ step: 'result', name, durationMs: Math.round(ports.now() - startedAt), ...told })
   }
   try {
-    const value = await ports.run(tool, input)
+    const value = await ports.run(tool, input, call)
     result()
     return dataBlock(value)
   } catch (error) {

@@ -22,6 +22,12 @@ export type ChatMessage =
   | { role: 'assistant'; content: string | null; tool_calls?: ChatToolCall[] }
   | { role: 'tool'; tool_call_id: string; content: string }
 
+/** A part of a message that has more than words. */
+export type ChatPart = { type: 'text'; text: string } | { type: 'image_url'; image_url: { url: string } }
+
+/** A message as it is sent: of a conversation, or pictures that are shown beside it. */
+export type ChatRequestMessage = ChatMessage | { role: 'user'; content: ChatPart[] }
+
 /** A function that a model may ask for. */
 export interface ChatFunction {
   type: 'function'
@@ -30,7 +36,7 @@ export interface ChatFunction {
 
 /** The part of a request that this project writes itself; others may send all that their server takes. */
 export interface ChatRequest {
-  messages: readonly ChatMessage[]
+  messages: readonly ChatRequestMessage[]
   tools?: readonly ChatFunction[]
   max_tokens?: number
   temperature?: number

@@ -5,6 +5,7 @@ import { join, relative } from 'node:path'
 import { pathToFileURL } from 'node:url'
 import type { Command } from 'commander'
 import ts from 'typescript'
+import { USAGE } from '../../scripts/demo/arguments.ts'
 import { createProgram } from '../../src/cli/program.ts'
 import { parseConfig } from '../../src/config.ts'
 import { startChild } from '../fixtures/child.ts'
@@ -64,7 +65,8 @@ describe('README and guides', function () {
       return problem === undefined ? [] : [`${page}: atmo ${words.join(' ')}: ${problem}`]
     })
     const all = createProgram(true).commands.flatMap((command) => [command, ...command.commands])
-    const flags = all.flatMap(longOf).concat('--version')
+    // `npm run demo` has options of its own.
+    const flags = all.flatMap(longOf).concat('--version', USAGE.match(/--[a-z]+/g) ?? [])
     for (const page of PAGES) {
       for (const code of inline(read(page))) {
         const [, flag] = /^(--[a-z-]+)/.exec(code) ?? []
