@@ -1,6 +1,6 @@
 import type { JsonValue } from '../core/invoke.ts'
 import type { MeshError } from '../errors.ts'
-import type { CapabilityView, Mesh } from '../mesh-api.ts'
+import type { CallOptions, CapabilityView, Mesh } from '../mesh-api.ts'
 import type { Budget } from './budget.ts'
 import type { AgentStep, EventPort } from './intent.ts'
 import type { AgentMemory } from './memory.ts'
@@ -38,13 +38,20 @@ export interface AgentContext {
   note(text: string): void
 }
 
+/** How a call goes out. */
+export interface RequestOptions extends Pick<CallOptions, 'node' | 'notNode'> {
+  timeoutMs: number
+  /** Its configuration has chosen this call, not what it has read: no consent of this node is needed for it. */
+  isConfigured?: boolean
+}
+
 /** All that goes on around one intent: for what performs it. */
 export interface AgentWork {
   readonly task: AgentTask
   readonly context: AgentContext
   readonly budget: Budget
   /** Calls without counting. */
-  request(target: string, tool: string, input: JsonValue, timeoutMs: number): Promise<JsonValue>
+  request(target: string, tool: string, input: JsonValue, options: RequestOptions): Promise<JsonValue>
   /** Raises without counting. */
   raise(event: string, payload: JsonValue): Promise<JsonValue>
   report(step: AgentStep): void
@@ -68,11 +75,20 @@ export interface ContextInit extends Pick<AgentContext, 'signal' | 'task' | 'att
 export function createContext(init: ContextInit): { context: AgentContext } & Pick<AgentWork, 'request' | 'raise'> {
   const { agent, mesh, events, budget, report, now, signal, task, attempt, causes, depth, memory, traceparent } = init
 
-  function send(target: string, tool: string, input: JsonValue, timeoutMs: number, node?: string): Promise<JsonValue> {
+  async function request(target: string, tool: string, input: JsonValue, options: RequestOptions): Promise<JsonValue> {
     signal.throwIfAborted()
-    const time = Math.max(1, Math.min(timeoutMs, budget.timeLeft))
-    const options = { signal, timeoutMs: time, ...(causes !== undefined && { causes }), ...(node !== undefined && { node }) }
-    return collectCall(mesh.call(target, tool, input, { ...options, ...(traceparent !== undefined && { traceparent }) }))
+    const { timeoutMs: most, isConfigured = false, node, notNode } = options
+    return collectCall(
+      mesh.call(target, tool, input, {
+        signal,
+        timeoutMs: Math.max(1, Math.min(most, budget.timeLeft)),
+        ...(causes !== undefined && { causes }),
+        ...(!isConfigured && { agent }),
+        ...(node !== undefined && { node }),
+        ...(notNode !== undefined && { notNode }),
+        ...(traceparent !== undefined && { traceparent })
+      })
+    )
   }
 
   async function raise(event: string, payload: JsonValue): Promise<JsonValue> {
@@ -100,7 +116,7 @@ export function createContext(init: ContextInit): { context: AgentContext } & Pi
       const end = (told: { code?: string; message?: string }): void =>
         report({ step: 'result', name, durationMs: Math.round(now() - startedAt), ...told })
       try {
-        const value = await send(target, tool, input, timeoutMs, node)
+        const value = await request(target, tool, input, { timeoutMs, ...(node !== undefined && { node }) })
         budget.addTokens(tokensOf(value))
         end({})
         return value
@@ -116,5 +132,5 @@ export function createContext(init: ContextInit): { context: AgentContext } & Pi
     },
     note: (text) => report({ step: 'note', text: text.slice(0, MAX_NOTE) })
   }
-  return { context, request: (target, tool, input, timeoutMs) => send(target, tool, input, timeoutMs), raise }
+  return { context, request, raise }
 }

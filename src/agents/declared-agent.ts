@@ -77,7 +77,9 @@ async function askModel({ task, context, request, budget }: AgentWork, model: st
     try {
       // Anew each time: what is there may have changed.
       const target = findModel(context.capabilities(), model)
-      return readChatAnswer(await request(target, CHAT_TOOL, body as unknown as JsonValue, budget.timeLeft))
+      return readChatAnswer(
+        await request(target, CHAT_TOOL, body as unknown as JsonValue, { timeoutMs: budget.timeLeft, isConfigured: true })
+      )
     } catch (error) {
       const isUnknown = isEvent && isMeshError(error, 'unknown_capability')
       if (context.signal.aborted || !isMeshError(error) || !(error.retryable || isUnknown)) throw error
@@ -94,7 +96,7 @@ async function runTool(work: AgentWork, tool: ModelTool, input: JsonObject): Pro
   const { timeoutMs = DEFAULT_CALL_MS, requiresApproval } = tool.tool
   // A person may take longer to say yes than a tool to run.
   const time = requiresApproval === true ? work.budget.timeLeft : timeoutMs
-  const value = await work.request(tool.target, tool.tool.name, input, time)
+  const value = await work.request(tool.target, tool.tool.name, input, { timeoutMs: time })
   work.budget.addTokens(tokensOf(value))
   return value
 }

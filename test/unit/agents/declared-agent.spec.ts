@@ -183,6 +183,34 @@ describe('a declared agent', () => {
     assert.deepEqual([world.used, world.model.requests.length], [[], 0], 'not even the model')
   })
 
+  it('waits for a yes where a tool of its own node asks for one, whoever raised the event; its model needs none', async () => {
+    let opened = 0
+    const door = { id: 'door', type: 'home/door', tools: [{ name: 'open', requiresApproval: true }] }
+    const registration = world.mesh.register(door, { open: () => ({ opened: ++opened }) })
+    await until(() => world.mesh.capabilities({ id: 'door' }).length === 1, 'the door')
+    await begin((_, turn) => (turn === 0 ? { calls: [['door__open', {}]] } : { text: 'said' }), {
+      tools: [{ types: ['home/*'] }]
+    })
+    const causes = [world.mesh.peerId]
+    const options = { signal: new AbortController().signal, causes, depth: 0 }
+    const done = world.agents.handle('keeper', eventNumber(4, { node: world.mesh.peerId, intent: 'open the door' }), options)
+    await until(() => world.mesh.approvals().length === 1, 'the question')
+    const [view] = world.mesh.approvals()
+    assert.ok(view?.kind === 'call' && view.agent === 'keeper' && view.capability === 'door', JSON.stringify(view))
+    assert.equal(opened, 0)
+    world.mesh.approve(view.id, false)
+    await done
+    assert.match(lastTold(), /permission_denied.*said no/)
+    world.model.play((_, turn) => (turn === 0 ? { calls: [['door__open', {}]] } : { text: 'open' }))
+    const asked = ask('open the door')
+    await until(() => world.mesh.approvals().length === 1, 'the question')
+    world.mesh.approve(world.mesh.approvals()[0]!.id, true)
+    assert.deepEqual([(await asked).result['text'], opened], ['open', 1])
+    await world.mesh.call('door', 'open').result
+    assert.equal(opened, 2, 'who calls it at this node is not asked')
+    registration.remove()
+  })
+
   it('cancel of the asker ends the question to the model', async () => {
     await begin(() => ({ hang: true }))
     const { left } = world.model
