@@ -3,7 +3,7 @@ import type { MeshError } from '../errors.ts'
 import type { CallOptions, CapabilityView, Mesh } from '../mesh-api.ts'
 import type { Budget } from './budget.ts'
 import type { AgentStep, EventPort } from './intent.ts'
-import type { AgentMemory } from './memory.ts'
+import { boundMemory, type AgentMemory } from './memory.ts'
 import { collectCall, tokensOf } from './mesh-call.ts'
 import type { AgentTask } from './task.ts'
 
@@ -103,7 +103,7 @@ export function createContext(init: ContextInit): { context: AgentContext } & Pi
     attempt,
     causes,
     depth,
-    memory,
+    memory: boundMemory(memory, signal),
     budget,
     capabilities: () => mesh.capabilities(),
     async call(target, tool, input = {}, { timeoutMs = DEFAULT_CALL_MS, node } = {}) {

@@ -5,8 +5,9 @@ import type { DeclaredAgent } from './agent-config.ts'
 import { DEFAULT_CALL_MS, type AgentWork } from './agent-context.ts'
 import { completeLimits } from './budget.ts'
 import { checkConcurrency, declare, type AgentDefinition } from './definition.ts'
-import { tokensOf, untilAborted } from './mesh-call.ts'
+import { tokensOf } from './mesh-call.ts'
 import { createToolTable, findModel, type ModelTool } from './mesh-tools.ts'
+import { pause } from './pause.ts'
 import { openingMessages } from './prompt.ts'
 import { runToolLoop } from './tool-loop.ts'
 
@@ -86,7 +87,9 @@ async function askModel({ task, context, request, budget }: AgentWork, model: st
       const waitMs = waits[again]
       // It may be there when the event is delivered again.
       if (waitMs === undefined) throw isUnknown ? new MeshError('unavailable', error.message, error.details) : error
-      await pause(waitMs, context.signal)
+      // It is not the agent that takes long.
+      const goOn = budget.pause()
+      await pause(waitMs, context.signal).finally(goOn)
     }
   }
 }
@@ -99,9 +102,4 @@ async function runTool(work: AgentWork, tool: ModelTool, input: JsonObject): Pro
   const value = await work.request(tool.target, tool.tool.name, input, { timeoutMs: time })
   work.budget.addTokens(tokensOf(value))
   return value
-}
-
-async function pause(ms: number, signal: AbortSignal): Promise<void> {
-  let timer: ReturnType<typeof setTimeout> | undefined
-  await untilAborted(new Promise<void>((resolve) => (timer = setTimeout(resolve, ms))), signal).finally(() => clearTimeout(timer))
 }

@@ -10,8 +10,11 @@ import type { EventContext, EventFunction, ReceivedEvent } from '../mesh-api-eve
 
 /** Events that a capability handles at once. */
 export const HANDLER_SLOTS = 8
-/** A handler has so long for one event, in ms; what hangs then has failed, and may be tried again. */
+/** A handler has so long for one event, in ms, unless it says otherwise; what hangs then has failed, and may be tried again. */
 export const HANDLE_WITHIN_MS = 600_000
+
+/** The longest time of a timer, in ms; who asks for more has no end. */
+const MAX_TIMER_MS = 2 ** 31 - 1
 
 /** An event in the inbox. */
 export interface ArrivedEvent extends InboxEvent {
@@ -55,15 +58,22 @@ export function createHandling(components: HandlingComponents): Handling {
   async function run({ item, missing, late }: Ordered<ArrivedEvent>): Promise<void> {
     const cancellation = new Cancellation()
     cancellations.add(cancellation)
-    const timer = setTimeout(() => cancellation.abort(tooLong(handleWithinMs)), handleWithinMs)
-    timer.unref?.()
+    let timer: ReturnType<typeof setTimeout> | undefined
+    const within = (ms: number): void => {
+      checkTime(ms)
+      clearTimeout(timer)
+      if (ms > MAX_TIMER_MS || !cancellations.has(cancellation)) return
+      timer = setTimeout(() => cancellation.abort(tooLong(ms)), ms)
+      timer.unref?.()
+    }
+    within(handleWithinMs)
     let outcome: 'done' | FailedAnswer = 'done'
     try {
       const { signal } = cancellation
       const handle = functionOf(item.handler)
       if (handle === undefined) throw new MeshError('unavailable', `"${item.handler}" handles no events any more`)
       await authorize(item, signal)
-      const context: EventContext = { signal, causes: item.causes, depth: item.event.hopDepth }
+      const context: EventContext = { signal, causes: item.causes, depth: item.event.hopDepth, within }
       await unlessAborted(Promise.resolve(handle(viewOf(item, missing, late), context)), signal)
     } catch (error) {
       outcome = failure(cancellation.reason ?? error)
@@ -136,6 +146,11 @@ function viewOf({ event, node, causes }: ArrivedEvent, missing: number, late: bo
     late,
     causes
   }
+}
+
+function checkTime(ms: number): void {
+  if (Number.isNaN(ms) || ms < 0)
+    throw new MeshError('invalid_argument', `${ms} is no time that a handler may take; give ms from now, or Infinity`)
 }
 
 const tooLong = (ms: number): MeshError =>

@@ -31,6 +31,7 @@ describe('handling events', () => {
   let handle: EventFunction | undefined
   let authorize: () => Promise<void> | undefined
   let onTake: () => void
+  let make: (withinMs: number) => Handling
   let handling: Handling
   beforeEach(() => {
     waiting = []
@@ -39,17 +40,19 @@ describe('handling events', () => {
     onTake = () => undefined
     // What an earlier test has left running is none of the next one's.
     const [events, outcomes] = [waiting, finished]
-    handling = createHandling({
-      functionOf: () => handle,
-      take() {
-        onTake()
-        const item = events.shift()
-        return item === undefined ? undefined : { item, missing: 0, late: false }
-      },
-      finish: ({ id }, outcome) => void outcomes.push(`${id} ${nameOf(outcome)}`),
-      authorize: () => authorize(),
-      withinMs: 40
-    })
+    make = (withinMs) =>
+      createHandling({
+        functionOf: () => handle,
+        take() {
+          onTake()
+          const item = events.shift()
+          return item === undefined ? undefined : { item, missing: 0, late: false }
+        },
+        finish: ({ id }, outcome) => void outcomes.push(`${id} ${nameOf(outcome)}`),
+        authorize: () => authorize(),
+        withinMs
+      })
+    handling = make(10_000)
   })
   const nameOf = (outcome: 'done' | FailedAnswer): string =>
     outcome === 'done' ? 'done' : `${outcome.code}${outcome.retryable ? ', again' : ''}`
@@ -114,6 +117,7 @@ describe('handling events', () => {
   })
 
   it('what hangs has failed after a time, is told so, may come again, and holds no slot', async () => {
+    handling = make(40)
     const aborted: string[] = []
     handle = ({ id }, { signal }) => {
       signal.addEventListener('abort', () => aborted.push(id))
@@ -123,6 +127,25 @@ describe('handling events', () => {
     await until(() => finished.length === HANDLER_SLOTS + 1, 'all have failed')
     assert.ok(finished.every((one) => one.endsWith('deadline_exceeded, again')))
     assert.ok(aborted.length >= HANDLER_SLOTS + 1)
+  })
+
+  it('takes as long as a handler says that it may', async () => {
+    handling = make(40)
+    let end: (() => void) | undefined
+    handle = ({ payload }, { within }) => {
+      assert.throws(() => within(-1), /no time/)
+      within(payload === 0 ? Infinity : 5)
+      return new Promise<void>((resolve) => (end ??= resolve))
+    }
+    push(2)
+    // The second one has less time than is usual, the first one more.
+    await until(() => finished.length === 1, 'the second')
+    handle = () => new Promise<void>(() => undefined)
+    push(1)
+    await until(() => finished.length === 2, 'one that says nothing')
+    end!()
+    await until(() => finished.length === 3, 'the first')
+    assert.deepEqual(finished, ['1-1 deadline_exceeded, again', '1-0 deadline_exceeded, again', '1-0 done'])
   })
 
   it('gives the handler the event, who caused it, and a signal', async () => {
