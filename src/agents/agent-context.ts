@@ -1,10 +1,11 @@
+import { cutText } from '../core/cut-text.ts'
 import type { JsonValue } from '../core/invoke.ts'
 import type { MeshError } from '../errors.ts'
 import type { CallOptions, CapabilityView, Mesh } from '../mesh-api.ts'
 import type { Budget } from './budget.ts'
 import type { AgentStep, EventPort } from './intent.ts'
 import { boundMemory, type AgentMemory } from './memory.ts'
-import { collectCall, tokensOf } from './mesh-call.ts'
+import { collectCall, modelTokens, type CallOutcome } from './mesh-call.ts'
 import type { AgentTask } from './task.ts'
 
 /** Time for a call of a tool that says nothing of its own, in ms. */
@@ -51,11 +52,11 @@ export interface AgentWork {
   readonly context: AgentContext
   readonly budget: Budget
   /** Calls without counting. */
-  request(target: string, tool: string, input: JsonValue, options: RequestOptions): Promise<JsonValue>
+  request(target: string, tool: string, input: JsonValue, options: RequestOptions): Promise<CallOutcome>
   /** Raises without counting. */
   raise(event: string, payload: JsonValue): Promise<JsonValue>
   report(step: AgentStep): void
-  /** Keeps what is known of the intent, if it is one that goes on after a restart. Never rejects. */
+  /** Keeps what is known of the intent, if it is one that goes on after a restart. Rejects if it cannot. */
   save(): Promise<void>
   now(): number
 }
@@ -75,7 +76,7 @@ export interface ContextInit extends Pick<AgentContext, 'signal' | 'task' | 'att
 export function createContext(init: ContextInit): { context: AgentContext } & Pick<AgentWork, 'request' | 'raise'> {
   const { agent, mesh, events, budget, report, now, signal, task, attempt, causes, depth, memory, traceparent } = init
 
-  async function request(target: string, tool: string, input: JsonValue, options: RequestOptions): Promise<JsonValue> {
+  async function request(target: string, tool: string, input: JsonValue, options: RequestOptions): Promise<CallOutcome> {
     signal.throwIfAborted()
     const { timeoutMs: most, isConfigured = false, node, notNode } = options
     return collectCall(
@@ -112,17 +113,17 @@ export function createContext(init: ContextInit): { context: AgentContext } & Pi
       budget.toolCall()
       const name = `${target} ${tool}`
       const startedAt = now()
-      report({ step: 'call', name, target, tool, input: JSON.stringify(input).slice(0, MAX_NOTE) })
+      report({ step: 'call', name, target, tool, input: cutText(JSON.stringify(input), MAX_NOTE) })
       const end = (told: { code?: string; message?: string }): void =>
         report({ step: 'result', name, durationMs: Math.round(now() - startedAt), ...told })
       try {
-        const value = await request(target, tool, input, { timeoutMs, ...(node !== undefined && { node }) })
-        budget.addTokens(tokensOf(value))
+        const outcome = await request(target, tool, input, { timeoutMs, ...(node !== undefined && { node }) })
+        budget.addTokens(modelTokens(outcome, target, () => mesh.capabilities()))
         end({})
-        return value
+        return outcome.value
       } catch (error) {
         const { code, message } = error as MeshError
-        end({ code, message: message.slice(0, MAX_NOTE) })
+        end({ code, message: cutText(message, MAX_NOTE) })
         throw error
       }
     },
@@ -130,7 +131,7 @@ export function createContext(init: ContextInit): { context: AgentContext } & Pi
       budget.step()
       return raise(event, payload)
     },
-    note: (text) => report({ step: 'note', text: text.slice(0, MAX_NOTE) })
+    note: (text) => report({ step: 'note', text: cutText(text, MAX_NOTE) })
   }
   return { context, request, raise }
 }

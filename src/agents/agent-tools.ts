@@ -1,5 +1,6 @@
 import type { ToolDeclaration } from '../../protocols/capability.ts'
 import type { JsonValue } from '../core/invoke.ts'
+import { MeshError } from '../errors.ts'
 import type { ToolContext, ToolHandler } from '../mesh-api.ts'
 import { createContext, type AgentMesh } from './agent-context.ts'
 import { NOTHING_USED, createBudget, limitError } from './budget.ts'
@@ -65,5 +66,7 @@ async function runTool(
     return (await untilAborted(work, signal)) ?? null
   } finally {
     clearTimeout(timer)
+    // Who has kept its context does nothing more with it.
+    over.abort(new MeshError('cancelled', 'the call of the tool is over'))
   }
 }

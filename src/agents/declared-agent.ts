@@ -5,16 +5,19 @@ import type { DeclaredAgent } from './agent-config.ts'
 import { DEFAULT_CALL_MS, type AgentWork } from './agent-context.ts'
 import { completeLimits } from './budget.ts'
 import { checkConcurrency, declare, type AgentDefinition } from './definition.ts'
-import { tokensOf } from './mesh-call.ts'
-import { createToolTable, findModel, type ModelTool } from './mesh-tools.ts'
+import { modelTokens } from './mesh-call.ts'
+import { createToolTable, type ModelTool } from './mesh-tools.ts'
+import { findModel } from './model-choice.ts'
 import { pause } from './pause.ts'
 import { openingMessages } from './prompt.ts'
 import { runToolLoop } from './tool-loop.ts'
 
 /** Waits before a model that is busy or away is asked again, in ms; then the agent gives up. */
 const MODEL_RETRY_MS = [500, 2_000, 5_000]
-/** For events more of them: at a start the node of the model may have to be found first. */
+/** For events more of them: at a start its node, or that of a tool, may have to be found first. */
 const EVENT_RETRY_MS = [...MODEL_RETRY_MS, 10_000, 10_000, 10_000]
+/** Longest time that a model may ask for until it is asked again, in ms; an event is tried later then. */
+const MAX_RETRY_AFTER_MS = 60_000
 
 /** Makes an agent of its configuration. @throws MeshError `invalid_argument`. */
 export function createDeclaredAgent(config: DeclaredAgent): AgentDefinition {
@@ -36,13 +39,21 @@ export function createDeclaredAgent(config: DeclaredAgent): AgentDefinition {
     const { task, context, budget } = work
     // What was said before a restart goes on.
     task.conversation ??= { messages: openingMessages(name, instructions, task.intent) }
+    const { conversation } = task
+    const known = (conversation.tools ??= {})
+    const waits = [...EVENT_RETRY_MS]
     const text = await runToolLoop({
-      conversation: task.conversation,
+      conversation,
       budget,
       signal: context.signal,
-      tools: () => createToolTable(context.capabilities(), { agent: id, rules, triggers }),
+      tools: () => createToolTable(context.capabilities(), { agent: id, rules, triggers, known }),
       model: (request) => askModel(work, model, { ...request, ...(temperature !== undefined && { temperature }) }),
       run: (tool, input) => runTool(work, tool, input),
+      async wait() {
+        const ms = waits.shift()
+        if (ms !== undefined) await waitFor(work, ms)
+        return ms !== undefined
+      },
       save: work.save,
       report: work.report,
       now: work.now
@@ -71,35 +82,51 @@ export function createDeclaredAgent(config: DeclaredAgent): AgentDefinition {
   }
 }
 
-async function askModel({ task, context, request, budget }: AgentWork, model: string, body: ChatRequest): Promise<ChatAnswer> {
+/** Asks again while it is busy or away. What it has answered badly it would answer so again. */
+async function askModel(work: AgentWork, model: string, body: ChatRequest): Promise<ChatAnswer> {
+  const { task, context, budget } = work
   const isEvent = task.intent.kind === 'event'
   const waits = isEvent ? EVENT_RETRY_MS : MODEL_RETRY_MS
   for (let again = 0; ; again++) {
     try {
       // Anew each time: what is there may have changed.
-      const target = findModel(context.capabilities(), model)
-      return readChatAnswer(
-        await request(target, CHAT_TOOL, body as unknown as JsonValue, { timeoutMs: budget.timeLeft, isConfigured: true })
-      )
+      const { target, notNode } = findModel(context.capabilities(), model)
+      const options = { timeoutMs: budget.timeLeft, isConfigured: true, ...(notNode !== undefined && { notNode }) }
+      const { result } = await work.request(target, CHAT_TOOL, body as unknown as JsonValue, options)
+      return readChatAnswer(result)
     } catch (error) {
       const isUnknown = isEvent && isMeshError(error, 'unknown_capability')
-      if (context.signal.aborted || !isMeshError(error) || !(error.retryable || isUnknown)) throw error
-      const waitMs = waits[again]
-      // It may be there when the event is delivered again.
-      if (waitMs === undefined) throw isUnknown ? new MeshError('unavailable', error.message, error.details) : error
-      // It is not the agent that takes long.
-      const goOn = budget.pause()
-      await pause(waitMs, context.signal).finally(goOn)
+      const isAway = isMeshError(error, 'busy') || isMeshError(error, 'unavailable')
+      if (context.signal.aborted || !(isAway || isUnknown)) throw error
+      const asked = isMeshError(error) ? Number(error.details['retryAfterMs'] ?? 0) : 0
+      const waitMs = Math.max(waits[again] ?? Infinity, asked)
+      if (waitMs > MAX_RETRY_AFTER_MS) {
+        // It may be there when the event is delivered again.
+        throw isUnknown ? new MeshError('unavailable', error.message, error.details) : error
+      }
+      await waitFor(work, waitMs)
+      // Each question is a step, but for one that nobody has got.
+      if (!isUnknown) budget.step()
     }
   }
 }
 
 async function runTool(work: AgentWork, tool: ModelTool, input: JsonObject): Promise<JsonValue> {
   if (tool.kind === 'fire') return work.raise(tool.trigger.event, input)
+  const { id, node, notNode } = tool
   const { timeoutMs = DEFAULT_CALL_MS, requiresApproval } = tool.tool
-  // A person may take longer to say yes than a tool to run.
-  const time = requiresApproval === true ? work.budget.timeLeft : timeoutMs
-  const value = await work.request(tool.target, tool.tool.name, input, { timeoutMs: time })
-  work.budget.addTokens(tokensOf(value))
-  return value
+  const outcome = await work.request(id, tool.tool.name, input, {
+    // A person may take longer to say yes than a tool to run.
+    timeoutMs: requiresApproval === true ? work.budget.timeLeft : timeoutMs,
+    ...(node !== undefined && { node }),
+    ...(notNode !== undefined && { notNode })
+  })
+  work.budget.addTokens(modelTokens(outcome, id, () => work.context.capabilities()))
+  return outcome.value
+}
+
+/** It is not the agent that takes this time. */
+async function waitFor({ context, budget }: AgentWork, ms: number): Promise<void> {
+  const goOn = budget.pause()
+  await pause(ms, context.signal).finally(goOn)
 }

@@ -102,7 +102,16 @@ function isConversation(value: JsonValue): boolean {
   return (
     isObject(value) &&
     (value['calling'] === undefined || isText(value['calling'])) &&
+    (value['tools'] === undefined || (isObject(value['tools']) && Object.values(value['tools']).every(isKnownTool))) &&
     isListOf(value['messages'], (message) => isObject(message) && isMessage(message))
+  )
+}
+
+function isKnownTool(value: JsonValue): boolean {
+  return (
+    isObject(value) &&
+    ['id', 'type', 'tool'].every((key) => isText(value[key])) &&
+    (value['node'] === undefined || isText(value['node']))
   )
 }
 

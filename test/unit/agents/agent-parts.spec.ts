@@ -73,6 +73,7 @@ describe('a record of what an agent does', () => {
       { intent: { kind: 'other', text: 'x' } },
       { error: { code: 'busy' } },
       { conversation: {} },
+      { conversation: { messages: [], tools: { heater__set: null } } },
       { conversation: { messages: [null] } },
       { conversation: { messages: [{ role: 'root', content: 'x' }] } },
       { conversation: { messages: [{ role: 'tool', content: 'x' }] } },

@@ -276,6 +276,7 @@ describe('an agent of code', () => {
           ...{ at: new Date().toISOString(), used: { steps: 1, timeMs: 5, tokens: 10, toolCalls: 1 }, steps: [] },
           conversation: {
             calling: 'c0',
+            tools: { thermo__read: { id: 'thermo', type: 'sensor/temperature', tool: 'read', idempotent: true } },
             messages: [
               { role: 'system', content: 'Work.' },
               { role: 'user', content: 'An event' },
