@@ -7,7 +7,7 @@ import { NOTHING_USED, createBudget, limitError } from './budget.ts'
 import { ASK_TOOL, askDeclaration, type AgentDefinition, type AgentTool } from './definition.ts'
 import type { EventPort } from './intent.ts'
 import type { AgentMemory } from './memory.ts'
-import { untilAborted } from './mesh-call.ts'
+import { untilAborted } from '../core/until-aborted.ts'
 
 /** Askers of one agent that wait for their turn. */
 const ASK_QUEUE = 16

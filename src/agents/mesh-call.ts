@@ -2,7 +2,6 @@ import { matchGlob } from '../../protocols/glob.ts'
 import { parseTarget } from '../core/candidates.ts'
 import type { JsonValue } from '../core/invoke.ts'
 import { tokensOf } from '../core/limits.ts'
-import { MeshError } from '../errors.ts'
 import type { Call, CapabilityView } from '../mesh-api.ts'
 
 /** What a tool may yield beside its result for an agent, in characters of JSON; the rest is left out. */
@@ -50,14 +49,4 @@ export function modelTokens({ result, provider }: CallOutcome, target: string, c
   const { name } = parseTarget(target)
   const called = capabilities().find(({ id, type, node }) => node === provider && (id === name || type === name))
   return called !== undefined && matchGlob(MODEL_TYPES, called.type) ? told : 0
-}
-
-/** Ends as soon as the signal does, whatever the work does then: who ignores its signal is left behind. */
-export function untilAborted<T>(work: Promise<T>, signal: AbortSignal): Promise<T> {
-  return new Promise<T>((resolve, reject) => {
-    const onAbort = (): void => reject(signal.reason instanceof Error ? signal.reason : new MeshError('cancelled', 'cancelled'))
-    if (signal.aborted) onAbort()
-    else signal.addEventListener('abort', onAbort, { once: true })
-    work.then(resolve, reject).finally(() => signal.removeEventListener('abort', onAbort))
-  })
 }

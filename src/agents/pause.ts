@@ -1,4 +1,4 @@
-import { untilAborted } from './mesh-call.ts'
+import { untilAborted } from '../core/until-aborted.ts'
 
 /** Waits, in ms; rejects as soon as the signal aborts. */
 export async function pause(ms: number, signal: AbortSignal): Promise<void> {

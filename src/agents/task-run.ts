@@ -6,7 +6,7 @@ import { NOTHING_USED, createBudget, limitError, type Budget } from './budget.ts
 import type { AgentDefinition } from './definition.ts'
 import type { AgentStep, EventPort } from './intent.ts'
 import type { AgentMemory } from './memory.ts'
-import { untilAborted } from './mesh-call.ts'
+import { untilAborted } from '../core/until-aborted.ts'
 import { MAX_CRASHES, addStep, keptResult, noteFailure, type AgentTask } from './task.ts'
 
 /** While a budget is paused, what is left of its time is looked at this often at most, in ms. */

@@ -5,6 +5,7 @@ import { failureOf } from '../core/triggers/failure.ts'
 import type { InboxEvent } from '../core/triggers/inbox.ts'
 import type { FailedAnswer } from '../core/triggers/outbox-contract.ts'
 import type { Ordered } from '../core/triggers/subject-order.ts'
+import { untilAborted } from '../core/until-aborted.ts'
 import { MeshError, isMeshError, toMeshError } from '../errors.ts'
 import type { EventContext, EventFunction, ReceivedEvent } from '../mesh-api-events.ts'
 
@@ -74,7 +75,7 @@ export function createHandling(components: HandlingComponents): Handling {
       if (handle === undefined) throw new MeshError('unavailable', `"${item.handler}" handles no events any more`)
       await authorize(item, signal)
       const context: EventContext = { signal, causes: item.causes, depth: item.event.hopDepth, within }
-      await unlessAborted(Promise.resolve(handle(viewOf(item, missing, late), context)), signal)
+      await untilAborted(Promise.resolve(handle(viewOf(item, missing, late), context)), signal)
     } catch (error) {
       outcome = failure(cancellation.reason ?? error)
     } finally {
@@ -160,17 +161,4 @@ const tooLong = (ms: number): MeshError =>
 function failure(error: unknown): FailedAnswer {
   const mesh = toMeshError(error)
   return failureOf(isMeshError(error) ? mesh : new MeshError('tool_failed', mesh.message))
-}
-
-async function unlessAborted<T>(work: Promise<T>, signal: AbortSignal): Promise<T> {
-  let onAbort!: () => void
-  const aborted = new Promise<never>((_, reject) => (onAbort = () => reject(toMeshError(signal.reason))))
-  if (signal.aborted) onAbort()
-  else signal.addEventListener('abort', onAbort, { once: true })
-  try {
-    return await Promise.race([work, aborted])
-  } finally {
-    signal.removeEventListener('abort', onAbort)
-    work.catch(() => undefined)
-  }
 }
