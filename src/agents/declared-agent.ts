@@ -1,7 +1,7 @@
 import type { JsonObject, JsonValue } from '../core/invoke.ts'
 import { CHAT_TOOL, CHAT_TYPE, readChatAnswer, type ChatAnswer, type ChatRequest } from '../core/chat.ts'
 import { MeshError, isMeshError } from '../errors.ts'
-import type { DeclaredAgent } from './agent-config.ts'
+import { MAX_INSTRUCTIONS, type DeclaredAgent } from './agent-config.ts'
 import { DEFAULT_CALL_MS, type AgentWork } from './agent-context.ts'
 import { completeLimits } from './budget.ts'
 import { checkConcurrency, declare, type AgentDefinition } from './definition.ts'
@@ -34,6 +34,8 @@ export function createDeclaredAgent(config: DeclaredAgent): AgentDefinition {
   } = config
   const { model = CHAT_TYPE, temperature, tools: rules = [] } = config
   const metadata = { model }
+  if (instructions.length > MAX_INSTRUCTIONS)
+    throw new MeshError('invalid_argument', `the instructions of "${id}" have more than ${MAX_INSTRUCTIONS} characters`, { id })
 
   async function perform(work: AgentWork): Promise<JsonValue> {
     const { task, context, budget } = work

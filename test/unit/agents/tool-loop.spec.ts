@@ -2,7 +2,10 @@ import assert from 'node:assert/strict'
 import type { AgentContext } from '../../../src/agents/agent-context.ts'
 import { createAgentTools } from '../../../src/agents/agent-tools.ts'
 import { DEFAULT_LIMITS, NOTHING_USED, createBudget } from '../../../src/agents/budget.ts'
-import { defineAgent } from '../../../src/agents/definition.ts'
+import { MAX_INSTRUCTIONS } from '../../../src/agents/agent-config.ts'
+import { createDeclaredAgent } from '../../../src/agents/declared-agent.ts'
+import { MAX_ASKED_CHARACTERS, defineAgent } from '../../../src/agents/definition.ts'
+import { MAX_DATA_CHARACTERS, openingMessages } from '../../../src/agents/prompt.ts'
 import type { AgentStep } from '../../../src/agents/intent.ts'
 import { createMemory } from '../../../src/agents/memory.ts'
 import { createToolTable } from '../../../src/agents/mesh-tools.ts'
@@ -133,23 +136,38 @@ describe('the loop of a declared agent', () => {
   })
 
   it('keeps no more of an answer than it may, and calls nothing with what was left out', async () => {
-    const conversation = opening()
+    const conversation: Conversation = {
+      messages: openingMessages('me', 'i'.repeat(MAX_INSTRUCTIONS), { kind: 'ask', text: 'q'.repeat(MAX_ASKED_CHARACTERS) })
+    }
     const long = (n: number): JsonObject => ({ text: 'x'.repeat(n) })
     const calls = Array.from({ length: MAX_CALLS_AT_ONCE }, (_, n) =>
       callOf(`c${n}`, 'heater__set', long(MAX_ARGUMENT_CHARACTERS - 50))
     )
     calls[0] = callOf('c0', 'heater__set', long(MAX_ARGUMENT_CHARACTERS))
+    assert.throws(
+      () => createDeclaredAgent({ id: 'a', instructions: 'i'.repeat(MAX_INSTRUCTIONS + 1) }),
+      (error) => isMeshError(error, 'invalid_argument')
+    )
     const { ports, state } = world(conversation, [
       said('y'.repeat(3 * MAX_ANSWER_CHARACTERS), ...calls),
       said('🔥'.repeat(MAX_ANSWER_CHARACTERS))
     ])
+    const { save } = ports
+    ports.run = async (_, input) => {
+      state.made.push(input)
+      return 'z'.repeat(2 * MAX_DATA_CHARACTERS)
+    }
+    ports.save = async () => {
+      assert.ok(lengthOf(conversation.messages) < MAX_TRANSCRIPT_CHARACTERS)
+      await save()
+    }
     const result = await runToolLoop(ports)
     assert.ok(result.length <= MAX_ANSWER_CHARACTERS + CUT_ANSWER.length + 1 && result.endsWith(CUT_ANSWER) && !HALF.test(result))
     assert.ok(lengthOf(conversation.messages) < MAX_TRANSCRIPT_CHARACTERS)
     const most = Math.floor(MAX_ARGUMENTS_AT_ONCE / MAX_ARGUMENT_CHARACTERS)
     assert.ok(state.made.length > 0 && state.made.length <= most, `${state.made.length}`)
     assert.ok(state.made.every((input) => JSON.stringify(input).length > 1_000))
-    assert.match(conversation.messages[3]?.content ?? '', /are longer than/)
+    assert.ok(conversation.messages.some(({ role, content }) => role === 'tool' && /are longer than/.test(content ?? '')))
   })
 })
 
