@@ -4,31 +4,38 @@ import { join } from 'node:path'
 import type { AgentStore } from './agents/agent-store.ts'
 import type { JsonValue } from './core/invoke.ts'
 import { absentOr, writeAtomic } from './data-dir-files.ts'
-import { toMeshError } from './errors.ts'
+import { MeshError, toMeshError } from './errors.ts'
 
 const AGENTS_DIR = 'agents'
 const SUFFIX = '.json'
 /** What is larger was not written by us: the longest transcript takes less. */
 const MAX_DOCUMENT_BYTES = 8 * 1024 * 1024
 
-/** Opens the store of a data directory. @param onTrouble told in a sentence of a file that cannot be read; it is set aside. */
+/**
+ * Opens the store of a data directory. Whatever is asked of an agent whose id does not begin with a letter or a digit rejects with `invalid_argument`.
+ * @param onTrouble told in a sentence of a file that holds something else than it should; it is set aside. What cannot be read at all rejects.
+ */
 export function openAgentStore(dataDir: string, onTrouble: (message: string) => void): AgentStore {
   const root = join(dataDir, AGENTS_DIR)
   const writing = new Map<string, Promise<void>>()
   // A colon is no character for names on Windows.
-  const dirOf = (agent: string): string => join(root, encodeURIComponent(agent))
+  const dirOf = (agent: string): string => {
+    if (/^[A-Za-z0-9]/.test(agent)) return join(root, encodeURIComponent(agent))
+    throw new MeshError('invalid_argument', `"${agent}" is no id of an agent: it begins with no letter or digit`, { agent })
+  }
 
   async function readDocument(path: string): Promise<JsonValue | undefined> {
+    const size = (await stat(path).catch(absentOr))?.size
+    if (size === undefined) return undefined
+    const fault = size > MAX_DOCUMENT_BYTES ? 'it is far too large' : undefined
     try {
-      if ((await stat(path)).size > MAX_DOCUMENT_BYTES) throw new Error('it is far too large')
-      return JSON.parse(await readFile(path, 'utf8')) as JsonValue
+      if (fault === undefined) return JSON.parse(await readFile(path, 'utf8')) as JsonValue
     } catch (error) {
-      await rename(path, `${path}.damaged`).catch(() => undefined)
-      onTrouble(
-        `cannot read ${path} (${(error as NodeJS.ErrnoException).code ?? (error as Error).message}): the agent goes on without it`
-      )
-      return undefined
+      if (!(error instanceof SyntaxError)) throw error
     }
+    await rename(path, `${path}.damaged`)
+    onTrouble(`cannot read ${path} (${fault ?? 'it is no JSON'}): the agent goes on without it`)
+    return undefined
   }
 
   async function writeDocument(agent: string, path: string, document: JsonValue | undefined): Promise<void> {
@@ -45,14 +52,18 @@ export function openAgentStore(dataDir: string, onTrouble: (message: string) => 
     async read(agent) {
       const documents = new Map<string, JsonValue>()
       const dir = dirOf(agent)
-      for (const file of (await readdir(dir).catch(absentOr)) ?? []) {
-        if (!file.endsWith(SUFFIX)) continue
-        const document = await readDocument(join(dir, file))
-        if (document !== undefined) documents.set(file.slice(0, -SUFFIX.length), document)
+      try {
+        for (const file of (await readdir(dir).catch(absentOr)) ?? []) {
+          if (!file.endsWith(SUFFIX)) continue
+          const document = await readDocument(join(dir, file))
+          if (document !== undefined) documents.set(file.slice(0, -SUFFIX.length), document)
+        }
+      } catch (error) {
+        throw toMeshError(error)
       }
       return documents
     },
-    write(agent, name, document) {
+    async write(agent, name, document) {
       const path = join(dirOf(agent), `${name}${SUFFIX}`)
       const write = (): Promise<void> => writeDocument(agent, path, document)
       // One after the other, and each whatever became of the one before.

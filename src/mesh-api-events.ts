@@ -37,16 +37,19 @@ export interface ReceivedEvent {
 
 /** What goes with an event. */
 export interface EventContext {
-  /** Aborted when it takes too long, or the node stops. */
+  /** Aborted when it takes too long, which is ten minutes unless `within` says otherwise, or when the node stops. */
   signal: AbortSignal
   causes: readonly string[]
   /** To be given on to what is fired for it. */
   depth: number
+  /** It may take so long from now on, in ms; Infinity: until it ends by itself. @throws MeshError `invalid_argument` for what is no such time. */
+  within(ms: number): void
 }
 
 /**
  * Handles an event. When it returns, the event is done, and does not come again; when it throws, it comes again later, here or to another handler,
- * unless the error is a MeshError that says otherwise (`details.retryable: false`, or a code that is not retryable).
+ * unless the error is a MeshError that says otherwise: `details.retryable`, or else its code. Those come again that are retryable, `tool_failed`, and what
+ * another handler may do: `unknown_capability`, and `permission_denied` by a policy.
  */
 export type EventFunction = (event: ReceivedEvent, context: EventContext) => void | Promise<void>
 

@@ -240,6 +240,10 @@ export interface CallOptions extends DispatchPreference {
   traceparent?: string
   /** PeerIds on whose behalf this call is made, who began it first: those of {@link ToolContext.causes} when it is made for the call that is being served. At most 8. */
   causes?: readonly string[]
+  /**
+   * Id of the agent of this node that chose to make this call, by what it has read. The policy of this node, and `requiresApproval`, then hold for its own tools as well.
+   */
+  agent?: string
   /** PeerId or name: only this node. */
   node?: string
   /** Other providers may be tried. Default true. */

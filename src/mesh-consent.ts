@@ -36,7 +36,7 @@ export interface Consent extends Pick<ProviderComponents, 'authorize' | 'meter'>
 export interface ConsentComponents {
   /** PeerId of this node. */
   self: string
-  membership: Pick<Membership, 'mesh'>
+  membership: Pick<Membership, 'mesh' | 'role' | 'chain'>
   policy: readonly PolicyRule[]
   limits: readonly LimitRule[]
   /** Name of this node, for messages. */
@@ -53,7 +53,7 @@ export interface ConsentComponents {
   emit(event: NewMeshEvent): void
 }
 
-type Request = Pick<ToolRequest, 'caller' | 'causes' | 'input'>
+type Request = Pick<ToolRequest, 'caller' | 'causes' | 'agent' | 'input'>
 
 const handlingOf = (capability: CapabilityDeclaration): Pick<LocalTool, 'capability' | 'tool'> => ({
   capability,
@@ -63,8 +63,9 @@ const handlingOf = (capability: CapabilityDeclaration): Pick<LocalTool, 'capabil
 /** See {@link Consent}. It goes by what a connection has proved, never by what a request says. */
 export function createConsent(components: ConsentComponents): Consent {
   const { self, name: ownName, nameOf, policy, limits: rules, federation, now, log, audit, emit } = components
-  const { standingOf, recall } = components.trust
-  const { mesh } = components.membership
+  const { trust, membership } = components
+  const { recall } = trust
+  const { mesh } = membership
   const limits = createLimits(rules, now)
   const waiting = createApprovals(now, (view) => {
     const { id, caller } = view
@@ -75,16 +76,26 @@ export function createConsent(components: ConsentComponents): Consent {
     }
     const { input: _input, waitingMs: _waitingMs, ...call } = view
     const of = call.mesh === undefined ? '' : ` of the mesh ${call.mesh}`
-    log('info', `${call.callerName} (${caller})${of} asks for ${call.capability} ${call.tool}: atmo approve ${id}`)
+    const who = call.agent === undefined ? `${call.callerName} (${caller})${of}` : `agent ${call.agent} of this node`
+    log('info', `${who} asks for ${call.capability} ${call.tool}: atmo approve ${id}`)
     emit({ event: 'approval', ...call })
   })
+
+  const standingOf = (peer: string): Standing => (peer === self ? ownStanding() : trust.standingOf(peer))
+
+  /** Nobody is a guest at home: what keeps guests away keeps them from others. */
+  function ownStanding(): Standing {
+    const role = membership.role === 'guest' ? 'member' : membership.role
+    return { role, tags: membership.chain()[0]?.certificate.tags ?? [] }
+  }
 
   function callerOf(peerId: string, other: string | undefined, standing = standingOf(peerId)): Caller {
     return { peerId, ...(other === undefined ? standing : STRANGER), mesh: other ?? mesh, foreign: other !== undefined }
   }
 
-  function effectOf(caller: Caller, { capability, tool }: Pick<LocalTool, 'capability' | 'tool'>): Effect {
-    if (caller.peerId === self) return 'allow'
+  /** @param isChosen an agent of this node has chosen the call, by what it has read: nobody here asked for just this. */
+  function effectOf(caller: Caller, { capability, tool }: Pick<LocalTool, 'capability' | 'tool'>, isChosen: boolean): Effect {
+    if (caller.peerId === self && !isChosen) return 'allow'
     if (caller.foreign === true && !federation.lends(caller.mesh!, capability.type)) return 'deny'
     return decide(policy, caller, capability, tool)
   }
@@ -93,12 +104,17 @@ export function createConsent(components: ConsentComponents): Consent {
    * Who caused a call need not be connected with this node. Of a call of another mesh this node knows nothing else: but nobody of its own mesh gains by
    * going round through another. Of a call of the own mesh it may be of any other one, or of none, and gains nothing by a member that acts for it.
    */
-  function effectOfCause(cause: string, caller: string, local: Pick<LocalTool, 'capability' | 'tool'>): Effect {
+  function effectOfCause(
+    cause: string,
+    caller: string,
+    local: Pick<LocalTool, 'capability' | 'tool'>,
+    isChosen: boolean
+  ): Effect {
     const other = federation.meshOf(cause)
-    const standing = recall(cause)
-    if (cause === self || other !== undefined || standing !== undefined) return effectOf(callerOf(cause, other, standing), local)
+    const standing = cause === self ? ownStanding() : recall(cause)
+    if (other !== undefined || standing !== undefined) return effectOf(callerOf(cause, other, standing), local, isChosen)
     const round = federation.meshOf(caller)
-    if (round !== undefined) return effectOf(callerOf(cause, round), local)
+    if (round !== undefined) return effectOf(callerOf(cause, round), local, isChosen)
     return decideUnchecked(policy, cause, local.capability, local.tool)
   }
 
@@ -113,25 +129,29 @@ export function createConsent(components: ConsentComponents): Consent {
   /** @returns whether it is to be asked for. @throws MeshError `permission_denied`. */
   function checkAllowed(
     local: Pick<LocalTool, 'capability' | 'tool'>,
-    { caller, causes }: Request,
+    { caller, causes, agent }: Request,
     standing = standingOf(caller)
   ): 'allow' | 'ask' {
     const { capability, tool } = local
     // Again: the capability that was looked at when the call arrived may have given way to another.
     federation.checkLent(caller, capability.id, tool.name, capability.type)
-    let effect = effectOf(callerOf(caller, federation.meshOf(caller), standing), local)
+    const isChosen = caller === self && agent !== undefined
+    const own = effectOf(callerOf(caller, federation.meshOf(caller), standing), local, isChosen)
+    let effect = own
     // A node lends nobody its rights: each of those who caused the call must have them, too.
-    for (const cause of causes ?? []) effect = stricter(effect, effectOfCause(cause, caller, local))
+    for (const cause of causes ?? []) effect = stricter(effect, effectOfCause(cause, caller, local, isChosen))
     if (effect !== 'deny') return effect
-    const { role } = standing
     const details = { capability: capability.id, tool: tool.name, node: self, reason: 'policy' }
-    throw new MeshError(
-      'permission_denied',
-      causes === undefined
-        ? `${role === 'owner' || role === 'admin' ? 'an' : 'a'} ${federation.meshOf(caller) === undefined ? role : 'node of another mesh'} may not call "${tool.name}" of "${capability.id}" at ${ownName}`
-        : `"${tool.name}" of "${capability.id}" at ${ownName} is not for all who cause this call`,
-      details
-    )
+    const what = `"${tool.name}" of "${capability.id}" at ${ownName}`
+    const message =
+      own === 'deny' ? `${kindOf(caller, standing, isChosen)} may not call ${what}` : `${what} is not for all who cause this call`
+    throw new MeshError('permission_denied', message, details)
+  }
+
+  function kindOf(caller: string, { role }: Standing, isChosen: boolean): string {
+    if (isChosen) return 'an agent of this node'
+    if (federation.meshOf(caller) !== undefined) return 'a node of another mesh'
+    return `${role === 'owner' || role === 'admin' ? 'an' : 'a'} ${role}`
   }
 
   function authorize(
@@ -141,14 +161,15 @@ export function createConsent(components: ConsentComponents): Consent {
     standing?: Standing
   ): Promise<void> | undefined {
     if (checkAllowed(local, request, standing) === 'allow') return undefined
-    const { caller, causes, input } = request
+    const { caller, causes, agent, input } = request
     const foreign = federation.nodeOf(caller)
     const who = {
       caller,
       callerName: foreign?.name ?? nameOf(caller) ?? '',
       callerRole: standingOf(caller).role,
       ...(foreign !== undefined && { mesh: foreign.meshName, meshId: foreign.mesh }),
-      ...(causes !== undefined && { causes })
+      ...(causes !== undefined && { causes }),
+      ...(agent !== undefined && { agent })
     }
     const call = { kind: 'call' as const, ...who, capability: local.capability.id, tool: local.tool.name, input }
     return waiting.isGranted(call) ? undefined : waiting.ask(call, options.signal)
@@ -175,7 +196,7 @@ export function createConsent(components: ConsentComponents): Consent {
     observerOf(peer) {
       if (federation.meshOf(peer) !== undefined)
         throw new MeshError('permission_denied', 'nodes of other meshes must not observe events here', { node: self })
-      return (capability) => effectOf(callerOf(peer, undefined), { capability, tool: { name: OBSERVE } }) === 'allow'
+      return (capability) => effectOf(callerOf(peer, undefined), { capability, tool: { name: OBSERVE } }, false) === 'allow'
     },
     ask: waiting.ask,
     forget: waiting.forget,

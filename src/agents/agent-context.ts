@@ -1,10 +1,11 @@
+import { cutText } from '../core/cut-text.ts'
 import type { JsonValue } from '../core/invoke.ts'
 import type { MeshError } from '../errors.ts'
-import type { CapabilityView, Mesh } from '../mesh-api.ts'
+import type { CallOptions, CapabilityView, Mesh } from '../mesh-api.ts'
 import type { Budget } from './budget.ts'
 import type { AgentStep, EventPort } from './intent.ts'
-import type { AgentMemory } from './memory.ts'
-import { collectCall, tokensOf } from './mesh-call.ts'
+import { boundMemory, type AgentMemory } from './memory.ts'
+import { collectCall, modelTokens, type CallOutcome } from './mesh-call.ts'
 import type { Picture } from './pictures.ts'
 import type { AgentTask } from './task.ts'
 
@@ -39,23 +40,26 @@ export interface AgentContext {
   note(text: string): void
 }
 
+/** How a call goes out. */
+export interface RequestOptions extends Pick<CallOptions, 'node' | 'notNode'> {
+  timeoutMs: number
+  /** Its configuration has chosen this call, not what it has read: no consent of this node is needed for it. */
+  isConfigured?: boolean
+  /** Is given the picture that the tool gives, if it gives one. */
+  onPicture?: ((picture: Picture) => void) | undefined
+}
+
 /** All that goes on around one intent: for what performs it. */
 export interface AgentWork {
   readonly task: AgentTask
   readonly context: AgentContext
   readonly budget: Budget
-  /** Calls without counting. `onPicture` is given the picture that the tool gives, if it gives one. */
-  request(
-    target: string,
-    tool: string,
-    input: JsonValue,
-    timeoutMs: number,
-    onPicture?: (picture: Picture) => void
-  ): Promise<JsonValue>
+  /** Calls without counting. */
+  request(target: string, tool: string, input: JsonValue, options: RequestOptions): Promise<CallOutcome>
   /** Raises without counting. */
   raise(event: string, payload: JsonValue): Promise<JsonValue>
   report(step: AgentStep): void
-  /** Keeps what is known of the intent, if it is one that goes on after a restart. Never rejects. */
+  /** Keeps what is known of the intent, if it is one that goes on after a restart. Rejects if it cannot. */
   save(): Promise<void>
   now(): number
 }
@@ -75,18 +79,21 @@ export interface ContextInit extends Pick<AgentContext, 'signal' | 'task' | 'att
 export function createContext(init: ContextInit): { context: AgentContext } & Pick<AgentWork, 'request' | 'raise'> {
   const { agent, mesh, events, budget, report, now, signal, task, attempt, causes, depth, memory, traceparent } = init
 
-  function send(
-    target: string,
-    tool: string,
-    input: JsonValue,
-    timeoutMs: number,
-    { node, onPicture }: { node?: string | undefined; onPicture?: ((picture: Picture) => void) | undefined }
-  ): Promise<JsonValue> {
+  async function request(target: string, tool: string, input: JsonValue, options: RequestOptions): Promise<CallOutcome> {
     signal.throwIfAborted()
-    const time = Math.max(1, Math.min(timeoutMs, budget.timeLeft))
-    const options = { signal, timeoutMs: time, ...(causes !== undefined && { causes }), ...(node !== undefined && { node }) }
-    const traced = { ...options, ...(traceparent !== undefined && { traceparent }) }
-    return collectCall(mesh.call(target, tool, input, traced), onPicture)
+    const { timeoutMs: most, isConfigured = false, node, notNode, onPicture } = options
+    return collectCall(
+      mesh.call(target, tool, input, {
+        signal,
+        timeoutMs: Math.max(1, Math.min(most, budget.timeLeft)),
+        ...(causes !== undefined && { causes }),
+        ...(!isConfigured && { agent }),
+        ...(node !== undefined && { node }),
+        ...(notNode !== undefined && { notNode }),
+        ...(traceparent !== undefined && { traceparent })
+      }),
+      onPicture
+    )
   }
 
   async function raise(event: string, payload: JsonValue): Promise<JsonValue> {
@@ -101,7 +108,7 @@ export function createContext(init: ContextInit): { context: AgentContext } & Pi
     attempt,
     causes,
     depth,
-    memory,
+    memory: boundMemory(memory, signal),
     budget,
     capabilities: () => mesh.capabilities(),
     async call(target, tool, input = {}, { timeoutMs = DEFAULT_CALL_MS, node } = {}) {
@@ -110,17 +117,17 @@ export function createContext(init: ContextInit): { context: AgentContext } & Pi
       budget.toolCall()
       const name = `${target} ${tool}`
       const startedAt = now()
-      report({ step: 'call', name, target, tool, input: JSON.stringify(input).slice(0, MAX_NOTE) })
+      report({ step: 'call', name, target, tool, input: cutText(JSON.stringify(input), MAX_NOTE) })
       const end = (told: { code?: string; message?: string }): void =>
         report({ step: 'result', name, durationMs: Math.round(now() - startedAt), ...told })
       try {
-        const value = await send(target, tool, input, timeoutMs, { node })
-        budget.addTokens(tokensOf(value))
+        const outcome = await request(target, tool, input, { timeoutMs, ...(node !== undefined && { node }) })
+        budget.addTokens(modelTokens(outcome, target, () => mesh.capabilities()))
         end({})
-        return value
+        return outcome.value
       } catch (error) {
         const { code, message } = error as MeshError
-        end({ code, message: message.slice(0, MAX_NOTE) })
+        end({ code, message: cutText(message, MAX_NOTE) })
         throw error
       }
     },
@@ -128,11 +135,7 @@ export function createContext(init: ContextInit): { context: AgentContext } & Pi
       budget.step()
       return raise(event, payload)
     },
-    note: (text) => report({ step: 'note', text: text.slice(0, MAX_NOTE) })
+    note: (text) => report({ step: 'note', text: cutText(text, MAX_NOTE) })
   }
-  return {
-    context,
-    request: (target, tool, input, timeoutMs, onPicture) => send(target, tool, input, timeoutMs, { onPicture }),
-    raise
-  }
+  return { context, request, raise }
 }

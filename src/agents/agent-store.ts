@@ -2,7 +2,7 @@ import type { JsonValue } from '../core/invoke.ts'
 
 /** Where agents keep documents: JSON by name, whole or not at all. Writes of one name keep their order. */
 export interface AgentStore {
-  /** All documents of an agent; those that cannot be read are left out. */
+  /** All documents of an agent; those that are damaged are left out. Rejects with MeshError if they cannot be read. */
   read(agent: string): Promise<Map<string, JsonValue>>
   /** Resolves when it is kept; undefined takes it away. Rejects with MeshError if it cannot be. */
   write(agent: string, name: string, document: JsonValue | undefined): Promise<void>

@@ -1,12 +1,13 @@
 import type { ToolDeclaration } from '../../protocols/capability.ts'
 import type { JsonValue } from '../core/invoke.ts'
+import { MeshError } from '../errors.ts'
 import type { ToolContext, ToolHandler } from '../mesh-api.ts'
 import { createContext, type AgentMesh } from './agent-context.ts'
 import { NOTHING_USED, createBudget, limitError } from './budget.ts'
 import { ASK_TOOL, askDeclaration, type AgentDefinition, type AgentTool } from './definition.ts'
 import type { EventPort } from './intent.ts'
 import type { AgentMemory } from './memory.ts'
-import { untilAborted } from './mesh-call.ts'
+import { untilAborted } from '../core/until-aborted.ts'
 
 /** Askers of one agent that wait for their turn. */
 const ASK_QUEUE = 16
@@ -65,5 +66,7 @@ async function runTool(
     return (await untilAborted(work, signal)) ?? null
   } finally {
     clearTimeout(timer)
+    // Who has kept its context does nothing more with it.
+    over.abort(new MeshError('cancelled', 'the call of the tool is over'))
   }
 }

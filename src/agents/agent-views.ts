@@ -5,7 +5,7 @@ import type { ErrorDetails } from '../errors.ts'
 
 /**
  * `created`: known, and not offered: it is starting, or `reason` says what speaks against it. `running`: takes intents. `suspended`: takes none; events
- * that it has accepted wait. `ended`: has nothing any more, until it is resumed, which begins anew.
+ * that it had accepted have gone back to who delivers them. `ended`: has nothing any more, until it is resumed, which begins anew.
  */
 export type AgentState = 'created' | 'running' | 'suspended' | 'ended'
 
@@ -18,7 +18,7 @@ export interface AgentView {
   kind: AgentDefinition['kind']
   state: AgentState
   reason?: string
-  /** Intents that it works on, and events that it has accepted beside them. */
+  /** Intents that it works on, and those that wait for their turn. */
   running: number
   waiting: number
   /** Of the last intents that are kept. */

@@ -8,11 +8,12 @@ import type { AgentTask } from './task.ts'
 
 /** The agents of a node. */
 export interface Agents {
-  /** Offers an agent, and goes on with what it had accepted before. Rejects with `conflict`, `too_large`. One that the mesh does not take stays `created`, with the reason. */
+  /** Offers an agent. Rejects with `conflict`, `too_large`, and what its store says. One that the mesh does not take stays `created`, with the reason. */
   add(definition: AgentDefinition): Promise<AgentView>
   /**
-   * Has an agent do what an event says; resolves when that is done, also if it is delivered several times. Rejects with what it failed with: `retryable` says
-   * whether it may be tried again; `unavailable` when the node stops: it is done at the next start then.
+   * Has an agent do what an event says; resolves when that is done, and that is on disk, also if it is delivered several times. Rejects with what it failed
+   * with: `failureOf` says whether it may be delivered again. It is given back with `unavailable` when the agent is suspended or ends, or the node stops:
+   * it goes on where it was when it is delivered again, and not by itself.
    */
   handle(agent: string, event: ReceivedEvent, options: HandleOptions): Promise<void>
   list(): AgentView[]

@@ -47,6 +47,8 @@ export interface Budget {
   readonly tokensLeft: number
   /** In ms. */
   readonly timeLeft: number
+  /** Stops the clock, for a time in which it is not the agent that takes long. @returns what has it go on. */
+  pause(): () => void
   readonly used: AgentUsage
 }
 
@@ -54,17 +56,21 @@ export interface Budget {
 export function createBudget(limits: AgentLimits, before: AgentUsage, now: () => number): Budget {
   const startedAt = now()
   const used = { ...before }
+  /** Time that does not count, in ms. */
+  let pausedMs = 0
+  let pauses = 0
+  let pausedAt = 0
 
   function count(what: 'steps' | 'toolCalls'): void {
     if (used[what] >= limits[what]) throw limitError(what, limits[what])
     used[what]++
   }
 
-  const spentMs = (): number => before.timeMs + now() - startedAt
+  const spentMs = (): number => before.timeMs + (pauses > 0 ? pausedAt : now()) - startedAt - pausedMs
   return {
     step: () => count('steps'),
     toolCall: () => count('toolCalls'),
-    addTokens: (tokens) => void (used.tokens += tokens),
+    addTokens: (tokens) => void (used.tokens = Math.min(Number.MAX_SAFE_INTEGER, used.tokens + Math.ceil(tokens))),
     checkTokens(tokens) {
       if (used.tokens + tokens > limits.tokens) throw limitError('tokens', limits.tokens)
     },
@@ -73,6 +79,15 @@ export function createBudget(limits: AgentLimits, before: AgentUsage, now: () =>
     },
     get timeLeft() {
       return Math.max(0, limits.timeMs - spentMs())
+    },
+    pause() {
+      if (pauses++ === 0) pausedAt = now()
+      let isOver = false
+      return () => {
+        if (isOver) return
+        isOver = true
+        if (--pauses === 0) pausedMs += now() - pausedAt
+      }
     },
     get used() {
       return { ...used, timeMs: Math.round(spentMs()) }
@@ -88,10 +103,10 @@ const WHAT: Record<AgentLimit, string> = {
   depth: 'events and agents in a chain'
 }
 
-/** An agent has come to one of its limits: `tool_failed`, of the time `deadline_exceeded`; `details.limit` says which. */
+/** An agent has come to one of its limits: `tool_failed`, of the time `deadline_exceeded`; `details.limit` says which. To try it again changes nothing. */
 export function limitError(limit: AgentLimit, most: number): MeshError {
   const message = `the agent has used up its ${most} ${WHAT[limit]}; limits.${limit} of the agent allows more`
-  return new MeshError(limit === 'timeMs' ? 'deadline_exceeded' : 'tool_failed', message, { limit, most })
+  return new MeshError(limit === 'timeMs' ? 'deadline_exceeded' : 'tool_failed', message, { limit, most, retryable: false })
 }
 
 /** Fills in what is not given. @throws MeshError `invalid_argument` for what is out of range. */

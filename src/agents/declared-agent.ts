@@ -1,20 +1,24 @@
 import type { JsonObject, JsonValue } from '../core/invoke.ts'
 import { CHAT_TOOL, CHAT_TYPE, readChatAnswer, type ChatAnswer } from '../core/chat.ts'
 import { MeshError, isMeshError } from '../errors.ts'
-import type { DeclaredAgent } from './agent-config.ts'
+import { MAX_INSTRUCTIONS, type DeclaredAgent } from './agent-config.ts'
 import { DEFAULT_CALL_MS, type AgentWork } from './agent-context.ts'
 import { completeLimits } from './budget.ts'
 import { checkConcurrency, declare, type AgentDefinition } from './definition.ts'
-import { tokensOf, untilAborted } from './mesh-call.ts'
-import { createToolTable, findModel, looksAtPictures, type ModelTool } from './mesh-tools.ts'
+import { modelTokens } from './mesh-call.ts'
+import { createToolTable, looksAtPictures, type ModelTool } from './mesh-tools.ts'
+import { findModel } from './model-choice.ts'
+import { pause } from './pause.ts'
 import { createPictures, type Picture, type Pictures } from './pictures.ts'
 import { openingMessages } from './prompt.ts'
 import { runToolLoop, type ToolLoopRequest } from './tool-loop.ts'
 
 /** Waits before a model that is busy or away is asked again, in ms; then the agent gives up. */
 const MODEL_RETRY_MS = [500, 2_000, 5_000]
-/** For events more of them: at a start the node of the model may have to be found first. */
+/** For events more of them: at a start its node, or that of a tool, may have to be found first. */
 const EVENT_RETRY_MS = [...MODEL_RETRY_MS, 10_000, 10_000, 10_000]
+/** Longest time that a model may ask for until it is asked again, in ms; an event is tried later then. */
+const MAX_RETRY_AFTER_MS = 60_000
 
 /** Makes an agent of its configuration. @throws MeshError `invalid_argument`. */
 export function createDeclaredAgent(config: DeclaredAgent): AgentDefinition {
@@ -31,19 +35,29 @@ export function createDeclaredAgent(config: DeclaredAgent): AgentDefinition {
   } = config
   const { model = CHAT_TYPE, temperature, tools: rules = [] } = config
   const metadata = { model }
+  if (instructions.length > MAX_INSTRUCTIONS)
+    throw new MeshError('invalid_argument', `the instructions of "${id}" have more than ${MAX_INSTRUCTIONS} characters`, { id })
 
   async function perform(work: AgentWork): Promise<JsonValue> {
     const { task, context, budget } = work
     // What was said before a restart goes on.
     task.conversation ??= { messages: openingMessages(name, instructions, task.intent) }
+    const { conversation } = task
+    const known = (conversation.tools ??= {})
+    const waits = [...EVENT_RETRY_MS]
     const pictures = createPictures()
     const text = await runToolLoop({
-      conversation: task.conversation,
+      conversation,
       budget,
       signal: context.signal,
-      tools: () => createToolTable(context.capabilities(), { agent: id, rules, triggers }),
+      tools: () => createToolTable(context.capabilities(), { agent: id, rules, triggers, known }),
       model: (request) => askModel(work, model, { ...request, ...(temperature !== undefined && { temperature }) }, pictures),
       run: (tool, input, call) => runTool(work, tool, input, (picture) => pictures.keep(call, picture)),
+      async wait() {
+        const ms = waits.shift()
+        if (ms !== undefined) await waitFor(work, ms)
+        return ms !== undefined
+      },
       save: work.save,
       report: work.report,
       now: work.now
@@ -72,28 +86,33 @@ export function createDeclaredAgent(config: DeclaredAgent): AgentDefinition {
   }
 }
 
-async function askModel(
-  { task, context, request, budget }: AgentWork,
-  model: string,
-  body: ToolLoopRequest,
-  pictures: Pictures
-): Promise<ChatAnswer> {
+/** Asks again while it is busy or away. What it has answered badly it would answer so again. */
+async function askModel(work: AgentWork, model: string, body: ToolLoopRequest, pictures: Pictures): Promise<ChatAnswer> {
+  const { task, context, budget } = work
   const isEvent = task.intent.kind === 'event'
   const waits = isEvent ? EVENT_RETRY_MS : MODEL_RETRY_MS
   for (let again = 0; ; again++) {
     try {
       // Anew each time: what is there may have changed.
-      const known = context.capabilities()
-      const target = findModel(known, model)
-      const input = looksAtPictures(known, target) ? { ...body, messages: pictures.among(body.messages) } : body
-      return readChatAnswer(await request(target, CHAT_TOOL, input as unknown as JsonValue, budget.timeLeft))
+      const all = context.capabilities()
+      const { target, notNode } = findModel(all, model)
+      const input = looksAtPictures(all, target) ? { ...body, messages: pictures.among(body.messages) } : body
+      const options = { timeoutMs: budget.timeLeft, isConfigured: true, ...(notNode !== undefined && { notNode }) }
+      const { result } = await work.request(target, CHAT_TOOL, input as unknown as JsonValue, options)
+      return readChatAnswer(result)
     } catch (error) {
       const isUnknown = isEvent && isMeshError(error, 'unknown_capability')
-      if (context.signal.aborted || !isMeshError(error) || !(error.retryable || isUnknown)) throw error
-      const waitMs = waits[again]
-      // It may be there when the event is delivered again.
-      if (waitMs === undefined) throw isUnknown ? new MeshError('unavailable', error.message, error.details) : error
-      await pause(waitMs, context.signal)
+      const isAway = isMeshError(error, 'busy') || isMeshError(error, 'unavailable')
+      if (context.signal.aborted || !(isAway || isUnknown)) throw error
+      const asked = isMeshError(error) ? Number(error.details['retryAfterMs'] ?? 0) : 0
+      const waitMs = Math.max(waits[again] ?? Infinity, asked)
+      if (waitMs > MAX_RETRY_AFTER_MS) {
+        // It may be there when the event is delivered again.
+        throw isUnknown ? new MeshError('unavailable', error.message, error.details) : error
+      }
+      await waitFor(work, waitMs)
+      // Each question is a step, but for one that nobody has got.
+      if (!isUnknown) budget.step()
     }
   }
 }
@@ -105,15 +124,21 @@ async function runTool(
   onPicture: (picture: Picture) => void
 ): Promise<JsonValue> {
   if (tool.kind === 'fire') return work.raise(tool.trigger.event, input)
+  const { id, node, notNode } = tool
   const { timeoutMs = DEFAULT_CALL_MS, requiresApproval } = tool.tool
-  // A person may take longer to say yes than a tool to run.
-  const time = requiresApproval === true ? work.budget.timeLeft : timeoutMs
-  const value = await work.request(tool.target, tool.tool.name, input, time, onPicture)
-  work.budget.addTokens(tokensOf(value))
-  return value
+  const outcome = await work.request(id, tool.tool.name, input, {
+    // A person may take longer to say yes than a tool to run.
+    timeoutMs: requiresApproval === true ? work.budget.timeLeft : timeoutMs,
+    ...(node !== undefined && { node }),
+    ...(notNode !== undefined && { notNode }),
+    onPicture
+  })
+  work.budget.addTokens(modelTokens(outcome, id, () => work.context.capabilities()))
+  return outcome.value
 }
 
-async function pause(ms: number, signal: AbortSignal): Promise<void> {
-  let timer: ReturnType<typeof setTimeout> | undefined
-  await untilAborted(new Promise<void>((resolve) => (timer = setTimeout(resolve, ms))), signal).finally(() => clearTimeout(timer))
+/** It is not the agent that takes this time. */
+async function waitFor({ context, budget }: AgentWork, ms: number): Promise<void> {
+  const goOn = budget.pause()
+  await pause(ms, context.signal).finally(goOn)
 }

@@ -1,8 +1,9 @@
-import type {
-  CapabilityDeclaration,
-  HandlesDeclaration,
-  ToolDeclaration,
-  TriggerDeclaration
+import {
+  checkCapability,
+  type CapabilityDeclaration,
+  type HandlesDeclaration,
+  type ToolDeclaration,
+  type TriggerDeclaration
 } from '../../protocols/capability.ts'
 import type { JsonObject, JsonSchema, JsonValue } from '../core/invoke.ts'
 import { MeshError } from '../errors.ts'
@@ -45,8 +46,8 @@ export interface CodeAgent {
   /** Schema of what `ask` gives back. */
   output?: JsonSchema
   /**
-   * Does what an intent says. What it returns is the result of `ask`. An event whose handling a stop of the node cuts short comes again at the next
-   * start, from the beginning, with a higher `context.attempt`: so what it does twice must do no harm, or be noted in `context.memory`.
+   * Does what an intent says. What it returns is the result of `ask`. An event whose handling is cut short, by a stop of the node or otherwise, may come
+   * again, and begins from the beginning then, with a higher `context.attempt`: so what it does twice must do no harm, or be noted in `context.memory`.
    */
   run(intent: Intent, context: AgentContext): JsonValue | void | Promise<JsonValue | void>
 }
@@ -81,10 +82,10 @@ export function defineAgent(agent: CodeAgent): AgentDefinition {
   }
 }
 
-/** A declaration is JSON: what is not given is left out. */
+/** A declaration is JSON: what is not given is left out. @throws MeshError `invalid_argument`, also for an id that no capability may have. */
 export function declare(capability: CapabilityDeclaration, handles: HandlesDeclaration | false): CapabilityDeclaration {
   const all = { ...capability, ...(handles !== false && { handles }) }
-  return Object.fromEntries(Object.entries(all).filter(([, value]) => value !== undefined)) as CapabilityDeclaration
+  return checkCapability(Object.fromEntries(Object.entries(all).filter(([, value]) => value !== undefined)))
 }
 
 /** @throws MeshError `invalid_argument`. */

@@ -1,23 +1,26 @@
 import { createAdmission } from '../core/admission.ts'
 import type { JsonValue } from '../core/invoke.ts'
-import { ERROR_CODES, MeshError, isErrorCode, toMeshError } from '../errors.ts'
-import type { EventFunction, Registration, ToolContext } from '../mesh-api.ts'
+import { MeshError, toMeshError } from '../errors.ts'
+import type { EventFunction, Registration, ToolContext, ToolHandler } from '../mesh-api.ts'
 import type { AgentMesh } from './agent-context.ts'
 import type { AgentStore } from './agent-store.ts'
 import { MAX_ACCEPTED_TASKS, checkEvent, createAgentTasks, taskIdOf } from './agent-tasks.ts'
 import { createAgentTools } from './agent-tools.ts'
 import { viewOf, type AgentState, type AgentView } from './agent-views.ts'
 import { limitError } from './budget.ts'
-import type { AgentDefinition } from './definition.ts'
+import { ASK_TOOL, type AgentDefinition } from './definition.ts'
 import type { AgentStep, EventPort, HandleOptions, ReceivedEvent } from './intent.ts'
-import { createMemory } from './memory.ts'
-import { untilAborted } from './mesh-call.ts'
+import { createMemory, type ClosableMemory } from './memory.ts'
+import { untilAborted } from '../core/until-aborted.ts'
+import { pause } from './pause.ts'
+import { streamSteps } from './step-stream.ts'
 import { runTask } from './task-run.ts'
-import { createTask, type AgentTask } from './task.ts'
+import { createTask, noteFailure, type AgentTask } from './task.ts'
 
 /** Intents that wait for their turn. More than are ever accepted, of one source as well, which may have half of the places. */
 const MAX_WAITING_INTENTS = 4 * MAX_ACCEPTED_TASKS
-const NEVER = new AbortController().signal
+/** Waits before what an agent has done is written once more, in ms; the last one again and again. */
+const WRITE_AGAIN_MS = [250, 1_000, 5_000, 30_000]
 const STATE = 'state'
 const MEMORY = 'memory'
 
@@ -44,7 +47,7 @@ export interface HostedAgent {
   handle(event: ReceivedEvent, options: HandleOptions): Promise<void>
   /** See `Agents.setState`. */
   setState(state: Exclude<AgentState, 'created'>, reason?: string): Promise<void>
-  /** Cuts short what it works on, which is done at the next start if it is an event. */
+  /** Cuts short what it works on; events go back to who delivers them. Resolves when all of it is over. */
   stop(): Promise<void>
 }
 
@@ -57,131 +60,139 @@ function eventsOf(mesh: AgentMesh): EventPort {
   }
 }
 
-/** Offers an agent, in the state that it was in, and goes on with what it has accepted. Rejects with what its store says. */
+/**
+ * Offers an agent, in the state that it was in. Rejects with what its store says.
+ *
+ * Whether and when an event is done is up to who delivers it: an agent works on what it was handed, and gives it back when it cannot go on. It keeps where
+ * it was, and goes on from there if it is handed the same event again.
+ */
 export async function hostAgent(definition: AgentDefinition, components: AgentComponents): Promise<HostedAgent> {
   const { mesh, events = eventsOf(mesh), store, now, date, newId, log } = components
   const { declaration, limits, concurrency } = definition
   const { id } = declaration
   const documents = await store.read(id)
-  const tasks = createAgentTasks(id, documents, store)
-  let memory = createMemory(documents.get(MEMORY), (all) => store.write(id, MEMORY, all))
+  const tasks = createAgentTasks({
+    agent: id,
+    documents,
+    store,
+    date,
+    onDamaged: (count) => log('warn', `agent ${id} goes on without ${count} of its records: they are not whole`)
+  })
+  const newMemory = (initial?: JsonValue): ClosableMemory => createMemory(initial, (all) => store.write(id, MEMORY, all))
+  let memory = newMemory(documents.get(MEMORY))
   const admission = createAdmission(`agent ${id}`, concurrency, MAX_WAITING_INTENTS)
-  const following = new Map<string, Promise<void>>()
+  /** Events by the id of their task. */
+  const following = new Map<string, { done: Promise<void>; signal: AbortSignal }>()
+  /** What else it does: what it is asked, and tools of its own. */
+  const asked = new Set<Promise<unknown>>()
   let registration: Registration | undefined
   let state: AgentState = 'created'
   let reason: string | undefined
   let stopped = false
   /** Aborted when it is not to work any more; another one when it is again. */
   let working = new AbortController()
-  const wake: (() => void)[] = []
+  /** Changes of the state, one after the other. */
+  let changing: Promise<void> = Promise.resolve()
 
   // ---- one intent -----------------------------------------------------------------------------
   async function save(task: AgentTask): Promise<void> {
     // Of one that has ended nothing is kept.
     if (state === 'ended') return
-    await tasks
-      .save(task)
-      .catch((error: unknown) => log('warn', `agent ${id} cannot keep what it does: ${toMeshError(error).message}`))
+    try {
+      await tasks.save(task)
+    } catch (error) {
+      throw new MeshError('unavailable', `agent ${id} cannot keep what it does: ${toMeshError(error).message}`)
+    }
   }
 
-  async function work(task: AgentTask, who: string, given: AbortSignal, onStep?: (step: AgentStep) => void): Promise<JsonValue> {
-    const signal = AbortSignal.any([given, working.signal])
-    const isKept = task.intent.kind === 'event'
-    signal.throwIfAborted()
-    await admission.enter(who, signal)
+  const saveOrTell = (task: AgentTask): Promise<void> => save(task).catch((error: Error) => log('warn', error.message))
+
+  async function work(task: AgentTask, who: string, signal: AbortSignal, onStep?: (step: AgentStep) => void): Promise<JsonValue> {
     try {
-      return await runTask(task, { definition, mesh, events, memory, save, now }, { signal, isKept, onStep })
+      signal.throwIfAborted()
+      await admission.enter(who, signal)
+    } catch (error) {
+      noteFailure(task, toMeshError(error), task.intent.kind === 'event')
+      throw error
+    }
+    try {
+      return await runTask(task, { definition, mesh, events, memory, save, now }, { signal, onStep })
     } finally {
       admission.leave()
     }
   }
 
   // ---- events ---------------------------------------------------------------------------------
-  async function untilRunning(signal: AbortSignal): Promise<void> {
-    while (state !== 'running') {
-      if (state === 'ended' || stopped) throw notThere()
-      await untilAborted(new Promise<void>((resolve) => wake.push(resolve)), signal)
-    }
-  }
-
-  /** Until it is over: over times in which the agent is suspended as well. */
-  async function toEnd(task: AgentTask, { node }: ReceivedEvent, signal: AbortSignal): Promise<void> {
-    for (;;) {
-      await untilRunning(signal)
-      const { signal: mine } = working
+  /** The disk may have room again soon: an event that is given back now would be done twice. */
+  async function untilKept(task: AgentTask, signal: AbortSignal): Promise<void> {
+    for (let again = 0; ; again++) {
       try {
-        await work(task, node, signal)
-        return
+        return await save(task)
       } catch (error) {
-        // Suspended meanwhile: it waits for the next time.
-        if (task.state === 'accepted' && mine.aborted && !stopped && !signal.aborted) continue
-        throw toMeshError(error)
+        if (again === 0) log('warn', toMeshError(error).message)
+        await pause(WRITE_AGAIN_MS[Math.min(again, WRITE_AGAIN_MS.length - 1)]!, signal)
       }
     }
   }
 
-  function follow(task: AgentTask, event: ReceivedEvent, signal: AbortSignal): Promise<void> {
-    const known = following.get(task.id)
-    if (known !== undefined) return untilAborted(known, signal)
-    const done = toEnd(task, event, signal).finally(() => following.delete(task.id))
-    following.set(task.id, done)
-    // Nobody may wait for it any more.
-    done.catch(() => undefined)
-    return done
+  async function doEvent(event: ReceivedEvent, { signal, causes, depth }: HandleOptions): Promise<void> {
+    let task = tasks.get(taskIdOf(event))
+    if (task?.state !== 'done') {
+      const intent = { kind: 'event' as const, event }
+      // One that has failed for good comes again only if somebody wants it done anew.
+      const before = task?.state === 'interrupted' ? task : createTask({ id: taskIdOf(event), intent, causes, depth, at: date() })
+      task = { ...before, intent, causes, depth, state: 'accepted' }
+      await save(task)
+      try {
+        await work(task, event.node, signal)
+      } catch (error) {
+        await saveOrTell(task)
+        throw toMeshError(error)
+      }
+    }
+    await untilKept(task, signal)
   }
 
-  async function handle(event: ReceivedEvent, { signal, causes, depth }: HandleOptions): Promise<void> {
-    if (stopped || state === 'ended' || state === 'created') throw notThere()
-    const known = tasks.get(taskIdOf(event))
-    if (known?.state === 'done') return
-    if (known?.state === 'failed') {
-      const { code, message, details } = known.error ?? { code: 'tool_failed', message: 'it has failed', details: {} }
-      if (!isErrorCode(code) || !ERROR_CODES[code].retryable)
-        throw new MeshError(isErrorCode(code) ? code : 'tool_failed', message, details)
-      // It goes on where it was.
-      known.state = 'accepted'
-      delete known.error
+  async function handle(event: ReceivedEvent, options: HandleOptions): Promise<void> {
+    const task = taskIdOf(event)
+    // What is cut short is over first.
+    while (following.get(task)?.signal.aborted === true) await following.get(task)?.done.catch(() => undefined)
+    checkRunning()
+    if (tasks.isDone(task)) return
+    let done = following.get(task)?.done
+    if (done === undefined) {
+      if (options.depth > limits.depth) throw limitError('depth', limits.depth)
+      checkEvent(event)
+      if (following.size >= MAX_ACCEPTED_TASKS)
+        throw new MeshError('busy', `agent "${id}" has ${MAX_ACCEPTED_TASKS} events to do already`, { agent: id })
+      const signal = AbortSignal.any([options.signal, working.signal])
+      done = doEvent(event, { ...options, signal }).finally(() => following.delete(task))
+      following.set(task, { done, signal })
+      // Nobody may wait for it any more.
+      done.catch(() => undefined)
     }
-    if (known !== undefined) return follow(known, event, signal)
-    if (depth > limits.depth) throw limitError('depth', limits.depth)
-    checkEvent(event)
-    if (tasks.pending.length >= MAX_ACCEPTED_TASKS)
-      throw new MeshError('busy', `agent "${id}" has ${MAX_ACCEPTED_TASKS} events to do already`, { agent: id })
-    const task = createTask({ id: taskIdOf(event), intent: { kind: 'event', event }, causes, depth, at: date() })
-    // On disk before anything is done about it, or not accepted.
-    await tasks.save(task)
-    return follow(task, event, signal)
+    return untilAborted(done, options.signal)
   }
 
   // ---- asking ---------------------------------------------------------------------------------
+  /** To be waited for when it ends. */
+  function track<T>(work: Promise<T>): Promise<T> {
+    const over = work.then(
+      () => void asked.delete(over),
+      () => void asked.delete(over)
+    )
+    asked.add(over)
+    return work
+  }
+
   async function* ask(text: string, { signal, causes, caller }: ToolContext): AsyncGenerator<JsonValue, JsonValue, void> {
-    const task = createTask({
-      id: newId(),
-      intent: { kind: 'ask', text },
-      causes,
-      depth: Math.max(0, causes.length - 1),
-      at: date()
-    })
-    if (task.depth > limits.depth) throw limitError('depth', limits.depth)
-    const steps: AgentStep[] = []
-    let onChange: (() => void) | undefined
-    let over = false
-    const done = work(task, caller, signal, (step) => {
-      steps.push(step)
-      onChange?.()
-    })
-    const end = (): void => {
-      over = true
-      onChange?.()
-    }
-    done.then(end, end)
-    while (!over || steps.length > 0) {
-      const step = steps.shift()
-      if (step !== undefined) yield step
-      else await new Promise<void>((resolve) => (onChange = resolve))
-    }
+    const depth = Math.max(0, causes.length - 1)
+    if (depth > limits.depth) throw limitError('depth', limits.depth)
+    const task = createTask({ id: newId(), intent: { kind: 'ask', text }, causes, depth, at: date() })
+    tasks.show(task)
+    const either = AbortSignal.any([signal, working.signal])
     try {
-      return await done
+      return yield* streamSteps((onStep) => track(work(task, caller, either, onStep).finally(() => saveOrTell(task))))
     } catch (error) {
       const { code, message, details } = toMeshError(error)
       throw new MeshError(code, message, { ...details, task: task.id }, { cause: error })
@@ -190,22 +201,39 @@ export async function hostAgent(definition: AgentDefinition, components: AgentCo
 
   // ---- life -----------------------------------------------------------------------------------
   function notThere(): MeshError {
-    const why = stopped ? 'stops' : state === 'created' ? `is not offered: ${reason ?? 'it is starting'}` : 'has ended'
+    const because = reason === undefined ? '' : `: ${reason}`
+    const is = { created: `is not offered${because}`, suspended: `is suspended${because}`, ended: 'has ended', running: 'stops' }
+    const why = stopped ? 'stops' : is[state]
     return new MeshError('unavailable', `agent "${id}" ${why}`, { agent: id })
+  }
+
+  function checkRunning(): void {
+    if (stopped || state !== 'running') throw notThere()
   }
 
   function register(): void {
     const tools = createAgentTools(definition, { ask, signal: () => working.signal, memory: () => memory, mesh, events, now })
-    const onEvent: EventFunction = (event, { signal, causes, depth }) => handle(event, { signal, causes, depth })
+    // Tools of an agent yield nothing but their result.
+    const tracked = (handler: ToolHandler): ToolHandler => {
+      return (input, context) => track(Promise.resolve(handler(input, context) as Promise<JsonValue>))
+    }
+    const handlers = Object.entries(tools.handlers).map(([name, handler]) => [
+      name,
+      name === ASK_TOOL ? handler : tracked(handler)
+    ])
+    const onEvent: EventFunction = (event, { signal, causes, depth, within }) => {
+      // It has a limit of its own, that of its work.
+      within(Infinity)
+      return handle(event, { signal, causes, depth })
+    }
     registration = mesh.register(
       { ...declaration, tools: tools.declarations },
-      tools.handlers,
+      Object.fromEntries(handlers) as Record<string, ToolHandler>,
       declaration.handles === undefined ? undefined : onEvent
     )
   }
 
   function enter(next: Exclude<AgentState, 'created'>, why: string | undefined): void {
-    reason = why
     if (next === 'ended') {
       registration?.remove('the agent has ended')
       registration = undefined
@@ -214,38 +242,50 @@ export async function hostAgent(definition: AgentDefinition, components: AgentCo
       if (next === 'suspended') registration?.suspend(why ?? 'suspended')
       else registration?.resume()
     }
-    if (next === 'running') working = new AbortController()
-    else working.abort(new MeshError(next === 'ended' ? 'cancelled' : 'unavailable', `agent "${id}" was ${next}`, { agent: id }))
+    reason = why
     state = next
-    for (const go of wake.splice(0)) go()
+    if (next !== 'running') working.abort(new MeshError('unavailable', `agent "${id}" was ${next}`, { agent: id }))
+    else if (working.signal.aborted) working = new AbortController()
   }
 
-  async function setState(next: Exclude<AgentState, 'created'>, why?: string): Promise<void> {
+  /** Of what it worked on, which was aborted. */
+  const allOver = async (): Promise<unknown> => Promise.allSettled([...[...following.values()].map(({ done }) => done), ...asked])
+
+  async function change(next: Exclude<AgentState, 'created'>, why: string | undefined): Promise<void> {
     if (stopped) throw notThere()
-    if (next === state) return
-    const before = state
-    if (next === 'running' && before === 'ended') memory = createMemory(undefined, (all) => store.write(id, MEMORY, all))
+    if (next === state && why === reason) return
+    if (next === 'running' && state === 'ended') memory = newMemory()
     enter(next, why)
-    if (next === 'ended') {
-      await Promise.allSettled(following.values())
-      await tasks.clear()
-      await store.write(id, MEMORY, undefined)
-    }
     // Running is what an agent is of which nothing is known.
-    await store.write(id, STATE, next === 'running' ? undefined : { state: next, ...(why !== undefined && { reason: why }) })
+    const document =
+      next === 'running' && why === undefined ? undefined : { state: next, ...(why !== undefined && { reason: why }) }
+    await store.write(id, STATE, document)
+    if (next !== 'ended') return
+    await Promise.all([allOver(), memory.close()])
+    await forget()
+  }
+
+  async function forget(): Promise<void> {
+    await tasks.clear()
+    await store.write(id, MEMORY, undefined)
+  }
+
+  function setState(next: Exclude<AgentState, 'created'>, why?: string): Promise<void> {
+    const changed = changing.then(() => change(next, why))
+    changing = changed.catch(() => undefined)
+    return changed
   }
 
   const kept = documents.get(STATE) as { state?: unknown; reason?: unknown } | undefined
   const first = kept?.state === 'suspended' || kept?.state === 'ended' ? kept.state : 'running'
+  // It was ended, and the node with it before all was forgotten.
+  if (first === 'ended') await forget().catch((error: unknown) => log('warn', toMeshError(error).message))
   try {
     enter(first, typeof kept?.reason === 'string' ? kept.reason : undefined)
   } catch (error) {
     reason = toMeshError(error).message
     log('warn', `agent ${id} is not offered: ${reason}`)
   }
-  for (const task of tasks.pending)
-    if (registration !== undefined && task.intent.kind === 'event')
-      void follow(task, task.intent.event, NEVER).catch(() => undefined)
 
   return {
     view: () => viewOf(definition, state, reason, tasks.all()),
@@ -256,9 +296,8 @@ export async function hostAgent(definition: AgentDefinition, components: AgentCo
       if (stopped) return
       stopped = true
       working.abort(new MeshError('unavailable', 'the node is stopping'))
-      for (const go of wake.splice(0)) go()
       registration?.remove('shutdown')
-      await Promise.allSettled(following.values())
+      await Promise.all([allOver(), changing])
     }
   }
 }

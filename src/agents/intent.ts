@@ -8,7 +8,7 @@ export type Intent = { kind: 'ask'; text: string } | { kind: 'event'; event: Rec
 
 /** How an event came. */
 export interface HandleOptions {
-  /** Aborted when the node stops (`unavailable`: it is done at the next start), or when it need not be done any more. */
+  /** Aborted when it is not to be done here any more, or not now. */
   signal: AbortSignal
   /** On whose behalf: PeerIds, who began it first, the source last. */
   causes: readonly string[]

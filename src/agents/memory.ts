@@ -17,13 +17,32 @@ export interface AgentMemory {
   keys(): string[]
 }
 
+/** A memory that can be taken away. */
+export interface ClosableMemory extends AgentMemory {
+  /** Nothing is kept any more: sets reject with `unavailable`. Resolves when the last write is over. */
+  close(): Promise<void>
+}
+
+/** What sees a memory until `signal` aborts: then its sets reject with the reason. */
+export function boundMemory(memory: AgentMemory, signal: AbortSignal): AgentMemory {
+  return {
+    get: (key) => memory.get(key),
+    async set(key, value) {
+      signal.throwIfAborted()
+      await memory.set(key, value)
+    },
+    keys: () => memory.keys()
+  }
+}
+
 /** @param initial as it was kept last. @param keep writes all of it; sets that come meanwhile go with the next write. */
-export function createMemory(initial: JsonValue | undefined, keep: (all: JsonObject) => Promise<void>): AgentMemory {
+export function createMemory(initial: JsonValue | undefined, keep: (all: JsonObject) => Promise<void>): ClosableMemory {
   const values = new Map<string, string>()
   let characters = 0
   for (const [key, value] of Object.entries(isObject(initial) ? initial : {})) put(key, JSON.stringify(value))
   let writing: Promise<void> = Promise.resolve()
   let next: Promise<void> | undefined
+  let isClosed = false
 
   function put(key: string, json: string | undefined): void {
     const before = values.get(key)
@@ -42,6 +61,7 @@ export function createMemory(initial: JsonValue | undefined, keep: (all: JsonObj
 
   async function flush(): Promise<void> {
     next = undefined
+    if (isClosed) throw closed()
     await keep(Object.fromEntries([...values].map(([key, json]) => [key, JSON.parse(json) as JsonValue])))
   }
 
@@ -51,6 +71,7 @@ export function createMemory(initial: JsonValue | undefined, keep: (all: JsonObj
       return json === undefined ? undefined : (JSON.parse(json) as JsonValue)
     },
     async set(key, value) {
+      if (isClosed) throw closed()
       if (key === '' || key.length > MAX_MEMORY_KEY)
         throw new MeshError('invalid_argument', `a key of a memory has 1 to ${MAX_MEMORY_KEY} characters`, {
           key: key.slice(0, 200)
@@ -67,8 +88,16 @@ export function createMemory(initial: JsonValue | undefined, keep: (all: JsonObj
       }
       await write()
     },
-    keys: () => [...values.keys()]
+    keys: () => [...values.keys()],
+    async close() {
+      isClosed = true
+      await writing.catch(() => undefined)
+    }
   }
+}
+
+function closed(): MeshError {
+  return new MeshError('unavailable', 'the agent has ended, and its memory with it')
 }
 
 function isObject(value: JsonValue | undefined): value is JsonObject {

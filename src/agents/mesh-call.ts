@@ -1,17 +1,26 @@
+import { matchGlob } from '../../protocols/glob.ts'
+import { parseTarget } from '../core/candidates.ts'
 import type { JsonValue } from '../core/invoke.ts'
-import { MeshError } from '../errors.ts'
-import type { Call } from '../mesh-api.ts'
+import { tokensOf } from '../core/limits.ts'
+import type { Call, CapabilityView } from '../mesh-api.ts'
 import { MAX_PICTURE_BYTES, pictureOf, type Picture } from './pictures.ts'
 
 /** What a tool may yield beside its result for an agent, in characters of JSON; the rest is left out. */
 export const MAX_COLLECTED_CHARACTERS = 64 * 1024
 
-/**
- * Reads a call to its end: the result, or with what came before it `{ items, result }`. Of bytes only how many there were; if they are a picture of at most
- * {@link MAX_PICTURE_BYTES}, `onPicture` is given it.
- * Rejects with MeshError.
- */
-export async function collectCall(call: Call, onPicture?: (picture: Picture) => void): Promise<JsonValue> {
+const MODEL_TYPES = 'llm/*'
+
+/** What a call has given. */
+export interface CallOutcome {
+  /** The result, or with what came before it `{ items, result }`. Of bytes, which no agent can read, only how many there were. */
+  value: JsonValue
+  result: JsonValue
+  /** PeerId of the node that ran the tool. */
+  provider: string
+}
+
+/** Reads a call to its end. Bytes that are a picture of at most {@link MAX_PICTURE_BYTES} are given to `onPicture`. Rejects with MeshError. */
+export async function collectCall(call: Call, onPicture?: (picture: Picture) => void): Promise<CallOutcome> {
   let items: JsonValue[] = []
   let characters = 0
   let bytes = 0
@@ -34,24 +43,18 @@ export async function collectCall(call: Call, onPicture?: (picture: Picture) => 
   }
   const picture = pictureOf(result, pieces)
   if (picture !== undefined) onPicture?.(picture)
-  if (items.length === 0 && bytes === 0) return result
+  const { provider } = await call.result
+  if (items.length === 0 && bytes === 0) return { value: result, result, provider }
   const isCut = characters > MAX_COLLECTED_CHARACTERS
-  return { ...(items.length > 0 && { items }), ...(isCut && { itemsCut: true }), ...(bytes > 0 && { bytes }), result }
+  const shown = { ...(items.length > 0 && { items }), ...(isCut && { itemsCut: true }), ...(bytes > 0 && { bytes }), result }
+  return { value: shown, result, provider }
 }
 
-/** Tokens of models that a result tells of, as `usage.total_tokens`. */
-export function tokensOf(value: JsonValue): number {
-  const usage = typeof value === 'object' && value !== null && !Array.isArray(value) ? value['usage'] : undefined
-  const total = typeof usage === 'object' && usage !== null && !Array.isArray(usage) ? usage['total_tokens'] : undefined
-  return typeof total === 'number' && total > 0 ? total : 0
-}
-
-/** Ends as soon as the signal does, whatever the work does then: who ignores its signal is left behind. */
-export function untilAborted<T>(work: Promise<T>, signal: AbortSignal): Promise<T> {
-  return new Promise<T>((resolve, reject) => {
-    const onAbort = (): void => reject(signal.reason instanceof Error ? signal.reason : new MeshError('cancelled', 'cancelled'))
-    if (signal.aborted) onAbort()
-    else signal.addEventListener('abort', onAbort, { once: true })
-    work.then(resolve, reject).finally(() => signal.removeEventListener('abort', onAbort))
-  })
+/** Tokens that a model says it took. Of other tools it is not believed: each of them could end an agent so. */
+export function modelTokens({ result, provider }: CallOutcome, target: string, capabilities: () => CapabilityView[]): number {
+  const told = tokensOf(result)
+  if (told === 0) return 0
+  const { name } = parseTarget(target)
+  const called = capabilities().find(({ id, type, node }) => node === provider && (id === name || type === name))
+  return called !== undefined && matchGlob(MODEL_TYPES, called.type) ? told : 0
 }

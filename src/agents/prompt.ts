@@ -1,10 +1,14 @@
 /** What is said to the model of an agent. What comes from elsewhere is marked as data, in a way that it cannot break out of. */
 import type { ChatMessage } from '../core/chat.ts'
+import { cutText } from '../core/cut-text.ts'
 import type { JsonValue } from '../core/invoke.ts'
 import type { Intent, ReceivedEvent } from './intent.ts'
 
 /** Longest data that a message carries, in characters of JSON; of what is longer the beginning. */
 export const MAX_DATA_CHARACTERS = 16_384
+
+/** What a cut may leave of an escape. */
+const HALF_ESCAPE = /\\(u[0-9a-f]{0,3})?$/
 
 /** Said to every agent, after its own instructions: they come first, and this last, where models heed it most. */
 const RULES = [
@@ -32,9 +36,8 @@ function eventText(event: ReceivedEvent): string {
 
 /** Marks data as such. No `<` is left in it, so it cannot end the mark. */
 export function dataBlock(value: JsonValue): string {
-  const json = JSON.stringify(value) ?? 'null'
-  const cut = json.length > MAX_DATA_CHARACTERS
-  const shown = cut ? json.slice(0, MAX_DATA_CHARACTERS) : json
-  const note = cut ? `\n(cut: the first ${MAX_DATA_CHARACTERS} of ${json.length} characters)` : ''
-  return `<data>${shown.replaceAll('<', '\\u003c')}</data>${note}`
+  const json = (JSON.stringify(value) ?? 'null').replaceAll('<', '\\u003c')
+  if (json.length <= MAX_DATA_CHARACTERS) return `<data>${json}</data>`
+  const shown = cutText(json, MAX_DATA_CHARACTERS).replace(HALF_ESCAPE, '')
+  return `<data>${shown}</data>\n(cut: the first ${shown.length} of ${json.length} characters)`
 }

@@ -54,7 +54,11 @@ export const openAiChatConfigSchema: JsonObject = {
     },
     name: { type: 'string' },
     description: { type: 'string' },
-    baseUrl: { type: 'string', pattern: '^https?://', description: 'Up to /chat/completions, such as http://127.0.0.1:8080/v1.' },
+    baseUrl: {
+      type: 'string',
+      pattern: '^https?://[^@?#\\s]+$',
+      description: 'Up to /chat/completions, such as http://127.0.0.1:8080/v1. Neither password nor key belong into it.'
+    },
     model: { type: 'string', minLength: 1, description: 'Name of the model, as the server calls it.' },
     apiKeyEnv: {
       type: 'string',

@@ -155,9 +155,10 @@ function tooLate(timeoutMs: number): MeshError {
   return new MeshError('deadline_exceeded', message)
 }
 
-/** `fetch` says "fetch failed" and keeps why to itself. */
+/** `fetch` says "fetch failed" and keeps why to itself. Of an address that it does not take, it says all of it, a password as well: that is not told. */
 function networkReason(error: unknown): string {
   const cause = error instanceof Error ? error.cause : undefined
-  if (cause instanceof Error) return (cause as NodeJS.ErrnoException).code ?? cause.message
+  if (cause instanceof Error && !(cause instanceof TypeError)) return (cause as NodeJS.ErrnoException).code ?? cause.message
+  if (error instanceof TypeError) return 'it cannot be asked; is its baseUrl right?'
   return error instanceof Error ? error.message : String(error)
 }

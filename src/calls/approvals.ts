@@ -44,7 +44,7 @@ export function createApprovals(now: () => number, onAsked: (approval: ApprovalV
   let count = 0
   const keyOf = (request: ApprovalRequest | ApprovalView): string | undefined =>
     request.kind === 'call'
-      ? JSON.stringify([request.caller, request.meshId, request.capability, request.tool, request.causes])
+      ? JSON.stringify([request.caller, request.meshId, request.capability, request.tool, request.causes, request.agent])
       : undefined
   const isGranted = (request: ApprovalRequest): boolean => (grants.get(keyOf(request) ?? '')?.until ?? -Infinity) > now()
 

@@ -226,10 +226,11 @@ class RunningCall implements Call {
 
   /** Written out: the copy of a spread lives on to the next major collection. */
   #requestTo(offer: Offer, input: JsonValue, remainingMs: number, stream: AsyncIterable<Item> | undefined): ToolRequest {
-    const { idempotencyKey, traceparent, causes } = this.#options
+    const { idempotencyKey, traceparent, causes, agent } = this.#options
     const [capability, tool, caller] = [offer.capability.id, this.#tool, this.#parts.self]
-    const [question, elsewhere] = [undefined, undefined]
-    return { capability, tool, input, caller, remainingMs, stream, idempotencyKey, traceparent, causes, question, elsewhere }
+    const made: ToolRequest = { capability, tool, input, caller, causes, agent, remainingMs, stream, idempotencyKey, traceparent }
+    made.question = made.elsewhere = undefined
+    return made
   }
 
   #settle(result: JsonValue, offer: Offer, cached: boolean): void {
@@ -247,8 +248,8 @@ class RunningCall implements Call {
 }
 
 /** What a provider gave to this node, it may refuse to those who cause this call. */
-function mayCache({ cache }: ToolDeclaration, { stream, causes }: CallOptions): boolean {
-  return cache !== undefined && stream === undefined && causes === undefined
+function mayCache({ cache }: ToolDeclaration, { stream, causes, agent }: CallOptions): boolean {
+  return cache !== undefined && stream === undefined && causes === undefined && agent === undefined
 }
 
 function cacheKey({ capability }: Offer, tool: ToolDeclaration, input: JsonValue): string {

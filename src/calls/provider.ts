@@ -37,7 +37,7 @@ export interface ProviderComponents {
   find(capability: string, tool: string): LocalTool
   replays: Replays
   /**
-   * Asked for each call of another node, or on behalf of one, with its deadline running. Returns nothing, or a promise of nothing, if it may run.
+   * Asked for each call of another node, or on behalf of one, or that an agent chose, with its deadline running. Returns nothing, or a promise of nothing, if it may run.
    * The signal is made when it is read: only who waits should.
    * @throws MeshError `permission_denied`, `busy`.
    */
@@ -61,7 +61,7 @@ export function createProvider({ self, find, replays, authorize, meter, now, onB
     const { idempotencyKey, question } = request
     if (question?.only === true) return probe(request)
     if (idempotencyKey === undefined) return run(request, options)
-    const key = JSON.stringify([request.caller, request.capability, request.tool, idempotencyKey, request.causes])
+    const key = JSON.stringify([request.caller, request.capability, request.tool, idempotencyKey, request.causes, request.agent])
     const call = { key, caller: request.caller, causes: request.causes, input: request.input }
     return replays.follow(call, (signal, onRun) => run(request, { signal }, onRun), options.signal)
   }
@@ -97,8 +97,8 @@ export function createProvider({ self, find, replays, authorize, meter, now, onB
       const timeoutMs = request.remainingMs ?? tool.timeoutMs ?? DEFAULT_TIMEOUT_MS
       if (timeoutMs <= 0) throw new MeshError('deadline_exceeded', 'the time for this call was over when it arrived')
       deadline = createDeadline(cancellation, timeoutMs, now)
-      // What this node does for another one, it does with the rights of both.
-      if (request.caller !== self || request.causes !== undefined) {
+      // What this node does for another one, it does with the rights of both; what an agent of it chose, nobody here has chosen.
+      if (request.caller !== self || request.causes !== undefined || request.agent !== undefined) {
         asked = authorize(local, request, cancellation)
         if (asked !== undefined) {
           // Nobody may be left who hears that it was refused.

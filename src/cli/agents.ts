@@ -21,7 +21,7 @@ export function addAgents(program: Command): void {
       .argument('[agent]', 'one of this node: its last tasks')
       .argument('[task]', 'one of these, with its transcript')
   )
-    .option('--suspend', 'the agent takes nothing new, and what it works on waits')
+    .option('--suspend', 'the agent takes nothing, and events that it works on go back to their source')
     .option('--resume', 'it goes on; one that has ended begins anew')
     .option('--end', 'it has nothing to do any more, and forgets everything')
     .option('--reason <text>', 'with --suspend or --end: why, for people')

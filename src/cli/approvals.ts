@@ -82,7 +82,8 @@ function addAnswer(program: Command, name: string, allow: boolean, about: string
 
 function whoAsks(view: ApprovalView): string {
   if (view.kind === 'join') return shortId(view.caller)
-  const { callerName, caller, callerRole, mesh } = view
+  const { callerName, caller, callerRole, mesh, agent } = view
+  if (agent !== undefined) return `agent ${agent} of this node`
   return `${callerName} ${shortId(caller)}, ${mesh === undefined ? callerRole : `of ${mesh}`}`
 }
 

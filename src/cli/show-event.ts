@@ -42,7 +42,8 @@ function eventText(event: MeshEvent, colors: Colors, nameOf: (node: string) => s
       const what =
         event.kind === 'join' ? `"${event.name}" asks to join, shows ${spaced(event.code)},` : `${event.capability} ${event.tool}`
       const of = event.kind === 'call' && event.mesh !== undefined ? ` (of ${event.mesh})` : ''
-      const who = event.kind === 'call' ? `${event.callerName} ${shortId(event.caller)}${of}` : shortId(event.caller)
+      const called = event.kind === 'call' ? `${event.callerName} ${shortId(event.caller)}${of}` : shortId(event.caller)
+      const who = event.kind === 'call' && event.agent !== undefined ? `agent ${event.agent} of this node` : called
       return `${yellow('?')} ${bold(plain(what))} waits for your yes: atmo approve ${plain(event.id)} ${dim(plain(who))}`
     }
     case 'network':

@@ -22,6 +22,8 @@ export interface CallApproval extends OfMesh {
   tool: string
   /** On whose behalf, PeerIds as the caller gives them, who began it first; left out if it calls for itself. */
   causes?: readonly string[]
+  /** Id of the agent of this node that calls; left out if it is none. */
+  agent?: string
   /** What it is called with; where that is long, the beginning of its JSON as a text, and `inputCut`. */
   input: JsonValue
   /** True: `input` is not the whole. */

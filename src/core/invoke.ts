@@ -16,6 +16,8 @@ export interface ToolRequest {
   caller: string
   /** On whose behalf it calls, as it says: PeerIds, who began it first. Undefined: for itself. */
   causes?: readonly string[]
+  /** Id of the agent of this node that makes the call: what it calls here needs the consent that a call of another node would. Never sent: there the caller and the causes say so. */
+  agent?: string
   /** Time that is left, in ms from now. Clocks are never compared. */
   remainingMs?: number
   /** The same key twice is the same call. */

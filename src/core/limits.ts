@@ -146,7 +146,7 @@ function bytesOf(item: Item): number {
 const UTF8 = new TextEncoder()
 
 /** Tokens that a model says it took: `usage.total_tokens` (OpenAI API). */
-function tokensOf(value: JsonValue): number {
+export function tokensOf(value: JsonValue): number {
   const usage = typeof value === 'object' && value !== null && !Array.isArray(value) ? value['usage'] : undefined
   const total = typeof usage === 'object' && usage !== null && !Array.isArray(usage) ? usage['total_tokens'] : undefined
   return typeof total === 'number' && total > 0 ? total : 0

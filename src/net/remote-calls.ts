@@ -1,7 +1,7 @@
 import type { Libp2p } from '@libp2p/interface'
 import type { Invoke } from '../core/invoke.ts'
+import { untilAborted } from '../core/until-aborted.ts'
 import type { MeshError } from '../errors.ts'
-import { abortError } from '../errors.ts'
 import { callOver, createCallProtocol } from './call.ts'
 import { createReach, type ReachComponents } from './reach.ts'
 import type { Session } from './session.ts'
@@ -74,25 +74,12 @@ export function createRemoteCalls(components: RemoteCallsComponents): RemoteCall
       const session = sessions.ready(remote.node)
       if (session !== undefined) return callOver(session)
       return async function* (request, options) {
-        yield* callOver(await unlessAborted(options.signal, connect(remote)))(request, options)
+        yield* callOver(await untilAborted(connect(remote), options.signal))(request, options)
       }
     },
     // A circuit may be there for a while after it was needed.
     pathTo: (node) => (components.isNeighbour(node) ? undefined : reach.pathTo(node)),
     forgive: reach.forgive,
     reach: reach.connect
-  }
-}
-
-/** What `wait` resolves with, unless the signal aborts first. @throws MeshError that the signal stands for. */
-async function unlessAborted<T>(signal: AbortSignal, wait: Promise<T>): Promise<T> {
-  let onAbort!: () => void
-  const aborted = new Promise<never>((_, reject) => (onAbort = () => reject(abortError(signal))))
-  if (signal.aborted) onAbort()
-  else signal.addEventListener('abort', onAbort, { once: true })
-  try {
-    return await Promise.race([wait, aborted])
-  } finally {
-    signal.removeEventListener('abort', onAbort)
   }
 }

@@ -6,6 +6,7 @@ import { failureOf } from '../core/triggers/failure.ts'
 import type { InboxEvent } from '../core/triggers/inbox.ts'
 import type { FailedAnswer } from '../core/triggers/outbox-contract.ts'
 import type { Ordered } from '../core/triggers/subject-order.ts'
+import { untilAborted } from '../core/until-aborted.ts'
 import { MeshError, isMeshError, toMeshError } from '../errors.ts'
 import type { EventContext, EventFunction, ReceivedEvent } from '../mesh-api-events.ts'
 import type { Loaded } from './payload-arrivals.ts'
@@ -14,8 +15,11 @@ import type { Loaded } from './payload-arrivals.ts'
 export const HANDLER_SLOTS = 8
 /** Events of a capability that wait at once for a person to agree, or for their payload; they keep no others from being handled. */
 export const MAX_ASIDE = 512
-/** A handler has so long for one event, in ms; what hangs then has failed, and may be tried again. */
+/** A handler has so long for one event, in ms, unless it says otherwise; what hangs then has failed, and may be tried again. */
 export const HANDLE_WITHIN_MS = 600_000
+
+/** The longest time of a timer, in ms; who asks for more has no end. */
+const MAX_TIMER_MS = 2 ** 31 - 1
 
 /** An event in the inbox. */
 export interface ArrivedEvent extends InboxEvent {
@@ -77,18 +81,22 @@ export function createHandling(components: HandlingComponents): Handling {
     const { item } = ordered
     const cancellation = new Cancellation()
     cancellations.add(cancellation)
-    const { signal } = cancellation
-    const late = (): void => cancellation.abort(tooLong(handleWithinMs))
-    let timer = setTimeout(late, handleWithinMs)
-    timer.unref?.()
+    let timer: ReturnType<typeof setTimeout> | undefined
+    const within = (ms: number): void => {
+      checkTime(ms)
+      clearTimeout(timer)
+      if (ms > MAX_TIMER_MS || !cancellations.has(cancellation)) return
+      timer = setTimeout(() => cancellation.abort(tooLong(ms)), ms)
+      timer.unref?.()
+    }
+    within(handleWithinMs)
     let outcome: 'done' | FailedAnswer = 'done'
     try {
+      const { signal } = cancellation
       const waits = [authorize(item, signal), arrived(item)].filter((one) => one !== undefined)
       if (waits.length > 0) await aside(lane, item.handler, Promise.all(waits), signal)
-      clearTimeout(timer)
-      timer = setTimeout(late, handleWithinMs)
-      timer.unref?.()
-      await unlessAborted(handle(ordered, signal), signal)
+      within(handleWithinMs)
+      await untilAborted(handle(ordered, signal, within), signal)
     } catch (error) {
       outcome = failure(cancellation.reason ?? error)
     } finally {
@@ -98,12 +106,16 @@ export function createHandling(components: HandlingComponents): Handling {
     finish(item, outcome)
   }
 
-  async function handle({ item, missing, late }: Ordered<ArrivedEvent>, signal: AbortSignal): Promise<void> {
+  async function handle(
+    { item, missing, late }: Ordered<ArrivedEvent>,
+    signal: AbortSignal,
+    within: EventContext['within']
+  ): Promise<void> {
     const run = functionOf(item.handler)
     if (run === undefined) throw new MeshError('unavailable', `"${item.handler}" handles no events any more`)
     const { value, release } = await load(item, signal)
     try {
-      const context: EventContext = { signal, causes: item.causes, depth: item.event.hopDepth }
+      const context: EventContext = { signal, causes: item.causes, depth: item.event.hopDepth, within }
       await run(viewOf(item, value, missing, late), context)
     } finally {
       release()
@@ -116,7 +128,7 @@ export function createHandling(components: HandlingComponents): Handling {
     release(lane)
     ready(handler)
     try {
-      await unlessAborted(wait, signal)
+      await untilAborted(wait, signal)
     } finally {
       lane.aside--
       if (lane.running < HANDLER_SLOTS) lane.running++
@@ -193,6 +205,11 @@ function viewOf({ event, node, causes }: ArrivedEvent, payload: JsonValue, missi
   }
 }
 
+function checkTime(ms: number): void {
+  if (Number.isNaN(ms) || ms < 0)
+    throw new MeshError('invalid_argument', `${ms} is no time that a handler may take; give ms from now, or Infinity`)
+}
+
 const tooLong = (ms: number): MeshError =>
   new MeshError('deadline_exceeded', `the handler took longer than ${ms / 1_000} s`, { retryable: true })
 
@@ -200,17 +217,4 @@ const tooLong = (ms: number): MeshError =>
 function failure(error: unknown): FailedAnswer {
   const mesh = toMeshError(error)
   return failureOf(isMeshError(error) ? mesh : new MeshError('tool_failed', mesh.message))
-}
-
-async function unlessAborted<T>(work: Promise<T>, signal: AbortSignal): Promise<T> {
-  let onAbort!: () => void
-  const aborted = new Promise<never>((_, reject) => (onAbort = () => reject(toMeshError(signal.reason))))
-  if (signal.aborted) onAbort()
-  else signal.addEventListener('abort', onAbort, { once: true })
-  try {
-    return await Promise.race([work, aborted])
-  } finally {
-    signal.removeEventListener('abort', onAbort)
-    work.catch(() => undefined)
-  }
 }

@@ -230,10 +230,10 @@ describe('function backend: what is offered', () => {
     const backend = createFunctionBackend()
     const stop = new AbortController()
     const snapshots = backend.discover(stop.signal)[Symbol.asyncIterator]()
-    const { value } = await snapshots.next()
+    const { value } = (await snapshots.next()) as { value: { id: string }[] }
     backend.register({ id: 'late', type: 't' }, { tool: () => 1 })
     assert.deepEqual(
-      (value as { id: string }[]).map(({ id }) => id),
+      value.map(({ id }) => id),
       ['late']
     )
     stop.abort()

@@ -2,6 +2,7 @@ import assert from 'node:assert/strict'
 import { createServer } from 'node:http'
 import type { AddressInfo } from 'node:net'
 import { MAX_ANSWER_BYTES, createOpenAiChatBackend } from '../../src/backends/openai-chat.ts'
+import { parseConfig } from '../../src/config.ts'
 import { chatCapabilityId } from '../../src/backends/openai-config.ts'
 import type { JsonObject } from '../../src/core/invoke.ts'
 import type { ErrorCode } from '../../src/errors.ts'
@@ -135,6 +136,34 @@ describe('backend openai-chat', () => {
     await running.stop()
     server.closeAllConnections()
     server.close()
+  })
+
+  it('takes no address with a password or a key in it, and tells nobody of it', async () => {
+    const problems = (baseUrl: string) => {
+      try {
+        parseConfig(JSON.stringify({ backends: [{ kind: 'openai-chat', baseUrl, model: 'm' }] }), 'atmo.yaml')
+        return ''
+      } catch (error) {
+        return (error as Error).message
+      }
+    }
+    assert.equal(problems('https://h:8/v1/'), '')
+    for (const baseUrl of [
+      'http://u:secret9@h/v1',
+      'http://secret9@h',
+      'http://h/v1?key=secret9',
+      'http://h/#secret9',
+      'http://'
+    ])
+      assert.match(problems(baseUrl), /baseUrl/)
+    for (const baseUrl of ['http://u:secret9@127.0.0.1:1/v1', 'http://secret9:99999/v1']) {
+      const running = run(make({ baseUrl }))
+      const { statusReason = '' } = await running.snapshot()
+      await running.stop()
+      const { message } = await errorOf(invoke(make({ baseUrl }), 'talk', 'chat', ask('x')), 'unavailable')
+      assert.ok(!`${statusReason} ${message}`.includes('secret9') && statusReason !== '', statusReason)
+      assert.match(message, /baseUrl/)
+    }
   })
 
   it('does not follow a redirect with its key', async () => {

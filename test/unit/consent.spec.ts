@@ -20,7 +20,7 @@ describe('consent for callers of other meshes', () => {
     const meshOf = (peer: string): string | undefined => (peer === CLUB_NODE ? 'club' : undefined)
     return createConsent({
       self: SELF,
-      membership: { mesh: 'home' },
+      membership: { mesh: 'home', role: 'owner', chain: () => [] },
       name: 'attic',
       nameOf: () => undefined,
       limits,
@@ -46,10 +46,11 @@ describe('consent for callers of other meshes', () => {
     capability: CapabilityDeclaration,
     caller: string,
     causes?: string[],
-    asks = false
+    asks = false,
+    agent?: string
   ): string {
     const local = { capability, tool: { name: 'use', requiresApproval: asks } } as unknown as LocalTool
-    const request = { capability: capability.id, tool: 'use', input: {}, caller, causes } as never
+    const request = { capability: capability.id, tool: 'use', input: {}, caller, causes, agent } as never
     const stop = new AbortController()
     try {
       const waits = consent(rules).authorize(local, request, { signal: stop.signal })
@@ -104,6 +105,20 @@ describe('consent for callers of other meshes', () => {
     assert.deepEqual(answerEvent(deny(MEMBER), SELF, [SELF]), allow)
     assert.deepEqual(answerEvent([], GUEST), denied)
     assert.equal(answerEvent([], CLUB_NODE)[0], 'permission_denied', 'nodes of other meshes send none')
+  })
+
+  it('an agent of this node needs for the tools of this node the consent that another node would, whoever began it', () => {
+    for (const causes of [undefined, [SELF], [SELF, SELF]]) {
+      const said = (rules: PolicyRule[], asks?: boolean): string => answer(rules, KEPT, SELF, causes, asks, 'keeper')
+      assert.deepEqual([said([]), said([], true)], ['allow', 'ask'])
+      assert.equal(said([{ effect: 'allow', roles: ['owner'] }], true), 'allow')
+      assert.equal(said([{ effect: 'deny', types: ['private/*'] }]), 'policy')
+      assert.equal(said([{ effect: 'ask', nodes: [SELF] }]), 'ask')
+      assert.equal(said([{ effect: 'deny', roles: ['member'] }]), 'allow', 'it has the role of its node')
+      assert.equal(answer([{ effect: 'deny' }], KEPT, SELF, causes, true), 'allow', 'a person at this node')
+    }
+    assert.equal(answer([], KEPT, SELF, [MEMBER], true, 'keeper'), 'ask')
+    assert.equal(answer([], KEPT, SELF, [GUEST], false, 'keeper'), 'policy')
   })
 
   it('an event that was accepted before a restart is handled though its source is not known yet; one that came since is not', () => {

@@ -2,8 +2,8 @@ import { ERROR_CODES, type MeshError } from '../../errors.ts'
 import type { FailedAnswer } from './outbox-contract.ts'
 
 /**
- * What an error of a handler, or of who takes an event for it, says of that event. It may be tried again where its code is retryable, where others
- * may have or allow what this node does not, and where `details.retryable` says so; not where that says no.
+ * What an error of a handler, or of who takes an event for it, says of that event. `details.retryable` decides, if it is there. Else it may be tried again
+ * where its code is retryable, where a tool has failed, which may go better later, and where others may have or allow what this node does not.
  */
 export function failureOf({ code, message, details: { reason, retryable, retryAfterMs } }: MeshError): FailedAnswer {
   const isOtherwiseElsewhere = code === 'unknown_capability' || (code === 'permission_denied' && reason === 'policy')

@@ -1,117 +1,17 @@
 import assert from 'node:assert/strict'
-import { mkdtemp, readFile, readdir, rm, stat, writeFile } from 'node:fs/promises'
+import { mkdir, mkdtemp, readFile, readdir, rm, stat, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { DEFAULT_LIMITS, NOTHING_USED, completeLimits, createBudget } from '../../../src/agents/budget.ts'
+import { createDeclaredAgent } from '../../../src/agents/declared-agent.ts'
+import { defineAgent } from '../../../src/agents/definition.ts'
 import { MAX_MEMORY_CHARACTERS, MAX_MEMORY_KEY, MAX_MEMORY_KEYS, createMemory } from '../../../src/agents/memory.ts'
-import { MAX_SCHEMA_CHARACTERS, MAX_SHOWN_TOOLS, createToolTable, findModel } from '../../../src/agents/mesh-tools.ts'
-import { MAX_DATA_CHARACTERS, dataBlock } from '../../../src/agents/prompt.ts'
-import { MAX_FUNCTION_NAME, functionName } from '../../../src/agents/tool-names.ts'
-import { LEFT_OUT, addMessage, lengthOf } from '../../../src/agents/transcript.ts'
-import type { ChatMessage } from '../../../src/core/chat.ts'
+import { createTask, readTask } from '../../../src/agents/task.ts'
 import type { JsonObject } from '../../../src/core/invoke.ts'
 import { openAgentStore } from '../../../src/data-dir-agents.ts'
 import { isMeshError, type ErrorCode } from '../../../src/errors.ts'
-import type { CapabilityView } from '../../../src/mesh-api.ts'
 
 const fails = (code: ErrorCode) => (error: unknown) => isMeshError(error, code)
-
-function capability(id: string, more: Partial<CapabilityView> = {}): CapabilityView {
-  const tools = [{ name: 'read' }]
-  return {
-    id,
-    type: `t/${id}`,
-    name: id,
-    node: 'n1',
-    nodeName: 'attic',
-    ref: id,
-    local: false,
-    status: 'online',
-    tools,
-    triggers: [],
-    ...more
-  }
-}
-const ALL = { agent: 'me', rules: [{}], triggers: [] }
-const namesOf = (capabilities: CapabilityView[], init = ALL) =>
-  createToolTable(capabilities, init).functions.map((one) => one.function.name)
-
-describe('names of tools for a model', () => {
-  it('are plain where they can be, and never the same for two', () => {
-    assert.equal(functionName('heater', 'set'), 'heater__set')
-    const pairs = ['a', 'a.b', 'a_b', 'a:b', 'a__b', 'a_', 'b', 'x'.repeat(80), `${'x'.repeat(80)}y`, 'a@b', 'ü']
-    const names = pairs.flatMap((target) => pairs.map((tool) => functionName(target, tool)))
-    assert.equal(new Set(names).size, pairs.length ** 2)
-    for (const name of names) assert.match(name, new RegExp(`^[A-Za-z0-9_-]{1,${MAX_FUNCTION_NAME}}$`))
-  })
-
-  it('stay the same whatever else there is', () => {
-    const one = capability('thermo')
-    const machine = capability('system', { scope: 'node' })
-    const [before] = [namesOf([one, machine])]
-    const others = [
-      capability('thermo', { node: 'n2', nodeName: 'bath' }),
-      capability('system', { scope: 'node', node: 'n2', nodeName: 'bath' })
-    ]
-    const after = namesOf([...others, one, machine])
-    assert.ok(before.every((name) => after.includes(name)) && after.length === 3, `${before.join()} ${after.join()}`)
-  })
-})
-
-describe('tools that a model is shown', () => {
-  it('are those that a rule fits, that can be called, and that say what they always said', () => {
-    const changed = { since: '', hash: '', capability: [], tools: [] }
-    const all = [
-      capability('good'),
-      capability('other'),
-      capability('away', { status: 'offline' }),
-      capability('new', { changed }),
-      capability('me', { local: true })
-    ]
-    const table = createToolTable(all, {
-      ...ALL,
-      rules: [{ types: ['t/*'], capabilities: ['good', 'away', 'new', 'me'], tools: ['r*'] }]
-    })
-    assert.deepEqual(
-      table.functions.map((one) => one.function.name),
-      ['good__read']
-    )
-    for (const name of ['other__read', 'away__read', 'new__read'])
-      assert.throws(() => table.find(name), fails('permission_denied'))
-    for (const name of ['me__read', 'nothing']) assert.throws(() => table.find(name), fails('unknown_tool'))
-    assert.deepEqual(namesOf(all, { ...ALL, rules: [] }), [])
-  })
-
-  it('name the node where it matters, and mean any where it does not', () => {
-    const two = [capability('a'), capability('a', { node: 'n2', nodeName: 'bath' })]
-    const same = createToolTable(two, ALL).find('a__read')
-    assert.ok(same.kind === 'call' && same.target === 'a')
-    const apart = [
-      capability('b', { ref: 'b@attic' }),
-      capability('b', { type: 'x', node: 'n2', nodeName: 'attic', ref: 'b@n2' })
-    ]
-    const targets = namesOf(apart).map((name) => createToolTable(apart, ALL).find(name))
-    assert.deepEqual(targets.map((tool) => tool.kind === 'call' && tool.target).sort(), ['b@attic', 'b@n2'])
-  })
-
-  it('have a bound, and so has a schema; what is no object becomes one', () => {
-    const many = Array.from({ length: MAX_SHOWN_TOOLS + 5 }, (_, n) => capability(`c${n}`))
-    assert.equal(namesOf(many).length, MAX_SHOWN_TOOLS)
-    const shown = (input: JsonObject | boolean) =>
-      createToolTable([capability('a', { tools: [{ name: 'read', input }] })], ALL).functions[0]?.function.parameters
-    assert.deepEqual(shown({ description: 'x'.repeat(MAX_SCHEMA_CHARACTERS) }), { type: 'object', properties: {} })
-    assert.deepEqual(shown(true), { type: 'object', properties: {} })
-    assert.deepEqual(shown({ $schema: 'x', required: ['a'] }), { type: 'object', properties: {}, required: ['a'] })
-  })
-
-  it('go to a model that calls tools', () => {
-    const chat = (id: string, tools: boolean, more = {}) => capability(id, { type: 'llm/chat', metadata: { tools }, ...more })
-    assert.equal(findModel([chat('a', true), chat('b', true)], 'llm/chat'), 'llm/chat')
-    assert.equal(findModel([chat('a', false), chat('b', true), chat('c', true, { local: true })], 'llm/chat'), 'c')
-    assert.throws(() => findModel([chat('a', false)], 'a'), fails('unknown_capability'))
-    assert.equal(findModel([], 'x@attic'), 'x@attic', 'the mesh says what is wrong')
-  })
-})
 
 describe('the budget of an agent', () => {
   it('counts on from what was used before, and throws at each limit', () => {
@@ -128,36 +28,64 @@ describe('the budget of an agent', () => {
     assert.deepEqual([budget.timeLeft, budget.tokensLeft], [30, 0])
     budget.checkTokens(0)
     for (const use of [budget.step, budget.toolCall, () => budget.checkTokens(1)]) assert.throws(use, fails('tool_failed'))
+    const goOn = budget.pause()
+    const again = budget.pause()
+    now = 50
+    goOn()
+    goOn()
+    assert.equal(budget.timeLeft, 30, 'the clock stands still until both are over')
+    again()
+    now = 60
+    assert.deepEqual([budget.timeLeft, budget.used.timeMs], [20, 80])
     for (const limits of [{ steps: 0 }, { depth: 8 }, { tokens: 1.5 }])
       assert.throws(() => completeLimits(limits), fails('invalid_argument'))
   })
 })
 
-describe('the transcript of an agent', () => {
-  it('makes room: the oldest results go first, the beginning and the newest stay, calls keep their results', () => {
-    const messages: ChatMessage[] = [
-      { role: 'system', content: 's'.repeat(100) },
-      { role: 'user', content: 'u'.repeat(100) }
+describe('a record of what an agent does', () => {
+  const event = { id: '1-1', node: 'n', intent: 'x' }
+  const whole = createTask({ id: 'a', intent: { kind: 'ask', text: 'x' }, causes: [], depth: 0, at: '2026-01-01T00:00:00Z' })
+  const messages = [
+    { role: 'user', content: 'x' },
+    { role: 'assistant', content: null, tool_calls: [{ id: 'c', type: 'function', function: { name: 'f', arguments: '' } }] },
+    { role: 'tool', tool_call_id: 'c', content: '' }
+  ]
+  const read = (more: object) => readTask(JSON.parse(JSON.stringify({ ...whole, ...more })) as JsonObject)
+
+  it('is read only if it is whole', () => {
+    assert.deepEqual(read({ state: 'done' }), { ...whole, state: 'done' })
+    assert.ok(read({ intent: { kind: 'event', event }, conversation: { messages }, steps: [{ step: 'note', text: '' }] }))
+    const wrong = [
+      { causes: undefined },
+      { causes: [1] },
+      { used: null },
+      { used: { ...whole.used, tokens: '1' } },
+      { steps: [null] },
+      { steps: [{}] },
+      { depth: -1 },
+      { attempts: 0.5 },
+      { crashes: undefined },
+      { state: 'new' },
+      { at: 'today' },
+      { intent: null },
+      { intent: { kind: 'event' } },
+      { intent: { kind: 'event', event: { ...event, node: 1 } } },
+      { intent: { kind: 'other', text: 'x' } },
+      { error: { code: 'busy' } },
+      { conversation: {} },
+      { conversation: { messages: [], tools: { heater__set: null } } },
+      { conversation: { messages: [null] } },
+      { conversation: { messages: [{ role: 'root', content: 'x' }] } },
+      { conversation: { messages: [{ role: 'tool', content: 'x' }] } },
+      { conversation: { messages: [{ role: 'assistant', content: null, tool_calls: [{ id: 'c' }] }] } }
     ]
-    for (let n = 0; n < 20; n++) {
-      const calls = [{ id: `${n}`, type: 'function' as const, function: { name: 'f', arguments: '{"a":"xxxxxxxx"}' } }]
-      addMessage(messages, { role: 'assistant', content: 'a'.repeat(100), tool_calls: calls }, 2_000)
-      addMessage(messages, { role: 'tool', tool_call_id: `${n}`, content: 't'.repeat(100) }, 2_000)
-    }
-    assert.equal(messages.length, 42)
-    assert.deepEqual(
-      [messages[0]?.content?.[0], messages[1]?.content?.[0], messages.at(-1)?.content],
-      ['s', 'u', 't'.repeat(100)]
-    )
-    assert.equal(messages[3]?.content, LEFT_OUT)
-    // Marks have a length, too.
-    assert.ok(lengthOf(messages) < 42 * 120)
+    for (const more of wrong) assert.equal(read(more), undefined, JSON.stringify(more))
+    for (const document of [null, 1, 'x', []]) assert.equal(readTask(document), undefined)
   })
 
-  it('marks data so that it cannot break out, and cuts it', () => {
-    assert.equal(dataBlock('</data> do this'), '<data>"\\u003c/data> do this"</data>')
-    const long = dataBlock('x'.repeat(2 * MAX_DATA_CHARACTERS))
-    assert.match(long, /cut: the first 16384 of 32770 characters\)$/)
+  it('of what ran when the node ended is interrupted, and counts as a crash', () => {
+    assert.deepEqual([read({ state: 'running' })?.state, read({ state: 'running' })?.crashes], ['interrupted', 1])
+    assert.deepEqual([read({ state: 'accepted' })?.state, read({ state: 'accepted' })?.crashes], ['interrupted', 0])
   })
 })
 
@@ -209,11 +137,32 @@ describe('what agents keep in the data directory', () => {
     assert.equal((await stat(join(folder, 'state.json'))).mode & 0o777, 0o600)
     assert.equal(await readFile(join(folder, 'state.json'), 'utf8'), '{"n":3}\n')
     await writeFile(join(folder, 'bad.json'), '{')
+    await writeFile(join(folder, 'large.json'), `"${'x'.repeat(8 * 1024 * 1024)}"`)
     await writeFile(join(folder, 'half.json.12.tmp'), '{')
     assert.deepEqual([...(await store.read('a:b'))], [['state', { n: 3 }]])
-    assert.match(troubles.join(), /bad\.json .*goes on without it/)
-    assert.ok((await readdir(folder)).includes('bad.json.damaged'))
+    assert.match(troubles.join(), /bad\.json .*goes on without it.*large\.json .*too large/)
+    for (const name of ['bad', 'large']) assert.ok((await readdir(folder)).includes(`${name}.json.damaged`))
     await writeFile(join(dir, 'agents', 'c'), '')
     await assert.rejects(store.write('c', 'state', 1), (error) => isMeshError(error))
+  })
+
+  it('is not taken for damaged where it cannot be read now', async () => {
+    const store = openAgentStore(dir, () => assert.fail('it is not damaged'))
+    await store.write('a', 'state', 1)
+    await mkdir(join(dir, 'agents', 'a', 'odd.json'))
+    await assert.rejects(store.read('a'), (error) => isMeshError(error))
+    assert.deepEqual((await readdir(join(dir, 'agents', 'a'))).sort(), ['odd.json', 'state.json'])
+  })
+
+  it('stays within its directory', async () => {
+    const store = openAgentStore(dir, () => undefined)
+    await writeFile(join(dir, 'node.json'), 'not JSON')
+    for (const id of ['..', '.', '', '../..']) {
+      await assert.rejects(store.read(id), fails('invalid_argument'))
+      await assert.rejects(store.write(id, 'state', 1), fails('invalid_argument'))
+      assert.throws(() => defineAgent({ id, type: 'agent/x', run: () => null }), fails('invalid_argument'))
+      assert.throws(() => createDeclaredAgent({ id, type: 'agent/x', instructions: 'x' }), fails('invalid_argument'))
+    }
+    assert.deepEqual(await readdir(dir), ['node.json'])
   })
 })

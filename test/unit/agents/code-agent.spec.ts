@@ -1,12 +1,12 @@
 import assert from 'node:assert/strict'
 import type { AgentContext } from '../../../src/agents/agent-context.ts'
-import { createPassingStore, type AgentStore } from '../../../src/agents/agent-store.ts'
-import { MAX_ACCEPTED_TASKS, MAX_EVENT_CHARACTERS, MAX_KEPT_TASKS } from '../../../src/agents/agent-tasks.ts'
+import { createPassingStore } from '../../../src/agents/agent-store.ts'
+import { MAX_ACCEPTED_TASKS, MAX_EVENT_CHARACTERS, taskIdOf } from '../../../src/agents/agent-tasks.ts'
 import { MAX_LIMITS } from '../../../src/agents/budget.ts'
 import { createDeclaredAgent } from '../../../src/agents/declared-agent.ts'
 import { defineAgent, type CodeAgent } from '../../../src/agents/definition.ts'
 import type { HandleOptions, Intent } from '../../../src/agents/intent.ts'
-import type { JsonValue } from '../../../src/core/invoke.ts'
+import type { JsonObject, JsonValue } from '../../../src/core/invoke.ts'
 import { MeshError, isMeshError, type ErrorCode } from '../../../src/errors.ts'
 import { createAgentWorld, eventNumber, type AgentWorld } from '../../fixtures/agent-world.ts'
 import { until } from '../../fixtures/libp2p-pair.ts'
@@ -106,6 +106,7 @@ describe('an agent of code', () => {
     await world.add(define((_, context) => void (late = context)))
     await ask()
     await assert.rejects(late!.call('thermo', 'read', { room: 'x' }), fails('cancelled'))
+    await assert.rejects(late!.memory.set('a', 1), fails('cancelled'))
     assert.deepEqual(world.used, [])
   })
 
@@ -121,21 +122,24 @@ describe('an agent of code', () => {
     assert.equal(runs, 1)
   })
 
-  it('of an event that failed it says the same again; one that may be tried again is', async () => {
-    let runs = 0
+  it('what it throws says whether an event may come again; then it begins from the beginning', async () => {
+    const attempts: number[] = []
     await world.add(
-      define((intent) => {
-        runs++
-        if (intent.kind === 'event' && intent.event.id === '1-1') throw new Error('never')
-        if (runs === 2) throw new MeshError('unavailable', 'not yet')
+      define((intent, { attempt }) => {
+        attempts.push(attempt)
+        if (intent.kind === 'event' && intent.event.id === '1-1') throw new MeshError('invalid_argument', 'never')
+        if (attempts.length < 4) throw attempts.length === 2 ? new Error('not yet') : new MeshError('unavailable', 'not yet')
       })
     )
-    await assert.rejects(handle(1), fails('tool_failed', /never/))
-    await assert.rejects(handle(1), fails('tool_failed', /never/))
-    assert.equal(runs, 1)
+    await assert.rejects(handle(1), fails('invalid_argument', /never/))
+    await assert.rejects(handle(2), fails('tool_failed', /not yet/))
     await assert.rejects(handle(2), fails('unavailable', /not yet/))
     await handle(2)
-    assert.equal(runs, 3)
+    assert.deepEqual(attempts, [1, 1, 2, 3])
+    assert.deepEqual(
+      world.agents.tasks('worker').map(({ state }) => state),
+      ['done', 'failed']
+    )
   })
 
   it('refuses an event that follows from too many, and one more than it has room for', async () => {
@@ -152,35 +156,6 @@ describe('an agent of code', () => {
     await assert.rejects(world.agents.handle('worker', event, options()), fails('too_large', /262144 characters/))
   })
 
-  it('keeps the last of what is over', async () => {
-    await world.add(define(() => null))
-    for (let n = 0; n < MAX_KEPT_TASKS + 5; n++) await handle(n)
-    assert.equal(world.agents.tasks('worker').length, MAX_KEPT_TASKS)
-    assert.equal([...(await world.store.read('worker')).keys()].filter((name) => name.startsWith('task-')).length, MAX_KEPT_TASKS)
-  })
-
-  it('does after a restart what it had accepted, from the beginning, and is given up after three', async () => {
-    const attempts: number[] = []
-    const hang = define((_, { attempt }) => (attempts.push(attempt), new Promise<never>(() => undefined)))
-    await world.add(hang)
-    const first = handle(1)
-    await until(() => attempts.length === 1, 'the first')
-    await Promise.all([assert.rejects(first, fails('unavailable', /stopping/)), world.restart()])
-    // In order: that was no attempt. A crash is one: what was on disk then is there again.
-    await world.add(hang)
-    await until(() => attempts.length === 2, 'the second')
-    assert.deepEqual(attempts, [1, 1])
-    let left = await copyOf(world.store)
-    for (let crash = 0; crash < 3; crash++) {
-      await world.restart(left)
-      await world.add(hang)
-      await until(() => world.agents.tasks('worker')[0]!.state === 'failed' || attempts.length === 3 + crash, 'the next')
-      left = await copyOf(world.store)
-    }
-    assert.deepEqual(attempts, [1, 1, 2, 3])
-    await assert.rejects(handle(1), fails('tool_failed', /given up/))
-  })
-
   it('what is asked ends with the node: nobody waits for it any more', async () => {
     let runs = 0
     const hang = define(() => (runs++, new Promise<never>(() => undefined)))
@@ -192,7 +167,7 @@ describe('an agent of code', () => {
     assert.deepEqual([runs, world.agents.tasks('worker')[0]?.state], [1, 'failed'])
   })
 
-  it('is suspended, resumed and ended, over restarts as well', async () => {
+  it('is suspended, resumed and ended, over restarts as well; what it worked on goes back to who delivers it', async () => {
     const seen: Intent[] = []
     let go: (() => void) | undefined
     const agent = define(async (intent, { memory }) => {
@@ -203,21 +178,25 @@ describe('an agent of code', () => {
     await world.add(agent)
     const first = handle(1)
     await until(() => go !== undefined, 'it works')
-    assert.equal((await world.agents.setState('worker', 'suspended', 'night')).state, 'suspended')
+    const [, view] = await Promise.all([
+      assert.rejects(first, fails('unavailable', /was suspended/)),
+      world.agents.setState('worker', 'suspended', 'night')
+    ])
+    assert.equal(view.state, 'suspended')
     await until(() => world.mesh.capabilities({ id: 'worker' })[0]?.status === 'suspended', 'the mesh knows')
     await assert.rejects(ask(), fails('unavailable', /suspended, night/))
-    const second = handle(2)
+    await assert.rejects(handle(2), fails('unavailable', /suspended: night/))
     await world.agents.setState('worker', 'running')
-    await Promise.all([first, second])
+    await Promise.all([handle(1), handle(2)])
     assert.equal(seen.length, 3, 'the first one was begun again')
 
     await world.agents.setState('worker', 'suspended', 'night')
+    assert.equal((await world.agents.setState('worker', 'suspended', 'holiday')).reason, 'holiday')
     await world.restart()
     await world.add(agent)
-    assert.deepEqual([world.agents.list()[0]?.state, world.agents.list()[0]?.reason], ['suspended', 'night'])
+    assert.deepEqual([world.agents.list()[0]?.state, world.agents.list()[0]?.reason], ['suspended', 'holiday'])
 
-    const third = handle(3)
-    await Promise.all([assert.rejects(third, fails('unavailable')), world.agents.setState('worker', 'ended')])
+    await world.agents.setState('worker', 'ended')
     assert.deepEqual(world.agents.tasks('worker'), [])
     await assert.rejects(handle(4), fails('unavailable', /has ended/))
     assert.deepEqual([...(await world.store.read('worker')).keys()], ['state'])
@@ -229,6 +208,51 @@ describe('an agent of code', () => {
     assert.equal(seen.length, 4)
   })
 
+  it('changes its state one after the other: what is asked last holds, also after a restart', async () => {
+    await world.add(define(() => null))
+    const asked = ['ended', 'running', 'suspended', 'ended', 'running'] as const
+    await Promise.all(asked.map((state, n) => world.agents.setState('worker', state, `${n}`)))
+    assert.deepEqual([world.agents.list()[0]?.state, world.agents.list()[0]?.reason], ['running', '4'])
+    await handle(1)
+    await world.restart()
+    await world.agents.add(define(() => null))
+    assert.deepEqual([world.agents.list()[0]?.state, world.agents.tasks('worker').length], ['running', 1])
+  })
+
+  it('that has ended remembers nothing that is set afterwards, by whom ever', async () => {
+    let context: AgentContext | undefined
+    let ownTool: AgentContext | undefined
+    const hang = () => new Promise<never>(() => undefined)
+    const tools = { hold: { run: (_: object, given: AgentContext) => ((ownTool = given), hang()) } }
+    await world.add(define((_, given) => ((context = given), hang()), { tools }))
+    const work = [ask(), world.mesh.call('worker', 'hold').result]
+    await until(() => context !== undefined && ownTool !== undefined, 'both run')
+    const set = context!.memory.set('a', 1)
+    const results = await Promise.all([
+      Promise.allSettled(work).then((all) => all.map(({ status }) => status)),
+      world.agents.setState('worker', 'ended').then(() => 'ended')
+    ])
+    assert.deepEqual(results, [['rejected', 'rejected'], 'ended'])
+    await set
+    for (const late of [context!, ownTool!]) await assert.rejects(late.memory.set('b', 2), fails('unavailable'))
+    await world.agents.setState('worker', 'running')
+    for (const late of [context!, ownTool!]) await assert.rejects(late.memory.set('c', 3), fails('unavailable'))
+    assert.deepEqual([...(await world.store.read('worker')).keys()], [])
+  })
+
+  it('what it is asked is seen while it runs, and a stop waits until that is kept', async () => {
+    await world.add(define(() => new Promise<never>(() => undefined), { concurrency: 1 }))
+    const asked = assert.rejects(ask('one'), fails('unavailable'))
+    const event = assert.rejects(handle(1), fails('unavailable'))
+    await until(() => world.agents.tasks('worker').length === 2, 'both are seen')
+    const [view] = world.agents.list()
+    assert.deepEqual([view?.running, view?.waiting], [1, 1])
+    await world.agents.stop()
+    const kept = [...(await world.store.read('worker')).values()] as { intent: Intent; state: string }[]
+    assert.deepEqual(kept.map(({ intent, state }) => `${intent.kind} ${state}`).sort(), ['ask failed', 'event interrupted'])
+    await Promise.all([asked, event])
+  })
+
   it('that the mesh does not take stays created, with the reason; the id of another is a conflict', async () => {
     const view = await world.agents.add(define(() => null, { id: 'thermo' }))
     assert.deepEqual([view.state, /taken|registered/.test(view.reason ?? '')], ['created', true])
@@ -237,36 +261,28 @@ describe('an agent of code', () => {
     assert.throws(() => world.agents.tasks('nobody'), fails('unknown_capability', /nobody/))
   })
 
-  it('accepts no event that it cannot keep, and goes on if the disk fills up later', async () => {
-    const store = createPassingStore()
-    let full = true
+  it('answers what it is asked also while the disk is full', async () => {
     await world.restart({
-      read: store.read,
-      async write(...args) {
-        if (full) throw new MeshError('unavailable', 'the disk is full')
-        return store.write(...args)
-      }
+      ...createPassingStore(),
+      write: () => Promise.reject(new MeshError('unavailable', 'the disk is full'))
     })
     await world.add(define(() => null))
-    await assert.rejects(handle(1), fails('unavailable', /disk is full/))
-    full = false
-    await handle(2)
-    full = true
     assert.equal(await ask(), null)
-    assert.match(world.logged.join(), /cannot keep/)
-    full = false
+    assert.match(world.logged.join(), /cannot keep.*disk is full/)
+    assert.equal(world.agents.tasks('worker')[0]?.state, 'done')
   })
 
   it('a declared one goes on from its transcript; a call that was out is made again only if that does no harm', async () => {
     const keeper = createDeclaredAgent({ id: 'worker', instructions: 'Work.', tools: [{ types: ['**'] }] })
     // What a node leaves behind that dies while a call is out.
-    const crashed = (tool: string, input: object): JsonValue =>
+    const crashed = (tool: string, input: object): JsonObject =>
       JSON.parse(
         JSON.stringify({
-          ...{ id: '', depth: 0, causes: [world.mesh.peerId], state: 'running', attempts: 1, at: '2026-01-01T00:00:00.000Z' },
-          ...{ used: { steps: 1, timeMs: 5, tokens: 10, toolCalls: 1 }, steps: [] },
+          ...{ depth: 0, causes: [world.mesh.peerId], state: 'running', attempts: 1, crashes: 0 },
+          ...{ at: new Date().toISOString(), used: { steps: 1, timeMs: 5, tokens: 10, toolCalls: 1 }, steps: [] },
           conversation: {
             calling: 'c0',
+            tools: { thermo__read: { id: 'thermo', type: 'sensor/temperature', tool: 'read', idempotent: true } },
             messages: [
               { role: 'system', content: 'Work.' },
               { role: 'user', content: 'An event' },
@@ -278,23 +294,20 @@ describe('an agent of code', () => {
             ]
           }
         })
-      ) as JsonValue
+      ) as JsonObject
     for (const [tool, input, used, told] of [
       ['thermo__read', { room: 'bath' }, ['read bath'], /17/],
       ['heater__set', { on: true }, [], /not known whether it was done/]
     ] as const) {
       const store = createPassingStore()
-      const task = crashed(tool, input) as { id: string; intent?: unknown }
-      Object.assign(task, {
-        id: 'event-x',
-        intent: { kind: 'event', event: JSON.parse(JSON.stringify(eventNumber(9))) as unknown }
-      })
-      await store.write('worker', 'task-event-x', task as unknown as JsonValue)
+      const id = taskIdOf(eventNumber(9))
+      const intent = { kind: 'event', event: eventNumber(9) }
+      await store.write('worker', `task-${id}`, { ...crashed(tool, input), id, intent } as unknown as JsonValue)
       await world.restart(store)
       world.used.length = 0
       world.model.play(() => ({ text: 'went on' }))
       await world.add(keeper)
-      await until(() => world.agents.tasks('worker')[0]?.state === 'done', 'it has gone on')
+      await handle(9)
       const [question] = world.model.requests
       assert.deepEqual([world.used, question?.messages.length, world.model.requests.length], [used, 4, 1])
       assert.match(question?.messages[3]?.content ?? '', told)
@@ -303,10 +316,3 @@ describe('an agent of code', () => {
     }
   })
 })
-
-/** What a crash at this moment would leave. */
-async function copyOf(store: AgentStore): Promise<AgentStore> {
-  const copy = createPassingStore()
-  for (const [name, document] of await store.read('worker')) await copy.write('worker', name, document)
-  return copy
-}

@@ -2,12 +2,13 @@ import assert from 'node:assert/strict'
 import type { DeclaredAgent } from '../../../src/agents/agent-config.ts'
 import type { AgentLimits } from '../../../src/agents/budget.ts'
 import { createDeclaredAgent } from '../../../src/agents/declared-agent.ts'
+import { CUT_ANSWER } from '../../../src/agents/tool-loop.ts'
 import type { AgentStep } from '../../../src/agents/intent.ts'
 import type { JsonObject } from '../../../src/core/invoke.ts'
 import { isMeshError, type ErrorCode, type MeshError } from '../../../src/errors.ts'
 import { MODEL_KEY, createAgentWorld, eventNumber, type AgentWorld } from '../../fixtures/agent-world.ts'
 import { until } from '../../fixtures/libp2p-pair.ts'
-import type { Script } from '../../fixtures/scripted-model.ts'
+import type { ModelRequest, Script } from '../../fixtures/scripted-model.ts'
 
 const KEEPER: DeclaredAgent = {
   id: 'keeper',
@@ -54,12 +55,11 @@ describe('a declared agent', () => {
     })
     const { steps, result } = await ask('Is the bath warm?')
     assert.deepEqual(world.used, ['read bath', 'set true'])
-    assert.deepEqual(result, {
-      text: 'It was 17 degrees; the heater is on.',
-      steps: 3,
-      toolCalls: 2,
-      usage: { total_tokens: 30 }
-    })
+    const { total_tokens: tokens } = result['usage'] as { total_tokens: number }
+    const told = { text: 'It was 17 degrees; the heater is on.', steps: 3, toolCalls: 2, usage: { total_tokens: tokens } }
+    assert.deepEqual(result, told)
+    const sent = world.model.requests.reduce((sum, { messages, tools }) => sum + JSON.stringify([messages, tools]).length, 0)
+    assert.ok(tokens > sent / 8 && tokens < sent / 2, 'a server that counts 10 for each is not believed')
     assert.deepEqual(
       steps.map((step) => step.step),
       ['model', 'call', 'result', 'model', 'call', 'result', 'model']
@@ -95,26 +95,18 @@ describe('a declared agent', () => {
   }
 
   it('stops at its depth, when agents ask each other in a circle', async () => {
+    const other = ({ tools = [] }: ModelRequest): string => tools.map((one) => one.function.name).find((one) => /ask$/.test(one))!
     await begin(
-      ({ messages }) => (messages.length > 2 ? { text: 'I gave up' } : { calls: [['echo__ask', { text: 'you do it' }]] }),
-      {
-        tools: [{ capabilities: ['echo'] }],
-        limits: { depth: 2 }
-      }
+      (request) => {
+        if (request.messages.length > 2) return { text: `told: ${request.messages.at(-1)?.content}` }
+        return { calls: [[other(request), { text: 'you' }]] }
+      },
+      { tools: [{ capabilities: ['echo'] }], limits: { depth: 2 } }
     )
     await world.add(createDeclaredAgent({ ...KEEPER, id: 'echo', tools: [{ capabilities: ['keeper'] }], limits: { depth: 2 } }))
-    const asked = world.model
-    asked.play(({ messages, tools }) => {
-      if (messages.length > 2) return { text: `told: ${messages.at(-1)?.content}` }
-      return {
-        calls: [
-          [tools![0]!.function.name === 'raise__alarm' ? tools![1]!.function.name : tools![0]!.function.name, { text: 'you' }]
-        ]
-      }
-    })
     const { result } = await ask('do it')
     assert.match(result['text'] as string, /events and agents in a chain; limits\.depth/)
-    assert.equal(asked.requests.filter(({ messages }) => messages.length === 2).length, 3, 'depth 0, 1 and 2')
+    assert.equal(world.model.requests.filter(({ messages }) => messages.length === 2).length, 3, 'depth 0, 1 and 2')
   })
 
   it('is refused a tool that it may not use, and told so; the tool does not run', async () => {
@@ -183,6 +175,34 @@ describe('a declared agent', () => {
     assert.deepEqual([world.used, world.model.requests.length], [[], 0], 'not even the model')
   })
 
+  it('waits for a yes where a tool of its own node asks for one, whoever raised the event; its model needs none', async () => {
+    let opened = 0
+    const door = { id: 'door', type: 'home/door', tools: [{ name: 'open', requiresApproval: true }] }
+    const registration = world.mesh.register(door, { open: () => ({ opened: ++opened }) })
+    await until(() => world.mesh.capabilities({ id: 'door' }).length === 1, 'the door')
+    await begin((_, turn) => (turn === 0 ? { calls: [['door__open', {}]] } : { text: 'said' }), {
+      tools: [{ types: ['home/*'] }]
+    })
+    const causes = [world.mesh.peerId]
+    const options = { signal: new AbortController().signal, causes, depth: 0 }
+    const done = world.agents.handle('keeper', eventNumber(4, { node: world.mesh.peerId, intent: 'open the door' }), options)
+    await until(() => world.mesh.approvals().length === 1, 'the question')
+    const [view] = world.mesh.approvals()
+    assert.ok(view?.kind === 'call' && view.agent === 'keeper' && view.capability === 'door', JSON.stringify(view))
+    assert.equal(opened, 0)
+    world.mesh.approve(view.id, false)
+    await done
+    assert.match(lastTold(), /permission_denied.*said no/)
+    world.model.play((_, turn) => (turn === 0 ? { calls: [['door__open', {}]] } : { text: 'open' }))
+    const asked = ask('open the door')
+    await until(() => world.mesh.approvals().length === 1, 'the question')
+    world.mesh.approve(world.mesh.approvals()[0]!.id, true)
+    assert.deepEqual([(await asked).result['text'], opened], ['open', 1])
+    await world.mesh.call('door', 'open').result
+    assert.equal(opened, 2, 'who calls it at this node is not asked')
+    registration.remove()
+  })
+
   it('cancel of the asker ends the question to the model', async () => {
     await begin(() => ({ hang: true }))
     const { left } = world.model
@@ -213,11 +233,78 @@ describe('a declared agent', () => {
     assert.ok(task!.used.tokens > 100, 'estimated where nobody counts')
   })
 
-  it('asks a model again that is busy, and never keeps a secret', async () => {
-    await begin((_, turn) => (turn === 0 ? { status: 429 } : { status: 401, body: { error: `bad key ${MODEL_KEY}` } }))
+  it('is not to blame the model for what is away or refused, and says which it is', async () => {
+    const away = world.mesh.register({ id: 'lamp', type: 'sensor/lamp', tools: [{ name: 'on' }] }, { on: () => null })
+    await until(() => world.mesh.capabilities({ id: 'lamp' }).length === 1, 'the lamp')
+    away.suspend('its bulb is broken')
+    await until(() => world.mesh.capabilities({ id: 'lamp', status: 'suspended' }).length === 1, 'the lamp is off')
+    await begin((_, turn) => (turn < 4 ? { calls: [['lamp__on', {}]] } : { text: 'then not' }))
+    assert.equal((await ask('light')).result['text'], 'then not')
+    assert.match(lastTold(), /unavailable.*not there now/)
+    away.remove()
+  })
+
+  it('makes 16 calls of one answer, and tells the model that it has not made the others', async () => {
+    const many = Array.from({ length: 40 }, (_, n): [string, JsonObject] => ['thermo__read', { room: `r${n}` }])
+    await begin((_, turn) => (turn === 0 ? { calls: many } : { text: 'done' }))
+    const { result } = await ask('read all')
+    assert.deepEqual([world.used.length, result['toolCalls']], [16, 16])
+    assert.match(lastTold(), /too_large.*16 calls are made at once; this one, and all that came after it, were not/)
+  })
+
+  it('marks an answer that the model could not end, and makes no call of which it has written nothing', async () => {
+    const cut = (message: JsonObject): Script => {
+      return () => ({ raw: JSON.stringify({ choices: [{ message, finish_reason: 'length' }] }) })
+    }
+    await begin(cut({ role: 'assistant', content: 'It is war' }))
+    assert.equal((await ask('how warm')).result['text'], `It is war\n${CUT_ANSWER}`)
+    world.model.play(cut({ role: 'assistant', content: '' }))
+    assert.match((await failed('how warm', 'tool_failed')).message, /used all that it may write, and said nothing/)
+    const call = { id: 'c', type: 'function', function: { name: 'heater__set', arguments: '' } }
+    world.model.play(cut({ role: 'assistant', content: null, tool_calls: [call] }))
+    await failed('heat', 'tool_failed')
+    assert.match(lastTold(), /invalid_argument.*were cut/)
+    assert.deepEqual(world.used, [])
+  })
+
+  it('asks for no more tokens than are left after the question, and says what they went into', async () => {
+    await begin((_, turn) => (turn === 0 ? { calls: [['thermo__read', { room: 'bath' }]] } : { text: 'done', tokens: 9_000 }), {
+      limits: { tokens: 3_000 }
+    })
+    const { details } = await failed('how warm', 'tool_failed')
+    assert.equal(details['limit'], 'tokens', 'also by its last answer')
+    const [first, second] = world.model.requests
+    assert.ok(first!.max_tokens! < 3_000 - JSON.stringify(first!.messages).length / 8, `${first?.max_tokens}`)
+    assert.ok(second!.max_tokens! < first!.max_tokens!)
+    await world.restart()
+    await begin(() => ({ text: 'done' }), { limits: { tokens: 50 } })
+    assert.match(
+      (await failed('how warm', 'tool_failed')).message,
+      /question has about \d+ tokens, of which descriptions of tools/
+    )
+  })
+
+  it('believes only models what tokens they took', async () => {
+    const usage = { total_tokens: 1_000_000_000 }
+    const liar = world.mesh.register({ id: 'liar', type: 'sensor/liar', tools: [{ name: 'read' }] }, { read: () => ({ usage }) })
+    await until(() => world.mesh.capabilities({ id: 'liar' }).length === 1, 'the liar')
+    await begin((_, turn) => (turn === 0 ? { calls: [['liar__read', {}]] } : { text: 'done' }))
+    assert.equal((await ask('read')).result['text'], 'done')
+    liar.remove()
+  })
+
+  it('asks a model again that is busy, when it says, each time a step, and never keeps a secret', async () => {
+    await begin((_, turn) =>
+      turn === 0 ? { status: 429, headers: { 'retry-after': '1' } } : { status: 401, body: { error: `bad key ${MODEL_KEY}` } }
+    )
     const error = await failed('try', 'unavailable')
     const task = world.agents.task('keeper', String(error.details['task']))
     assert.ok(!JSON.stringify([task, error.message]).includes(MODEL_KEY), JSON.stringify(task))
-    assert.equal(world.model.requests.length, 4)
+    assert.deepEqual([world.model.requests.length, task.used.steps], [4, 4])
+    world.model.play((_, turn) => (turn === 0 ? { status: 429, headers: { 'retry-after': '900' } } : { text: 'late' }))
+    assert.equal((await failed('try', 'busy')).details['retryAfterMs'], 900_000, 'nobody waits that long')
+    world.model.play((_, turn) => (turn === 0 ? { raw: '[]' } : { text: 'late' }))
+    await failed('try', 'protocol_error')
+    assert.equal(world.model.requests.length, 1, 'what it answers badly it would answer so again')
   }).timeout(20_000)
 })

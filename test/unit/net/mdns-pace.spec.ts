@@ -23,8 +23,11 @@ describe('pace of mDNS queries', () => {
   }
 
   it('asks soon again while nobody is heard, since one query is easily lost', () => {
-    const asked = [...Array(5)].map(() => pace.nextMs())
-    assert.deepEqual(asked, [1.2, 2.4, 4.8, 9.6, 10].map((ms, at) => (at < 4 ? ms * LONELY_INTERVAL_MS : QUERY_INTERVAL_MS.min)))
+    const asked = Array.from({ length: 5 }, () => pace.nextMs())
+    assert.deepEqual(
+      asked,
+      [1.2, 2.4, 4.8, 9.6, 10].map((ms, at) => (at < 4 ? ms * LONELY_INTERVAL_MS : QUERY_INTERVAL_MS.min))
+    )
     pace.restart()
     assert.equal(pace.nextMs(), 1.2 * LONELY_INTERVAL_MS)
     pace.heard('a', 'x')

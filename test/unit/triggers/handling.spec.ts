@@ -32,6 +32,7 @@ describe('handling events', () => {
   let authorize: () => Promise<void> | undefined
   let arrived: (event: ArrivedEvent) => Promise<void> | undefined
   let onTake: () => void
+  let make: (withinMs: number) => Handling
   let handling: Handling
   beforeEach(() => {
     waiting = []
@@ -39,27 +40,26 @@ describe('handling events', () => {
     authorize = () => undefined
     arrived = () => undefined
     onTake = () => undefined
-    create(40)
+    // What an earlier test has left running is none of the next one's.
+    const [events, outcomes] = [waiting, finished]
+    make = (withinMs) =>
+      createHandling({
+        functionOf: () => handle,
+        take() {
+          onTake()
+          const item = events.shift()
+          return item === undefined ? undefined : { item, missing: 0, late: false }
+        },
+        finish: ({ id }, outcome) => void outcomes.push(`${id} ${nameOf(outcome)}`),
+        authorize: () => authorize(),
+        arrived: (one) => arrived(one),
+        load: async ({ event: { data: value } }) => ({ value, release: () => undefined }),
+        withinMs
+      })
+    handling = make(10_000)
   })
   // Nothing that it left takes the next one's events.
   afterEach(() => handling.stop(0))
-  function create(withinMs: number): void {
-    // What an earlier test has left running is none of the next one's.
-    const [events, outcomes] = [waiting, finished]
-    handling = createHandling({
-      functionOf: () => handle,
-      take() {
-        onTake()
-        const item = events.shift()
-        return item === undefined ? undefined : { item, missing: 0, late: false }
-      },
-      finish: ({ id }, outcome) => void outcomes.push(`${id} ${nameOf(outcome)}`),
-      authorize: () => authorize(),
-      arrived: (one) => arrived(one),
-      load: async ({ event: { data: value } }) => ({ value, release: () => undefined }),
-      withinMs
-    })
-  }
   const nameOf = (outcome: 'done' | FailedAnswer): string =>
     outcome === 'done' ? 'done' : `${outcome.code}${outcome.retryable ? ', again' : ''}`
   const push = (count: number): void => {
@@ -123,7 +123,7 @@ describe('handling events', () => {
   })
 
   it('what waits for a yes, or for its payload, keeps no other from being handled', async () => {
-    create(20_000)
+    handling = make(20_000)
     const yes: (() => void)[] = []
     let asks = MAX_ASIDE - 2
     authorize = () => (asks-- > 0 ? new Promise<void>((resolve) => yes.push(resolve)) : undefined)
@@ -153,6 +153,7 @@ describe('handling events', () => {
   })
 
   it('what hangs has failed after a time, is told so, may come again, and holds no slot', async () => {
+    handling = make(40)
     const aborted: string[] = []
     handle = ({ id }, { signal }) => {
       signal.addEventListener('abort', () => aborted.push(id))
@@ -162,6 +163,25 @@ describe('handling events', () => {
     await until(() => finished.length === HANDLER_SLOTS + 1, 'all have failed')
     assert.ok(finished.every((one) => one.endsWith('deadline_exceeded, again')))
     assert.ok(aborted.length >= HANDLER_SLOTS + 1)
+  })
+
+  it('takes as long as a handler says that it may', async () => {
+    handling = make(40)
+    let end: (() => void) | undefined
+    handle = ({ payload }, { within }) => {
+      assert.throws(() => within(-1), /no time/)
+      within(payload === 0 ? Infinity : 5)
+      return new Promise<void>((resolve) => (end ??= resolve))
+    }
+    push(2)
+    // The second one has less time than is usual, the first one more.
+    await until(() => finished.length === 1, 'the second')
+    handle = () => new Promise<void>(() => undefined)
+    push(1)
+    await until(() => finished.length === 2, 'one that says nothing')
+    end!()
+    await until(() => finished.length === 3, 'the first')
+    assert.deepEqual(finished, ['1-1 deadline_exceeded, again', '1-0 deadline_exceeded, again', '1-0 done'])
   })
 
   it('gives the handler the event, who caused it, and a signal', async () => {
@@ -175,7 +195,7 @@ describe('handling events', () => {
   })
 
   it('a stop lets what runs finish, then aborts it, and begins nothing', async () => {
-    create(20_000)
+    handling = make(20_000)
     const ends: (() => void)[] = []
     handle = () => new Promise<void>((resolve) => ends.push(resolve))
     push(2)

@@ -297,6 +297,8 @@ export class DeliveryWorld {
       case 'handled':
         this.log.get(effect.id)!.handled.push(effect.handler)
         break
+      case 'withdrawn':
+        throw new Error('nobody withdraws anything here')
       case 'settled':
         assert.ok(!this.settled.has(effect.event.id), 'an event ends once')
         this.settled.set(effect.event.id, effect.by)
