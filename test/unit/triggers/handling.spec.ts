@@ -144,6 +144,7 @@ describe('handling events', () => {
   })
 
   it('no more than so many wait aside, and one for which nobody answers fails', async () => {
+    handling = make(40)
     authorize = () => new Promise<void>(() => undefined)
     handle = () => assert.fail('it is not allowed')
     push(MAX_ASIDE + 1)
