@@ -41,10 +41,17 @@ export function createBackendRunner({ self, tools, emit, raise, log }: BackendRu
     if (next === 'offline') log('warn', `backend ${state.id} is offline: ${reason ?? 'no reason given'}`)
   }
 
-  async function discover(backend: Backend, state: MeshStatus['backends'][number], signal: AbortSignal): Promise<void> {
+  /** @param onOffered what it offers is known, or it will not be. */
+  async function discover(
+    backend: Backend,
+    state: MeshStatus['backends'][number],
+    signal: AbortSignal,
+    onOffered: () => void
+  ): Promise<void> {
     try {
       for await (const snapshot of backend.discover(signal)) {
         const faults = tools.apply(backend, snapshot)
+        onOffered()
         for (const { id, error } of faults)
           log('warn', `backend ${backend.id} offers "${id}", which is left out: ${error.message}`)
         const down = snapshot.find((declaration) => statusOf(declaration) === 'offline')
@@ -55,13 +62,16 @@ export function createBackendRunner({ self, tools, emit, raise, log }: BackendRu
     } catch (error) {
       show(state, 'offline', (error as Error).message)
     } finally {
+      onOffered()
       tools.apply(backend, [], 'shutdown')
     }
   }
 
-  async function watch(backend: Backend, signal: AbortSignal): Promise<void> {
+  async function watch(backend: Backend, signal: AbortSignal, offered: Promise<void>): Promise<void> {
     try {
       for await (const raised of backend.watch?.(signal) ?? []) {
+        // What it says first may be about what nobody knows yet.
+        await offered
         const { capability, event, payload } = raised
         emit({ event: 'trigger', node: self, capability, trigger: event, payload })
         raise(raised).catch((error: unknown) =>
@@ -82,7 +92,10 @@ export function createBackendRunner({ self, tools, emit, raise, log }: BackendRu
       const controller = new AbortController()
       controllers.add(controller)
       const { signal } = controller
-      running.set(backend, { state, ended: Promise.all([discover(backend, state, signal), watch(backend, signal)]) })
+      let onOffered!: () => void
+      const offered = new Promise<void>((resolve) => (onOffered = resolve))
+      const parts = [discover(backend, state, signal, onOffered), watch(backend, signal, offered)]
+      running.set(backend, { state, ended: Promise.all(parts) })
     },
     states: () => [...running.values()].map(({ state }) => ({ ...state })),
     async stop() {

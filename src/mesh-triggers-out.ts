@@ -114,6 +114,11 @@ export function createOutgoingEvents(components: OutgoingEventsComponents): Outg
     find,
     add(event, payload) {
       components.onRaised(event)
+      // Whatever appears, it is not meant for it.
+      if (event.route.hint === undefined && components.sink === undefined) {
+        count('events.refused.no_route')
+        return { outcome: 'refused', reason: 'no_route' }
+      }
       const hasRoom = payload === undefined || payloads.hold(event.id, event.dataRef!, payload)
       const added: Added = hasRoom ? effects.around(() => outbox.add(event, now())) : { outcome: 'refused', reason: 'full' }
       if (added.outcome === 'refused') payloads.release(event.id)

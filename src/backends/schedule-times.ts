@@ -46,13 +46,15 @@ function byCron(event: string, expression: string, timeZone: string | undefined)
   if (expression.trim().split(/\s+/).length < 5 && !expression.startsWith('@'))
     throw configError(event, `"${expression}" is no cron expression: it has five fields, or six with seconds first`)
   let cron: Cron
+  let isDue: boolean
   try {
     cron = new Cron(expression, { paused: true, ...(timeZone === undefined ? {} : { timezone: timeZone }) })
-    cron.nextRun(new Date(0))
+    isDue = cron.nextRun(new Date(0)) !== null
   } catch (error) {
     const why = (error as Error).message.replace(/^CronPattern: /, '')
     throw configError(event, `"${expression}" is no cron expression: ${why}`)
   }
+  if (!isDue) throw configError(event, `"${expression}" is never due: no month has that day`)
   return {
     after: (time) => cron.nextRun(new Date(time))?.getTime(),
     upTo: (time) => cron.previousRuns(1, new Date(time + 1))[0]?.getTime()

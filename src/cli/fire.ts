@@ -37,7 +37,13 @@ export function addFire(program: Command): void {
 function say({ outcome, id, route, by, tried, kept, reason }: FireView): string {
   if (outcome === 'coalesced') return 'coalesced: it goes with others about the same, as one event'
   if (outcome === 'delivered') return `delivered ${id}: ${by.join(', ')}${route === 'sink' ? ' (default sink)' : ''}`
-  const why = tried.length === 0 ? 'nobody is there who handles it' : `not taken yet by ${tried.join(', ')}`
+  const asked = tried.join(', ')
+  const why =
+    reason === 'refused'
+      ? `refused for now by ${asked}: atmo events says why`
+      : tried.length === 0
+        ? 'nobody is there who handles it'
+        : `not taken yet by ${asked}`
   const lost = reason === 'not_kept' ? '; it could not be written to disk' : '; this node keeps nothing on disk'
   return `queued ${id}: ${why}${kept ? '' : `${lost}: a restart loses it`}`
 }

@@ -9,6 +9,12 @@ export const MAX_WAIT_MS = 60_000
 /** Reasons for which the same may go well later. */
 const LATER: readonly string[] = ['full', 'unanswered', 'expired', 'busy', 'unavailable']
 
+/** In words, where the name does not say enough. */
+const REASONS: Readonly<Record<string, string>> = {
+  full: 'there is no room for it (full): atmo events shows what waits',
+  no_route: 'its trigger has no routeHint, and this node has no default sink (events.sink)'
+}
+
 /** `POST /trigger/CAPABILITY/EVENT`: the body is the payload, any JSON. 200: a handler has it; 202: it waits for one, or goes with others. */
 export function fireRoute({ mesh }: { mesh: Mesh }): Hono {
   return new Hono().post('/:capability/:event', async (context) => {
@@ -51,7 +57,7 @@ export function deadLetterRoutes({ mesh }: { mesh: Mesh }): Hono {
 /** An event that goes nowhere is a failure of the request, and says so. */
 export function dropped({ reason = 'unknown', ...view }: Pick<FireView, 'reason'>): MeshError {
   const isLater = LATER.includes(reason)
-  const message = `the event goes nowhere: ${reason}`
+  const message = `the event goes nowhere: ${REASONS[reason] ?? reason}`
   return refusal({ status: isLater ? 503 : 409 }, isLater ? 'unavailable' : 'conflict', message, { ...view, reason })
 }
 

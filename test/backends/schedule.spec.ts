@@ -69,6 +69,7 @@ describe('schedule backend: times', () => {
     refused({}, /either cron or every/)
     refused({ cron: '* * * * *', every: '1s' }, /either cron or every/)
     refused({ cron: '61 * * * *' }, /"61 \* \* \* \*" is no cron expression: Invalid value for minute/)
+    for (const never of ['0 0 30 2 *', '0 0 31 4 *']) refused({ cron: never }, /is never due/)
     refused({ cron: '2026-01-01T00:00:00' }, /five fields/)
     refused({ cron: '* * * * *', timeZone: 'Mars/Olympus' }, /"Mars\/Olympus" is no time zone/)
     refused({ every: '50ms' }, /from 100ms to 366d/)
@@ -91,7 +92,7 @@ describe('schedule backend', () => {
       make([
         { event: 'fast', every: '200ms' },
         { event: 'second', cron: '* * * * * *' },
-        { event: 'never', cron: '0 0 30 2 *' }
+        { event: 'never', cron: '0 0 0 1 1 * 2020' }
       ])
     )
     await until(() => watched.events.filter(({ event }) => event === 'second').length >= 2, 'two seconds')

@@ -29,7 +29,9 @@ describe('outgoing events', () => {
       incarnation: 1,
       events: withDisk ? { outbox: log, inbox: log, outboxPayloads: payloads, inboxPayloads: payloads } : undefined,
       find: (id) =>
-        id === 'cam' ? { id, type: 'sensor/camera', triggers: [{ event: 'person', routeHint: 'agent/*' }] } : undefined,
+        id === 'cam'
+          ? { id, type: 'sensor/camera', triggers: [{ event: 'person', routeHint: 'agent/*' }, { event: 'tick' }] }
+          : undefined,
       handlers: () => handlers,
       connect: () => Promise.reject(new MeshError('unavailable', 'nobody')),
       deliver(_, to) {
@@ -72,6 +74,13 @@ describe('outgoing events', () => {
       tried: [],
       reason: 'no_handler'
     })
+  })
+
+  it('that says nobody, at a node without a default sink, goes nowhere, takes no room, and is observed', async () => {
+    handlers = [guard]
+    const { outcome, reason } = await out.fire('cam', 'tick', null, { waitMs: 0 })
+    assert.deepEqual([outcome, reason, out.waitingEvents().total, raised.length], ['dropped', 'no_route', 0, 1])
+    assert.deepEqual([counted, logged], [['events.refused.no_route'], []])
   })
 
   it('a full disk: it says that it is not kept, and it is handled all the same', async () => {

@@ -28,7 +28,7 @@ export interface OutboxEvent {
 }
 
 /** Why an event does not get in. */
-export type Refusal = 'full' | 'too_large' | 'known'
+export type Refusal = 'full' | 'too_large' | 'known' | 'no_route'
 
 /** What became of an event that was to be sent: it goes to handlers now, waits for one to appear, or does not get in. */
 export type Added = { outcome: 'sent' | 'queued'; handlers: string[] } | { outcome: 'refused'; reason: Refusal }

@@ -29,8 +29,11 @@ export interface OutboxRoom<E> {
   legOf(id: string, handler: string, isOpen: (leg: Leg) => boolean): [OutboxEntry<E>, Leg] | [undefined, undefined]
   /** Who has accepted an event, or has done it. */
   takenBy(id: string): string[]
-  /** What would have to go for an event: the oldest low ones, then others of lower priority, none that a handler has. */
-  victimsFor(event: E): OutboxEntry<E>[] | Refusal
+  /**
+   * What would have to go for an event: the oldest low ones, then others of lower priority, none that a handler has. For one that somebody is there to
+   * handle also those of its priority for which nobody is.
+   */
+  victimsFor(event: E, hasHandler: () => boolean): OutboxEntry<E>[] | Refusal
   add(entry: OutboxEntry<E>): void
   delete(entry: OutboxEntry<E>): void
   /** Legs have changed: whether it still waits for a handler may have as well. */
@@ -41,6 +44,8 @@ export interface OutboxRoom<E> {
   readonly waiting: number
   readonly bytes: number
 }
+
+const isIdle = ({ state }: Leg): boolean => state === 'idle'
 
 /** See {@link OutboxRoom}. */
 export function createOutboxRoom<E extends OutboxEvent>(): OutboxRoom<E> {
@@ -73,7 +78,7 @@ export function createOutboxRoom<E extends OutboxEvent>(): OutboxRoom<E> {
       const { handled = [], legs = [] } = byId.get(id) ?? {}
       return [...handled, ...legs.flatMap(({ state, handler }) => (state === 'accepted' ? [handler!] : []))]
     },
-    victimsFor(event) {
+    victimsFor(event, hasHandler) {
       if (byId.has(event.id)) return 'known'
       if (event.bytes > MAX_OUTBOX_BYTES) return 'too_large'
       const victims: OutboxEntry<E>[] = []
@@ -81,11 +86,12 @@ export function createOutboxRoom<E extends OutboxEvent>(): OutboxRoom<E> {
       if (byId.size >= MAX_OUTBOX_EVENTS + MAX_ACCEPTED_EVENTS) return 'full'
       const fits = (): boolean => events > 0 && room >= event.bytes
       for (const priority of PRIORITIES) {
-        // Of the same priority none gives way but low ones: what was taken in is kept, and who brings more is told.
-        if (fits() || (priority === event.priority && priority !== 'low')) break
+        // Of the same priority what somebody may handle is kept, and who brings more is told. What nobody is there for must not keep all others out.
+        const isSame = priority === event.priority && priority !== 'low'
+        if (fits() || (isSame && !hasHandler())) break
         for (const entry of entries[priority].values()) {
           if (fits()) break
-          if (entry.legs.some((leg) => leg.state === 'accepted')) continue
+          if (isSame ? !entry.legs.every(isIdle) : entry.legs.some((leg) => leg.state === 'accepted')) continue
           victims.push(entry)
           if (!entry.isTaken) events++
           room += entry.event.bytes

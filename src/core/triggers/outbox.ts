@@ -35,7 +35,7 @@ export function createOutbox<E extends OutboxEvent>(init: OutboxInit<E>): Outbox
   }
 
   function add(event: E, handled: string[], now: number): Added {
-    const victims = room.victimsFor(event)
+    const victims = room.victimsFor(event, () => route(event).length > 0)
     if (typeof victims === 'string') return { outcome: 'refused', reason: victims }
     for (const victim of victims) giveUp(victim, 'full')
     const entry = enter(event, now + event.expiresMs, handled)

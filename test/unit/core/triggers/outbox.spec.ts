@@ -497,6 +497,18 @@ describe('outbox', () => {
       assert.deepEqual(add('x', { priority: 'low' }), { outcome: 'refused', reason: 'full' })
     })
 
+    it('is not kept by those that nobody is there for from what somebody would handle', () => {
+      handlers = []
+      fill('normal', MAX_OUTBOX_EVENTS)
+      done()
+      assert.deepEqual(add('x'), { outcome: 'refused', reason: 'full' }, 'one is no better than the other')
+      handlers = ['a']
+      add('wanted')
+      assert.deepEqual(done(), ['dead normal-0: full', 'append wanted', 'send wanted to a'])
+      outbox.handlersChanged(time, ['a'])
+      assert.deepEqual(add('x'), { outcome: 'refused', reason: 'full' }, 'all have a handler now')
+    })
+
     it('is made for what is more urgent: what goes for it is a dead letter, critical ones never do', () => {
       fill('normal', MAX_OUTBOX_EVENTS)
       done()
