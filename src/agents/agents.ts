@@ -37,7 +37,11 @@ export function createAgents(components: AgentComponents): Agents {
     const found = ready.get(agent)
     if (found !== undefined) return found
     const has = [...ready.keys()].join(', ') || 'none'
-    throw new MeshError('unknown_capability', `this node has no agent "${agent}"; it has ${has}`, { agent })
+    throw new MeshError(
+      'unknown_capability',
+      `this node has no agent "${agent}"; it has ${has}, and one of another node is looked at there`,
+      { agent }
+    )
   }
 
   return {

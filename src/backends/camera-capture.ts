@@ -5,7 +5,7 @@ import type { MotionStep } from './camera-motion.ts'
 import { blocksOf, jpegsOf } from './camera-frames.ts'
 import type { Frame } from './camera-frames.ts'
 import type { CameraConfig } from './camera-config.ts'
-import { DEFAULT_FPS, captureArguments, captureProblem } from './camera-source.ts'
+import { DEFAULT_FPS, SOURCE_ENDED, captureArguments, captureProblem } from './camera-source.ts'
 import type { CameraSourceInit } from './camera-source.ts'
 import { programEnv } from './child-process.ts'
 import type { ProgramGroup } from './child-process.ts'
@@ -42,9 +42,17 @@ export async function captureFrames(config: CameraConfig, init: CaptureInit, sig
     const problem = await captureOnce(config, init, count, signal).catch((error: unknown) => (error as Error).message)
     init.onEnd()
     if (signal.aborted) return
+    if (problem === SOURCE_ENDED && isPlayedOnce(config)) {
+      init.onState('the file has been played to its end')
+      return new Promise((resolve) => signal.addEventListener('abort', () => resolve(), { once: true }))
+    }
     init.onState(problem)
     await delay(backoff.next(performance.now() - startedAt), signal)
   }
+}
+
+function isPlayedOnce({ source }: CameraConfig): boolean {
+  return 'file' in source && source.file !== undefined && source.loop !== true
 }
 
 /** One run of ffmpeg. Returns why it ended. */

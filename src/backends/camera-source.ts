@@ -56,10 +56,13 @@ function variable(name: string, init: CameraSourceInit): string {
   return value
 }
 
+/** What {@link captureProblem} says of a source that has come to its end. */
+export const SOURCE_ENDED = 'the source has ended'
+
 /** Why ffmpeg ended, for people: its last words without addresses, which may have a password. */
 export function captureProblem(exitCode: number | null, stderr: string): string {
   const lines = stderr.split('\n').filter((line) => line.trim() !== '')
   const last = (lines.at(-1) ?? '').replace(/\b[a-z0-9+]+:\/\/\S+/gi, '(address)').trim()
-  if (exitCode === 0) return 'the source has ended'
+  if (exitCode === 0) return SOURCE_ENDED
   return last === '' ? 'the source has failed' : `the source has failed: ${last.slice(0, 300)}`
 }

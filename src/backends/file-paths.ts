@@ -104,12 +104,7 @@ export async function openSharedFolder(root: string, options: { hidden: boolean 
 }
 
 function missing(name: string, cause?: unknown): MeshError {
-  return new MeshError(
-    'invalid_argument',
-    `there is no readable "${name}" in the shared folder; ask "list" for what there is`,
-    { path: name },
-    { cause }
-  )
+  return new MeshError('invalid_argument', `there is no readable "${name}" in this folder`, { path: name }, { cause })
 }
 
 function refused(name: string, why: string): MeshError {

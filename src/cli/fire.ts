@@ -2,7 +2,7 @@ import type { Command } from 'commander'
 import type { FireView } from '../mesh-api.ts'
 import { readParams } from './call-input.ts'
 import { connectToNode } from './client.ts'
-import { contextOf, parseWait, withNodeOptions, type NodeOptions } from './command-line.ts'
+import { contextOf, parseWait, usageError, withNodeOptions, type NodeOptions } from './command-line.ts'
 import { plain } from './output.ts'
 import { readPeerNames } from './peer-names.ts'
 
@@ -23,6 +23,8 @@ export function addFire(program: Command): void {
     )
     .action(async (capability: string, event: string, given: string | undefined, flags: NodeOptions & { wait?: number }) => {
       const { dataDir, output } = contextOf(flags)
+      if (capability.trim() === '' || event.trim() === '')
+        throw usageError('name a capability and one of its events: atmo fire cam person')
       const payload = given === undefined ? null : await readParams(given, process.stdin, 'the payload')
       const client = await connectToNode(dataDir)
       const query = flags.wait === undefined ? '' : `?waitMs=${flags.wait}`

@@ -125,7 +125,11 @@ export function createRaise(components: RaiseComponents): Raise {
   function triggerOf(capability: string, event: string): Compiled {
     const declaration = find(capability)
     if (declaration === undefined)
-      throw new MeshError('unknown_capability', `this node does not offer "${capability}"`, { capability })
+      throw new MeshError(
+        'unknown_capability',
+        `this node does not offer "${capability}"; events are raised where it is, see atmo capabilities`,
+        { capability }
+      )
     const trigger = declaration.triggers?.find((one) => one.event === event)
     if (trigger === undefined) {
       const known = (declaration.triggers ?? []).map((one) => one.event)

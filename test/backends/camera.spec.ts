@@ -173,22 +173,27 @@ describe('camera backend', () => {
     await errorOf(call(backend, 'get_clip', { format: 'gif' }), 'invalid_argument')
   })
 
-  it('starts again when its source ends, says why it is away, and tells that motion has ended', async () => {
+  it('plays a file once unless told to go on, waits for one that is not there, and tells that motion has ended', async () => {
     const file = join(folder, 'film.mp4')
     const made = spawnSync('ffmpeg', ['-v', 'error', '-f', 'lavfi', '-i', 'testsrc2=size=320x240:rate=10:d=1', file])
     assert.equal(made.status, 0, made.stderr.toString())
     const backend = make({ source: { file: 'film.mp4' } }, { realtime: false })
     const events = watchEvents(backend)
-    await start(backend)
-    await running!.snapshot(({ statusReason }) => statusReason === 'the source has ended')
-    await running!.snapshot(({ status }) => status === 'online')
     await rename(file, `${file}.away`)
-    await running!.snapshot(({ statusReason }) => /No such file/.test(statusReason ?? ''))
+    const { statusReason = '' } = await start(backend, 'offline')
+    assert.match(statusReason, /No such file/)
     await rename(`${file}.away`, file)
     await running!.snapshot(({ status }) => status === 'online')
+    await running!.snapshot(({ statusReason: why }) => why === 'the file has been played to its end')
     await events.next('motion_detected')
     await events.next('motion_ended')
     await events.stop()
+  })
+
+  it('starts again when its source ends', async () => {
+    await start(make({ source: { lavfi: 'testsrc2=size=320x240:rate=10:d=1' } }, { realtime: false }))
+    await running!.snapshot(({ statusReason }) => statusReason === 'the source has ended')
+    await running!.snapshot(({ status }) => status === 'online')
   })
 
   it('says what is wrong, and no address', async () => {
