@@ -171,6 +171,7 @@ export function createOutgoingEvents(components: OutgoingEventsComponents): Outg
         payloads.release(effect.event.id)
         return count('events.done')
       case 'withdrawn':
+        if (effect.event.key !== undefined) keys.forget(effect.event.key)
         count('events.withdrawn')
         payloads.release(effect.event.id)
         return waits.dropped(effect.event.id, 'withdrawn')
@@ -191,6 +192,9 @@ export function createOutgoingEvents(components: OutgoingEventsComponents): Outg
         if (outbox.pending(effect.id).length === 0) payloads.release(effect.id)
         return
       case 'append':
+        // Also of a dead letter that goes out anew.
+        if (effect.event.key !== undefined) keys.begin(effect.event.key, effect.event.id)
+        return
       case 'routed':
     }
   }
@@ -218,7 +222,6 @@ export function createOutgoingEvents(components: OutgoingEventsComponents): Outg
     const raised = change(() => {
       const made = raise.raise(capability, event, payload, { ...options, ...(key !== undefined && { key }) })
       if (made.outcome === 'raised' && made.added.outcome !== 'refused') {
-        if (key !== undefined) keys.begin(key, made.event.id)
         waits.begin(made.event.id, made.added.handlers)
       }
       return made

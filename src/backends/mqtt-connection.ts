@@ -41,7 +41,9 @@ export interface MqttConnection {
 /** Makes a connection that is not yet open. */
 export function createMqttConnection(init: MqttConnectionInit): MqttConnection {
   const { backoff = createBackoff() } = init
-  let current: { client: MqttClient; closed: Promise<void> } | undefined
+  let current: MqttClient | undefined
+  /** What is being published, to be told that the connection has ended. */
+  const publishing = new Set<() => void>()
 
   /** One connection, from its beginning to its end. Returns why it ended. */
   async function connectOnce(signal: AbortSignal): Promise<string> {
@@ -51,7 +53,7 @@ export function createMqttConnection(init: MqttConnectionInit): MqttConnection {
     const closed = new Promise<void>((resolve) => client.once('close', resolve))
     client.on('message', (topic, bytes, { retain }) => init.onMessage({ topic, bytes, retained: retain }))
     client.once('connect', () => {
-      current = { client, closed }
+      current = client
       subscribe(client).then(
         (refused) => {
           if (refused.length === 0) init.onState('online')
@@ -68,6 +70,7 @@ export function createMqttConnection(init: MqttConnectionInit): MqttConnection {
     await Promise.race([closed, over])
     signal.removeEventListener('abort', onAbort)
     current = undefined
+    for (const lose of publishing) lose()
     await end(client)
     return problem ?? 'the broker closed the connection'
   }
@@ -96,16 +99,18 @@ export function createMqttConnection(init: MqttConnectionInit): MqttConnection {
     },
     async publish({ topic, payload, qos, retain }, signal) {
       if (current === undefined) throw new MeshError('unavailable', 'there is no connection to the broker; try again later')
-      const { client, closed } = current
+      const client = current
       let onAbort = (): void => {}
       const aborted = new Promise<never>((_, reject) => {
         onAbort = () => reject(abortError(signal))
         signal.addEventListener('abort', onAbort)
         if (signal.aborted) onAbort()
       })
-      const lost = closed.then(() => {
-        throw new MeshError('unavailable', 'the connection to the broker ended before it had the message')
+      let lose = (): void => {}
+      const lost = new Promise<never>((_, reject) => {
+        lose = () => reject(new MeshError('unavailable', 'the connection to the broker ended before it had the message'))
       })
+      publishing.add(lose)
       const sent = client.publishAsync(topic, payload, { qos, retain }).catch((error: unknown) => {
         throw new MeshError('unavailable', `the broker did not take the message: ${connectionProblem(error)}`)
       })
@@ -114,6 +119,7 @@ export function createMqttConnection(init: MqttConnectionInit): MqttConnection {
         await Promise.race([sent, lost, aborted])
       } finally {
         signal.removeEventListener('abort', onAbort)
+        publishing.delete(lose)
       }
     }
   }

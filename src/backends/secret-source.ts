@@ -36,6 +36,9 @@ export async function readSecret(
   { variable, file }: { variable: string | undefined; file: string | undefined },
   init: SecretInit
 ): Promise<string | undefined> {
-  if (file !== undefined) return (await secretFile(file, init)).toString().trim()
-  return variable === undefined ? undefined : secretVariable(variable, init).trim()
+  if (file === undefined && variable === undefined) return undefined
+  const secret = (file === undefined ? secretVariable(variable!, init) : (await secretFile(file, init)).toString()).trim()
+  if (secret !== '') return secret
+  const where = file === undefined ? `the variable ${variable}` : `the file "${file}"`
+  throw new MeshError('unavailable', `${where} holds nothing but blanks; put the secret there`)
 }

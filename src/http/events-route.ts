@@ -79,35 +79,45 @@ async function* eventLines<T>(
   { events, line }: Stream<T>,
   { heartbeatMs, signal }: { heartbeatMs: number | undefined; signal: AbortSignal }
 ): AsyncGenerator<string, void, void> {
-  const ended = new Promise<'ended'>((resolve) => {
-    if (signal.aborted) resolve('ended')
-    signal.addEventListener('abort', () => resolve('ended'), { once: true })
-  })
-  // One read stays pending over heartbeats; a read that was dropped would lose its event.
-  let pending = events.next()
+  // One read stays pending over heartbeats; a read that was dropped would lose its event. Both end the same wait, and leave nothing on what lives longer.
+  let result: IteratorResult<T, unknown> | undefined
+  let failed = false
+  let wake: (() => void) | undefined
+  const read = (): void =>
+    void events.next().then(
+      (next) => {
+        result = next
+        wake?.()
+      },
+      () => {
+        failed = true
+        wake?.()
+      }
+    )
+  read()
   try {
-    while (true) {
-      const next = await withHeartbeat(Promise.race([pending, ended]), heartbeatMs)
-      if (next === 'heartbeat') {
+    for (;;) {
+      if (result === undefined && !failed)
+        await new Promise<void>((resolve) => {
+          const timer = heartbeatMs === undefined ? undefined : setTimeout(resolve, heartbeatMs)
+          wake = () => {
+            clearTimeout(timer)
+            resolve()
+          }
+        })
+      wake = undefined
+      // A stream of events can only end; the reason is in the log of the node.
+      if (failed || signal.aborted || result?.done === true) return
+      if (result === undefined) {
         yield ': heartbeat\n\n'
         continue
       }
-      if (next === 'ended' || next.done) return
-      const text = line(next.value)
+      const text = line(result.value)
+      result = undefined
+      read()
       if (text !== undefined) yield text
-      pending = events.next()
     }
-  } catch {
-    // A stream of events can only end; the reason is in the log of the node.
   } finally {
-    pending.catch(() => {})
     void events.return?.()
   }
-}
-
-function withHeartbeat<T>(value: Promise<T>, afterMs: number | undefined): Promise<T | 'heartbeat'> {
-  if (afterMs === undefined) return value
-  let timer: ReturnType<typeof setTimeout> | undefined
-  const heartbeat = new Promise<'heartbeat'>((resolve) => (timer = setTimeout(() => resolve('heartbeat'), afterMs)))
-  return Promise.race([value, heartbeat]).finally(() => clearTimeout(timer))
 }

@@ -15,6 +15,8 @@ export const SUBPROTOCOL = 'atmosphere.events'
 export const TOKEN_SUBPROTOCOL = 'base64url.bearer.authorization.atmosphere.'
 /** So many pings in a row without an answer, and the client is cut. */
 const MAX_MISSED = 2
+/** Who was refused has so long to read why, in ms. */
+const REFUSED_MS = 2_000
 /** Largest message of a client, in bytes. It has nothing to say. */
 const MAX_MESSAGE_BYTES = 1_024
 
@@ -56,9 +58,18 @@ export function createWebSockets(fetch: FetchHandler, heartbeatMs: number = HEAR
     handleProtocols: (offered) => (offered.has(SUBPROTOCOL) ? SUBPROTOCOL : false)
   })
 
+  /** From the first byte of the request on, also while nobody knows yet what becomes of them. */
+  const open = new Set<Duplex>()
+  let isOver = false
+
   async function upgrade(request: IncomingMessage, socket: Duplex, head: Buffer): Promise<void> {
     const over = new AbortController()
-    socket.once('close', () => over.abort())
+    open.add(socket)
+    socket.once('close', () => {
+      open.delete(socket)
+      over.abort()
+    })
+    if (isOver) return void socket.destroy()
     const response = await answer(request, over.signal)
     const { body } = response
     if (!response.ok || body === null) return refuse(socket, response)
@@ -108,7 +119,9 @@ export function createWebSockets(fetch: FetchHandler, heartbeatMs: number = HEAR
       upgrade(request, socket, head).catch(() => socket.destroy())
     },
     terminate() {
+      isOver = true
       for (const client of server.clients) client.terminate()
+      for (const socket of open) socket.destroy()
     }
   }
 }
@@ -138,12 +151,15 @@ function tokenOf(offered: string | undefined): string | undefined {
   return /^[\x21-\x7e]{1,512}$/.test(token) ? `Bearer ${token}` : undefined
 }
 
+/** A client that does not close its side is cut: `node:http` looks after a socket no more once it was offered for an upgrade. */
 async function refuse(socket: Duplex, response: Response): Promise<void> {
   const body = Buffer.from(await response.arrayBuffer())
   const headers = new Headers(response.headers)
   headers.set('content-length', String(body.length))
   headers.set('connection', 'close')
   const lines = [...headers].map(([name, value]) => `${name}: ${value}\r\n`).join('')
+  socket.once('finish', () => socket.destroy())
+  setTimeout(() => socket.destroy(), REFUSED_MS).unref()
   socket.end(
     Buffer.concat([Buffer.from(`HTTP/1.1 ${response.status} ${STATUS_CODES[response.status] ?? ''}\r\n${lines}\r\n`), body])
   )

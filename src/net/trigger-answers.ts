@@ -18,6 +18,8 @@ export interface TriggerAnswers {
   end(): void
   /** The exchange ends, as soon as the answers that there are have gone. */
   fail(error: MeshError): void
+  /** Resolves when so many answers have gone that more deliveries may be read; undefined: they may now. Who does not take answers must not make them pile up. */
+  room(): Promise<void> | undefined
   items(): AsyncGenerator<unknown, void, void>
 }
 
@@ -36,6 +38,7 @@ export function createTriggerAnswers(): TriggerAnswers {
   let isEnded = false
   let error: MeshError | undefined
   let wake: (() => void) | undefined
+  let onRoom: (() => void) | undefined
 
   function take(one: Open): void {
     if (one.isAccepted) return
@@ -44,7 +47,7 @@ export function createTriggerAnswers(): TriggerAnswers {
     bytes -= one.bytes
   }
 
-  const hasAnswers = (): boolean => accepted.length + done.length + failed.length > 0
+  const waiting = (): number => accepted.length + done.length + failed.length
 
   return {
     open(number, size) {
@@ -74,15 +77,21 @@ export function createTriggerAnswers(): TriggerAnswers {
       error ??= why
       open.clear()
       wake?.()
+      onRoom?.()
     },
+    room: () =>
+      waiting() < MAX_UNACCEPTED || error !== undefined ? undefined : new Promise<void>((resolve) => (onRoom = resolve)),
     async *items() {
       for (;;) {
-        while (hasAnswers())
-          yield encodeAnswers({
+        while (waiting() > 0) {
+          const answers = encodeAnswers({
             accepted: accepted.splice(0, MAX_ANSWERS),
             done: done.splice(0, MAX_ANSWERS),
             failed: failed.splice(0, MAX_ANSWERS)
           })
+          if (waiting() < MAX_UNACCEPTED) onRoom?.()
+          yield answers
+        }
         if (error !== undefined) throw error
         if (isEnded && open.size === 0) return
         await new Promise<void>((resolve) => (wake = resolve))

@@ -63,6 +63,7 @@ export function createTriggerReader({ mesh, takesEvents, receive, payload, obser
         const delivery = decodeDelivery(body)
         answers.open(delivery.number, delivery.event.length)
         deliver(delivery, peer, { answers, number: delivery.number })
+        await answers.room()
       }
       answers.end()
     } catch (error) {

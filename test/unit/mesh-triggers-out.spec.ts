@@ -197,6 +197,19 @@ describe('outgoing events', () => {
     assert.deepEqual([out.waitingEvents().events.length, out.waitingEvents().total], [1_000, 1_000])
   })
 
+  it('what was fired with a key is another event once it was discarded, and the same one as the dead letter that goes out anew', async () => {
+    const keyed = () => out.fire('cam', 'person', null, { waitMs: 0, key: 'a' })
+    const first = await keyed()
+    assert.equal((await keyed()).id, first.id)
+    out.discardEvent(first.id!)
+    const second = await keyed()
+    assert.notEqual(second.id, first.id)
+    now = 86_400_001
+    out.around(() => out.tick(now))
+    out.replayDeadLetter(second.id!)
+    assert.equal((await keyed()).id, second.id)
+  })
+
   it('what waits too long is a dead letter, which goes out anew when asked', async () => {
     const { id } = await fire()
     now = 86_400_001

@@ -44,6 +44,20 @@ describe('WebSocket of the local API', () => {
     await server.close()
   })
 
+  it('cuts who was refused and does not close its side, so that the server can end', async () => {
+    const { port } = new URL(server.url)
+    const socket = connect({ port: Number(port), host: '127.0.0.1', allowHalfOpen: true })
+    const closed = once(socket, 'close')
+    socket.write(
+      `GET /mesh/events HTTP/1.1\r\nhost: 127.0.0.1:${port}\r\nconnection: Upgrade\r\nupgrade: websocket\r\nsec-websocket-version: 13\r\nsec-websocket-key: ${'A'.repeat(22)}==\r\n\r\n`
+    )
+    const [answer] = (await once(socket, 'data')) as [Buffer]
+    assert.match(answer.toString(), /^HTTP\/1\.1 401 /)
+    await server.close()
+    socket.destroy()
+    await closed
+  })
+
   const bearer = (given = token): string => `${TOKEN_SUBPROTOCOL}${Buffer.from(given).toString('base64url')}`
   /** @returns messages as they come, and the socket. */
   function dial(path: string, protocols: string[] = [], headers: Record<string, string> = {}) {

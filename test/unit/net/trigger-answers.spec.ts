@@ -23,6 +23,22 @@ describe('answers to deliveries', () => {
   }
   const refused = (work: () => void): void => assert.throws(work, (error) => isMeshError(error, 'protocol_error'))
 
+  it('pile up no further than there may be deliveries without one: then no more are read until some have gone', async () => {
+    opened(MAX_UNACCEPTED)
+    for (let n = 0; n < MAX_UNACCEPTED - 1; n++) answers.answer(n, AGAIN)
+    assert.equal(answers.room(), undefined)
+    answers.answer(MAX_UNACCEPTED - 1, AGAIN)
+    let hasRoom = false
+    void answers.room()!.then(() => (hasRoom = true))
+    await new Promise((resolve) => setImmediate(resolve))
+    assert.equal(hasRoom, false)
+    await next()
+    await new Promise((resolve) => setImmediate(resolve))
+    assert.equal(hasRoom, true)
+    answers.fail(new MeshError('cancelled', 'over'))
+    assert.equal(answers.room(), undefined, 'whoever reads on hears why not')
+  })
+
   it('go many in an item, each once, and the end comes when all are answered', async () => {
     opened(4)
     answers.answer(0, 'accepted')
