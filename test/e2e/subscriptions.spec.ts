@@ -77,7 +77,7 @@ describe('subscriptions', function () {
     )
   })
 
-  it('an observer is no handler: what nobody else handles waits, and at low priority nothing is kept', async () => {
+  it('an observer is no handler: what says nobody goes nowhere, and at low priority nothing is kept', async () => {
     const [source, observer] = await pair()
     source.register(camera({ priority: 'low', routeHint: 'agent/*' }))
     const got: string[] = []
@@ -86,7 +86,7 @@ describe('subscriptions', function () {
     const low = await source.fire('cam', 'person', null, { waitMs: 0 })
     const normal = await source.fire('cam', 'dark', null, { waitMs: 50 })
     await until(() => got.length === 2, 'both have come')
-    assert.deepEqual([low.by, normal.outcome, normal.by], [[], 'queued', []])
+    assert.deepEqual([low.by, normal.outcome, normal.reason, normal.by], [[], 'dropped', 'no_route', []])
     assert.equal('route' in normal, false)
     assert.equal(source.status().counters['events.done'], undefined)
   })

@@ -93,6 +93,8 @@ describe('events over kills', function () {
     // It is killed as soon as something of it is there: a payload that is whole has another name.
     const arriving = join(dir, 'handler', 'events-in.payloads')
     await until(async () => (await readdir(arriving).catch(() => [])).length > 0, 'it begins to come', 30_000)
+    // Before that nobody was told that it is on disk.
+    assert.equal(await next(first, 'kept'), 1)
     await kill(first)
     const [kept, got0] = [await readdir(join(source, 'events-out.payloads')), got.length]
     assert.deepEqual([kept.length, got0], [1, 0])

@@ -18,7 +18,7 @@ describe('a backend that runs', () => {
         yield [{ id: 'lamp', type: 'light/lamp', triggers: [{ event: 'on' }] }]
         await new Promise((resolve) => signal.addEventListener('abort', resolve))
       },
-      async *call () {},
+      async *call() {},
       async *watch() {
         yield { capability: 'lamp', event: 'on', payload: null }
         yield { capability: 'lamp', event: 'on', payload: 2 }
