@@ -48,8 +48,7 @@ protocolContract('call', () => ({
   },
   request: encodeRequest(asked()),
   holding: encodeRequest({ ...asked(), tool: 'hold' }),
-  unknown: { c: 1, t: null },
-  floods: 100
+  unknown: { c: 1, t: null }
 }))
 
 describe('call protocol', () => {

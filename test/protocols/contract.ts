@@ -23,8 +23,6 @@ export interface ContractSubject {
   holding?: unknown
   /** A request that the protocol does not know. */
   unknown: unknown
-  /** Tiny frames that an attacker sends, in ten thousands. All protocols share the session that stands them: one has to stand a million. Default: 10. */
-  floods?: number
 }
 
 const MIB = 1024 * 1024
@@ -57,11 +55,9 @@ export function protocolContract(name: string, factory: () => Promise<ContractSu
     let good: Session
     let connection: Connection
     let faults: MeshError[]
-    let floods: number
 
     before(async () => {
       subject = await factory()
-      floods = subject.floods ?? 10
       ;[node, friend, attacker] = await Promise.all([startNode(), startNode(), startNode()])
       const now = (): number => performance.now()
       sessions = createSessions(
@@ -157,11 +153,12 @@ export function protocolContract(name: string, factory: () => Promise<ContractSu
       await endsWith(stream, 'protocol_error')
     })
 
-    it('answers a flood of tiny frames in bounded memory', async () => {
+    it('answers a million tiny frames fast and in bounded memory', async () => {
       const stream = await accepted()
       const pings = Buffer.concat(Array.from({ length: 10_000 }, () => encodeFrame({ type: 'ping', nonce: 7 })))
+      const start = performance.now()
       await bounded(async () => {
-        for (let n = 0; n < floods; n++) if (!stream.send(pings)) await stream.drained()
+        for (let n = 0; n < 100; n++) if (!stream.send(pings)) await stream.drained()
         stream.send({ type: 'ping', nonce: 8 })
         await until(
           () => stream.heard.some((frame) => frame.type === 'pong' && frame.nonce === 8),
@@ -169,15 +166,16 @@ export function protocolContract(name: string, factory: () => Promise<ContractSu
           20_000
         )
       })
+      assert.ok(performance.now() - start < 20_000)
       assert.deepEqual(faults, [])
     })
 
-    it('bounds what it holds for a peer that asks without end and never reads', async () => {
+    it('bounds what it holds for a peer that asks a million times and never reads', async () => {
       const stream = await openRaw(connection, subject.protocol.id, false)
       stream.send(hello)
       const pings = Buffer.concat(Array.from({ length: 10_000 }, () => encodeFrame({ type: 'ping', nonce: 7 })))
       await bounded(async () => {
-        for (let n = 0; n < floods && !stream.ended; n++)
+        for (let n = 0; n < 100 && !stream.ended; n++)
           if (!stream.send(pings)) await Promise.race([stream.drained(), new Promise((resolve) => setTimeout(resolve, 100))])
       })
       await subject.good(good)

@@ -215,10 +215,16 @@ describe('forward protocol', function () {
     await new Promise(() => undefined)
   }
 
-  async function refusal(from: Node, over: Node, body: unknown, input?: AsyncIterable<unknown> | null): Promise<MeshError> {
+  async function refusal(
+    from: Node,
+    over: Node,
+    body: unknown,
+    input?: AsyncIterable<unknown> | null,
+    withinMs = 5_000
+  ): Promise<MeshError> {
     const { ended } = await open(from, over, body, input)
     try {
-      await within(ended, 'it ends', 15_000)
+      await within(ended, 'it ends', withinMs)
     } catch (error) {
       if (isMeshError(error)) return error
       throw error
@@ -574,7 +580,8 @@ describe('forward protocol', function () {
     }
     for (const parts of [[OPENING], [OPENING.subarray(0, 3), OPENING.subarray(3)], [Uint8Array.of(...OPENING, 1, 2)]]) {
       b!.came.length = c!.came.length = 0
-      const error = await refusal(a!, b!, to(d!), then(...parts))
+      // Twice the silence, where this process is held up.
+      const error = await refusal(a!, b!, to(d!), then(...parts), 7_000)
       assert.deepEqual([error.code, error.details['reason']], ['unavailable', 'silent'])
       assert.deepEqual(c!.came, [[d!.id, d!.id, 'silent']])
       assert.deepEqual(b!.came, [[c!.id, d!.id, 'failed']], 'the one before has had an answer')
