@@ -12,6 +12,8 @@ export interface SecretInit {
   baseDir: string
   /** Default: variables of the process. */
   env?: Record<string, string | undefined>
+  /** What is wrong with them, where nobody else is to see it. */
+  log?: (level: 'warn', message: string) => void
 }
 
 /** What a variable holds. Throws `unavailable` if it is not set. */
