@@ -78,6 +78,8 @@ export type ObserverFunction = (event: ObservedEvent) => void | Promise<void>
 export interface SubscriptionOptions {
   /** Ends the subscription. */
   signal?: AbortSignal
+  /** What {@link Subscription.sources} says has changed: a node came or went, or lets this one observe less, or more. Changes of a moment are told as one. */
+  onSources?: (sources: ObservedNodeView[]) => void
 }
 
 /** Whether copies of a node arrive here. */
