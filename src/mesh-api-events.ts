@@ -127,6 +127,8 @@ export interface FireView {
    * disk, so that a restart loses it; else as in {@link WaitingEventView}.
    */
   reason?: string
+  /** It was fired before with the same key: this is what has become of that event by now. */
+  duplicate?: true
 }
 
 /** Options of {@link MeshTriggers.fire}. */

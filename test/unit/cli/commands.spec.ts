@@ -134,6 +134,14 @@ describe('cli with a node', function () {
     assert.deepEqual([json.code, json.lines[0]?.['outcome'], (json.lines[0]?.['tried'] as string[]).length], [0, 'delivered', 1])
     assert.deepEqual([none.code, none.lines[0]?.error?.code], [1, 'invalid_argument'])
     assert.equal(usage.code, 2)
+    const [again, other, wrong] = await Promise.all([
+      fire('1', '--key', 'again'),
+      fire('1', '--key', 'reading "17" \\', '--json'),
+      fire('1', '--key', 'gr\u00fcn')
+    ])
+    assert.equal(again.stdout, 'delivered 1-8: guard@kitchen (fired before with this key)\n')
+    assert.deepEqual([other.code, 'duplicate' in other.lines[0]!], [0, false])
+    assert.deepEqual([wrong.code, /--key/.test(wrong.stderr)], [2, true])
     const piped = await atmo(['fire', 'demo', 'bell', '-'], { input: '"queued"' })
     assert.match(piped.stdout, /^queued/)
   })
