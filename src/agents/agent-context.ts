@@ -15,7 +15,7 @@ export const DEFAULT_CALL_MS = 30_000
 const MAX_NOTE = 2_000
 
 /** The part of a node that agents see. */
-export type AgentMesh = Pick<Mesh, 'peerId' | 'capabilities' | 'call' | 'register' | 'fire'>
+export type AgentMesh = Pick<Mesh, 'peerId' | 'capabilities' | 'call' | 'register' | 'fire' | 'events'>
 
 /** What an agent that is code may do while it works. All of it is counted, and ends with `signal`. */
 export interface AgentContext {

@@ -1,10 +1,10 @@
 /** Agents that wait for each other: whom an agent asks is told who waits for the answer, so that nobody asks one of those whose places are all taken by that. */
 import type { ToolDeclaration } from '../../protocols/capability.ts'
-import { isShortIdOf } from '../../protocols/short-id.ts'
 import { parseTarget } from '../core/candidates.ts'
 import type { JsonObject, JsonSchema, JsonValue } from '../core/invoke.ts'
 import { MeshError } from '../errors.ts'
 import type { CapabilityView } from '../mesh-api.ts'
+import { isMeant } from './meant.ts'
 
 /** Tool of every agent, with which it is asked. */
 export const ASK_TOOL = 'ask'
@@ -64,14 +64,6 @@ export function withoutWaiting(schema: JsonSchema | undefined): JsonSchema | und
   if (properties?.[WAITING_KEY] === undefined) return schema
   const { [WAITING_KEY]: _waiting, ...shown } = properties
   return { ...(schema as JsonObject), properties: shown }
-}
-
-function isMeant({ id, type, node, nodeName }: CapabilityView, target: string, wanted: string | undefined): boolean {
-  const parsed = parseTarget(target)
-  const at = wanted ?? parsed.node
-  const isThere = at === undefined || at === node || at === nodeName || isShortIdOf(node, at)
-  const name = at === undefined ? target : parsed.name
-  return isThere && (id === name || type === name)
 }
 
 function askTool({ tools }: CapabilityView): ToolDeclaration | undefined {

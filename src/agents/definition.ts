@@ -7,6 +7,7 @@ import {
 } from '../../protocols/capability.ts'
 import type { JsonObject, JsonSchema, JsonValue } from '../core/invoke.ts'
 import { MeshError } from '../errors.ts'
+import type { CapabilityView } from '../mesh-api.ts'
 import type { AgentContext, AgentWork } from './agent-context.ts'
 import { completeLimits, type AgentLimits } from './budget.ts'
 import { ASK_TOOL, WAITING_KEY, WAITING_SCHEMA } from './circles.ts'
@@ -60,6 +61,8 @@ export interface AgentDefinition {
   readonly output: JsonSchema | undefined
   readonly limits: AgentLimits
   readonly concurrency: number
+  /** What it needs to work and is not there now, in words that other nodes may see. */
+  lacks?(capabilities: readonly CapabilityView[]): string | undefined
   perform(work: AgentWork): Promise<JsonValue>
 }
 

@@ -1,3 +1,4 @@
+import type { CapabilityDeclaration } from '../../protocols/capability.ts'
 import type { JsonValue } from '../core/invoke.ts'
 import { MeshError, toMeshError } from '../errors.ts'
 import type { EventFunction, Registration, ToolHandler } from '../mesh-api.ts'
@@ -39,6 +40,8 @@ export interface HostedAgent {
   handle(event: ReceivedEvent, options: HandleOptions): Promise<void>
   /** See `Agents.setState`. */
   setState(state: Exclude<AgentState, 'created'>, reason?: string): Promise<void>
+  /** Says whether it has what it needs: other capabilities have come or gone. */
+  look(): void
   /** Cuts short what it works on; events go back to who delivers them. Resolves when all of it is over. */
   stop(): Promise<void>
 }
@@ -75,6 +78,10 @@ export async function hostAgent(definition: AgentDefinition, components: AgentCo
   let registration: Registration | undefined
   let state: AgentState = 'created'
   let reason: string | undefined
+  /** What it needs, and is not there. */
+  let lack = definition.lacks?.(mesh.capabilities())
+  /** What the mesh was told of that. */
+  let shown: string | undefined
   let stopped = false
   /** Aborted when it is not to work any more; another one when it is again. */
   let working = new AbortController()
@@ -100,7 +107,23 @@ export async function hostAgent(definition: AgentDefinition, components: AgentCo
     if (stopped || state !== 'running') throw notThere()
   }
 
+  function readiness(): Pick<CapabilityDeclaration, 'status' | 'statusReason'> {
+    return lack === undefined ? { status: 'online' } : { status: 'degraded', statusReason: lack }
+  }
+
+  function look(): void {
+    lack = definition.lacks?.(mesh.capabilities())
+    showReadiness()
+  }
+
+  function showReadiness(): void {
+    if (lack === shown || state !== 'running' || stopped) return
+    shown = lack
+    registration?.update({ statusReason: undefined, ...readiness() })
+  }
+
   function register(): void {
+    shown = lack
     const tools = createAgentTools(definition, {
       ask: runs.ask,
       signal: () => working.signal,
@@ -123,7 +146,7 @@ export async function hostAgent(definition: AgentDefinition, components: AgentCo
       return runs.handle(event, { signal, causes, depth })
     }
     registration = mesh.register(
-      { ...declaration, tools: tools.declarations },
+      { ...declaration, ...readiness(), tools: tools.declarations },
       Object.fromEntries(handlers) as Record<string, ToolHandler>,
       declaration.handles === undefined ? undefined : onEvent
     )
@@ -140,6 +163,7 @@ export async function hostAgent(definition: AgentDefinition, components: AgentCo
     }
     reason = why
     state = next
+    showReadiness()
     if (next !== 'running') working.abort(new MeshError('unavailable', `agent "${id}" was ${next}`, { agent: id }))
     else if (working.signal.aborted) working = new AbortController()
   }
@@ -181,10 +205,11 @@ export async function hostAgent(definition: AgentDefinition, components: AgentCo
   }
 
   return {
-    view: () => viewOf(definition, state, reason, tasks.all()),
+    view: () => viewOf(definition, state, reason ?? (state === 'running' ? lack : undefined), tasks.all()),
     tasks: () => tasks.all(),
     handle: runs.handle,
     setState,
+    look,
     async stop() {
       if (stopped) return
       stopped = true
