@@ -1,11 +1,12 @@
 /**
  * The one place that starts programs. Each runs without a shell, in a process group of its own, so that what it started
- * goes with it. POSIX; on Windows only the program itself can be ended.
+ * goes with it, and ends when this process does, however that ends. POSIX; on Windows only the program itself can be ended.
  */
 import { spawn } from 'node:child_process'
 import type { ChildProcessByStdio } from 'node:child_process'
 import type { Readable, Writable } from 'node:stream'
 import { MeshError } from '../errors.ts'
+import { guardGroup, releaseGroup } from './orphan-guard.ts'
 
 /** Time between SIGTERM and SIGKILL, in ms. */
 export const KILL_GRACE_MS = 2_000
@@ -103,11 +104,15 @@ export function createProgramGroup(): ProgramGroup {
 async function startProgram(spec: ProgramSpec): Promise<Program> {
   const child = spawnProgram(spec)
   const { pid, stdout } = child
+  if (pid !== undefined) guardGroup(pid)
   const secondOutput = (child.stdio[3] ?? null) as Readable | null
   const exited = new Promise<Exit>((resolve) => {
     child.once('exit', (exitCode, signal) => {
       // What the program started ends with it. The id cannot have been reused: its process was collected just now.
-      if (pid !== undefined) signalGroup(pid, 'SIGKILL')
+      if (pid !== undefined) {
+        signalGroup(pid, 'SIGKILL')
+        releaseGroup(pid)
+      }
       endSilentOutput(stdout)
       endSilentOutput(child.stderr)
       if (secondOutput !== null) endSilentOutput(secondOutput)

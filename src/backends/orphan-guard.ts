@@ -1,0 +1,54 @@
+/**
+ * Ends programs of this process when it is killed and cannot do so itself. A shell with an open pipe to this process is told which groups run; when the
+ * pipe ends, in whatever way this process did, it kills them. So nothing has to be found again later by an id that may be somebody else's by then.
+ * POSIX: needs `/bin/sh`; without it programs are left behind as before.
+ */
+import { spawn } from 'node:child_process'
+import type { ChildProcessByStdio } from 'node:child_process'
+import type { Writable } from 'node:stream'
+
+/** Reads `+ PID` and `- PID`, until the other end is gone. Signals to the terminal of the node are not for it: the node may take its time to stop. */
+const SCRIPT = `
+trap '' INT TERM HUP
+all=' '
+while read -r what pid; do
+  case "$what" in
+    +) all="$all$pid " ;;
+    -) all="\${all%% $pid *} \${all#* $pid }" ;;
+  esac
+done
+for pid in $all; do kill -s KILL -- "-$pid"; done
+`
+
+/** Of this process: one for all of its programs. */
+let guard: ChildProcessByStdio<Writable, null, null> | undefined
+const guarded = new Set<number>()
+
+/** @param pid of the leader of a process group that is to end with this process. */
+export function guardGroup(pid: number): void {
+  if (process.platform === 'win32') return
+  guarded.add(pid)
+  if (guard === undefined) startGuard()
+  else guard.stdin.write(`+ ${pid}\n`)
+}
+
+/** The group has ended: its id may be that of another one soon. */
+export function releaseGroup(pid: number): void {
+  if (guarded.delete(pid)) guard?.stdin.write(`- ${pid}\n`)
+}
+
+function startGuard(): void {
+  const child = spawn('/bin/sh', ['-c', SCRIPT], { detached: true, cwd: '/', env: {}, stdio: ['pipe', 'ignore', 'ignore'] })
+  guard = child
+  // The next program starts another one, which is told of all.
+  const gone = (): void => {
+    if (guard === child) guard = undefined
+  }
+  child.once('error', gone)
+  child.once('exit', gone)
+  child.stdin.on('error', gone)
+  child.stdin.write([...guarded].map((pid) => `+ ${pid}\n`).join(''))
+  // Neither keeps this process from ending.
+  child.unref()
+  ;(child.stdin as Writable & { unref?(): void }).unref?.()
+}
