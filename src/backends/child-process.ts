@@ -6,7 +6,7 @@ import { spawn } from 'node:child_process'
 import type { ChildProcessByStdio } from 'node:child_process'
 import type { Readable, Writable } from 'node:stream'
 import { MeshError } from '../errors.ts'
-import { guardGroup, releaseGroup } from './orphan-guard.ts'
+import { createOrphanGuard, type OrphanGuard } from './child-process-guard.ts'
 
 /** Time between SIGTERM and SIGKILL, in ms. */
 export const KILL_GRACE_MS = 2_000
@@ -76,6 +76,7 @@ export function programEnv(extra: Record<string, string> = {}): Record<string, s
 /** Makes an empty group. */
 export function createProgramGroup(): ProgramGroup {
   const running = new Set<Program>()
+  const guard = createOrphanGuard()
   // Groups of their own survive us; if this process ends without a stop they must not.
   const killOnExit = (): void => {
     for (const program of running) signalGroup(program.pid, 'SIGKILL')
@@ -86,7 +87,7 @@ export function createProgramGroup(): ProgramGroup {
       return running.size
     },
     async start(spec) {
-      const program = await startProgram(spec)
+      const program = await startProgram(spec, guard)
       if (running.size === 0) process.on('exit', killOnExit)
       running.add(program)
       void program.exited.then(() => {
@@ -101,17 +102,17 @@ export function createProgramGroup(): ProgramGroup {
   }
 }
 
-async function startProgram(spec: ProgramSpec): Promise<Program> {
+async function startProgram(spec: ProgramSpec, guard: OrphanGuard): Promise<Program> {
   const child = spawnProgram(spec)
   const { pid, stdout } = child
-  if (pid !== undefined) guardGroup(pid)
+  if (pid !== undefined) guard.add(pid)
   const secondOutput = (child.stdio[3] ?? null) as Readable | null
   const exited = new Promise<Exit>((resolve) => {
     child.once('exit', (exitCode, signal) => {
       // What the program started ends with it. The id cannot have been reused: its process was collected just now.
       if (pid !== undefined) {
         signalGroup(pid, 'SIGKILL')
-        releaseGroup(pid)
+        guard.remove(pid)
       }
       endSilentOutput(stdout)
       endSilentOutput(child.stderr)
