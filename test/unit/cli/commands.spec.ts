@@ -79,6 +79,7 @@ describe('cli with a node', function () {
     ])
     assert.match(list.stdout, /^1 +lamp on .*CUT, 3 kB: x+…+$/m)
     assert.match(list.stdout, /^2 +"pi" joins as member .*shows 012 345$/m)
+    assert.match(list.stdout, /^3 +lamp on +agent keeper of this node for \S+ /m)
     assert.match(list.stderr, /All of an input, also where it is cut here: atmo approvals ID/)
     assert.match(one.stdout, /^lamp on {2}other \S+, member\n {2}peer 12D3KooW\w+\n {2}input: 3 kB, SHA-256 (ab){32}\n\{\n/)
     assert.match(one.stdout, /"note": " {3000}off\\u200b"\n\}\n$/)
