@@ -111,6 +111,7 @@ export function createOutgoingEvents(components: OutgoingEventsComponents): Outg
     self,
     mesh,
     incarnation,
+    random,
     find,
     add(event, payload) {
       components.onRaised(event)
