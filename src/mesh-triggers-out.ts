@@ -271,6 +271,7 @@ export function createOutgoingEvents(components: OutgoingEventsComponents): Outg
       stopped = true
       sender.stop()
       stored?.flush()
+      payloads.stop()
       if (stored === undefined && outbox.size > 0)
         log('warn', `${outbox.size} events that are not done are lost, since this node has no data directory`)
     }
