@@ -77,7 +77,7 @@ export function createOutgoingEvents(components: OutgoingEventsComponents): Outg
   const stored =
     events === undefined
       ? undefined
-      : createOutboxLog(events.outbox, { self, mesh, clock: Date.now, onDamaged: () => count('events.damaged') })
+      : createOutboxLog(events.outbox, { self, mesh, clock: Date.now, now, onDamaged: () => count('events.damaged') })
 
   const payloads = createPayloadKeeper(events?.outboxPayloads ?? createPayloadMemory(), (id, key) =>
     change(() => outbox.fetched(id, key, now()))
@@ -111,6 +111,7 @@ export function createOutgoingEvents(components: OutgoingEventsComponents): Outg
     self,
     mesh,
     incarnation,
+    random,
     find,
     add(event, payload) {
       components.onRaised(event)
@@ -269,6 +270,8 @@ export function createOutgoingEvents(components: OutgoingEventsComponents): Outg
     stop() {
       stopped = true
       sender.stop()
+      stored?.flush()
+      payloads.stop()
       if (stored === undefined && outbox.size > 0)
         log('warn', `${outbox.size} events that are not done are lost, since this node has no data directory`)
     }

@@ -41,7 +41,7 @@ export type OutboxEffect<E> =
   | { kind: 'routed'; id: string; handlers: string[] }
   /** To the link of the handler. The link says `sent` when it goes, or `lost`. */
   | { kind: 'send'; event: E; handler: string }
-  /** A handler has it: `delivered`. */
+  /** Kept, but may be so a little later: a handler has it, `delivered`. */
   | { kind: 'accepted'; id: string; handler: string }
   /** Kept: one of several has done it. */
   | { kind: 'handled'; id: string; handler: string }
@@ -65,6 +65,8 @@ export interface Kept<E> {
   handlers?: string[]
   /** Of `handled`. */
   handled: string[]
+  /** Who had accepted it, and had neither done it nor failed: it waits for them. */
+  acceptedBy?: string[]
 }
 
 /** How a handler fails. */

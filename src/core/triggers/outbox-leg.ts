@@ -53,6 +53,14 @@ export function isTaken(leg: Leg): boolean {
   return leg.state === 'accepted' || isFinal(leg)
 }
 
+/** Who had accepted before a restart is to have it again, unless it stays away: it may be at it, and another one would do it a second time. @returns what waits for them. */
+export function leaveTo(handlers: readonly string[], legs: readonly Leg[]): Leg[] {
+  return handlers.flatMap((handler) => {
+    const leg = legs.find((one) => isFree(one) && (one.fixed ?? handler) === handler)
+    return leg === undefined ? [] : [Object.assign(leg, { state: 'waiting' as const, handler })]
+  })
+}
+
 /** The next to ask: of those who may be asked now one that has missed least, of these the first. Otherwise when one may be asked; Infinity if nobody is there. */
 export function chooseHandler(leg: Leg, candidates: readonly string[], priority: Priority, now: number): string | number {
   let best: string | undefined

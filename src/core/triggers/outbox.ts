@@ -3,7 +3,7 @@ import { createDeadLetters, type DeadLetter } from './dead-letters.ts'
 import { createDeadlines } from './deadlines.ts'
 import { MAX_FAILED_TRIES, OFFER_MS, type Added, type FailedAnswer } from './outbox-contract.ts'
 import type { Outbox, OutboxEvent, OutboxInit } from './outbox-contract.ts'
-import { chooseHandler, createLeg, isFinal, isFree, noteFailure, noteMiss, noteRefusal, type Leg } from './outbox-leg.ts'
+import { chooseHandler, createLeg, isFinal, isFree, leaveTo, noteFailure, noteMiss, noteRefusal, type Leg } from './outbox-leg.ts'
 import { createOutboxLanes } from './outbox-lanes.ts'
 import { createOutboxRoom, type OutboxEntry } from './outbox-room.ts'
 import { pendingOf } from './pending-events.ts'
@@ -237,8 +237,9 @@ export function createOutbox<E extends OutboxEvent>(init: OutboxInit<E>): Outbox
   }
 
   for (const letter of init.letters ?? []) letters.add(letter)
-  for (const { event, ageMs, handlers, handled } of init.kept ?? []) {
+  for (const { event, ageMs, handlers, handled, acceptedBy = [] } of init.kept ?? []) {
     const entry = enter(event, (init.now ?? 0) + event.expiresMs - ageMs, handled, handlers)
+    for (const leg of leaveTo(acceptedBy, entry.legs)) legsDue.set(leg, (init.now ?? 0) + returnMs(event.priority))
     for (const leg of entry.legs) lanes.moved(leg, entry)
     if (event.fanOut !== 'all' || handlers !== undefined) finish(entry)
   }
