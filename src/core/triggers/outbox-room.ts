@@ -1,6 +1,7 @@
 import { PRIORITIES, type Priority } from '../../../protocols/trigger/messages.ts'
+import type { DeadLetter } from './dead-letters.ts'
 import { MAX_ACCEPTED_EVENTS, MAX_OUTBOX_BYTES, MAX_OUTBOX_EVENTS, type OutboxEvent, type Refusal } from './outbox-contract.ts'
-import { isFinal, isTaken, type Leg } from './outbox-leg.ts'
+import { hasTaker, isFinal, isTaken, type Leg } from './outbox-leg.ts'
 
 /** An event that is in. */
 export interface OutboxEntry<E> {
@@ -9,15 +10,19 @@ export interface OutboxEntry<E> {
   readonly expiresAt: number
   /** Higher than that of all before it. */
   readonly order: number
-  /** Empty as long as it is not known who all are. */
+  /** One that is idle stands for all, as long as it is not known who those are. */
   legs: Leg[]
   /** Who has done it. */
   handled: string[]
   /** Of the last failure. */
   code?: string
   message?: string
+  /** Why one of its legs has failed, the last one. */
+  reason?: DeadLetter<E>['reason']
   /** Handlers have accepted all of it. */
   isTaken: boolean
+  /** Its time is over: it goes to nobody who has not accepted it. */
+  isOver: boolean
 }
 
 /** The events that are in, within their bounds. */
@@ -91,7 +96,7 @@ export function createOutboxRoom<E extends OutboxEvent>(): OutboxRoom<E> {
         if (fits() || (isSame && !hasHandler())) break
         for (const entry of entries[priority].values()) {
           if (fits()) break
-          if (isSame ? !entry.legs.every(isIdle) : entry.legs.some((leg) => leg.state === 'accepted')) continue
+          if (isSame ? !entry.legs.every(isIdle) : entry.legs.some(hasTaker)) continue
           victims.push(entry)
           if (!entry.isTaken) events++
           room += entry.event.bytes
