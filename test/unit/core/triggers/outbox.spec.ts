@@ -3,6 +3,7 @@ import { PRIORITIES, type Priority } from '../../../../protocols/trigger/message
 import { MAX_DEAD_LETTERS, MAX_DEAD_LETTER_BYTES, createDeadLetters } from '../../../../src/core/triggers/dead-letters.ts'
 import { createOutbox } from '../../../../src/core/triggers/outbox.ts'
 import {
+  MAX_ACCEPTED_BYTES,
   MAX_ACCEPTED_EVENTS,
   MAX_FAILED_TRIES,
   MAX_FETCHING_NODES,
@@ -740,6 +741,27 @@ describe('outbox', () => {
       add('x', { priority: 'high', bytes: 2 * third })
       assert.deepEqual(done(), ['dropped low-0: full', 'dead normal-0: full', 'append x'])
       assert.ok(outbox.bytes <= MAX_OUTBOX_BYTES)
+    })
+
+    it('is not taken by the bytes of what handlers have accepted, as long as those are not too many themselves', () => {
+      handlers = ['a']
+      const quarter = MAX_OUTBOX_BYTES / 4
+      const accept = (id: string): void => {
+        assert.equal(add(id, { bytes: quarter }).outcome, 'sent')
+        go(id, 'a')
+        outbox.accepted(id, 'a', time)
+      }
+      const most = 4 + MAX_ACCEPTED_BYTES / quarter
+      for (let n = 0; n < most; n++) accept(`${n}`)
+      assert.deepEqual(add('x', { priority: 'critical' }), { outcome: 'refused', reason: 'full' })
+      outbox.lost('1', 'a', time)
+      outbox.done('0', 'a', time)
+      accept('x')
+      outbox.done('1', 'a', time)
+      for (const id of ['2', '3', '4']) outbox.done(id, 'a', time)
+      for (let n = 0; n < 4; n++) add(`waits ${n}`, { bytes: quarter })
+      assert.deepEqual(add('y'), { outcome: 'refused', reason: 'full' }, 'of those that wait as well')
+      assert.equal(outbox.bytes, most * quarter)
     })
 
     it('is for so many more that handlers have accepted, and those never give way', () => {
