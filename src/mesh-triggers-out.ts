@@ -5,7 +5,7 @@ import { createFiredKeys } from './core/triggers/fired-keys.ts'
 import type { InboxAnswer } from './core/triggers/inbox.ts'
 import { createOutbox } from './core/triggers/outbox.ts'
 import type { Added, OutboxEffect } from './core/triggers/outbox-contract.ts'
-import { handlerKey, routeEvent, type EventHandler } from './core/triggers/trigger-routes.ts'
+import { createCurrentRoutes, wayOf, type EventHandler } from './core/triggers/trigger-routes.ts'
 import { MeshError } from './errors.ts'
 import type { CapabilityDeclaration } from '../protocols/capability.ts'
 import type { Delivery } from '../protocols/trigger/messages.ts'
@@ -54,7 +54,7 @@ export interface OutgoingEventsComponents extends Pick<
   self: string
   /** A capability of this node. */
   find(capability: string): CapabilityDeclaration | undefined
-  /** Who handles events now. */
+  /** Who handles events now: the same list, until something has changed. */
   handlers(): EventHandler[]
   connect: TriggerSenderComponents['connect']
   /** To a capability of this node itself. */
@@ -70,6 +70,7 @@ export interface OutgoingEventsComponents extends Pick<
 export function createOutgoingEvents(components: OutgoingEventsComponents): OutgoingEvents {
   const { self, membership, incarnation, now, random, log, events, find, handlers, connect, deliver, change, count } = components
   const { mesh } = membership
+  const routes = createCurrentRoutes(handlers)
   const waits = createFireWaits()
   let stopped = false
   /** Told once, until it goes well again. */
@@ -79,8 +80,8 @@ export function createOutgoingEvents(components: OutgoingEventsComponents): Outg
       ? undefined
       : createOutboxLog(events.outbox, { self, mesh, clock: Date.now, now, onDamaged: () => count('events.damaged') })
 
-  const payloads = createPayloadKeeper(events?.outboxPayloads ?? createPayloadMemory(), (id, key) =>
-    change(() => outbox.fetched(id, key, now()))
+  const payloads = createPayloadKeeper(events?.outboxPayloads ?? createPayloadMemory(), (_, key) =>
+    change(() => outbox.fetched(nodeOf(key), now()))
   )
   const { kept, letters } = wholeEvents(stored, payloads, count)
   const keeping = createOutboxKeeping({
@@ -98,8 +99,10 @@ export function createOutgoingEvents(components: OutgoingEventsComponents): Outg
   const effects = createEffectQueue<OutboxEffect<RaisedEvent>>(act)
   const outbox = effects.around(() =>
     createOutbox<RaisedEvent>({
-      route: ({ route }) => routeEvent(route, handlers()).handlers,
-      isOrdered: (handler) => handlers().some((one) => one.ordered === true && handlerKey(one) === handler),
+      route: ({ route }) => routes.route(route).handlers,
+      wayOf: ({ route }) => wayOf(route),
+      isOrdered: (handler) => routes.isOrdered(handler),
+      payloadTo: ({ dataRef }, handler) => (dataRef === undefined ? undefined : nodeOf(handler)),
       emit: effects.push,
       random,
       kept,
@@ -231,7 +234,7 @@ export function createOutgoingEvents(components: OutgoingEventsComponents): Outg
       return { outcome: raised.outcome, kept: false, by: [], tried: [], ...('reason' in raised && { reason: raised.reason }) }
     const { id, intent, route: to } = raised.event
     const { added } = raised
-    const { by: route } = routeEvent(to, handlers())
+    const { by: route } = routes.route(to)
     if (added.outcome === 'refused')
       return { outcome: 'dropped', id, intent, kept: false, by: [], tried: [], reason: added.reason }
     const keep = keeping.isKept(id)

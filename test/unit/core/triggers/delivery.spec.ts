@@ -103,6 +103,54 @@ describe('delivery', () => {
     )
   }).timeout(120_000)
 
+  it('lets none overtake an older one of its subject that could go to the same ordered handler, and holds none for any other reason', () => {
+    const names = ['a', 'b', 'c', 'd']
+    const plan = {
+      isWatched: true,
+      ordered: ['a', 'c'],
+      triggers: { p: ['a'], q: ['a', 'b'], r: ['b', 'c'], s: ['a', 'b', 'c', 'd'], t: ['d'] }
+    }
+    const one = fc.constantFrom(...names)
+    const raised = fc.tuple(
+      fc.constantFrom('normal' as const, 'normal' as const, 'high' as const, 'critical' as const),
+      fc.constantFrom(1, 1, 2, 3, 'all' as const),
+      fc.nat(1),
+      fc.constantFrom('p', 'q', 'r', 's', 't')
+    )
+    const trouble = fc.oneof(
+      step(6, 'add', raised, (world, given) => world.add(...given)),
+      step(8, 'pump', one, (world, name) => world.pump(name)),
+      step(8, 'deliver', fc.nat(5), (world, at) => world.deliver(at)),
+      step(4, 'write', one, (world, name) => world.write(name)),
+      step(4, 'take', one, (world, name) => world.take(name)),
+      step(4, 'finish', fc.tuple(one, fc.constantFrom<'done' | 'again'>('done', 'done', 'done', 'again')), (world, how) =>
+        world.finish(...how)
+      ),
+      step(1, 'break', one, (world, name) => world.breakLink(name)),
+      step(3, 'up', fc.tuple(one, fc.boolean()), (world, given) => world.setUp(...given)),
+      step(1, 'turn away', one, (world, name) => world.turnAway(name)),
+      step(1, 'crash', fc.option(one), (world, name) => (name === null ? world.crash() : world.crashHandler(name))),
+      step(2, 'wait', fc.constantFrom(1, 500, 1_000, 5_000, 30_000, 60_000), (world, ms) => world.wait(ms))
+    )
+    fc.assert(
+      fc.property(fc.array(trouble, { maxLength: 200, size: 'max' }), fc.nat(), (commands, seed) => {
+        const world = new DeliveryWorld(names, createRandom(seed), plan)
+        for (const [, run] of commands) {
+          run(world)
+          world.checkWaits()
+        }
+        // Of three handlings, where two handlers are, one is left.
+        for (const name of names) world.setUp(name, true)
+        for (const { event } of world.outbox.pending())
+          if (event.fanOut !== 'all' && event.fanOut > plan.triggers[world.added.get(event.id)!.trigger as 'p'].length)
+            world.withdraw(event.id)
+        world.settle()
+        assert.equal(world.outbox.size, 0)
+      }),
+      { numRuns: 1_000 }
+    )
+  }).timeout(240_000)
+
   it('never holds more than it may, however many events come and nobody takes them', () => {
     const world = new DeliveryWorld(['a'], createRandom(1))
     world.setUp('a', false)

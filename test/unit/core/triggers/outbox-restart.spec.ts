@@ -24,7 +24,7 @@ describe('an outbox after a restart', () => {
   const restart = (...kept: Partial<Kept<OutboxEvent>>[]): void => {
     ;[there, sent, settled] = [[], [], []]
     outbox = createOutbox<OutboxEvent>({
-      route: () => there,
+      route: () => new Set(there),
       emit(effect) {
         if (effect.kind === 'send') sent.push(`${effect.event.id} to ${effect.handler}`)
         if (effect.kind === 'settled') settled.push(`${effect.event.id} by ${effect.by.join()}`)
