@@ -3,7 +3,7 @@ import type { JsonValue } from '../../protocols/json.ts'
 import type { MeshEvent } from '../../protocols/trigger/messages.ts'
 import { Cancellation } from '../core/cancellation.ts'
 import { failureOf } from '../core/triggers/failure.ts'
-import type { InboxEvent } from '../core/triggers/inbox.ts'
+import type { InboxEvent } from '../core/triggers/inbox-contract.ts'
 import type { FailedAnswer } from '../core/triggers/outbox-contract.ts'
 import type { Ordered } from '../core/triggers/subject-order.ts'
 import { untilAborted } from '../core/until-aborted.ts'
@@ -50,7 +50,7 @@ export interface HandlingComponents {
   authorize(event: ArrivedEvent, signal: AbortSignal): Promise<void> | undefined
   /** Resolves once the payload that it refers to is here. @throws MeshError. */
   arrived(event: ArrivedEvent): Promise<void> | undefined
-  /** Its payload. @throws MeshError. */
+  /** Its payload, which may be long in coming. @throws MeshError. */
   load(event: ArrivedEvent, signal: AbortSignal): Promise<Loaded>
   /** Of what is waited for, and of the handler. Default: {@link HANDLE_WITHIN_MS}. */
   withinMs?: number
@@ -93,10 +93,9 @@ export function createHandling(components: HandlingComponents): Handling {
     let outcome: 'done' | FailedAnswer = 'done'
     try {
       const { signal } = cancellation
-      const waits = [authorize(item, signal), arrived(item)].filter((one) => one !== undefined)
-      if (waits.length > 0) await aside(lane, item.handler, Promise.all(waits), signal)
+      const loaded = await prepare(lane, item, signal)
       within(handleWithinMs)
-      await untilAborted(handle(ordered, signal, within), signal)
+      await untilAborted(handle(ordered, loaded, signal, within), signal)
     } catch (error) {
       outcome = failure(cancellation.reason ?? error)
     } finally {
@@ -106,15 +105,33 @@ export function createHandling(components: HandlingComponents): Handling {
     finish(item, outcome)
   }
 
+  /** All that it waits for, the memory for its payload last: who has that waits for a slot alone, and what has a slot for nothing of this. */
+  async function prepare(lane: Lane, item: ArrivedEvent, signal: AbortSignal): Promise<Loaded> {
+    const waits = [authorize(item, signal), arrived(item)].filter((one) => one !== undefined)
+    if (waits.length === 0 && item.event.dataRef === undefined) return load(item, signal)
+    const loading = Promise.all(waits).then(() => load(item, signal))
+    try {
+      return await aside(lane, item.handler, loading, signal)
+    } catch (error) {
+      loading.then(
+        ({ release }) => release(),
+        () => undefined
+      )
+      throw error
+    }
+  }
+
   async function handle(
     { item, missing, late }: Ordered<ArrivedEvent>,
+    { value, release }: Loaded,
     signal: AbortSignal,
     within: EventContext['within']
   ): Promise<void> {
-    const run = functionOf(item.handler)
-    if (run === undefined) throw new MeshError('unavailable', `"${item.handler}" handles no events any more`)
-    const { value, release } = await load(item, signal)
     try {
+      // While it waited for a slot.
+      signal.throwIfAborted()
+      const run = functionOf(item.handler)
+      if (run === undefined) throw new MeshError('unavailable', `"${item.handler}" handles no events any more`)
       const context: EventContext = { signal, causes: item.causes, depth: item.event.hopDepth, within }
       await run(viewOf(item, value, missing, late), context)
     } finally {
@@ -123,12 +140,12 @@ export function createHandling(components: HandlingComponents): Handling {
   }
 
   /** Waits without a slot: others are handled meanwhile. Then it has one again, also if the wait fails. */
-  async function aside(lane: Lane, handler: string, wait: Promise<unknown>, signal: AbortSignal): Promise<void> {
+  async function aside<T>(lane: Lane, handler: string, wait: Promise<T>, signal: AbortSignal): Promise<T> {
     lane.aside++
     release(lane)
     ready(handler)
     try {
-      await untilAborted(wait, signal)
+      return await untilAborted(wait, signal)
     } finally {
       lane.aside--
       if (lane.running < HANDLER_SLOTS) lane.running++

@@ -2,13 +2,8 @@ import assert from 'node:assert/strict'
 import type { Priority } from '../../../../protocols/trigger/messages.ts'
 import type { DeadLetter } from '../../../../src/core/triggers/dead-letters.ts'
 import { createDeliveryWindow, type DeliveryWindow } from '../../../../src/core/triggers/delivery-window.ts'
-import {
-  createInbox,
-  type Inbox,
-  type InboxAnswer,
-  type InboxEffect,
-  type InboxEvent
-} from '../../../../src/core/triggers/inbox.ts'
+import { createInbox } from '../../../../src/core/triggers/inbox.ts'
+import type { Inbox, InboxAnswer, InboxEffect, InboxEvent } from '../../../../src/core/triggers/inbox-contract.ts'
 import { createOutbox } from '../../../../src/core/triggers/outbox.ts'
 import type {
   Added,
@@ -45,6 +40,8 @@ interface Handler {
   disk: Map<string, InboxEvent>
   /** Handled at the moment. */
   running: InboxEvent[]
+  /** Has just gone from the disk, and is not over. */
+  owed?: string | undefined
   /** The last number of each subject that was handed out in its order. */
   last: Map<string, number>
 }
@@ -75,6 +72,7 @@ export class DeliveryWorld {
   late = 0
   readonly #numbers = new Map<number, number>()
   readonly #random: () => number
+  #isTurningAway = false
 
   /** The first handler wants the events of a subject in their order. */
   constructor(names: string[], random: () => number) {
@@ -172,9 +170,9 @@ export class DeliveryWorld {
     const [message] = at < 0 ? [] : this.messages.splice(at, 1)
     if (message === undefined || !('event' in message)) return
     const { event, epoch, number } = message
-    handler.inbox.turnedAway(this.#arrivedOf(event, name), this.now)
-    const answer = { code: 'unavailable', message: '', retryable: true, retryAfterMs: 0 }
-    this.messages.push({ handler: name, epoch, number, answer })
+    this.#isTurningAway = true
+    handler.inbox.receive(this.#arrivedOf(event, name), { epoch, number }, this.now)
+    this.#isTurningAway = false
   }
 
   breakLink(name: string): void {
@@ -203,6 +201,14 @@ export class DeliveryWorld {
     handler.inbox = this.#createInbox(handler)
     for (const event of [...handler.disk.values()]) handler.inbox.restore(event, this.now)
     this.setUp(name, true)
+  }
+
+  /** A handler stops as it should, and begins anew. */
+  stopHandler(name: string): void {
+    const { inbox, running } = this.handlers.get(name)!
+    inbox.stop()
+    while (running.length > 0) this.finish(name, 'again')
+    this.crashHandler(name)
   }
 
   /** The source dies, and begins anew with what it has written down. */
@@ -261,10 +267,27 @@ export class DeliveryWorld {
 
   #createInbox(handler: Handler): Inbox<InboxEvent, Reply> {
     const isOrdered = (name: string): boolean => name === [...this.handlers.keys()][0]
-    return createInbox<InboxEvent, Reply>({ seen: handler.seen, isOrdered, emit: (effect) => this.#onInbox(handler, effect) })
+    return createInbox<InboxEvent, Reply>({
+      seen: handler.seen,
+      isOrdered,
+      isLive: ({ epoch }) => epoch === handler.epoch,
+      admit: () => (this.#isTurningAway ? { code: 'unavailable', message: '', retryable: true, retryAfterMs: 0 } : undefined),
+      emit: (effect) => this.#onInbox(handler, effect)
+    })
+  }
+
+  /** What is on its disk was promised: it leaves that when it is over, or when its source hears that it has it back. */
+  #checkPromise(handler: Handler, effect: InboxEffect<InboxEvent, Reply>): void {
+    if (handler.owed !== undefined) {
+      assert.ok(effect.kind === 'answer' && typeof effect.answer === 'object', `${handler.owed} is deleted, and nobody told`)
+      assert.equal(effect.to.epoch, handler.epoch, `${handler.owed} is deleted, and nobody hears it`)
+    }
+    const { id } = effect.kind === 'release' && effect.settled === undefined ? effect.event : { id: undefined }
+    handler.owed = id !== undefined && handler.disk.has(id) ? id : undefined
   }
 
   #onInbox(handler: Handler, effect: InboxEffect<InboxEvent, Reply>): void {
+    this.#checkPromise(handler, effect)
     if (effect.kind === 'keep') handler.unwritten.push(effect.event)
     else if (effect.kind === 'release') {
       handler.disk.delete(effect.event.id)

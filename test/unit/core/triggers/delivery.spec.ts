@@ -26,6 +26,7 @@ const command = fc.oneof(
   step(1, 'break', name, (world, one) => world.breakLink(one)),
   step(1, 'up', fc.tuple(name, fc.boolean()), (world, given) => world.setUp(...given)),
   step(1, 'crash', fc.option(name), (world, one) => (one === null ? world.crash() : world.crashHandler(one))),
+  step(1, 'stop', name, (world, one) => world.stopHandler(one)),
   step(2, 'wait', fc.constantFrom(1, 500, 1_000, 5_000, 30_000, 300_000), (world, ms) => world.wait(ms))
 )
 
@@ -82,6 +83,7 @@ describe('delivery', () => {
       step(1, 'up', fc.boolean(), (world, up) => world.setUp('a', up)),
       step(1, 'turn away', fc.constant('a'), (world, one) => world.turnAway(one)),
       step(1, 'crash', fc.option(fc.constant('a')), (world, one) => (one === null ? world.crash() : world.crashHandler(one))),
+      step(1, 'stop', fc.constant('a'), (world, one) => world.stopHandler(one)),
       step(2, 'wait', fc.constantFrom(1, 500, 1_000, 5_000, 30_000), (world, ms) => {
         // What is on its way arrives, or is lost with its link, before much else is due.
         while (ms > 1_000 && world.messages.length > 0) world.deliver(0)
