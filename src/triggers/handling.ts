@@ -7,7 +7,7 @@ import type { InboxEvent } from '../core/triggers/inbox-contract.ts'
 import type { FailedAnswer } from '../core/triggers/outbox-contract.ts'
 import type { Ordered } from '../core/triggers/subject-order.ts'
 import { untilAborted } from '../core/until-aborted.ts'
-import { MeshError, isMeshError, toMeshError } from '../errors.ts'
+import { MeshError, abortError, isMeshError, toMeshError } from '../errors.ts'
 import type { EventContext, EventFunction, ReceivedEvent } from '../mesh-api-events.ts'
 import type { Loaded } from './payload-arrivals.ts'
 
@@ -63,6 +63,12 @@ interface Lane {
   back: (() => void)[]
 }
 
+/** One that is being handled. */
+interface Run {
+  lane: Lane
+  hasSlot: boolean
+}
+
 /** @param components see {@link HandlingComponents}. */
 export function createHandling(components: HandlingComponents): Handling {
   const { functionOf, take, finish, authorize, arrived, load, withinMs: handleWithinMs = HANDLE_WITHIN_MS } = components
@@ -77,7 +83,7 @@ export function createHandling(components: HandlingComponents): Handling {
     return lane
   }
 
-  async function run(lane: Lane, ordered: Ordered<ArrivedEvent>): Promise<void> {
+  async function run(turn: Run, ordered: Ordered<ArrivedEvent>): Promise<void> {
     const { item } = ordered
     const cancellation = new Cancellation()
     cancellations.add(cancellation)
@@ -93,7 +99,7 @@ export function createHandling(components: HandlingComponents): Handling {
     let outcome: 'done' | FailedAnswer = 'done'
     try {
       const { signal } = cancellation
-      const loaded = await prepare(lane, item, signal)
+      const loaded = await prepare(turn, item, signal)
       within(handleWithinMs)
       await untilAborted(handle(ordered, loaded, signal, within), signal)
     } catch (error) {
@@ -106,12 +112,12 @@ export function createHandling(components: HandlingComponents): Handling {
   }
 
   /** All that it waits for, the memory for its payload last: who has that waits for a slot alone, and what has a slot for nothing of this. */
-  async function prepare(lane: Lane, item: ArrivedEvent, signal: AbortSignal): Promise<Loaded> {
+  async function prepare(turn: Run, item: ArrivedEvent, signal: AbortSignal): Promise<Loaded> {
     const waits = [authorize(item, signal), arrived(item)].filter((one) => one !== undefined)
     if (waits.length === 0 && item.event.dataRef === undefined) return load(item, signal)
     const loading = Promise.all(waits).then(() => load(item, signal))
     try {
-      return await aside(lane, item.handler, loading, signal)
+      return await aside(turn, item.handler, loading, signal)
     } catch (error) {
       loading.then(
         ({ release }) => release(),
@@ -139,19 +145,41 @@ export function createHandling(components: HandlingComponents): Handling {
     }
   }
 
-  /** Waits without a slot: others are handled meanwhile. Then it has one again, also if the wait fails. */
-  async function aside<T>(lane: Lane, handler: string, wait: Promise<T>, signal: AbortSignal): Promise<T> {
+  /** Waits without a slot: others are handled meanwhile. Then it has one again, unless it has failed. */
+  async function aside<T>(turn: Run, handler: string, wait: Promise<T>, signal: AbortSignal): Promise<T> {
+    const { lane } = turn
     lane.aside++
+    turn.hasSlot = false
     release(lane)
     ready(handler)
     try {
-      return await untilAborted(wait, signal)
+      const result = await untilAborted(wait, signal)
+      await slot(lane, signal)
+      turn.hasSlot = true
+      return result
     } finally {
       lane.aside--
-      if (lane.running < HANDLER_SLOTS) lane.running++
-      // `release` has counted it.
-      else await new Promise<void>((resolve) => lane.back.push(resolve))
     }
+  }
+
+  function slot(lane: Lane, signal: AbortSignal): Promise<void> {
+    return new Promise((resolve, reject) => {
+      if (lane.running < HANDLER_SLOTS) {
+        lane.running++
+        return resolve()
+      }
+      // `release` has counted it.
+      const given = (): void => {
+        signal.removeEventListener('abort', onAbort)
+        resolve()
+      }
+      const onAbort = (): void => {
+        lane.back.splice(lane.back.indexOf(given), 1)
+        reject(abortError(signal))
+      }
+      signal.addEventListener('abort', onAbort, { once: true })
+      lane.back.push(given)
+    })
   }
 
   function release(lane: Lane): void {
@@ -160,8 +188,8 @@ export function createHandling(components: HandlingComponents): Handling {
     else next()
   }
 
-  function leave(handler: string, lane: Lane): void {
-    release(lane)
+  function leave(handler: string, { lane, hasSlot }: Run): void {
+    if (hasSlot) release(lane)
     ready(handler)
     if (lane.running + lane.aside > 0) return
     lanes.delete(handler)
@@ -178,8 +206,9 @@ export function createHandling(components: HandlingComponents): Handling {
         lane.running--
         break
       }
-      const left = (): void => leave(handler, lane)
-      void run(lane, next).then(left, left)
+      const turn: Run = { lane, hasSlot: true }
+      const left = (): void => leave(handler, turn)
+      void run(turn, next).then(left, left)
     }
     if (lane.running + lane.aside === 0) lanes.delete(handler)
   }
