@@ -16,6 +16,10 @@ export interface InboxLane<E> {
   begin(event: E): void
   /** It is handled. @returns true if others of its subject may go on. */
   end(event: E): boolean
+  /** It was begun, and is the next of its subject again. */
+  back(event: E, now: number): void
+  /** It was begun, and comes again from its source, with what follows it. */
+  rewind(event: E): void
   /** @returns true if there may be a next one. */
   tick(now: number): boolean
   readonly nextAt: number
@@ -74,6 +78,12 @@ export function createInboxLane<E extends InboxEvent>(isOrdered: () => boolean, 
       if (order !== undefined) running.add(of)
     },
     end: ({ of }) => running.delete(of),
+    back(event, now) {
+      if (order === undefined) return queues.add(event, event.priority, now)
+      running.delete(event.of)
+      ready.set(event.of, [{ item: event, missing: 0, late: false }, ...(ready.get(event.of) ?? [])])
+    },
+    rewind: ({ of, sequence }) => order?.rewind(of, sequence, isIn),
     tick(now) {
       if ((order?.nextAt ?? Infinity) > now) return false
       order!.tick(now)

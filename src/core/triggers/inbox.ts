@@ -13,7 +13,7 @@ import { createInboxLane, type InboxLane } from './inbox-lane.ts'
 import { createInboxRoom } from './inbox-room.ts'
 import type { FailedAnswer } from './outbox-contract.ts'
 import { NOT_COUNTED } from './outbox-leg.ts'
-import { createRefusedEvents } from './refused-events.ts'
+import { createRefusedEvents, isBefore } from './refused-events.ts'
 import { ackWaitMs } from './retry-times.ts'
 import type { Settled } from './seen-events.ts'
 
@@ -25,6 +25,8 @@ interface Held<E, R> {
   isBegun: boolean
   /** Times that it has failed since it came from its source. */
   tries: number
+  /** It is to be tried again here, and no other of its subject before that. */
+  holdsSubject: boolean
 }
 
 /** See {@link Inbox}. */
@@ -60,12 +62,13 @@ export function createInbox<E extends InboxEvent, R>(init: InboxInit<E, R>): Inb
 
   /** Written down, and its source told so. What is of low priority is sent once, and promised to nobody. */
   const isPromised = ({ isKept, event }: Held<E, R>): boolean => isKept && event.priority !== 'low'
+  const canGoBack = (one: Held<E, R>): boolean => one.event.priority !== 'low' && (isHeard(one) || !isPromised(one))
   const isHeard = ({ to }: Held<E, R>): boolean => to !== undefined && isLive(to)
 
   // ---- in ---------------------------------------------------------------------------------------
   function put(event: E, to: R | undefined, isKept: boolean, now: number): void {
     const lane = laneOf(event.handler)
-    held.set(keyOf(event), { event, to, isKept, isBegun: false, tries: 0 })
+    held.set(keyOf(event), { event, to, isKept, isBegun: false, tries: 0, holdsSubject: false })
     room.add(event)
     lane.count++
     wait(event)
@@ -117,6 +120,7 @@ export function createInbox<E extends InboxEvent, R>(init: InboxInit<E, R>): Inb
     retries.delete(key)
     room.delete(event, !one.isBegun)
     lane.count--
+    if (one.holdsSubject) free(event)
     if (!one.isBegun) lane.remove(one.event, now)
     retire(event.handler)
     emit(settled === undefined ? { kind: 'release', event } : { kind: 'release', event, settled })
@@ -135,16 +139,37 @@ export function createInbox<E extends InboxEvent, R>(init: InboxInit<E, R>): Inb
     leave(event, outcome, now, settled)
   }
 
-  /** It has failed, and may be tried again: by its source, as long as that hears so; else it is not told to anybody, and was promised. */
-  function failed(one: Held<E, R>, failure: FailedAnswer, now: number): void {
-    if (!isPromised(one)) return refuse(one.event, failure, now)
-    if (stopping) return
-    if (isHeard(one)) return refuse(one.event, failure, now)
+  /** Others of its subject may go on. */
+  function free(event: E): void {
+    if (lanes.get(event.handler)!.end(event)) emit({ kind: 'ready', handler: event.handler })
+  }
+
+  /** What waits behind it, where order is wanted and it was not really begun: its source has it behind it, too. */
+  function followersOf({ node, handler, of, sequence, priority }: E, { code }: FailedAnswer): Held<E, R>[] {
+    if (!isOrdered(handler) || !NOT_COUNTED.has(code) || priority === 'low') return []
+    return [...held.values()].filter(({ event, isBegun }) => {
+      const isOfSubject = event.node === node && event.handler === handler && event.of === of
+      return isOfSubject && !isBegun && isBefore(sequence, event.sequence)
+    })
+  }
+
+  /** Its source has it back, with its followers. */
+  function giveBack(event: E, failure: FailedAnswer, followers: Held<E, R>[], now: number): void {
+    const lane = lanes.get(event.handler)!
+    refuse(event, failure, now)
+    for (const one of followers) refuse(one.event, BUSY, now)
+    if (NOT_COUNTED.has(failure.code) && event.priority !== 'low') lane.rewind(event)
+  }
+
+  /** It has failed, is promised, or a follower of it is, and nobody hears it: it is tried again here. */
+  function tryAgain(one: Held<E, R>, failure: FailedAnswer, now: number): void {
     const { event } = one
     const pauseMs = Math.max(
       failure.retryAfterMs,
       ackWaitMs(event.priority, one.tries++, () => 0)
     )
+    one.holdsSubject = NOT_COUNTED.has(failure.code)
+    if (!one.holdsSubject) free(event)
     one.isBegun = false
     room.again(event)
     wait(event)
@@ -210,10 +235,17 @@ export function createInbox<E extends InboxEvent, R>(init: InboxInit<E, R>): Inb
     finish(event, outcome, now) {
       const one = held.get(keyOf(event))
       if (one?.isBegun !== true) return
-      if (lanes.get(event.handler)!.end(event)) emit({ kind: 'ready', handler: event.handler })
-      if (outcome === 'done') settle(event, outcome, 'done', now)
-      else if (outcome.retryable) failed(one, outcome, now)
-      else settle(event, outcome, 'failed', now)
+      if (outcome === 'done' || !outcome.retryable) {
+        free(event)
+        return settle(event, outcome, outcome === 'done' ? 'done' : 'failed', now)
+      }
+      if (stopping && isPromised(one)) return
+      const followers = stopping ? [] : followersOf(event, outcome)
+      // What cannot go back together stays together.
+      const mayGoBack = (isHeard(one) || !isPromised(one)) && followers.every(canGoBack)
+      if (!mayGoBack) return tryAgain(one, outcome, now)
+      free(event)
+      giveBack(event, outcome, followers, now)
     },
 
     changed(now) {
@@ -228,8 +260,10 @@ export function createInbox<E extends InboxEvent, R>(init: InboxInit<E, R>): Inb
       for (let key = expiries.takeDue(now); key !== undefined; key = expiries.takeDue(now))
         settle(held.get(key)!.event, EXPIRED, 'failed', now)
       for (let key = retries.takeDue(now); key !== undefined; key = retries.takeDue(now)) {
-        const { event } = held.get(key)!
-        laneOf(event.handler).add(event, now)
+        const one = held.get(key)!
+        const { event } = one
+        laneOf(event.handler)[one.holdsSubject ? 'back' : 'add'](event, now)
+        one.holdsSubject = false
         emit({ kind: 'ready', handler: event.handler })
       }
       for (const [handler, lane] of lanes) if (lane.tick(now)) emit({ kind: 'ready', handler })

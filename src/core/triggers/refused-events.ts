@@ -65,6 +65,7 @@ export function createRefusedEvents(): RefusedEvents {
   }
 }
 
-function isBefore(a: EventSequence, b: EventSequence): boolean {
+/** Whether one event of a subject is older than another. */
+export function isBefore(a: EventSequence, b: EventSequence): boolean {
   return a.incarnation < b.incarnation || (a.incarnation === b.incarnation && a.number < b.number)
 }

@@ -143,7 +143,8 @@ export class DeliveryWorld {
     if (name === [...this.handlers.keys()][0]) {
       assert.ok(!running.some(({ of }) => of === item.of), 'one of a subject at a time')
       const before = last.get(item.of)
-      if (!late && before !== undefined) assert.equal(item.sequence.number, before + missing + 1, 'in order, and gaps are told')
+      if (!late && before !== undefined && before !== item.sequence.number)
+        assert.equal(item.sequence.number, before + missing + 1, 'in order, and gaps are told')
       if (late) this.late++
       else last.set(item.of, item.sequence.number)
     }
@@ -152,15 +153,20 @@ export class DeliveryWorld {
   }
 
   /** A handler comes to the end of the event that it began first. */
-  finish(name: string, how: 'done' | 'again' | 'never'): void {
-    const { inbox, running } = this.handlers.get(name)!
+  finish(name: string, how: 'done' | 'again' | 'later' | 'never'): void {
+    const { inbox, running, last } = this.handlers.get(name)!
     const event = running.shift()
     if (event === undefined) return
     const what = `${event.id} ${name}`
     const effect = { at: this.now, crashes: this.crashes.get(name) ?? 0 }
     if (how === 'done') this.effects.set(what, [...(this.effects.get(what) ?? []), effect])
-    const failure: FailedAnswer = { code: 'tool_failed', message: '', retryable: how === 'again', retryAfterMs: 0 }
+    const code = how === 'later' ? 'unavailable' : 'tool_failed'
+    const failure: FailedAnswer = { code, message: '', retryable: how !== 'never', retryAfterMs: 0 }
+    const size = inbox.size
     inbox.finish(event, how === 'done' ? how : failure, this.now)
+    // It was not begun, and has gone back to the source: it is the next of its subject, or is missing.
+    if (how === 'later' && event.priority !== 'low' && inbox.size < size && last.get(event.of) === event.sequence.number)
+      last.set(event.of, event.sequence.number - 1)
   }
 
   /** The next message of the source is refused, since nobody is there to handle it yet. */
@@ -207,7 +213,7 @@ export class DeliveryWorld {
   stopHandler(name: string): void {
     const { inbox, running } = this.handlers.get(name)!
     inbox.stop()
-    while (running.length > 0) this.finish(name, 'again')
+    while (running.length > 0) this.finish(name, 'later')
     this.crashHandler(name)
   }
 

@@ -410,6 +410,52 @@ describe('inbox', () => {
         assert.equal(done()[0], 'keep 1-3', 'it has had its time')
       })
 
+    for (const code of ['busy', 'unavailable'])
+      it(`nothing that is here overtakes what comes again with ${code}`, () => {
+        for (const number of [1, 2, 3]) receive(number)
+        inbox.receive(ordered(1, { id: 'x', of: 'cam window' }), 'r', 0)
+        for (const number of [2, 3]) inbox.kept(ordered(number))
+        assert.equal(taken('ordered'), '1-1')
+        done()
+        inbox.finish(ordered(1), { ...AGAIN, code }, 0)
+        const answers = done().filter((one) => one.startsWith('r:'))
+        assert.deepEqual([answers, inbox.size], [[`r: ${code}, again`, 'r: busy, again', 'r: busy, again'], 1])
+        for (const number of [1, 2]) receive(number)
+        for (const number of [1, 2]) inbox.kept(ordered(number))
+        const next = [0, 1].map(() => inbox.take('ordered', 0)!)
+        assert.deepEqual(
+          next.map(({ item, late }) => [item.id, late]),
+          [
+            ['x', false],
+            ['1-1', false]
+          ]
+        )
+        assert.equal(taken('ordered'), undefined)
+        // Nobody hears it now: it is tried again here, before the others.
+        over.add('r')
+        inbox.finish(ordered(1), { ...AGAIN, code }, 0)
+        assert.equal(taken('ordered'), undefined)
+        inbox.tick(ACK_WAIT_MS)
+        const again = inbox.take('ordered', ACK_WAIT_MS)
+        assert.deepEqual([again?.item.id, taken('ordered', ACK_WAIT_MS)], ['1-1', undefined])
+        inbox.finish(ordered(1), 'done', ACK_WAIT_MS)
+        assert.equal(taken('ordered', ACK_WAIT_MS), '1-2')
+      })
+
+    it('who waits to be tried again, and is over before that, holds up nobody', () => {
+      receive(1, { expiresAt: 2_000 })
+      receive(2)
+      inbox.kept(ordered(1))
+      over.add('r')
+      assert.equal(taken('ordered'), '1-1')
+      inbox.finish(ordered(1), { ...AGAIN, code: 'busy' }, 0)
+      assert.equal(taken('ordered', 1_999), undefined)
+      done()
+      inbox.tick(2_000)
+      assert.ok(done().includes('ready ordered'))
+      assert.equal(taken('ordered', 2_000), '1-2')
+    })
+
     it('what its handler has failed at is overtaken, as it is at its source, and so is what does not come again', () => {
       receive(1)
       assert.equal(taken('ordered'), '1-1')
