@@ -2,7 +2,7 @@
 import { originBytes } from './core/document.ts'
 import type { JsonValue } from './core/invoke.ts'
 import { createFiredKeys } from './core/triggers/fired-keys.ts'
-import type { InboxAnswer } from './core/triggers/inbox.ts'
+import type { InboxAnswer } from './core/triggers/inbox-contract.ts'
 import { createOutbox } from './core/triggers/outbox.ts'
 import type { Added, OutboxEffect } from './core/triggers/outbox-contract.ts'
 import { createCurrentRoutes, wayOf, type EventHandler } from './core/triggers/trigger-routes.ts'
@@ -215,7 +215,7 @@ export function createOutgoingEvents(components: OutgoingEventsComponents): Outg
         if (typeof what === 'string') outbox[what](id, key, now())
         else outbox.failed(id, key, what, now())
       })
-    deliver({ number: 0, handler, event: bytes, remainingMs, causes: by }, { answers: { answer }, number: 0 })
+    deliver({ number: 0, handler, event: bytes, remainingMs, causes: by }, { answers: { answer, isOpen: () => !stopped }, number: 0 })
   }
 
   async function fire(capability: string, event: string, payload: JsonValue, options: FireOptions): Promise<FireView> {

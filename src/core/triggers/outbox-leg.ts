@@ -104,7 +104,7 @@ export function chooseHandler(leg: Leg, candidates: Iterable<string>, priority: 
 }
 
 /** Codes that say nothing of the event: a handler that answers so may get it any number of times. */
-const NOT_COUNTED = new Set(['busy', 'unavailable', 'unknown_capability'])
+export const NOT_COUNTED = new Set(['busy', 'unavailable', 'unknown_capability'])
 
 /** It said no: the handling itself has failed, unless the code says that it was not begun. */
 export function noteFailure(leg: Leg, code: string): void {

@@ -152,6 +152,7 @@ export function createOutbox<E extends OutboxEvent>(init: OutboxInit<E>): Outbox
     if (leg === undefined) return
     const { code, message, retryable, retryAfterMs } = answer
     Object.assign(entry, { code, message })
+    leg.acceptedBy = undefined
     noteFailure(leg, code)
     if (!retryable || !isKept(entry.event) || leg.failures >= MAX_FAILED_TRIES) return fail(entry, leg, 'failed')
     moves.askLater(entry, leg, handler, retryAfterMs, now)

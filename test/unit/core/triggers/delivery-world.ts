@@ -2,13 +2,8 @@ import assert from 'node:assert/strict'
 import type { Priority } from '../../../../protocols/trigger/messages.ts'
 import type { DeadLetter } from '../../../../src/core/triggers/dead-letters.ts'
 import { createDeliveryWindow, type DeliveryWindow } from '../../../../src/core/triggers/delivery-window.ts'
-import {
-  createInbox,
-  type Inbox,
-  type InboxAnswer,
-  type InboxEffect,
-  type InboxEvent
-} from '../../../../src/core/triggers/inbox.ts'
+import { createInbox } from '../../../../src/core/triggers/inbox.ts'
+import type { Inbox, InboxAnswer, InboxEffect, InboxEvent } from '../../../../src/core/triggers/inbox-contract.ts'
 import { createOutbox } from '../../../../src/core/triggers/outbox.ts'
 import type {
   Added,
@@ -45,6 +40,8 @@ interface Handler {
   disk: Map<string, InboxEvent>
   /** Handled at the moment. */
   running: InboxEvent[]
+  /** Has just gone from the disk, and is not over. */
+  owed?: string | undefined
   /** The last number of each subject that was handed out in its order. */
   last: Map<string, number>
 }
@@ -93,6 +90,7 @@ export class DeliveryWorld {
   readonly #random: () => number
   readonly #plan: Plan
   #count = 0
+  #isTurningAway = false
 
   /** @param plan default: all handle all, and the first handler wants the events of a subject in their order. */
   constructor(names: string[], random: () => number, plan: Plan = { ordered: [names[0]!], triggers: { any: names } }) {
@@ -216,7 +214,8 @@ export class DeliveryWorld {
     if (this.#plan.ordered.includes(name)) {
       assert.ok(!running.some(({ of }) => of === item.of), 'one of a subject at a time')
       const before = last.get(item.of)
-      if (!late && before !== undefined) assert.equal(item.sequence.number, before + missing + 1, 'in order, and gaps are told')
+      if (!late && before !== undefined && before !== item.sequence.number)
+        assert.equal(item.sequence.number, before + missing + 1, 'in order, and gaps are told')
       if (late) this.late++
       else last.set(item.of, item.sequence.number)
     }
@@ -225,16 +224,21 @@ export class DeliveryWorld {
   }
 
   /** A handler comes to the end of the event that it began first. */
-  finish(name: string, how: 'done' | 'again' | 'never'): void {
-    const { inbox, running } = this.handlers.get(name)!
+  finish(name: string, how: 'done' | 'again' | 'later' | 'never'): void {
+    const { inbox, running, last } = this.handlers.get(name)!
     const event = running.shift()
     if (event === undefined) return
     const what = `${event.id} ${name}`
     const effect = { at: this.now, crashes: this.crashes.get(name) ?? 0 }
     if (how === 'done') this.effects.set(what, [...(this.effects.get(what) ?? []), effect])
-    if (how !== 'done') this.failed.add(event.id)
-    const failure: FailedAnswer = { code: 'tool_failed', message: '', retryable: how === 'again', retryAfterMs: 0 }
+    if (how === 'again' || how === 'never') this.failed.add(event.id)
+    const code = how === 'later' ? 'unavailable' : 'tool_failed'
+    const failure: FailedAnswer = { code, message: '', retryable: how !== 'never', retryAfterMs: 0 }
+    const size = inbox.size
     inbox.finish(event, how === 'done' ? how : failure, this.now)
+    // It was not begun, and has gone back to the source: it is the next of its subject, or is missing.
+    if (how === 'later' && event.priority !== 'low' && inbox.size < size && last.get(event.of) === event.sequence.number)
+      last.set(event.of, event.sequence.number - 1)
   }
 
   /** The next message of the source is refused, since nobody is there to handle it yet. */
@@ -244,9 +248,9 @@ export class DeliveryWorld {
     const [message] = at < 0 ? [] : this.messages.splice(at, 1)
     if (message === undefined || !('event' in message)) return
     const { event, epoch, number } = message
-    handler.inbox.turnedAway(this.#arrivedOf(event, name), this.now)
-    const answer = { code: 'unavailable', message: '', retryable: true, retryAfterMs: 0 }
-    this.messages.push({ handler: name, epoch, number, answer })
+    this.#isTurningAway = true
+    handler.inbox.receive(this.#arrivedOf(event, name), { epoch, number }, this.now)
+    this.#isTurningAway = false
   }
 
   withdraw(id: string): void {
@@ -282,6 +286,14 @@ export class DeliveryWorld {
     handler.inbox = this.#createInbox(handler)
     for (const event of [...handler.disk.values()]) handler.inbox.restore(event, this.now)
     this.setUp(name, true)
+  }
+
+  /** A handler stops as it should, and begins anew. */
+  stopHandler(name: string): void {
+    const { inbox, running } = this.handlers.get(name)!
+    inbox.stop()
+    while (running.length > 0) this.finish(name, 'later')
+    this.crashHandler(name)
   }
 
   /** The source dies, and begins anew with what it has written down. */
@@ -343,10 +355,27 @@ export class DeliveryWorld {
 
   #createInbox(handler: Handler): Inbox<InboxEvent, Reply> {
     const isOrdered = (name: string): boolean => this.#plan.ordered.includes(name)
-    return createInbox<InboxEvent, Reply>({ seen: handler.seen, isOrdered, emit: (effect) => this.#onInbox(handler, effect) })
+    return createInbox<InboxEvent, Reply>({
+      seen: handler.seen,
+      isOrdered,
+      isLive: ({ epoch }) => epoch === handler.epoch,
+      admit: () => (this.#isTurningAway ? { code: 'unavailable', message: '', retryable: true, retryAfterMs: 0 } : undefined),
+      emit: (effect) => this.#onInbox(handler, effect)
+    })
+  }
+
+  /** What is on its disk was promised: it leaves that when it is over, or when its source hears that it has it back. */
+  #checkPromise(handler: Handler, effect: InboxEffect<InboxEvent, Reply>): void {
+    if (handler.owed !== undefined) {
+      assert.ok(effect.kind === 'answer' && typeof effect.answer === 'object', `${handler.owed} is deleted, and nobody told`)
+      assert.equal(effect.to.epoch, handler.epoch, `${handler.owed} is deleted, and nobody hears it`)
+    }
+    const { id } = effect.kind === 'release' && effect.settled === undefined ? effect.event : { id: undefined }
+    handler.owed = id !== undefined && handler.disk.has(id) ? id : undefined
   }
 
   #onInbox(handler: Handler, effect: InboxEffect<InboxEvent, Reply>): void {
+    this.#checkPromise(handler, effect)
     if (effect.kind === 'keep') handler.unwritten.push(effect.event)
     else if (effect.kind === 'release') {
       handler.disk.delete(effect.event.id)
@@ -363,7 +392,10 @@ export class DeliveryWorld {
     for (const answer of handler.window.answered({ accepted, done, failed })) {
       if (answer.kind === 'accepted') this.outbox.accepted(answer.id, handler.name, this.now)
       else if (answer.kind === 'done') this.outbox.done(answer.id, handler.name, this.now)
-      else if (answer.kind === 'failed') this.outbox.failed(answer.id, handler.name, answer, this.now)
+      else if (answer.kind === 'failed') {
+        this.#accepted.delete(`${answer.id} ${handler.name}`)
+        this.outbox.failed(answer.id, handler.name, answer, this.now)
+      }
     }
   }
 

@@ -15,7 +15,7 @@ function step<T>(weight: number, what: string, given: fc.Arbitrary<T>, run: (wor
   return { weight, arbitrary }
 }
 const added = fc.tuple(fc.constantFrom(...PRIORITIES), fc.constantFrom(1, 1, 2, 'all' as const), fc.nat(1))
-const ended = fc.tuple(name, fc.constantFrom('done', 'done', 'again', 'never'))
+const ended = fc.tuple(name, fc.constantFrom('done', 'done', 'again', 'later', 'never'))
 const command = fc.oneof(
   step(4, 'add', added, (world, given) => world.add(...given)),
   step(6, 'pump', name, (world, one) => world.pump(one)),
@@ -26,6 +26,7 @@ const command = fc.oneof(
   step(1, 'break', name, (world, one) => world.breakLink(one)),
   step(1, 'up', fc.tuple(name, fc.boolean()), (world, given) => world.setUp(...given)),
   step(1, 'crash', fc.option(name), (world, one) => (one === null ? world.crash() : world.crashHandler(one))),
+  step(1, 'stop', name, (world, one) => world.stopHandler(one)),
   step(2, 'wait', fc.constantFrom(1, 500, 1_000, 5_000, 30_000, 300_000), (world, ms) => world.wait(ms))
 )
 
@@ -77,11 +78,12 @@ describe('delivery', () => {
       step(8, 'deliver', fc.nat(5), (world, at) => world.deliver(at)),
       step(4, 'write', fc.constant('a'), (world, one) => world.write(one)),
       step(4, 'take', fc.constant('a'), (world, one) => world.take(one)),
-      step(4, 'finish', fc.constant('a'), (world, one) => world.finish(one, 'done')),
+      step(4, 'finish', fc.constantFrom('done', 'done', 'later'), (world, how) => world.finish('a', how)),
       step(1, 'break', fc.constant('a'), (world, one) => world.breakLink(one)),
       step(1, 'up', fc.boolean(), (world, up) => world.setUp('a', up)),
       step(1, 'turn away', fc.constant('a'), (world, one) => world.turnAway(one)),
       step(1, 'crash', fc.option(fc.constant('a')), (world, one) => (one === null ? world.crash() : world.crashHandler(one))),
+      step(1, 'stop', fc.constant('a'), (world, one) => world.stopHandler(one)),
       step(2, 'wait', fc.constantFrom(1, 500, 1_000, 5_000, 30_000), (world, ms) => {
         // What is on its way arrives, or is lost with its link, before much else is due.
         while (ms > 1_000 && world.messages.length > 0) world.deliver(0)
