@@ -14,6 +14,7 @@ import type { MeshComponents } from './mesh-components.ts'
 import { createEffectQueue } from './mesh-effects.ts'
 import { createEventDesk, type EventDesk } from './mesh-event-desk.ts'
 import { createFireWaits } from './mesh-fire-waits.ts'
+import { createOutboxFollower } from './mesh-outbox-follower.ts'
 import { createTriggerSender, type TriggerSenderComponents } from './net/trigger-sender.ts'
 import type { DeliveryOrigin } from './net/trigger.ts'
 import { createOutboxKeeping } from './triggers/outbox-keeping.ts'
@@ -96,7 +97,11 @@ export function createOutgoingEvents(components: OutgoingEventsComponents): Outg
     kept.flatMap(({ event: { id, key } }) => (key === undefined ? [] : [{ key, id }])),
     now()
   )
-  const effects = createEffectQueue<OutboxEffect<RaisedEvent>>(act)
+  const effects = createEffectQueue<OutboxEffect<RaisedEvent>>((effect) => {
+    keeping.keep(effect)
+    if (effect.kind === 'send') keeping.send(effect.event, effect.handler)
+    else follow(effect)
+  })
   const outbox = effects.around(() =>
     createOutbox<RaisedEvent>({
       route: ({ route }) => routes.route(route).handlers,
@@ -110,6 +115,15 @@ export function createOutgoingEvents(components: OutgoingEventsComponents): Outg
       now: now()
     })
   )
+  const follow = createOutboxFollower({
+    keys,
+    waits,
+    payloads,
+    isWaiting: (id) => outbox.pending(id).length > 0,
+    now,
+    log,
+    count
+  })
   const raise = createRaise({
     self,
     mesh,
@@ -161,48 +175,6 @@ export function createOutgoingEvents(components: OutgoingEventsComponents): Outg
     return remainingMs
   }
 
-  function act(effect: OutboxEffect<RaisedEvent>): void {
-    keeping.keep(effect)
-    switch (effect.kind) {
-      case 'send':
-        return keeping.send(effect.event, effect.handler)
-      case 'accepted':
-      case 'handled':
-        return waits.taken(effect.id, effect.handler)
-      case 'settled':
-        if (effect.event.key !== undefined) keys.done(effect.event.key, effect.event.id, effect.by, now())
-        for (const handler of effect.by) waits.taken(effect.event.id, handler)
-        payloads.release(effect.event.id)
-        return count('events.done')
-      case 'withdrawn':
-        if (effect.event.key !== undefined) keys.forget(effect.event.key)
-        count('events.withdrawn')
-        payloads.release(effect.event.id)
-        return waits.dropped(effect.event.id, 'withdrawn')
-      case 'dropped':
-        if (effect.event.key !== undefined) keys.forget(effect.event.key)
-        count(`events.dropped.${effect.reason}`)
-        payloads.release(effect.event.id)
-        return waits.dropped(effect.event.id, effect.reason)
-      case 'dead': {
-        const { event, reason, code } = effect.letter
-        if (event.key !== undefined) keys.forget(event.key)
-        count(`events.dead.${reason}`)
-        log('warn', `"${event.event}" of "${event.capability}" is a dead letter (${code ?? reason}): atmo dead-letters`)
-        return waits.dropped(event.id, code ?? reason)
-      }
-      case 'erased':
-        // It may have gone out anew.
-        if (outbox.pending(effect.id).length === 0) payloads.release(effect.id)
-        return
-      case 'append':
-        // Also of a dead letter that goes out anew.
-        if (effect.event.key !== undefined) keys.begin(effect.event.key, effect.event.id)
-        return
-      case 'routed':
-    }
-  }
-
   function send({ id, encoded: bytes, priority, causes }: RaisedEvent, key: string): void {
     const node = nodeOf(key)
     const handler = key.slice(0, -node.length - 1)
@@ -215,7 +187,10 @@ export function createOutgoingEvents(components: OutgoingEventsComponents): Outg
         if (typeof what === 'string') outbox[what](id, key, now())
         else outbox.failed(id, key, what, now())
       })
-    deliver({ number: 0, handler, event: bytes, remainingMs, causes: by }, { answers: { answer, isOpen: () => !stopped }, number: 0 })
+    deliver(
+      { number: 0, handler, event: bytes, remainingMs, causes: by },
+      { answers: { answer, isOpen: () => !stopped }, number: 0 }
+    )
   }
 
   async function fire(capability: string, event: string, payload: JsonValue, options: FireOptions): Promise<FireView> {
