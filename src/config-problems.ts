@@ -1,6 +1,7 @@
 /** What is wrong with a configuration, in words that name the key and what to do. */
 import type { ErrorObject } from 'ajv'
 import { FORMATS } from './config-formats.ts'
+import { patternInWords } from './config-patterns.ts'
 
 /** Something wrong at one place. */
 export interface ConfigProblem {
@@ -67,13 +68,64 @@ function choiceProblems(choice: ErrorObject, errors: readonly ErrorObject[]): Co
   if (types.length > 0 && types.every((params) => params?.type !== undefined)) {
     return [{ path, message: `must be ${types.map((params) => params?.type).join(' or ')}` }]
   }
-  // A branch of the right type says more than one of the wrong type.
-  const fitting = all.filter((_, index) => types[index] === undefined)
+  // A branch of the right type says more than one of the wrong type, and so does one in which only something further down is wrong.
+  const inside = all.filter((branch) =>
+    branch.every(({ instancePath }) => instancePath !== choice.instancePath || isKeyed(branch))
+  )
+  if (inside.length === 0) {
+    const forms = formsInWords(choice.parentSchema as Schema | undefined)
+    if (forms !== undefined) return [{ path, message: `must be ${forms}` }]
+  }
+  const fitting = inside.length > 0 ? inside : all.filter((_, index) => types[index] === undefined)
   const closest = (fitting.length > 0 ? fitting : all).reduce<ErrorObject[] | undefined>(
     (best, branch) => (best && best.length <= branch.length ? best : branch),
     undefined
   )
   return closest ? problemsOf(closest) : [{ path, message: 'fits more than one form' }]
+}
+
+interface Schema {
+  oneOf?: Schema[]
+  anyOf?: Schema[]
+  const?: unknown
+  enum?: unknown[]
+  type?: string | string[]
+  minimum?: number
+}
+
+/** Its value is of the right type: only keys are wrong. */
+function isKeyed(branch: readonly ErrorObject[]): boolean {
+  return branch.every(({ keyword }) => keyword === 'additionalProperties' || keyword === 'required')
+}
+
+/** `'one', 'all' or a whole number from 1`; undefined where the forms differ in more than that. */
+function formsInWords(parent: Schema | undefined): string | undefined {
+  const forms = (parent?.oneOf ?? parent?.anyOf ?? []).flatMap((form) => {
+    if (form.enum !== undefined) return form.enum.map((value) => JSON.stringify(value))
+    if ('const' in form) return [JSON.stringify(form.const)]
+    return form.type === undefined ? [undefined] : [typesInWords(form.type, form.minimum)]
+  })
+  if (forms.length === 0 || forms.includes(undefined)) return undefined
+  return inARow(forms as string[])
+}
+
+const TYPES: Readonly<Record<string, string>> = {
+  string: 'a text',
+  integer: 'a whole number',
+  number: 'a number',
+  boolean: 'true or false',
+  array: 'a list',
+  object: 'keys with values'
+}
+
+function typesInWords(type: string | string[], minimum?: number): string {
+  const words = [type].flat().map((one) => TYPES[one] ?? one)
+  return `${inARow(words)}${minimum === undefined ? '' : ` from ${minimum}`}`
+}
+
+/** `a, b or c`. */
+function inARow(words: readonly string[]): string {
+  return words.length < 2 ? words.join('') : `${words.slice(0, -1).join(', ')} or ${words.at(-1)}`
 }
 
 function problemOf(error: ErrorObject): ConfigProblem {
@@ -106,6 +158,10 @@ function problemOf(error: ErrorObject): ConfigProblem {
       return { path, message: `must be ${JSON.stringify(params['allowedValue'])}` }
     case 'format':
       return { path, message: FORMATS[String(params['format'])]?.(String(error.data)) ?? error.message ?? error.keyword }
+    case 'pattern':
+      return { path, message: patternInWords(String(params['pattern'])) ?? error.message ?? error.keyword }
+    case 'type':
+      return { path, message: `must be ${inARow([params['type'] as string | string[]].flat())}` }
     case 'false schema':
       return { path, atKey: true, message: 'does not go with the other keys here' }
     default:

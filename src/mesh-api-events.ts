@@ -103,6 +103,20 @@ export interface Subscription extends Disposable {
   close(): void
 }
 
+/** Who is meant by an event, and takes none now. */
+export type AwayHandlerView = {
+  /** `capability@PeerId`. */
+  handler: string
+  /** `suspended` by whoever runs it, until that is taken back; `offline`; `blocked`: what it says of itself has changed, and nobody here has accepted that. */
+  state: 'suspended' | 'offline' | 'blocked'
+  /** What it says why. Data of its node. */
+  reason?: string
+  /** It is an agent: `atmo agents ID --resume` at its node makes it go on. */
+  isAgent: boolean
+  /** It is of this node. */
+  local: boolean
+}
+
 /** What became of what was fired, as far as it was known in the time that was given. */
 export interface FireView {
   /**
@@ -127,6 +141,8 @@ export interface FireView {
    * disk, so that a restart loses it; else as in {@link WaitingEventView}.
    */
   reason?: string
+  /** Where nobody takes it now: whom it means all the same, 16 at most. It goes to them once they take events again. */
+  away?: AwayHandlerView[]
   /** It was fired before with the same key: this is what has become of that event by now. */
   duplicate?: true
 }
@@ -164,6 +180,8 @@ export interface WaitingEventView {
   reason: PendingReason
   /** Who has it, or is being asked: `capability@PeerId`. */
   handlers: string[]
+  /** Where there is `no_handler`: as in {@link FireView}. */
+  away?: AwayHandlerView[]
   /** How often no answer, or a bad one, came. */
   tries: number
   /** What the last handler that did not do it said. */

@@ -4,6 +4,7 @@ import { handlerKey, type EventHandler } from './core/triggers/trigger-routes.ts
 import type { TriggerEvent } from './backends/backend.ts'
 import type { MeshError } from './errors.ts'
 import type { MeshTriggers as MeshTriggersApi } from './mesh-api-events.ts'
+import { createAwayHandlers } from './mesh-away-handlers.ts'
 import type { MeshComponents } from './mesh-components.ts'
 import type { Consent } from './mesh-consent.ts'
 import { createMeshSubscriptions } from './mesh-subscriptions.ts'
@@ -37,7 +38,7 @@ export interface MeshTriggers {
 /** What they need. */
 export interface MeshTriggersComponents
   extends
-    Pick<MeshComponents, 'libp2p' | 'membership' | 'incarnation' | 'now' | 'random' | 'log' | 'events'>,
+    Pick<MeshComponents, 'libp2p' | 'membership' | 'incarnation' | 'now' | 'random' | 'log' | 'events' | 'sink'>,
     Pick<IncomingEventsComponents, 'local'> {
   /** Who may have which events handled, and observe which. */
   consent(): Pick<Consent, 'admitEvent' | 'authorizeEvent' | 'observerOf'>
@@ -89,6 +90,7 @@ export function createMeshTriggers(components: MeshTriggersComponents): MeshTrig
     observerOf: (peer) => consent().observerOf(peer),
     nameOf: (node) => components.nameOf(node) ?? node
   })
+  const away = createAwayHandlers({ self, sink: components.sink, find: (id) => local(id)?.declaration, offers })
   const reader = createTriggerReader({
     mesh: membership.mesh,
     takesEvents: () => handlers().some(({ node }) => node === self),
@@ -187,8 +189,12 @@ export function createMeshTriggers(components: MeshTriggersComponents): MeshTrig
     raise: ({ capability, event, payload, depth }) => outgoing.fire(capability, event, payload, { waitMs: 0, depth }),
     commands: {
       on: subscriptions.on,
-      fire: (capability, event, payload = null, options = {}) => outgoing.fire(capability, event, payload, options),
-      waitingEvents: outgoing.waitingEvents,
+      fire: async (capability, event, payload = null, options = {}) =>
+        away.fired(await outgoing.fire(capability, event, payload, options), capability, event),
+      waitingEvents() {
+        const { events, total } = outgoing.waitingEvents()
+        return { events: away.waiting(events), total }
+      },
       discardEvent: outgoing.discardEvent,
       deadLetters: outgoing.deadLetters,
       replayDeadLetter: outgoing.replayDeadLetter,

@@ -7,6 +7,7 @@ import { createFunctionBackend } from './backends/function.ts'
 import { checkOwn, createLocalTools } from './calls/local-tools.ts'
 import { createBackendRunner } from './backend-runner.ts'
 import { addPeer, announcedAddresses } from './mesh-addresses.ts'
+import { announcedDeclaration, withOwnReasons } from './core/announced-reason.ts'
 import { createDirectory } from './core/directory.ts'
 import { lostNodes } from './core/lost-nodes.ts'
 import { createOffers } from './core/offers.ts'
@@ -71,7 +72,7 @@ export async function createMesh(components: MeshComponents): Promise<Mesh> {
 
   // ---- calls ---------------------------------------------------------------------------------
   const tools = createLocalTools(
-    (declaration) => announcer?.put(declaration),
+    (declaration) => announcer?.put(announcedDeclaration(declaration)),
     (id, reason) => announcer?.remove(id, reason),
     now
   )
@@ -238,7 +239,7 @@ export async function createMesh(components: MeshComponents): Promise<Mesh> {
     name,
     multiaddrs: () => libp2p.getMultiaddrs().map((address) => address.toString()),
     peers: () => [offers, federation].flatMap((all) => all.peers((peer) => discovery.sourceOf(peer))),
-    capabilities: federation.capabilities,
+    capabilities: (query) => withOwnReasons(federation.capabilities(query), (id) => tools.handler(id)?.declaration),
     acceptDescriptor: (node, capability, options) => descriptors.acceptDescriptor(node, capability, options),
     call: calls.call,
     explain: calls.explain,

@@ -18,7 +18,7 @@ import type { ChangedDescriptors } from './core/pins.ts'
 import { listenError } from './node-listen.ts'
 import { createGossip, meshTopics } from './net/gossip.ts'
 import type { InterfaceFilter } from './net/interfaces.ts'
-import { createNodeDiscovery } from './net/node-discovery.ts'
+import { createNodeDiscovery, rememberedAddresses } from './net/node-discovery.ts'
 import { loadKey } from './node-key.ts'
 import { hostNodeName, loadMembership } from './node-membership.ts'
 import { webRtcFor } from './node-webrtc.ts'
@@ -93,7 +93,8 @@ export async function createNode(options: NodeOptions = {}): Promise<Mesh> {
       }))
     // What it was called when it joined.
     const name = options.name ?? namedBefore(membership) ?? host
-    const webRtc = await webRtcFor([...listen, ...(options.peers ?? [])], dataDir?.path, warn)
+    const remembered = dataDir === undefined ? [] : await rememberedAddresses(dataDir.path)
+    const webRtc = await webRtcFor([...listen, ...(options.peers ?? [])], dataDir?.path, warn, remembered)
     const libp2p = await createNodeLibp2p(privateKey, listen, {
       webRtc,
       tls: !membership.clockInDoubt,

@@ -27,6 +27,7 @@ export type {
 export type { Invoke, InvokeOptions, Item, JsonObject, JsonSchema, JsonValue, Progress, ToolRequest } from './core/invoke.ts'
 export type {
   AcceptedDescriptor,
+  AwayHandlerView,
   Call,
   CallItem,
   CallOptions,

@@ -40,6 +40,7 @@ export const bulk: Suite = {
   name: 'bulk',
   about: "MiB/s of one streamed call against libp2p's own stream [--rounds N] [--mib N] [--only a,b]",
   entries: [PEER],
+  options: ['rounds', 'mib', 'only'],
   async run({ compiled, option, execArgv, log }) {
     const rounds = Number(option('rounds') ?? 7)
     const mib = Number(option('mib') ?? 256)

@@ -97,6 +97,7 @@ export const calls: Suite = {
   name: 'calls',
   about: 'a 1 kB call between two processes: atmo, gRPC, MCP over HTTP, raw TCP JSON [--rounds N] [--calls N] [--only a,b]',
   entries: ['scripts/bench/peer.ts'],
+  options: ['rounds', 'calls', 'only'],
   async run({ compiled, option, execArgv, log }) {
     const rounds = Number(option('rounds') ?? 5)
     const callsARound = Number(option('calls') ?? 1_000)

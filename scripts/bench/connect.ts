@@ -9,6 +9,7 @@ export const connect: Suite = {
   name: 'connect',
   about: 'a bare dial of libp2p and one until both sides have admitted each other: both ends in one process, TCP and TLS',
   entries: [ENTRY],
+  options: [],
   run({ compiled, execArgv }) {
     const out = execFileSync(process.execPath, [...execArgv, compiled[ENTRY]!], {
       encoding: 'utf8',

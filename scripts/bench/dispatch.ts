@@ -121,6 +121,7 @@ export const dispatch: Suite = {
   name: 'dispatch',
   about: `who gets a call: look-up, decision and route at ${PROVIDERS} providers, memory of 1,000 capabilities`,
   entries: [],
+  options: [],
   async run({ log }) {
     log('memory')
     const nodes = 1_000 / CAPABILITIES_PER_NODE

@@ -12,6 +12,7 @@ import { profileTable } from './profile.ts'
 import { connect } from './connect.ts'
 import { dispatch } from './dispatch.ts'
 import { streams } from './streams.ts'
+import { wrongOption } from '../options.ts'
 import type { Suite } from './suite.ts'
 
 const SUITES: Suite[] = [calls, bulk, connect, dispatch, streams]
@@ -28,6 +29,11 @@ const suite = SUITES.find(({ name }) => name === args[0])
 if (suite === undefined) {
   console.error('usage: npm run bench -- <suite> [--json]\n')
   for (const { name, about } of SUITES) console.error(`  ${name.padEnd(8)} ${about}`)
+  process.exit(2)
+}
+const wrong = wrongOption(args.slice(1), ['json', 'profile'], suite.options)
+if (wrong !== undefined) {
+  console.error(wrong)
   process.exit(2)
 }
 if (!buildPackage(root)) console.error('the package does not compile: measuring what was built last')

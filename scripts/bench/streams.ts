@@ -8,6 +8,7 @@ export const streams: Suite = {
   name: 'streams',
   about: 'one multiplexed stream, a pool of warm streams, a new stream per call: both ends in one process',
   entries: [ENTRY],
+  options: [],
   run({ compiled, execArgv }) {
     const out = execFileSync(process.execPath, [...execArgv, compiled[ENTRY]!], {
       encoding: 'utf8',

@@ -17,6 +17,8 @@ export interface Suite {
   about: string
   /** Files that run in processes of their own, relative to the root. */
   entries: string[]
+  /** Names of its options, each with a value. */
+  options: string[]
   /** `results` is what `--json` prints, `table` what a person reads. */
   run(context: SuiteContext): Promise<{ results: object; table: string }>
 }

@@ -1,5 +1,6 @@
 /** `npm run prove -- CASE [--json] [--name value]…`: what the project promises, measured on real processes and hosts. Exit code 1 if a promise is not kept. */
 import { unavailable } from '../../test/fixtures/netns.ts'
+import { wrongOption } from '../options.ts'
 
 const CASES: Record<string, () => Promise<(options: Record<string, number>) => Promise<object>>> = {
   discovery: async () => (await import('./discovery.ts')).proveDiscovery,
@@ -19,10 +20,36 @@ const CASES: Record<string, () => Promise<(options: Record<string, number>) => P
 /** On loopback alone. */
 const WITHOUT_HOSTS = new Set(['events', 'throttle'])
 
+/** What each takes, with a number. */
+const OPTIONS: Record<string, string[]> = {
+  discovery: ['starts'],
+  directory: ['nodes', 'changes', 'settle'],
+  late: ['nodes', 'joins'],
+  partition: ['nodes', 'seconds', 'changes'],
+  dispatch: ['seconds', 'callers', 'rate'],
+  slow: ['seconds'],
+  chaos: ['calls', 'killMs', 'seed'],
+  forward: [
+    'part',
+    ...['lans', 'perLan', 'idleSeconds', 'settle', 'hosts', 'calls', 'megabytes', 'slowSeconds', 'delayMs'],
+    ...['perSecond', 'seconds', 'rounds']
+  ],
+  revoke: ['nodes', 'revoked'],
+  stranger: ['hosts', 'perSecond', 'scale', 'idle', 'seed'],
+  idle: ['nodes', 'seconds', 'settle'],
+  events: ['events', 'calm', 'mqtt', 'kills', 'seed', 'subjects', 'keep'],
+  throttle: ['perSecond', 'seconds', 'throttleMs']
+}
+
 const [name = '', ...rest] = process.argv.slice(2)
 const load = CASES[name]
 if (load === undefined) {
   console.error(`usage: npm run prove -- CASE [--json] [--<option> <number>]…\ncases: ${Object.keys(CASES).join(', ')}`)
+  process.exit(2)
+}
+const wrong = wrongOption(rest, ['json'], OPTIONS[name] ?? [])
+if (wrong !== undefined) {
+  console.error(wrong)
   process.exit(2)
 }
 const reason = WITHOUT_HOSTS.has(name) ? undefined : unavailable()

@@ -1,4 +1,5 @@
 import { checkCapability, type CapabilityDeclaration } from '../../protocols/capability.ts'
+import { announcedReason } from '../core/announced-reason.ts'
 import { createAdmission, type Admission } from '../core/admission.ts'
 import type { Invoke } from '../core/invoke.ts'
 import { statusOf } from '../core/query.ts'
@@ -104,7 +105,7 @@ export function createLocalTools(
       if (status === 'offline' || status === 'suspended') {
         throw new MeshError(
           'unavailable',
-          `"${capability}" is ${status}${declaration.statusReason === undefined ? '' : `: ${declaration.statusReason}`}`,
+          `"${capability}" is ${status}${declaration.statusReason === undefined ? '' : `: ${announcedReason(declaration.statusReason)}`}`,
           { capability, status }
         )
       }

@@ -4,6 +4,7 @@ import { connectToNode } from './client.ts'
 import { contextOf, refuseUnknownCommand, withNodeOptions, type NodeOptions } from './command-line.ts'
 import { plain, showDuration, table, type Colors } from './output.ts'
 import { readPeerNames, type PeerNames } from './peer-names.ts'
+import { showAway } from './show-away.ts'
 
 /** `atmo events`, `atmo events discard ID`: events of this node that are not done. */
 export function addEvents(program: Command): void {
@@ -39,7 +40,7 @@ export function addEvents(program: Command): void {
 /** A table of them. @param now ms since 1970. */
 export function showWaiting(
   events: readonly WaitingEventView[],
-  { handlerOf }: Pick<PeerNames, 'handlerOf'>,
+  names: Pick<PeerNames, 'nameOf' | 'handlerOf'>,
   colors: Colors,
   now: number = Date.now()
 ): string {
@@ -50,17 +51,17 @@ export function showWaiting(
     event.subject ?? '',
     showDuration(Math.max(0, now - Date.parse(event.since))),
     String(event.tries),
-    event.handlers.map(handlerOf).join(', '),
-    whyOf(event),
+    event.handlers.map(names.handlerOf).join(', '),
+    whyOf(event, showAway(event.away ?? [], names)),
     event.intent
   ])
   return table(['id', 'event', 'priority', 'about', 'for', 'tries', 'handler', 'why', 'intent'], rows, colors)
 }
 
-function whyOf({ reason, code, message }: WaitingEventView): string {
+function whyOf({ reason, code, message }: WaitingEventView, away: string): string {
   const said = [code, message].filter(Boolean).join(': ')
   const texts: Record<string, string> = {
-    no_handler: 'nobody is there who handles it',
+    no_handler: away === '' ? 'nobody is there who handles it' : `nobody takes it now: ${away}`,
     unanswered: 'no answer yet',
     behind: 'an older one of its subject goes first',
     refused: 'not taken, is tried again',

@@ -5,6 +5,7 @@ import { connectToNode } from './client.ts'
 import { contextOf, parseWait, usageError, withNodeOptions, type NodeOptions } from './command-line.ts'
 import { plain } from './output.ts'
 import { readPeerNames } from './peer-names.ts'
+import { showAway } from './show-away.ts'
 
 interface FireFlags extends NodeOptions {
   wait?: number
@@ -39,8 +40,9 @@ export function addFire(program: Command): void {
         flags.key === undefined ? {} : { 'idempotency-key': `"${flags.key.replace(/["\\]/g, '\\$&')}"` }
       const view = await client.post<FireView>(path, payload, headers)
       if (output.json) return output.out(`${JSON.stringify(view)}\n`)
-      const { handlerOf } = await readPeerNames(client)
-      await output.out(`${plain(say({ ...view, by: view.by.map(handlerOf), tried: view.tried.map(handlerOf) }))}\n`)
+      const names = await readPeerNames(client)
+      const [by, tried] = [view.by.map(names.handlerOf), view.tried.map(names.handlerOf)]
+      await output.out(`${plain(say({ ...view, by, tried }, showAway(view.away ?? [], names)))}\n`)
     })
 }
 
@@ -50,19 +52,20 @@ function parseKey(text: string): string {
   return text
 }
 
-function say({ duplicate, ...view }: FireView): string {
-  return `${outcomeOf(view)}${duplicate === true ? ' (fired before with this key)' : ''}`
+function say({ duplicate, ...view }: FireView, away: string): string {
+  return `${outcomeOf(view, away)}${duplicate === true ? ' (fired before with this key)' : ''}`
 }
 
-function outcomeOf({ outcome, id, route, by, tried, kept, reason }: FireView): string {
+function outcomeOf({ outcome, id, route, by, tried, kept, reason }: FireView, away: string): string {
   if (outcome === 'coalesced') return 'coalesced: it goes with others about the same, as one event'
   if (outcome === 'delivered') return `delivered ${id}: ${by.join(', ')}${route === 'sink' ? ' (default sink)' : ''}`
   const asked = tried.join(', ')
+  const nobody = away === '' ? 'nobody is there who handles it' : `nobody takes it now: ${away}`
   const why =
     reason === 'refused'
       ? `refused for now by ${asked}: atmo events says why`
       : tried.length === 0
-        ? 'nobody is there who handles it'
+        ? nobody
         : `not taken yet by ${asked}`
   const lost = reason === 'not_kept' ? '; it could not be written to disk' : '; this node keeps nothing on disk'
   return `queued ${id}: ${why}${kept ? '' : `${lost}: a restart loses it`}`

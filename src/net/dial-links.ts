@@ -53,13 +53,19 @@ export function connectionAt(libp2p: DialerLibp2p, { peerId, addrs }: KnownPeer)
   return libp2p.getConnections().find((connection) => isDirect(connection) && isAt(connection))
 }
 
+const WEBRTC = 'webrtc-direct'
+
 /**
  * The address of a peer that a connection proves. The port of an inbound one is of no use, but a known address of the same
- * host is confirmed by it.
+ * host is confirmed by it: one of WebRTC by WebRTC alone, since it is loaded where such an address is remembered.
  */
 export function provenAddress({ addrs }: KnownPeer, { direction, remoteAddr }: DialerConnection): string | undefined {
   const text = remoteAddr.toString()
   if (direction === 'outbound') return text
-  const host = parseIpMultiaddr(text)?.host
-  return host === undefined ? undefined : [...addrs].find((addr) => parseIpMultiaddr(addr)?.host === host)
+  const from = parseIpMultiaddr(text)
+  if (from === undefined) return undefined
+  return [...addrs].find((addr) => {
+    const at = parseIpMultiaddr(addr)
+    return at?.host === from.host && (!at.protocols.includes(WEBRTC) || from.protocols.includes(WEBRTC))
+  })
 }

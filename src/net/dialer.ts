@@ -203,6 +203,8 @@ export function createDialer(components: DialerComponents, init: DialerInit = {}
       if (source === 'static') peer.pinned.add(addr)
     }
     if (old === undefined && peerId !== undefined && connectionsOf(libp2p, peerId).length > 0) connected(peer)
+    // Who came to us says where it is when the connection is there already.
+    if (fresh && peer.connected) remember(peer, connectionsOf(libp2p, key))
     if (peer.attempt !== undefined) peer.again ||= fresh
     if (peer.connected || peer.attempt !== undefined) return
     if (fresh) peer.failures = peer.refusals = 0
@@ -222,16 +224,21 @@ export function createDialer(components: DialerComponents, init: DialerInit = {}
     peer.dueAt = Math.min(peer.dueAt, now() + random() * BACKOFF_MS.min + policy.headStart(peer))
   }
 
+  /** Notes what its connections prove, for the next start. */
+  const remember = (peer: KnownPeer, open: readonly DialerConnection[]): void => {
+    for (const connection of open) {
+      const proven = provenAddress(peer, connection)
+      if (proven !== undefined) addressBook.good(peer.key, proven, peer.source)
+    }
+  }
+
   const onOpen = ({ detail }: CustomEvent<DialerConnection>): void => {
     const peerId = detail.remotePeer.toString()
     const peer = peers.get(peerId)
     if (peer === undefined || !isDirect(detail)) return
     connected(peer)
     const open = connectionsOf(libp2p, peerId)
-    for (const connection of open) {
-      const proven = provenAddress(peer, connection)
-      if (proven !== undefined) addressBook.good(peerId, proven, peer.source)
-    }
+    remember(peer, open)
     // It came to us while we were dialling. Only the larger PeerId stands back: if both did, both connections would be gone.
     if (ownId > peerId && open.length > 0 && open.every(({ direction }) => direction === 'inbound')) peer.attempt?.abort()
   }

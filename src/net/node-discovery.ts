@@ -57,6 +57,14 @@ export async function rememberPeer(dataDir: string, peer: { id: string; address:
   await book.flush()
 }
 
+/** Where the nodes are that this data directory remembers: multiaddrs, those of the one that was there last first. Never rejects. */
+export async function rememberedAddresses(dataDir: string): Promise<string[]> {
+  const file = createAddressBookFile(join(dataDir, PEERS_FILE))
+  const book = createAddressBook({ ...file, now: Date.now, schedule: () => () => undefined })
+  await book.open()
+  return book.entries().flatMap(({ addrs }) => addrs)
+}
+
 /** @param onState is told when the network comes and goes. @param onInterfaces when addresses of this machine do. */
 export function createNodeDiscovery(
   libp2p: Libp2p,

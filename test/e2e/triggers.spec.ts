@@ -89,6 +89,26 @@ describe('events from node to node', function () {
     assert.deepEqual(got.sort(), [...ids, last].sort())
   })
 
+  it('whom an event means that takes none now is named, with its state and reason, until it goes on', async () => {
+    const [source, handler] = (await nodes(2)) as [Mesh, Mesh]
+    const got: unknown[] = []
+    const guard = handler.register(agent(), {}, ({ payload }) => void got.push(payload))
+    source.register(camera())
+    await sees(source, 'guard')
+    guard.suspend('on holiday')
+    await until(() => source.capabilities({ id: 'guard', status: 'suspended' }).length === 1, 'it is told')
+    const away = [
+      { handler: `guard@${handler.peerId}`, state: 'suspended', reason: 'on holiday', isAgent: false, local: false }
+    ] as const
+    const fired = await source.fire('cam', 'person', 'late')
+    assert.deepEqual([fired.outcome, fired.reason, fired.away], ['queued', 'no_handler', away])
+    assert.deepEqual(source.waitingEvents().events[0]?.away, away)
+    guard.resume()
+    await until(() => got.length > 0, 'it gets the event')
+    const later = await source.fire('cam', 'person', 'now')
+    assert.deepEqual([later.outcome, 'away' in later, got], ['delivered', false, ['late', 'now']])
+  })
+
   it('of two handlers one gets it, and the same one for the same subject; with all, both do', async () => {
     const [source, one, other] = (await nodes(3)) as [Mesh, Mesh, Mesh]
     const got: string[] = []

@@ -6,6 +6,8 @@ import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { promisify } from 'node:util'
 import { defaultConfigFile, loadSettings } from '../../src/config-file.ts'
+import { patternInWords } from '../../src/config-patterns.ts'
+import { CONFIG_SCHEMA } from '../../src/config-schema.ts'
 import { mergeConfig, parseConfig } from '../../src/config.ts'
 import { isMeshError, type MeshError } from '../../src/errors.ts'
 
@@ -245,7 +247,51 @@ describe('config', () => {
       'agents:\n  - { id: a, instructions: x, tools: [{}] }\n',
       /agents\[0\]\.tools\[0\]: must NOT have fewer/
     ],
-    ['an enum', 'backends:\n  - { kind: files, path: a, id: A }\n', /^atmo\.yaml:2:33 backends\[0\]\.id: must match/]
+    [
+      'an id with capitals',
+      'backends:\n  - { kind: files, path: a, id: A }\n',
+      'atmo.yaml:2:33 backends[0].id: must be an id: small letters, digits, . _ : and -, up to 128, a letter or digit first'
+    ],
+    [
+      'a secret in the place of its variable, and does not repeat it',
+      'backends: [{ kind: openai-chat, id: a, model: m, baseUrl: "http://h/v1", apiKeyEnv: sk-123 }]\n',
+      /^atmo\.yaml:1:\d+ backends\[0\]\.apiKeyEnv: must be the name of a variable, such as API_KEY(?!.*sk-123)/
+    ],
+    [
+      'a fanOut in other words',
+      'backends: [{ kind: command, id: a, type: b, triggers: [{ event: e, fanOut: some }] }]\n',
+      /^atmo\.yaml:1:\d+ backends\[0\]\.triggers\[0\]\.fanOut: must be "one", "all" or a whole number from 1$/
+    ],
+    [
+      'a fanOut to nobody',
+      'backends: [{ kind: command, id: a, type: b, triggers: [{ event: e, fanOut: 0 }] }]\n',
+      /\.fanOut: must be "one", "all" or a whole number from 1$/
+    ],
+    [
+      'half a fanOut of an agent',
+      'agents: [{ id: a, instructions: x, triggers: [{ event: e, fanOut: 1.5 }] }]\n',
+      /agents\[0\]\.triggers\[0\]\.fanOut: must be string or integer$/
+    ],
+    [
+      'a handles of an agent that is no choice',
+      'agents: [{ id: a, instructions: x, handles: 1 }]\n',
+      /^atmo\.yaml:1:45 agents\[0\]\.handles: must be false or keys with values$/
+    ],
+    [
+      'a typo in handles of an agent',
+      'agents: [{ id: a, instructions: x, handles: { orderd: true } }]\n',
+      "atmo.yaml:1:47 agents[0].handles.orderd: unknown key; did you mean 'ordered'?"
+    ],
+    [
+      'a wrong value in handles of an agent',
+      'agents: [{ id: a, instructions: x, handles: { ordered: 1 } }]\n',
+      /agents\[0\]\.handles\.ordered: must be boolean$/
+    ],
+    [
+      'a typo in the options of an event',
+      'backends: [{ kind: speech, triggers: { speech_complete: { priorty: high } } }]\n',
+      /triggers\.speech_complete\.priorty: unknown key; did you mean 'priority'\?$/
+    ]
   ]
   for (const [what, text, message] of BROKEN) {
     it(`names place and key of ${what}`, () => {
@@ -253,6 +299,20 @@ describe('config', () => {
       else assert.match(messageOf(text), message)
     })
   }
+  it('has words for every pattern', () => {
+    const patterns = new Set<string>()
+    const walk = (schema: unknown): void => {
+      if (typeof schema !== 'object' || schema === null) return
+      if ('pattern' in schema && typeof schema.pattern === 'string') patterns.add(schema.pattern)
+      Object.values(schema).forEach(walk)
+    }
+    walk(CONFIG_SCHEMA)
+    assert.ok(patterns.size > 10)
+    assert.deepEqual(
+      [...patterns].filter((pattern) => patternInWords(pattern) === undefined),
+      []
+    )
+  })
   it('tells all problems, ten at most, in the order of the file', () => {
     assert.deepEqual(
       messageOf('nmae: a\nlisten: 1\nmdns: 2\n')

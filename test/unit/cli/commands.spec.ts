@@ -125,6 +125,11 @@ describe('cli with a node', function () {
     ])
     assert.equal(delivered.stdout, 'delivered 1-8: guard@kitchen\n')
     assert.equal(queued.stdout, 'queued 1-8: nobody is there who handles it\n')
+    const away = await fire('"away"')
+    assert.equal(
+      away.stdout,
+      'queued 1-8: nobody takes it now: guard@kitchen is suspended (on holiday); on kitchen: atmo agents guard --resume | own@fake is suspended; atmo agents own --resume | fan@kitchen is suspended; it gets the event when its program resumes it | and 2 more\n'
+    )
     assert.match(notKept.stdout, /^queued .*could not be written to disk: a restart loses it\n$/)
     assert.match(coalesced.stdout, /^coalesced/)
     assert.deepEqual(

@@ -424,6 +424,20 @@ describe('dialer', () => {
     assert.equal(dialer.peers()[0]?.source, 'remembered')
   })
 
+  it('remembers a peer that came to it before anything was known of it, at what it says of itself at that host', async () => {
+    const { dialer, good, link } = setup(small)
+    link(middle, '/ip4/10.0.0.2/tcp/50000', 'inbound')
+    link(large, '/ip4/10.0.0.3/tcp/50000', 'inbound')
+    const webRtc = '/ip4/10.0.0.2/udp/4003/webrtc-direct/certhash/uEiBf7r9YFlRA_i7MwBLSmZ8DgczrAQmQ0J66DW8Z--AS5w'
+    dialer.found(middle, ['/ip4/192.0.2.7/tcp/4001', webRtc, '/ip4/10.0.0.2/tcp/4001'], 'peer')
+    dialer.found(large, ['/ip4/10.0.0.2/tcp/4001'], 'peer')
+    assert.deepEqual(good, [`${middle} /ip4/10.0.0.2/tcp/4001/p2p/${middle}`], 'one address of another host proves nothing')
+    dialer.found(middle, ['/ip4/10.0.0.2/tcp/4001'], 'peer')
+    assert.equal(good.length, 1, 'what is known is not written again')
+    dialer.found(large, ['/ip4/10.0.0.3/tcp/4002'], 'peer')
+    assert.deepEqual(good.slice(1), [`${large} /ip4/10.0.0.3/tcp/4002/p2p/${large}`], 'it said so later')
+  })
+
   it('a static address without PeerId becomes a static peer, is kept, and is followed when another key answers there', async () => {
     const { dialer, world, dials, cut, advance } = setup(small)
     world.set('/ip4/10.0.0.2/tcp/1', answers(middle))

@@ -7,14 +7,16 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { promisify } from 'node:util'
+import { rememberPeer } from '../../../src/net/node-discovery.ts'
 import { MAX_WEBRTC_HANDSHAKES } from '../../../src/net/node-webrtc-bounds.ts'
 import { WEBRTC_PACKAGE, isWebRtcAddress, loadWebRtc } from '../../../src/net/node-webrtc.ts'
 import { MAX_WEBRTC_MESSAGE_BYTES, createLengthCheck } from '../../../src/net/webrtc-guard.ts'
-import { within } from '../../fixtures/libp2p-pair.ts'
+import { until, within } from '../../fixtures/libp2p-pair.ts'
 import { randomUfrag, stunRequest } from '../../fixtures/stun.ts'
 import { requireWebRtc } from '../../fixtures/webrtc.ts'
 import packageJson from '../../../package.json' with { type: 'json' }
 
+const SOMEBODY = '12D3KooWQDkTXkLTeSgzYuxddDXxg4g7KnCCgn8j8utEDXxvLHmH'
 const fixture = (name: string): string => fileURLToPath(new URL(`../../fixtures/${name}`, import.meta.url))
 const NODE = fixture('webrtc-node.ts')
 const START = fileURLToPath(new URL('../../../src/cli/main.ts', import.meta.url))
@@ -48,12 +50,24 @@ describe('WebRTC of a node', function () {
     const run = (...args: string[]): Promise<{ stdout: string }> =>
       promisify(execFile)(process.execPath, [...argv, ...args, '--json', '--data-dir', dataDir])
     try {
+      // Somebody who was once reached over it is no reason not to start.
+      await rememberPeer(dataDir, {
+        id: SOMEBODY,
+        address: '/ip4/127.0.0.1/udp/9/webrtc-direct/certhash/uEiBf7r9YFlRA_i7MwBLSmZ8DgczrAQmQ0J66DW8Z--AS5w'
+      })
       const listening = ['start', '--no-mdns', '--listen', '/ip4/127.0.0.1/tcp/0', '--listen', '/ip4/127.0.0.1/tcp/0/ws']
       const node = execFile(process.execPath, [...argv, ...listening, '--json', '--data-dir', dataDir])
       const ended = once(node, 'exit')
       try {
-        const [line] = (await within(once(node.stdout!, 'data'), 'it starts', 20_000)) as [string]
-        assert.match(line, /"event":"ready".*\/tcp\/\d+\/ws\/p2p\//)
+        let said = ''
+        for (const output of [node.stdout!, node.stderr!]) output.on('data', (text: string) => (said += text))
+        await until(
+          () => said.includes('"ready"') && said.includes('not looked for'),
+          'it starts, and says what is left out',
+          20_000
+        )
+        assert.match(said, /"event":"ready".*\/tcp\/\d+\/ws\/p2p\//)
+        assert.match(said, /were reached over WebRTC before are not looked for there: [^"]*not installed/)
       } finally {
         node.kill()
         await ended
