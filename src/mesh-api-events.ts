@@ -78,6 +78,8 @@ export type ObserverFunction = (event: ObservedEvent) => void | Promise<void>
 export interface SubscriptionOptions {
   /** Ends the subscription. */
   signal?: AbortSignal
+  /** What {@link Subscription.sources} says has changed: a node came or went, or lets this one observe less, or more. Changes of a moment are told as one. */
+  onSources?: (sources: ObservedNodeView[]) => void
 }
 
 /** Whether copies of a node arrive here. */
@@ -125,6 +127,8 @@ export interface FireView {
    * disk, so that a restart loses it; else as in {@link WaitingEventView}.
    */
   reason?: string
+  /** It was fired before with the same key: this is what has become of that event by now. */
+  duplicate?: true
 }
 
 /** Options of {@link MeshTriggers.fire}. */

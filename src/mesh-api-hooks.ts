@@ -6,11 +6,17 @@ import type { FireView } from './mesh-api-events.ts'
 export interface HookRequest {
   /** Of a header, by its name in lower case. */
   header(name: string): string | undefined
-  body: Uint8Array
+  /** Reads it, once. @throws MeshError `too_large`. */
+  body(): Promise<Uint8Array>
+  /** Address that it comes from, as the socket says; undefined if nobody knows. */
+  from: string | undefined
 }
 
-/** Raises an event: as `Mesh.fire`. `depth`: of the event that this one follows from. */
-export type HookFire = (capability: string, event: string, payload: JsonValue, options?: { depth: number }) => Promise<FireView>
+/**
+ * Raises an event, as `Mesh.fire` does.
+ * @throws MeshError what `Mesh.fire` throws, and for what goes nowhere `unavailable` if it may go somewhere later, else `conflict`.
+ */
+export type HookFire = (capability: string, event: string, payload: JsonValue, options?: { depth: number }) => Promise<HookAnswer>
 
 /** What whoever asked is told: nothing of who is in the mesh. */
 export interface HookAnswer extends Pick<FireView, 'outcome' | 'id' | 'kept' | 'reason'> {
@@ -19,14 +25,18 @@ export interface HookAnswer extends Pick<FireView, 'outcome' | 'id' | 'kept' | '
 }
 
 /**
- * Checks a request, and raises an event for one that is good.
- * @throws MeshError `permission_denied` for one that does not show the secret, `invalid_argument`, `too_large`, `busy`, `unavailable`.
+ * Checks a request, its headers before its body, and raises an event for one that is good.
+ * @returns undefined for one that does not show the secret. @throws MeshError `invalid_argument`, `too_large`, `busy`, `unavailable`, and what `fire` throws.
  */
-export type Hook = (request: HookRequest, fire: HookFire) => Promise<HookAnswer>
+export type Hook = (request: HookRequest, fire: HookFire) => Promise<HookAnswer | undefined>
 
-/** The hooks of a node, by their names. Backends add theirs; the local API finds them. */
+/** The hooks of a node, by their names. Backends add theirs; the local API asks them. */
 export interface Hooks {
   /** @returns takes it away again. @throws MeshError `conflict` if the name is taken. */
   add(name: string, hook: Hook): () => void
-  find(name: string): Hook | undefined
+  /**
+   * Asks a hook. One that there is not cannot be told from one whose secret the request does not show.
+   * @throws MeshError as {@link Hook}; `busy` also for who fails to show a secret too often.
+   */
+  ask(name: string, ...request: Parameters<Hook>): ReturnType<Hook>
 }

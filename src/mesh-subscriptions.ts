@@ -7,7 +7,7 @@ import { originBytes, originId } from './core/document.ts'
 import { createCopyQueue } from './core/triggers/copy-queue.ts'
 import { createEventFilter, type EventFilter } from './core/triggers/event-filter.ts'
 import { MeshError, abortError, toMeshError } from './errors.ts'
-import type { MeshTriggers, ObservedEvent, ObserverFunction, Subscription } from './mesh-api-events.ts'
+import type { MeshTriggers, ObservedEvent, ObserverFunction, Subscription, SubscriptionOptions } from './mesh-api-events.ts'
 import type { MeshComponents } from './mesh-components.ts'
 import { createEventCopies, type EventCopies, type EventCopiesComponents } from './net/event-copies.ts'
 import { MAX_OBSERVED_NODES, createObservedNodes, type ObservedNodesComponents } from './net/observed-nodes.ts'
@@ -19,7 +19,7 @@ export const MAX_SUBSCRIPTIONS = 256
 export const SUBSCRIPTION_ROOM = { copies: 1_000, bytes: 4 * 1024 * 1024 } as const
 
 /** See {@link createMeshSubscriptions}. */
-export interface MeshSubscriptions extends Pick<MeshTriggers, 'on'>, Pick<EventCopies, 'observe'> {
+export interface MeshSubscriptions extends Pick<MeshTriggers, 'on'>, Pick<EventCopies, 'observe' | 'less'> {
   /** A capability of this node raises an event. */
   raised(event: RaisedEvent, capability: CapabilityDeclaration | undefined): void
   /** Who offers what has changed. @param back PeerIds of nodes that are there again. */
@@ -50,6 +50,8 @@ interface Open {
   pattern: string
   fits: EventFilter
   push(copy: HeldCopy): void
+  /** Whether its nodes are observed has changed. */
+  tell(): void
   close(): void
 }
 
@@ -59,6 +61,7 @@ export function createMeshSubscriptions(components: MeshSubscriptionsComponents)
   const subscriptions = new Set<Open>()
   let stopped = false
   let isLooking = false
+  let isTelling = false
   /** That there are more than can be observed. */
   let isTold = false
   /** Of the patterns of all subscriptions. */
@@ -81,6 +84,14 @@ export function createMeshSubscriptions(components: MeshSubscriptionsComponents)
       give({ ...copy, node }, type.slice(prefix.length))
     },
     onRefused: (node, ids) => log('warn', `${nameOf(node)} does not let this node observe ${ids.join(', ')}`),
+    onStates() {
+      if (isTelling || stopped) return
+      isTelling = true
+      queueMicrotask(() => {
+        isTelling = false
+        for (const one of [...subscriptions]) one.tell()
+      })
+    },
     now,
     random
   })
@@ -121,7 +132,7 @@ export function createMeshSubscriptions(components: MeshSubscriptionsComponents)
     return [...found].sort(([, a], [, b]) => (a === b ? 0 : a - b)).map(([node]) => node)
   }
 
-  function on(pattern: string, handler: ObserverFunction, { signal }: { signal?: AbortSignal } = {}): Subscription {
+  function on(pattern: string, handler: ObserverFunction, { signal, onSources }: SubscriptionOptions = {}): Subscription {
     if (stopped) throw new MeshError('unavailable', 'the node is stopping')
     if (signal?.aborted === true) throw abortError(signal)
     const fits = createEventFilter([pattern])
@@ -148,12 +159,16 @@ export function createMeshSubscriptions(components: MeshSubscriptionsComponents)
           await handler(viewOf(next.copy, next.lost))
           isFailing = false
         } catch (error) {
-          count('events.observer_failed')
-          if (!isFailing) log('warn', `an observer of "${pattern}" failed: ${toMeshError(error).message}`)
-          isFailing = true
+          failed(error)
         }
       }
       isRunning = false
+    }
+
+    function failed(error: unknown): void {
+      count('events.observer_failed')
+      if (!isFailing) log('warn', `an observer of "${pattern}" failed: ${toMeshError(error).message}`)
+      isFailing = true
     }
 
     const own: Open = {
@@ -162,6 +177,13 @@ export function createMeshSubscriptions(components: MeshSubscriptionsComponents)
       push(copy) {
         queue.push(copy)
         if (!isRunning) void run()
+      },
+      tell() {
+        try {
+          if (subscriptions.has(own)) onSources?.(observed.states())
+        } catch (error) {
+          failed(error)
+        }
       },
       close() {
         if (!subscriptions.delete(own)) return
@@ -187,6 +209,7 @@ export function createMeshSubscriptions(components: MeshSubscriptionsComponents)
   return {
     on,
     observe: copies.observe,
+    less: copies.less,
     raised({ encoded, event, causes }, capability) {
       if (capability === undefined || (subscriptions.size === 0 && copies.size === 0)) return
       const by = causes.length > 0 ? causes.map(originBytes) : undefined

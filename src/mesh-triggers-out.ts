@@ -249,7 +249,7 @@ export function createOutgoingEvents(components: OutgoingEventsComponents): Outg
   async function again(id: string, done: string[] | undefined): Promise<FireView> {
     const by = done ?? outbox.takenBy(id)
     const kept = (await keeping.isKept(id)) ?? stored !== undefined
-    return { outcome: by.length > 0 ? 'delivered' : 'queued', id, kept, by: [...by], tried: [] }
+    return { outcome: by.length > 0 ? 'delivered' : 'queued', id, kept, by: [...by], tried: [], duplicate: true }
   }
 
   return {

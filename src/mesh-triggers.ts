@@ -28,6 +28,8 @@ export interface MeshTriggers {
   stop(): Promise<void>
   /** Who offers what has changed. @param back PeerId of a node that is there again, though nobody may have missed it. */
   changed(back?: string): void
+  /** A node has fewer rights than before. */
+  onLess(peer: string): void
   /** Session of this protocol over the circuit to a node. */
   overCircuit(node: string): Pick<Session, 'active' | 'lastHeardAt' | 'ping'> | undefined
 }
@@ -180,6 +182,7 @@ export function createMeshTriggers(components: MeshTriggersComponents): MeshTrig
       await sessions.stop()
     },
     changed,
+    onLess: subscriptions.less,
     overCircuit: sessions.overCircuit,
     raise: ({ capability, event, payload, depth }) => outgoing.fire(capability, event, payload, { waitMs: 0, depth }),
     commands: {

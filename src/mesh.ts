@@ -180,6 +180,7 @@ export async function createMesh(components: MeshComponents): Promise<Mesh> {
     onLess(peer) {
       for (const { forget } of [calls.replays, consent]) forget(peer)
       routing.onLess(peer)
+      triggers.onLess(peer)
     },
     // What it has called goes on, and is not to run twice when it asks again.
     onNoForward: (peer) => routing.onLess(peer)

@@ -1,6 +1,6 @@
 /** A node as a process of its own: data directory, backends, mesh and local API put together, and taken apart in order. Node only. */
 import type { Backend } from './backends/backend.ts'
-import { createBackend } from './backends/index.ts'
+import { createBackend, type BackendContext } from './backends/index.ts'
 import type { Config, EventsConfig, MdnsConfig } from './config.ts'
 import type { Settings } from './config-file.ts'
 import { ensureApiToken, openDataDir, removeNodeFile, writeNodeFile, type DataDir } from './data-dir.ts'
@@ -8,7 +8,6 @@ import { serveApi } from './http/serve.ts'
 import type { LimitRule } from './core/limits.ts'
 import type { PolicyRule } from './core/policy.ts'
 import { MeshError } from './errors.ts'
-import type { Hooks } from './mesh-api-hooks.ts'
 import type { Mesh } from './mesh-api.ts'
 import { startAgents } from './node-agents.ts'
 import { createMeshChange } from './node-change.ts'
@@ -69,7 +68,7 @@ export async function runNode(
     undo.push(() => dataDir.release())
     const token = await ensureApiToken(dataDir.path)
     const hooks = createHooks()
-    const backends = await createBackends(config, { baseDir, hooks })
+    const backends = await createBackends(config, { baseDir, hooks, log })
     const { name, listen, peers, mdns, policy, limits, changedDescriptors, cost, events, audit } = config
     const rules = { policy, limits, changedDescriptors, cost, events, audit }
     const mesh = await createNode({ name, dataDir, listen, peers, mdns, ...rules, backends, log })
@@ -128,7 +127,7 @@ export async function runNode(
 }
 
 /** Offers what the configuration names; a node that is told nothing has the `system` backend, so that there is something to call. */
-async function createBackends(config: Config, init: { baseDir: string; hooks: Hooks }): Promise<Backend[]> {
+async function createBackends(config: Config, init: Pick<BackendContext, 'baseDir' | 'hooks' | 'log'>): Promise<Backend[]> {
   const configs = config.backends ?? [{ kind: 'system' }]
   const backends: Backend[] = []
   for (const one of configs) backends.push(await createBackend(one, { ...init, version: VERSION }))

@@ -4,6 +4,7 @@ import type { MeshError } from '../errors.ts'
 import type { CallOptions, CapabilityView, Mesh } from '../mesh-api.ts'
 import type { Budget } from './budget.ts'
 import type { AgentStep, EventPort } from './intent.ts'
+import { ASK_TOOL, chooseAsked } from './circles.ts'
 import { boundMemory, type AgentMemory } from './memory.ts'
 import { collectCall, modelTokens, type CallOutcome } from './mesh-call.ts'
 import type { Picture } from './pictures.ts'
@@ -14,7 +15,7 @@ export const DEFAULT_CALL_MS = 30_000
 const MAX_NOTE = 2_000
 
 /** The part of a node that agents see. */
-export type AgentMesh = Pick<Mesh, 'peerId' | 'capabilities' | 'call' | 'register' | 'fire'>
+export type AgentMesh = Pick<Mesh, 'peerId' | 'capabilities' | 'call' | 'register' | 'fire' | 'events'>
 
 /** What an agent that is code may do while it works. All of it is counted, and ends with `signal`. */
 export interface AgentContext {
@@ -71,25 +72,29 @@ export interface ContextInit extends Pick<AgentContext, 'signal' | 'task' | 'att
   events: EventPort
   budget: Budget
   traceparent: string | undefined
+  /** Agents that wait for what it does, itself last; see `chooseAsked`. */
+  waiting: readonly string[]
   report(step: AgentStep): void
   now(): number
 }
 
 /** See {@link AgentContext}, with the calls and events that are not counted. */
 export function createContext(init: ContextInit): { context: AgentContext } & Pick<AgentWork, 'request' | 'raise'> {
-  const { agent, mesh, events, budget, report, now, signal, task, attempt, causes, depth, memory, traceparent } = init
+  const { agent, mesh, events, budget, report, now, signal, task, attempt, causes, depth, memory, traceparent, waiting } = init
 
   async function request(target: string, tool: string, input: JsonValue, options: RequestOptions): Promise<CallOutcome> {
     signal.throwIfAborted()
-    const { timeoutMs: most, isConfigured = false, node, notNode, onPicture } = options
+    const { timeoutMs: most, isConfigured = false, node, notNode: unwanted = [], onPicture } = options
+    const asked = tool === ASK_TOOL ? chooseAsked(mesh.capabilities(), { target, node, input, waiting }) : { input, notNode: [] }
+    const notNode = [...unwanted, ...asked.notNode]
     return collectCall(
-      mesh.call(target, tool, input, {
+      mesh.call(target, tool, asked.input, {
         signal,
         timeoutMs: Math.max(1, Math.min(most, budget.timeLeft)),
         ...(causes !== undefined && { causes }),
         ...(!isConfigured && { agent }),
         ...(node !== undefined && { node }),
-        ...(notNode !== undefined && { notNode }),
+        ...(notNode.length > 0 && { notNode }),
         ...(traceparent !== undefined && { traceparent })
       }),
       onPicture

@@ -4,7 +4,8 @@ import { MeshError } from '../errors.ts'
 import type { ToolContext, ToolHandler } from '../mesh-api.ts'
 import { createContext, type AgentMesh } from './agent-context.ts'
 import { NOTHING_USED, createBudget, limitError } from './budget.ts'
-import { ASK_TOOL, askDeclaration, type AgentDefinition, type AgentTool } from './definition.ts'
+import { ASK_TOOL, waitingOf } from './circles.ts'
+import { askDeclaration, type AgentDefinition, type AgentTool } from './definition.ts'
 import type { EventPort } from './intent.ts'
 import type { AgentMemory } from './memory.ts'
 import { untilAborted } from '../core/until-aborted.ts'
@@ -14,7 +15,8 @@ const ASK_QUEUE = 16
 
 /** What the tools of an agent are made of. */
 export interface AgentToolsInit {
-  ask(text: string, context: ToolContext): AsyncGenerator<JsonValue, JsonValue, void>
+  /** @param waiting agents that wait for the answer. */
+  ask(text: string, waiting: readonly string[], context: ToolContext): AsyncGenerator<JsonValue, JsonValue, void>
   /** Aborted when the agent is suspended or ends. */
   signal(): AbortSignal
   memory(): AgentMemory
@@ -32,7 +34,7 @@ export function createAgentTools(
   const handlers: Record<string, ToolHandler> = {
     // A generator function, so that the mesh knows that it streams.
     async *[ASK_TOOL](input, context) {
-      return yield* init.ask(input['text'] as string, context)
+      return yield* init.ask(input['text'] as string, waitingOf(input), context)
     }
   }
   for (const [name, tool] of Object.entries(definition.tools)) {
@@ -59,6 +61,8 @@ async function runTool(
   const report = (): void => undefined
   const { context } = createContext({
     ...{ agent: declaration.id, task: '', attempt: 1, signal, causes, depth, traceparent },
+    // It takes no place of the agent.
+    waiting: [],
     ...{ mesh, events, memory: memory(), budget, report, now }
   })
   try {

@@ -27,11 +27,31 @@ export interface Agents {
   stop(): Promise<void>
 }
 
+/** What comes and goes together is looked at together, this long after the first, in ms. */
+const LOOK_AFTER_MS = 50
+
 /** Makes a node that has no agents yet. */
 export function createAgents(components: AgentComponents): Agents {
   const hosted = new Map<string, Promise<HostedAgent>>()
   const ready = new Map<string, HostedAgent>()
   let stopping: Promise<void> | undefined
+  const watching = new AbortController()
+  let looking: ReturnType<typeof setTimeout> | undefined
+
+  /** Agents say whether what they need is there. */
+  async function watchMesh(): Promise<void> {
+    for await (const { event } of components.mesh.events({ signal: watching.signal }))
+      if (event.startsWith('capability:')) looking ??= setTimeout(look, LOOK_AFTER_MS)
+  }
+
+  function look(): void {
+    looking = undefined
+    for (const agent of ready.values()) agent.look()
+  }
+
+  watchMesh().catch((error: unknown) =>
+    components.log('warn', `agents do not see any more what the mesh offers: ${String(error)}`)
+  )
 
   function find(agent: string): HostedAgent {
     const found = ready.get(agent)
@@ -55,6 +75,8 @@ export function createAgents(components: AgentComponents): Agents {
       try {
         const agent = await starting
         ready.set(id, agent)
+        // What has changed since it was made.
+        agent.look()
         return agent.view()
       } catch (error) {
         hosted.delete(id)
@@ -79,6 +101,8 @@ export function createAgents(components: AgentComponents): Agents {
     },
     stop: () =>
       (stopping ??= (async () => {
+        watching.abort()
+        clearTimeout(looking)
         const all = await Promise.allSettled(hosted.values())
         await Promise.all(all.map(async (one) => one.status === 'fulfilled' && one.value.stop()))
       })())

@@ -7,7 +7,7 @@ import { completeLimits } from './budget.ts'
 import { checkConcurrency, declare, type AgentDefinition } from './definition.ts'
 import { modelTokens } from './mesh-call.ts'
 import { createToolTable, looksAtPictures, type ModelTool } from './mesh-tools.ts'
-import { findModel } from './model-choice.ts'
+import { findModel, lackOfModel } from './model-choice.ts'
 import { pause } from './pause.ts'
 import { createPictures, type Picture, type Pictures } from './pictures.ts'
 import { openingMessages } from './prompt.ts'
@@ -82,6 +82,7 @@ export function createDeclaredAgent(config: DeclaredAgent): AgentDefinition {
     },
     limits: completeLimits(config.limits),
     concurrency: checkConcurrency(config.concurrency),
+    lacks: (capabilities) => lackOfModel(capabilities, model),
     perform
   }
 }

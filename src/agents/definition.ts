@@ -7,12 +7,12 @@ import {
 } from '../../protocols/capability.ts'
 import type { JsonObject, JsonSchema, JsonValue } from '../core/invoke.ts'
 import { MeshError } from '../errors.ts'
+import type { CapabilityView } from '../mesh-api.ts'
 import type { AgentContext, AgentWork } from './agent-context.ts'
 import { completeLimits, type AgentLimits } from './budget.ts'
+import { ASK_TOOL, WAITING_KEY, WAITING_SCHEMA } from './circles.ts'
 import type { Intent } from './intent.ts'
 
-/** Tool of every agent, with which it is asked. */
-export const ASK_TOOL = 'ask'
 /** Longest text that an agent is asked, in characters. */
 export const MAX_ASKED_CHARACTERS = 64 * 1024
 /** Intents that an agent works on at once, unless it says otherwise. */
@@ -61,6 +61,8 @@ export interface AgentDefinition {
   readonly output: JsonSchema | undefined
   readonly limits: AgentLimits
   readonly concurrency: number
+  /** What it needs to work and is not there now, in words that other nodes may see. */
+  lacks?(capabilities: readonly CapabilityView[]): string | undefined
   perform(work: AgentWork): Promise<JsonValue>
 }
 
@@ -104,7 +106,10 @@ export function askDeclaration({ limits, concurrency, output, declaration }: Age
       type: 'object',
       additionalProperties: false,
       required: ['text'],
-      properties: { text: { type: 'string', minLength: 1, maxLength: MAX_ASKED_CHARACTERS, description: 'What it is to do.' } }
+      properties: {
+        text: { type: 'string', minLength: 1, maxLength: MAX_ASKED_CHARACTERS, description: 'What it is to do.' },
+        [WAITING_KEY]: WAITING_SCHEMA
+      }
     },
     ...(output !== undefined && { output }),
     streams: true,

@@ -3,6 +3,7 @@ import { matchGlob, matchName } from '../../protocols/glob.ts'
 import type { ChatFunction } from '../core/chat.ts'
 import { MeshError } from '../errors.ts'
 import type { CapabilityView } from '../mesh-api.ts'
+import { ASK_TOOL, withoutWaiting } from './circles.ts'
 import { shownFunctions, type Describable } from './shown-functions.ts'
 import { eventFunctionName, nameTools, type KnownTools, type NamedTool } from './tool-names.ts'
 
@@ -131,7 +132,12 @@ function isAllowed(rules: readonly AgentToolRule[], { id, type }: CapabilityView
 
 function describable(tool: ModelTool): Describable {
   const { name } = tool
-  if (tool.kind === 'call') return { name, description: tool.tool.description, schema: tool.tool.input }
+  if (tool.kind === 'call')
+    return {
+      name,
+      description: tool.tool.description,
+      schema: tool.tool.name === ASK_TOOL ? withoutWaiting(tool.tool.input) : tool.tool.input
+    }
   const { description = '', payload } = tool.trigger
   return { name, description: `Raises an event. ${description}`.trim(), schema: payload }
 }

@@ -1,6 +1,8 @@
 import { CHAT_TYPE } from '../core/chat.ts'
 import { MeshError } from '../errors.ts'
 import type { CallOptions, CapabilityView } from '../mesh-api.ts'
+import { cutText } from '../core/cut-text.ts'
+import { isMeant } from './meant.ts'
 import { isAway } from './mesh-tools.ts'
 
 /** Which capability an agent talks to, for a call. */
@@ -17,10 +19,7 @@ export function findModel(capabilities: readonly CapabilityView[], model: string
   const able = named.filter(({ metadata }) => metadata?.['tools'] !== false)
   // `id@node`, or something that the mesh itself knows better: it says what is wrong.
   if (able.length === named.length) return { target: model }
-  if (able.length === 0) {
-    const message = `no model of "${model}" calls tools; name another as the model of the agent, such as one of type ${CHAT_TYPE}`
-    throw new MeshError('unknown_capability', message, { model })
-  }
+  if (able.length === 0) throw new MeshError('unknown_capability', noneCallsTools(model), { model })
   const ableNodes = new Set(able.map(({ node }) => node))
   const notNode = [...new Set(named.filter((one) => !able.includes(one)).map(({ node }) => node))]
   if (notNode.every((node) => !ableNodes.has(node))) return { target: model, notNode }
@@ -31,4 +30,20 @@ export function findModel(capabilities: readonly CapabilityView[], model: string
   const { id, ref } = best!
   const isShared = capabilities.every((other) => other.id !== id || able.includes(other))
   return { target: isShared ? id : ref }
+}
+
+const MAX_SHOWN_MODEL = 100
+
+/** Why an agent cannot work with its model now, in words that other nodes may see; undefined if it can. */
+export function lackOfModel(capabilities: readonly CapabilityView[], model: string): string | undefined {
+  const named = capabilities.filter((one) => isMeant(one, model))
+  const shown = cutText(model, MAX_SHOWN_MODEL)
+  if (named.length === 0) return `its model "${shown}" is not there: no node of the mesh offers it, by id or type`
+  const able = named.filter(({ metadata }) => metadata?.['tools'] !== false)
+  if (able.length === 0) return noneCallsTools(shown)
+  return able.every(isAway) ? `its model "${shown}" is ${able[0]!.status}` : undefined
+}
+
+function noneCallsTools(model: string): string {
+  return `no model of "${model}" calls tools; name another as the model of the agent, such as one of type ${CHAT_TYPE}`
 }

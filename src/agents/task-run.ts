@@ -3,6 +3,7 @@ import { isMeshError, toMeshError, MeshError } from '../errors.ts'
 import type { JsonValue } from '../core/invoke.ts'
 import { createContext, type AgentMesh } from './agent-context.ts'
 import { NOTHING_USED, createBudget, limitError, type Budget } from './budget.ts'
+import { nameOf } from './circles.ts'
 import type { AgentDefinition } from './definition.ts'
 import type { AgentStep, EventPort } from './intent.ts'
 import type { AgentMemory } from './memory.ts'
@@ -27,6 +28,8 @@ export interface TaskRunComponents {
 export interface TaskRunOptions {
   /** Aborted if it is not to go on now. */
   signal: AbortSignal
+  /** Agents that wait for what comes of it. */
+  waiting: readonly string[]
   onStep?: ((step: AgentStep) => void) | undefined
 }
 
@@ -38,7 +41,7 @@ export interface TaskRunOptions {
 export async function runTask(
   task: AgentTask,
   { definition, mesh, events, memory, save, now }: TaskRunComponents,
-  { signal, onStep }: TaskRunOptions
+  { signal, waiting, onStep }: TaskRunOptions
 ): Promise<JsonValue> {
   const { limits } = definition
   const isEvent = task.intent.kind === 'event'
@@ -66,8 +69,10 @@ export async function runTask(
     task.state = 'running'
     await keep()
     const { intent, causes, depth, attempts: attempt } = task
+    const { id: agent } = definition.declaration
     const { context, request, raise } = createContext({
-      agent: definition.declaration.id,
+      agent,
+      waiting: [...waiting, nameOf(agent, mesh.peerId)],
       task: task.id,
       traceparent: intent.kind === 'event' ? intent.event.traceparent : undefined,
       ...{ signal: both, mesh, events, memory, budget, causes, depth, attempt, report, now }

@@ -68,13 +68,9 @@ export async function runToolLoop(ports: ToolLoopPorts): Promise<string> {
   let mistaken = 0
   const last = messages.at(-1)
   if (last?.role === 'assistant' && last.tool_calls === undefined) return last.content ?? ''
-  let good = await answerCalls(ports, true)
+  let wrong = await answerCalls(ports, true)
   for (;;) {
-    if (!good && ++mistaken >= MAX_MISTAKEN_ANSWERS)
-      throw new MeshError(
-        'tool_failed',
-        `the model has asked ${mistaken} times in a row for what there is not; try another model`
-      )
+    if (wrong !== undefined && ++mistaken >= MAX_MISTAKEN_ANSWERS) throw givenUp(mistaken, wrong)
     budget.step()
     const { functions } = ports.tools()
     const described = estimate(JSON.stringify(functions).length)
@@ -95,8 +91,8 @@ export async function runToolLoop(ports: ToolLoopPorts): Promise<string> {
     // Neither is a call made whose result nobody can read any more, nor is what is too much an answer.
     budget.checkTokens(0)
     if (calls.length === 0) return lastWords(text, answer)
-    good = await answerCalls(ports, false)
-    if (good) mistaken = 0
+    wrong = await answerCalls(ports, false)
+    if (wrong === undefined) mistaken = 0
   }
 }
 
@@ -140,20 +136,33 @@ function callsOf({ calls, isCut }: ChatAnswer, at: number): ChatToolCall[] {
   })
 }
 
-/** Makes the calls of the last answer that have no result. @returns false if there were some, and none of them made sense. */
-async function answerCalls(ports: ToolLoopPorts, isResumed: boolean): Promise<boolean> {
+function givenUp(times: number, { message }: MeshError): MeshError {
+  const last = cutText(message, MAX_SHOWN_TEXT)
+  return new MeshError(
+    'tool_failed',
+    `none of the calls that the model has asked for ${times} times in a row can be made; of the last: ${last}; try another model`
+  )
+}
+
+/** Makes the calls of the last answer that have no result. @returns what was wrong with the last, if there were some, and none of them made sense. */
+async function answerCalls(ports: ToolLoopPorts, isResumed: boolean): Promise<MeshError | undefined> {
   const { conversation, budget, signal } = ports
   const { messages } = conversation
   const open = openCalls(messages)
   let good = open.length === 0
+  let wrong: MeshError | undefined
   for (const [index, call] of open) {
     const isInterrupted = isResumed && conversation.calling === call.id
     const prepared = index < MAX_CALLS_AT_ONCE ? await prepare(ports, call, isResumed, isInterrupted) : tooMany(call)
     let content: string
     if ('refusal' in prepared) {
-      good ||= !prepared.isMistake
-      ports.report({ step: 'call', name: call.function.name, target: '', tool: '', input: '' })
-      content = errorBlock(prepared.refusal)
+      const { refusal, isMistake, given = '' } = prepared
+      good ||= !isMistake
+      wrong = refusal
+      const { name } = call.function
+      ports.report({ step: 'call', name, target: '', tool: '', input: cutText(given, MAX_SHOWN_TEXT) })
+      ports.report({ step: 'result', name, durationMs: 0, code: refusal.code, message: cutText(refusal.message, MAX_SHOWN_TEXT) })
+      content = errorBlock(refusal)
     }
     // That it was to be made again was counted before.
     if (!isInterrupted && index < MAX_CALLS_AT_ONCE) budget.toolCall()
@@ -169,7 +178,7 @@ async function answerCalls(ports: ToolLoopPorts, isResumed: boolean): Promise<bo
     addMessage(messages, { role: 'tool', tool_call_id: call.id, content: content! })
   }
   if (open.length > 0) await ports.save()
-  return good
+  return good ? undefined : wrong
 }
 
 /** What is not on disk is not begun: else nobody would know of it after a restart. */
@@ -204,7 +213,8 @@ async function makeCall(ports: ToolLoopPorts, tool: ModelTool, input: JsonObject
   }
 }
 
-type Prepared = { tool: ModelTool; input: JsonObject } | { refusal: MeshError; isMistake: boolean }
+/** `given`: arguments that are kept nowhere else. */
+type Prepared = { tool: ModelTool; input: JsonObject } | { refusal: MeshError; isMistake: boolean; given?: string }
 
 /** What a call asks for, or why it is not made. What is refused, or is not there now, is no mistake of the model. */
 async function prepare(ports: ToolLoopPorts, call: ChatToolCall, isResumed: boolean, isInterrupted: boolean): Promise<Prepared> {
@@ -216,7 +226,7 @@ async function prepare(ports: ToolLoopPorts, call: ChatToolCall, isResumed: bool
   } catch (error) {
     // What is no JSON makes servers refuse the whole conversation.
     call.function.arguments = '{}'
-    return { refusal: toMeshError(error), isMistake: true }
+    return { refusal: toMeshError(error), isMistake: true, given }
   }
   for (;;)
     try {
@@ -244,7 +254,7 @@ function tooMany(call: ChatToolCall): Prepared {
 /** @throws MeshError `invalid_argument`. No arguments at all are none. */
 function readArguments(text: string): JsonObject {
   const wrong = (what: string): MeshError =>
-    new MeshError('invalid_argument', `the arguments of the call ${what}; write one JSON object`)
+    new MeshError('invalid_argument', `the arguments that the model wrote for this call ${what}; it must write one JSON object`)
   if (text === TOO_LONG)
     throw wrong(`are longer than ${MAX_ARGUMENT_CHARACTERS} characters, or ${MAX_ARGUMENTS_AT_ONCE} for all calls`)
   if (text === UNFINISHED) throw wrong('were cut, since the answer was too long')
@@ -252,8 +262,8 @@ function readArguments(text: string): JsonObject {
   let value: unknown
   try {
     value = JSON.parse(text)
-  } catch {
-    throw wrong('are not JSON')
+  } catch (error) {
+    throw wrong(`are not JSON (${(error as Error).message})`)
   }
   if (typeof value !== 'object' || value === null || Array.isArray(value)) throw wrong('are no object')
   if (isDeeper(value, MAX_JSON_DEPTH)) throw wrong('are nested too deep')

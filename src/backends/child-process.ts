@@ -1,11 +1,12 @@
 /**
  * The one place that starts programs. Each runs without a shell, in a process group of its own, so that what it started
- * goes with it. POSIX; on Windows only the program itself can be ended.
+ * goes with it, and ends when this process does, however that ends. POSIX; on Windows only the program itself can be ended.
  */
 import { spawn } from 'node:child_process'
 import type { ChildProcessByStdio } from 'node:child_process'
 import type { Readable, Writable } from 'node:stream'
 import { MeshError } from '../errors.ts'
+import { createOrphanGuard, type OrphanGuard } from './child-process-guard.ts'
 
 /** Time between SIGTERM and SIGKILL, in ms. */
 export const KILL_GRACE_MS = 2_000
@@ -75,6 +76,7 @@ export function programEnv(extra: Record<string, string> = {}): Record<string, s
 /** Makes an empty group. */
 export function createProgramGroup(): ProgramGroup {
   const running = new Set<Program>()
+  const guard = createOrphanGuard()
   // Groups of their own survive us; if this process ends without a stop they must not.
   const killOnExit = (): void => {
     for (const program of running) signalGroup(program.pid, 'SIGKILL')
@@ -85,7 +87,7 @@ export function createProgramGroup(): ProgramGroup {
       return running.size
     },
     async start(spec) {
-      const program = await startProgram(spec)
+      const program = await startProgram(spec, guard)
       if (running.size === 0) process.on('exit', killOnExit)
       running.add(program)
       void program.exited.then(() => {
@@ -100,14 +102,18 @@ export function createProgramGroup(): ProgramGroup {
   }
 }
 
-async function startProgram(spec: ProgramSpec): Promise<Program> {
+async function startProgram(spec: ProgramSpec, guard: OrphanGuard): Promise<Program> {
   const child = spawnProgram(spec)
   const { pid, stdout } = child
+  if (pid !== undefined) guard.add(pid)
   const secondOutput = (child.stdio[3] ?? null) as Readable | null
   const exited = new Promise<Exit>((resolve) => {
     child.once('exit', (exitCode, signal) => {
       // What the program started ends with it. The id cannot have been reused: its process was collected just now.
-      if (pid !== undefined) signalGroup(pid, 'SIGKILL')
+      if (pid !== undefined) {
+        signalGroup(pid, 'SIGKILL')
+        guard.remove(pid)
+      }
       endSilentOutput(stdout)
       endSilentOutput(child.stderr)
       if (secondOutput !== null) endSilentOutput(secondOutput)

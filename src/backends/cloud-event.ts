@@ -1,5 +1,6 @@
 /** Events of the mesh as other programs read them: CloudEvents 1.0 in JSON, https://github.com/cloudevents/spec. Pure. */
 import type { JsonObject, JsonValue } from '../../protocols/json.ts'
+import { eventFields } from '../../protocols/trigger/event-fields.ts'
 import type { ReceivedEvent } from '../mesh-api-events.ts'
 
 /** Media type of a CloudEvent in JSON. */
@@ -7,17 +8,11 @@ export const CLOUD_EVENT_TYPE = 'application/cloudevents+json'
 
 /** An event as a CloudEvent. `source` and `id` together are unique; `source` is `atm:PEERID/CAPABILITY`. */
 export function cloudEventOf(event: ReceivedEvent): JsonObject {
-  const { id, node, capability, type, subject, time, traceparent, priority, intent, payload, depth, coalesced } = event
+  const { node, capability, payload, depth, coalesced } = event
   return {
     specversion: '1.0',
-    id,
     source: `atm:${node}/${capability}`,
-    type,
-    ...(subject !== undefined && { subject }),
-    ...(time !== undefined && { time }),
-    ...(traceparent !== undefined && { traceparent }),
-    priority,
-    intent,
+    ...eventFields(event),
     // By it what comes back to the mesh is known not to go round without end.
     hopdepth: depth,
     ...(coalesced > 1 && { coalesced }),

@@ -48,6 +48,8 @@ export interface BackendContext {
   version: string
   /** Those of the local API, if there is one. */
   hooks?: Hooks
+  /** What the log of the node is to say. */
+  log?: (level: 'warn', message: string) => void
 }
 
 /** Configuration of a backend, told apart by `kind`. */

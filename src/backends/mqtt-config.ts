@@ -27,6 +27,8 @@ export interface MqttHandles {
   retain?: boolean
   /** Events of one source and subject are published one after another. Default false. */
   ordered?: boolean
+  /** Largest message, in bytes; an event that makes a larger one is not published. Default 262,144. */
+  maxBytes?: number
 }
 
 /** Configuration of one `mqtt` backend: one broker. */
@@ -46,6 +48,8 @@ export interface MqttConfig extends CapabilityOptions {
   tls?: { caFile?: string; certFile?: string; keyFile?: string }
   /** With one the broker keeps messages for this node while it is away. */
   clientId?: string
+  /** Largest message that is read, in bytes; a broker that sends a larger one is left. Default 16,777,216. */
+  maxReceivedBytes?: number
   subscribe?: MqttSubscription[]
   /** Filters of topics that others may publish to. Without it there is no tool `publish`. */
   publish?: string[]
@@ -92,6 +96,13 @@ export const mqttConfigSchema: JsonObject = {
       maxLength: 128,
       description: 'With one, unique at the broker, the broker keeps messages of QoS 1 and 2 for this node while it is away.'
     },
+    maxReceivedBytes: {
+      type: 'integer',
+      minimum: 1_024,
+      maximum: 268_435_455,
+      description:
+        'Largest message that is read, in bytes, with its topic; a broker that sends a larger one is left. Default 16777216.'
+    },
     subscribe: {
       type: 'array',
       minItems: 1,
@@ -136,6 +147,12 @@ export const mqttConfigSchema: JsonObject = {
         ordered: {
           type: 'boolean',
           description: 'Events of one source and subject are published one after another. Default false.'
+        },
+        maxBytes: {
+          type: 'integer',
+          minimum: 1_024,
+          maximum: 33_554_432,
+          description: 'Largest message, in bytes; an event that makes a larger one is not published. Default 262144.'
         }
       }
     }

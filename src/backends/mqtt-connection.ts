@@ -3,6 +3,7 @@ import { connect } from 'mqtt'
 import type { IClientOptions, MqttClient } from 'mqtt'
 import { MeshError, abortError } from '../errors.ts'
 import type { MqttQos } from './mqtt-config.ts'
+import { createPacketGuard } from './mqtt-packet-guard.ts'
 import { connectionProblem } from './mqtt-options.ts'
 import { createBackoff, delay } from './restart-delay.ts'
 import type { Backoff } from './restart-delay.ts'
@@ -24,6 +25,8 @@ export interface MqttConnectionInit {
   /** Read anew for each connection. Throws what is wrong with it. */
   options(): Promise<IClientOptions>
   subscriptions: readonly { topic: string; qos: MqttQos }[]
+  /** A broker that sends a larger packet is left. */
+  maxPacketBytes: number
   onMessage(message: MqttMessage): void
   /** `offline`, or `degraded` for topics that the broker refuses, says why. */
   onState(state: 'online' | 'degraded' | 'offline', reason?: string): void
@@ -49,6 +52,14 @@ export function createMqttConnection(init: MqttConnectionInit): MqttConnection {
   async function connectOnce(signal: AbortSignal): Promise<string> {
     let problem: string | undefined
     const client = connect(init.url, await init.options())
+    const tooLargeIn = createPacketGuard(init.maxPacketBytes)
+    client.stream.on('data', (bytes: Uint8Array) => {
+      const length = tooLargeIn(bytes)
+      if (length === undefined) return
+      // Before what else is wrong with a connection that ends in the middle.
+      problem = `the broker sends a message of ${length} bytes; at most ${init.maxPacketBytes} are read (maxReceivedBytes)`
+      client.stream.destroy()
+    })
     client.on('error', (error) => (problem ??= connectionProblem(error)))
     const closed = new Promise<void>((resolve) => client.once('close', resolve))
     client.on('message', (topic, bytes, { retain }) => init.onMessage({ topic, bytes, retained: retain }))

@@ -2,7 +2,7 @@
 import type { IClientOptions } from 'mqtt'
 import { MeshError } from '../errors.ts'
 import type { MqttConfig } from './mqtt-config.ts'
-import { readSecret, secretFile } from './secret-source.ts'
+import { certificateFile, readSecret, secretFile } from './secret-source.ts'
 import type { SecretInit } from './secret-source.ts'
 
 /** Time that a broker has to answer, in ms. */
@@ -11,7 +11,6 @@ export const CONNECT_TIMEOUT_MS = 10_000
 /** Reads secrets and certificates anew for each connection. Throws `unavailable` that names the file or variable, never what is in it. */
 export async function clientOptions(config: MqttConfig, init: SecretInit): Promise<IClientOptions> {
   const { tls = {}, clientId } = config
-  const file = (path: string) => secretFile(path, init)
   const options: IClientOptions = {
     protocolVersion: 4,
     connectTimeout: CONNECT_TIMEOUT_MS,
@@ -27,9 +26,9 @@ export async function clientOptions(config: MqttConfig, init: SecretInit): Promi
   if (username !== undefined) options.username = username
   const password = await readSecret({ variable: config.passwordEnv, file: config.passwordFile }, init)
   if (password !== undefined) options.password = password
-  if (tls.caFile !== undefined) options.ca = await file(tls.caFile)
-  if (tls.certFile !== undefined) options.cert = await file(tls.certFile)
-  if (tls.keyFile !== undefined) options.key = await file(tls.keyFile)
+  if (tls.caFile !== undefined) options.ca = await certificateFile(tls.caFile, init)
+  if (tls.certFile !== undefined) options.cert = await certificateFile(tls.certFile, init)
+  if (tls.keyFile !== undefined) options.key = await secretFile(tls.keyFile, init)
   return options
 }
 

@@ -5,9 +5,14 @@ import { filterOfTemplate, topicTemplateProblem } from './mqtt-topic-template.ts
 /** Longest topic or filter, in UTF-8 bytes. */
 export const MAX_TOPIC_BYTES = 65_535
 
+/** First levels that brokers take for subscriptions which several clients share (MQTT 5, 4.8.2, and EMQX): no topics begin with them. */
+const SHARED: readonly string[] = ['$share', '$queue']
+
 /** What is wrong with a filter; undefined if nothing is. `+` stands for one level, `#` at the end for all below. */
 export function filterProblem(filter: string): string | undefined {
   const levels = filter.split('/')
+  if (SHARED.includes(levels[0]!))
+    return `"${filter}" is a shared subscription, of which a node would hear a part; name the topics alone`
   const wrong = levels.some((level, n) => /[+#]/.test(level) && level !== '+' && !(level === '#' && n === levels.length - 1))
   if (wrong) return `"${filter}" is no topic filter: "+" is a whole level, and "#" the last one`
   return sizeProblem(filter)

@@ -20,11 +20,14 @@ import { topicOf } from './mqtt-topic-template.ts'
 import { matchTopic, mqttProblems, topicProblem } from './mqtt-topics.ts'
 import { createOwnSignal } from './own-signal.ts'
 import type { Backoff } from './restart-delay.ts'
+import type { SecretInit } from './secret-source.ts'
 
 /** Largest message whose content an event carries, in bytes: an event has 64 KiB. */
 export const MAX_MESSAGE_BYTES = 40 * 1024
-/** Largest message that is published, in bytes. */
+/** Largest message that is published, in bytes; of events, if nothing else is given. */
 export const MAX_PUBLISHED_BYTES = 256 * 1024
+/** Largest message that is read if nothing is given, in bytes. */
+export const DEFAULT_MAX_RECEIVED_BYTES = 16 * 1024 * 1024
 
 const PAYLOAD = {
   type: 'object',
@@ -39,11 +42,7 @@ const PAYLOAD = {
 }
 
 /** What the backend needs beside its configuration. */
-export interface MqttInit {
-  /** Folder that relative paths start from. */
-  baseDir: string
-  /** Variables that secrets are read from. Default: those of the process. */
-  env?: Record<string, string | undefined>
+export interface MqttInit extends SecretInit {
   backoff?: Backoff
 }
 
@@ -60,6 +59,7 @@ export function createMqttBackend(config: MqttConfig, init: MqttInit): Backend {
     url: config.url,
     options: () => clientOptions(config, init),
     subscriptions: subscribe.map(({ topic, qos = 1 }) => ({ topic, qos })),
+    maxPacketBytes: config.maxReceivedBytes ?? DEFAULT_MAX_RECEIVED_BYTES,
     onMessage: (message) => {
       const subscription = subscribe.find(({ topic }) => matchTopic(topic, message.topic))
       if (subscription === undefined || (message.retained && subscription.retained !== true)) return
@@ -91,12 +91,14 @@ export function createMqttBackend(config: MqttConfig, init: MqttInit): Backend {
     watch: (signal) => queue.events(signal),
     async handle(_capability, event, { signal }) {
       if (config.handles === undefined) throw new MeshError('unsupported', `"${id}" publishes no events`)
-      const { topic: template, retain = false } = config.handles
+      const { topic: template, retain = false, maxBytes = MAX_PUBLISHED_BYTES } = config.handles
       const topic = topicOf(template, event)
       const wrong = topicProblem(topic)
       if (wrong !== undefined) throw new MeshError('invalid_argument', wrong, { topic: template })
+      const payload = JSON.stringify(cloudEventOf(event))
+      checkSize(payload, maxBytes)
       // Done is what the broker has acknowledged.
-      await connection.publish({ topic, payload: JSON.stringify(cloudEventOf(event)), qos: 1, retain }, signal)
+      await connection.publish({ topic, payload, qos: 1, retain }, signal)
     }
   }
 }
@@ -149,11 +151,16 @@ async function publishMessage(
       topic
     })
   const text = typeof payload === 'string' ? payload : JSON.stringify(payload)
-  const bytes = Buffer.byteLength(text)
-  if (bytes > MAX_PUBLISHED_BYTES)
-    throw new MeshError('too_large', `a message has at most ${MAX_PUBLISHED_BYTES} bytes`, { bytes, limit: MAX_PUBLISHED_BYTES })
+  const bytes = checkSize(text, MAX_PUBLISHED_BYTES)
   await connection.publish({ topic, payload: text, qos: qos as MqttQos, retain: retain === true }, signal)
   return { topic, bytes }
+}
+
+/** @returns how many bytes a message has. @throws MeshError `too_large`. */
+function checkSize(text: string, limit: number): number {
+  const bytes = Buffer.byteLength(text)
+  if (bytes > limit) throw new MeshError('too_large', `a message has at most ${limit} bytes`, { bytes, limit })
+  return bytes
 }
 
 function declare(config: MqttConfig): CapabilityDeclaration {

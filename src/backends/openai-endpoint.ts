@@ -1,6 +1,9 @@
 /** A server that speaks the API of OpenAI (https://platform.openai.com/docs/api-reference): how it is asked, and what its answers mean. */
 import type { JsonObject, JsonValue } from '../../protocols/json.ts'
+import { readAtMost } from '../../protocols/bytes-at-most.ts'
 import { MeshError, abortError } from '../errors.ts'
+import { httpRequest } from './http-request.ts'
+import type { HttpAnswer, HttpRequest } from './http-request.ts'
 import { retryAfterMsOf } from './retry-after.ts'
 import { readSecret } from './secret-source.ts'
 import type { SecretInit } from './secret-source.ts'
@@ -40,10 +43,15 @@ export function createOpenAiEndpoint(config: OpenAiEndpointConfig, init: SecretI
   const { timeoutMs, maxAnswerBytes, apiKeyEnv, apiKeyFile } = config
   const base = config.baseUrl.replace(/\/+$/, '')
 
-  async function send(path: string, key: string | undefined, options: RequestInit): Promise<Response> {
+  async function send(path: string, key: string | undefined, asked: HttpRequest): Promise<HttpAnswer> {
     const headers = { accept: 'application/json', ...(key !== undefined && { authorization: `Bearer ${key}` }) }
+    const answer = await httpRequest(`${base}${path}`, { ...asked, headers: { ...headers, ...asked.headers } })
+    const { status } = answer
+    if (status < 300 || status >= 400) return answer
+    answer.cancel()
     // Another address must not get the key.
-    return fetch(`${base}${path}`, { redirect: 'error', ...options, headers: { ...headers, ...options.headers } })
+    const message = `the server does not answer: it is elsewhere (HTTP ${status}), and redirects are not followed`
+    throw new MeshError('unavailable', message, { httpStatus: status })
   }
 
   const keyOf = (): Promise<string | undefined> => readSecret({ variable: apiKeyEnv, file: apiKeyFile }, init)
@@ -57,7 +65,7 @@ export function createOpenAiEndpoint(config: OpenAiEndpointConfig, init: SecretI
       const content = isForm ? { body } : { body: JSON.stringify(body), headers: { 'content-type': 'application/json' } }
       try {
         const response = await send(path, key, { method: 'POST', signal, ...content })
-        const text = new TextDecoder().decode(await readBody(response, maxAnswerBytes))
+        const text = new TextDecoder().decode(await readAnswer(response.body, maxAnswerBytes))
         if (!response.ok) throw statusError(response, without(key, reasonIn(text)))
         return objectIn(text)
       } catch (error) {
@@ -74,7 +82,7 @@ export function createOpenAiEndpoint(config: OpenAiEndpointConfig, init: SecretI
       try {
         key = await keyOf()
         const response = await send('/models', key, { signal: AbortSignal.any([stop, late]) })
-        await response.body?.cancel()
+        response.cancel()
         if (response.status === 401 || response.status === 403) return 'the server refuses the key of this node'
         // Not every server lists its models.
         return response.status >= 500 ? `the server answers with status ${response.status}` : undefined
@@ -87,16 +95,10 @@ export function createOpenAiEndpoint(config: OpenAiEndpointConfig, init: SecretI
 }
 
 /** What an answer holds. @throws MeshError `too_large`. */
-export async function readBody(response: Response, maxBytes: number): Promise<Buffer> {
-  const chunks: Uint8Array[] = []
-  let bytes = 0
-  for await (const chunk of (response.body ?? []) as AsyncIterable<Uint8Array>) {
-    bytes += chunk.length
-    if (bytes > maxBytes)
-      throw new MeshError('too_large', `the server answers with more than ${maxBytes} bytes`, { limit: maxBytes })
-    chunks.push(chunk)
-  }
-  return Buffer.concat(chunks)
+export function readAnswer(body: AsyncIterable<Uint8Array>, maxBytes: number): Promise<Uint8Array> {
+  const tooLarge = (): MeshError =>
+    new MeshError('too_large', `the server answers with more than ${maxBytes} bytes`, { limit: maxBytes })
+  return readAtMost(body, maxBytes, tooLarge)
 }
 
 /** Servers like to repeat the key in what they say about it. */
@@ -126,7 +128,7 @@ function reasonIn(text: string): string {
   return text.startsWith('<') ? '' : text
 }
 
-function statusError({ status, headers }: Response, reason: string): MeshError {
+function statusError({ status, headers }: HttpAnswer, reason: string): MeshError {
   const message = `the server says HTTP ${status}${reason === '' ? '' : `: ${reason}`}`
   const details = { httpStatus: status }
   switch (status) {
@@ -155,10 +157,8 @@ function tooLate(timeoutMs: number): MeshError {
   return new MeshError('deadline_exceeded', message)
 }
 
-/** `fetch` says "fetch failed" and keeps why to itself. Of an address that it does not take, it says all of it, a password as well: that is not told. */
+/** Codes where there are some. Of an address or a key that cannot be sent, Node says all of it, a password as well: that is not told. */
 function networkReason(error: unknown): string {
-  const cause = error instanceof Error ? error.cause : undefined
-  if (cause instanceof Error && !(cause instanceof TypeError)) return (cause as NodeJS.ErrnoException).code ?? cause.message
   if (error instanceof TypeError) return 'it cannot be asked; is its baseUrl right?'
-  return error instanceof Error ? error.message : String(error)
+  return error instanceof Error ? ((error as NodeJS.ErrnoException).code ?? error.message) : String(error)
 }

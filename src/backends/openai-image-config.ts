@@ -16,7 +16,7 @@ export interface OpenAiImageConfig extends CapabilityOptions {
   apiKeyFile?: string
   /** How the server is asked for images; `none`: it is not told. Default `b64_json`. */
   responseFormat?: 'b64_json' | 'url' | 'none'
-  /** Hosts, beside that of `baseUrl`, from which images are fetched that the server gives by their address. */
+  /** Origins (`https://HOST:PORT`), beside that of `baseUrl`, from which images are fetched that the server gives by their address. Without a scheme: that of `baseUrl`. */
   imageHosts?: string[]
   /** Size if the caller names none, such as `1024x1024`. Default: that of the server. */
   size?: string
@@ -61,8 +61,9 @@ export const openAiImageConfigSchema: JsonObject = {
     imageHosts: {
       type: 'array',
       maxItems: 16,
-      items: { type: 'string', pattern: '^[^/@?#\\s]+$' },
-      description: 'Hosts (HOST or HOST:PORT), beside that of baseUrl, from which images are fetched that come as addresses.'
+      items: { type: 'string', pattern: '^(https?://)?(\\[[0-9a-fA-F:.]+\\]|[A-Za-z0-9._-]+)(:[0-9]{1,5})?$' },
+      description:
+        'Where images are fetched that come as addresses, beside the host of baseUrl: https://HOST:PORT. Without a scheme: that of baseUrl.'
     },
     size: { type: 'string', pattern: SIZE_PATTERN, description: 'Size if the caller names none. Default: that of the server.' },
     timeoutMs: { type: 'integer', minimum: 1, maximum: 3_600_000, description: 'Time for one answer, in ms. Default 300000.' },

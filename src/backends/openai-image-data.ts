@@ -1,7 +1,8 @@
 /** The images in an answer of a server, as bytes. */
 import type { JsonValue } from '../../protocols/json.ts'
 import { MeshError, abortError } from '../errors.ts'
-import { readBody } from './openai-endpoint.ts'
+import { httpRequest } from './http-request.ts'
+import { readAnswer } from './openai-endpoint.ts'
 
 /** Largest image, in bytes. */
 export const MAX_IMAGE_BYTES = 16 * 1024 * 1024
@@ -15,15 +16,15 @@ export interface GeneratedImage {
 }
 
 /**
- * Reads one entry of `data` (https://platform.openai.com/docs/api-reference/images/object): `b64_json`, or `url`, which is fetched from `hosts` alone, without a key.
+ * Reads one entry of `data` (https://platform.openai.com/docs/api-reference/images/object): `b64_json`, or `url`, which is fetched from `origins` alone, without a key.
  * @throws MeshError `protocol_error` for what is no image, `too_large`, `unavailable`, and what the signal aborts with.
  */
-export async function readImage(entry: JsonValue, hosts: readonly string[], signal: AbortSignal): Promise<GeneratedImage> {
+export async function readImage(entry: JsonValue, origins: readonly string[], signal: AbortSignal): Promise<GeneratedImage> {
   if (typeof entry !== 'object' || entry === null || Array.isArray(entry)) throw noImage()
   const { b64_json: encoded, url, revised_prompt: revised } = entry
   let bytes: Uint8Array
   if (typeof encoded === 'string') bytes = decode(encoded)
-  else if (typeof url === 'string') bytes = await fetchImage(url, hosts, signal)
+  else if (typeof url === 'string') bytes = await fetchImage(url, origins, signal)
   else throw noImage()
   const mediaType = imageTypeOf(bytes)
   if (mediaType === undefined) throw noImage()
@@ -46,21 +47,21 @@ function decode(encoded: string): Uint8Array {
   return Buffer.from(encoded, 'base64')
 }
 
-async function fetchImage(address: string, hosts: readonly string[], signal: AbortSignal): Promise<Uint8Array> {
+async function fetchImage(address: string, origins: readonly string[], signal: AbortSignal): Promise<Uint8Array> {
   if (!/^https?:/.test(address) || !URL.canParse(address)) throw noImage()
   const url = new URL(address)
-  // A server must not make this node ask others, such as those of its own network.
-  if (!hosts.includes(url.host))
-    throw new MeshError('protocol_error', `the server gives an image at ${url.host}; imageHosts of the backend may name it`)
+  // A server must not make this node ask others, such as those of its own network; nor without encryption what is to be asked with it.
+  if (!origins.includes(url.origin))
+    throw new MeshError('protocol_error', `the server gives an image at ${url.origin}; imageHosts of the backend may name it`)
   try {
-    const response = await fetch(url, { redirect: 'error', signal })
-    if (response.ok) return await readBody(response, MAX_IMAGE_BYTES)
-    await response.body?.cancel()
-    throw new MeshError('unavailable', `the image cannot be fetched (HTTP ${response.status})`)
+    const answer = await httpRequest(url, { signal })
+    if (answer.ok) return await readAnswer(answer.body, MAX_IMAGE_BYTES)
+    answer.cancel()
+    throw new MeshError('unavailable', `the image cannot be fetched (HTTP ${answer.status})`)
   } catch (error) {
     if (signal.aborted) throw abortError(signal)
     if (error instanceof MeshError) throw error
-    throw new MeshError('unavailable', `the image cannot be fetched from ${url.host}`)
+    throw new MeshError('unavailable', `the image cannot be fetched from ${url.origin}`)
   }
 }
 

@@ -47,7 +47,7 @@ const TRIGGER: TriggerDeclaration = {
 export function createOpenAiImageBackend(config: OpenAiImageConfig, init: SecretInit & { recheckMs?: number }): Backend {
   const id = config.id ?? 'image'
   const { model, responseFormat = 'b64_json', timeoutMs = DEFAULT_IMAGE_MS } = config
-  const hosts = [new URL(config.baseUrl).host, ...(config.imageHosts ?? [])]
+  const origins = originsOf(config)
   const endpoint = createOpenAiEndpoint({ ...config, timeoutMs, maxAnswerBytes: MAX_IMAGE_ANSWER_BYTES }, init)
   const declaration = declare(config, id)
   const queue = createEventQueue(id)
@@ -71,7 +71,7 @@ export function createOpenAiImageBackend(config: OpenAiImageConfig, init: Secret
     let bytes = 0
     // More than were asked for nobody has a use for.
     for (const entry of data.slice(0, n)) {
-      const image = await readImage(entry, hosts, signal)
+      const image = await readImage(entry, origins, signal)
       const { mediaType, revisedPrompt } = image
       images.push({ mediaType, bytes: image.bytes.length, ...(revisedPrompt !== undefined && { revisedPrompt }) })
       bytes += image.bytes.length
@@ -96,6 +96,12 @@ export function createOpenAiImageBackend(config: OpenAiImageConfig, init: Secret
     discover: (signal) => discoverBy(recheck, calls, signal),
     watch: (signal) => queue.events(signal)
   }
+}
+
+/** Where images may be fetched. A host without a scheme has that of `baseUrl`: what is encrypted there is so here. */
+function originsOf({ baseUrl, imageHosts = [] }: OpenAiImageConfig): string[] {
+  const { protocol, origin } = new URL(baseUrl)
+  return [origin, ...imageHosts.map((host) => new URL(host.includes('://') ? host : `${protocol}//${host}`).origin)]
 }
 
 function declare(config: OpenAiImageConfig, id: string): CapabilityDeclaration {

@@ -10,7 +10,7 @@ export const RECHECK_MS = 30_000
 export interface Recheck {
   /** Yields the first snapshot, then each one that differs from the last, until the signal aborts. */
   snapshots(signal: AbortSignal): AsyncGenerator<CapabilityDeclaration[], void, void>
-  /** Looks again now: a call has just seen that something is missing. */
+  /** Looks again now, or once the look that is going on has ended: a call has just seen that something is missing. */
   now(): void
 }
 
@@ -38,8 +38,13 @@ export function createRecheck(
   init: { everyMs?: number } = {}
 ): Recheck {
   let wake: (() => void) | undefined
+  /** Asked for since the last look began: what that saw may be older. */
+  let again = false
   return {
-    now: () => wake?.(),
+    now() {
+      again = true
+      wake?.()
+    },
     async *snapshots(signal) {
       const onAbort = (): void => wake?.()
       signal.addEventListener('abort', onAbort)
@@ -47,6 +52,7 @@ export function createRecheck(
       let last = ''
       try {
         while (!signal.aborted) {
+          again = false
           const snapshot = await look(signal)
           const text = JSON.stringify(snapshot)
           if (text !== last) {
@@ -54,6 +60,7 @@ export function createRecheck(
             yield snapshot
           }
           if (signal.aborted) return
+          if (again) continue
           await new Promise<void>((resolve) => {
             wake = resolve
             timer = setTimeout(resolve, init.everyMs ?? RECHECK_MS)

@@ -1,4 +1,5 @@
 /** Backend `transcription`: speech to text, by an endpoint that speaks the API of OpenAI. */
+import { readAtMost } from '../../protocols/bytes-at-most.ts'
 import type { CapabilityDeclaration } from '../../protocols/capability.ts'
 import { MeshError } from '../errors.ts'
 import type { JsonObject } from '../core/invoke.ts'
@@ -96,15 +97,7 @@ async function audioOf(
     if (!/^[A-Za-z0-9+/]*={0,2}$/.test(audio)) throw new MeshError('invalid_argument', '"audio" must be base64')
     bytes = Buffer.from(audio, 'base64')
   } else {
-    const chunks: Uint8Array[] = []
-    let count = 0
-    for await (const item of stream ?? []) {
-      if (item.kind !== 'bytes') continue
-      count += item.bytes.length
-      if (count > maxBytes) throw tooLarge()
-      chunks.push(item.bytes)
-    }
-    bytes = Buffer.concat(chunks)
+    bytes = await readAtMost(bytesIn(stream), maxBytes, tooLarge)
   }
   if (bytes.length === 0)
     throw new MeshError('invalid_argument', 'there is no audio; stream its bytes, or send "audio" in base64')
@@ -117,6 +110,10 @@ async function audioOf(
     language: textOf(language),
     prompt: textOf(prompt)
   }
+}
+
+async function* bytesIn(stream: ToolContext['stream']): AsyncGenerator<Uint8Array> {
+  for await (const item of stream ?? []) if (item.kind === 'bytes') yield item.bytes
 }
 
 function textOf(value: unknown): string | undefined {

@@ -3,22 +3,22 @@ import { isDeeper } from '../../protocols/json.ts'
 import type { JsonValue } from '../../protocols/json.ts'
 import { MAX_JSON_DEPTH } from '../../protocols/shape.ts'
 import { createTokenBuckets } from '../core/token-buckets.ts'
-import { MeshError } from '../errors.ts'
-import type { Hook, HookAnswer } from '../mesh-api-hooks.ts'
+import { MeshError, isMeshError, toMeshError } from '../errors.ts'
+import type { Hook, HookAnswer, HookFire, HookRequest } from '../mesh-api-hooks.ts'
 import { hopDepthIn } from './cloud-event.ts'
 import { readSecret } from './secret-source.ts'
 import type { SecretInit } from './secret-source.ts'
-import type { WebhookInConfig, WebhookSecret } from './webhook-config.ts'
+import type { WebhookCheck, WebhookInConfig, WebhookSecret } from './webhook-config.ts'
 import {
   MIN_SECRET,
   TOLERANCE_S,
-  checkBearer,
-  checkGitHub,
-  checkStandard,
+  bearerClaim,
+  githubClaim,
   isWebhookId,
+  standardClaim,
   webhookKeys
 } from './webhook-signature.ts'
-import type { SignedRequest } from './webhook-signature.ts'
+import type { Claim, HeaderOf } from './webhook-signature.ts'
 
 /** Requests of one hook that raise an event, a minute, if nothing is given. */
 export const DEFAULT_PER_MINUTE = 120
@@ -41,7 +41,7 @@ export async function secretOf({ secretEnv, secretFile }: WebhookSecret, init: S
 /** Why a hook cannot check anybody. Never throws. */
 export async function hookProblem(config: WebhookInConfig, init: SecretInit): Promise<string | undefined> {
   try {
-    await checkerOf(config, init)
+    await claimerFor(config, init)
     return undefined
   } catch (error) {
     return `hook "${config.hook}": ${(error as Error).message}`
@@ -55,6 +55,8 @@ export function createHook(capability: string, config: WebhookInConfig, init: Ho
   const rate = createTokenBuckets({ perSecond: perMinute / 60, burst: perMinute }, now)
   /** By their ids, the oldest first. */
   const answers = new Map<string, { at: number; answer: Promise<HookAnswer> }>()
+  /** What was wrong with the secret the last time. */
+  let problem: string | undefined
 
   function forgetOld(): void {
     for (const [id, { at }] of answers) {
@@ -63,16 +65,35 @@ export function createHook(capability: string, config: WebhookInConfig, init: Ho
     }
   }
 
-  /** What went nowhere may come again. */
+  /** Who asks is not told where secrets stand; the log is, once for each thing that is wrong. */
+  async function claimer(): Promise<Claimer> {
+    try {
+      const found = await claimerFor(config, init)
+      problem = undefined
+      return found
+    } catch (error) {
+      const { message } = error as Error
+      if (message !== problem) init.log?.('warn', `hook "${config.hook}": ${message}`)
+      problem = message
+      throw new MeshError('unavailable', 'this hook can check nobody now; the log of its node says why')
+    }
+  }
+
+  /** What has been decided is so for whoever plays it again; only what is asked to come again may be raised anew. */
   function remember(id: string, answer: Promise<HookAnswer>): void {
     answers.set(id, { at: now(), answer })
-    const forget = (): void => void (answers.get(id)?.answer === answer && answers.delete(id))
-    answer.then(({ outcome }) => outcome === 'dropped' && forget(), forget)
+    answer.catch((error: unknown) => {
+      const { retryable, code } = toMeshError(error)
+      if ((retryable || code === 'internal') && answers.get(id)?.answer === answer) answers.delete(id)
+    })
   }
 
   return async (request, fire) => {
-    const check = await checkerOf(config, init)
-    const id = check(request, clock() / 1_000)
+    const shown = await proven(await claimer(), request, clock() / 1_000)
+    if (shown === undefined) return undefined
+    const { id, body } = shown
+    if (id !== undefined && !isWebhookId(id))
+      throw new MeshError('invalid_argument', 'the id of the request must have 1 to 256 characters, and no blanks or dots')
     forgetOld()
     const before = id === undefined ? undefined : answers.get(id)
     if (before !== undefined) return { ...(await before.answer), duplicate: true }
@@ -80,38 +101,50 @@ export function createHook(capability: string, config: WebhookInConfig, init: Ho
       const retryAfterMs = Math.ceil(rate.until(event, 1))
       throw new MeshError('busy', `this hook takes ${perMinute} requests a minute; come again later`, { retryAfterMs })
     }
-    const payload = payloadOf(request.body)
-    const depth = hopDepthIn(payload)
-    const raised = fire(capability, event, payload, depth === undefined ? undefined : { depth })
-    const answer = raised.then(({ outcome, id: eventId, kept, reason }) => ({
-      outcome,
-      ...(eventId !== undefined && { id: eventId }),
-      kept,
-      ...(reason !== undefined && { reason })
-    }))
+    const answer = raise(fire, capability, event, body)
     if (id !== undefined) remember(id, answer)
     return answer
   }
 }
 
-/** Checks a request. @returns what tells it from others, if it has that. @throws MeshError `permission_denied`. */
-type Checker = (request: SignedRequest, nowS: number) => string | undefined
+async function raise(fire: HookFire, capability: string, event: string, body: Uint8Array): Promise<HookAnswer> {
+  const payload = payloadOf(body)
+  const depth = hopDepthIn(payload)
+  return fire(capability, event, payload, depth === undefined ? undefined : { depth })
+}
 
-async function checkerOf(config: WebhookInConfig, init: SecretInit): Promise<Checker> {
-  const { check = 'standard' } = config
-  const secret = (await secretOf(config, init)) ?? ''
+/** Looks at the headers of a request. @throws MeshError `permission_denied`. */
+export type Claimer = (header: HeaderOf, nowS: number) => Claim
+
+/** How requests show a secret. @throws MeshError `unavailable` for a secret that cannot be one. */
+export function claimerOf(check: WebhookCheck, secret: string): Claimer {
   if (check === 'standard') {
     const keys = webhookKeys(secret)
-    return (request, nowS) => checkStandard(keys, request, nowS)
+    return (header, nowS) => standardClaim(keys, header, nowS)
   }
   if (secret.length < MIN_SECRET) throw new MeshError('unavailable', `its secret must have ${MIN_SECRET} characters at least`)
-  return (request) => {
-    if (check === 'github') checkGitHub(secret, request)
-    else checkBearer(secret, request)
-    const id = request.header(check === 'github' ? 'x-github-delivery' : 'webhook-id')
-    if (id === undefined || isWebhookId(id)) return id
-    throw new MeshError('invalid_argument', 'the id of the request must have 1 to 256 characters, and no blanks')
+  return (header) => (check === 'github' ? githubClaim(secret, header) : bearerClaim(secret, header))
+}
+
+/** The id and the body of a request, which is read only if the headers are good; undefined if it does not show the secret. @throws MeshError `too_large`. */
+export async function proven(
+  claimer: Claimer,
+  request: HookRequest,
+  nowS: number
+): Promise<{ id: string | undefined; body: Uint8Array } | undefined> {
+  try {
+    const { id, prove } = claimer(request.header, nowS)
+    const body = await request.body()
+    prove(body)
+    return { id, body }
+  } catch (error) {
+    if (isMeshError(error, 'permission_denied')) return undefined
+    throw error
   }
+}
+
+async function claimerFor(config: WebhookInConfig, init: SecretInit): Promise<Claimer> {
+  return claimerOf(config.check ?? 'standard', (await secretOf(config, init)) ?? '')
 }
 
 /** An empty body is null. @throws MeshError `invalid_argument`. */

@@ -11,6 +11,11 @@ import { signWebhook, webhookKeys } from './webhook-signature.ts'
 /** Time that a receiver has for its answer if nothing is given, in ms. */
 export const DEFAULT_TIMEOUT_MS = 15_000
 
+/** Longest header of an attribute in binary mode, in bytes: servers take 8 to 16 KiB of all together, and answer 431 to more. */
+export const MAX_HEADER_LENGTH = 2_048
+/** Without these it is no CloudEvent. They are short. */
+const REQUIRED: readonly string[] = ['specversion', 'id', 'source', 'type']
+
 /** See {@link createWebhookSender}. */
 export interface WebhookSender {
   /**
@@ -72,13 +77,15 @@ export function createWebhookSender(config: WebhookOutConfig, init: HookInit): W
   }
 }
 
-/** HTTP binding of CloudEvents 1.0.2, sections 3.1 and 3.2. */
+/** HTTP binding of CloudEvents 1.0.2, sections 3.1 and 3.2. What is too long for a header is left out: a part of it would not be what was said. */
 function messageOf(event: JsonObject, mode: WebhookOutConfig['mode']): { headers: Record<string, string>; body: string } {
   if (mode !== 'binary') return { headers: { 'content-type': `${CLOUD_EVENT_TYPE}; charset=utf-8` }, body: JSON.stringify(event) }
   const { data = null, datacontenttype: _type, ...attributes } = event
   const headers: Record<string, string> = { 'content-type': 'application/json' }
-  for (const [name, value] of Object.entries(attributes))
-    headers[`ce-${name}`] = headerText(typeof value === 'string' ? value : JSON.stringify(value))
+  for (const [name, value] of Object.entries(attributes)) {
+    const text = headerText(typeof value === 'string' ? value : JSON.stringify(value))
+    if (text.length <= MAX_HEADER_LENGTH || REQUIRED.includes(name)) headers[`ce-${name}`] = text
+  }
   return { headers, body: JSON.stringify(data) }
 }
 

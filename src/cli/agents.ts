@@ -61,7 +61,7 @@ async function list(client: NodeClient, path: string, { json, colors, out }: Out
     const { id, type, state, reason, running, waiting, done, failed } = agent
     const work = `${running} at work, ${waiting} waiting, ${done} done, ${failed} failed`
     const text = `${state}${reason === undefined ? '' : `: ${reason}`}`
-    return [{ text: id, style: colors.bold }, type, 'here', { text, style: styleOf(state, colors) }, work]
+    return [{ text: id, style: colors.bold }, type, 'here', { text, style: styleOf(agent, colors) }, work]
   })
   const others = elsewhere.map((agent): Cell[] => {
     const { ref, type, nodeName, status, description = '' } = agent
@@ -70,8 +70,8 @@ async function list(client: NodeClient, path: string, { json, colors, out }: Out
   await out(table(['agent', 'type', 'node', 'state', 'work'], [...own, ...others], colors))
 }
 
-function styleOf(state: AgentView['state'], colors: Colors): (text: string) => string {
-  return state === 'running' ? colors.green : state === 'ended' ? colors.dim : colors.yellow
+function styleOf({ state, reason }: AgentView, colors: Colors): (text: string) => string {
+  return state === 'running' && reason === undefined ? colors.green : state === 'ended' ? colors.dim : colors.yellow
 }
 
 async function showOne(client: NodeClient, path: string, { json, colors, out }: Output): Promise<void> {
@@ -80,7 +80,7 @@ async function showOne(client: NodeClient, path: string, { json, colors, out }: 
   const { agent, tasks } = answer
   const { steps, timeMs, tokens, toolCalls, depth } = agent.limits
   const lines = [
-    `${colors.bold(plain(agent.id))}  ${plain(agent.type)}  ${styleOf(agent.state, colors)(agent.state)}${agent.reason ? ` ${plain(agent.reason)}` : ''}`,
+    `${colors.bold(plain(agent.id))}  ${plain(agent.type)}  ${styleOf(agent, colors)(agent.state)}${agent.reason ? ` ${plain(agent.reason)}` : ''}`,
     ...(agent.description === '' ? [] : [`  ${plain(agent.description)}`]),
     colors.dim(`  up to ${steps} steps, ${showDuration(timeMs)}, ${tokens} tokens, ${toolCalls} calls, depth ${depth}`)
   ]

@@ -4,6 +4,7 @@ import type { ApprovalView, CallApproval } from '../mesh-api.ts'
 import { connectToNode, type NodeClient } from './client.ts'
 import { contextOf, parseDuration, withNodeOptions, type CommandContext, type NodeOptions } from './command-line.ts'
 import { spaced } from './join-nearby.ts'
+import { readPeerNames } from './peer-names.ts'
 import { plain, showBytes, showDuration, table, visibleJson } from './output.ts'
 
 /** Longest input that the table shows, in characters: a longer one says how long it is first, which no narrow terminal cuts off. */
@@ -35,10 +36,11 @@ async function list(client: NodeClient, { output }: CommandContext): Promise<voi
   if (output.json) return output.out(`${JSON.stringify(answer)}\n`)
   if (approvals.length === 0) return output.out('Nothing waits.\n')
   const { colors, errorColors } = output
+  const { nameOf } = await readPeerNames(client)
   const rows = approvals.map((view) => [
     { text: view.id, style: colors.bold },
     subjectOf(view),
-    whoAsks(view),
+    `${whoAsks(view)}${onBehalfOf(view, nameOf)}`,
     showDuration(view.waitingMs),
     view.kind === 'call' ? beginningOf(view) : `shows ${spaced(view.code)}`
   ])
@@ -85,6 +87,12 @@ function whoAsks(view: ApprovalView): string {
   const { callerName, caller, callerRole, mesh, agent } = view
   if (agent !== undefined) return `agent ${agent} of this node`
   return `${callerName} ${shortId(caller)}, ${mesh === undefined ? callerRole : `of ${mesh}`}`
+}
+
+/** Who began what the caller asks for, if it is not the caller. */
+function onBehalfOf(view: ApprovalView, nameOf: (node: string) => string): string {
+  const first = view.kind === 'call' ? view.causes?.[0] : undefined
+  return first === undefined || first === view.caller ? '' : ` for ${nameOf(first)}`
 }
 
 function subjectOf(view: ApprovalView): string {

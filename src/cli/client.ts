@@ -14,6 +14,8 @@ export interface StreamRequest {
   method: 'GET' | 'POST' | 'DELETE'
   path: string
   body?: unknown
+  /** Beside those of every request. */
+  headers?: Readonly<Record<string, string>>
   signal?: AbortSignal
   /** The node has taken the request; the first line may be long in coming. */
   onOpen?: () => void
@@ -23,7 +25,7 @@ export interface StreamRequest {
 export interface NodeClient {
   readonly node: NodeFile
   get<T>(path: string): Promise<T>
-  post<T>(path: string, body?: unknown): Promise<T>
+  post<T>(path: string, body?: unknown, headers?: StreamRequest['headers']): Promise<T>
   delete<T>(path: string): Promise<T>
   /** The lines of an NDJSON answer. Read ahead by no more than one network buffer. Leaving early cuts the connection. */
   lines(request: StreamRequest): AsyncGenerator<string, void, void>
@@ -49,8 +51,8 @@ export async function connectToNode(dataDir: string): Promise<NodeClient> {
   if (holder.pid !== 0 && holder.pid !== node.pid)
     throw new MeshError('unavailable', 'The node is starting; try again in a moment.', { dataDir })
 
-  const send = async ({ method, path, body, signal }: StreamRequest, accept: string): Promise<IncomingMessage> => {
-    const response = await open(node, token, { method, path, body, signal }, accept)
+  const send = async (call: StreamRequest, accept: string): Promise<IncomingMessage> => {
+    const response = await open(node, token, call, accept)
     if (response.statusCode !== undefined && response.statusCode < 300) return response
     throw errorFrom(await text(response), response.statusCode ?? 0)
   }
@@ -58,7 +60,7 @@ export async function connectToNode(dataDir: string): Promise<NodeClient> {
   return {
     node,
     get: (path) => whole({ method: 'GET', path }),
-    post: (path, body = {}) => whole({ method: 'POST', path, body }),
+    post: (path, body = {}, headers = {}) => whole({ method: 'POST', path, body, headers }),
     delete: (path) => whole({ method: 'DELETE', path }),
     async *lines(call) {
       const response = await send(call, 'application/x-ndjson')
@@ -87,7 +89,7 @@ function noNode(dataDir: string): MeshError {
 function open(
   node: NodeFile,
   token: string,
-  { method, path, body, signal }: StreamRequest,
+  { method, path, body, headers, signal }: StreamRequest,
   accept: string
 ): Promise<IncomingMessage> {
   return new Promise((resolve, reject) => {
@@ -103,6 +105,7 @@ function open(
       // One request per connection: nothing keeps the process alive afterwards.
       agent: false,
       headers: {
+        ...headers,
         authorization: `Bearer ${token}`,
         accept,
         connection: 'close',

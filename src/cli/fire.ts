@@ -1,10 +1,15 @@
-import type { Command } from 'commander'
+import { InvalidArgumentError, type Command } from 'commander'
 import type { FireView } from '../mesh-api.ts'
 import { readParams } from './call-input.ts'
 import { connectToNode } from './client.ts'
 import { contextOf, parseWait, usageError, withNodeOptions, type NodeOptions } from './command-line.ts'
 import { plain } from './output.ts'
 import { readPeerNames } from './peer-names.ts'
+
+interface FireFlags extends NodeOptions {
+  wait?: number
+  key?: string
+}
 
 /** `atmo fire CAPABILITY EVENT [PAYLOAD]`. Exit code 0 if a handler has it, or it waits for one; 1 if it goes nowhere. */
 export function addFire(program: Command): void {
@@ -21,7 +26,8 @@ export function addFire(program: Command): void {
       'how long to wait for a handler to say that it has it, up to 1m, 0 not at all; default 2s',
       parseWait
     )
-    .action(async (capability: string, event: string, given: string | undefined, flags: NodeOptions & { wait?: number }) => {
+    .option('--key <key>', 'the same key twice is the same event', parseKey)
+    .action(async (capability: string, event: string, given: string | undefined, flags: FireFlags) => {
       const { dataDir, output } = contextOf(flags)
       if (capability.trim() === '' || event.trim() === '')
         throw usageError('name a capability and one of its events: atmo fire cam person')
@@ -29,14 +35,26 @@ export function addFire(program: Command): void {
       const client = await connectToNode(dataDir)
       const query = flags.wait === undefined ? '' : `?waitMs=${flags.wait}`
       const path = `/trigger/${encodeURIComponent(capability)}/${encodeURIComponent(event)}${query}`
-      const view = await client.post<FireView>(path, payload)
+      const headers: Record<string, string> =
+        flags.key === undefined ? {} : { 'idempotency-key': `"${flags.key.replace(/["\\]/g, '\\$&')}"` }
+      const view = await client.post<FireView>(path, payload, headers)
       if (output.json) return output.out(`${JSON.stringify(view)}\n`)
       const { handlerOf } = await readPeerNames(client)
       await output.out(`${plain(say({ ...view, by: view.by.map(handlerOf), tried: view.tried.map(handlerOf) }))}\n`)
     })
 }
 
-function say({ outcome, id, route, by, tried, kept, reason }: FireView): string {
+/** It goes in a header, in which nothing else is sure to arrive. */
+function parseKey(text: string): string {
+  if (!/^[\x20-\x7e]{1,128}$/.test(text)) throw new InvalidArgumentError('Write 1 to 128 printable ASCII characters.')
+  return text
+}
+
+function say({ duplicate, ...view }: FireView): string {
+  return `${outcomeOf(view)}${duplicate === true ? ' (fired before with this key)' : ''}`
+}
+
+function outcomeOf({ outcome, id, route, by, tried, kept, reason }: FireView): string {
   if (outcome === 'coalesced') return 'coalesced: it goes with others about the same, as one event'
   if (outcome === 'delivered') return `delivered ${id}: ${by.join(', ')}${route === 'sink' ? ' (default sink)' : ''}`
   const asked = tried.join(', ')

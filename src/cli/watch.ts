@@ -1,12 +1,14 @@
 import type { Command } from 'commander'
 import { matchName } from '../../protocols/glob.ts'
-import type { MeshEvent } from '../mesh-api.ts'
+import { shortId } from '../../protocols/short-id.ts'
+import type { MeshEvent, ObservedNodeView } from '../mesh-api.ts'
 import { connectToNode, type NodeClient } from './client.ts'
 import { contextOf, interruptSignal, isCancelled, withNodeOptions, type NodeOptions } from './command-line.ts'
 import type { Output } from './output.ts'
 import { readPeerNames } from './peer-names.ts'
 import { showCloudEvent, sourceOf, type CloudEvent } from './show-cloud-event.ts'
 import { showEvent } from './show-event.ts'
+import { createSourceNotes } from './show-sources.ts'
 
 /** What a node tells of itself: all other patterns are of events that capabilities raise. */
 const NODE_EVENTS = Object.keys({
@@ -71,10 +73,15 @@ async function watchNode(client: NodeClient, pattern: string | undefined, output
 }
 
 async function watchEvents(client: NodeClient, pattern: string, output: Output, signal: AbortSignal): Promise<void> {
-  const path = `/mesh/events?${new URLSearchParams({ events: pattern }).toString()}`
+  const path = `/mesh/events?${new URLSearchParams({ events: pattern, sources: 'true' }).toString()}`
   /** Asked anew for each node that is seen for the first time: it may have come since. */
   const seen = new Set<string>([client.node.peerId])
   let nameOf: ((node: string) => string) | undefined
+  const notes = createSourceNotes()
+  const learn = async (nodes: string[]): Promise<void> => {
+    if (nodes.some((node) => !seen.has(node))) nameOf = (await readPeerNames(client)).nameOf
+    for (const node of nodes) seen.add(node)
+  }
   const lines = client.lines({
     method: 'GET',
     path,
@@ -82,14 +89,20 @@ async function watchEvents(client: NodeClient, pattern: string, output: Output, 
     onOpen: () => void say(output, `watching events ${pattern} of the mesh`)
   })
   for await (const line of lines) {
+    const told = JSON.parse(line) as CloudEvent | { sources: ObservedNodeView[] }
     if (output.json) {
-      await output.out(`${line}\n`)
+      await ('sources' in told ? output.err(`${line}\n`) : output.out(`${line}\n`))
       continue
     }
-    const event = JSON.parse(line) as CloudEvent
+    if ('sources' in told) {
+      await learn(told.sources.map(({ node }) => node))
+      const { yellow } = output.errorColors
+      for (const note of notes.next(told.sources, nameOf ?? shortId)) await output.err(`${yellow('note:')} ${note}\n`)
+      continue
+    }
+    const event = told
     const { node } = sourceOf(event)
-    if (!seen.has(node)) nameOf = (await readPeerNames(client)).nameOf
-    seen.add(node)
+    await learn([node])
     const where = node === client.node.peerId ? 'this node' : nameOf?.(node)
     await output.out(showCloudEvent(event, output.colors, where))
   }

@@ -34,8 +34,8 @@ export interface AppInit extends GuardInit {
   heartbeatMs?: number
 }
 
-/** Anything that answers a request, as of the Fetch standard. */
-export type FetchHandler = (request: Request) => Response | Promise<Response>
+/** Anything that answers a request, as of the Fetch standard. @param served what the server knows of it beside. */
+export type FetchHandler = (request: Request, served?: object) => Response | Promise<Response>
 
 /** Those that the local API answers. */
 const METHODS = ['GET', 'POST', 'PUT', 'DELETE'] as const
@@ -76,5 +76,5 @@ export function createApp(init: AppInit): FetchHandler {
   app.route('/mesh', deadLetterRoutes({ mesh }))
   app.route('/capabilities', callRoutes({ mesh }))
   app.route('/trigger', fireRoute({ mesh }))
-  return (request) => app.fetch(request)
+  return (request, served) => app.fetch(request, served)
 }

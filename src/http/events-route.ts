@@ -1,10 +1,10 @@
 import { matchName } from '../../protocols/glob.ts'
 import { Hono } from 'hono'
 import { MeshError } from '../errors.ts'
-import type { Mesh, MeshEvent, ObservedEvent } from '../mesh-api.ts'
+import type { Mesh, MeshEvent } from '../mesh-api.ts'
 import { accepts } from './call-routes.ts'
 import { cloudEventOf } from './cloud-event.ts'
-import { observedEvents } from './observed-events.ts'
+import { observedEvents, type Observed } from './observed-events.ts'
 import { STREAM_HEADERS, pullStream } from './pull-stream.ts'
 
 /** Time between two heartbeats of an event stream, in ms: below the 30 s after which proxies drop silent connections. */
@@ -30,13 +30,16 @@ interface Stream<T> {
 /**
  * `GET /mesh/events`: what happens from now on, as server-sent events (https://html.spec.whatwg.org/multipage/server-sent-events.html)
  * if the client accepts those, else one JSON object a line. `?filter=` is a glob over names of what happens at this node; `?events=` a pattern of
- * events that capabilities of the mesh raise: then each object is a CloudEvent. A WebSocket at the same path gets the same, see `serve-websocket.ts`.
+ * events that capabilities of the mesh raise: then each object is a CloudEvent, and with `?sources=true` some are `{"sources"}`: which nodes are observed, at
+ * once and when that changes, as a server-sent event of that name. A WebSocket at the same path gets the same, see `serve-websocket.ts`.
  */
 export function eventsRoute({ mesh, heartbeatMs = HEARTBEAT_MS, closing }: EventsRouteInit): Hono {
   return new Hono().get('/events', (context) => {
-    const { filter, events: pattern } = context.req.query()
+    const { filter, events: pattern, sources } = context.req.query()
     if (filter !== undefined && pattern !== undefined)
       throw new MeshError('invalid_argument', 'give filter or events: one stream has one of them', { key: 'events' })
+    if (sources !== undefined && (pattern === undefined || !['true', 'false'].includes(sources)))
+      throw new MeshError('invalid_argument', 'sources must be true or false, and goes with events', { key: 'sources' })
     if (filter !== undefined && filter.length > MAX_FILTER_LENGTH)
       throw new MeshError('invalid_argument', `filter must have at most ${MAX_FILTER_LENGTH} characters`, { key: 'filter' })
     const sse = accepts(context.req.header('accept'), 'text/event-stream')
@@ -46,7 +49,7 @@ export function eventsRoute({ mesh, heartbeatMs = HEARTBEAT_MS, closing }: Event
     const lines =
       pattern === undefined
         ? eventLines(nodeEvents(mesh, filter ?? '*', sse, signal), pace)
-        : eventLines(observed(mesh, pattern, sse, signal), pace)
+        : eventLines(observed(observedEvents(mesh, pattern, { signal, sources: sources === 'true' }), sse), pace)
     return new Response(
       pullStream(lines, () => abort.abort()),
       { headers: { 'content-type': sse ? 'text/event-stream' : 'application/x-ndjson', ...STREAM_HEADERS } }
@@ -64,13 +67,15 @@ function nodeEvents(mesh: Mesh, filter: string, sse: boolean, signal: AbortSigna
   }
 }
 
-/** No `event` field: a reader of a pattern does not know which names to listen to, and `message` gets all. */
-function observed(mesh: Mesh, pattern: string, sse: boolean, signal: AbortSignal): Stream<ObservedEvent> {
+/** Copies have no `event` field: a reader of a pattern does not know which names to listen to, and `message` gets all of them. */
+function observed(events: AsyncIterator<Observed>, sse: boolean): Stream<Observed> {
   return {
-    events: observedEvents(mesh, pattern, signal),
-    line(event) {
-      const json = JSON.stringify(cloudEventOf(event))
-      return sse ? `data: ${json}\n\n` : `${json}\n`
+    events,
+    line(one) {
+      const isOfSources = 'sources' in one
+      const json = JSON.stringify(isOfSources ? one : cloudEventOf(one))
+      if (!sse) return `${json}\n`
+      return `${isOfSources ? 'event: sources\n' : ''}data: ${json}\n\n`
     }
   }
 }

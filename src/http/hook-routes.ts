@@ -1,6 +1,6 @@
 import { Hono } from 'hono'
 import { isMeshError } from '../errors.ts'
-import type { Hooks } from '../mesh-api-hooks.ts'
+import type { HookFire, Hooks } from '../mesh-api-hooks.ts'
 import type { Mesh } from '../mesh-api.ts'
 import { refusal } from './errors.ts'
 import { readBytes } from './json-body.ts'
@@ -9,29 +9,49 @@ import { dropped } from './trigger-routes.ts'
 /** Largest body of a request to a hook, in bytes: beside a payload of an event it has room for blanks. */
 export const MAX_HOOK_BYTES = 256 * 1024
 
+/** What the server gives with a request; where there is none, nobody knows where it comes from. */
+interface Served {
+  Bindings: { incoming?: { socket: { remoteAddress?: string } } } | undefined
+}
+
 /** `POST /hooks/NAME`: what another program tells, by a secret of its own. Answers as `/trigger` does, and says nothing of who is in the mesh. */
-export function hookRoutes({ mesh, hooks }: { mesh: Pick<Mesh, 'fire'>; hooks: Hooks | undefined }): Hono {
-  return new Hono().post('/:name', async (context) => {
+export function hookRoutes({ mesh, hooks }: { mesh: Pick<Mesh, 'fire'>; hooks: Hooks | undefined }): Hono<Served> {
+  const fire: HookFire = async (...event) => {
+    const { outcome, id, kept, reason } = await mesh.fire(...event)
+    const told = { outcome, ...(id !== undefined && { id }), kept, ...(reason !== undefined && { reason }) }
+    if (outcome === 'dropped') throw dropped(told)
+    return told
+  }
+  return new Hono<Served>().post('/:name', async (context) => {
     const { raw, path } = context.req
-    const hook = hooks?.find(context.req.param('name'))
-    if (hook === undefined) throw refusal({ status: 404 }, 'unsupported', `there is nothing at POST ${path}`, { path })
-    const body = await readBytes(raw, MAX_HOOK_BYTES)
-    const request = { body, header: (name: string) => raw.headers.get(name) ?? undefined }
-    const answer = await hook(request, (...event) => mesh.fire(...event)).catch((error: unknown) => {
-      throw withHeaders(error)
+    if (hooks === undefined) throw refusal({ status: 404 }, 'unsupported', `there is nothing at POST ${path}`, { path })
+    const request = {
+      header: (name: string) => raw.headers.get(name) ?? undefined,
+      body: () => readBytes(raw, MAX_HOOK_BYTES),
+      from: context.env?.incoming?.socket.remoteAddress
+    }
+    const answer = await hooks.ask(context.req.param('name'), request, fire).catch((error: unknown) => {
+      throw withRetryAfter(error)
     })
-    if (answer.outcome === 'dropped') throw dropped(answer)
+    if (answer === undefined) throw notShown()
     return context.json(answer, answer.outcome === 'delivered' ? 200 : 202)
   })
 }
 
+/** One answer for all that can be wrong: each other one would tell something. */
+function notShown(): Error {
+  return refusal(
+    { status: 401, headers: { 'www-authenticate': 'Bearer realm="atmosphere hook"' } },
+    'permission_denied',
+    'the request is not accepted: there is no such hook, or it does not show its secret, or one of both has a wrong clock'
+  )
+}
+
 /** Programs read the status and headers, not what the error says. */
-function withHeaders(error: unknown): unknown {
-  if (!isMeshError(error)) return error
+function withRetryAfter(error: unknown): unknown {
+  if (!isMeshError(error, 'busy')) return error
   const { code, message, details } = error
-  if (code === 'permission_denied')
-    return refusal({ status: 401, headers: { 'www-authenticate': 'Bearer realm="atmosphere hook"' } }, code, message, details)
   const { retryAfterMs } = details
-  if (code !== 'busy' || typeof retryAfterMs !== 'number') return error
+  if (typeof retryAfterMs !== 'number') return error
   return refusal({ status: 429, headers: { 'retry-after': String(Math.ceil(retryAfterMs / 1_000)) } }, code, message, details)
 }

@@ -1,4 +1,5 @@
 import { MeshError } from '../errors.ts'
+import { readAtMost } from '../../protocols/bytes-at-most.ts'
 import { isDeeper, type JsonObject, type JsonValue } from '../../protocols/json.ts'
 import { MAX_JSON_DEPTH } from '../../protocols/shape.ts'
 import { refusal } from './errors.ts'
@@ -52,22 +53,16 @@ export async function readJson(request: Request, maxBytes: number = MAX_BODY_BYT
 export async function readBytes(request: Request, maxBytes: number): Promise<Uint8Array> {
   // A length that is announced is refused before a byte is read.
   if (Number(request.headers.get('content-length') ?? 0) > maxBytes) throw tooLarge(maxBytes)
-  const parts: Uint8Array[] = []
-  let bytes = 0
-  for (const reader = request.body?.getReader(); reader !== undefined;) {
+  return readAtMost(piecesOf(request), maxBytes, () => tooLarge(maxBytes))
+}
+
+/** By a reader: not every browser lets a stream be iterated. */
+async function* piecesOf({ body }: Request): AsyncGenerator<Uint8Array> {
+  for (const reader = body?.getReader(); reader !== undefined;) {
     const { done, value } = await reader.read()
-    if (done) break
-    bytes += value.byteLength
-    if (bytes > maxBytes) throw tooLarge(maxBytes)
-    parts.push(value)
+    if (done) return
+    yield value
   }
-  const body = new Uint8Array(bytes)
-  let at = 0
-  for (const part of parts) {
-    body.set(part, at)
-    at += part.byteLength
-  }
-  return body
 }
 
 function tooLarge(maxBytes: number): MeshError {

@@ -18,7 +18,7 @@ const PARAMETERS: Record<string, readonly string[]> = {
     'node',
     'status'
   ] satisfies (keyof CapabilityQuery)[],
-  'GET /mesh/events': ['filter', 'events'],
+  'GET /mesh/events': ['filter', 'events', 'sources'],
   'GET /mesh/route': ['target', 'tool', 'node', ...PREFERENCE_KEYS],
   'GET /mesh/trace': ['target'],
   'POST /trigger/:capability/:event': ['waitMs']

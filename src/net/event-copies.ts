@@ -36,6 +36,8 @@ export interface EventCopies {
   observe(patterns: readonly string[], peer: string, cancellation: Cancellation): AsyncGenerator<unknown, null, void>
   /** An event is raised. Never throws, and waits for nobody. */
   raised(capability: CapabilityDeclaration, event: string, copy: EventCopy): void
+  /** A node has fewer rights than before: what waits for it goes, and its exchanges end, so that it asks anew. */
+  less(peer: string): void
   /** Nodes that observe this one now. */
   readonly size: number
   /** All exchanges end. */
@@ -53,6 +55,8 @@ interface Reader {
 /** See {@link EventCopies}. */
 export function createEventCopies({ observerOf, own, onDropped, now }: EventCopiesComponents): EventCopies {
   const readers = new Map<string, Reader>()
+  /** All exchanges, also those that another one has taken the place of: of each, one copy may wait for credit. */
+  const exchanges = new Map<Cancellation, string>()
   const rates = createTokenBuckets(OBSERVE_RATE, now)
   let stopped = false
 
@@ -88,6 +92,7 @@ export function createEventCopies({ observerOf, own, onDropped, now }: EventCopi
         wake: undefined
       }
       readers.set(peer, reader)
+      exchanges.set(cancellation, peer)
       if (before !== undefined) end(before)
       cancellation.onAbort(() => end(reader))
       try {
@@ -99,6 +104,7 @@ export function createEventCopies({ observerOf, own, onDropped, now }: EventCopi
         }
         return null
       } finally {
+        exchanges.delete(cancellation)
         if (readers.get(peer) === reader) readers.delete(peer)
       }
     },
@@ -109,6 +115,12 @@ export function createEventCopies({ observerOf, own, onDropped, now }: EventCopi
         reader.queue.push(copy)
         reader.wake?.()
       }
+    },
+    less(peer) {
+      // Another exchange must not take over what waits.
+      readers.delete(peer)
+      for (const [cancellation, of] of exchanges)
+        if (of === peer) cancellation.abort(new MeshError('cancelled', 'this node has fewer rights here than before'))
     },
     get size() {
       return readers.size

@@ -47,6 +47,8 @@ export interface ObservedNodesComponents {
   onCopy(copy: EventCopy, node: string): void
   /** The node does not let this one observe these capabilities. Told again only when they are others. */
   onRefused(node: string, capabilities: readonly string[]): void
+  /** What `states` says may be something else now. */
+  onStates(): void
   now: () => number
   random: () => number
 }
@@ -64,7 +66,7 @@ interface Observed {
 
 /** Order and completeness are not promised: what is raised while a node is asked anew, or is away, does not come. */
 export function createObservedNodes(components: ObservedNodesComponents): ObservedNodes {
-  const { connect, onCopy, onRefused, now, random } = components
+  const { connect, onCopy, onRefused, onStates, now, random } = components
   const nodes = new Map<string, Observed>()
   let patterns: readonly string[] = []
   let asking = 0
@@ -128,7 +130,10 @@ export function createObservedNodes(components: ObservedNodesComponents): Observ
       failed = toMeshError(error)
     }
     asked()
-    if (one.open === own) one.open = undefined
+    if (one.open === own) {
+      one.open = undefined
+      onStates()
+    }
     if (openedAt !== undefined && now() - openedAt >= GOOD_AFTER_MS) one.waitMs = OBSERVE_AGAIN_MS
     // Of one that was open another may have taken the place; one that was refused is asked for anew, whatever goes on beside it.
     const isNeeded = one.open === undefined || openedAt === undefined
@@ -139,6 +144,7 @@ export function createObservedNodes(components: ObservedNodesComponents): Observ
   function tell(node: string, one: Observed, refused: readonly string[]): void {
     const isNew = refused.some((id) => !one.refused.includes(id))
     one.refused = refused
+    onStates()
     if (isNew) onRefused(node, refused)
   }
 
@@ -150,6 +156,7 @@ export function createObservedNodes(components: ObservedNodesComponents): Observ
 
   function forget(node: string, one: Observed): void {
     nodes.delete(node)
+    onStates()
     one.asking?.abort(enough())
     one.open?.abort(enough())
   }
@@ -167,6 +174,7 @@ export function createObservedNodes(components: ObservedNodesComponents): Observ
       for (const node of kept) {
         if (nodes.has(node)) continue
         nodes.set(node, { open: undefined, asking: undefined, dueAt: now(), waitMs: OBSERVE_AGAIN_MS, refused: [] })
+        onStates()
       }
       fill()
     },

@@ -1,5 +1,6 @@
 /** Runs the capabilities of this node that handle events: how many at once, how long, and what is told of how it went. */
 import type { JsonValue } from '../../protocols/json.ts'
+import { eventFields } from '../../protocols/trigger/event-fields.ts'
 import type { MeshEvent } from '../../protocols/trigger/messages.ts'
 import { Cancellation } from '../core/cancellation.ts'
 import { failureOf } from '../core/triggers/failure.ts'
@@ -185,17 +186,11 @@ export function createHandling(components: HandlingComponents): Handling {
 
 /** What a handler sees of an event. */
 function viewOf({ event, node, causes }: ArrivedEvent, payload: JsonValue, missing: number, late: boolean): ReceivedEvent {
-  const { source, id, type, subject, time, traceparent, priority, intent, hopDepth, coalesced } = event
+  const { source, hopDepth, coalesced } = event
   return {
-    id,
+    ...eventFields(event),
     node,
     capability: source.capability,
-    type,
-    ...(subject !== undefined && { subject }),
-    ...(time !== undefined && { time }),
-    ...(traceparent !== undefined && { traceparent }),
-    priority,
-    intent,
     payload,
     depth: hopDepth,
     coalesced: coalesced?.count ?? 1,

@@ -7,7 +7,7 @@ import type { FolderConfig } from '../../src/backends/folder-config.ts'
 import { createFolderBackend } from '../../src/backends/folder.ts'
 import type { FolderInit } from '../../src/backends/folder.ts'
 import type { Backend } from '../../src/backends/backend.ts'
-import { backendContract, collect, errorOf, invoke, run, until, within } from './contract.ts'
+import { DEADLINE_MS, backendContract, collect, errorOf, invoke, run, until, within } from './contract.ts'
 import { watchEvents } from './watched-events.ts'
 import type { Watched } from './watched-events.ts'
 
@@ -36,8 +36,8 @@ backendContract(
   { instant: true }
 )
 
-const later = (ms: number): Promise<void> => new Promise((resolve) => setTimeout(resolve, ms))
 const watchers = (): number => process.getActiveResourcesInfo().filter((name) => /FSEvent|FSReq|StatWatcher/.test(name)).length
+const fileWatchers = (): number => process.getActiveResourcesInfo().filter((name) => /FSEvent/.test(name)).length
 
 describe('folder backend', () => {
   let outside: string
@@ -104,13 +104,17 @@ describe('folder backend', () => {
   it('waits until a file is written whole, and tells it once', async () => {
     const events = await start()
     const handle = await open(join(folder, 'slow.bin'), 'w')
-    for (let n = 0; n < 10; n++) {
-      await handle.write(Buffer.alloc(1_000))
-      assert.equal(events.events.length, 0)
-      await later(SETTLE_MS / 3)
+    let bytes = 0
+    // One that is whole at once is told after the time in which nothing may happen: this one would be, too.
+    await writeFile(join(folder, 'quick.txt'), 'quick')
+    const write = async (): Promise<boolean> => {
+      bytes += (await handle.write(Buffer.alloc(10))).bytesWritten
+      return told().includes('file_added quick.txt')
     }
+    for (const deadline = performance.now() + DEADLINE_MS; !(await write());) assert.ok(performance.now() < deadline)
+    assert.deepEqual(told(), ['file_added quick.txt'])
     await handle.close()
-    assert.equal((await events.next('file_added'))['bytes'], 10_000)
+    assert.equal((await events.next('file_added', ({ path }) => path === 'slow.bin'))['bytes'], bytes)
     // Replaced in one step, as editors do.
     await writeFile(join(folder, 'slow.tmp'), 'short')
     await rename(join(folder, 'slow.tmp'), join(folder, 'slow.bin'))
@@ -118,7 +122,7 @@ describe('folder backend', () => {
     await writeFile(join(folder, 'gone.txt'), 'gone')
     await rm(join(folder, 'gone.txt'))
     await allTold(events)
-    assert.deepEqual(told(), ['file_added slow.bin', 'file_changed slow.bin', 'file_added last.pdf'])
+    assert.deepEqual(told(), ['file_added quick.txt', 'file_added slow.bin', 'file_changed slow.bin', 'file_added last.pdf'])
   })
 
   it('leaves out what is hidden, and links that lead out', async () => {
@@ -213,8 +217,9 @@ describe('folder backend', () => {
     const before = watchers()
     const events = await start()
     assert.ok(watchers() > before)
+    const watching = fileWatchers()
     await writeFile(join(folder, 'half.txt'), 'half')
-    await later(30)
+    await until(() => fileWatchers() > watching, 'that it is seen')
     await events.stop()
     await until(() => watchers() <= before, `the end of watchers, there are ${watchers()}`)
     assert.equal(events.events.length, 0)

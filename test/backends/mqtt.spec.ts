@@ -10,8 +10,11 @@ import 'reflect-metadata'
 import { connectAsync } from 'mqtt'
 import type { MqttClient } from 'mqtt'
 import * as x509 from '@peculiar/x509'
+import fc from 'fast-check'
 import type { Backend } from '../../src/backends/backend.ts'
 import type { MqttConfig } from '../../src/backends/mqtt-config.ts'
+import { cloudEventOf } from '../../src/backends/cloud-event.ts'
+import { createPacketGuard } from '../../src/backends/mqtt-packet-guard.ts'
 import { filterProblem, filtersOverlap, matchTopic } from '../../src/backends/mqtt-topics.ts'
 import { MAX_MESSAGE_BYTES, MAX_PUBLISHED_BYTES, createMqttBackend } from '../../src/backends/mqtt.ts'
 import type { MqttInit } from '../../src/backends/mqtt.ts'
@@ -193,6 +196,48 @@ describe('mqtt backend', () => {
     await assert.rejects(handle({}), (error) => isMeshError(error, 'unavailable'))
   })
 
+  it('publishes no event that is too large, and says so once and for all', async () => {
+    broker = await startBroker()
+    const other = await client()
+    const sizes: number[] = []
+    other.on('message', (_, bytes) => sizes.push(bytes.length))
+    await other.subscribeAsync('#', { qos: 1 })
+    for (const [maxBytes, limit] of [
+      [undefined, MAX_PUBLISHED_BYTES],
+      [1_024, 1_024]
+    ] as const) {
+      const backend = make({ handles: { topic: 'mesh', ...(maxBytes !== undefined && { maxBytes }) } })
+      await start(backend)
+      const handle = (payload: string): Promise<void> => backend.handle!('home', receivedEvent({ payload }), eventContext())
+      const rest = JSON.stringify(cloudEventOf(receivedEvent({ payload: '' }))).length
+      await handle('x'.repeat(limit - rest))
+      await assert.rejects(
+        handle('x'.repeat(limit - rest + 1)),
+        (error) => isMeshError(error, 'too_large') && !error.retryable && error.details['limit'] === limit
+      )
+      await until(() => sizes.at(-1) === limit, 'the one that is not too large')
+      await running!.stop()
+    }
+    assert.equal(sizes.length, 2)
+  })
+
+  it('leaves a broker that sends a message which is too large before it has read it, says so, and comes again', async () => {
+    broker = await startBroker()
+    const backend = make({ subscribe: [{ event: 'e', topic: '#' }], maxReceivedBytes: 100_000 })
+    await start(backend)
+    const events = watchEvents(backend)
+    const other = await client()
+    await other.publishAsync('t', 'x'.repeat(100_000 - 5), { qos: 1 })
+    assert.equal((await events.next('e'))['bytes'], 99_995)
+    await other.publishAsync('t', 'x'.repeat(100_000), { qos: 1 })
+    const { statusReason } = await running!.snapshot(({ status }) => status === 'offline')
+    assert.equal(statusReason, 'the broker sends a message of 100005 bytes; at most 100000 are read (maxReceivedBytes)')
+    await running!.snapshot(({ status }) => status === 'online')
+    await other.publishAsync('t', 'again', { qos: 1 })
+    assert.equal((await events.next('e'))['value'], 'again')
+    await events.stop()
+  })
+
   it('is not done with an event that the broker never acknowledges', async () => {
     broker = await startBroker()
     // Between the two: passes on all but acknowledgements (MQTT 3.1.1, 3.4: 0x40, length 2).
@@ -368,6 +413,11 @@ describe('mqtt backend', () => {
       )
     refused({ subscribe: [{ event: 'e', topic: 'a#' }] }, /"a#" is no topic filter/)
     refused({ publish: ['a/b+'] }, /is no topic filter/)
+    for (const topic of ['$share/group/home/#', '$queue/home'])
+      refused(
+        { subscribe: [{ event: 'e', topic }] },
+        /is a shared subscription, of which a node would hear a part; name the topics alone/
+      )
     refused(
       {
         subscribe: [
@@ -386,6 +436,38 @@ describe('mqtt backend', () => {
     assert.ok(make({ ...loop, handles: { topic: 'home/{subject}/y' } }))
     refused({ passwordEnv: 'A', passwordFile: 'b' }, /cannot stand beside passwordFile/)
     refused({ tls: { caFile: 'a' } }, /needs a url that begins with mqtts:/)
+  })
+})
+
+describe('mqtt packets', () => {
+  it('are measured in whatever pieces they come', () => {
+    // Each has a type, its length in 1 to 4 bytes, and as much of it.
+    const packetOf = (length: number): Buffer => {
+      const header = [0x30]
+      let left = length
+      do header.push((left % 128) | (left >= 128 ? 0x80 : 0))
+      while ((left = Math.floor(left / 128)) > 0)
+      return Buffer.concat([Buffer.from(header), Buffer.alloc(Math.min(length, 300_000), 0xff)])
+    }
+    const lengths = fc.oneof(fc.nat(200), fc.nat(20_000), fc.nat(300_000))
+    const cuts = fc.array(fc.integer({ min: 1, max: 70_000 }), { minLength: 1, maxLength: 9 })
+    fc.assert(
+      fc.property(fc.array(lengths, { maxLength: 6 }), cuts, fc.nat(300_000), (all, pieces, maxBytes) => {
+        const guard = createPacketGuard(maxBytes)
+        const bytes = Buffer.concat(all.map((length) => packetOf(length)))
+        let found: number | undefined
+        for (let at = 0, n = 0; at < bytes.length && found === undefined; n++) {
+          const end = at + pieces[n % pieces.length]!
+          found = guard(bytes.subarray(at, end))
+          at = end
+        }
+        const expected = all.find((length) => length > maxBytes)
+        assert.equal(found, expected)
+      }),
+      { numRuns: 200 }
+    )
+    assert.equal(createPacketGuard(1_000_000)(packetOf(268_435_455)), 268_435_455)
+    assert.equal(createPacketGuard(5)(Buffer.from([0xd0, 0])), undefined)
   })
 })
 

@@ -1,5 +1,6 @@
 import assert from 'node:assert/strict'
 import { createServer } from 'node:http'
+import type { ServerResponse } from 'node:http'
 import type { AddressInfo } from 'node:net'
 import { MAX_ANSWER_BYTES, createOpenAiChatBackend } from '../../src/backends/openai-chat.ts'
 import { parseConfig } from '../../src/config.ts'
@@ -110,6 +111,32 @@ describe('backend openai-chat', () => {
   it('its own time ends it, too', async () => {
     model.play(() => ({ hang: true }))
     assert.match((await errorOf(chat(ask('x'), { timeoutMs: 50 }), 'deadline_exceeded')).message, /50 ms/)
+  })
+
+  it('waits as long as it may, not as long as the fetch of Node would', async () => {
+    // Of undici, which is inside of Node: its limits are 300 s, which no test waits for.
+    const key = Symbol.for('undici.globalDispatcher.1')
+    const globals = globalThis as unknown as Record<symbol, { constructor: new (limits: object) => object }>
+    await fetch(`${model.url}/models`).then((response) => response.body?.cancel())
+    const before = globals[key]!
+    globals[key] = new before.constructor({ headersTimeout: 20, bodyTimeout: 20 }) as typeof before
+    const held: ServerResponse[] = []
+    const server = createServer((_, outgoing) => void held.push(outgoing))
+    await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve))
+    const baseUrl = `http://127.0.0.1:${(server.address() as AddressInfo).port}/v1`
+    try {
+      const answered = resultOf(chat(ask('think'), { baseUrl }))
+      answered.catch(() => {})
+      await until(() => held.length === 1, 'the request')
+      const isTooLate = (error: unknown) => ((error as Error).cause as { code?: string }).code === 'UND_ERR_HEADERS_TIMEOUT'
+      await assert.rejects(fetch(baseUrl), isTooLate)
+      held[0]!.end('{"choices":[]}')
+      assert.deepEqual(await answered, { choices: [] })
+    } finally {
+      globals[key] = before
+      server.closeAllConnections()
+      server.close()
+    }
   })
 
   it('is offline with the reason while it cannot be used, and online as soon as it can', async () => {

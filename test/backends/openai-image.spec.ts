@@ -73,8 +73,15 @@ describe('backend openai-image, with a stand-in for the endpoint', () => {
     try {
       const elsewhere = { prompt: `raw ${JSON.stringify({ data: [{ url: `${other.url}/models` }] })}` }
       const { host } = new URL(other.url)
-      assert.match((await errorOf(generate(make(), elsewhere), 'protocol_error')).message, new RegExp(`at ${host}; imageHosts`))
-      assert.match((await errorOf(generate(make({ imageHosts: [host] }), elsewhere), 'protocol_error')).message, /no image/)
+      assert.match(
+        (await errorOf(generate(make(), elsewhere), 'protocol_error')).message,
+        new RegExp(`at http://${host}; imageHosts`)
+      )
+      for (const named of [host, `http://${host}`])
+        assert.match((await errorOf(generate(make({ imageHosts: [named] }), elsewhere), 'protocol_error')).message, /no image/)
+      // Another port, or what is to be encrypted and is not.
+      for (const named of [host.replace(/:.*/, ''), `https://${host}`])
+        assert.match((await errorOf(generate(make({ imageHosts: [named] }), elsewhere), 'protocol_error')).message, /imageHosts/)
       for (const address of ['file:///etc/passwd', 'data:image/png;base64,AA', 'nonsense'])
         await errorOf(generate(make(), { prompt: `raw ${JSON.stringify({ data: [{ url: address }] })}` }), 'protocol_error')
     } finally {

@@ -1,14 +1,16 @@
 import assert from 'node:assert/strict'
 import { createHmac } from 'node:crypto'
+import { request as httpRequest } from 'node:http'
 import type { WebhookInConfig } from '../../src/backends/webhook-config.ts'
 import { REMEMBER_MS } from '../../src/backends/webhook-hook.ts'
-import { checkGitHub, checkStandard, signWebhook, webhookKeys } from '../../src/backends/webhook-signature.ts'
+import { githubClaim, signWebhook, standardClaim, webhookKeys } from '../../src/backends/webhook-signature.ts'
 import { createWebhookBackend, type WebhookInit } from '../../src/backends/webhook.ts'
-import { isMeshError } from '../../src/errors.ts'
+import { MeshError, isMeshError } from '../../src/errors.ts'
 import { MAX_HOOK_BYTES } from '../../src/http/hook-routes.ts'
 import { serveApi, type ApiServer } from '../../src/http/serve.ts'
 import type { FireOptions, FireView } from '../../src/mesh-api-events.ts'
-import { createHooks } from '../../src/node-hooks.ts'
+import type { Hooks } from '../../src/mesh-api-hooks.ts'
+import { FAILURES_PER_MINUTE, createHooks } from '../../src/node-hooks.ts'
 import { ask, type ApiAnswer, type ApiRequest } from '../fixtures/api-request.ts'
 import { createFakeMesh } from '../fixtures/fake-mesh.ts'
 import { run, type Running } from './contract.ts'
@@ -23,11 +25,14 @@ describe('webhook backend, hooks', () => {
   let fired: unknown[][]
   let outcome: () => Promise<FireView>
   let time: number
-  const hooks = createHooks()
+  let hooks: Hooks
+  let pauses: number
 
   beforeEach(async () => {
     fired = []
     time = Date.now()
+    pauses = 0
+    hooks = createHooks({ now: () => time, pause: async () => void pauses++ })
     outcome = async () => ({ outcome: 'delivered', id: '1-1', intent: 'x', kept: true, by: ['guard@12D3KooWOther'], tried: [] })
     const fire = async (...event: [string, string, unknown?, FireOptions?]): Promise<FireView> => {
       fired.push(event)
@@ -55,6 +60,14 @@ describe('webhook backend, hooks', () => {
     const headers = { 'webhook-id': id, 'webhook-timestamp': timestamp, 'webhook-signature': `v1a,bm9wZQ== v1,${signature}` }
     return { headers: { 'content-type': 'application/json', ...headers }, body }
   }
+  /** The answer to a request whose body never comes. */
+  const statusWithoutBody = (headers: Record<string, string>, name = 'door'): Promise<number> =>
+    new Promise((resolve, reject) => {
+      const req = httpRequest(`${server.url}/hooks/${name}`, { method: 'POST', headers: { 'content-length': '100', ...headers } })
+      req.on('response', ({ statusCode = 0 }) => (resolve(statusCode), req.destroy()))
+      req.on('error', reject)
+      req.flushHeaders()
+    })
   const bearer = (body: string, secret = PLAIN): ApiRequest => ({ headers: { authorization: `Bearer ${secret}` }, body })
 
   it('a signed request raises an event, and is told what became of it, but not who is in the mesh', async () => {
@@ -92,7 +105,7 @@ describe('webhook backend, hooks', () => {
     assert.deepEqual(fired, [])
     // Nothing else opens without the token, and no other host or page gets in.
     for (const path of ['/hooks', '/mesh/status', '/hooks/door/x']) assert.equal((await post(good, path)).status, 401)
-    assert.equal((await post(good, '/hooks/attic')).status, 404)
+    assert.equal((await post(good, '/hooks/attic')).status, 401)
     assert.equal((await post({ ...good, headers: { ...good.headers, host: 'evil.example' } })).status, 403)
     assert.equal((await post({ ...good, headers: { ...good.headers, origin: 'https://evil.example' } })).status, 403)
     for (const at of [time - 299_000, time + 299_000])
@@ -120,6 +133,115 @@ describe('webhook backend, hooks', () => {
     time += REMEMBER_MS
     await post(signed('{}'))
     assert.equal(fired.length, 4)
+  })
+
+  it('what has been decided is not decided anew by what is played again, also where it went nowhere', async () => {
+    await start()
+    const decided: [() => Promise<FireView>, number][] = [
+      [async () => ({ outcome: 'dropped', kept: false, by: [], tried: [], reason: 'no_route' }), 409],
+      [() => Promise.reject(new MeshError('invalid_argument', 'it does not fit')), 400]
+    ]
+    for (const [at, [how, status]] of decided.entries()) {
+      outcome = how
+      const request = signed('{}', { id: `decided_${at}` })
+      assert.equal((await post(request)).status, status)
+      outcome = () => assert.fail('it is fired again')
+      assert.equal((await post(request)).status, status)
+    }
+    const later: [() => Promise<FireView>, number][] = [
+      ...['full', 'unanswered', 'expired', 'busy', 'unavailable'].map((reason): [() => Promise<FireView>, number] => [
+        async () => ({ outcome: 'dropped', kept: false, by: [], tried: [], reason }),
+        503
+      ]),
+      [() => Promise.reject(new MeshError('unavailable', 'it is stopping')), 503],
+      [() => Promise.reject(new Error('a fault')), 500]
+    ]
+    for (const [at, [how, status]] of later.entries()) {
+      outcome = how
+      const request = signed('{}', { id: `later_${at}` })
+      assert.equal((await post(request)).status, status)
+      outcome = async () => ({ outcome: 'delivered', id: '1-1', kept: true, by: [], tried: [] })
+      assert.equal((await post(request)).status, 200)
+    }
+  })
+
+  it('asks for no body before the headers show what they can show', async () => {
+    await start()
+    const names = Array.from({ length: 24 }, (_, n) => `attic${n}`)
+    assert.equal(await statusWithoutBody({}), 401)
+    assert.equal(await statusWithoutBody(signed('', { at: time - 301_000 }).headers!), 401)
+    assert.equal(await statusWithoutBody({ ...signed('').headers, 'content-length': String(MAX_HOOK_BYTES + 1) }), 413)
+    for (const name of names) assert.equal(await statusWithoutBody({ authorization: 'Bearer wrong-horse-battery' }, name), 401)
+    await running!.stop()
+    await start({ check: 'bearer', secretEnv: 'PLAIN' })
+    for (const headers of [{ authorization: 'Bearer wrong-horse-battery' }, signed('').headers!])
+      assert.equal(await statusWithoutBody({ ...headers, 'content-length': String(MAX_HOOK_BYTES + 1) }), 401)
+    assert.equal(await statusWithoutBody({ authorization: `Bearer ${PLAIN}`, 'content-length': '9999999' }), 413)
+  })
+
+  it('a hook that there is not answers as one that there is, to who does not show its secret', async () => {
+    await start()
+    const wrong = { ...signed('{}', { key: Buffer.alloc(32) }) }
+    const told = ({ status, text, headers: { date: _, ...headers } }: ApiAnswer) => ({ status, text, headers })
+    const real = await post(wrong)
+    assert.equal(pauses, 1)
+    for (let n = 0; n < 20; n++) assert.deepEqual(told(await post(wrong, `/hooks/attic${n}`)), told(real))
+    assert.equal(pauses, 21)
+    assert.ok(!real.text.includes('door') && !real.text.includes('SECRET'))
+    // Which of them would read a body is the same each time, and is not the same for all.
+    const reads = async (name: string, headers: Record<string, string>): Promise<boolean> => {
+      let read = false
+      const body = async () => ((read = true), new Uint8Array())
+      await hooks.ask(name, { header: (key) => headers[key], body, from: undefined }, () => assert.fail()).catch(() => undefined)
+      return read
+    }
+    const github = { 'x-hub-signature-256': `sha256=${'0'.repeat(64)}` }
+    const kinds = new Set<string>()
+    for (let n = 0; n < 64; n++) {
+      const kind = async () => String([await reads(`attic${n}`, wrong.headers!), await reads(`attic${n}`, github)])
+      const first = await kind()
+      assert.equal(await kind(), first)
+      kinds.add(first)
+    }
+    assert.deepEqual([...kinds].sort(), ['false,false', 'false,true', 'true,false'])
+  })
+
+  it('who fails often is told to come later, and who has the secret gets in all the same', async () => {
+    await start()
+    const wrong = signed('{}', { key: Buffer.alloc(32) })
+    for (let n = 0; n < FAILURES_PER_MINUTE; n++)
+      assert.equal((await post(wrong, n % 2 ? '/hooks/attic' : undefined)).status, 401)
+    for (const path of ['/hooks/door', '/hooks/attic']) {
+      const late = await post(wrong, path)
+      assert.deepEqual([late.status, late.json.error?.code, late.headers['retry-after']], [429, 'busy', '2'])
+    }
+    assert.equal((await post(signed('{}'))).status, 200)
+    time += 2_000
+    assert.equal((await post(wrong)).status, 401)
+    assert.equal((await post(wrong)).status, 429)
+  })
+
+  it('a secret that cannot be read is told to the log, once, and not to who asks', async () => {
+    const logged: string[] = []
+    const env: Record<string, string | undefined> = {}
+    await start({}, { env, log: (_, message) => void logged.push(message) })
+    for (let n = 0; n < 2; n++) {
+      const { status, text } = await post(signed('{}'))
+      assert.equal(status, 503)
+      assert.ok(!text.includes('SECRET') && !text.includes('variable'), text)
+    }
+    assert.deepEqual(logged, ['hook "door": the variable SECRET is not set; set it, and start the node again'])
+    env['SECRET'] = `whsec_${KEY.toString('base64')}`
+    assert.equal((await post(signed('{}'))).status, 200)
+    delete env['SECRET']
+    assert.equal((await post(signed('{}'))).status, 503)
+    assert.equal(logged.length, 2)
+  })
+
+  it('what a policy of the mesh denies is no missing secret', async () => {
+    await start()
+    outcome = () => Promise.reject(new MeshError('permission_denied', 'a policy denies it'))
+    assert.equal((await post(signed('{}'))).status, 403)
   })
 
   it('takes so many a minute, and says when to come again; wrong ones do not use them up', async () => {
@@ -200,7 +322,7 @@ describe('webhook backend, hooks', () => {
     const { status, statusReason } = await start({}, { hooks: undefined })
     assert.deepEqual([status, statusReason], ['offline', 'this node has no local API, or another backend has the hook "door"'])
     await running!.stop()
-    assert.equal(hooks.find('door'), undefined)
+    hooks.add('door', () => assert.fail())()
   })
 })
 
@@ -216,14 +338,15 @@ describe('signatures of webhooks', () => {
       'webhook-timestamp': '1614265330',
       'webhook-signature': signature
     }
-    const request = { header: (name: string) => headers[name], body: Buffer.from('{"test": 2432232314}') }
-    assert.equal(checkStandard(keys, request, 1_614_265_330), id)
-    assert.throws(
-      () => checkStandard(keys, request, 1_614_265_631),
-      (error) => isMeshError(error, 'permission_denied')
-    )
+    const header = (name: string) => headers[name]
+    const claim = standardClaim(keys, header, 1_614_265_330)
+    claim.prove(Buffer.from('{"test": 2432232314}'))
+    assert.equal(claim.id, id)
+    const refused = (error: unknown) => isMeshError(error, 'permission_denied')
+    assert.throws(() => claim.prove(Buffer.from('{"test": 2432232315}')), refused)
+    assert.throws(() => standardClaim(keys, header, 1_614_265_631), refused)
     // https://docs.github.com/en/webhooks/using-webhooks/validating-webhook-deliveries
     const hub = 'sha256=757107ea0eb2509fc211221cce984b8a37570b6d7586c22c46f4379c8b043e17'
-    checkGitHub("It's a Secret to Everybody", { header: () => hub, body: Buffer.from('Hello, World!') })
+    githubClaim("It's a Secret to Everybody", () => hub).prove(Buffer.from('Hello, World!'))
   })
 })

@@ -6,6 +6,7 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import type { Backend } from '../../src/backends/backend.ts'
 import type { WebhookOutConfig } from '../../src/backends/webhook-config.ts'
+import { MAX_HEADER_LENGTH } from '../../src/backends/webhook-sender.ts'
 import { createWebhookBackend } from '../../src/backends/webhook.ts'
 import { isMeshError, type MeshError } from '../../src/errors.ts'
 import type { ReceivedEvent } from '../../src/mesh-api-events.ts'
@@ -110,6 +111,20 @@ describe('webhook backend, events out', () => {
     const { 'ce-type': type, 'ce-specversion': version, 'ce-coalesced': count, 'ce-hopdepth': depth } = headers
     assert.deepEqual([type, version, count, depth], ['sensor.camera.person', '1.0', '3', '2'])
     assert.equal(headers['webhook-signature'], expected(receiver.received[0]!))
+  })
+
+  it('binary mode: what is too long for a header is left out, and stands in structured mode', async () => {
+    // Three bytes each, once they are encoded.
+    const fits = '%'.repeat(Math.floor(MAX_HEADER_LENGTH / 3))
+    for (const intent of [fits, `${fits}%`, 'x'.repeat(100_000)]) {
+      receiver.received.length = 0
+      await handle(make({ mode: 'binary' }), { intent })
+      await handle(make(), { intent })
+      const [binary, structured] = receiver.received as [ReceivedWebhook, ReceivedWebhook]
+      assert.equal(binary.headers['ce-intent'], intent === fits ? intent.replaceAll('%', '%25') : undefined)
+      assert.equal(binary.headers['ce-id'], '12-4')
+      assert.equal((JSON.parse(structured.body.toString()) as { intent: string }).intent, intent)
+    }
   })
 
   it('two keys sign both, while a new one takes the place of an old one; without a secret nothing is signed', async () => {

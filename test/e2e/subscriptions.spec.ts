@@ -1,6 +1,8 @@
 import assert from 'node:assert/strict'
+import { multiaddr } from '@multiformats/multiaddr'
 import type { CapabilityDeclaration, TriggerDeclaration } from '../../protocols/capability.ts'
-import { isMeshError, type Mesh, type ObservedEvent, type Subscription } from '../../src/index.ts'
+import type { PolicyRule } from '../../src/core/policy.ts'
+import { isMeshError, type Mesh, type ObservedEvent, type ObservedNodeView, type Subscription } from '../../src/index.ts'
 import { until } from '../fixtures/libp2p-pair.ts'
 import { createTestMesh, type TestMesh } from '../fixtures/test-mesh.ts'
 import { startWalled } from '../fixtures/walled-node.ts'
@@ -9,6 +11,14 @@ const camera = (trigger: Partial<TriggerDeclaration> = {}, id = 'cam'): Capabili
   id,
   type: 'sensor/camera',
   triggers: [{ event: 'person', intentTemplate: 'Somebody at {location}.', ...trigger }, { event: 'dark' }]
+})
+
+/** Guests may observe these, or all. */
+const forGuests = (...capabilities: string[]): PolicyRule => ({
+  effect: 'allow',
+  roles: ['guest'],
+  tools: ['observe'],
+  ...(capabilities.length > 0 && { capabilities })
 })
 
 /** Other nodes whose events arrive. */
@@ -173,16 +183,63 @@ describe('subscriptions', function () {
   })
 
   it('guests observe nothing, unless a rule says so', async () => {
-    const source = await mesh.join('owner', { policy: [{ effect: 'allow', roles: ['guest'], tools: ['observe'] }] })
-    const closed = await mesh.join('owner', { peers: source.multiaddrs() })
-    const guest = await mesh.join('guest', { peers: [...source.multiaddrs(), ...closed.multiaddrs()] })
-    for (const node of [source, closed]) node.register(camera())
-    const subscription = guest.on('**', () => undefined)
-    await until(() => open(subscription).length === 2, 'both answer')
+    const source = await mesh.join('owner', { policy: [forGuests()] })
+    const closed = await mesh.join('owner', { peers: source.multiaddrs(), policy: [forGuests('bell')] })
+    const peers = [...source.multiaddrs(), ...closed.multiaddrs()]
+    const [member, guest] = [await mesh.join('member', { peers }), await mesh.join('guest', { peers })]
+    for (const node of [source, closed]) for (const id of ['cam', 'bell']) node.register(camera({}, id))
+    const seen = { member: [] as string[], guest: [] as string[] }
+    const nameOf = ({ node, capability }: ObservedEvent): string =>
+      `${node === source.peerId ? 'source' : 'closed'} ${capability}`
+    const other = member.on('**', (event) => void seen.member.push(nameOf(event)))
+    const subscription = guest.on('**', (event) => void seen.guest.push(nameOf(event)))
+    await until(() => [other, subscription].every((one) => open(one).length === 2), 'both answer both')
     assert.deepEqual(Object.fromEntries(subscription.sources().map(({ node, refused }) => [node, refused])), {
       [source.peerId]: [],
       [closed.peerId]: ['cam']
     })
+    const all: string[] = []
+    for (const node of [source, closed]) {
+      // What a guest may see comes after what it may not, over the same exchange: it marks the end of that.
+      for (const id of ['cam', 'bell']) await node.fire(id, 'person', null, { waitMs: 0 })
+      all.push(...['cam', 'bell'].map((id) => `${node === source ? 'source' : 'closed'} ${id}`))
+      for (const one of Object.values(seen)) await until(() => one.at(-1) === all.at(-1), `${all.at(-1)} has come`)
+    }
+    assert.deepEqual(seen, { member: all, guest: all.filter((one) => one !== 'closed cam') })
+  })
+
+  it('a node that comes with a lower role observes less at once, over the same connection, and is told', async () => {
+    const owner = await mesh.member('owner')
+    const ownerMembership = await owner.membership()
+    const source = await mesh.start(owner, { membership: ownerMembership, policy: [forGuests('bell')] })
+    for (const id of ['cam', 'bell']) source.register(camera({}, id))
+    const member = await mesh.member('member')
+    const membership = await member.membership()
+    let chain = membership.chain()
+    const shown = { ...membership, chain: () => chain }
+    const { mesh: observer, libp2p } = await startWalled(
+      { ...member, membership: async () => shown },
+      { peers: source.multiaddrs() }
+    )
+    try {
+      const [got, told]: [string[], string[]] = [[], []]
+      const textOf = ({ state, refused }: ObservedNodeView): string => [state, ...refused].join(' ')
+      const onSources = (sources: ObservedNodeView[]): void => void told.push(sources.map(textOf).join())
+      const subscription = observer.on('sensor/*', ({ capability }) => void got.push(capability), { onSources })
+      await until(() => open(subscription).length === 1, 'it observes')
+      await source.fire('cam', 'person', null, { waitMs: 0 })
+      await until(() => got.length === 1, 'a member sees it')
+      chain = (await ownerMembership.letIn(observer.peerId, { role: 'guest', forward: false }, 'observer')).chain
+      // Another connection, over which it shows what it is now; the exchange is on the first one.
+      await libp2p.dial(multiaddr(source.multiaddrs()[0]), { force: true })
+      await until(() => subscription.sources()[0]?.refused.length === 1, 'it is told', 10_000)
+      for (const id of ['cam', 'bell']) await source.fire(id, 'person', null, { waitMs: 0 })
+      await until(() => got.length === 2, 'what guests may see comes')
+      assert.deepEqual(got, ['cam', 'bell'])
+      assert.deepEqual(told, ['asking', 'open', 'asking', 'open cam'])
+    } finally {
+      await observer.stop()
+    }
   })
 
   it('an observer that hangs holds nobody up, and is told what it lost', async () => {

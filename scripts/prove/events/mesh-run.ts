@@ -4,8 +4,8 @@ import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { clock } from '../fleet.ts'
 import { freePort } from '../../../test/fixtures/mosquitto.ts'
-import { cpuUsOf, startProcess, type LoadProcess } from './process.ts'
-import type { Kill, Run } from './account.ts'
+import { ROLES, type Kill, type Run } from './account.ts'
+import { cpuUsOf, createProcesses, type LoadProcess } from './process.ts'
 
 const NODE = fileURLToPath(new URL('./node.mjs', import.meta.url))
 /** No event takes longer than this from the last one that was, or something is stuck, in ms. */
@@ -19,13 +19,13 @@ interface Options {
   dir: string
   events: number
   calm: number
-  killMs: number
+  kills: number
   seed: number
   subjects: number
 }
 
 /** Only the forwarder and one handler listen: the second source reaches that one directly, all others meet over circuits. */
-export async function runMesh({ dir, events, calm, killMs, seed, subjects }: Options): Promise<Run> {
+export async function runMesh({ dir, events, calm, kills, seed, subjects }: Options): Promise<Run> {
   const [forwarderPort, handlerPort] = [await freePort(), await freePort()]
   const address = (port: number): string => `/ip4/127.0.0.1/tcp/${port}`
   const forwarder = { role: 'forwarder', name: 'forwarder', listen: [address(forwarderPort)], peers: [] }
@@ -50,60 +50,53 @@ export async function runMesh({ dir, events, calm, killMs, seed, subjects }: Opt
   }))
   const all = [forwarder, ...handlers, ...sources]
   mkdirSync(dir, { recursive: true })
-  const running = new Map<string, LoadProcess>()
-  const start = async (options: { name: string }): Promise<void> => {
-    const one = startProcess(options.name, NODE, { ...options, dataDir: join(dir, options.name) })
-    running.set(options.name, one)
-    await one.saw('ready', 60_000)
-  }
-  const counts = new Map<string, number>()
-  const rss: Record<string, number> = {}
+  const processes = createProcesses('mesh', 60_000)
+  const start = (options: { name: string }) => processes.start(NODE, { ...options, dataDir: join(dir, options.name) })
   const refused: Record<string, number> = {}
-  function look(): number {
-    for (const [name, one] of running) {
-      rss[name] = Math.max(rss[name] ?? 0, one.peakRss)
-      const count = one.last('effects')?.['count']
-      if (count !== undefined) counts.set(name, Number(count))
-    }
-    return [...counts.values()].reduce((sum, count) => sum + count, 0)
-  }
   function bury(one: LoadProcess): void {
     for (const { reason } of one.all('refused')) refused[String(reason)] = (refused[String(reason)] ?? 0) + 1
   }
 
-  const kills: Kill[] = []
+  const next = randomOf(seed)
+  const dueAt = Array.from({ length: kills }, (_, n) => calm + ((events - calm) * (n + next())) / kills)
+  const killed: Kill[] = []
+  /** Of the roles, who is not killed yet in this round. */
+  let round: string[] = []
+  let calmCpuUs: Run['calmCpuUs'] | undefined
+  async function look(count: number): Promise<void> {
+    if (count >= calm || count >= events) calmCpuUs ??= cpuUsOf(processes.all, count)
+    if (count < (dueAt[killed.length] ?? Infinity) || count >= events) return
+    if (round.length === 0) round = [...ROLES]
+    const [role] = round.splice(Math.floor(next() * round.length), 1)
+    const those = all.filter((one) => one.role === role)
+    const who = those[Math.floor(next() * those.length)]!
+    const one = processes.all.get(who.name)!
+    killed.push({ name: who.name, role: who.role, at: clock() })
+    await one.end('SIGKILL')
+    bury(one)
+    await start(who)
+    process.stderr.write(
+      `mesh: ${count} of ${events} handled: ${who.name} was killed, and is back (${killed.length} of ${kills})\n`
+    )
+  }
+
   try {
     for (const one of all) await start(one)
-    let random = seed
-    const next = (): number => (random = (random * 48_271) % 0x7fff_ffff) / 0x7fff_ffff
-    let killAt = Infinity
-    let calmCpuUs: Run['calmCpuUs'] = {}
-    let [last, lastAt] = [0, clock()]
-    while (last < events && clock() - lastAt < STUCK_MS) {
-      await new Promise((resolve) => setTimeout(resolve, 100))
-      const count = look()
-      if (count > last) [last, lastAt] = [count, clock()]
-      if (killAt === Infinity && (count >= calm || count >= events)) {
-        killAt = clock()
-        calmCpuUs = cpuUsOf(running, count)
-      }
-      if (clock() < killAt || count >= events) continue
-      const who = all[Math.floor(next() * all.length)]!
-      const one = running.get(who.name)!
-      kills.push({ name: who.name, at: clock() })
-      await one.end('SIGKILL')
-      bury(one)
-      await start(who)
-      process.stderr.write(`${look()} of ${events}: ${who.name} was killed, and is back\n`)
-      killAt = clock() + killMs * (0.5 + next())
-    }
+    const last = await processes.until(events, STUCK_MS, look)
     // What comes twice has time to come.
-    for (const { name } of sources) if (last >= events) await running.get(name)!.saw('fired', STUCK_MS)
+    for (const { name } of sources) if (last >= events) await processes.all.get(name)!.saw('fired', STUCK_MS)
     await new Promise((resolve) => setTimeout(resolve, AFTER_MS))
-    look()
-    for (const one of running.values()) bury(one)
-    return { kills, handlers, sources: SOURCES, rss, refused, calmCpuUs }
+    for (const one of processes.all.values()) bury(one)
+    const payloadBytes = Number(processes.all.get(SOURCES[0]!)!.last('ready')!['payloadBytes'])
+    const account = { handlers, sources: SOURCES, subjects, payloadBytes, refused }
+    return { ...account, kills: killed, rss: processes.rss(), calmCpuUs: calmCpuUs ?? {} }
   } finally {
-    await Promise.all([...running.values()].map((one) => one.end('SIGKILL')))
+    await processes.kill()
   }
+}
+
+/** Numbers from 0 to 1, the same for the same seed. */
+function randomOf(seed: number): () => number {
+  let random = seed
+  return () => (random = (random * 48_271) % 0x7fff_ffff) / 0x7fff_ffff
 }

@@ -2,10 +2,9 @@
 import { mkdirSync } from 'node:fs'
 import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
-import { clock } from '../fleet.ts'
 import { startBroker } from '../../../test/fixtures/mosquitto.ts'
 import type { Run } from './account.ts'
-import { cpuUsOf, startProcess, type LoadProcess } from './process.ts'
+import { cpuUsOf, createProcesses } from './process.ts'
 
 const CLIENT = fileURLToPath(new URL('./mqtt.mjs', import.meta.url))
 const STUCK_MS = 60_000
@@ -14,47 +13,37 @@ const STUCK_MS = 60_000
 export async function runMqtt({ dir, events, subjects }: { dir: string; events: number; subjects: number }): Promise<Run> {
   mkdirSync(dir, { recursive: true })
   const broker = await startBroker({ persistenceDir: dir })
-  const processes = new Map<string, LoadProcess>()
-  const start = async (options: { name: string }): Promise<LoadProcess> => {
-    const one = startProcess(options.name, CLIENT, { ...options, port: broker.port })
-    processes.set(options.name, one)
-    await one.saw('ready', 30_000)
-    return one
-  }
+  const processes = createProcesses('mqtt', 30_000)
+  const start = (options: { name: string }) => processes.start(CLIENT, { ...options, port: broker.port })
   const handlers = ['counter-a', 'counter-b'].map((name) => ({
     role: 'handler',
     name,
     effectsFile: join(dir, `${name}.effects`),
     repeatsFile: join(dir, `${name}.repeats`)
   }))
-  const names = handlers.map(({ name }) => name)
-  const sources = ['meter-a', 'meter-b']
+  const sources = ['meter-a', 'meter-b'].map((name) => ({
+    role: 'source',
+    name,
+    handlers: handlers.map((one) => one.name),
+    count: Math.ceil(events / 2),
+    subjects
+  }))
   try {
-    const counters: LoadProcess[] = []
-    for (const one of handlers) counters.push(await start(one))
-    await Promise.all(
-      sources.map((name) =>
-        start({ role: 'source', name, handlers: names, count: Math.ceil(events / sources.length), subjects } as { name: string })
-      )
-    )
-    const handled = (): number => counters.reduce((sum, one) => sum + Number(one.last('effects')?.['count'] ?? 0), 0)
-    let [last, lastAt] = [0, clock()]
-    while (last < events && clock() - lastAt < STUCK_MS) {
-      await new Promise((resolve) => setTimeout(resolve, 100))
-      const count = handled()
-      if (count > last) [last, lastAt] = [count, clock()]
-    }
-    const rss = Object.fromEntries([...processes].map(([name, { peakRss }]) => [name, peakRss]))
+    for (const one of handlers) await start(one)
+    const [first] = await Promise.all(sources.map(start))
+    const last = await processes.until(events, STUCK_MS)
     return {
       kills: [],
       handlers,
-      sources,
-      rss,
+      sources: sources.map(({ name }) => name),
+      subjects,
+      payloadBytes: Number(first!.last('ready')!['payloadBytes']),
+      rss: processes.rss(),
       refused: {},
-      calmCpuUs: { ...cpuUsOf(processes, last), broker: Math.round((broker.cpuMs() * 1_000) / last) }
+      calmCpuUs: { ...cpuUsOf(processes.all, last), broker: Math.round((broker.cpuMs() * 1_000) / last) }
     }
   } finally {
-    await Promise.all([...processes.values()].map((one) => one.end('SIGKILL')))
+    await processes.kill()
     await broker.stop()
   }
 }

@@ -1,9 +1,6 @@
 /** The same sources and handlers over a broker, at QoS 1, with sessions that it keeps. */
 import { connectAsync } from 'mqtt'
-import { clock, createEffects, payloadOf, print, subjectOf, usage } from './work.mjs'
-
-/** As many as sources of the mesh have in flight. */
-const WINDOW = 900
+import { PAYLOAD_BYTES, clock, createEffects, fireAll, payloadOf, print, subjectOf, usage } from './work.mjs'
 
 const options = JSON.parse(process.argv[2])
 const client = await connectAsync(`mqtt://127.0.0.1:${options.port}`, {
@@ -22,22 +19,10 @@ if (options.role === 'handler') {
   print('ready', usage())
 } else {
   const { name, handlers, count, subjects } = options
-  print('ready', usage())
-  let [running, next] = [0, 0]
-  let wake
-  const one = async (n) => {
+  print('ready', { ...usage(), payloadBytes: PAYLOAD_BYTES })
+  await fireAll(0, count, async (n) => {
     const { handler, subject } = subjectOf(n, handlers, subjects)
     await client.publishAsync(`${handler}/${subject}`, JSON.stringify(payloadOf(name, n, subject, clock())), { qos: 1 })
-    running--
-    wake?.()
-  }
-  while (next < count) {
-    if (running >= WINDOW) await new Promise((resolve) => (wake = resolve))
-    else {
-      running++
-      void one(next++)
-    }
-  }
-  while (running > 0) await new Promise((resolve) => (wake = resolve))
+  })
   print('fired', usage())
 }

@@ -4,10 +4,8 @@
  */
 import { closeSync, existsSync, openSync, readFileSync, writeSync } from 'node:fs'
 import { createNode } from '../../../dist/src/index.js'
-import { clock, createEffects, lineTo, payloadOf, print, subjectOf, usage } from './work.mjs'
+import { PAYLOAD_BYTES, clock, createEffects, fireAll, lineTo, payloadOf, print, subjectOf, usage } from './work.mjs'
 
-/** Well below what an outbox holds: nothing is ever refused for want of room, so that the order of firing is the order of numbers. */
-const WINDOW = 900
 /** Longer than any proof: `fire` resolves once a handler has the event, and it is on the disk here. */
 const WAIT_MS = 3_600_000
 
@@ -22,7 +20,7 @@ const node = await createNode({
   log: (level, message) => print('log', { level, message })
 })
 const roles = { source, handler, forwarder: () => void setInterval(() => print('usage', usage()), 500) }
-print('ready', usage())
+print('ready', { ...usage(), payloadBytes: PAYLOAD_BYTES })
 await roles[options.role]()
 process.on('SIGTERM', async () => {
   await node.stop()
@@ -47,11 +45,11 @@ async function source() {
   const file = openSync(positionFile, 'a+')
   closeSync(file)
   const position = openSync(positionFile, 'r+')
-  let [next, done, running] = [begun, begun, 0]
+  let done = begun
   const ahead = new Set()
-  let wake
   const note = () => writeSync(position, String(done).padStart(12, '0'), 0)
-  const one = async (n) => {
+  const told = setInterval(() => print('position', { done, ...usage() }), 500)
+  await fireAll(begun, count, async (n) => {
     const { event, subject } = subjectOf(n, handlers, subjects)
     for (;;) {
       const { outcome, reason, kept } = await node.fire(name, event, payloadOf(name, n, subject, clock()), {
@@ -62,21 +60,10 @@ async function source() {
       if (outcome !== 'queued') print('refused', { reason: reason ?? outcome })
       await new Promise((resolve) => setTimeout(resolve, 500))
     }
-    running--
     ahead.add(n)
     while (ahead.delete(done)) done++
     note()
-    wake?.()
-  }
-  const told = setInterval(() => print('position', { done, next, ...usage() }), 500)
-  while (next < count) {
-    if (running >= WINDOW) await new Promise((resolve) => (wake = resolve))
-    else {
-      running++
-      void one(next++)
-    }
-  }
-  while (running > 0) await new Promise((resolve) => (wake = resolve))
+  })
   clearInterval(told)
   print('fired', usage())
 }

@@ -1,6 +1,7 @@
 /** Processes of the proofs of events: started, killed and started again. */
 import { spawn, type ChildProcess } from 'node:child_process'
 import { createInterface } from 'node:readline'
+import { clock } from '../fleet.ts'
 
 /** What a process says. */
 export interface Said {
@@ -83,6 +84,71 @@ export function startProcess(name: string, file: string, options: object, nodeAr
       child.kill(signal)
       await ended
     }
+  }
+}
+
+/** How often it is said how far it has come, in ms. */
+const PROGRESS_MS = 5_000
+
+/** Processes by their names; those that handle events say `effects` with how many. */
+export interface LoadProcesses {
+  readonly all: ReadonlyMap<string, LoadProcess>
+  /** In the place of one of the same name that has ended. Resolves when it is ready. */
+  start(file: string, options: { name: string; [key: string]: unknown }): Promise<LoadProcess>
+  /** Events that are handled. */
+  handled(): number
+  /** Waits until so many are, or until none was for `stuckMs`; says how far it is, and calls `look` with it several times a second. */
+  until(events: number, stuckMs: number, look?: (handled: number) => Promise<void>): Promise<number>
+  /** Most memory that each took, in bytes. */
+  rss(): Record<string, number>
+  kill(): Promise<void>
+}
+
+/** @param what said with how far it is. @param readyMs a process is ready within this time. */
+export function createProcesses(what: string, readyMs: number): LoadProcesses {
+  const all = new Map<string, LoadProcess>()
+  const counts = new Map<string, number>()
+  const rss: Record<string, number> = {}
+  function look(): void {
+    for (const [name, one] of all) {
+      rss[name] = Math.max(rss[name] ?? 0, one.peakRss)
+      const count = one.last('effects')?.['count']
+      if (count !== undefined) counts.set(name, Number(count))
+    }
+  }
+  function handled(): number {
+    look()
+    return [...counts.values()].reduce((sum, count) => sum + count, 0)
+  }
+  return {
+    all,
+    async start(file, options) {
+      look()
+      const one = startProcess(options.name, file, options)
+      all.set(options.name, one)
+      await one.saw('ready', readyMs)
+      return one
+    },
+    handled,
+    async until(events, stuckMs, step) {
+      let [last, lastAt, saidAt] = [0, clock(), clock()]
+      while (last < events && clock() - lastAt < stuckMs) {
+        await new Promise((resolve) => setTimeout(resolve, 100))
+        const count = handled()
+        if (count > last) [last, lastAt] = [count, clock()]
+        if (clock() - saidAt >= PROGRESS_MS) {
+          process.stderr.write(`${what}: ${count} of ${events} handled\n`)
+          saidAt = clock()
+        }
+        await step?.(count)
+      }
+      return last
+    },
+    rss() {
+      look()
+      return rss
+    },
+    kill: async () => void (await Promise.all([...all.values()].map((one) => one.end('SIGKILL'))))
   }
 }
 

@@ -21,6 +21,30 @@ export function subjectOf(n, handlers, subjects) {
 /** About 200 bytes, as a reading of a sensor has. */
 export const payloadOf = (source, n, subject, at) => ({ source, n, subject, at, unit: 'lx', note: 'x'.repeat(100) })
 
+/** Bytes of a payload, as JSON. */
+export const PAYLOAD_BYTES = Buffer.byteLength(JSON.stringify(payloadOf('meter-a', 10_000, 's10', 100_000.123456)))
+
+/** Well below what an outbox holds: nothing is ever refused for want of room, so that the order of firing is the order of numbers. */
+const WINDOW = 900
+
+/** Does `fire` for each number in order, so many at the same time. Resolves when all are over. */
+export async function fireAll(begin, count, fire) {
+  let [running, next] = [0, begin]
+  let wake
+  const one = async (n) => {
+    await fire(n)
+    running--
+    wake?.()
+  }
+  while (next < count || running > 0) {
+    if (running >= WINDOW || next >= count) await new Promise((resolve) => (wake = resolve))
+    else {
+      running++
+      void one(next++)
+    }
+  }
+}
+
 /** What the mesh says of the order. */
 export const lineTo = ({ late, missing }) => `${late ? 1 : 0} ${missing}`
 

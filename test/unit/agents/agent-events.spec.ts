@@ -3,19 +3,12 @@ import assert from 'node:assert/strict'
 import { createPassingStore, type AgentStore } from '../../../src/agents/agent-store.ts'
 import { MAX_KEPT_TASKS, MAX_UNFINISHED_TASKS, taskIdOf } from '../../../src/agents/agent-tasks.ts'
 import { createDeclaredAgent } from '../../../src/agents/declared-agent.ts'
-import { defineAgent, type CodeAgent } from '../../../src/agents/definition.ts'
-import type { HandleOptions } from '../../../src/agents/intent.ts'
 import { MAX_CRASHES } from '../../../src/agents/task.ts'
 import type { JsonValue } from '../../../src/core/invoke.ts'
-import { failureOf } from '../../../src/core/triggers/failure.ts'
-import { MeshError, isMeshError, type ErrorCode } from '../../../src/errors.ts'
-import { createAgentWorld, eventNumber, type AgentWorld } from '../../fixtures/agent-world.ts'
+import { MeshError } from '../../../src/errors.ts'
+import { eventNumber, type AgentWorld } from '../../fixtures/agent-world.ts'
+import { fails, useAgentWorker } from '../../fixtures/agent-worker.ts'
 import { until } from '../../fixtures/libp2p-pair.ts'
-
-const fails = (code: ErrorCode, message?: RegExp, retryable?: boolean) => (error: unknown) =>
-  isMeshError(error, code) &&
-  (message?.test(error.message) ?? true) &&
-  (retryable === undefined || failureOf(error).retryable === retryable)
 
 /** A store of which each write can be refused. */
 function fullStore(isFull: (name: string, document: JsonValue | undefined) => boolean): AgentStore {
@@ -31,22 +24,11 @@ function fullStore(isFull: (name: string, document: JsonValue | undefined) => bo
 const stateOf = (document: JsonValue | undefined): unknown => (document as { state?: unknown } | undefined)?.state
 
 describe('events of an agent', () => {
+  const worker = useAgentWorker()
+  const { define, handle } = worker
   let world: AgentWorld
-  before(async () => (world = await createAgentWorld()))
-  after(() => world.close())
-  beforeEach(async () => {
-    await world.restart(createPassingStore())
-    world.used.length = world.fired.length = world.logged.length = 0
-  })
+  before(() => void (world = worker.world))
 
-  const define = (run: CodeAgent['run'], more: Partial<CodeAgent> = {}) => defineAgent({ id: 'worker', run, ...more })
-  const handle = (number: number, more: Partial<HandleOptions> = {}, event = eventNumber(number)) =>
-    world.agents.handle('worker', event, {
-      signal: new AbortController().signal,
-      causes: [world.mesh.peerId],
-      depth: 0,
-      ...more
-    })
   const taskOf = (number: number) => world.agents.tasks('worker').find(({ id }) => id === taskIdOf(eventNumber(number)))
   const never = () => new Promise<never>(() => undefined)
 

@@ -4,35 +4,18 @@ import { createPassingStore } from '../../../src/agents/agent-store.ts'
 import { MAX_ACCEPTED_TASKS, MAX_EVENT_CHARACTERS, taskIdOf } from '../../../src/agents/agent-tasks.ts'
 import { MAX_LIMITS } from '../../../src/agents/budget.ts'
 import { createDeclaredAgent } from '../../../src/agents/declared-agent.ts'
-import { defineAgent, type CodeAgent } from '../../../src/agents/definition.ts'
-import type { HandleOptions, Intent } from '../../../src/agents/intent.ts'
+import type { Intent } from '../../../src/agents/intent.ts'
 import type { JsonObject, JsonValue } from '../../../src/core/invoke.ts'
-import { MeshError, isMeshError, type ErrorCode } from '../../../src/errors.ts'
-import { createAgentWorld, eventNumber, type AgentWorld } from '../../fixtures/agent-world.ts'
+import { MeshError } from '../../../src/errors.ts'
+import { eventNumber, type AgentWorld } from '../../fixtures/agent-world.ts'
+import { fails, useAgentWorker } from '../../fixtures/agent-worker.ts'
 import { until } from '../../fixtures/libp2p-pair.ts'
 
-const fails = (code: ErrorCode, message?: RegExp) => (error: unknown) =>
-  isMeshError(error, code) && (message?.test(error.message) ?? true)
-
 describe('an agent of code', () => {
+  const worker = useAgentWorker()
+  const { define, ask, options, handle } = worker
   let world: AgentWorld
-  before(async () => (world = await createAgentWorld()))
-  after(() => world.close())
-  beforeEach(async () => {
-    await world.restart(createPassingStore())
-    world.used.length = world.fired.length = world.logged.length = 0
-  })
-
-  const define = (run: CodeAgent['run'], more: Partial<CodeAgent> = {}) => defineAgent({ id: 'worker', run, ...more })
-  const ask = async (text = 'work'): Promise<JsonValue> => (await world.mesh.call('worker', 'ask', { text }).result).result
-  const options = (more: Partial<HandleOptions> = {}): HandleOptions => ({
-    signal: new AbortController().signal,
-    causes: [world.mesh.peerId],
-    depth: 0,
-    ...more
-  })
-  const handle = (number: number, more: Partial<HandleOptions> = {}) =>
-    world.agents.handle('worker', eventNumber(number), options(more))
+  before(() => void (world = worker.world))
 
   it('calls, raises, remembers and says what it does', async () => {
     await world.add(

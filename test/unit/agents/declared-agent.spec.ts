@@ -1,6 +1,7 @@
 import assert from 'node:assert/strict'
 import type { DeclaredAgent } from '../../../src/agents/agent-config.ts'
 import type { AgentLimits } from '../../../src/agents/budget.ts'
+import { createPassingStore } from '../../../src/agents/agent-store.ts'
 import { createDeclaredAgent } from '../../../src/agents/declared-agent.ts'
 import { CUT_ANSWER } from '../../../src/agents/tool-loop.ts'
 import type { AgentStep } from '../../../src/agents/intent.ts'
@@ -138,6 +139,26 @@ describe('a declared agent', () => {
 
     world.model.play(() => ({ calls: [['nothing', '[]']] }))
     assert.match((await failed('try', 'tool_failed')).message, /3 times in a row/)
+  })
+
+  it('says that it was the JSON of the model which was broken, also in its transcript', async () => {
+    await world.restart(createPassingStore())
+    await begin(() => ({ calls: [['thermo__read', '{"room": "ba']] }))
+    const { message } = await failed('try', 'tool_failed')
+    assert.match(message, /3 times in a row.*arguments that the model wrote for this call are not JSON/)
+    const { steps } = world.agents.task('keeper', world.agents.tasks('keeper')[0]!.id)
+    const calls = steps.filter(({ step }) => step === 'call') as { input: string }[]
+    assert.deepEqual(
+      calls.map(({ input }) => input),
+      Array(3).fill('{"room": "ba')
+    )
+    const results = steps.filter(({ step }) => step === 'result') as { code?: string; message?: string }[]
+    assert.deepEqual(
+      results.map(({ code }) => code),
+      Array(3).fill('invalid_argument')
+    )
+    assert.match(results[0]?.message ?? '', /that the model wrote/)
+    assert.deepEqual(world.used, [])
   })
 
   it('takes what tools say, and what they fail with, as data that cannot break out', async () => {

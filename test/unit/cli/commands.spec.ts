@@ -6,6 +6,7 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { text } from 'node:stream/consumers'
 import type { ObservedEvent } from '../../../src/mesh-api.ts'
+import { until as eventually } from '../../fixtures/libp2p-pair.ts'
 import { atmoCommand, startAtmo, startChild, type Child, type ChildOptions } from '../../fixtures/child.ts'
 
 type Line = Record<string, unknown> & { error?: { code: string; message: string; details: Record<string, unknown> } }
@@ -78,6 +79,7 @@ describe('cli with a node', function () {
     ])
     assert.match(list.stdout, /^1 +lamp on .*CUT, 3 kB: x+…+$/m)
     assert.match(list.stdout, /^2 +"pi" joins as member .*shows 012 345$/m)
+    assert.match(list.stdout, /^3 +lamp on +agent keeper of this node for \S+ /m)
     assert.match(list.stderr, /All of an input, also where it is cut here: atmo approvals ID/)
     assert.match(one.stdout, /^lamp on {2}other \S+, member\n {2}peer 12D3KooW\w+\n {2}input: 3 kB, SHA-256 (ab){32}\n\{\n/)
     assert.match(one.stdout, /"note": " {3000}off\\u200b"\n\}\n$/)
@@ -133,6 +135,14 @@ describe('cli with a node', function () {
     assert.deepEqual([json.code, json.lines[0]?.['outcome'], (json.lines[0]?.['tried'] as string[]).length], [0, 'delivered', 1])
     assert.deepEqual([none.code, none.lines[0]?.error?.code], [1, 'invalid_argument'])
     assert.equal(usage.code, 2)
+    const [again, other, wrong] = await Promise.all([
+      fire('1', '--key', 'again'),
+      fire('1', '--key', 'reading "17" \\', '--json'),
+      fire('1', '--key', 'gr\u00fcn')
+    ])
+    assert.equal(again.stdout, 'delivered 1-8: guard@kitchen (fired before with this key)\n')
+    assert.deepEqual([other.code, 'duplicate' in other.lines[0]!], [0, false])
+    assert.deepEqual([wrong.code, /--key/.test(wrong.stderr)], [2, true])
     const piped = await atmo(['fire', 'demo', 'bell', '-'], { input: '"queued"' })
     assert.match(piped.stdout, /^queued/)
   })
@@ -366,6 +376,44 @@ describe('cli with a node', function () {
     assert.equal((JSON.parse(rings) as Line)['type'], 'doorbell.rings')
     for (const child of [text, json, single]) child.process.kill('SIGINT')
     for (const child of [text, json, single]) assert.equal((await child.ended).code, 0)
+  })
+  it('watch of types says on stderr whose events do not come, and which', async () => {
+    const observing = (...states: [state: 'open' | 'asking', ...refused: string[]][]): void => {
+      const sources = states.map(([state, ...refused]) => ({ node: '12D3KooWFakeKitchen', state, refused }))
+      node.process.stdin.write(`${JSON.stringify({ observing: sources })}\n`)
+    }
+    observing(['open', 'mic'])
+    const [text, json] = [start(['watch', 'sensor/*']), start(['watch', 'sensor/*', '--json'])]
+    const said = { text: '', json: '' }
+    text.process.stderr.on('data', (more: string) => (said.text += more))
+    json.process.stderr.on('data', (more: string) => (said.json += more))
+    const until = (what: 'text' | 'json', words: string): Promise<void> =>
+      eventually(() => said[what].includes(words), `${what} says ${words}`, 30_000)
+    // One after the other, since of those that are not read the last one alone is told.
+    for (const what of ['text', 'json'] as const) await until(what, 'mic')
+    observing(['asking', 'mic'])
+    await until('text', 'do not come now')
+    await until('json', '"asking"')
+    observing(['open', 'mic', 'cam\u001b[31m'])
+    await until('text', 'cam')
+    await until('json', 'cam')
+    observing(['open'])
+    await until('text', 'lets this node observe')
+    observing()
+    await until('text', 'do not come any more')
+    await until('json', '"sources":[]')
+    for (const child of [text, json]) child.process.kill('SIGINT')
+    for (const child of [text, json]) assert.deepEqual([(await child.ended).code, (await child.ended).stdout], [0, ''])
+    assert.deepEqual(said.text.trimEnd().split('\n').slice(1), [
+      'note: kitchen does not let this node observe mic',
+      'note: events of kitchen do not come now',
+      'note: events of kitchen come again',
+      'note: kitchen does not let this node observe cam[31m',
+      'note: kitchen lets this node observe mic, cam[31m now',
+      'note: events of kitchen do not come any more'
+    ])
+    const [first] = said.json.split('\n')
+    assert.deepEqual(JSON.parse(first!), { sources: [{ node: '12D3KooWFakeKitchen', state: 'open', refused: ['mic'] }] })
     const wrong = await atmo(['watch', 'Sensor/*'])
     assert.deepEqual([wrong.code, wrong.stdout], [1, ''])
     assert.match(wrong.stderr, /^error: a pattern of events must be TYPE or TYPE:EVENT/)

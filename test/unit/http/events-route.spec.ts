@@ -90,6 +90,29 @@ describe('http events', () => {
     for (const query of ['events=Sensor', 'events=', 'events=**&filter=*'])
       assert.equal((await ask(server.url, `/mesh/events?${query}`, { token })).status, 400, query)
   })
+  it('streams which nodes are observed, when asked to: at once, and when it changes', async () => {
+    const open = { node: 'p', state: 'open' as const, refused: [] }
+    mesh.observing([open])
+    const lines = await stream(server.url, '/mesh/events?events=sensor/*&sources=true', { token })
+    const plain = await stream(server.url, '/mesh/events?events=sensor/*&sources=false', { token })
+    const headers = { accept: 'text/event-stream' }
+    const sse = await stream(server.url, '/mesh/events?events=sensor/*&sources=true', { token, headers })
+    assert.deepEqual(JSON.parse((await lines.next())!), { sources: [open] })
+    await mesh.copy(PERSON)
+    assert.equal((JSON.parse((await lines.next())!) as ObservedEvent).id, PERSON.id)
+    // Of several that nobody has taken yet, the last one says all.
+    mesh.observing([])
+    mesh.observing([{ ...open, refused: ['cam'] }])
+    assert.deepEqual(JSON.parse((await lines.next())!), { sources: [{ ...open, refused: ['cam'] }] })
+    assert.equal((JSON.parse((await plain.next())!) as ObservedEvent).id, PERSON.id)
+    let line = await sse.next()
+    while (line !== 'event: sources') line = await sse.next()
+    assert.deepEqual(JSON.parse((await sse.next())!.slice(6)), { sources: [open] })
+    for (const one of [lines, plain, sse]) one.cut()
+    await until(() => mesh.subscribed().length === 0)
+    for (const query of ['events=**&sources=1', 'sources=true', 'filter=*&sources=true'])
+      assert.equal((await ask(server.url, `/mesh/events?${query}`, { token })).status, 400, query)
+  })
   it('lets the source go when the client goes', async () => {
     const answer = await stream(server.url, '/mesh/events', { token })
     await until(() => mesh.readers() === 1)

@@ -57,6 +57,37 @@ describe('http triggers', () => {
     assert.equal((await ask(server.url, '/trigger/demo/bell', { json: 1 })).status, 401)
   })
 
+  it('a key in the header makes it the same event again: as the draft has it, or plain', async () => {
+    const keys: unknown[] = []
+    const { fire: real } = mesh
+    mesh.fire = (capability, event, payload, options) => {
+      keys.push(options?.key)
+      return real(capability, event, payload, options)
+    }
+    const keyed = (key: string): Promise<ApiAnswer> =>
+      ask(server.url, '/trigger/demo/bell', { token, json: 1, headers: { 'idempotency-key': key } })
+    const answers = [await keyed('"again"'), await keyed('again'), await keyed('"a \\"b\\" \\\\ c"'), await keyed('"17, 18"')]
+    assert.deepEqual(
+      answers.map(({ status, json }) => [status, json['duplicate']]),
+      [
+        [200, true],
+        [200, true],
+        [200, undefined],
+        [200, undefined]
+      ]
+    )
+    assert.deepEqual(keys, ['again', 'again', 'a "b" \\ c', '17, 18'])
+    for (const wrong of ['a, b', '"a', 'a"', '"a" "b"', '"a";q=1', 'a b', '"\\n"', 'gr\u00fc\u00df', '']) {
+      const { status, json } = await keyed(wrong)
+      assert.deepEqual(
+        [status, json.error?.code, json.error?.details['key']],
+        [400, 'invalid_argument', 'Idempotency-Key'],
+        wrong
+      )
+    }
+    assert.equal(keys.length, 4)
+  })
+
   it('what waits is listed, and one may be discarded', async () => {
     const { json } = await ask(server.url, '/mesh/outbox', { token })
     assert.deepEqual(json, JSON.parse(JSON.stringify(mesh.waitingEvents())))

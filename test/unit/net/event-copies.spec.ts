@@ -35,7 +35,7 @@ describe('copies for observers', () => {
       const item = decodeCopy(step.value)
       return 'refused' in item ? item.refused : item
     }
-    return { next, cancel: () => cancellation.abort(new MeshError('cancelled', 'gone')), output }
+    return { next, cancel: () => cancellation.abort(new MeshError('cancelled', 'gone')), output, cancellation }
   }
   const refusedWith = (code: string) => (error: MeshError) => error.code === code
 
@@ -82,6 +82,26 @@ describe('copies for observers', () => {
     assert.equal(copies.size, 1)
     await other.output.return(null)
     assert.equal(copies.size, 0)
+  })
+
+  it('what waits for a node goes when that has fewer rights, and its exchanges end: it asks anew', async () => {
+    const [replaced, other] = [observe('a', '**'), observe('b', '**')]
+    for (const one of [replaced, other]) await one.next()
+    const one = observe('a', '**')
+    await one.next()
+    for (const n of [1, 2]) copies.raised(CAM, 'person', copyOf(n))
+    denied = ['cam']
+    copies.less('a')
+    copies.less('c')
+    // Also of the first one, which may have a copy that waits for credit.
+    for (const { cancellation } of [one, replaced]) assert.equal(cancellation.reason?.code, 'cancelled')
+    assert.deepEqual([other.cancellation.reason, copies.size, await one.next()], [undefined, 1, 'over'])
+    assert.deepEqual(((await other.next()) as EventCopy).event, copyOf(1).event)
+    const again = observe('a', '**')
+    assert.deepEqual(await again.next(), ['cam'])
+    denied = []
+    copies.raised(CAM, 'person', copyOf(3))
+    assert.deepEqual(((await again.next()) as EventCopy).event, copyOf(3).event)
   })
 
   it('not to nodes of other meshes, not to too many, and not to who asks too often', async () => {

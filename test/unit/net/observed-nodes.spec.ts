@@ -6,6 +6,7 @@ import {
   MAX_OBSERVED_NODES,
   createObservedNodes,
   type ObservedNodes,
+  type ObservedState,
   type ObservedNodesComponents
 } from '../../../src/net/observed-nodes.ts'
 import type { Session } from '../../../src/net/session.ts'
@@ -27,6 +28,8 @@ describe('nodes that are observed', () => {
   let asked: Asked[]
   let copies: EventCopy[]
   let refused: string[]
+  /** What the states were each time that they are said to have changed. */
+  let told: string[]
   let connect: ObservedNodesComponents['connect']
   let nodes: ObservedNodes
   let bad: MeshError | undefined
@@ -67,10 +70,11 @@ describe('nodes that are observed', () => {
     one.wake()
   }
   const begin = (one: Asked, ...ids: string[]): void => send(one, encodeCopy({ refused: ids }))
+  const textOf = ({ node, state, refused: ids }: ObservedState): string => [node, state, ...ids].join(' ')
   const states = (): string[] => nodes.states().map(({ node, state }) => `${node} ${state}`)
 
   beforeEach(() => {
-    ;[asked, copies, refused, bad] = [[], [], [], undefined]
+    ;[asked, copies, refused, told, bad] = [[], [], [], [], undefined]
     connect = (node) => Promise.resolve(sessionOf(node))
     nodes = createObservedNodes({
       connect: (node) => connect(node),
@@ -79,6 +83,7 @@ describe('nodes that are observed', () => {
         copies.push(copy)
       },
       onRefused: (node, ids) => refused.push(`${node} ${ids.join(' ')}`),
+      onStates: () => queueMicrotask(() => told.push(nodes.states().map(textOf).join())),
       now: () => performance.now(),
       random: () => 0
     })
@@ -132,6 +137,27 @@ describe('nodes that are observed', () => {
     nodes.back('n1')
     await until(() => asked.length === 3, 'it is asked at once')
     nodes.back('n2')
+  })
+
+  it('whatever changes in the states is told, and nothing else', async () => {
+    const changes = (): string[] => told.filter((one, at) => one !== told[at - 1])
+    nodes.want(['a'], ['n1'])
+    await until(() => asked.length === 1, 'it is asked')
+    begin(asked[0]!)
+    await until(() => states()[0] === 'n1 open', 'it is open')
+    send(asked[0]!, encodeCopy(COPY))
+    await until(() => copies.length === 1, 'a copy')
+    const before = told.length
+    nodes.want(['a'], ['n1'])
+    await new Promise((resolve) => setImmediate(resolve))
+    assert.equal(told.length, before)
+    asked[0]!.end(new MeshError('cancelled', 'this node has fewer rights here than before'))
+    await until(() => asked.length === 2, 'it is asked again')
+    begin(asked[1]!, 'cam')
+    await until(() => refused.length === 1, 'it lets this node see less')
+    nodes.want(['a'], [])
+    await until(() => told.at(-1) === '', 'it is gone')
+    assert.deepEqual(changes(), ['n1 asking', 'n1 open', 'n1 asking', 'n1 open cam', ''])
   })
 
   for (const [what, items] of [
