@@ -21,6 +21,7 @@ import { createMeshCounts } from './mesh-counts.ts'
 import { meshOf } from './mesh-members.ts'
 import { createMeshEvents } from './mesh-events.ts'
 import { createFederation } from './mesh-federation.ts'
+import { createMeshMeaning } from './mesh-meaning.ts'
 import { createMeshSync } from './mesh-sync.ts'
 import { createMeshTreaties } from './mesh-treaties.ts'
 import { createMeshRouting } from './mesh-routing.ts'
@@ -112,6 +113,8 @@ export async function createMesh(components: MeshComponents): Promise<Mesh> {
     onFault
   })
 
+  const meaning = createMeshMeaning({ ...components, offers: () => federation.offers(offers.all()) })
+
   const triggers = createMeshTriggers({
     ...components,
     offers: () => offers.all(),
@@ -197,6 +200,7 @@ export async function createMesh(components: MeshComponents): Promise<Mesh> {
     sync.stops.reconciler,
     sync.stops.announcer,
     () => triggers.stop(),
+    () => meaning.stop(),
     () => calls.stop(),
     () => routing.stop(),
     sync.stops.links,
@@ -242,6 +246,7 @@ export async function createMesh(components: MeshComponents): Promise<Mesh> {
     acceptDescriptor: (node, capability, options) => descriptors.acceptDescriptor(node, capability, options),
     call: calls.call,
     explain: calls.explain,
+    understand: meaning.understand,
     ...createRouteViews({ self, directory, routing, offers: () => offers.all(), nameOf, now }),
     addBackend: (backend) => runner.add(backend),
     events: ({ signal }) => events.subscribe(signal),

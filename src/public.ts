@@ -40,6 +40,7 @@ export type {
   EventFunction,
   FireOptions,
   FireView,
+  MeantView,
   Mesh,
   MeshEvent,
   MeshStatus,
@@ -55,6 +56,8 @@ export type {
   ToolChange,
   ToolContext,
   ToolHandler,
+  Understanding,
+  UnderstandOptions,
   WaitingEventView
 } from './mesh-api.ts'
 export { VERSION } from './version.ts'

@@ -32,8 +32,8 @@ export interface MeaningMatches {
 /** Finds what is asked for by its words. */
 export interface LexicalIndex {
   readonly size: number
-  /** @param limit most matches. */
-  find(text: string, limit: number): MeaningMatches
+  /** @param limit most matches. @param among which of the items may be found. Default: all. */
+  find(text: string, limit: number, among?: (key: string) => boolean): MeaningMatches
 }
 
 /** Kinds of features for descriptions and for examples; chosen on the development parts of MetaTool and CLINC150. */
@@ -96,9 +96,9 @@ export function* buildLexicalIndex(items: readonly MeaningItem[], random: () => 
 
   return {
     size: items.length,
-    find(text, limit) {
+    find(text, limit, among = () => true) {
       const scores = scoresOf(text)
-      entries.forEach((entry, n) => (scores[n]! /= calibrationOf(entry).threshold))
+      entries.forEach((entry, n) => (scores[n] = among(entry.key) ? scores[n]! / calibrationOf(entry).threshold : 0))
       const best = topOf(scores, Math.max(2, limit)).filter((n) => scores[n]! > 0)
       const [first, second] = best
       if (first === undefined) return { matches: [], likelihood: 0 }

@@ -321,7 +321,8 @@ describe('cli routes, route, trace', function () {
         }
       }
       const candidates = [candidate('attic', 1), candidate('cellar', 2)]
-      const explanation = { target: 'light/lamp', words: false, tool: 'on', candidates }
+      const explanation = { target: 'light/lamp', tool: 'on', candidates }
+      const meaning = { text: 'make it dark', outcome: 'one', likelihood: 0.914, matches: [] } as const
       const show = (change: object): string => showExplanation({ ...explanation, ...change }, () => 'pi', plainColors, 80)
       const shown = show({})
       assert.match(shown, /^lamp-attic on → attic …12345678, 3 hops via pi, done in about 119 ms\n\n/)
@@ -339,19 +340,19 @@ describe('cli routes, route, trace', function () {
         avoided: true
       }
       const waits = { ...candidate('attic', 2), waitMs: 20, etaMs: 139, score: 139, costMs: 0 }
-      const guessed = show({ target: 'e', words: true, candidates: [unknown, waits] })
+      const guessed = show({ meaning, candidates: [unknown, waits] })
       assert.match(
         guessed,
-        /^nothing is called "e"; one mentions it: lamp-attic on → attic …12345678, 3 hops via pi, avoided, not known yet how long it takes\n/
+        /^"make it dark" means lamp-attic, 91 % sure: lamp-attic on → attic …12345678, 3 hops via pi, avoided, not known yet how long it takes\n/
       )
       assert.match(guessed, / +NODE +ETA +SCORE +RTT +WAIT +WORK +LOAD +HEARD\n1 {2}pi +guess +1 s +14 ms +guess +guess +3\.5/)
-      assert.match(guessed, /\n {3}lamp-attic on, 3 hops via pi, avoided, degraded: /)
+      assert.match(guessed, /\n {3}3 hops via pi, avoided, degraded: /)
       for (const nodeName of ['pi', 'pi-greenhouse-north']) {
         const wide = showExplanation({ ...explanation, candidates: [{ ...waits, costMs: 50 }] }, () => nodeName, plainColors, 80)
         for (const line of wide.split('\n').slice(1)) assert.ok([...line].length <= 80, line)
       }
-      assert.match(show({ target: 'lamp', words: true }), /^nothing is called "lamp"; 2 mention it: lamp-attic on → /)
-      assert.match(show({ target: 'lamp', words: true, candidates: [{ ...unknown, place: null }] }), /^"lamp" → nobody\n/)
+      assert.match(show({ meaning }), /^"make it dark" means lamp-attic or lamp-cellar, 91 % sure: lamp-attic on → /)
+      assert.match(show({ target: 'lamp', meaning, candidates: [{ ...unknown, place: null }] }), /^"lamp" → nobody\n/)
     })
     it('what a node calls itself cannot write on the terminal', () => {
       const nodes = [route(HOSTILE, { viaName: HOSTILE }), direct(HOSTILE, K)]
@@ -365,11 +366,12 @@ describe('cli routes, route, trace', function () {
       const nameOf = createNaming(nodes.map(({ node, nodeName }) => ({ node, name: nodeName })))
       const other = { ...candidate, capability: 'x', place: null }
       const change = { at: 1, event: 'route', node: 'n', nodeName: HOSTILE, via: HOSTILE, hops: 2, metricMs: null } as const
+      const meaning = { text: HOSTILE, outcome: 'one', likelihood: 1, matches: [] } as const
       const printed = [
         showRoutes({ nodes, types }, plainColors),
-        ...[true, false].flatMap((words) =>
+        ...[meaning, undefined].flatMap((meaning) =>
           [[candidate, other], [other]].map((candidates) =>
-            showExplanation({ target: HOSTILE, words, tool: HOSTILE, candidates }, nameOf, plainColors)
+            showExplanation({ target: HOSTILE, tool: HOSTILE, candidates, ...(meaning && { meaning }) }, nameOf, plainColors)
           )
         ),
         showHop({ hop: 1, node: HOSTILE, nodeName: HOSTILE, rttMs: 1 }, plainColors),

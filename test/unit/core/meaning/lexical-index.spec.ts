@@ -152,6 +152,12 @@ describe('the lexical index', () => {
     assert.deepEqual(indexOf([item('x', '', '', '!')]).find('play', 3).matches, [])
   })
 
+  it('finds among those that may be found alone', () => {
+    const [best] = indexOf(HOME).find('turn the light on', 3, (key) => key !== 'lamp').matches
+    assert.notEqual(best?.key, 'lamp')
+    assert.deepEqual(indexOf(HOME).find('turn the light on', 3, () => false).matches, [])
+  })
+
   it('is the same for the same items and chance, whatever is asked in between', () => {
     const [a, b] = [indexOf(HOME), indexOf(HOME)]
     a.find('something else', 2)
@@ -192,8 +198,8 @@ describe('the decision what is meant', () => {
     assert.equal(found(0).outcome, 'none')
   })
 
-  it('is one where it is likely, with all of its type', () => {
-    const one = found(0.7, ['lamp.a', 3], ['radio.a', 2], ['lamp.b', 1.5], ['lamp.c', 0.5])
+  it('is one where it is likely, with those of its type that are as good', () => {
+    const one = found(0.7, ['lamp.a', 3], ['lamp.b', 2.8], ['radio.a', 2.7], ['lamp.c', 2])
     assert.deepEqual([one.outcome, keys(one)], ['one', ['lamp.a', 'lamp.b']])
   })
 
