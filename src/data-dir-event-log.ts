@@ -10,8 +10,10 @@ import type { EventLog } from './triggers/event-store.ts'
 export const COMPACT_BYTES = 4 * 1024 * 1024
 /** Largest file that is read, in bytes: what is kept at most takes less, events by base64. */
 export const MAX_LOG_BYTES = 512 * 1024 * 1024
-/** After a failure it is left alone so long, in ms. */
+/** After a failure it is left alone so long, in ms; then what comes is tried at once, and what is not written by itself, twice as long after each time. */
 export const RETRY_MS = 1_000
+/** At most. */
+export const MAX_RETRY_MS = 60_000
 /** Bytes that are written at once, about. */
 const BATCH_BYTES = 4 * 1024 * 1024
 
@@ -19,40 +21,59 @@ const BATCH_BYTES = 4 * 1024 * 1024
 export interface EventLogFile extends EventLog {
   /** Resolves when what was appended is on disk, or could not be written. */
   flush(): Promise<void>
+  /** The same, after one more try for what could not be written. Nothing may be appended after it. */
   close(): Promise<void>
 }
 
 interface Waiting {
   line: string
+  flush: boolean
   resolve: () => void
   reject: (error: MeshError) => void
 }
 
 /** See {@link EventLogFile}. @param onTrouble told in a sentence what is wrong. Never rejects. */
 export async function openEventLog(path: string, onTrouble: (message: string) => void): Promise<EventLogFile> {
-  const { records, size: sizeAtStart, isDamaged } = await read(path, onTrouble)
+  const found = await read(path, onTrouble)
+  let { records } = found
   let handle: FileHandle | undefined
   let queue: Waiting[] = []
   let writing: Promise<void> | undefined
   /** What follows is not there. */
-  let size = sizeAtStart
+  let { size } = found
   let compactAt = COMPACT_BYTES
   /** What is in the file is not all, or not what is to be there. */
-  let isStale = isDamaged
+  let isStale = found.isDamaged
   let failedAt = -Infinity
+  let retry: ReturnType<typeof setTimeout> | undefined
+  let retryMs = RETRY_MS
+  /** What could not be written is to be tried, though nothing else comes. */
+  let isRetry = false
+  let isClosed = false
   let snapshot: () => Iterable<JsonObject> = () => records
 
+  /** One that is there needs no room for another, which is what a full disk has not. */
+  async function opened(): Promise<FileHandle> {
+    const there = await open(path, 'r+').catch(absentOr)
+    return there ?? createPrivate(path, '').then(() => open(path, 'r+'))
+  }
+
+  async function closeFile(): Promise<void> {
+    const file = handle
+    handle = undefined
+    await file?.close()
+  }
+
   /** @throws what the system says. */
-  async function write(text: string): Promise<void> {
-    const file: FileHandle = handle ?? (await createPrivate(path, '').then(() => open(path, 'r+')))
-    handle = file
+  async function write(text: string, flush: boolean): Promise<void> {
+    const file = (handle ??= await opened())
     const bytes = Buffer.from(text)
     try {
       for (let done = 0; done < bytes.length;) {
         const { bytesWritten } = await file.write(bytes, done, bytes.length - done, size + done)
         done += bytesWritten
       }
-      await file.datasync()
+      if (flush) await file.datasync()
     } catch (error) {
       // Half a line is not to stand before the next one.
       await file.truncate(size).catch(() => undefined)
@@ -65,70 +86,117 @@ export async function openEventLog(path: string, onTrouble: (message: string) =>
   async function rewrite(): Promise<void> {
     let text = ''
     for (const record of snapshot()) text += lineOf(record)
-    await handle?.close()
-    handle = undefined
+    await closeFile()
     await writeAtomic(path, text)
     size = Buffer.byteLength(text)
     compactAt = Math.max(COMPACT_BYTES, 2 * size)
     isStale = false
   }
 
-  /** Some that wait, or all of them if the file is written anew. */
+  /** As {@link rewrite}, where the file is only too large. @returns false: it goes on as it is until it has grown some more. @throws what the system says. */
+  async function compact(): Promise<boolean> {
+    try {
+      await rewrite()
+      return true
+    } catch (error) {
+      compactAt = size + COMPACT_BYTES
+      // Another one may have taken its place all the same: then it is not known what is in it.
+      if ((await stat(path).catch(() => undefined))?.size !== size) throw error
+      return false
+    }
+  }
+
+  /** Some that wait. */
   function take(): Waiting[] {
-    if (isStale || size > compactAt) return queue.splice(0)
     let [count, bytes] = [0, 0]
     while (count < queue.length && bytes < BATCH_BYTES) bytes += queue[count++]!.line.length
     return queue.splice(0, count)
   }
 
+  /** All of a batch that is in the queue, or in what is written anew. @throws what the system says. */
+  async function writeBatch(batch: Waiting[], isLate: boolean): Promise<void> {
+    if (!isLate && performance.now() < failedAt + RETRY_MS) throw new Error('it failed a moment ago')
+    if (isStale) return rewrite()
+    if (size > compactAt && (await compact())) return
+    await write(
+      batch.map(({ line }) => line).join(''),
+      batch.some(({ flush }) => flush)
+    )
+  }
+
   async function writeAll(): Promise<void> {
-    while (queue.length > 0) {
-      const isWhole = isStale || size > compactAt
-      const batch = take()
+    while (queue.length > 0 || isRetry) {
+      const isLate = isRetry
+      isRetry = false
+      // All of them if the file is written anew: they are in it.
+      const batch = isStale || size > compactAt ? queue.splice(0) : take()
       try {
-        if (performance.now() < failedAt + RETRY_MS) throw new Error('it failed a moment ago')
-        if (isWhole) await rewrite()
-        else await write(batch.map(({ line }) => line).join(''))
+        await writeBatch(batch, isLate)
+        retryMs = RETRY_MS
         for (const { resolve } of batch) resolve()
       } catch (error) {
-        if (failedAt + RETRY_MS <= performance.now()) failedAt = performance.now()
-        // What is missing now is written with the rest as soon as that succeeds.
-        isStale = true
-        const why = (error as NodeJS.ErrnoException).code ?? (error as Error).message
-        const failure = new MeshError('unavailable', `cannot write ${path} (${why}): a restart loses what is not done by then`, {
-          reason: 'not_kept'
-        })
-        for (const { reject } of batch) reject(failure)
+        for (const { reject } of batch) reject(failed(error))
       }
     }
     // In the same turn as the last look at the queue: what comes after it begins anew.
     writing = undefined
   }
 
-  function begin(): Promise<void> {
+  function failed(error: unknown): MeshError {
+    if (failedAt + RETRY_MS <= performance.now()) failedAt = performance.now()
+    // What is missing now is written with the rest as soon as that succeeds.
+    isStale = true
+    tryLater()
+    const why = (error as NodeJS.ErrnoException).code ?? (error as Error).message
+    return new MeshError('unavailable', `cannot write ${path} (${why}): a restart loses what is not done by then`, {
+      reason: 'not_kept'
+    })
+  }
+
+  function tryLater(): void {
+    if (retry !== undefined || isClosed) return
+    retry = setTimeout(() => {
+      retry = undefined
+      if (isStale) begin(true)
+    }, retryMs)
+    retry.unref()
+    retryMs = Math.min(MAX_RETRY_MS, 2 * retryMs)
+  }
+
+  function begin(isLate: boolean): void {
+    isRetry ||= isLate
     // What comes in the same turn goes together.
-    return (writing ??= Promise.resolve().then(writeAll))
+    writing ??= Promise.resolve().then(writeAll)
+  }
+
+  async function idle(): Promise<void> {
+    while (writing !== undefined) await writing
   }
 
   return {
-    initial: records,
-    append(record) {
+    get initial() {
+      return records
+    },
+    append(record, flush = true) {
+      if (isClosed) return Promise.reject(new MeshError('unavailable', 'the node has stopped', { reason: 'not_kept' }))
       return new Promise<void>((resolve, reject) => {
-        queue.push({ line: lineOf(record), resolve, reject })
-        void begin()
+        queue.push({ line: lineOf(record), flush, resolve, reject })
+        begin(false)
       })
     },
     onCompact(of) {
       snapshot = of
+      records = []
     },
-    async flush() {
-      while (writing !== undefined) await writing
-    },
+    flush: idle,
     async close() {
-      while (writing !== undefined) await writing
+      await idle()
+      isClosed = true
+      clearTimeout(retry)
+      if (retry !== undefined && isStale) begin(true)
+      await idle()
       queue = []
-      await handle?.close()
-      handle = undefined
+      await closeFile()
     }
   }
 }

@@ -210,17 +210,19 @@ export interface Incarnation {
   warning?: string
 }
 
+/** Highest incarnation by the clock, in 2106: events carry 32 bits of it, and some starts are to come after a clock that is wrong. */
+const MAX_CLOCK_INCARNATION = 0xffff_0000
+
 /**
- * The next incarnation of this node, stored before it is returned: one more than at the last start. Others drop announcements
- * of a lower one. If the counter is damaged, or missing beside a key, the Unix time in seconds is taken: no count
- * of starts gets near it, and a later repair is later.
+ * The next incarnation of this node, stored before it is returned: higher than at the last start, also if the directory has been set back to an older state
+ * of it. Others drop announcements of a lower one, and take events of it for old ones. So it is the Unix time in seconds, or one more than the last.
  */
 export async function nextIncarnation(dir: string, nowMs: number = Date.now()): Promise<Incarnation> {
   const path = join(dir, INCARNATION_FILE)
   const text = await readFile(path, 'utf8').catch(absentOr)
   const known = text !== undefined && /^(0|[1-9]\d{0,14})\s*$/.test(text) ? Number(text) : undefined
   const fresh = text === undefined && (await stat(identityKeyPath(dir)).catch(absentOr)) === undefined
-  const value = known !== undefined ? known + 1 : fresh ? 1 : Math.max(1, Math.floor(nowMs / 1000))
+  const value = Math.max((known ?? 0) + 1, Math.min(Math.floor(nowMs / 1000), MAX_CLOCK_INCARNATION))
   await writeAtomic(path, `${value}\n`)
   if (known !== undefined || fresh) return { value }
   return {

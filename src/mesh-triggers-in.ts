@@ -4,8 +4,8 @@ import type { Delivery, MeshEvent as WireEvent } from '../protocols/trigger/mess
 import { originId } from './core/document.ts'
 import type { InvokeOptions } from './core/invoke.ts'
 import { failureOf } from './core/triggers/failure.ts'
-import { createInbox, type InboxEffect } from './core/triggers/inbox.ts'
-import { RETURN_MS } from './core/triggers/retry-times.ts'
+import { createInbox } from './core/triggers/inbox.ts'
+import type { InboxEffect } from './core/triggers/inbox-contract.ts'
 import { createSeenEvents } from './core/triggers/seen-events.ts'
 import { MeshError, toMeshError } from './errors.ts'
 import type { EventFunction } from './mesh-api-events.ts'
@@ -20,8 +20,6 @@ import { createPayloadMemory } from './triggers/payload-store.ts'
 
 /** Handlers that run when the node stops have so long to finish, in ms. */
 export const FINISH_WITHIN_MS = 2_000
-/** What was accepted before a restart waits so long for its capability to be there again, in ms; then it is given back. */
-export const RESTORE_WITHIN_MS = RETURN_MS
 /** What is remembered of events that were handled is looked through this often, in ms. */
 const FORGET_EVERY_MS = 60_000
 
@@ -68,10 +66,6 @@ export function createIncomingEvents(components: IncomingEventsComponents): Inco
   const payloads = createPayloadArrivals({ self, store, fetch, own, kept: stored?.kept ?? [] })
   const seen = createSeenEvents(stored?.seen, now())
   const effects = createEffectQueue<InboxEffect<ArrivedEvent, DeliveryOrigin>>(act)
-  /** Kept over a restart, until their capability is there. */
-  const waiting = new Map<string, ArrivedEvent[]>()
-  for (const event of stored?.kept ?? []) waiting.set(event.handler, [...(waiting.get(event.handler) ?? []), event])
-  let giveBackAt = waiting.size === 0 ? Infinity : now() + RESTORE_WITHIN_MS
   let forgetAt = now() + FORGET_EVERY_MS
   let stopping = false
   /** Told once, until it goes well again. */
@@ -80,9 +74,13 @@ export function createIncomingEvents(components: IncomingEventsComponents): Inco
   const inbox = createInbox<ArrivedEvent, DeliveryOrigin>({
     seen,
     isOrdered: (handler) => local(handler)?.declaration.handles?.ordered === true,
+    isHere: (handler) => targetOf(handler) !== undefined,
+    isLive: ({ answers, number }) => answers.isOpen(number),
     admit: (event) => {
       try {
-        admit(event, local(event.handler)!.declaration)
+        const declaration = checkTarget(event.handler)
+        admit(event, declaration)
+        payloads.admit(event)
         return undefined
       } catch (error) {
         return failureOf(toMeshError(error))
@@ -107,6 +105,8 @@ export function createIncomingEvents(components: IncomingEventsComponents): Inco
         return handling.ready(effect.handler)
       case 'keep':
         return keep(effect.event)
+      case 'again':
+        return payloads.again(effect.event)
       case 'release':
         payloads.release(effect.event)
         stored?.release(effect.event, effect.settled)?.catch(() => count('events.not_kept'))
@@ -139,17 +139,6 @@ export function createIncomingEvents(components: IncomingEventsComponents): Inco
     })
   }
 
-  /** Gives what was kept to its capability; or, if that does not come, up. */
-  function restore(handler: string): void {
-    const kept = waiting.get(handler)
-    if (kept === undefined) return
-    waiting.delete(handler)
-    effects.around(() => {
-      for (const event of kept) inbox.restore(event, now())
-    })
-    handling.ready(handler)
-  }
-
   function receive(
     event: WireEvent,
     { handler, remainingMs, causes = [], event: encoded }: Delivery,
@@ -159,44 +148,44 @@ export function createIncomingEvents(components: IncomingEventsComponents): Inco
     if (stopping) throw new MeshError('unavailable', 'the node is stopping')
     const expiresAt = now() + remainingMs
     const arrived = arrivedOf({ event, encoded, handler, peer, causes: causes.map(originId), expiresAt })
-    try {
-      checkTarget(handler)
-    } catch (error) {
-      inbox.turnedAway(arrived, now())
-      throw error
-    }
     change(() => effects.around(() => inbox.receive(arrived, to, now())))
   }
 
-  /** @throws MeshError `unknown_capability`, `unavailable`: it may be there later. */
-  function checkTarget(handler: string): void {
+  /** What a capability of this node that handles events declares. */
+  function targetOf(handler: string): CapabilityDeclaration | undefined {
     const target = local(handler)
-    if (target?.handle === undefined || target.declaration.handles === undefined)
-      throw new MeshError('unknown_capability', `this node has no "${handler}" that handles events`, { capability: handler })
-    const { status } = target.declaration
-    if (status === 'offline' || status === 'suspended') throw new MeshError('unavailable', `"${handler}" is ${status}`)
+    return target?.handle === undefined || target.declaration.handles === undefined ? undefined : target.declaration
   }
+
+  /** @throws MeshError `unknown_capability`, `unavailable`: it may be there later. */
+  function checkTarget(handler: string): CapabilityDeclaration {
+    const target = targetOf(handler)
+    if (target === undefined)
+      throw new MeshError('unknown_capability', `this node has no "${handler}" that handles events`, { capability: handler })
+    const { status } = target
+    if (status === 'offline' || status === 'suspended') throw new MeshError('unavailable', `"${handler}" is ${status}`)
+    return target
+  }
+
+  effects.around(() => {
+    for (const event of stored?.kept ?? []) inbox.restore(event, now())
+  })
 
   return {
     receive,
-    changed() {
-      for (const handler of [...waiting.keys()]) if (local(handler)?.handle !== undefined) change(() => restore(handler))
-    },
+    changed: () => change(() => effects.around(() => inbox.changed(now()))),
     tick(at) {
       effects.around(() => inbox.tick(at))
-      if (at >= forgetAt) {
-        seen.expire(at)
-        forgetAt = at + FORGET_EVERY_MS
-      }
-      if (at < giveBackAt) return
-      giveBackAt = Infinity
-      for (const handler of [...waiting.keys()]) restore(handler)
+      if (at < forgetAt) return
+      seen.expire(at)
+      forgetAt = at + FORGET_EVERY_MS
     },
     get nextAt() {
-      return Math.min(inbox.nextAt, giveBackAt, seen.size > 0 ? forgetAt : Infinity)
+      return Math.min(inbox.nextAt, seen.size > 0 ? forgetAt : Infinity)
     },
     async stop() {
       stopping = true
+      inbox.stop()
       payloads.stop()
       await handling.stop(FINISH_WITHIN_MS)
     }

@@ -2,10 +2,10 @@
 import { originBytes } from './core/document.ts'
 import type { JsonValue } from './core/invoke.ts'
 import { createFiredKeys } from './core/triggers/fired-keys.ts'
-import type { InboxAnswer } from './core/triggers/inbox.ts'
+import type { InboxAnswer } from './core/triggers/inbox-contract.ts'
 import { createOutbox } from './core/triggers/outbox.ts'
 import type { Added, OutboxEffect } from './core/triggers/outbox-contract.ts'
-import { handlerKey, routeEvent, type EventHandler } from './core/triggers/trigger-routes.ts'
+import { createCurrentRoutes, wayOf, type EventHandler } from './core/triggers/trigger-routes.ts'
 import { MeshError } from './errors.ts'
 import type { CapabilityDeclaration } from '../protocols/capability.ts'
 import type { Delivery } from '../protocols/trigger/messages.ts'
@@ -14,6 +14,7 @@ import type { MeshComponents } from './mesh-components.ts'
 import { createEffectQueue } from './mesh-effects.ts'
 import { createEventDesk, type EventDesk } from './mesh-event-desk.ts'
 import { createFireWaits } from './mesh-fire-waits.ts'
+import { createOutboxFollower } from './mesh-outbox-follower.ts'
 import { createTriggerSender, type TriggerSenderComponents } from './net/trigger-sender.ts'
 import type { DeliveryOrigin } from './net/trigger.ts'
 import { createOutboxKeeping } from './triggers/outbox-keeping.ts'
@@ -54,7 +55,7 @@ export interface OutgoingEventsComponents extends Pick<
   self: string
   /** A capability of this node. */
   find(capability: string): CapabilityDeclaration | undefined
-  /** Who handles events now. */
+  /** Who handles events now: the same list, until something has changed. */
   handlers(): EventHandler[]
   connect: TriggerSenderComponents['connect']
   /** To a capability of this node itself. */
@@ -70,6 +71,7 @@ export interface OutgoingEventsComponents extends Pick<
 export function createOutgoingEvents(components: OutgoingEventsComponents): OutgoingEvents {
   const { self, membership, incarnation, now, random, log, events, find, handlers, connect, deliver, change, count } = components
   const { mesh } = membership
+  const routes = createCurrentRoutes(handlers)
   const waits = createFireWaits()
   let stopped = false
   /** Told once, until it goes well again. */
@@ -77,10 +79,10 @@ export function createOutgoingEvents(components: OutgoingEventsComponents): Outg
   const stored =
     events === undefined
       ? undefined
-      : createOutboxLog(events.outbox, { self, mesh, clock: Date.now, onDamaged: () => count('events.damaged') })
+      : createOutboxLog(events.outbox, { self, mesh, clock: Date.now, now, onDamaged: () => count('events.damaged') })
 
-  const payloads = createPayloadKeeper(events?.outboxPayloads ?? createPayloadMemory(), (id, key) =>
-    change(() => outbox.fetched(id, key, now()))
+  const payloads = createPayloadKeeper(events?.outboxPayloads ?? createPayloadMemory(), (_, key) =>
+    change(() => outbox.fetched(nodeOf(key), now()))
   )
   const { kept, letters } = wholeEvents(stored, payloads, count)
   const keeping = createOutboxKeeping({
@@ -95,11 +97,17 @@ export function createOutgoingEvents(components: OutgoingEventsComponents): Outg
     kept.flatMap(({ event: { id, key } }) => (key === undefined ? [] : [{ key, id }])),
     now()
   )
-  const effects = createEffectQueue<OutboxEffect<RaisedEvent>>(act)
+  const effects = createEffectQueue<OutboxEffect<RaisedEvent>>((effect) => {
+    keeping.keep(effect)
+    if (effect.kind === 'send') keeping.send(effect.event, effect.handler)
+    else follow(effect)
+  })
   const outbox = effects.around(() =>
     createOutbox<RaisedEvent>({
-      route: ({ route }) => routeEvent(route, handlers()).handlers,
-      isOrdered: (handler) => handlers().some((one) => one.ordered === true && handlerKey(one) === handler),
+      route: ({ route }) => routes.route(route).handlers,
+      wayOf: ({ route }) => wayOf(route),
+      isOrdered: (handler) => routes.isOrdered(handler),
+      payloadTo: ({ dataRef }, handler) => (dataRef === undefined ? undefined : nodeOf(handler)),
       emit: effects.push,
       random,
       kept,
@@ -107,10 +115,20 @@ export function createOutgoingEvents(components: OutgoingEventsComponents): Outg
       now: now()
     })
   )
+  const follow = createOutboxFollower({
+    keys,
+    waits,
+    payloads,
+    isWaiting: (id) => outbox.pending(id).length > 0,
+    now,
+    log,
+    count
+  })
   const raise = createRaise({
     self,
     mesh,
     incarnation,
+    random,
     find,
     add(event, payload) {
       components.onRaised(event)
@@ -157,48 +175,6 @@ export function createOutgoingEvents(components: OutgoingEventsComponents): Outg
     return remainingMs
   }
 
-  function act(effect: OutboxEffect<RaisedEvent>): void {
-    keeping.keep(effect)
-    switch (effect.kind) {
-      case 'send':
-        return keeping.send(effect.event, effect.handler)
-      case 'accepted':
-      case 'handled':
-        return waits.taken(effect.id, effect.handler)
-      case 'settled':
-        if (effect.event.key !== undefined) keys.done(effect.event.key, effect.event.id, effect.by, now())
-        for (const handler of effect.by) waits.taken(effect.event.id, handler)
-        payloads.release(effect.event.id)
-        return count('events.done')
-      case 'withdrawn':
-        if (effect.event.key !== undefined) keys.forget(effect.event.key)
-        count('events.withdrawn')
-        payloads.release(effect.event.id)
-        return waits.dropped(effect.event.id, 'withdrawn')
-      case 'dropped':
-        if (effect.event.key !== undefined) keys.forget(effect.event.key)
-        count(`events.dropped.${effect.reason}`)
-        payloads.release(effect.event.id)
-        return waits.dropped(effect.event.id, effect.reason)
-      case 'dead': {
-        const { event, reason, code } = effect.letter
-        if (event.key !== undefined) keys.forget(event.key)
-        count(`events.dead.${reason}`)
-        log('warn', `"${event.event}" of "${event.capability}" is a dead letter (${code ?? reason}): atmo dead-letters`)
-        return waits.dropped(event.id, code ?? reason)
-      }
-      case 'erased':
-        // It may have gone out anew.
-        if (outbox.pending(effect.id).length === 0) payloads.release(effect.id)
-        return
-      case 'append':
-        // Also of a dead letter that goes out anew.
-        if (effect.event.key !== undefined) keys.begin(effect.event.key, effect.event.id)
-        return
-      case 'routed':
-    }
-  }
-
   function send({ id, encoded: bytes, priority, causes }: RaisedEvent, key: string): void {
     const node = nodeOf(key)
     const handler = key.slice(0, -node.length - 1)
@@ -211,7 +187,10 @@ export function createOutgoingEvents(components: OutgoingEventsComponents): Outg
         if (typeof what === 'string') outbox[what](id, key, now())
         else outbox.failed(id, key, what, now())
       })
-    deliver({ number: 0, handler, event: bytes, remainingMs, causes: by }, { answers: { answer }, number: 0 })
+    deliver(
+      { number: 0, handler, event: bytes, remainingMs, causes: by },
+      { answers: { answer, isOpen: () => !stopped }, number: 0 }
+    )
   }
 
   async function fire(capability: string, event: string, payload: JsonValue, options: FireOptions): Promise<FireView> {
@@ -230,7 +209,7 @@ export function createOutgoingEvents(components: OutgoingEventsComponents): Outg
       return { outcome: raised.outcome, kept: false, by: [], tried: [], ...('reason' in raised && { reason: raised.reason }) }
     const { id, intent, route: to } = raised.event
     const { added } = raised
-    const { by: route } = routeEvent(to, handlers())
+    const { by: route } = routes.route(to)
     if (added.outcome === 'refused')
       return { outcome: 'dropped', id, intent, kept: false, by: [], tried: [], reason: added.reason }
     const keep = keeping.isKept(id)
@@ -269,6 +248,8 @@ export function createOutgoingEvents(components: OutgoingEventsComponents): Outg
     stop() {
       stopped = true
       sender.stop()
+      stored?.flush()
+      payloads.stop()
       if (stored === undefined && outbox.size > 0)
         log('warn', `${outbox.size} events that are not done are lost, since this node has no data directory`)
     }

@@ -159,8 +159,8 @@ export function createMeshTriggers(components: MeshTriggersComponents): MeshTrig
     isLooking = false
     if (stopped) return
     const healthy = handlers().filter((one) => one.healthy)
-    const next = new Set(healthy.map(handlerKey))
-    const appeared = healthy.filter((one) => back.has(one.node) || !known.has(handlerKey(one))).map(handlerKey)
+    const next = new Set(healthy.map(faceOf))
+    const appeared = healthy.filter((one) => back.has(one.node) || !known.has(faceOf(one))).map(handlerKey)
     const isOther = appeared.length > 0 || next.size < known.size
     known = next
     subscriptions.changed(back)
@@ -195,4 +195,9 @@ export function createMeshTriggers(components: MeshTriggersComponents): MeshTrig
       discardDeadLetter: outgoing.discardDeadLetter
     }
   }
+}
+
+/** What decides whether events go to a handler, and how. */
+function faceOf(handler: EventHandler): string {
+  return `${handlerKey(handler)} ${handler.type} ${handler.ordered === true}`
 }

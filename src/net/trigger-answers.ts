@@ -5,7 +5,7 @@ import {
   encodeAnswers,
   type Failure
 } from '../../protocols/trigger/messages.ts'
-import type { InboxAnswer } from '../core/triggers/inbox.ts'
+import type { InboxAnswer } from '../core/triggers/inbox-contract.ts'
 import { MeshError } from '../errors.ts'
 
 /** What a node of handlers answers over one exchange: many deliveries in an item, as they come. */
@@ -14,6 +14,8 @@ export interface TriggerAnswers {
   open(number: number, bytes: number): void
   /** Once it has an answer for good, or the exchange is over, more do nothing. */
   answer(number: number, answer: InboxAnswer): void
+  /** Whether an answer for good to a delivery is waited for: false once the exchange is over. */
+  isOpen(number: number): boolean
   /** No more deliveries come: the items end when all are answered. */
   end(): void
   /** The exchange ends, as soon as the answers that there are have gone. */
@@ -69,6 +71,7 @@ export function createTriggerAnswers(): TriggerAnswers {
       }
       wake?.()
     },
+    isOpen: (number) => open.has(number),
     end() {
       isEnded = true
       wake?.()

@@ -6,7 +6,7 @@ import {
   type Priority
 } from '../../protocols/trigger/messages.ts'
 import { createDeliveryWindow, type Delivered, type DeliveryAnswer } from '../core/triggers/delivery-window.ts'
-import { createPriorityQueues } from '../core/triggers/priority-queues.ts'
+import { createPriorityQueues, type PriorityQueues } from '../core/triggers/priority-queues.ts'
 import { MeshError } from '../errors.ts'
 import type { Session } from './session.ts'
 
@@ -61,10 +61,49 @@ export function createTriggerSender({ connect, onSent, onAnswer, onLost, now }: 
     const over = new AbortController()
     const window = createDeliveryWindow()
     const queues = createPriorityQueues<OutgoingEvent>()
+    /** By handler, what waits for its earlier ones to be answered. */
+    const parked = new Map<string, PriorityQueues<OutgoingEvent>>()
     let wake: (() => void) | undefined
     let isClosed = false
 
     const lose = ({ id, key }: OutgoingEvent): void => onLost({ id, handler: key })
+
+    function queue(waiting: PriorityQueues<OutgoingEvent>, event: OutgoingEvent): boolean {
+      const { taken, dropped } = waiting.push(event, event.priority, now())
+      if (dropped !== undefined) lose(dropped)
+      return taken
+    }
+
+    function park(event: OutgoingEvent): void {
+      const waiting = parked.get(event.key) ?? createPriorityQueues<OutgoingEvent>()
+      parked.set(event.key, waiting)
+      if (!queue(waiting, event)) lose(event)
+    }
+
+    function takeParked(): OutgoingEvent | undefined {
+      for (const [key, waiting] of parked) {
+        if (!window.hasRoomFor(key, MAX_EVENT_BYTES)) continue
+        const event = waiting.take(now())
+        if (waiting.size === 0) parked.delete(key)
+        return event
+      }
+      return undefined
+    }
+
+    function takeQueued(): OutgoingEvent | undefined {
+      for (let event = queues.take(now()); event !== undefined; event = queues.take(now())) {
+        if (!parked.has(event.key) && window.hasRoomFor(event.key, event.bytes.length)) return event
+        park(event)
+      }
+      return undefined
+    }
+
+    /** What has been parked is older, but for what is critical. */
+    function take(): OutgoingEvent | undefined {
+      if (!window.hasRoom(MAX_EVENT_BYTES)) return undefined
+      const urgent = queues.sizeOf('critical') > 0 ? takeQueued() : undefined
+      return urgent ?? takeParked() ?? takeQueued()
+    }
 
     /** Resolves when there may be something to send; false: nothing was for long. */
     async function isWoken(): Promise<boolean> {
@@ -83,7 +122,7 @@ export function createTriggerSender({ connect, onSent, onAnswer, onLost, now }: 
 
     async function* deliveries(): AsyncGenerator<unknown, void, void> {
       for (;;) {
-        const event = window.hasRoom(MAX_EVENT_BYTES) ? queues.take(now()) : undefined
+        const event = take()
         if (event === undefined) {
           if (await isWoken()) continue
           if (!isClosed && window.size > 0) continue
@@ -103,8 +142,7 @@ export function createTriggerSender({ connect, onSent, onAnswer, onLost, now }: 
     const line: Line = {
       over,
       push(event) {
-        const { taken, dropped } = queues.push(event, event.priority, now())
-        if (dropped !== undefined) lose(dropped)
+        const taken = queue(parked.get(event.key) ?? queues, event)
         wake?.()
         return taken
       },
@@ -124,7 +162,9 @@ export function createTriggerSender({ connect, onSent, onAnswer, onLost, now }: 
           wake?.()
           forget(node, line)
           for (const lost of window.close()) onLost(lost)
-          for (let left = queues.take(now()); left !== undefined; left = queues.take(now())) lose(left)
+          for (const waiting of [queues, ...parked.values()])
+            for (let left = waiting.take(now()); left !== undefined; left = waiting.take(now())) lose(left)
+          parked.clear()
         }
       }
     }

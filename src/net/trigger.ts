@@ -16,7 +16,7 @@ import { createTriggerAnswers, type TriggerAnswers } from './trigger-answers.ts'
 
 /** Whom a delivery came from, and how it is answered. */
 export interface DeliveryOrigin {
-  answers: Pick<TriggerAnswers, 'answer'>
+  answers: Pick<TriggerAnswers, 'answer' | 'isOpen'>
   number: number
 }
 

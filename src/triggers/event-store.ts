@@ -4,10 +4,14 @@ import type { PayloadStore } from './payload-store.ts'
 
 /** A log of records that outlives the process. */
 export interface EventLog {
-  /** What it held at the start, oldest first. */
+  /** What it held at the start, oldest first; nothing any more once `onCompact` says who keeps it from then on. */
   readonly initial: readonly JsonObject[]
-  /** Resolves once the record is kept, and all before it. @throws MeshError `unavailable` with `details.reason` `not_kept`: it is not, the disk is full perhaps. */
-  append(record: JsonObject): Promise<void>
+  /**
+   * Resolves once the record is kept, and all before it. What could not be kept is tried again without being asked, as part of what `onCompact` gives.
+   * @param flush default true; false: the end of the process does not lose it, a power cut may, unless one after it was flushed.
+   * @throws MeshError `unavailable` with `details.reason` `not_kept`: it is not, the disk is full perhaps.
+   */
+  append(record: JsonObject, flush?: boolean): Promise<void>
   /** @param records all that is still to be kept, all that was appended included: asked for when the log is written anew. */
   onCompact(records: () => Iterable<JsonObject>): void
 }

@@ -4,11 +4,11 @@ import { eventFields } from '../../protocols/trigger/event-fields.ts'
 import type { MeshEvent } from '../../protocols/trigger/messages.ts'
 import { Cancellation } from '../core/cancellation.ts'
 import { failureOf } from '../core/triggers/failure.ts'
-import type { InboxEvent } from '../core/triggers/inbox.ts'
+import type { InboxEvent } from '../core/triggers/inbox-contract.ts'
 import type { FailedAnswer } from '../core/triggers/outbox-contract.ts'
 import type { Ordered } from '../core/triggers/subject-order.ts'
 import { untilAborted } from '../core/until-aborted.ts'
-import { MeshError, isMeshError, toMeshError } from '../errors.ts'
+import { MeshError, abortError, isMeshError, toMeshError } from '../errors.ts'
 import type { EventContext, EventFunction, ReceivedEvent } from '../mesh-api-events.ts'
 import type { Loaded } from './payload-arrivals.ts'
 
@@ -51,7 +51,7 @@ export interface HandlingComponents {
   authorize(event: ArrivedEvent, signal: AbortSignal): Promise<void> | undefined
   /** Resolves once the payload that it refers to is here. @throws MeshError. */
   arrived(event: ArrivedEvent): Promise<void> | undefined
-  /** Its payload. @throws MeshError. */
+  /** Its payload, which may be long in coming. @throws MeshError. */
   load(event: ArrivedEvent, signal: AbortSignal): Promise<Loaded>
   /** Of what is waited for, and of the handler. Default: {@link HANDLE_WITHIN_MS}. */
   withinMs?: number
@@ -62,6 +62,12 @@ interface Lane {
   aside: number
   /** Those that have waited, and now wait for a slot. */
   back: (() => void)[]
+}
+
+/** One that is being handled. */
+interface Run {
+  lane: Lane
+  hasSlot: boolean
 }
 
 /** @param components see {@link HandlingComponents}. */
@@ -78,7 +84,7 @@ export function createHandling(components: HandlingComponents): Handling {
     return lane
   }
 
-  async function run(lane: Lane, ordered: Ordered<ArrivedEvent>): Promise<void> {
+  async function run(turn: Run, ordered: Ordered<ArrivedEvent>): Promise<void> {
     const { item } = ordered
     const cancellation = new Cancellation()
     cancellations.add(cancellation)
@@ -94,10 +100,9 @@ export function createHandling(components: HandlingComponents): Handling {
     let outcome: 'done' | FailedAnswer = 'done'
     try {
       const { signal } = cancellation
-      const waits = [authorize(item, signal), arrived(item)].filter((one) => one !== undefined)
-      if (waits.length > 0) await aside(lane, item.handler, Promise.all(waits), signal)
+      const loaded = await prepare(turn, item, signal)
       within(handleWithinMs)
-      await untilAborted(handle(ordered, signal, within), signal)
+      await untilAborted(handle(ordered, loaded, signal, within), signal)
     } catch (error) {
       outcome = failure(cancellation.reason ?? error)
     } finally {
@@ -107,15 +112,33 @@ export function createHandling(components: HandlingComponents): Handling {
     finish(item, outcome)
   }
 
+  /** All that it waits for, the memory for its payload last: who has that waits for a slot alone, and what has a slot for nothing of this. */
+  async function prepare(turn: Run, item: ArrivedEvent, signal: AbortSignal): Promise<Loaded> {
+    const waits = [authorize(item, signal), arrived(item)].filter((one) => one !== undefined)
+    if (waits.length === 0 && item.event.dataRef === undefined) return load(item, signal)
+    const loading = Promise.all(waits).then(() => load(item, signal))
+    try {
+      return await aside(turn, item.handler, loading, signal)
+    } catch (error) {
+      loading.then(
+        ({ release }) => release(),
+        () => undefined
+      )
+      throw error
+    }
+  }
+
   async function handle(
     { item, missing, late }: Ordered<ArrivedEvent>,
+    { value, release }: Loaded,
     signal: AbortSignal,
     within: EventContext['within']
   ): Promise<void> {
-    const run = functionOf(item.handler)
-    if (run === undefined) throw new MeshError('unavailable', `"${item.handler}" handles no events any more`)
-    const { value, release } = await load(item, signal)
     try {
+      // While it waited for a slot.
+      signal.throwIfAborted()
+      const run = functionOf(item.handler)
+      if (run === undefined) throw new MeshError('unavailable', `"${item.handler}" handles no events any more`)
       const context: EventContext = { signal, causes: item.causes, depth: item.event.hopDepth, within }
       await run(viewOf(item, value, missing, late), context)
     } finally {
@@ -123,19 +146,41 @@ export function createHandling(components: HandlingComponents): Handling {
     }
   }
 
-  /** Waits without a slot: others are handled meanwhile. Then it has one again, also if the wait fails. */
-  async function aside(lane: Lane, handler: string, wait: Promise<unknown>, signal: AbortSignal): Promise<void> {
+  /** Waits without a slot: others are handled meanwhile. Then it has one again, unless it has failed. */
+  async function aside<T>(turn: Run, handler: string, wait: Promise<T>, signal: AbortSignal): Promise<T> {
+    const { lane } = turn
     lane.aside++
+    turn.hasSlot = false
     release(lane)
     ready(handler)
     try {
-      await untilAborted(wait, signal)
+      const result = await untilAborted(wait, signal)
+      await slot(lane, signal)
+      turn.hasSlot = true
+      return result
     } finally {
       lane.aside--
-      if (lane.running < HANDLER_SLOTS) lane.running++
-      // `release` has counted it.
-      else await new Promise<void>((resolve) => lane.back.push(resolve))
     }
+  }
+
+  function slot(lane: Lane, signal: AbortSignal): Promise<void> {
+    return new Promise((resolve, reject) => {
+      if (lane.running < HANDLER_SLOTS) {
+        lane.running++
+        return resolve()
+      }
+      // `release` has counted it.
+      const given = (): void => {
+        signal.removeEventListener('abort', onAbort)
+        resolve()
+      }
+      const onAbort = (): void => {
+        lane.back.splice(lane.back.indexOf(given), 1)
+        reject(abortError(signal))
+      }
+      signal.addEventListener('abort', onAbort, { once: true })
+      lane.back.push(given)
+    })
   }
 
   function release(lane: Lane): void {
@@ -144,8 +189,8 @@ export function createHandling(components: HandlingComponents): Handling {
     else next()
   }
 
-  function leave(handler: string, lane: Lane): void {
-    release(lane)
+  function leave(handler: string, { lane, hasSlot }: Run): void {
+    if (hasSlot) release(lane)
     ready(handler)
     if (lane.running + lane.aside > 0) return
     lanes.delete(handler)
@@ -162,8 +207,9 @@ export function createHandling(components: HandlingComponents): Handling {
         lane.running--
         break
       }
-      const left = (): void => leave(handler, lane)
-      void run(lane, next).then(left, left)
+      const turn: Run = { lane, hasSlot: true }
+      const left = (): void => leave(handler, turn)
+      void run(turn, next).then(left, left)
     }
     if (lane.running + lane.aside === 0) lanes.delete(handler)
   }

@@ -1,32 +1,34 @@
 /** The outbox as records: what is written down of it, and how that is read after a restart. */
-import { fromString } from 'uint8arrays/from-string'
-import { toString } from 'uint8arrays/to-string'
-import type { JsonObject, JsonValue } from '../../protocols/json.ts'
-import { decodeEvent } from '../../protocols/trigger/messages.ts'
+import type { JsonObject } from '../../protocols/json.ts'
 import type { DeadLetter } from '../core/triggers/dead-letters.ts'
-import { firingKey } from '../core/triggers/event-subject.ts'
 import { FIRED_MS, MAX_FIRED_KEYS, type FiredKey } from '../core/triggers/fired-keys.ts'
 import type { Kept, OutboxEffect } from '../core/triggers/outbox-contract.ts'
 import type { EventLog } from './event-store.ts'
+import { createLogClock, type LogClockInit } from './log-clock.ts'
+import { appendOf, deadOf, eventOf, mapOf, textOf, textsOf, timeOf } from './outbox-records.ts'
 import type { RaisedEvent } from './raise.ts'
+
+/** Who has accepted an event is written down so long after it has, in ms, unless it is done by then: most are, and cost no record. */
+export const ACCEPTED_MS = 50
 
 /** See {@link createOutboxLog}. */
 export interface OutboxLog {
+  /** What is kept now, made anew each time: nobody is to hold on to it. */
   readonly kept: Kept<RaisedEvent>[]
   readonly letters: DeadLetter<RaisedEvent>[]
   /** Events that are done, and were fired with a key; oldest first. */
   readonly keys: FiredKey[]
   /** Writes down what the outbox wants kept. @returns undefined if that is nothing; else rejects as {@link EventLog.append}. */
   note(effect: OutboxEffect<RaisedEvent>): Promise<void> | undefined
+  /** What is written down later is written now: the node stops. */
+  flush(): void
 }
 
 /** What it needs to know. */
-export interface OutboxLogInit {
+export interface OutboxLogInit extends LogClockInit {
   /** Events of another node or mesh are left out. */
   self: string
   mesh: string
-  /** Wall clock, ms since 1970: how long an event has waited, over a restart. */
-  clock: () => number
   /** Told of a record that nothing can be made of. */
   onDamaged(): void
 }
@@ -36,6 +38,8 @@ interface Entry {
   at: number
   handlers?: string[]
   handled: string[]
+  /** Who has it, the last one last. */
+  accepted: string[]
 }
 
 interface Done {
@@ -46,10 +50,16 @@ interface Done {
 }
 
 /** Keeps a mirror of what is in the log, from which that is written anew. */
-export function createOutboxLog(log: EventLog, { self, mesh, clock, onDamaged }: OutboxLogInit): OutboxLog {
+export function createOutboxLog(log: EventLog, { self, mesh, clock, now, onDamaged }: OutboxLogInit): OutboxLog {
+  const time = createLogClock({ clock, now })
   const entries = new Map<string, Entry>()
   const letters = new Map<string, DeadLetter<RaisedEvent> & { at: number }>()
   const keys = new Map<string, Done>()
+  /** Events of which it is to be written down who has accepted them. */
+  const late = new Set<string>()
+  let timer: ReturnType<typeof setTimeout> | undefined
+  /** The newest that a record names. */
+  let last = -Infinity
 
   function remember({ key, id, by, at }: Done): void {
     keys.delete(key)
@@ -57,28 +67,38 @@ export function createOutboxLog(log: EventLog, { self, mesh, clock, onDamaged }:
     if (keys.size > MAX_FIRED_KEYS) keys.delete(keys.keys().next().value!)
   }
 
+  /** The wall clock was set: as long ago as before is another time now. */
+  function shift(by: number): void {
+    for (const all of [entries, letters, keys]) for (const one of all.values()) one.at += by
+    last += by
+  }
+
+  // ---- what was written -----------------------------------------------------------------------
+  function atOf(record: JsonObject): number {
+    const at = timeOf(record['at'])
+    last = Math.max(last, at)
+    return at
+  }
+
   function apply(record: JsonObject): void {
+    if (record['k'] === 'append') return applyAppend(record)
+    if (record['k'] === 'clock') return shift(timeOf(record['by']))
     const id = textOf(record['id'])
     const entry = entries.get(id)
     switch (textOf(record['k'])) {
-      case 'append': {
-        const event = eventOf(mapOf(record['event']))
-        const { source } = decodeEvent(event.encoded)
-        if (event.id !== id || source.node !== self || source.mesh !== mesh) return
-        entries.set(id, { event, at: Number(record['at']), handled: [] })
-        return
-      }
       case 'routed':
         if (entry !== undefined) entry.handlers = textsOf(record['to'])
         return
+      case 'accepted':
+        if (entry !== undefined) entry.accepted = textsOf(record['by'])
+        return
       case 'handled':
-        if (entry !== undefined) entry.handled.push(textOf(record['by']))
+        if (entry !== undefined) handledBy(entry, textOf(record['by']))
         return
       case 'settled':
       case 'key':
         entries.delete(id)
-        if (record['key'] !== undefined)
-          remember({ key: textOf(record['key']), id, by: textsOf(record['by']), at: Number(record['at']) })
+        if (record['key'] !== undefined) remember({ key: textOf(record['key']), id, by: textsOf(record['by']), at: atOf(record) })
         return
       case 'dead': {
         if (entry === undefined) return
@@ -92,6 +112,12 @@ export function createOutboxLog(log: EventLog, { self, mesh, clock, onDamaged }:
     }
   }
 
+  function applyAppend(record: JsonObject): void {
+    const at = atOf(record)
+    const event = eventOf(mapOf(record['event']), self, mesh)
+    if (event !== undefined) entries.set(event.id, { event, at, handled: [], accepted: [] })
+  }
+
   for (const record of log.initial)
     try {
       apply(record)
@@ -100,149 +126,143 @@ export function createOutboxLog(log: EventLog, { self, mesh, clock, onDamaged }:
     }
   // It was sent anew just before the end.
   for (const id of entries.keys()) letters.delete(id)
+  clockMoved(time.movedBefore(last))
 
   log.onCompact(function* () {
     for (const { event, at, reason, code, message, handled } of letters.values()) {
       yield appendOf(event, at)
       yield deadOf({ event, reason, code, message, handled })
     }
-    for (const one of keys.values()) if (one.at + FIRED_MS > clock()) yield { k: 'key', ...one }
-    for (const { event, at, handlers, handled } of entries.values()) {
+    for (const one of keys.values()) if (one.at + FIRED_MS > time.at()) yield { k: 'key', ...one }
+    for (const { event, at, handlers, handled, accepted } of entries.values()) {
       yield appendOf(event, at)
       if (handlers !== undefined) yield { k: 'routed', id: event.id, to: handlers }
       for (const by of handled) yield { k: 'handled', id: event.id, by }
+      if (accepted.length > 0) yield { k: 'accepted', id: event.id, by: accepted }
     }
   })
 
-  function recordOf(effect: OutboxEffect<RaisedEvent>): JsonObject | undefined {
+  // ---- what is to be written ------------------------------------------------------------------
+  function clockMoved(by: number): void {
+    if (by === 0) return
+    shift(by)
+    writeQuietly({ k: 'clock', by })
+  }
+
+  /** What cannot be written is told with the next event. A power cut may lose it. */
+  function writeQuietly(record: JsonObject): void {
+    void log.append(record, false).catch(() => undefined)
+  }
+
+  function handledBy(entry: Entry, handler: string): void {
+    if (!entry.handled.includes(handler)) entry.handled.push(handler)
+    entry.accepted = entry.accepted.filter((one) => one !== handler)
+  }
+
+  function acceptedBy(entry: Entry, accepted: string[]): void {
+    entry.accepted = accepted
+    late.add(entry.event.id)
+    if (timer !== undefined) return
+    timer = setTimeout(writeLate, ACCEPTED_MS)
+    ;(timer as { unref?: () => void }).unref?.()
+  }
+
+  function writeLate(): void {
+    clearTimeout(timer)
+    timer = undefined
+    for (const id of late) {
+      const entry = entries.get(id)
+      if (entry !== undefined) writeQuietly({ k: 'accepted', id, by: entry.accepted })
+    }
+    late.clear()
+  }
+
+  /** It goes to a handler, so as many others as there are handlings beside that one may have it still: those that took it last. */
+  function sentTo(entry: Entry, handler: string): void {
+    const { event, handled, accepted } = entry
+    if (event.fanOut === 'all' || accepted.includes(handler)) return
+    const others = event.fanOut - handled.length - 1
+    if (accepted.length > others) acceptedBy(entry, accepted.slice(accepted.length - Math.max(0, others)))
+  }
+
+  /** @returns what is to be written, and whether a power cut must not lose it: what it would only bring about a second time is known where it was done. */
+  function recordOf(effect: OutboxEffect<RaisedEvent>): [record: JsonObject, flush: boolean] | undefined {
     switch (effect.kind) {
       case 'append': {
-        const [{ event }, at] = [effect, clock()]
-        entries.set(event.id, { event, at, handled: [] })
-        return appendOf(event, at)
+        const { event } = effect
+        const at = time.at()
+        entries.set(event.id, { event, at, handled: [], accepted: [] })
+        return [appendOf(event, at), true]
       }
       case 'routed': {
         const { id, handlers } = effect
         const entry = entries.get(id)
         if (entry !== undefined) entry.handlers = handlers
-        return { k: 'routed', id, to: handlers }
+        return [{ k: 'routed', id, to: handlers }, false]
       }
-      case 'handled':
-        entries.get(effect.id)?.handled.push(effect.handler)
-        return { k: 'handled', id: effect.id, by: effect.handler }
+      case 'send': {
+        const entry = entries.get(effect.event.id)
+        if (entry !== undefined) sentTo(entry, effect.handler)
+        return undefined
+      }
+      case 'accepted': {
+        const [entry, handler] = [entries.get(effect.id), effect.handler]
+        if (entry !== undefined) acceptedBy(entry, [...entry.accepted.filter((one) => one !== handler), handler])
+        return undefined
+      }
+      case 'handled': {
+        const entry = entries.get(effect.id)
+        if (entry !== undefined) handledBy(entry, effect.handler)
+        return [{ k: 'handled', id: effect.id, by: effect.handler }, false]
+      }
       case 'withdrawn':
-        return entries.delete(effect.event.id) ? { k: 'settled', id: effect.event.id } : undefined
+        return entries.delete(effect.event.id) ? [{ k: 'settled', id: effect.event.id }, true] : undefined
       case 'settled': {
         const { id, key } = effect.event
         const wasKept = entries.delete(id)
-        if (key === undefined) return wasKept ? { k: 'settled', id } : undefined
-        const done = { key, id, by: [...effect.by], at: clock() }
+        if (key === undefined) return wasKept ? [{ k: 'settled', id }, false] : undefined
+        const done = { key, id, by: [...effect.by], at: time.at() }
         remember(done)
-        return { k: 'settled', ...done }
+        return [{ k: 'settled', ...done }, false]
       }
       case 'dead': {
         const { id } = effect.letter.event
-        const at = entries.get(id)?.at ?? clock()
+        const at = entries.get(id)?.at ?? time.at()
         entries.delete(id)
         letters.set(id, { ...effect.letter, at })
-        return deadOf(effect.letter)
+        return [deadOf(effect.letter), false]
       }
       case 'erased':
         letters.delete(effect.id)
-        return { k: 'erased', id: effect.id }
+        return [{ k: 'erased', id: effect.id }, true]
       default:
         return undefined
     }
   }
 
   return {
-    kept: [...entries.values()].map(({ event, at, handlers, handled }) => ({
-      event,
-      ageMs: Math.max(0, clock() - at),
-      ...(handlers !== undefined && { handlers: [...handlers] }),
-      handled: [...handled]
-    })),
-    letters: [...letters.values()].map(({ at: _at, ...letter }) => letter),
-    keys: [...keys.values()]
-      .map(({ key, id, by, at }) => ({ key, id, by, ageMs: Math.max(0, clock() - at) }))
-      .filter(({ ageMs }) => ageMs < FIRED_MS),
-    note(effect) {
-      const record = recordOf(effect)
-      return record === undefined ? undefined : log.append(record)
-    }
-  }
-}
-
-function appendOf(event: RaisedEvent, at: number): JsonObject {
-  const { encoded, route, subject, causes, key, dataRef: _inEncoded, of: _of, ...plain } = event
-  return {
-    k: 'append',
-    id: event.id,
-    at,
-    event: {
-      ...plain,
-      encoded: toString(encoded, 'base64'),
-      route: without(route),
-      causes: [...causes],
-      ...without({ subject, key })
-    }
-  }
-}
-
-function deadOf({ event, reason, code, message, handled }: DeadLetter<RaisedEvent>): JsonObject {
-  return { k: 'dead', id: event.id, reason, handled: [...handled], ...without({ code, message }) }
-}
-
-/** JSON has no undefined. */
-function without(values: object): JsonObject {
-  return Object.fromEntries(Object.entries(values as JsonObject).filter(([, value]) => value !== undefined))
-}
-
-/** @throws what is wrong with it: the file is this node's own, but a disk may be damaged. */
-function eventOf(kept: JsonObject): RaisedEvent {
-  const [encoded, route, subject] = [textOf(kept['encoded']), mapOf(kept['route']), kept['subject']]
-  const bytes = fromString(encoded, 'base64')
-  const { priority, intent, source, dataRef } = decodeEvent(bytes)
-  const about = subject === undefined ? undefined : textOf(subject)
-  const { fanOut, expiresMs } = kept as { fanOut: RaisedEvent['fanOut']; expiresMs: number }
-  if ((fanOut !== 'all' && !Number.isInteger(fanOut)) || !Number.isFinite(expiresMs)) throw new Error('no event')
-  const { capability } = source
-  return {
-    id: textOf(kept['id']),
-    priority,
-    bytes: bytes.length + (dataRef?.size ?? 0),
-    of: firingKey(capability, '', about),
-    fanOut,
-    expiresMs,
-    encoded: bytes,
-    route: {
-      hint: route['hint'] as string | undefined,
-      sink: route['sink'] as string | undefined,
-      node: source.node,
-      capability,
-      subject: about
+    get kept() {
+      return [...entries.values()].map(({ event, at, handlers, handled, accepted }) => ({
+        event,
+        ageMs: Math.max(0, time.at() - at),
+        ...(handlers !== undefined && { handlers: [...handlers] }),
+        handled: [...handled],
+        ...(accepted.length > 0 && { acceptedBy: [...accepted] })
+      }))
     },
-    capability,
-    event: textOf(kept['event']),
-    subject: about,
-    intent,
-    causes: textsOf(kept['causes']),
-    ...(dataRef !== undefined && { dataRef }),
-    ...(kept['key'] !== undefined && { key: textOf(kept['key']) })
+    get letters() {
+      return [...letters.values()].map(({ at: _at, ...letter }) => letter)
+    },
+    get keys() {
+      return [...keys.values()]
+        .map(({ key, id, by, at }) => ({ key, id, by, ageMs: Math.max(0, time.at() - at) }))
+        .filter(({ ageMs }) => ageMs < FIRED_MS)
+    },
+    note(effect) {
+      clockMoved(time.moved())
+      const written = recordOf(effect)
+      return written && log.append(...written)
+    },
+    flush: writeLate
   }
-}
-
-function textOf(value: JsonValue | undefined): string {
-  if (typeof value !== 'string') throw new Error('no text')
-  return value
-}
-
-function textsOf(value: JsonValue | undefined): string[] {
-  if (!Array.isArray(value)) throw new Error('no list')
-  return value.map(textOf)
-}
-
-function mapOf(value: JsonValue | undefined): JsonObject {
-  if (typeof value !== 'object' || value === null || Array.isArray(value)) throw new Error('no map')
-  return value
 }

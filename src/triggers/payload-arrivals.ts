@@ -3,7 +3,7 @@ import { sha256 } from '@noble/hashes/sha2.js'
 import { toString } from 'uint8arrays/to-string'
 import type { JsonValue } from '../../protocols/json.ts'
 import { PAYLOAD_TYPE, decodePayload, type DataRef } from '../../protocols/trigger/messages.ts'
-import { BUSY_MS } from '../core/triggers/inbox.ts'
+import { BUSY_MS } from '../core/triggers/inbox-contract.ts'
 import { createTurns, type Turns } from '../core/triggers/turns.ts'
 import { MeshError, toMeshError } from '../errors.ts'
 import type { ArrivedEvent } from './handling.ts'
@@ -17,8 +17,10 @@ export const MAX_FETCHES_OF_NODE = 2
 export const MAX_PENDING_OF_NODE = 64
 /** Bytes of those that handlers have at once; a larger one alone. */
 export const MAX_LOADED_BYTES = 32 * 1024 * 1024
-/** A payload that takes longer to come has failed, in ms; it is tried again. */
-export const FETCH_WITHIN_MS = 600_000
+/** A payload that takes longer to come has failed, in ms: who trickles it holds a turn no longer. It is tried again. */
+export const FETCH_WITHIN_MS = 30_000
+/** So much longer for each MiB, in ms: 35 KiB in a second. */
+export const FETCH_WITHIN_MS_PER_MIB = 30_000
 
 /** A payload for a handler. */
 export interface Loaded {
@@ -29,12 +31,16 @@ export interface Loaded {
 
 /** See {@link createPayloadArrivals}. */
 export interface PayloadArrivals {
+  /** Whether there is room for the payload of an event that comes in now. @throws MeshError `busy`; `unsupported` for a type that this node does not read. */
+  admit(event: ArrivedEvent): void
   /** Resolves once the payload of the event is here; undefined if it is, or is in the event. Rejects with MeshError: how the event has failed. */
   get(event: ArrivedEvent): Promise<void> | undefined
   /** It is not over. */
   has(event: ArrivedEvent): boolean
   /** Reads it. Rejects with MeshError. */
   load(event: ArrivedEvent, signal: AbortSignal): Promise<Loaded>
+  /** The event is tried again: what has not come is got anew. */
+  again(event: ArrivedEvent): void
   /** The event is over. */
   release(event: ArrivedEvent): void
   stop(): void
@@ -51,6 +57,8 @@ export interface PayloadArrivalsComponents {
   own(hash: string): AsyncIterable<Uint8Array>
   /** Events that were accepted before a restart: what belongs to no other goes. */
   kept: readonly ArrivedEvent[]
+  /** How long one of so many bytes may take to come. Default: {@link FETCH_WITHIN_MS}. */
+  withinMs?: (size: number) => number
 }
 
 interface Arrival {
@@ -59,13 +67,16 @@ interface Arrival {
   events: Set<string>
   abort: AbortController
   here: Promise<void>
+  hasFailed: boolean
 }
 
-const nameOf = (node: string, { hash }: DataRef): string => `${node}-${hash}`
+/** With the size: what an event says of it is checked for that event, also if another one has said otherwise of the same hash. */
+const nameOf = (node: string, { hash, size }: DataRef): string => `${node}-${hash}-${size}`
 const keyOf = ({ handler, id }: Pick<ArrivedEvent, 'handler' | 'id'>): string => `${handler} ${id}`
 
 /** A payload is got once for all capabilities here that handle its event. One node has half of the room, and two of eight turns. */
-export function createPayloadArrivals({ self, store, fetch, own, kept }: PayloadArrivalsComponents): PayloadArrivals {
+export function createPayloadArrivals(components: PayloadArrivalsComponents): PayloadArrivals {
+  const { self, store, fetch, own, kept, withinMs = fetchWithinMs } = components
   const arrivals = new Map<string, Arrival>()
   const all = createTurns(MAX_FETCHES)
   const ofNode = new Map<string, Turns>()
@@ -75,7 +86,8 @@ export function createPayloadArrivals({ self, store, fetch, own, kept }: Payload
   /** Names that are being deleted. */
   const going = new Map<string, Promise<void>>()
   let total = 0
-  let isRestoring = true
+  /** What was there at the start, until what was accepted before that is looked at. */
+  const initial = new Map(store.initial)
 
   function reserve(node: string, size: number): void {
     total += size
@@ -100,12 +112,12 @@ export function createPayloadArrivals({ self, store, fetch, own, kept }: Payload
   }
 
   function begin({ node }: ArrivedEvent, ref: DataRef, name: string, abort: AbortController): Promise<void> {
-    if (isRestoring && store.initial.get(name) === ref.size) return Promise.resolve()
+    if (initial.get(name) === ref.size) return Promise.resolve()
     const { signal } = abort
     return inTurn(node, signal, async () => {
       const timer = setTimeout(
         () => abort.abort(new MeshError('deadline_exceeded', 'the payload took too long to come', { retryable: true })),
-        FETCH_WITHIN_MS
+        withinMs(ref.size)
       )
       timer.unref?.()
       try {
@@ -140,36 +152,58 @@ export function createPayloadArrivals({ self, store, fetch, own, kept }: Payload
       known.events.add(keyOf(event))
       return known.here
     }
-    const refusal = refusalOf(event, ref)
     const abort = new AbortController()
-    const size = refusal === undefined ? ref.size : 0
-    reserve(node, size)
-    const here = refusal === undefined ? begin(event, ref, name, abort) : Promise.reject(refusal)
+    reserve(node, ref.size)
     add(pendingOf, node, 1)
+    const arrival: Arrival = {
+      size: ref.size,
+      node,
+      events: new Set([keyOf(event)]),
+      abort,
+      hasFailed: false,
+      here: begin(event, ref, name, abort)
+    }
     const isOver = (): void => add(pendingOf, node, -1)
-    // Who asks for it is told, also later; as long as the event is not over it is not tried anew.
-    here.then(isOver, isOver)
-    arrivals.set(name, { size, node, events: new Set([keyOf(event)]), abort, here })
-    return here
+    // Who asks for it is told, also later; as long as the event is not over, or tried again, it is not got anew.
+    arrival.here.then(isOver, () => {
+      arrival.hasFailed = true
+      isOver()
+    })
+    arrivals.set(name, arrival)
+    return arrival.here
   }
 
-  function refusalOf({ node, event: { dataContentType } }: ArrivedEvent, { size }: DataRef): MeshError | undefined {
+  function admit({ node, event: { dataRef, dataContentType } }: ArrivedEvent): void {
+    if (dataRef === undefined || node === self) return
     if (dataContentType !== PAYLOAD_TYPE) {
       const message = `this node reads no payloads of type ${dataContentType ?? 'unknown'}`
-      return new MeshError('unsupported', message, { retryable: true })
+      throw new MeshError('unsupported', message, { retryable: true })
     }
+    if (arrivals.has(nameOf(node, dataRef))) return
+    const { size } = dataRef
     const hasRoom = total + size <= store.maxBytes && (bytesOf.get(node) ?? 0) + size <= store.maxBytes / 2
-    if (isRestoring || (hasRoom && (pendingOf.get(node) ?? 0) < MAX_PENDING_OF_NODE)) return undefined
-    return new MeshError('busy', 'there is no room for the payload now', { retryAfterMs: BUSY_MS })
+    if (!hasRoom || (pendingOf.get(node) ?? 0) >= MAX_PENDING_OF_NODE)
+      throw new MeshError('busy', 'there is no room for the payload now', { retryAfterMs: BUSY_MS })
   }
 
   const restored = new Set(kept.flatMap(({ node, event: { dataRef } }) => (dataRef === undefined ? [] : [nameOf(node, dataRef)])))
   for (const name of store.initial.keys()) if (!restored.has(name)) void store.delete(name)
   for (const event of kept) void get(event)
-  isRestoring = false
+  initial.clear()
 
   return {
+    admit,
     get,
+    again(event) {
+      const ref = event.event.dataRef
+      const name = ref === undefined ? '' : nameOf(event.node, ref)
+      const arrival = arrivals.get(name)
+      if (arrival?.hasFailed !== true) return
+      const events = [...arrival.events]
+      forget(name, arrival)
+      void get(event)
+      for (const key of events) arrivals.get(name)?.events.add(key)
+    },
     has({ node, event: { dataRef }, ...event }) {
       return dataRef === undefined || arrivals.get(nameOf(node, dataRef))?.events.has(keyOf(event)) === true
     },
@@ -198,6 +232,9 @@ export function createPayloadArrivals({ self, store, fetch, own, kept }: Payload
     }
   }
 }
+
+/** See {@link FETCH_WITHIN_MS}. */
+const fetchWithinMs = (size: number): number => FETCH_WITHIN_MS + (size / 1_048_576) * FETCH_WITHIN_MS_PER_MIB
 
 function add(counts: Map<string, number>, node: string, count: number): void {
   const left = (counts.get(node) ?? 0) + count

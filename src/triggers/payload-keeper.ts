@@ -3,6 +3,11 @@ import type { DataRef } from '../../protocols/trigger/messages.ts'
 import { toMeshError } from '../errors.ts'
 import { MAX_PAYLOAD_MEMORY, notKept, partsOf, type PayloadStore } from './payload-store.ts'
 
+/** A payload that could not be written is tried again after so long, in ms, and twice as long each time. */
+export const PAYLOAD_RETRY_MS = 1_000
+/** At most. */
+export const MAX_PAYLOAD_RETRY_MS = 60_000
+
 /** See {@link createPayloadKeeper}. */
 export interface PayloadKeeper {
   /** Keeps the payload of an event. False: there is no room for it. */
@@ -21,6 +26,8 @@ export interface PayloadKeeper {
   read(hash: string, node: string): AsyncGenerator<Uint8Array, void, void>
   /** For this node itself. @throws MeshError `unavailable`. */
   own(hash: string): AsyncGenerator<Uint8Array, void, void>
+  /** What could not be written is not tried again: the node stops. */
+  stop(): void
 }
 
 interface Held {
@@ -41,6 +48,11 @@ export function createPayloadKeeper(store: PayloadStore, onServed: (id: string, 
   let [total, unwritten] = [0, 0]
   /** One after the other: what is deleted and comes again is there in the end. */
   let tail: Promise<unknown> = Promise.resolve()
+  /** Hashes of those that could not be written. */
+  const failed = new Set<string>()
+  let retry: ReturnType<typeof setTimeout> | undefined
+  let retryMs = PAYLOAD_RETRY_MS
+  let stopped = false
 
   function then(work: () => Promise<void>): Promise<void> {
     const done = tail.then(work)
@@ -62,6 +74,40 @@ export function createPayloadKeeper(store: PayloadStore, onServed: (id: string, 
     return true
   }
 
+  /** What could not be written stays in memory until it can be. */
+  function write(hash: string, bytes: Uint8Array): Promise<void> {
+    const written = then(() => store.write(hash, [bytes]))
+    written.then(
+      () => {
+        retryMs = PAYLOAD_RETRY_MS
+        failed.delete(hash)
+        const one = held.get(hash)
+        if (one?.written === written) dropBytes(one)
+      },
+      () => {
+        if (held.get(hash)?.written === written) tryLater(hash)
+      }
+    )
+    return written
+  }
+
+  function tryLater(hash: string): void {
+    failed.add(hash)
+    if (retry !== undefined || stopped) return
+    retry = setTimeout(tryAgain, retryMs)
+    ;(retry as { unref?: () => void }).unref?.()
+    retryMs = Math.min(MAX_PAYLOAD_RETRY_MS, 2 * retryMs)
+  }
+
+  function tryAgain(): void {
+    retry = undefined
+    for (const hash of failed) {
+      const one = held.get(hash)
+      failed.delete(hash)
+      if (one?.bytes !== undefined) one.written = write(hash, one.bytes)
+    }
+  }
+
   function dropBytes(one: Held): void {
     if (one.bytes !== undefined) unwritten -= one.size
     one.bytes = undefined
@@ -81,15 +127,8 @@ export function createPayloadKeeper(store: PayloadStore, onServed: (id: string, 
     hold(id, ref, bytes) {
       if (join(id, ref.hash)) return true
       if (total + ref.size > store.maxBytes || unwritten + ref.size > MAX_PAYLOAD_MEMORY) return false
-      const written = then(() => store.write(ref.hash, [bytes]))
-      enter(id, ref, { bytes, written })
+      enter(id, ref, { bytes, written: write(ref.hash, bytes) })
       unwritten += ref.size
-      const one = held.get(ref.hash)!
-      // What could not be written stays in memory.
-      written.then(
-        () => dropBytes(one),
-        () => undefined
-      )
       return true
     },
     restore(id, ref) {
@@ -120,6 +159,7 @@ export function createPayloadKeeper(store: PayloadStore, onServed: (id: string, 
       }
       if (one.events.size > 0) return
       held.delete(hash)
+      failed.delete(hash)
       total -= one.size
       dropBytes(one)
       void then(() => store.delete(hash))
@@ -139,6 +179,10 @@ export function createPayloadKeeper(store: PayloadStore, onServed: (id: string, 
     async *own(hash) {
       if (!held.has(hash)) throw notKept()
       yield* readHeld(hash, () => undefined)
+    },
+    stop() {
+      stopped = true
+      clearTimeout(retry)
     }
   }
 }

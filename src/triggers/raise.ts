@@ -79,6 +79,8 @@ export interface RaiseComponents {
   self: string
   mesh: string
   incarnation: number
+  /** 0 to 1. */
+  random: () => number
   /** A capability of this node. */
   find(capability: string): CapabilityDeclaration | undefined
   /** @param payload encoded, where it is not in the event. */
@@ -87,7 +89,7 @@ export interface RaiseComponents {
   sink: string | undefined
   /** Monotonic ms. */
   now: () => number
-  /** Wall clock, ms since 1970: for people to read. */
+  /** Wall clock, ms since 1970: for people to read, and for where numbers begin. */
   clock: () => number
 }
 
@@ -110,8 +112,8 @@ const TRACEPARENT = /^[0-9a-f]{2}-[0-9a-f]{32}-[0-9a-f]{16}-[0-9a-f]{2}$/
 
 /** Compiles what is declared, once for each declaration. */
 export function createRaise(components: RaiseComponents): Raise {
-  const { self, mesh, incarnation, find, add, sink, now, clock } = components
-  const numbers = createEventNumbers(incarnation)
+  const { self, mesh, incarnation, random, find, add, sink, now, clock } = components
+  const numbers = createEventNumbers({ incarnation, random, startedAt: clock() })
   const compiled = new WeakMap<TriggerDeclaration, Compiled>()
   const throttle = createThrottle<Pending>((key, firing) => {
     const made = release(firing)
@@ -154,7 +156,7 @@ export function createRaise(components: RaiseComponents): Raise {
   }
 
   /** It is an event now. */
-  function release({ payload: pending, count, firstAt, lastAt }: Firing<Pending>): Raised {
+  function release({ payload: pending, bytes, count, firstAt, lastAt }: Firing<Pending>): Raised {
     const { compiled, capability, subject, payload, options } = pending
     const { trigger, type } = compiled
     const of = firingKey(capability, '', subject)
@@ -162,7 +164,7 @@ export function createRaise(components: RaiseComponents): Raise {
     const timeOf = (at: number): string => new Date(clock() - (now() - at)).toISOString()
     const intent = compiled.intentOf(payload)
     const priority = priorityOf(trigger)
-    const large = bytesOf(payload)
+    const large = bytes > MAX_PAYLOAD_BYTES ? encodeCbor(payload) : undefined
     const dataRef = large && { hash: toString(sha256(large), 'base16'), size: large.length }
     const encoded = encodeEvent({
       id,
@@ -238,12 +240,6 @@ export function createRaise(components: RaiseComponents): Raise {
       throttle.flush()
     }
   }
-}
-
-/** A payload that is too large for an event, encoded. */
-function bytesOf(payload: JsonValue): Uint8Array | undefined {
-  const bytes = encodeCbor(payload)
-  return bytes.length > MAX_PAYLOAD_BYTES ? bytes : undefined
 }
 
 /** @throws MeshError `too_large`, also for one that no handler would read. */

@@ -15,7 +15,9 @@ import {
   type MeshEvent
 } from '../../protocols/trigger/messages.ts'
 import type { CapabilityDeclaration } from '../../protocols/capability.ts'
-import { createInbox, type InboxEffect, type InboxEvent } from '../../src/core/triggers/inbox.ts'
+import type { JsonObject } from '../../protocols/json.ts'
+import { createInbox } from '../../src/core/triggers/inbox.ts'
+import type { InboxEffect, InboxEvent } from '../../src/core/triggers/inbox-contract.ts'
 import { QUEUE_ROOM } from '../../src/core/triggers/priority-queues.ts'
 import { MAX_HANDLING_OF_NODE, createSeenEvents } from '../../src/core/triggers/seen-events.ts'
 import { MeshError } from '../../src/errors.ts'
@@ -85,7 +87,9 @@ function createSide(events?: EventStore): Side {
     membership: { mesh: MESH } as Parameters<typeof createIncomingEvents>[0]['membership'],
     events,
     local: (id) =>
-      id === 'guard' ? { declaration: side.declaration!, handle: (event, context) => side.handle!(event, context) } : undefined,
+      id === 'guard' && side.declaration !== undefined
+        ? { declaration: side.declaration, handle: (event, context) => side.handle!(event, context) }
+        : undefined,
     admit: () => side.admit!(),
     authorize: () => undefined,
     change: (work) => work(),
@@ -220,7 +224,13 @@ describe('trigger protocol', () => {
     ['an item that is none', [deliveryOf(0), { n: 1 }]],
     ['a number twice', [deliveryOf(0), deliveryOf(0)]],
     ['a number that is left out', [deliveryOf(1)]],
-    ['more than may be without an answer', Array.from({ length: MAX_UNACCEPTED + 1 }, (_, n) => deliveryOf(n))],
+    [
+      'more than may be without an answer',
+      // Of no priority more than one source finds places for.
+      Array.from({ length: MAX_UNACCEPTED + 1 }, (_, n) =>
+        deliveryOf(n, { event: { priority: n < 600 ? 'normal' : n < 900 ? 'high' : 'critical' } })
+      )
+    ],
     [
       'more bytes than may be without an answer',
       Array.from({ length: MAX_UNACCEPTED_BYTES / 50_000 + 1 }, (_, n) => deliveryOf(n, { event: { data: 'x'.repeat(50_000) } }))
@@ -233,7 +243,7 @@ describe('trigger protocol', () => {
     })
   }
 
-  it('rules 3 to 7: each is the answer to one delivery, and the next is handled', async () => {
+  it('rules 3 to 5, 8 and 9: each is the answer to one delivery, and the next is handled', async () => {
     const got: unknown[] = []
     side.handle = ({ payload }) => void got.push(payload)
     const exchange = openExchange(session)
@@ -267,7 +277,7 @@ describe('trigger protocol', () => {
     assert.equal(await exchange.over, 'end')
   })
 
-  it('rule 8: what comes again is answered as it was, and not handled again, over any exchange', async () => {
+  it('rule 6: what comes again is answered as it was, and not handled again, over any exchange', async () => {
     let finish: (() => void) | undefined
     let count = 0
     side.handle = () => {
@@ -310,7 +320,7 @@ describe('trigger protocol', () => {
     )
   })
 
-  it('rule 9: of one node so many are accepted and not done', () => {
+  it('rule 7: of one node so many are accepted and not done', () => {
     const effects: InboxEffect<InboxEvent, number>[] = []
     const seen = createSeenEvents()
     for (let n = 0; n < MAX_HANDLING_OF_NODE; n++) seen.begin(SOURCE, `guard 1-${n}`, 0)
@@ -353,6 +363,77 @@ describe('trigger protocol', () => {
     finish[0]!()
     await until(() => exchange.heard.length === 11, 'done, and over')
     assert.deepEqual(exchange.heard.slice(9).sort(), ['0: done', '8: deadline_exceeded'])
+  })
+
+  describe('what was accepted before a restart', () => {
+    /** A log that is there again in another node. */
+    const records: JsonObject[] = []
+    const restart = (): Side => {
+      const log = {
+        initial: [...records],
+        onCompact: () => undefined,
+        append: async (record: JsonObject) => void records.push(record)
+      }
+      const payloads = createPayloadMemory()
+      const outbox = { ...log, initial: [], append: async () => undefined }
+      return createSide({ inbox: log, outbox, inboxPayloads: payloads, outboxPayloads: payloads })
+    }
+    beforeEach(async () => {
+      records.length = 0
+      await connect(restart())
+      side.handle = () => new Promise(() => undefined)
+      const exchange = openExchange(session)
+      exchange.send(deliveryOf(0, { ms: 86_400_000 }))
+      await until(() => exchange.heard.length === 1, 'accepted')
+    })
+
+    it('waits for its capability, however late that comes', async () => {
+      const again = restart()
+      const { declaration } = again
+      Object.assign(again, { declaration: undefined, now: 0 })
+      again.incoming.changed()
+      again.now = 3_600_000
+      again.tick(again.now)
+      const got: string[] = []
+      Object.assign(again, { declaration, handle: ({ id }: { id: string }) => void got.push(id) })
+      again.incoming.changed()
+      await until(() => got.length === 1, 'it is handled')
+      assert.deepEqual(got, ['1-0'])
+      await until(() => records.at(-1)?.['settled'] === 'done', 'it is over')
+    })
+
+    it('is tried again here when it fails, since nobody hears it, and is recorded as failed when its time is over', async () => {
+      const again = restart()
+      let tries = 0
+      again.handle = () => {
+        tries++
+        throw new Error('no arms')
+      }
+      again.incoming.changed()
+      await until(() => tries === 1, 'it fails')
+      const count = records.length
+      await until(() => again.incoming.nextAt > again.now, 'it waits')
+      again.tick((again.now = again.incoming.nextAt))
+      await until(() => tries === 2, 'it is tried again')
+      assert.equal(records.length, count, 'it is on disk all the time')
+      await until(() => again.incoming.nextAt > again.now, 'it waits again')
+      again.tick((again.now = 86_400_001))
+      await until(() => records.length > count, 'it is over')
+      assert.deepEqual([records.at(-1)?.['k'], records.at(-1)?.['settled'], tries], ['release', 'failed', 2])
+    })
+
+    it('is forgotten neither by a stop while it is handled', async () => {
+      const [again, count] = [restart(), records.length]
+      let begun = false
+      again.handle = (_, { signal }) => {
+        begun = true
+        return new Promise((_resolve, reject) => signal.addEventListener('abort', () => reject(signal.reason as Error)))
+      }
+      again.incoming.changed()
+      await until(() => begun, 'it begins')
+      await again.incoming.stop()
+      assert.equal(records.length, count)
+    })
   })
 
   it('rule 12: what the capability throws, and whether it may be tried again', async () => {

@@ -26,6 +26,8 @@ const encodedOf = (id: string, priority: RaisedEvent['priority'] = 'normal'): Ui
       type: 'sensor.camera.person',
       sequence: { incarnation: 1, number: 1 },
       priority,
+      subject: 'door',
+      routeHint: 'agent/*',
       hopDepth: 0,
       intent: 'Somebody.',
       data: null
@@ -74,7 +76,7 @@ describe('events in the data directory', () => {
   }
   const opened = () => closing(openEventLog(path, (message) => troubles.push(message)))
   const logOf = (log: EventLog, atMs = 0) =>
-    createOutboxLog(log, { self: SELF, mesh: MESH, clock: () => atMs, onDamaged: () => damaged++ })
+    createOutboxLog(log, { self: SELF, mesh: MESH, clock: () => atMs, now: () => atMs, onDamaged: () => damaged++ })
 
   describe('the file', () => {
     it('has what was appended, for the owner alone; half a line at its end is no trouble', async () => {
@@ -85,7 +87,9 @@ describe('events in the data directory', () => {
       await appendFile(path, (await readFile(path, 'utf8')).slice(0, 13))
       const again = await opened()
       assert.deepEqual(again.initial, [{ n: 1 }, { n: 2, text: 'ä\n€' }])
-      again.onCompact(() => again.initial)
+      const held = again.initial
+      again.onCompact(() => held)
+      assert.deepEqual(again.initial, [], 'who keeps it has it, and the file does not as well')
       await again.append({ n: 3 })
       await again.close()
       assert.deepEqual(
@@ -164,7 +168,7 @@ describe('events in the data directory', () => {
     it('is there again after any end, as it was', async () => {
       const log = logOf(await opened(), 1_000)
       const outbox = createOutbox<RaisedEvent>({
-        route: () => ['a@1', 'b@2'],
+        route: () => new Set(['a@1', 'b@2']),
         emit: (effect) => {
           effects.push(effect)
           notes.push(log.note(effect))
@@ -197,9 +201,10 @@ describe('events in the data directory', () => {
       )
       // The same after it was written anew.
       const log2 = await opened()
+      const { initial } = log2
       const mirror = logOf(log2, 1_500)
       const records: Parameters<EventLog['append']>[0][] = []
-      const copy: EventLog = { initial: log2.initial, append: async () => undefined, onCompact: (of) => records.push(...of()) }
+      const copy: EventLog = { initial, append: async () => undefined, onCompact: (of) => records.push(...of()) }
       const once = logOf(copy, 1_500)
       const twice = logOf({ ...copy, initial: records, onCompact: () => undefined }, 1_500)
       assert.deepEqual([twice.kept, twice.letters], [once.kept, once.letters])
@@ -212,7 +217,8 @@ describe('events in the data directory', () => {
       const first = logOf(log)
       await first.note({ kind: 'append', event: raised(1) })
       const initial = [...(await opened()).initial, { k: 'append', id: '1-2' }, { k: 'routed' }]
-      const other = createOutboxLog({ ...log, initial }, { self: SELF, mesh: SELF, clock: () => 0, onDamaged: () => damaged++ })
+      const init = { self: SELF, mesh: SELF, clock: () => 0, now: () => 0, onDamaged: () => damaged++ }
+      const other = createOutboxLog({ ...log, initial }, init)
       assert.deepEqual([other.kept, damaged], [[], 2])
       assert.equal(logOf({ ...log, initial }).kept.length, 1)
       await log.close()
@@ -228,6 +234,7 @@ describe('events in the data directory', () => {
         type: 'sensor.camera.person',
         sequence: { incarnation: 1, number: 1 },
         priority,
+        subject: 'door',
         hopDepth: 0,
         intent: 'Somebody.',
         data: null

@@ -1,4 +1,5 @@
 import assert from 'node:assert/strict'
+import { spawnSync } from 'node:child_process'
 import { mkdir, mkdtemp, readdir, rm, stat, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
@@ -8,6 +9,7 @@ import { isMeshError } from '../../src/errors.ts'
 import { createPayloadKeeper } from '../../src/triggers/payload-keeper.ts'
 import { MAX_PAYLOAD_MEMORY, createPayloadMemory, joined, type PayloadStore } from '../../src/triggers/payload-store.ts'
 import { until } from '../fixtures/libp2p-pair.ts'
+import { mountTmpfs } from '../fixtures/mount.ts'
 
 const bytes = new Uint8Array(MAX_PAYLOAD_PART * 2 + 7).fill(7)
 
@@ -111,6 +113,49 @@ describe('payloads that are kept', () => {
       keeper.tidy()
       await until(async () => (await names()).length === 1, 'the others are gone')
       assert.equal((await joined(keeper.own('aa'))).length, 5)
+    })
+
+    it('one that a full disk has no room for goes out from memory, and is on disk once there is room', async function () {
+      await mkdir(dir)
+      mountTmpfs(this, dir, 'size=256k,mode=700')
+      try {
+        await writeFile(join(dir, '.filler'), new Uint8Array(512 * 1024)).catch(() => undefined)
+        const keeper = createPayloadKeeper(await files(), () => undefined)
+        assert.ok(keeper.hold('1', ref('aa'), bytes))
+        await assert.rejects(keeper.written('1'), unavailable)
+        assert.deepEqual(await joined(keeper.own('aa')), bytes)
+        assert.deepEqual(await names(), ['.filler'], 'nothing half written is left')
+        await rm(join(dir, '.filler'))
+        await until(async () => (await names()).includes('aa'), 'it is written by itself', 20_000)
+        await keeper.written('1')
+        assert.deepEqual(await joined(keeper.own('aa')), bytes)
+        const again = createPayloadKeeper(await files(), () => undefined)
+        assert.ok(again.restore('1', ref('aa')))
+        keeper.stop()
+      } finally {
+        spawnSync('umount', [dir])
+      }
+    })
+
+    it('one whose event is over meanwhile is not tried again, others are', async () => {
+      const tried: string[] = []
+      let isFull = true
+      const store: PayloadStore = {
+        ...createPayloadMemory(),
+        write(name) {
+          tried.push(name)
+          return isFull ? Promise.reject(new Error('full')) : Promise.resolve()
+        }
+      }
+      const keeper = createPayloadKeeper(store, () => undefined)
+      for (const hash of ['aa', 'bb']) keeper.hold(hash, ref(hash), bytes)
+      for (const hash of ['aa', 'bb']) await assert.rejects(keeper.written(hash))
+      keeper.release('aa')
+      isFull = false
+      await until(() => tried.length > 2, 'it is tried again', 20_000)
+      await keeper.written('bb')
+      assert.deepEqual(tried, ['aa', 'bb', 'bb'])
+      keeper.stop()
     })
 
     it('past its room one is refused: of all, and of what is not on disk yet', async () => {

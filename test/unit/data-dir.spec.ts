@@ -241,10 +241,24 @@ describe('data directory', () => {
   })
 
   describe('incarnation', () => {
-    it('starts at 1 and grows by one', async () => {
-      assert.deepEqual(await nextIncarnation(dir), { value: 1 })
-      assert.deepEqual(await nextIncarnation(dir), { value: 2 })
-      assert.equal(await readFile(join(dir, 'incarnation'), 'utf8'), '2\n')
+    it('is the Unix time, and grows by one where that does not', async () => {
+      assert.deepEqual(await nextIncarnation(dir, 1_800_000_000_999), { value: 1_800_000_000 })
+      assert.deepEqual(await nextIncarnation(dir, 1_800_000_000_999), { value: 1_800_000_001 })
+      assert.deepEqual(await nextIncarnation(dir, 0), { value: 1_800_000_002 })
+      assert.equal(await readFile(join(dir, 'incarnation'), 'utf8'), '1800000002\n')
+    })
+    it('grows by one without a clock', async () => {
+      for (const value of [1, 2]) assert.deepEqual(await nextIncarnation(dir, 0), { value })
+    })
+    it('is higher than before also where the directory is set back to an older state', async () => {
+      await nextIncarnation(dir, 1_800_000_000_000)
+      const old = await readFile(join(dir, 'incarnation'))
+      const { value } = await nextIncarnation(dir, 1_800_000_010_000)
+      await writeFile(join(dir, 'incarnation'), old)
+      assert.ok((await nextIncarnation(dir, 1_800_000_020_000)).value > value)
+    })
+    it('fits into an event, whatever the clock says', async () => {
+      assert.ok((await nextIncarnation(dir, 8.64e15)).value < 2 ** 32)
     })
     for (const [what, text] of Object.entries({ empty: '', garbage: '\0\0\0', negative: '-4', huge: '9'.repeat(40) })) {
       it(`goes on from the Unix time, with a warning, when the counter is ${what}`, async () => {
@@ -252,12 +266,12 @@ describe('data directory', () => {
         const { value, warning } = await nextIncarnation(dir, 1_800_000_000_000)
         assert.equal(value, 1_800_000_000)
         assert.match(warning ?? '', /damaged/)
-        assert.deepEqual(await nextIncarnation(dir), { value: 1_800_000_001 })
+        assert.deepEqual(await nextIncarnation(dir, 1_800_000_000_000), { value: 1_800_000_001 })
       })
     }
-    it('starts at 1 for a new key', async () => {
+    it('begins without a warning for a new key', async () => {
       await createIdentityKey(dir, new Uint8Array([1]))
-      assert.deepEqual(await nextIncarnation(dir), { value: 1 })
+      assert.deepEqual(await nextIncarnation(dir, 0), { value: 1 })
     })
     it('does not start over when the counter is gone but the key is there', async () => {
       await createIdentityKey(dir, new Uint8Array([1]))

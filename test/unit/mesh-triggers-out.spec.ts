@@ -20,6 +20,7 @@ describe('outgoing events', () => {
   let logged: string[]
   let counted: string[]
   let raised: string[]
+  let delivered: string[]
   let out: OutgoingEvents
   const create = (withDisk = true, initial: JsonObject[] = [], payloads = createPayloadMemory()): void => {
     const log: EventLog = { initial, append: (record) => append(record), onCompact: () => undefined }
@@ -34,7 +35,8 @@ describe('outgoing events', () => {
           : undefined,
       handlers: () => handlers,
       connect: () => Promise.reject(new MeshError('unavailable', 'nobody')),
-      deliver(_, to) {
+      deliver(delivery, to) {
+        delivered.push(delivery.handler)
         if (answer !== undefined) to.answers.answer(to.number, answer)
       },
       onRaised: ({ id }) => raised.push(id),
@@ -50,7 +52,7 @@ describe('outgoing events', () => {
     handlers = []
     append = () => Promise.resolve()
     answer = undefined
-    ;[logged, counted, raised] = [[], [], []]
+    ;[logged, counted, raised, delivered] = [[], [], [], []]
     create()
   })
   const fire = (waitMs = 5) => out.fire('cam', 'person', null, { waitMs })
@@ -153,6 +155,26 @@ describe('outgoing events', () => {
     handlers = [guard]
     out.handlersChanged([`guard@${SELF}`])
     assert.ok(!counted.includes('events.done'))
+  })
+
+  it('what a handler has accepted waits for it after a restart, and goes to nobody else who is there first', async () => {
+    const written: JsonObject[] = []
+    append = (record) => {
+      written.push(record)
+      return Promise.resolve()
+    }
+    ;[handlers, answer] = [[guard], 'accepted']
+    assert.equal((await fire()).outcome, 'delivered')
+    out.stop()
+    create(true, structuredClone(written))
+    delivered = []
+    handlers = [{ ...guard, capability: 'first' }]
+    out.handlersChanged([`first@${SELF}`])
+    assert.deepEqual([delivered, out.waitingEvents().events[0]!.reason], [[], 'away'])
+    handlers = [...handlers, guard]
+    answer = 'done'
+    out.handlersChanged([`guard@${SELF}`])
+    assert.deepEqual([delivered, out.waitingEvents().total], [['guard'], 0])
   })
 
   it('a large payload is there after a restart, or its event is not', async () => {

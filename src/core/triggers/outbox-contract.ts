@@ -6,8 +6,12 @@ import type { PendingEvent } from './pending-events.ts'
 export const MAX_OUTBOX_EVENTS = 1_000
 /** Most events that handlers have accepted, and neither done nor failed. */
 export const MAX_ACCEPTED_EVENTS = 8_192
-/** Bytes of all of them, payloads by reference included. */
+/** Bytes of those that wait, payloads by reference included. */
 export const MAX_OUTBOX_BYTES = 64 * 1024 * 1024
+/** Of those that handlers have accepted. */
+export const MAX_ACCEPTED_BYTES = 64 * 1024 * 1024
+/** Nodes of which it is remembered when they got a payload last; past it the one that was silent longest is forgotten. */
+export const MAX_FETCHING_NODES = 1_024
 /** A handler that has failed at an event so many times does not get it again, and the event is dead. */
 export const MAX_FAILED_TRIES = 10
 /** What was given to a link, and has not been sent after so long, goes to another handler if there is one, ms. */
@@ -41,7 +45,7 @@ export type OutboxEffect<E> =
   | { kind: 'routed'; id: string; handlers: string[] }
   /** To the link of the handler. The link says `sent` when it goes, or `lost`. */
   | { kind: 'send'; event: E; handler: string }
-  /** A handler has it: `delivered`. */
+  /** Kept, but may be so a little later: a handler has it, `delivered`. */
   | { kind: 'accepted'; id: string; handler: string }
   /** Kept: one of several has done it. */
   | { kind: 'handled'; id: string; handler: string }
@@ -65,6 +69,8 @@ export interface Kept<E> {
   handlers?: string[]
   /** Of `handled`. */
   handled: string[]
+  /** Who had accepted it, and had neither done it nor failed: it waits for them. */
+  acceptedBy?: string[]
 }
 
 /** How a handler fails. */
@@ -86,8 +92,8 @@ export interface Outbox<E extends OutboxEvent> {
   add(event: E, now: number): Added
   /** The link sends it now. @returns how long it may still wait to be handled, ms; undefined if it is not to be sent any more. */
   sent(id: string, handler: string, now: number): number | undefined
-  /** Its node gets the payload: it has as long to answer from now on. */
-  fetched(id: string, handler: string, now: number): void
+  /** A node gets a payload of this one: all who wait there for theirs have as long to answer from now on. @param node see `payloadTo`. */
+  fetched(node: string, now: number): void
   accepted(id: string, handler: string, now: number): void
   done(id: string, handler: string, now: number): void
   failed(id: string, handler: string, answer: FailedAnswer, now: number): void
@@ -117,10 +123,14 @@ export interface Outbox<E extends OutboxEvent> {
 
 /** What an outbox is given. */
 export interface OutboxInit<E> {
-  /** Who may handle an event, who is to be asked first, first: names, each once. */
-  route(event: E): readonly string[]
+  /** Who may handle an event, who is to be asked first, first. Asked often. */
+  route(event: E): ReadonlySet<string>
+  /** What decides that, beside the subject: the same text for events that go to the same handlers. Default: nothing. */
+  wayOf?(event: E): string
   /** Whether a handler wants the events of a subject in their order. Default: none does. */
   isOrdered?(handler: string): boolean
+  /** The node that gets the payload of an event for a handler by itself, perhaps after others; undefined: it comes with the event. Default: all do. */
+  payloadTo?(event: E, handler: string): string | undefined
   emit(effect: OutboxEffect<E>): void
   /** 0 to 1. */
   random: () => number

@@ -1,4 +1,4 @@
-import { isFree, type Leg } from './outbox-leg.ts'
+import { hasTaker, isFree, type Leg } from './outbox-leg.ts'
 
 /** An event, as far as its place among others matters. */
 export interface LaneEntry {
@@ -6,81 +6,194 @@ export interface LaneEntry {
   readonly event: { of?: string }
   /** Higher for what was raised later. */
   readonly order: number
+  readonly legs: readonly Leg[]
+  /** Who has done it. */
+  readonly handled: readonly string[]
 }
 
-/** Which events of one subject are not sent yet, so that none overtakes an older one on its way to a handler that wants them in order. */
-export interface OutboxLanes {
-  /** Its state is another. @param quietly it makes way for an older one: nobody is to follow it. */
-  moved(leg: Leg, entry: LaneEntry, quietly?: boolean): void
-  leave(leg: Leg): void
-  /** True if an older one of its lane is with nobody. */
-  isBehind(leg: Leg, entry: LaneEntry): boolean
-  /** The same, or one is with the link of its handler, and has not gone. */
-  isAhead(leg: Leg, entry: LaneEntry): boolean
-  /** The oldest that is with nobody of each lane that one has left since the last call, and so on. @param go true if it is with its link now. */
-  follow(go: (leg: Leg) => boolean): void
+/** Which events of a subject are not sent yet, so that none overtakes an older one on its way to a handler that wants them in order. */
+export interface OutboxLanes<N extends LaneEntry> {
+  /** A leg has another state, or another handler. @param quietly it makes way for an older one: nobody is to follow it. */
+  moved(entry: N, leg: Leg, quietly?: boolean): void
+  leave(entry: N): void
+  /** True if an older one of its subject that could go to the handler as well is with nobody. */
+  isBehind(entry: N, leg: Leg, handler: string): boolean
+  /** The same, or one is with the link of the handler, and has not gone. */
+  isAhead(entry: N, leg: Leg, handler: string): boolean
+  /** Those that are behind, of each subject of which one has left its place since the last call, the oldest first, as long as they go. */
+  follow(go: (entry: N, leg: Leg) => void): void
 }
 
-interface Place {
-  order: number
-  /** Of those that are with nobody. */
-  lane: string
-  /** Where it stands: there, or among those with one link. */
-  at: string
+/** What they need. */
+export interface OutboxLanesInit<N> {
+  /** Whether an event may go to a handler, as things stand. */
+  reaches(entry: N, handler: string): boolean
+  /** What decides where it may go, beside its subject: the same for events that reach the same handlers. */
+  wayOf(entry: N): string
 }
+
+interface Spot<N> {
+  entry: N
+  leg: Leg
+}
+
+/** Legs that may go to the same handlers, and so stand behind each other at each of them; or those with one link. The oldest first. */
+interface Lane<N> {
+  fixed: string | undefined
+  /** Handlers that have the same event for another of its legs, or had it. */
+  excluded: readonly string[]
+  spots: Spot<N>[]
+}
+
+interface Subject<N> {
+  /** Of those that are with nobody: few, however many they are. */
+  free: Map<string, Lane<N>>
+  links: Map<string, Lane<N>>
+  behind: Set<Leg>
+}
+
+interface Spread {
+  key: string
+  excluded: readonly string[]
+}
+
+interface Place<N> extends Spread {
+  lanes: Map<string, Lane<N>>
+  /** Whom it kept others from; undefined: whoever it could go to. */
+  handler: string | undefined
+}
+
+const NOBODY: readonly string[] = []
 
 /** See {@link OutboxLanes}. */
-export function createOutboxLanes(): OutboxLanes {
-  /** Each oldest first. */
-  const lanes = new Map<string, Leg[]>()
-  const places = new Map<Leg, Place>()
-  const left = new Set<string>()
-  const laneOf = ({ fixed }: Leg, of: string): string => (fixed === undefined ? of : `${of} ${fixed}`)
-  const linkLaneOf = (leg: Leg, of: string): string => `${laneOf(leg, of)} > ${leg.handler}`
-  const orderOf = (leg: Leg): number => places.get(leg)!.order
-  const hasOlder = (name: string, leg: Leg, order: number): boolean => {
-    const first = lanes.get(name)?.[0]
-    return first !== undefined && first !== leg && orderOf(first) < order
+export function createOutboxLanes<N extends LaneEntry>({ reaches, wayOf }: OutboxLanesInit<N>): OutboxLanes<N> {
+  const subjects = new Map<string, Subject<N>>()
+  const places = new Map<Leg, Place<N>>()
+  /** Subjects of which one has left its place, and whom it kept others from. */
+  const left = new Map<Subject<N>, Set<string | undefined>>()
+
+  function subjectOf(of: string): Subject<N> {
+    let subject = subjects.get(of)
+    if (subject === undefined) subjects.set(of, (subject = { free: new Map(), links: new Map(), behind: new Set() }))
+    return subject
   }
 
-  function enter(leg: Leg, place: Place): void {
+  /** Where those that may go anywhere, and that nobody has, stand: the same place for all of an event. */
+  function openLane(entry: N): Spread {
+    const { legs, handled } = entry
+    const isAlone = legs.length === 1 && handled.length === 0
+    const excluded = isAlone ? [] : [...handled, ...legs.flatMap(({ handler }) => handler ?? [])].sort()
+    return { key: ['', ...excluded, wayOf(entry)].join('\n'), excluded }
+  }
+
+  /** Where a leg belongs now. */
+  function placeOf(subject: Subject<N>, entry: N, leg: Leg, open: Spread | undefined): Place<N> | undefined {
+    const { fixed, handler, isOvertaken } = leg
+    if (isOvertaken) return undefined
+    if (isFree(leg)) {
+      const { key, excluded } =
+        fixed === undefined ? (open ?? openLane(entry)) : { key: `${fixed}\n${wayOf(entry)}`, excluded: NOBODY }
+      return { lanes: subject.free, key, excluded, handler: fixed }
+    }
+    // Who has accepted it has it in its place already.
+    if (leg.state !== 'offered' || hasTaker(leg)) return undefined
+    return { lanes: subject.links, key: handler!, excluded: NOBODY, handler }
+  }
+
+  function put(entry: N, leg: Leg, place: Place<N>): void {
+    const { lanes, key, excluded } = place
     places.set(leg, place)
-    const lane = lanes.get(place.at)
-    if (lane === undefined) return void lanes.set(place.at, [leg])
-    let at = lane.length
-    while (at > 0 && orderOf(lane[at - 1]!) > place.order) at--
-    lane.splice(at, 0, leg)
+    let lane = lanes.get(key)
+    if (lane === undefined) lanes.set(key, (lane = { fixed: leg.fixed, excluded, spots: [] }))
+    const { spots } = lane
+    let at = spots.length
+    while (at > 0 && spots[at - 1]!.entry.order > entry.order) at--
+    spots.splice(at, 0, { entry, leg })
   }
 
-  function leave(leg: Leg, quietly = false): void {
+  function remove(subject: Subject<N>, leg: Leg, quietly: boolean): void {
     const place = places.get(leg)
     if (place === undefined) return
     places.delete(leg)
-    const lane = lanes.get(place.at)!
-    lane.splice(lane.indexOf(leg), 1)
-    if (lane.length === 0) lanes.delete(place.at)
-    if (!quietly && lanes.has(place.lane)) left.add(place.lane)
+    const { spots } = place.lanes.get(place.key)!
+    spots.splice(
+      spots.findIndex((spot) => spot.leg === leg),
+      1
+    )
+    if (spots.length === 0) place.lanes.delete(place.key)
+    if (quietly) return
+    const whom = left.get(subject) ?? new Set()
+    left.set(subject, whom.add(place.handler))
+  }
+
+  function tidy(of: string, subject: Subject<N>): void {
+    if (subject.free.size + subject.links.size === 0) subjects.delete(of)
+  }
+
+  function settle(subject: Subject<N>, entry: N, leg: Leg, quietly: boolean, open?: Spread): void {
+    if (leg.state === 'behind') subject.behind.add(leg)
+    else subject.behind.delete(leg)
+    const next = placeOf(subject, entry, leg, open)
+    const before = places.get(leg)
+    if (before?.lanes === next?.lanes && before?.key === next?.key) return
+    remove(subject, leg, quietly)
+    if (next !== undefined) put(entry, leg, next)
+  }
+
+  function isBehind({ event: { of }, order }: N, leg: Leg, handler: string): boolean {
+    // Who has accepted it has it in its place already.
+    if (of === undefined || leg.isOvertaken || leg.acceptedBy === handler) return false
+    for (const { fixed, excluded, spots } of subjects.get(of)?.free.values() ?? []) {
+      const { entry: first } = spots[0]!
+      if (first.order >= order || (fixed !== undefined && fixed !== handler) || excluded.includes(handler)) continue
+      if (reaches(first, handler)) return true
+    }
+    return false
   }
 
   return {
-    moved(leg, { event: { of }, order }, quietly) {
-      if (of === undefined || leg.isOvertaken) return leave(leg)
-      const lane = laneOf(leg, of)
-      const at = isFree(leg) ? lane : leg.state === 'offered' ? linkLaneOf(leg, of) : undefined
-      if (places.get(leg)?.at === at) return
-      leave(leg, quietly)
-      if (at !== undefined) enter(leg, { order, lane, at })
+    moved(entry, leg, quietly = false) {
+      const { of } = entry.event
+      if (of === undefined) return
+      const subject = subjectOf(of)
+      settle(subject, entry, leg, quietly)
+      // Where it is, the others do not go; where it was, they may.
+      if (leg.fixed === undefined && entry.legs.length > 1) {
+        const open = openLane(entry)
+        for (const other of entry.legs) if (other !== leg && isFree(other)) settle(subject, entry, other, quietly, open)
+      }
+      tidy(of, subject)
     },
-    leave,
-    isBehind: (leg, { event: { of }, order }) => of !== undefined && !leg.isOvertaken && hasOlder(laneOf(leg, of), leg, order),
-    isAhead(leg, { event: { of }, order }) {
-      if (of === undefined || leg.isOvertaken) return false
-      return hasOlder(laneOf(leg, of), leg, order) || hasOlder(linkLaneOf(leg, of), leg, order)
+    leave({ event: { of }, legs }) {
+      const subject = of === undefined ? undefined : subjects.get(of)
+      if (subject === undefined) return
+      for (const leg of legs) {
+        subject.behind.delete(leg)
+        remove(subject, leg, false)
+      }
+      tidy(of!, subject)
+    },
+    isBehind,
+    isAhead(entry, leg, handler) {
+      const { of } = entry.event
+      if (of === undefined || leg.isOvertaken || leg.acceptedBy === handler) return false
+      const first = subjects.get(of)?.links.get(handler)?.spots[0]
+      return (first !== undefined && first.entry.order < entry.order) || isBehind(entry, leg, handler)
     },
     follow(go) {
-      for (const name of left) {
-        for (let first = lanes.get(name)?.[0]; first !== undefined && go(first); first = lanes.get(name)?.[0]);
-        left.delete(name)
+      for (const [subject, whom] of left) {
+        left.delete(subject)
+        if (subject.behind.size === 0) continue
+        const lanes = [...subject.free.values()].filter(
+          ({ fixed, spots }) =>
+            spots[0]!.leg.state === 'behind' && (fixed === undefined || whom.has(undefined) || whom.has(fixed))
+        )
+        lanes.sort((a, b) => a.spots[0]!.entry.order - b.spots[0]!.entry.order)
+        for (const { spots } of lanes)
+          for (let first = spots[0]; first?.leg.state === 'behind'; first = spots[0]) {
+            go(first.entry, first.leg)
+            if (spots[0] === first) break
+          }
       }
     }
   }

@@ -1,6 +1,14 @@
 import { PRIORITIES, type Priority } from '../../../protocols/trigger/messages.ts'
-import { MAX_ACCEPTED_EVENTS, MAX_OUTBOX_BYTES, MAX_OUTBOX_EVENTS, type OutboxEvent, type Refusal } from './outbox-contract.ts'
-import { isFinal, isTaken, type Leg } from './outbox-leg.ts'
+import type { DeadLetter } from './dead-letters.ts'
+import {
+  MAX_ACCEPTED_BYTES,
+  MAX_ACCEPTED_EVENTS,
+  MAX_OUTBOX_BYTES,
+  MAX_OUTBOX_EVENTS,
+  type OutboxEvent,
+  type Refusal
+} from './outbox-contract.ts'
+import { hasTaker, isFinal, isTaken, type Leg } from './outbox-leg.ts'
 
 /** An event that is in. */
 export interface OutboxEntry<E> {
@@ -9,15 +17,19 @@ export interface OutboxEntry<E> {
   readonly expiresAt: number
   /** Higher than that of all before it. */
   readonly order: number
-  /** Empty as long as it is not known who all are. */
+  /** One that is idle stands for all, as long as it is not known who those are. */
   legs: Leg[]
   /** Who has done it. */
   handled: string[]
   /** Of the last failure. */
   code?: string
   message?: string
+  /** Why one of its legs has failed, the last one. */
+  reason?: DeadLetter<E>['reason']
   /** Handlers have accepted all of it. */
   isTaken: boolean
+  /** Its time is over: it goes to nobody who has not accepted it. */
+  isOver: boolean
 }
 
 /** The events that are in, within their bounds. */
@@ -57,7 +69,13 @@ export function createOutboxRoom<E extends OutboxEvent>(): OutboxRoom<E> {
   }
   const byId = new Map<string, OutboxEntry<E>>()
   let waiting = 0
+  let waitingBytes = 0
   let bytes = 0
+
+  function wait({ event }: OutboxEntry<E>, sign: 1 | -1): void {
+    waiting += sign
+    waitingBytes += sign * event.bytes
+  }
 
   return {
     get: (id) => byId.get(id),
@@ -82,19 +100,21 @@ export function createOutboxRoom<E extends OutboxEvent>(): OutboxRoom<E> {
       if (byId.has(event.id)) return 'known'
       if (event.bytes > MAX_OUTBOX_BYTES) return 'too_large'
       const victims: OutboxEntry<E>[] = []
-      let [events, room] = [MAX_OUTBOX_EVENTS - waiting, MAX_OUTBOX_BYTES - bytes]
+      let [events, room] = [MAX_OUTBOX_EVENTS - waiting, MAX_OUTBOX_BYTES - waitingBytes]
+      let roomInAll = MAX_OUTBOX_BYTES + MAX_ACCEPTED_BYTES - bytes
       if (byId.size >= MAX_OUTBOX_EVENTS + MAX_ACCEPTED_EVENTS) return 'full'
-      const fits = (): boolean => events > 0 && room >= event.bytes
+      const fits = (): boolean => events > 0 && Math.min(room, roomInAll) >= event.bytes
       for (const priority of PRIORITIES) {
         // Of the same priority what somebody may handle is kept, and who brings more is told. What nobody is there for must not keep all others out.
         const isSame = priority === event.priority && priority !== 'low'
         if (fits() || (isSame && !hasHandler())) break
         for (const entry of entries[priority].values()) {
           if (fits()) break
-          if (isSame ? !entry.legs.every(isIdle) : entry.legs.some((leg) => leg.state === 'accepted')) continue
+          if (isSame ? !entry.legs.every(isIdle) : entry.legs.some(hasTaker)) continue
           victims.push(entry)
-          if (!entry.isTaken) events++
+          events++
           room += entry.event.bytes
+          roomInAll += entry.event.bytes
         }
         if (priority === event.priority) break
       }
@@ -104,19 +124,19 @@ export function createOutboxRoom<E extends OutboxEvent>(): OutboxRoom<E> {
       byId.set(entry.event.id, entry)
       entries[entry.event.priority].set(entry.event.id, entry)
       bytes += entry.event.bytes
-      if (!entry.isTaken) waiting++
+      if (!entry.isTaken) wait(entry, 1)
     },
     delete(entry) {
       if (!byId.delete(entry.event.id)) return
       entries[entry.event.priority].delete(entry.event.id)
       bytes -= entry.event.bytes
-      if (!entry.isTaken) waiting--
+      if (!entry.isTaken) wait(entry, -1)
     },
     update(entry) {
       const taken = entry.legs.length > 0 && entry.legs.every(isTaken)
       if (taken === entry.isTaken) return
       entry.isTaken = taken
-      waiting += taken ? -1 : 1
+      wait(entry, taken ? -1 : 1)
     },
     entries: () => [...PRIORITIES].reverse().flatMap((priority) => [...entries[priority].values()]),
     get size() {

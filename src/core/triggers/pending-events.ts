@@ -1,3 +1,4 @@
+import { isFree } from './outbox-leg.ts'
 import type { OutboxEntry } from './outbox-room.ts'
 
 /** Why an event of the outbox is not done: nobody is there who handles it, an older one of its subject goes first, whoever was asked has not answered, or has not taken it, or has it and is gone, or has it and works on it. */
@@ -37,7 +38,7 @@ export function pendingOf<E>({ event, expiresAt, legs, handled, code, message }:
 
 function reasonOf(open: OutboxEntry<unknown>['legs']): PendingReason {
   if (open.length === 0 || open.some(({ state }) => state === 'idle')) return 'no_handler'
-  const free = open.filter(({ state, handler }) => state === 'waiting' && handler === undefined)
+  const free = open.filter(isFree)
   if (free.length > 0) return free.some(({ asked }) => asked.size > 0) ? 'refused' : 'behind'
   if (open.some(({ state }) => state === 'offered' || state === 'sent')) return 'unanswered'
   return open.some(({ state }) => state === 'waiting') ? 'away' : 'accepted'

@@ -23,8 +23,14 @@ export interface Queued<T> {
  */
 export interface PriorityQueues<T> {
   push(item: T, priority: Priority, now: number): Queued<T>
+  /** The same for who sees to the room: it is in. */
+  add(item: T, priority: Priority, now: number): void
   /** The next one, which is taken out. */
   take(now: number): T | undefined
+  /** The oldest one of a priority that fits. */
+  find(priority: Priority, fits: (item: T) => boolean): T | undefined
+  /** Takes out one that waits. @returns false if it does not. */
+  delete(item: T, priority: Priority): boolean
   readonly size: number
   sizeOf(priority: Priority): number
 }
@@ -56,16 +62,22 @@ export function createPriorityQueues<T>(): PriorityQueues<T> {
     return queues[priority].shift()!.item
   }
 
+  function add(item: T, priority: Priority, now: number): void {
+    queues[priority].push({ item, since: now })
+    size++
+  }
+
   return {
     push(item, priority, now) {
       const queue = queues[priority]
       const isFull = queue.length >= QUEUE_ROOM[priority]
       if (isFull && priority !== 'low') return { taken: false }
-      queue.push({ item, since: now })
-      if (isFull) return { taken: true, dropped: queue.shift()!.item }
-      size++
-      return { taken: true }
+      add(item, priority, now)
+      if (!isFull) return { taken: true }
+      size--
+      return { taken: true, dropped: queue.shift()!.item }
     },
+    add,
     take(now) {
       if (size === 0) return undefined
       const others = size - queues.critical.length
@@ -76,6 +88,14 @@ export function createPriorityQueues<T>(): PriorityQueues<T> {
       }
       left--
       return takeFrom(ROUND[turn]!)
+    },
+    find: (priority, fits) => queues[priority].find(({ item }) => fits(item))?.item,
+    delete(item, priority) {
+      const at = queues[priority].findIndex((one) => one.item === item)
+      if (at < 0) return false
+      queues[priority].splice(at, 1)
+      size--
+      return true
     },
     get size() {
       return size

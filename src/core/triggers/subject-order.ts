@@ -23,6 +23,8 @@ export interface Ordered<T> {
 export interface SubjectOrder<T> {
   /** @param key source and subject. What is let go is told to `emit`, before this returns. */
   push(key: string, sequence: EventSequence, item: T, now: number): void
+  /** One that was let go is to come again, and none after it has gone on: it is the next again. @param isIn whether what waits is still to come; the rest comes again, too. */
+  rewind(key: string, sequence: EventSequence, isIn: (item: T) => boolean): void
   tick(now: number): void
   /** When `tick` is next to be called; Infinity if nothing waits. */
   readonly nextAt: number
@@ -106,6 +108,13 @@ export function createSubjectOrder<T>(emit: (key: string, ordered: Ordered<T>) =
       schedule(key, run)
       if (run.held.size > MAX_HELD_OF_SUBJECT) skip(key, run)
       while (held > MAX_HELD) skip(due.first!, runs.get(due.first!)!)
+    },
+    rewind(key, { incarnation, number }, isIn) {
+      const run = runs.get(key)
+      if (run?.incarnation !== incarnation || number >= run.next) return
+      run.next = number
+      for (const [at, { item }] of run.held) if (!isIn(item) && run.held.delete(at)) held--
+      schedule(key, run)
     },
     tick(now) {
       while (due.nextAt <= now) skip(due.first!, runs.get(due.first!)!)

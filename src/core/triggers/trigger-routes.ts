@@ -27,8 +27,19 @@ export type RoutedBy = 'capability' | 'type' | 'sink'
 export interface EventRoute {
   /** Undefined if nobody is there to handle it. */
   by: RoutedBy | undefined
-  /** See {@link handlerKey}; who is to be tried first, first. Each once. */
-  handlers: string[]
+  /** See {@link handlerKey}; who is to be tried first, first. */
+  handlers: ReadonlySet<string>
+}
+
+/** Who handles which events, of the handlers that there are at a time. What is asked again costs little. */
+export interface EventRoutes {
+  /**
+   * Who handles an event: whom the hint names, or else those of its type or domain, or else the sink. Whoever is named is waited for: nobody else gets what is
+   * meant for it. The same source and subject go to the same handler as long as it is there, so that it can keep what it knows of them.
+   */
+  route(event: EventToRoute): EventRoute
+  /** Whether one of this name wants the events of a subject in their order. */
+  isOrdered(handler: string): boolean
 }
 
 /** What is known of an event before it is known where it goes. */
@@ -48,19 +59,94 @@ export function handlerKey({ node, capability }: Pick<EventHandler, 'node' | 'ca
   return `${capability}@${node}`
 }
 
-/**
- * Who handles an event: whom the hint names, or else those of its type or domain, or else the sink. Whoever is named is waited for: nobody else gets what is meant
- * for it. The same source and subject go to the same handler as long as it is there, so that it can keep what it knows of them.
- */
-export function routeEvent(event: EventToRoute, handlers: Iterable<EventHandler>): EventRoute {
-  const all = [...handlers]
-  const { hint, sink } = event
-  const hinted = hint === undefined ? [] : fitting(event, hint, all)
-  if (hinted.length > 0 || (hint !== undefined && isName(hint)))
-    return { by: hinted.length === 0 ? undefined : isName(hint!) ? 'capability' : 'type', handlers: hinted }
-  // What the sink itself raises would come back to it.
-  const left = sink === undefined ? [] : fitting(event, sink, all).filter((one) => one !== handlerKey(event))
-  return { by: left.length === 0 ? undefined : 'sink', handlers: left }
+/** What decides where an event goes, beside its source and subject: the same for those that go to the same handlers. */
+export function wayOf({ hint, sink }: EventToRoute): string {
+  return `${hint ?? ''}\n${sink ?? ''}`
+}
+
+/** Names in routes that are remembered, in all; past it they are made anew. */
+export const MAX_ROUTED_NAMES = 65_536
+
+/** Looks at each handler once, then at those alone that a hint may mean. */
+export function createEventRoutes(handlers: readonly EventHandler[]): EventRoutes {
+  const ordered = new Set<string>()
+  const byCapability = new Map<string, EventHandler[]>()
+  const byType = new Map<string, EventHandler[]>()
+  /** By hint. */
+  const meant = new Map<string, ReadonlySet<string>>()
+  const routes = new Map<string, EventRoute>()
+  let names = 0
+
+  for (const handler of handlers) {
+    const { capability, type, healthy, ordered: isOrdered } = handler
+    if (isOrdered === true) ordered.add(handlerKey(handler))
+    if (!healthy) continue
+    listIn(byCapability, capability).push(handler)
+    listIn(byType, type).push(handler)
+  }
+
+  function find(hint: string): ReadonlySet<string> {
+    const [, id, at] = NAME.exec(hint) ?? []
+    const found =
+      id === undefined
+        ? [...byType].flatMap(([type, all]) => (reachesType(hint, type) ? all : []))
+        : (byCapability.get(id) ?? []).filter(({ node }) => at === undefined || node === at)
+    return new Set(found.map(handlerKey))
+  }
+
+  function meantBy(hint: string): ReadonlySet<string> {
+    let found = meant.get(hint)
+    if (found === undefined) meant.set(hint, (found = find(hint)))
+    return found
+  }
+
+  /** Nothing handles its own events unless it is named, and no sink does: that would raise the next one. */
+  function fitting(event: EventToRoute, hint: string | undefined, isSink: boolean): string[] {
+    if (hint === undefined) return []
+    const own = isSink || !isName(hint) ? handlerKey(event) : undefined
+    return [...meantBy(hint)].filter((one) => one !== own)
+  }
+
+  function findRoute(event: EventToRoute): EventRoute {
+    const { hint, sink, node, capability, subject } = event
+    const inOrder = (found: string[]): ReadonlySet<string> =>
+      new Set(rendezvousOrder(`${node} ${capability} ${subject ?? ''}`, found))
+    const hinted = fitting(event, hint, false)
+    if (hinted.length > 0) return { by: isName(hint!) ? 'capability' : 'type', handlers: inOrder(hinted) }
+    if (hint !== undefined && isName(hint)) return NOWHERE
+    const left = fitting(event, sink, true)
+    return left.length === 0 ? NOWHERE : { by: 'sink', handlers: inOrder(left) }
+  }
+
+  return {
+    route(event) {
+      const key = `${wayOf(event)}\n${event.node} ${event.capability} ${event.subject ?? ''}`
+      const known = routes.get(key)
+      if (known !== undefined) return known
+      const route = findRoute(event)
+      names += route.handlers.size + 1
+      if (names > MAX_ROUTED_NAMES) {
+        routes.clear()
+        names = route.handlers.size + 1
+      }
+      routes.set(key, route)
+      return route
+    },
+    isOrdered: (handler) => ordered.has(handler)
+  }
+}
+
+/** The same by the handlers that there are when it is asked. @param handlers the same list, until something has changed. */
+export function createCurrentRoutes(handlers: () => readonly EventHandler[]): EventRoutes {
+  let list: readonly EventHandler[] = []
+  let routes = createEventRoutes(list)
+  const current = (): EventRoutes => {
+    const next = handlers()
+    if (next === list) return routes
+    list = next
+    return (routes = createEventRoutes(list))
+  }
+  return { route: (event) => current().route(event), isOrdered: (handler) => current().isOrdered(handler) }
 }
 
 /** Which types a hint reaches: a glob over types, or a domain, `security` or `security/*`, which is any segment of theirs. */
@@ -97,12 +183,10 @@ const NAME = /^capability:([^@]*)(?:@(.*))?$/
 
 const isName = (hint: string): boolean => hint.startsWith('capability:')
 
-function fitting({ node, capability, subject }: EventToRoute, hint: string, handlers: EventHandler[]): string[] {
-  const [, id, at] = NAME.exec(hint) ?? []
-  const fits = isName(hint)
-    ? (one: EventHandler) => one.capability === id && (at === undefined || one.node === at)
-    : // Nothing handles its own events unless it is named: that would raise the next one.
-      (one: EventHandler) => reachesType(hint, one.type) && (one.capability !== capability || one.node !== node)
-  const names = new Set(handlers.filter((one) => one.healthy && fits(one)).map(handlerKey))
-  return rendezvousOrder(`${node} ${capability} ${subject ?? ''}`, [...names])
+const NOWHERE: EventRoute = { by: undefined, handlers: new Set() }
+
+function listIn(lists: Map<string, EventHandler[]>, key: string): EventHandler[] {
+  const list = lists.get(key) ?? []
+  lists.set(key, list)
+  return list
 }

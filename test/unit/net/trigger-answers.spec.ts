@@ -95,6 +95,16 @@ describe('answers to deliveries', () => {
     )
   })
 
+  it('are waited for until there is one for good, or the exchange is over', () => {
+    opened(3)
+    answers.answer(0, 'accepted')
+    answers.answer(1, 'done')
+    const open = (): boolean[] => [0, 1, 2, 3].map((number) => answers.isOpen(number))
+    assert.deepEqual(open(), [true, false, true, false])
+    answers.fail(new MeshError('cancelled', 'over'))
+    assert.deepEqual(open(), [false, false, false, false])
+  })
+
   it('wake who waits for them when they fail', async () => {
     const waiting = next()
     answers.fail(new MeshError('unavailable', 'gone'))

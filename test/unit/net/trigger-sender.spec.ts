@@ -1,5 +1,11 @@
 import assert from 'node:assert/strict'
-import { MAX_UNACCEPTED, decodeDelivery, encodeAnswers, type Answers } from '../../../protocols/trigger/messages.ts'
+import {
+  MAX_EVENT_BYTES,
+  MAX_UNACCEPTED,
+  decodeDelivery,
+  encodeAnswers,
+  type Answers
+} from '../../../protocols/trigger/messages.ts'
 import { QUEUE_ROOM } from '../../../src/core/triggers/priority-queues.ts'
 import { MeshError } from '../../../src/errors.ts'
 import type { Session } from '../../../src/net/session.ts'
@@ -123,10 +129,11 @@ describe('the sender of events', () => {
   it('sends no more than may be without an answer, and what is urgent first', async () => {
     let open: ((session: Session) => void) | undefined
     connect = () => new Promise((resolve) => (open = resolve))
-    for (let n = 0; n < QUEUE_ROOM.normal; n++) sender.send('n', event(`n${n}`))
+    for (let n = 0; n < QUEUE_ROOM.normal; n++) sender.send('n', event(`n${n}`, { key: `guard${n % 4}@n` }))
     sender.send('n', event('one too many'))
     assert.deepEqual(told, ['one too many lost'])
-    for (let n = 0; n < 100; n++) sender.send('n', event(`c${n}`, { priority: 'critical', bytes: Uint8Array.of(1) }))
+    for (let n = 0; n < 100; n++)
+      sender.send('n', event(`c${n}`, { key: `guard${n % 4}@n`, priority: 'critical', bytes: Uint8Array.of(1) }))
     open!(sessionOf())
     await until(() => (lines[0]?.sent.length ?? 0) >= MAX_UNACCEPTED - 100, 'as many as may be')
     await new Promise((resolve) => setTimeout(resolve, 20))
@@ -134,6 +141,34 @@ describe('the sender of events', () => {
     lines[0]!.answer({ done: [0, 1, 2, 3] })
     await until(() => told.length === 5, 'answers')
     assert.ok(told.slice(1).filter((one) => one.startsWith('c')).length >= 2)
+  })
+
+  it('a handler that does not answer keeps no events from others of its node', async () => {
+    const bytes = new Uint8Array(MAX_EVENT_BYTES)
+    for (let n = 0; n < 30; n++) sender.send('n', event(`slow ${n}`, { bytes }))
+    await until(() => lines[0]?.sent.length === 12, 'the share of the slow one is sent')
+    sender.send('n', event('slow 30', { bytes }))
+    sender.send('n', event('other', { key: 'other@n', handler: 'other' }))
+    await until(() => lines[0]!.sent.length === 13, 'one for another is sent')
+    lines[0]!.answer({ done: [12] })
+    await until(() => told.length === 1, 'it is answered')
+    assert.deepEqual(told, ['other done'])
+    for (let n = 0; n < 31; n++) {
+      const number = n < 12 ? n : n + 1
+      await until(() => lines[0]!.sent.length > number, 'the next one is sent')
+      lines[0]!.answer({ done: [number] })
+    }
+    await until(() => told.length === 32, 'all are answered')
+    const order = Array.from({ length: 31 }, (_, n) => `slow ${n} done`)
+    assert.deepEqual(told.slice(1), order)
+  })
+
+  it('what is parked is lost with its exchange', async () => {
+    for (let n = 0; n < 20; n++) sender.send('n', event(`${n}`, { bytes: new Uint8Array(MAX_EVENT_BYTES) }))
+    await until(() => lines[0]?.sent.length === 12, 'some are sent')
+    lines[0]!.fail()
+    await until(() => told.length === 20, 'all are lost')
+    assert.ok(told.every((one) => one.endsWith(' lost')))
   })
 
   it('what is not to be sent any more is left out; a stop loses the rest at once', async () => {

@@ -4,6 +4,7 @@ import { MeshError } from '../../../src/errors.ts'
 import type { EventFunction } from '../../../src/mesh-api-events.ts'
 import { arrivedOf } from '../../../src/triggers/arrived-event.ts'
 import { HANDLER_SLOTS, MAX_ASIDE, createHandling, type ArrivedEvent, type Handling } from '../../../src/triggers/handling.ts'
+import type { Loaded } from '../../../src/triggers/payload-arrivals.ts'
 import { until } from '../../fixtures/libp2p-pair.ts'
 
 const event = (number: number): ArrivedEvent =>
@@ -31,6 +32,7 @@ describe('handling events', () => {
   let handle: EventFunction | undefined
   let authorize: () => Promise<void> | undefined
   let arrived: (event: ArrivedEvent) => Promise<void> | undefined
+  let load: (event: ArrivedEvent, signal: AbortSignal) => Promise<Loaded>
   let onTake: () => void
   let make: (withinMs: number) => Handling
   let handling: Handling
@@ -39,6 +41,7 @@ describe('handling events', () => {
     finished = []
     authorize = () => undefined
     arrived = () => undefined
+    load = async ({ event: { data: value } }) => ({ value, release: () => undefined })
     onTake = () => undefined
     // What an earlier test has left running is none of the next one's.
     const [events, outcomes] = [waiting, finished]
@@ -53,7 +56,7 @@ describe('handling events', () => {
         finish: ({ id }, outcome) => void outcomes.push(`${id} ${nameOf(outcome)}`),
         authorize: () => authorize(),
         arrived: (one) => arrived(one),
-        load: async ({ event: { data: value } }) => ({ value, release: () => undefined }),
+        load: (...given) => load(...given),
         withinMs
       })
     handling = make(10_000)
@@ -141,6 +144,53 @@ describe('handling events', () => {
     await until(() => finished.length === MAX_ASIDE + 10, 'these as well')
     assert.equal(most, HANDLER_SLOTS, 'with a slot each')
     assert.ok(finished.every((one) => one.endsWith('done')))
+  })
+
+  describe('with payloads that are long in coming', () => {
+    let loading: ((loaded: Loaded) => void)[]
+    let released: number
+    const large = (number: number): ArrivedEvent => {
+      const one = event(number)
+      return { ...one, event: { ...one.event, dataRef: { hash: '00', size: 1 } } }
+    }
+    beforeEach(() => {
+      ;[loading, released] = [[], 0]
+      load = ({ event: { data: value, dataRef } }) =>
+        dataRef === undefined
+          ? Promise.resolve({ value, release: () => undefined })
+          : new Promise((resolve) => loading.push(resolve))
+    })
+    const loaded: () => Loaded = () => ({ value: null, release: () => void released++ })
+
+    it('those hold no slot until they are here', async () => {
+      handle = () => undefined
+      for (let n = 0; n < HANDLER_SLOTS; n++) waiting.push(large(n))
+      push(1)
+      await until(() => finished.length === 1, 'the one that waits for nothing')
+      assert.deepEqual(finished, ['1-0 done'])
+      loading.forEach((resolve) => resolve(loaded()))
+      await until(() => finished.length === HANDLER_SLOTS + 1, 'the others')
+      assert.equal(released, HANDLER_SLOTS)
+    })
+
+    it('what fails while it waits for one, or for a slot, holds no memory, and is not handled', async () => {
+      handling = make(40)
+      const handled: string[] = []
+      handle = ({ id }, { within }) => {
+        handled.push(id)
+        within(Infinity)
+        return new Promise(() => undefined)
+      }
+      waiting.push(large(100), large(101))
+      push(HANDLER_SLOTS)
+      await until(() => handled.length === HANDLER_SLOTS && loading.length === 2, 'all slots are taken')
+      loading[0]!(loaded())
+      await until(() => finished.length === 2, 'both have failed')
+      assert.deepEqual([...finished].sort(), ['1-100 deadline_exceeded, again', '1-101 deadline_exceeded, again'])
+      loading[1]!(loaded())
+      await until(() => released === 2, 'and hold nothing, also where it came too late')
+      assert.ok(!handled.includes('1-100') && !handled.includes('1-101'))
+    })
   })
 
   it('no more than so many wait aside, and one for which nobody answers fails', async () => {

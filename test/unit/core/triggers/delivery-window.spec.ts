@@ -61,6 +61,27 @@ describe('delivery window', () => {
     assert.ok(window.hasRoom(1))
   })
 
+  it('leaves room for others, whatever one handler has out', () => {
+    const window = createDeliveryWindow()
+    const fill = (handler: string, bytes: number, isAccepted = false): number => {
+      let count = 0
+      for (; window.hasRoom(bytes) && window.hasRoomFor(handler, bytes); count++) {
+        const number = window.open(`${handler} ${count}`, handler, bytes)
+        if (isAccepted) window.answered(answers({ accepted: [number] }))
+      }
+      return count
+    }
+    assert.deepEqual([fill('slow', 1), fill('other', 1)], [MAX_UNACCEPTED * 0.75, MAX_UNACCEPTED * 0.1875])
+    assert.ok(window.hasRoom(1) && window.hasRoomFor('third', 1))
+    window.close()
+    assert.equal(fill('slow', 65_536), 12)
+    assert.equal(fill('other', 65_536), 3)
+    assert.equal(fill('third', 65_536), 1)
+    window.close()
+    assert.equal(fill('slow', 1, true), MAX_HANDLING * 0.75)
+    assert.ok(window.hasRoom(1) && window.hasRoomFor('other', 1))
+  })
+
   it('loses at its end what is not answered for good', () => {
     const window = createDeliveryWindow()
     for (const id of ['a', 'b', 'c']) window.open(id, 'guard', 1)

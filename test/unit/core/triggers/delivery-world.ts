@@ -2,13 +2,8 @@ import assert from 'node:assert/strict'
 import type { Priority } from '../../../../protocols/trigger/messages.ts'
 import type { DeadLetter } from '../../../../src/core/triggers/dead-letters.ts'
 import { createDeliveryWindow, type DeliveryWindow } from '../../../../src/core/triggers/delivery-window.ts'
-import {
-  createInbox,
-  type Inbox,
-  type InboxAnswer,
-  type InboxEffect,
-  type InboxEvent
-} from '../../../../src/core/triggers/inbox.ts'
+import { createInbox } from '../../../../src/core/triggers/inbox.ts'
+import type { Inbox, InboxAnswer, InboxEffect, InboxEvent } from '../../../../src/core/triggers/inbox-contract.ts'
 import { createOutbox } from '../../../../src/core/triggers/outbox.ts'
 import type {
   Added,
@@ -20,7 +15,7 @@ import type {
 } from '../../../../src/core/triggers/outbox-contract.ts'
 import { createSeenEvents, type SeenEvents } from '../../../../src/core/triggers/seen-events.ts'
 
-type Event = OutboxEvent & { subject: number; number: number }
+type Event = OutboxEvent & { subject: number; number: number; trigger: string }
 /** Who is to be answered: a delivery of an exchange. */
 interface Reply {
   epoch: number
@@ -45,6 +40,8 @@ interface Handler {
   disk: Map<string, InboxEvent>
   /** Handled at the moment. */
   running: InboxEvent[]
+  /** Has just gone from the disk, and is not over. */
+  owed?: string | undefined
   /** The last number of each subject that was handed out in its order. */
   last: Map<string, number>
 }
@@ -54,6 +51,16 @@ interface Effect {
   at: number
   /** Times that the handler had crashed before. */
   crashes: number
+}
+
+/** Who handles what. */
+export interface Plan {
+  /** Those who want the events of a subject in their order. */
+  ordered: string[]
+  /** By trigger, who handles its events. */
+  triggers: Record<string, string[]>
+  /** Each event that is sent is looked at, and all that are older: whether it overtakes one. */
+  isWatched?: boolean
 }
 
 /** A source, some handlers, and a network that loses and delays: what the net does with the state machines of both sides, in a few lines. */
@@ -71,14 +78,24 @@ export class DeliveryWorld {
   readonly dropped = new Set<string>()
   /** By event and handler. */
   readonly effects = new Map<string, Effect[]>()
-  /** Of the first handler: those that came after one that was to follow them. */
+  /** Of those who want them in order: what came after one that was to follow it. */
   late = 0
+  /** Events of which a handling has failed: others go before them. */
+  readonly failed = new Set<string>()
+  /** Event and handler: with the link of the handler; accepted by it. */
+  readonly #offered = new Set<string>()
+  readonly #accepted = new Set<string>()
+  readonly #routed = new Map<string, string[]>()
   readonly #numbers = new Map<number, number>()
   readonly #random: () => number
+  readonly #plan: Plan
+  #count = 0
+  #isTurningAway = false
 
-  /** The first handler wants the events of a subject in their order. */
-  constructor(names: string[], random: () => number) {
+  /** @param plan default: all handle all, and the first handler wants the events of a subject in their order. */
+  constructor(names: string[], random: () => number, plan: Plan = { ordered: [names[0]!], triggers: { any: names } }) {
     this.#random = random
+    this.#plan = plan
     for (const name of names) {
       const seen = createSeenEvents()
       const handler = { name, up: true, epoch: 0, window: createDeliveryWindow(), queue: [], seen } as unknown as Handler
@@ -88,13 +105,20 @@ export class DeliveryWorld {
     this.outbox = this.#createOutbox()
   }
 
-  add(priority: Priority, fanOut: 'all' | number, subject = 0): Added {
+  add(priority: Priority, fanOut: 'all' | number, subject = 0, trigger = 'any'): Added {
     const number = (this.#numbers.get(subject) ?? 0) + 1
     this.#numbers.set(subject, number)
-    const id = `e${this.added.size}`
-    const event: Event = { id, priority, bytes: 10, fanOut, expiresMs: 86_400_000, of: `${subject}`, subject, number }
+    const id = `e${this.#count++}`
+    const event: Event = {
+      ...{ id, priority, bytes: 10, fanOut, expiresMs: 86_400_000 },
+      of: `${subject}`,
+      subject,
+      number,
+      trigger
+    }
+    this.added.set(id, event)
     const added = this.outbox.add(event, this.now)
-    if (added.outcome !== 'refused') this.added.set(id, event)
+    if (added.outcome === 'refused') this.added.delete(id)
     return added
   }
 
@@ -103,10 +127,18 @@ export class DeliveryWorld {
     const handler = this.handlers.get(name)!
     const id = handler.queue.shift()
     if (id === undefined) return
+    this.#offered.delete(`${id} ${name}`)
     if (!handler.up) return this.outbox.lost(id, name, this.now)
+    const event = this.added.get(id)!
+    const isEarly =
+      this.#plan.isWatched === true &&
+      this.#plan.ordered.includes(name) &&
+      !this.#accepted.has(`${id} ${name}`) &&
+      this.isBehind(event, name, true)
     if (this.outbox.sent(id, name, this.now) === undefined) return
+    assert.ok(!isEarly, `${id} overtakes another one on its way to ${name}`)
     const number = handler.window.open(id, name, 10)
-    this.messages.push({ handler: name, epoch: handler.epoch, event: this.added.get(id)!, number })
+    this.messages.push({ handler: name, epoch: handler.epoch, event, number })
   }
 
   /** One message arrives; those of one exchange and direction in their order. */
@@ -121,6 +153,43 @@ export class DeliveryWorld {
     if ('answer' in message!) return this.#answered(handler, message.number, message.answer)
     const { event, number } = message!
     handler.inbox.receive(this.#arrivedOf(event, name), { epoch, number }, this.now)
+  }
+
+  /** Whether an older one of its subject could go to the handler and has not: is with nobody, or with its link. @param surely what has failed does not count: perhaps others go before it. */
+  isBehind(event: Event, handler: string, surely: boolean): boolean {
+    const counts = ({ id, priority }: Event): boolean => !surely || (priority !== 'low' && !this.failed.has(id))
+    const isOlder = (one: Event): boolean => one.subject === event.subject && one.number < event.number && counts(one)
+    return counts(event) && [...this.added.values()].some((one) => isOlder(one) && this.#couldGo(one, handler))
+  }
+
+  #couldGo({ id, fanOut, trigger }: Event, handler: string): boolean {
+    const [pending] = this.outbox.pending(id)
+    if (pending === undefined || !this.#plan.triggers[trigger]!.includes(handler) || !this.handlers.get(handler)!.up) return false
+    const what = `${id} ${handler}`
+    if (pending.handlers.includes(handler)) return this.#offered.has(what) && !this.#accepted.has(what)
+    if (pending.handled.includes(handler)) return false
+    const routed = this.#routed.get(id)
+    if (fanOut === 'all') return routed === undefined || routed.includes(handler)
+    return fanOut > pending.handlers.length + pending.handled.length
+  }
+
+  /** What waits, waits for something: older ones of its subject that go first, or a handler that is not there. */
+  checkWaits(): void {
+    for (const { event, reason, handlers, handled } of this.outbox.pending()) {
+      const one = this.added.get(event.id)!
+      const used = [...handlers, ...handled]
+      const routed = this.#routed.get(event.id)
+      const others = this.#routeOf(one).filter((name) => !used.includes(name) && (routed?.includes(name) ?? true))
+      if (this.failed.has(event.id) || event.priority === 'low') continue
+      // Of one that is for all, others may wait for a time.
+      if (reason === 'no_handler' && event.fanOut !== 'all') assert.deepEqual(others, [], `${event.id} is given to nobody`)
+      const isBehind = (name: string): boolean => this.#plan.ordered.includes(name) && this.isBehind(one, name, false)
+      if (reason === 'behind') assert.ok(others.some(isBehind), `${event.id} waits for nothing`)
+    }
+  }
+
+  #routeOf({ trigger }: Event): string[] {
+    return this.#plan.triggers[trigger]!.filter((name) => this.handlers.get(name)!.up)
   }
 
   #arrivedOf({ id, priority, subject, number, expiresMs, bytes }: Event, handler: string): InboxEvent {
@@ -142,10 +211,11 @@ export class DeliveryWorld {
     const ordered = inbox.take(name, this.now)
     if (ordered === undefined) return false
     const { item, late, missing } = ordered
-    if (name === [...this.handlers.keys()][0]) {
+    if (this.#plan.ordered.includes(name)) {
       assert.ok(!running.some(({ of }) => of === item.of), 'one of a subject at a time')
       const before = last.get(item.of)
-      if (!late && before !== undefined) assert.equal(item.sequence.number, before + missing + 1, 'in order, and gaps are told')
+      if (!late && before !== undefined && before !== item.sequence.number)
+        assert.equal(item.sequence.number, before + missing + 1, 'in order, and gaps are told')
       if (late) this.late++
       else last.set(item.of, item.sequence.number)
     }
@@ -154,15 +224,21 @@ export class DeliveryWorld {
   }
 
   /** A handler comes to the end of the event that it began first. */
-  finish(name: string, how: 'done' | 'again' | 'never'): void {
-    const { inbox, running } = this.handlers.get(name)!
+  finish(name: string, how: 'done' | 'again' | 'later' | 'never'): void {
+    const { inbox, running, last } = this.handlers.get(name)!
     const event = running.shift()
     if (event === undefined) return
     const what = `${event.id} ${name}`
     const effect = { at: this.now, crashes: this.crashes.get(name) ?? 0 }
     if (how === 'done') this.effects.set(what, [...(this.effects.get(what) ?? []), effect])
-    const failure: FailedAnswer = { code: 'tool_failed', message: '', retryable: how === 'again', retryAfterMs: 0 }
+    if (how === 'again' || how === 'never') this.failed.add(event.id)
+    const code = how === 'later' ? 'unavailable' : 'tool_failed'
+    const failure: FailedAnswer = { code, message: '', retryable: how !== 'never', retryAfterMs: 0 }
+    const size = inbox.size
     inbox.finish(event, how === 'done' ? how : failure, this.now)
+    // It was not begun, and has gone back to the source: it is the next of its subject, or is missing.
+    if (how === 'later' && event.priority !== 'low' && inbox.size < size && last.get(event.of) === event.sequence.number)
+      last.set(event.of, event.sequence.number - 1)
   }
 
   /** The next message of the source is refused, since nobody is there to handle it yet. */
@@ -172,9 +248,13 @@ export class DeliveryWorld {
     const [message] = at < 0 ? [] : this.messages.splice(at, 1)
     if (message === undefined || !('event' in message)) return
     const { event, epoch, number } = message
-    handler.inbox.turnedAway(this.#arrivedOf(event, name), this.now)
-    const answer = { code: 'unavailable', message: '', retryable: true, retryAfterMs: 0 }
-    this.messages.push({ handler: name, epoch, number, answer })
+    this.#isTurningAway = true
+    handler.inbox.receive(this.#arrivedOf(event, name), { epoch, number }, this.now)
+    this.#isTurningAway = false
+  }
+
+  withdraw(id: string): void {
+    this.outbox.withdraw(id, this.now)
   }
 
   breakLink(name: string): void {
@@ -182,7 +262,10 @@ export class DeliveryWorld {
     handler.epoch++
     const gone = [...handler.window.close().map(({ id }) => id), ...handler.queue.splice(0)]
     handler.window = createDeliveryWindow()
-    for (const id of gone) this.outbox.lost(id, name, this.now)
+    for (const id of gone) {
+      this.#offered.delete(`${id} ${name}`)
+      this.outbox.lost(id, name, this.now)
+    }
   }
 
   setUp(name: string, up: boolean): void {
@@ -205,10 +288,20 @@ export class DeliveryWorld {
     this.setUp(name, true)
   }
 
+  /** A handler stops as it should, and begins anew. */
+  stopHandler(name: string): void {
+    const { inbox, running } = this.handlers.get(name)!
+    inbox.stop()
+    while (running.length > 0) this.finish(name, 'later')
+    this.crashHandler(name)
+  }
+
   /** The source dies, and begins anew with what it has written down. */
   crash(): void {
     for (const handler of this.handlers.values())
       Object.assign(handler, { epoch: handler.epoch + 1, queue: [], window: createDeliveryWindow() })
+    this.#offered.clear()
+    this.#accepted.clear()
     this.outbox = this.#createOutbox()
     this.outbox.handlersChanged(this.now)
   }
@@ -249,8 +342,9 @@ export class DeliveryWorld {
 
   #createOutbox(): Outbox<Event> {
     return createOutbox<Event>({
-      route: () => [...this.handlers.values()].flatMap(({ name, up }) => (up ? [name] : [])),
-      isOrdered: (name) => name === [...this.handlers.keys()][0],
+      route: (event) => new Set(this.#routeOf(event)),
+      wayOf: ({ trigger }) => trigger,
+      isOrdered: (name) => this.#plan.ordered.includes(name),
       emit: (effect) => this.#onOutbox(effect),
       random: this.#random,
       kept: [...this.log.values()].map(({ at, ...kept }) => structuredClone({ ...kept, ageMs: this.now - at })),
@@ -260,11 +354,28 @@ export class DeliveryWorld {
   }
 
   #createInbox(handler: Handler): Inbox<InboxEvent, Reply> {
-    const isOrdered = (name: string): boolean => name === [...this.handlers.keys()][0]
-    return createInbox<InboxEvent, Reply>({ seen: handler.seen, isOrdered, emit: (effect) => this.#onInbox(handler, effect) })
+    const isOrdered = (name: string): boolean => this.#plan.ordered.includes(name)
+    return createInbox<InboxEvent, Reply>({
+      seen: handler.seen,
+      isOrdered,
+      isLive: ({ epoch }) => epoch === handler.epoch,
+      admit: () => (this.#isTurningAway ? { code: 'unavailable', message: '', retryable: true, retryAfterMs: 0 } : undefined),
+      emit: (effect) => this.#onInbox(handler, effect)
+    })
+  }
+
+  /** What is on its disk was promised: it leaves that when it is over, or when its source hears that it has it back. */
+  #checkPromise(handler: Handler, effect: InboxEffect<InboxEvent, Reply>): void {
+    if (handler.owed !== undefined) {
+      assert.ok(effect.kind === 'answer' && typeof effect.answer === 'object', `${handler.owed} is deleted, and nobody told`)
+      assert.equal(effect.to.epoch, handler.epoch, `${handler.owed} is deleted, and nobody hears it`)
+    }
+    const { id } = effect.kind === 'release' && effect.settled === undefined ? effect.event : { id: undefined }
+    handler.owed = id !== undefined && handler.disk.has(id) ? id : undefined
   }
 
   #onInbox(handler: Handler, effect: InboxEffect<InboxEvent, Reply>): void {
+    this.#checkPromise(handler, effect)
     if (effect.kind === 'keep') handler.unwritten.push(effect.event)
     else if (effect.kind === 'release') {
       handler.disk.delete(effect.event.id)
@@ -281,7 +392,10 @@ export class DeliveryWorld {
     for (const answer of handler.window.answered({ accepted, done, failed })) {
       if (answer.kind === 'accepted') this.outbox.accepted(answer.id, handler.name, this.now)
       else if (answer.kind === 'done') this.outbox.done(answer.id, handler.name, this.now)
-      else if (answer.kind === 'failed') this.outbox.failed(answer.id, handler.name, answer, this.now)
+      else if (answer.kind === 'failed') {
+        this.#accepted.delete(`${answer.id} ${handler.name}`)
+        this.outbox.failed(answer.id, handler.name, answer, this.now)
+      }
     }
   }
 
@@ -293,12 +407,14 @@ export class DeliveryWorld {
         break
       case 'routed':
         this.log.get(effect.id)!.handlers = effect.handlers
+        this.#routed.set(effect.id, effect.handlers)
         break
       case 'handled':
         this.log.get(effect.id)!.handled.push(effect.handler)
         break
       case 'withdrawn':
-        throw new Error('nobody withdraws anything here')
+        this.log.delete(effect.event.id)
+        break
       case 'settled':
         assert.ok(!this.settled.has(effect.event.id), 'an event ends once')
         this.settled.set(effect.event.id, effect.by)
@@ -318,8 +434,10 @@ export class DeliveryWorld {
         break
       case 'send':
         this.handlers.get(effect.handler)!.queue.push(effect.event.id)
+        this.#offered.add(`${effect.event.id} ${effect.handler}`)
         break
       case 'accepted':
+        this.#accepted.add(`${effect.id} ${effect.handler}`)
         break
     }
   }

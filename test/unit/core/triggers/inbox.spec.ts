@@ -1,14 +1,10 @@
 import assert from 'node:assert/strict'
-import {
-  createInbox,
-  BUSY_MS,
-  MAX_BLOCKED,
-  type Inbox,
-  type InboxEffect,
-  type InboxEvent
-} from '../../../../src/core/triggers/inbox.ts'
+import { createInbox } from '../../../../src/core/triggers/inbox.ts'
+import { BUSY_MS, type Inbox, type InboxEffect, type InboxEvent } from '../../../../src/core/triggers/inbox-contract.ts'
 import type { FailedAnswer } from '../../../../src/core/triggers/outbox-contract.ts'
 import { QUEUE_ROOM } from '../../../../src/core/triggers/priority-queues.ts'
+import { REFUSED_MS } from '../../../../src/core/triggers/refused-events.ts'
+import { ACK_WAIT_MS, CRITICAL_ACK_WAIT_MS } from '../../../../src/core/triggers/retry-times.ts'
 import { createSeenEvents } from '../../../../src/core/triggers/seen-events.ts'
 import { REORDER_MS } from '../../../../src/core/triggers/subject-order.ts'
 
@@ -18,11 +14,21 @@ const NEVER: FailedAnswer = { code: 'invalid_argument', message: 'no such door',
 describe('inbox', () => {
   let effects: InboxEffect<InboxEvent, string>[]
   let inbox: Inbox<InboxEvent, string>
+  /** Exchanges that are over, and handlers that are not here. */
+  let over: Set<string>
+  let gone: Set<string>
+  let refusal: FailedAnswer | undefined
   const create = (): void => {
     effects = []
+    over = new Set()
+    gone = new Set()
+    refusal = undefined
     inbox = createInbox({
       seen: createSeenEvents(),
       isOrdered: (handler) => handler === 'ordered',
+      isHere: (handler) => !gone.has(handler),
+      isLive: (to) => !over.has(to),
+      admit: () => refusal,
       emit: (one) => effects.push(one)
     })
   }
@@ -97,8 +103,17 @@ describe('inbox', () => {
     assert.deepEqual([done(), taken()], [['t: tool_failed'], undefined])
   })
 
+  /** How many of one node find a place at a handler of whom nobody else wants one. */
+  const shareOf = (room: number): number => Math.ceil((2 / 3) * room)
+  const fill = (count: number, given: Partial<InboxEvent>): number => {
+    const before = inbox.size
+    for (let n = 0; n < count; n++) inbox.receive(event(n, { id: `${given.priority}-${n}`, ...given }), 'r', 0)
+    return inbox.size - before
+  }
+
   it('has room for so many of each priority; the oldest low one gives way', () => {
-    for (let n = 0; n < QUEUE_ROOM.critical; n++) inbox.receive(event(n, { priority: 'critical' }), 'r', 0)
+    const share = shareOf(QUEUE_ROOM.critical)
+    assert.equal(fill(share, { priority: 'critical' }), share)
     done()
     inbox.receive(event(9_999, { priority: 'critical' }), 'r', 0)
     assert.deepEqual(effects.splice(0), [
@@ -108,12 +123,184 @@ describe('inbox', () => {
         answer: { code: 'busy', message: 'too many events wait here', retryable: true, retryAfterMs: BUSY_MS }
       }
     ])
-    for (let n = 0; n <= QUEUE_ROOM.low; n++) inbox.receive(event(n, { id: `low-${n}`, priority: 'low' }), `r${n}`, 0)
+    const low = shareOf(QUEUE_ROOM.low)
+    for (let n = 0; n <= low; n++) inbox.receive(event(n, { id: `low-${n}`, priority: 'low' }), `r${n}`, 0)
     assert.ok(done().includes('r0: busy, again'))
-    assert.equal(inbox.size, QUEUE_ROOM.critical + QUEUE_ROOM.low)
+    assert.equal(inbox.size, share + low)
     taken()
     inbox.receive(event(9_999, { priority: 'critical' }), 'r', 0)
     assert.deepEqual(done(), ['keep 1-9999', 'ready guard'], 'it was not remembered as seen')
+  })
+
+  it('a node that sends more than is done leaves places to others, at each priority; low ones take those of their own', () => {
+    for (const priority of ['normal', 'high', 'critical', 'low'] as const) {
+      const room = QUEUE_ROOM[priority]
+      assert.equal(fill(2 * room, { node: 'loud', priority }), shareOf(room))
+      const others = ['second', 'third', 'fourth'].map((node) => fill(10, { node, priority }))
+      assert.deepEqual(others, [10, 10, 10])
+    }
+    done()
+    for (let n = 0; n < 3_000; n++) inbox.receive(event(n, { node: 'loud', priority: 'low', id: `more-${n}` }), 'r', 0)
+    const victims = effects.flatMap((one) => (one.kind === 'release' ? one.event.node : []))
+    assert.deepEqual([...new Set(victims)], ['loud'])
+  })
+
+  describe('what was accepted', () => {
+    const accept = (given: Partial<InboxEvent> = {}, to = 'r'): InboxEvent => {
+      const one = event(1, given)
+      inbox.receive(one, to, 0)
+      inbox.kept(one)
+      done()
+      return one
+    }
+
+    it('stays when the node stops while it is handled: nothing is deleted, and nothing said', () => {
+      const one = accept()
+      taken()
+      inbox.stop()
+      inbox.finish(one, AGAIN, 0)
+      assert.deepEqual([done(), inbox.size], [[], 1])
+    })
+
+    it('what was not, goes back then', () => {
+      inbox.receive(event(1), 'r', 0)
+      taken()
+      done()
+      inbox.stop()
+      inbox.finish(event(1), AGAIN, 0)
+      assert.deepEqual([done(), inbox.size], [['release 1-1', 'r: tool_failed, again'], 0])
+    })
+
+    it('what ends while the node stops is over', () => {
+      const one = accept()
+      taken()
+      inbox.stop()
+      inbox.finish(one, 'done', 0)
+      assert.deepEqual(done(), ['release 1-1', 'r: done'])
+    })
+
+    it('is tried again here when its source hears nothing, later each time, until its time is over', () => {
+      const one = accept({ expiresAt: 100_000 })
+      over.add('r')
+      let now = 0
+      const pauses: number[] = []
+      while (inbox.size > 0) {
+        assert.equal(taken('guard', now), '1-1')
+        inbox.finish(one, AGAIN, now)
+        assert.deepEqual(done(), ['again 1-1'])
+        assert.equal(taken('guard', now), undefined)
+        const at = inbox.nextAt
+        pauses.push(at - now)
+        inbox.tick((now = at))
+        if (inbox.size > 0) assert.deepEqual(done(), ['ready guard'])
+      }
+      assert.deepEqual(pauses, [ACK_WAIT_MS, 2 * ACK_WAIT_MS, 4 * ACK_WAIT_MS, 8 * ACK_WAIT_MS, 100_000 - 15 * ACK_WAIT_MS])
+      assert.deepEqual(effects.splice(0)[0], { kind: 'release', event: one, settled: 'failed' })
+      inbox.receive(event(1), 's', now)
+      assert.deepEqual(done(), ['s: tool_failed'])
+    })
+
+    it('waits as long as its handler says; critical ones come soon', () => {
+      const one = accept({ priority: 'critical' })
+      over.add('r')
+      taken()
+      inbox.finish(one, { ...AGAIN, retryAfterMs: 70_000 }, 0)
+      assert.equal(inbox.nextAt, 70_000)
+      inbox.tick(70_000)
+      assert.equal(taken('guard', 70_000), '1-1')
+      inbox.finish(one, AGAIN, 70_000)
+      assert.equal(inbox.nextAt, 70_000 + CRITICAL_ACK_WAIT_MS)
+    })
+
+    it('goes back to a source that is there again', () => {
+      const one = accept()
+      over.add('r')
+      taken()
+      inbox.finish(one, AGAIN, 0)
+      inbox.receive(event(1), 's', 1)
+      assert.deepEqual(done(), ['again 1-1', 's: accepted'])
+      inbox.tick(ACK_WAIT_MS)
+      assert.equal(taken('guard', ACK_WAIT_MS), '1-1')
+      done()
+      inbox.finish(one, AGAIN, ACK_WAIT_MS)
+      assert.deepEqual([done(), inbox.size], [['release 1-1', 's: tool_failed, again'], 0])
+    })
+
+    it('is not cut short when its time is over while it is handled', () => {
+      const one = accept({ expiresAt: 1_000 })
+      taken()
+      assert.equal(inbox.nextAt, Infinity)
+      inbox.tick(5_000)
+      inbox.finish(one, 'done', 5_000)
+      assert.deepEqual(done(), ['release 1-1', 'r: done'])
+    })
+
+    it('is over in its time also if nobody takes it', () => {
+      accept({ expiresAt: 1_000 })
+      assert.equal(inbox.nextAt, 1_000)
+      inbox.tick(1_000)
+      assert.deepEqual([done(), inbox.size, taken('guard', 1_000)], [['release 1-1', 'r: deadline_exceeded'], 0, undefined])
+    })
+
+    it('and has lost its handler goes back to a source that hears it, and waits for one that does not', () => {
+      accept()
+      accept({ id: '1-2' }, 'q')
+      over.add('q')
+      gone.add('guard')
+      inbox.changed(0)
+      assert.deepEqual(done(), ['release 1-1', 'r: unknown_capability, again'])
+      assert.deepEqual([inbox.size, taken()], [1, undefined])
+      gone.clear()
+      inbox.changed(0)
+      assert.deepEqual([done(), taken()], [['ready guard'], '1-2'])
+    })
+
+    it('before a restart waits for its handler until its time is over, in the place that it has', () => {
+      gone.add('guard')
+      for (let n = 1; n <= 2 * QUEUE_ROOM.critical; n++)
+        inbox.restore(event(n, { priority: 'critical', expiresAt: n === 7 ? 50_000 : Infinity }), 0)
+      assert.deepEqual([done(), inbox.size, taken()], [[], 2 * QUEUE_ROOM.critical, undefined], 'what was promised has room')
+      inbox.tick(50_000)
+      assert.deepEqual(done(), ['release 1-7'])
+      gone.clear()
+      inbox.changed(50_000)
+      assert.deepEqual([done(), taken()], [['ready guard'], '1-1'])
+      inbox.receive(event(1, { node: 'm', priority: 'critical' }), 'r', 50_000)
+      assert.deepEqual(done(), ['r: busy, again'], 'nobody else has, until less wait')
+    })
+
+    it('before a restart is handed out in order, once its handler is there and says so', () => {
+      gone.add('ordered')
+      for (const number of [1, 2]) inbox.restore(event(number, { handler: 'ordered' }), 0)
+      gone.clear()
+      inbox.changed(0)
+      assert.deepEqual([taken('ordered'), taken('ordered')], ['1-1', undefined])
+    })
+
+    it('before a restart, its source gives to another if it hears that nobody is here', () => {
+      gone.add('guard')
+      inbox.restore(event(1), 0)
+      inbox.receive(event(1), 'r', 0)
+      assert.deepEqual([done(), inbox.size], [['release 1-1', 'r: unknown_capability, again'], 0])
+    })
+  })
+
+  it('handlers that are gone leave nothing, and those that never were begin nothing', () => {
+    refusal = { code: 'unknown_capability', message: '', retryable: true, retryAfterMs: 0 }
+    for (let n = 0; n < 100; n++) {
+      gone.add(`h${n}`)
+      inbox.receive(event(1, { handler: `h${n}` }), 'r', 0)
+    }
+    assert.equal(inbox.handlers, 0)
+    refusal = undefined
+    inbox.receive(event(1), 'r', 0)
+    inbox.receive(event(2), 'r', 0)
+    assert.equal(taken(), '1-1')
+    gone.add('guard')
+    inbox.changed(0)
+    assert.equal(inbox.handlers, 1)
+    inbox.finish(event(1), 'done', 0)
+    assert.deepEqual([inbox.handlers, inbox.size], [0, 0])
   })
 
   it('does not hand out what is over', () => {
@@ -127,14 +314,13 @@ describe('inbox', () => {
   it('goes on after a restart with what was kept', () => {
     inbox.restore(event(1), 0)
     inbox.restore(event(1), 0)
-    assert.deepEqual(done(), ['release 1-1'])
+    assert.deepEqual(done(), [])
     inbox.receive(event(1), 'r', 0)
     assert.deepEqual(done(), ['r: accepted'])
     assert.equal(taken(), '1-1')
-    for (let n = 0; n <= QUEUE_ROOM.high; n++) inbox.restore(event(n + 10, { priority: 'high' }), 0)
-    assert.deepEqual(done(), [`release 1-${QUEUE_ROOM.high + 10}`])
-    inbox.receive(event(QUEUE_ROOM.high + 10, { priority: 'low' }), 'r', 0)
-    assert.equal(done()[0], `keep 1-${QUEUE_ROOM.high + 10}`, 'it may come again')
+    inbox.finish(event(1), 'done', 0)
+    inbox.restore(event(1), 0)
+    assert.deepEqual(done(), ['release 1-1', 'r: done', 'release 1-1'])
   })
 
   describe('of an ordered handler', () => {
@@ -176,17 +362,120 @@ describe('inbox', () => {
       assert.deepEqual(inbox.take('ordered', REORDER_MS)?.missing, 1)
     })
 
-    it('looks past so many that have to wait', () => {
-      for (let n = 1; n <= MAX_BLOCKED + 2; n++) receive(n)
-      receive(1, { id: 'x', of: 'cam window' })
+    it('one slow subject keeps no other from being handled, and has no more than its share of the places', () => {
+      let inside = 0
+      for (let n = 1; n <= QUEUE_ROOM.normal; n++) {
+        receive(n)
+        inside = Math.max(inside, inbox.size)
+      }
+      assert.equal(inside, QUEUE_ROOM.normal / 2)
       assert.equal(taken('ordered'), '1-1')
-      assert.equal(taken('ordered'), undefined)
+      receive(1, { id: 'x', of: 'cam window' })
+      receive(1, { id: 'y', of: 'cam cellar' })
+      assert.deepEqual([taken('ordered'), taken('ordered'), taken('ordered')], ['x', 'y', undefined])
       inbox.finish(ordered(1), 'done', 0)
-      assert.equal(taken('ordered'), '1-2')
-      assert.equal(taken('ordered'), undefined)
-      inbox.finish(ordered(2), 'done', 0)
-      assert.equal(taken('ordered'), '1-3')
-      assert.equal(taken('ordered'), 'x')
+      inbox.finish(ordered(1, { id: 'x', of: 'cam window' }), 'done', 0)
+      receive(2, { id: 'z', of: 'cam window' })
+      assert.deepEqual([taken('ordered'), taken('ordered')], ['1-2', 'z'])
+    })
+
+    it('those of many subjects take turns', () => {
+      for (const n of [1, 2, 3]) for (const of of ['a', 'b']) receive(n, { id: `${of}${n}`, of })
+      const order: string[] = []
+      for (let one = inbox.take('ordered', 0); one !== undefined; one = inbox.take('ordered', 0)) {
+        const other = inbox.take('ordered', 0)
+        for (const { item } of [one, other!]) order.push(item.id)
+        inbox.finish(one.item, 'done', 0)
+        inbox.finish(other!.item, 'done', 0)
+      }
+      assert.deepEqual(order, ['a1', 'b1', 'a2', 'b2', 'a3', 'b3'])
+    })
+
+    for (const code of ['busy', 'unavailable', 'unknown_capability'])
+      it(`nothing overtakes what was turned away with ${code}, wherever that was`, () => {
+        refusal = { ...AGAIN, code }
+        receive(1)
+        refusal = undefined
+        receive(2)
+        assert.deepEqual(done(), [`r: ${code}, again`, 'r: busy, again'])
+        receive(1)
+        receive(2)
+        assert.equal(inbox.size, 2)
+        assert.equal(taken('ordered'), '1-1')
+        done()
+        inbox.finish(ordered(1), { ...AGAIN, code }, 0)
+        receive(3)
+        assert.deepEqual(done().slice(-1), ['r: busy, again'], 'or was begun, and is to come again')
+        inbox.receive(ordered(3), 'r', REFUSED_MS)
+        assert.equal(done()[0], 'keep 1-3', 'it has had its time')
+      })
+
+    for (const code of ['busy', 'unavailable'])
+      it(`nothing that is here overtakes what comes again with ${code}`, () => {
+        for (const number of [1, 2, 3]) receive(number)
+        inbox.receive(ordered(1, { id: 'x', of: 'cam window' }), 'r', 0)
+        for (const number of [2, 3]) inbox.kept(ordered(number))
+        assert.equal(taken('ordered'), '1-1')
+        done()
+        inbox.finish(ordered(1), { ...AGAIN, code }, 0)
+        const answers = done().filter((one) => one.startsWith('r:'))
+        assert.deepEqual([answers, inbox.size], [[`r: ${code}, again`, 'r: busy, again', 'r: busy, again'], 1])
+        for (const number of [1, 2]) receive(number)
+        for (const number of [1, 2]) inbox.kept(ordered(number))
+        const next = [0, 1].map(() => inbox.take('ordered', 0)!)
+        assert.deepEqual(
+          next.map(({ item, late }) => [item.id, late]),
+          [
+            ['x', false],
+            ['1-1', false]
+          ]
+        )
+        assert.equal(taken('ordered'), undefined)
+        // Nobody hears it now: it is tried again here, before the others.
+        over.add('r')
+        inbox.finish(ordered(1), { ...AGAIN, code }, 0)
+        assert.equal(taken('ordered'), undefined)
+        inbox.tick(ACK_WAIT_MS)
+        const again = inbox.take('ordered', ACK_WAIT_MS)
+        assert.deepEqual([again?.item.id, taken('ordered', ACK_WAIT_MS)], ['1-1', undefined])
+        inbox.finish(ordered(1), 'done', ACK_WAIT_MS)
+        assert.equal(taken('ordered', ACK_WAIT_MS), '1-2')
+      })
+
+    it('who waits to be tried again, and is over before that, holds up nobody', () => {
+      receive(1, { expiresAt: 2_000 })
+      receive(2)
+      inbox.kept(ordered(1))
+      over.add('r')
+      assert.equal(taken('ordered'), '1-1')
+      inbox.finish(ordered(1), { ...AGAIN, code: 'busy' }, 0)
+      assert.equal(taken('ordered', 1_999), undefined)
+      done()
+      inbox.tick(2_000)
+      assert.ok(done().includes('ready ordered'))
+      assert.equal(taken('ordered', 2_000), '1-2')
+    })
+
+    it('what its handler has failed at is overtaken, as it is at its source, and so is what does not come again', () => {
+      receive(1)
+      assert.equal(taken('ordered'), '1-1')
+      inbox.finish(ordered(1), AGAIN, 0)
+      refusal = { ...AGAIN, code: 'busy' }
+      receive(2, { priority: 'low' })
+      refusal = undefined
+      done()
+      receive(3)
+      assert.equal(done()[0], 'keep 1-3')
+    })
+
+    it('one whose time is over before it was begun leaves no gap', () => {
+      receive(1)
+      receive(2, { expiresAt: 100 })
+      receive(3)
+      assert.equal(taken('ordered'), '1-1')
+      inbox.tick(100)
+      inbox.finish(ordered(1), 'done', 100)
+      assert.equal(taken('ordered', 100), '1-3')
     })
   })
 })

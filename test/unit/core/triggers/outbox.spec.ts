@@ -3,8 +3,10 @@ import { PRIORITIES, type Priority } from '../../../../protocols/trigger/message
 import { MAX_DEAD_LETTERS, MAX_DEAD_LETTER_BYTES, createDeadLetters } from '../../../../src/core/triggers/dead-letters.ts'
 import { createOutbox } from '../../../../src/core/triggers/outbox.ts'
 import {
+  MAX_ACCEPTED_BYTES,
   MAX_ACCEPTED_EVENTS,
   MAX_FAILED_TRIES,
+  MAX_FETCHING_NODES,
   MAX_OUTBOX_BYTES,
   MAX_OUTBOX_EVENTS,
   OFFER_MS,
@@ -37,7 +39,7 @@ describe('outbox', () => {
   let time: number
   const create = (init: Partial<OutboxInit<OutboxEvent>> = {}): void => {
     effects = []
-    outbox = createOutbox({ route: () => handlers, emit: (effect) => effects.push(effect), random: () => 0, ...init })
+    outbox = createOutbox({ route: () => new Set(handlers), emit: (effect) => effects.push(effect), random: () => 0, ...init })
   }
   beforeEach(() => {
     handlers = ['a', 'b']
@@ -108,16 +110,39 @@ describe('outbox', () => {
       assert.deepEqual(done(), ['send 1 to b'])
     })
 
-    it('a handler whose node gets the payload has its time from then on', () => {
+    it('who waits for the payload has its time from when its node got one last, as long as that goes on', () => {
+      create({ payloadTo: ({ id }, handler) => (id === 'small' ? undefined : `node of ${handler}`) })
+      for (const id of ['1', '2', 'small']) {
+        add(id, { expiresMs: 20_000 })
+        go(id, 'a')
+      }
+      done()
+      outbox.fetched('node of a', ACK_WAIT_MS - 1)
+      outbox.fetched('node of b', ACK_WAIT_MS - 1)
+      tick(ACK_WAIT_MS)
+      assert.deepEqual(done(), ['send small to b'])
+      tick(2 * ACK_WAIT_MS - 2)
+      assert.deepEqual(done(), [])
+      outbox.fetched('node of a', time)
+      tick(3 * ACK_WAIT_MS - 3)
+      assert.deepEqual(done(), [])
+      outbox.accepted('2', 'a', time)
+      tick(3 * ACK_WAIT_MS - 2)
+      assert.deepEqual(done(), ['accepted 2 by a', 'send 1 to b'])
+      outbox.fetched('node of b', time)
+      go('1', 'b')
+      for (; time < 20_000; tick(time + 1)) outbox.fetched('node of b', time)
+      assert.deepEqual(done(), ['dead 1: expired', 'dead small: expired'])
+    })
+
+    it('of nodes that get payloads so many are remembered', () => {
+      create({ payloadTo: (_, handler) => handler })
       add('1')
       go('1', 'a')
       done()
-      time = ACK_WAIT_MS - 1
-      outbox.fetched('1', 'a', time)
-      outbox.fetched('1', 'b', time)
-      tick(2 * ACK_WAIT_MS - 2)
-      assert.deepEqual(done(), [])
-      tick(2 * ACK_WAIT_MS)
+      outbox.fetched('a', ACK_WAIT_MS - 1)
+      for (let n = 0; n < MAX_FETCHING_NODES; n++) outbox.fetched(`n${n}`, ACK_WAIT_MS - 1)
+      tick(ACK_WAIT_MS)
       assert.deepEqual(done(), ['send 1 to b'])
     })
 
@@ -176,24 +201,68 @@ describe('outbox', () => {
       assert.deepEqual(done(), [])
     })
 
-    it('whose time is over is a dead letter, wherever it is', () => {
-      for (const [id, at] of Object.entries({ nobody: 0, offered: 1, sent: 2, accepted: 3 })) {
+    it('whose time is over is a dead letter, if nobody has accepted it', () => {
+      for (const [id, at] of Object.entries({ nobody: 0, offered: 1, sent: 2 })) {
         handlers = at === 0 ? [] : ['a']
         add(id, { expiresMs: 1_000 })
         if (at > 1) go(id, 'a')
-        if (at > 2) outbox.accepted(id, 'a', 0)
       }
       add('low', { expiresMs: 1_000, priority: 'low' })
       done()
       tick(999)
       assert.deepEqual(done(), [])
       tick(1_000)
-      const dead = ['nobody', 'offered', 'sent', 'accepted'].map((id) => `dead ${id}: expired`)
+      const dead = ['nobody', 'offered', 'sent'].map((id) => `dead ${id}: expired`)
       assert.deepEqual(done(), [...dead, 'dropped low: expired'])
       assert.equal(outbox.sent('offered', 'a', 1_000), undefined)
-      outbox.done('accepted', 'a', 1_001)
       assert.deepEqual(done(), [])
-      assert.equal(outbox.deadLetters().length, 4)
+      assert.equal(outbox.deadLetters().length, 3)
+    })
+
+    it('that a handler has accepted in time is not a dead letter while that works on it', () => {
+      for (const id of ['done', 'failed', 'again', 'lost', 'back']) {
+        add(id, { expiresMs: 1_000 })
+        go(id, 'a')
+        outbox.accepted(id, 'a', 0)
+      }
+      done()
+      tick(100_000)
+      assert.deepEqual([done(), outbox.nextAt], [[], Infinity])
+      outbox.done('done', 'a', time)
+      outbox.failed('failed', 'a', NEVER, time)
+      // It could be tried again, but for its time.
+      outbox.failed('again', 'a', BROKEN, time)
+      assert.deepEqual(done(), ['settled done by a', 'dead failed: failed', 'dead again: expired'])
+      for (const id of ['lost', 'back']) outbox.lost(id, 'a', time)
+      outbox.handlersChanged(time, ['b'])
+      assert.deepEqual(done(), [], 'nobody else gets it')
+      outbox.handlersChanged(time, ['a'])
+      assert.deepEqual(done(), ['send lost to a', 'send back to a'])
+      assert.equal(outbox.sent('back', 'a', time), 0)
+      outbox.lost('lost', 'a', time)
+      outbox.accepted('back', 'a', time)
+      done()
+      tick(100_000 + RETURN_MS - 1)
+      assert.deepEqual(done(), [])
+      tick(100_000 + RETURN_MS)
+      assert.deepEqual(done(), ['dead lost: expired'])
+      outbox.done('back', 'a', time)
+      assert.deepEqual([done(), outbox.size], [['settled back by a'], 0])
+    })
+
+    it('of which one handler has accepted its part is over for the others', () => {
+      handlers = ['a']
+      add('1', { expiresMs: 1_000, fanOut: 2 })
+      go('1', 'a')
+      outbox.accepted('1', 'a', 0)
+      done()
+      tick(1_000)
+      handlers = ['a', 'b']
+      outbox.handlersChanged(time, ['b'])
+      assert.deepEqual(done(), [])
+      outbox.done('1', 'a', time)
+      assert.deepEqual(done(), ['dead 1: expired'])
+      assert.deepEqual(outbox.deadLetters()[0]?.handled, ['a'])
     })
   })
 
@@ -478,6 +547,133 @@ describe('outbox', () => {
     })
   })
 
+  describe('the order of a subject', () => {
+    let routes: Record<string, string[]>
+    const of = 'cam door'
+    const way = (given: Partial<OutboxEvent> & { way?: string } = {}) => ({ of, ...given })
+    beforeEach(() => {
+      routes = { '': ['a'] }
+      create({
+        route: (one) => new Set(routes[(one as { way?: string }).way ?? '']),
+        wayOf: (one) => (one as { way?: string }).way ?? '',
+        isOrdered: (handler) => handler !== 'orderless'
+      })
+    })
+
+    it('is kept at a handler, at its link as well', () => {
+      routes[''] = []
+      for (const id of ['1', '2', '3']) add(id, way())
+      add('4', way({ priority: 'critical' }))
+      done()
+      routes[''] = ['a']
+      outbox.handlersChanged(time, ['a'])
+      assert.deepEqual(done(), ['send 1 to a', 'send 2 to a', 'send 3 to a', 'send 4 to a'])
+      assert.equal(outbox.sent('4', 'a', time), undefined, 'its link would send it first')
+      for (const id of ['1', '2']) go(id, 'a')
+      assert.deepEqual(done(), ['send 4 to a'])
+      outbox.failed('1', 'a', BUSY, time)
+      assert.equal(outbox.sent('3', 'a', time), undefined)
+      tick(ACK_WAIT_MS)
+      assert.equal(done()[0], 'send 1 to a')
+    })
+
+    it('is not held up by an older one that nobody handles, or that another handler waits for', () => {
+      Object.assign(routes, { nobody: [], other: ['b'] })
+      add('1', way({ way: 'nobody' }))
+      add('2', way({ way: 'other' }))
+      go('2', 'b')
+      outbox.failed('2', 'b', BUSY, time)
+      done()
+      add('3', way())
+      assert.deepEqual(done(), ['append 3', 'send 3 to a'])
+      go('3', 'a')
+      routes.nobody = ['a']
+      add('4', way())
+      assert.deepEqual(done(), ['append 4'], 'the first may go there now')
+      outbox.handlersChanged(time, ['a'])
+      assert.ok(done().join().includes('send 1 to a,send 4 to a'))
+    })
+
+    it('is not held up by one that wants two handlers where one is', () => {
+      for (const id of ['1', '2', '3']) add(id, way({ fanOut: 2 }))
+      add('4', way())
+      assert.deepEqual(
+        done().filter((one) => one.startsWith('send')),
+        ['1', '2', '3', '4'].map((id) => `send ${id} to a`)
+      )
+      for (const id of ['1', '2', '3', '4']) go(id, 'a')
+      outbox.done('1', 'a', time)
+      add('5', way())
+      assert.equal(done().at(-1), 'send 5 to a')
+    })
+
+    it('is one for events that are for all, and for others', () => {
+      routes[''] = []
+      add('1', way({ fanOut: 'all' }))
+      add('2', way({ priority: 'critical' }))
+      routes[''] = ['a', 'b']
+      done()
+      outbox.handlersChanged(time, ['a', 'b'])
+      assert.deepEqual(done(), ['routed 1 to a b', 'send 1 to a', 'send 1 to b', 'send 2 to a'])
+      go('1', 'a')
+      outbox.failed('1', 'a', BUSY, time)
+      assert.equal(outbox.sent('2', 'a', time), undefined)
+      tick(ACK_WAIT_MS)
+      assert.deepEqual(done(), ['send 1 to a', 'send 2 to a'])
+    })
+
+    it('is none at a handler that wants none, and what has failed is overtaken', () => {
+      routes[''] = ['orderless']
+      add('1', way())
+      go('1', 'orderless')
+      outbox.failed('1', 'orderless', BUSY, time)
+      add('2', way())
+      assert.equal(done().at(-1), 'send 2 to orderless')
+      routes[''] = ['a']
+      add('3', way())
+      assert.equal(done().at(-1), 'append 3', 'the first goes before it')
+      outbox.handlersChanged(time, ['a'])
+      go('1', 'a')
+      outbox.failed('1', 'a', BROKEN, time)
+      done()
+      add('4', way())
+      assert.equal(done().at(-1), 'send 4 to a')
+    })
+
+    it('who has accepted one, and comes back, gets it again whatever is before it', () => {
+      routes = { '': ['a'], late: [] }
+      add('1', way({ way: 'late' }))
+      add('2', way())
+      go('2', 'a')
+      outbox.accepted('2', 'a', time)
+      outbox.lost('2', 'a', time)
+      routes.late = ['a']
+      outbox.handlersChanged(time, ['a'])
+      go('2', 'a')
+    })
+  })
+
+  it('looks at the routes of those alone that wait for somebody when handlers change', () => {
+    let asked = 0
+    create({
+      route() {
+        asked++
+        return new Set(handlers)
+      }
+    })
+    handlers = ['a']
+    for (let n = 0; n < 500; n++) {
+      add(`${n}`)
+      go(`${n}`, 'a')
+      if (n % 2 === 0) outbox.accepted(`${n}`, 'a', time)
+    }
+    handlers = []
+    for (let n = 0; n < 10; n++) add(`idle ${n}`)
+    asked = 0
+    for (let n = 0; n < 100; n++) outbox.handlersChanged(time, [])
+    assert.ok(asked <= 100 * 10 * 2, `${asked}`)
+  })
+
   describe('room', () => {
     beforeEach(() => (handlers = []))
     const fill = (priority: Priority, count: number, bytes = 1): void => {
@@ -545,6 +741,27 @@ describe('outbox', () => {
       add('x', { priority: 'high', bytes: 2 * third })
       assert.deepEqual(done(), ['dropped low-0: full', 'dead normal-0: full', 'append x'])
       assert.ok(outbox.bytes <= MAX_OUTBOX_BYTES)
+    })
+
+    it('is not taken by the bytes of what handlers have accepted, as long as those are not too many themselves', () => {
+      handlers = ['a']
+      const quarter = MAX_OUTBOX_BYTES / 4
+      const accept = (id: string): void => {
+        assert.equal(add(id, { bytes: quarter }).outcome, 'sent')
+        go(id, 'a')
+        outbox.accepted(id, 'a', time)
+      }
+      const most = 4 + MAX_ACCEPTED_BYTES / quarter
+      for (let n = 0; n < most; n++) accept(`${n}`)
+      assert.deepEqual(add('x', { priority: 'critical' }), { outcome: 'refused', reason: 'full' })
+      outbox.lost('1', 'a', time)
+      outbox.done('0', 'a', time)
+      accept('x')
+      outbox.done('1', 'a', time)
+      for (const id of ['2', '3', '4']) outbox.done(id, 'a', time)
+      for (let n = 0; n < 4; n++) add(`waits ${n}`, { bytes: quarter })
+      assert.deepEqual(add('y'), { outcome: 'refused', reason: 'full' }, 'of those that wait as well')
+      assert.equal(outbox.bytes, most * quarter)
     })
 
     it('is for so many more that handlers have accepted, and those never give way', () => {

@@ -58,6 +58,19 @@ describe('priority queues', () => {
     )
   })
 
+  it('take in what was promised a place, however many there are, and give out what is looked for', () => {
+    for (let n = 0; n <= QUEUE_ROOM.critical; n++) queues.add({ priority: 'critical', n }, 'critical', 0)
+    assert.equal(queues.size, QUEUE_ROOM.critical + 1)
+    const third = queues.find('critical', ({ n }) => n >= 2)!
+    assert.deepEqual([third.n, queues.find('low', () => true)], [2, undefined])
+    assert.deepEqual([queues.delete(third, 'critical'), queues.delete(third, 'critical')], [true, false])
+    assert.deepEqual(
+      take(3).map(({ n }) => n),
+      [0, 1, 3]
+    )
+    assert.equal(queues.size, QUEUE_ROOM.critical - 3)
+  })
+
   it('take what has waited as more urgent, in its order, but never as critical', () => {
     for (const [waitedMs, share] of [
       [AGEING_MS - 1, 1],

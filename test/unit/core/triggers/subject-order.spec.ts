@@ -53,6 +53,18 @@ describe('order of a subject', () => {
     assert.deepEqual(shown(), ['70', '73 after 2 missing', '3', '71 late', '4'])
   })
 
+  it('goes back to one that is to come again, with what waits behind it', () => {
+    for (const number of [1, 2, 3, 5, 7]) push(number)
+    assert.deepEqual([shown(), order.held], [['1', '2', '3'], 2])
+    order.rewind('a', { incarnation: 1, number: 2 }, (number) => number === 7)
+    assert.equal(order.held, 1)
+    order.rewind('a', { incarnation: 1, number: 9 }, () => true)
+    order.rewind('a', { incarnation: 2, number: 1 }, () => true)
+    order.rewind('b', { incarnation: 1, number: 1 }, () => true)
+    for (const number of [3, 2, 5, 4, 6]) push(number)
+    assert.deepEqual([shown().slice(3), order.held, order.nextAt], [['2', '3', '4', '5', '6', '7'], 0, Infinity])
+  })
+
   it('is one for each source and subject', () => {
     push(1, 0, 'a')
     push(1, 0, 'b')

@@ -3,11 +3,14 @@ import fc from 'fast-check'
 import { rendezvousOrder } from '../../../../src/core/triggers/rendezvous.ts'
 import {
   MAX_FAN_OUT,
+  MAX_ROUTED_NAMES,
+  createCurrentRoutes,
+  createEventRoutes,
   fanOutOf,
   priorityOf,
   reachesType,
-  routeEvent,
   type EventHandler,
+  type EventRoute,
   type EventToRoute
 } from '../../../../src/core/triggers/trigger-routes.ts'
 
@@ -25,7 +28,7 @@ const ALL = [GUARD, RESEARCH, ALARM]
 
 describe('routes of events', () => {
   const route = (event: Partial<EventToRoute>, handlers = ALL): [string | undefined, string[]] => {
-    const { by, handlers: names } = routeEvent({ ...EVENT, ...event }, handlers)
+    const { by, handlers: names } = createEventRoutes(handlers).route({ ...EVENT, ...event })
     return [by, [...names].sort()]
   }
 
@@ -84,10 +87,54 @@ describe('routes of events', () => {
   it('begin with the same handler for the same source and subject, whatever the order in which handlers are known', () => {
     const many = Array.from({ length: 8 }, (_, n) => handler('guard', 'agent/security', `node${n}`))
     const first = (subject: string | undefined, from = many): string =>
-      routeEvent({ ...EVENT, hint: 'agent/*', subject }, from).handlers[0]!
+      [...createEventRoutes(from).route({ ...EVENT, hint: 'agent/*', subject }).handlers][0]!
     assert.equal(first('door', [...many].reverse()), first('door'))
     assert.ok(new Set(Array.from({ length: 50 }, (_, n) => first(String(n)))).size > 4, 'subjects are spread')
     assert.notEqual(first(undefined), undefined)
+  })
+
+  it('look at each handler once, however often they are asked, until there are others', () => {
+    let looks = 0
+    const counted = (one: EventHandler): EventHandler => ({
+      ...one,
+      get type() {
+        looks++
+        return one.type
+      }
+    })
+    const many = (count: number) =>
+      Array.from({ length: count }, (_, n) => counted(handler(`h${n % 10}`, `agent/t${n % 10}`, `n${n}`)))
+    let list = many(1_000)
+    const routes = createCurrentRoutes(() => list)
+    const ask = (): EventRoute[] =>
+      Array.from({ length: 1_000 }, (_, n) =>
+        routes.route({ ...EVENT, hint: n % 2 === 0 ? 'agent/t1' : 'capability:h2', subject: `${n % 20}` })
+      )
+    const [first] = ask()
+    assert.equal(first!.handlers.size, 100)
+    assert.equal(ask()[0], first, 'the same, not made again')
+    assert.equal(routes.isOrdered('h1@n1'), false)
+    assert.equal(looks, 1_000)
+    list = many(500)
+    assert.equal(ask()[0]!.handlers.size, 50)
+    assert.equal(looks, 1_500)
+  })
+
+  it('are remembered up to so many names', () => {
+    const list = Array.from({ length: 1_000 }, (_, n) => handler('guard', 'agent/guard', `n${n}`))
+    const routes = createEventRoutes(list)
+    const of = (subject: number): EventRoute => routes.route({ ...EVENT, hint: 'agent/*', subject: `${subject}` })
+    const first = of(0)
+    for (let n = 1; n < Math.floor(MAX_ROUTED_NAMES / 1_001); n++) of(n)
+    assert.equal(of(0), first)
+    of(-1)
+    assert.notEqual(of(0), first)
+    assert.deepEqual([...of(0).handlers], [...first.handlers])
+  })
+
+  it('know who wants events in order', () => {
+    const routes = createEventRoutes([{ ...GUARD, ordered: true }, RESEARCH])
+    assert.deepEqual(['guard@n1', 'research@n1', 'nobody@n1'].map(routes.isOrdered), [true, false, false])
   })
 
   it('take what triggers say, and what they do not know as the usual', () => {

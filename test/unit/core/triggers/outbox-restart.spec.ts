@@ -1,0 +1,120 @@
+import assert from 'node:assert/strict'
+import fc from 'fast-check'
+import { PRIORITIES } from '../../../../protocols/trigger/messages.ts'
+import { createOutbox } from '../../../../src/core/triggers/outbox.ts'
+import type { Kept, Outbox, OutboxEvent } from '../../../../src/core/triggers/outbox-contract.ts'
+import { CRITICAL_ACK_WAIT_MS, RETURN_MS } from '../../../../src/core/triggers/retry-times.ts'
+
+/** Long enough for everything, and far from the end of an event. */
+const NOW = 1_000
+
+describe('an outbox after a restart', () => {
+  let there: string[]
+  let sent: string[]
+  let settled: string[]
+  let outbox: Outbox<OutboxEvent>
+  const event = (id: string, given: Partial<OutboxEvent> = {}): OutboxEvent => ({
+    id,
+    priority: 'normal',
+    bytes: 100,
+    fanOut: 1,
+    expiresMs: 86_400_000,
+    ...given
+  })
+  const restart = (...kept: Partial<Kept<OutboxEvent>>[]): void => {
+    ;[there, sent, settled] = [[], [], []]
+    outbox = createOutbox<OutboxEvent>({
+      route: () => new Set(there),
+      emit(effect) {
+        if (effect.kind === 'send') sent.push(`${effect.event.id} to ${effect.handler}`)
+        if (effect.kind === 'settled') settled.push(`${effect.event.id} by ${effect.by.join()}`)
+      },
+      random: () => 0,
+      kept: kept.map((one, n) => ({ event: event(`${n + 1}`), ageMs: 0, handled: [], ...one })),
+      now: NOW
+    })
+  }
+  const appear = (handler: string, now = NOW): void => {
+    there = [...there, handler]
+    outbox.handlersChanged(now, [handler])
+  }
+
+  it('gives what a handler had accepted to that one, not to who is there first', () => {
+    restart({ acceptedBy: ['a'] })
+    appear('b')
+    assert.deepEqual([sent, outbox.pending()[0]!.reason, outbox.pending()[0]!.handlers], [[], 'away', ['a']])
+    appear('a')
+    assert.deepEqual(sent, ['1 to a'])
+    outbox.sent('1', 'a', NOW)
+    outbox.done('1', 'a', NOW)
+    assert.deepEqual(settled, ['1 by a'])
+  })
+
+  for (const [priority, ms] of [
+    ['normal', RETURN_MS],
+    ['critical', CRITICAL_ACK_WAIT_MS]
+  ] as const)
+    it(`gives it to another when that one stays away, ${priority}`, () => {
+      restart({ event: event('1', { priority }), acceptedBy: ['a'] })
+      appear('b')
+      outbox.tick(NOW + ms - 1)
+      assert.deepEqual(sent, [])
+      outbox.tick(NOW + ms)
+      assert.deepEqual(sent, ['1 to b'])
+    })
+
+  it('of several handlings one waits for each who had accepted, the others go out', () => {
+    restart({ event: event('1', { fanOut: 3 }), handled: ['h'], acceptedBy: ['a'] })
+    for (const handler of ['h', 'b', 'c']) appear(handler)
+    assert.deepEqual(sent, ['1 to b'])
+    appear('a')
+    assert.deepEqual(sent, ['1 to b', '1 to a'])
+  })
+
+  it('of all that it goes to each is asked for its own', () => {
+    restart({ event: event('1', { fanOut: 'all' }), handlers: ['a', 'b', 'h'], handled: ['h'], acceptedBy: ['b', 'elsewhere'] })
+    for (const handler of ['c', 'h', 'b', 'a']) appear(handler)
+    assert.deepEqual(sent, ['1 to b', '1 to a'])
+  })
+
+  it('its answer counts though it was not asked again', () => {
+    restart({ acceptedBy: ['a'] })
+    outbox.done('1', 'a', NOW)
+    assert.deepEqual([settled, outbox.size], [['1 by a'], 0])
+  })
+
+  it('nobody gets what another has, whoever appears in whatever order, and all of it ends', () => {
+    const names = ['a', 'b', 'c', 'd']
+    const kept = fc.record({
+      priority: fc.constantFrom(...PRIORITIES.slice(1)),
+      fanOut: fc.nat(2).map((n) => n + 1),
+      acceptedBy: fc.uniqueArray(fc.constantFrom(...names), { maxLength: 3 })
+    })
+    fc.assert(
+      fc.property(
+        fc.array(kept, { minLength: 1, maxLength: 8 }),
+        fc.shuffledSubarray(names, { minLength: names.length }),
+        (all, order) => {
+          restart(
+            ...all.map(({ priority, fanOut, acceptedBy }, n) => ({
+              event: event(`${n + 1}`, { priority, fanOut }),
+              acceptedBy: acceptedBy.slice(0, fanOut)
+            }))
+          )
+          for (const handler of order) appear(handler)
+          all.forEach(({ fanOut, acceptedBy }, n) => {
+            const mine = sent.filter((one) => one.startsWith(`${n + 1} `)).map((one) => one.slice(-1))
+            assert.equal(mine.length, fanOut, 'each handling is with one')
+            for (const handler of acceptedBy.slice(0, fanOut)) assert.ok(mine.includes(handler), `${handler} gets what it had`)
+          })
+          for (const one of [...sent]) {
+            const [id, , handler] = one.split(' ') as [string, string, string]
+            outbox.sent(id, handler, NOW)
+            outbox.done(id, handler, NOW)
+          }
+          assert.deepEqual([settled.length, outbox.size, outbox.waiting, outbox.bytes], [all.length, 0, 0, 0])
+        }
+      )
+    )
+  })
+})
