@@ -33,7 +33,7 @@ export interface UnderstandOptions {
   signal?: AbortSignal
 }
 
-/** The part of the Mesh type that is about words. See ADR 19. */
+/** The part of the Mesh type that is about words. See ADR 22. */
 export interface MeshMeaning {
   /**
    * Which capability of the mesh a request in words means, by what they say of themselves and by their examples. Nothing is called.

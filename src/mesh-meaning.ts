@@ -90,7 +90,12 @@ export function createMeshMeaning({ offers, now, random }: MeshMeaningComponents
     }
     const { outcome, matches, likelihood } = decideMeaning(index.find(text, MAX_MATCHES, among), (key) => meant.get(key)!.type)
     const shown = outcome === 'one' ? matches : matches.slice(0, CHOICES)
-    return { text, outcome, likelihood: rounded(likelihood), matches: shown.map(({ key, score }) => viewOf(meant.get(key)!, score)) }
+    return {
+      text,
+      outcome,
+      likelihood: rounded(likelihood),
+      matches: shown.map(({ key, score }) => viewOf(meant.get(key)!, score))
+    }
   }
 
   return { understand, stop: () => void (isStopped = true) }
@@ -103,7 +108,14 @@ function saidOf(meant: ReadonlyMap<string, MeantCapability>): string {
 
 function viewOf({ id, type, capability, offers }: MeantCapability, score: number): MeantView {
   const { name = id, description = null } = capability
-  return { capability: id, type, name, description, score: rounded(score), nodes: [...new Set(offers.map(({ nodeName }) => nodeName))] }
+  return {
+    capability: id,
+    type,
+    name,
+    description,
+    score: rounded(score),
+    nodes: [...new Set(offers.map(({ nodeName }) => nodeName))]
+  }
 }
 
 const rounded = (value: number): number => Math.round(value * 1_000) / 1_000

@@ -20,7 +20,9 @@ export function routeRoutes({ mesh }: { mesh: Mesh }): Hono {
     .get('/meaning', async (context) => {
       const { text = '', tool, type } = context.req.query()
       const { signal } = context.req.raw
-      return context.json(await mesh.understand(text, { signal, ...(tool !== undefined && { tool }), ...(type !== undefined && { type }) }))
+      return context.json(
+        await mesh.understand(text, { signal, ...(tool !== undefined && { tool }), ...(type !== undefined && { type }) })
+      )
     })
     .get('/route', async (context) => {
       const { target, tool, node, prefer, maxLatencyMs } = context.req.query()
@@ -56,7 +58,10 @@ async function explainTarget(
     if (outcome === 'none') throw error
     const ids = [...new Set(matches.map(({ capability }) => capability))]
     if (outcome === 'ambiguous')
-      throw new MeshError('ambiguous', `"${target}" may mean ${ids.join(' or ')}; name one of them, or say more`, { target, matches })
+      throw new MeshError('ambiguous', `"${target}" may mean ${ids.join(' or ')}; name one of them, or say more`, {
+        target,
+        matches
+      })
     return { ...explain(ids.length === 1 ? ids[0]! : matches[0]!.type), target, meaning }
   }
 }

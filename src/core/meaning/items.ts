@@ -25,7 +25,10 @@ export function meantCapabilities(offers: readonly Offer[]): Map<string, MeantCa
 }
 
 /** As the index takes it. Not its state or metadata: those change often, and say nothing of what it is for. */
-export function meaningItem(key: string, { id, type, name, description, keywords, examples, tools, triggers }: CapabilityDeclaration): MeaningItem {
+export function meaningItem(
+  key: string,
+  { id, type, name, description, keywords, examples, tools, triggers }: CapabilityDeclaration
+): MeaningItem {
   const said = [id, name, type, description, ...(keywords ?? [])]
   for (const tool of tools ?? []) said.push(tool.name, tool.description)
   for (const trigger of triggers ?? []) said.push(trigger.event, trigger.description)
