@@ -91,9 +91,7 @@ export interface ExplainedCandidate {
 /** Why a call would go where it would go. Nothing is called for it. */
 export interface Explanation {
   target: string
-  /** Nothing is called `target`: these are the capabilities in which its words occur. */
-  words: boolean
-  /** The tool that the numbers are for; of several capabilities that mention the words, all. */
+  /** The tool that the numbers are for; of several capabilities with other tools, all. */
   tool: string
   candidates: ExplainedCandidate[]
 }
@@ -112,7 +110,7 @@ export interface TraceHop {
 export interface MeshRoutes {
   routes(): RoutesView
   /**
-   * Why a call of `tool` would go where. `target` as of `call`, or words: then the capabilities in which all of them occur. Without `tool`: the first tool of the target.
+   * Why a call of `tool` would go where. `target` as of `call`. Without `tool`: the first tool of the target.
    * Throws as a call would: `unknown_capability`, `unknown_tool`, `ambiguous`, `unavailable`.
    */
   explain(target: string, tool?: string, options?: DispatchPreference & { node?: string }): Explanation

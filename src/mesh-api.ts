@@ -7,10 +7,12 @@ import type { Backend } from './backends/backend.ts'
 import type { ApprovalView, CallApproval, JoinApproval } from './core/approval.ts'
 import type { Item, JsonObject, JsonValue } from './core/invoke.ts'
 import type { EventFunction, MeshTriggers } from './mesh-api-events.ts'
+import type { MeshMeaning } from './mesh-api-meaning.ts'
 import type { DispatchPreference, MeshRoutes } from './mesh-api-routes.ts'
 
 export type { ApprovalView, CallApproval, JoinApproval } from './core/approval.ts'
 export type * from './mesh-api-events.ts'
+export type * from './mesh-api-meaning.ts'
 export type * from './mesh-api-routes.ts'
 
 /** Of which other mesh something is: what that is called here, and its id. Both are missing if it is of the own mesh. */
@@ -347,7 +349,7 @@ export type ToolHandler = (
 ) => JsonValue | void | Promise<JsonValue | void> | AsyncGenerator<JsonValue | Uint8Array, JsonValue | void, void>
 
 /** A running node. */
-export interface Mesh extends AsyncDisposable, MeshRoutes, MeshTriggers {
+export interface Mesh extends AsyncDisposable, MeshMeaning, MeshRoutes, MeshTriggers {
   readonly peerId: string
   readonly name: string
   multiaddrs(): string[]

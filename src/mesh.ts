@@ -2,7 +2,6 @@
  * The composition root: what a node is built from, in which order it starts and stops. The same in Node and in the browser;
  * the two entries differ in the libp2p that they pass in.
  */
-import { toString } from 'uint8arrays/to-string'
 import { createFunctionBackend } from './backends/function.ts'
 import { checkOwn, createLocalTools } from './calls/local-tools.ts'
 import { createBackendRunner } from './backend-runner.ts'
@@ -19,13 +18,14 @@ import { createDescriptors } from './mesh-descriptors.ts'
 import { createLastNames } from './core/last-names.ts'
 import { createMeshCalls } from './mesh-calls.ts'
 import { createMeshCounts } from './mesh-counts.ts'
-import { meshOf } from './mesh-members.ts'
 import { createMeshEvents } from './mesh-events.ts'
 import { createFederation } from './mesh-federation.ts'
+import { createMeshMeaning } from './mesh-meaning.ts'
 import { createMeshSync } from './mesh-sync.ts'
 import { createMeshTreaties } from './mesh-treaties.ts'
 import { createMeshRouting } from './mesh-routing.ts'
 import { createRouteViews } from './mesh-route-views.ts'
+import { meshStatus } from './mesh-status.ts'
 import { stopInOrder } from './mesh-stop.ts'
 import { createMeshTriggers } from './mesh-triggers.ts'
 import { createMeshTrust } from './mesh-trust.ts'
@@ -113,6 +113,8 @@ export async function createMesh(components: MeshComponents): Promise<Mesh> {
     onFault
   })
 
+  const meaning = createMeshMeaning({ ...components, offers: () => federation.offers(offers.all()) })
+
   const triggers = createMeshTriggers({
     ...components,
     offers: () => offers.all(),
@@ -198,6 +200,7 @@ export async function createMesh(components: MeshComponents): Promise<Mesh> {
     sync.stops.reconciler,
     sync.stops.announcer,
     () => triggers.stop(),
+    () => meaning.stop(),
     () => calls.stop(),
     () => routing.stop(),
     sync.stops.links,
@@ -243,6 +246,7 @@ export async function createMesh(components: MeshComponents): Promise<Mesh> {
     acceptDescriptor: (node, capability, options) => descriptors.acceptDescriptor(node, capability, options),
     call: calls.call,
     explain: calls.explain,
+    understand: meaning.understand,
     ...createRouteViews({ self, directory, routing, offers: () => offers.all(), nameOf, now }),
     addBackend: (backend) => runner.add(backend),
     events: ({ signal }) => events.subscribe(signal),
@@ -257,19 +261,7 @@ export async function createMesh(components: MeshComponents): Promise<Mesh> {
     ...consent.commands,
     ...trust.commands,
     treaties: createMeshTreaties({ membership, audit, connected: federation.connected, announce: trust.announce }),
-    status: () => ({
-      peerId: self,
-      name,
-      mesh: meshOf(membership),
-      version: VERSION,
-      multiaddrs: libp2p.getMultiaddrs().map((address) => address.toString()),
-      peers: links.all().length,
-      capabilities: offers.counts(),
-      backends: runner.states(),
-      network: discovery.state(),
-      ...counts.view(discovery.counters()),
-      directoryDigest: toString(directory.digest(), 'base16')
-    }),
+    status: () => meshStatus({ ...components, self, counts, directory, discovery, offers, runner, peers: links.all().length }),
     stop: () => (stopping ??= stopAll()),
     [Symbol.asyncDispose]: () => (stopping ??= stopAll())
   }

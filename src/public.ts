@@ -41,6 +41,7 @@ export type {
   EventFunction,
   FireOptions,
   FireView,
+  MeantView,
   Mesh,
   MeshEvent,
   MeshStatus,
@@ -56,6 +57,8 @@ export type {
   ToolChange,
   ToolContext,
   ToolHandler,
+  Understanding,
+  UnderstandOptions,
   WaitingEventView
 } from './mesh-api.ts'
 export { VERSION } from './version.ts'

@@ -11,11 +11,12 @@ import { calls } from './calls.ts'
 import { profileTable } from './profile.ts'
 import { connect } from './connect.ts'
 import { dispatch } from './dispatch.ts'
+import { routing } from './routing.ts'
 import { streams } from './streams.ts'
 import { wrongOption } from '../options.ts'
 import type { Suite } from './suite.ts'
 
-const SUITES: Suite[] = [calls, bulk, connect, dispatch, streams]
+const SUITES: Suite[] = [calls, bulk, connect, dispatch, routing, streams]
 
 const root = join(import.meta.dirname, '../..')
 const args = process.argv.slice(2)

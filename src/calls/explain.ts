@@ -1,16 +1,14 @@
-import { findCandidates, findNamed, isCallable, type Offer } from '../core/candidates.ts'
+import { findCandidates, findNamed, type Offer } from '../core/candidates.ts'
 import { STARVING_MS } from '../core/dispatch/candidate-set.ts'
 import type { DispatchRequest, Ranked } from '../core/dispatch/candidate.ts'
 import { FAILURES_TO_OPEN } from '../core/dispatch/circuit-breaker.ts'
 import { FULL_SLOTS, costMs as addedMs } from '../core/dispatch/expected-time.ts'
 import type { Dispatcher } from '../core/dispatch/dispatcher.ts'
 import type { Load } from '../core/invoke.ts'
-import { Provider, classOf, createProviderClasses, hasWay, type ProviderClasses } from '../core/provider-classes.ts'
-import { matches, statusOf } from '../core/query.ts'
+import { classOf, hasWay, type Provider, type ProviderClasses } from '../core/provider-classes.ts'
+import { statusOf } from '../core/query.ts'
 import { UNITS_PER_MS } from '../core/routing/metric.ts'
 import { DEMOTED_COST } from '../core/routing/neighbour-trust.ts'
-import { isShortIdOf } from '../../protocols/short-id.ts'
-import { isMeshError } from '../errors.ts'
 import type { ExplainedCandidate, Explanation, MeshRoutes } from '../mesh-api.ts'
 import { excludedNodes, type KnownNode } from './excluded.ts'
 import { Plan, requestOf } from './plan.ts'
@@ -39,19 +37,17 @@ export function createExplain({
   whyNotFound,
   now
 }: ExplainComponents): MeshRoutes['explain'] {
-  function find(target: string, tool: string | undefined, node: string | undefined): [ProviderClasses, words: boolean] {
+  function find(target: string, tool: string | undefined, node: string | undefined): ProviderClasses {
     try {
       const its = tool ?? findNamed(offers(), target, node).named.flatMap(({ capability: { tools = [] } }) => tools)[0]?.name
-      return [findCandidates(offers(), target, its ?? '', node).providers, false]
+      return findCandidates(offers(), target, its ?? '', node).providers
     } catch (error) {
-      const providers = isMeshError(error, 'unknown_capability') ? findByWords(offers(), target, tool, node) : []
-      if (providers.length === 0) throw whyNotFound(error, target, node)
-      return [createProviderClasses(providers), true]
+      throw whyNotFound(error, target, node)
     }
   }
 
   return (target, tool, { node, notNode, ...preference } = {}): Explanation => {
-    const [providers, words] = find(target, tool, node)
+    const providers = find(target, tool, node)
     const at = now()
     const request = requestOf({ ...preference, ...(notNode !== undefined && { notNode: excludedNodes(notNode, nodes()) }) })
     for (const own of providers.local) {
@@ -64,24 +60,12 @@ export function createExplain({
     others.sort((a, b) => a.score - b.score)
     return {
       target,
-      words,
       tool: [...new Set(providers.all.map((one) => one.tool))].join(', '),
       candidates: [...tries, ...others].map((ranked, n) =>
         explained(ranked, n < Math.min(tries.length, MAX_ATTEMPTS) ? n + 1 : null, tries[0], request)
       )
     }
   }
-}
-
-/** Capabilities in which all words occur, each with that tool, or else with its first. */
-function findByWords(offers: readonly Offer[], text: string, tool: string | undefined, node: string | undefined): Provider[] {
-  return offers.flatMap((offer) => {
-    const { capability } = offer
-    const its = tool ?? capability.tools?.[0]?.name
-    const isThere = node === undefined || node === offer.node || node === offer.nodeName || isShortIdOf(offer.node, node)
-    if (its === undefined || !isThere || !isCallable(offer) || offer.blocked === true) return []
-    return matches(capability, { text, tool: its }) ? [new Provider(offer, its)] : []
-  })
 }
 
 function explained(ranked: Ranked, place: number | null, best: Ranked | undefined, request: DispatchRequest): ExplainedCandidate {

@@ -3,6 +3,7 @@ import type { Command } from 'commander'
 import type { AgentStep } from '../agents/intent.ts'
 import type { CallLine } from '../http/call-routes.ts'
 import { MeshError, isErrorCode } from '../errors.ts'
+import type { Understanding } from '../mesh-api.ts'
 import { passOn } from './call.ts'
 import { connectToNode, type NodeClient, type StreamRequest } from './client.ts'
 import { contextOf, interruptSignal, parseDuration, usageError, withNodeOptions, type NodeOptions } from './command-line.ts'
@@ -10,15 +11,17 @@ import { plain, showDuration, showJson, type Colors, type Output } from './outpu
 import { withNames } from './peer-names.ts'
 
 const MAX_LINE = 160
+/** The tool of agents that takes words. */
+const ASK_TOOL = 'ask'
 
-/** `atmo ask AGENT "…"`. Its steps as it does them on stderr, its answer on stdout. Exit code 0 if it has one, else 1. Ctrl-C ends its work. */
+/** `atmo ask [AGENT] "…"`. Without an agent: the one that is meant by what is asked. Its steps as it does them on stderr, its answer on stdout. Exit code 0 if it has one, else 1. Ctrl-C ends its work. */
 export function addAsk(program: Command): void {
   withNodeOptions(
     program
       .command('ask')
       .description('ask an agent to do something, wherever it is')
-      .argument('<agent>', 'id or type; ID@NODE for the one of a certain node')
-      .argument('<text>', 'what it is to do; - reads stdin')
+      .argument('<agent>', 'id or type; ID@NODE for the one of a certain node; left out: the one that the text is meant for')
+      .argument('[text]', 'what it is to do; - reads stdin')
   )
     .option(
       '--timeout <duration>',
@@ -29,23 +32,42 @@ export function addAsk(program: Command): void {
       'after',
       `
 Examples:
+  $ atmo ask "Is it warm enough in the bath?"
   $ atmo ask keeper "Is it warm enough in the bath?"
   $ atmo ask keeper@attic - < task.txt`
     )
-    .action(async (agent: string, given: string, flags: NodeOptions & { timeout?: number }) => {
+    .action(async (first: string, second: string | undefined, flags: NodeOptions & { timeout?: number }) => {
       const { dataDir, output } = contextOf(flags)
+      const given = second ?? first
       const text = given === '-' ? await readAll(process.stdin) : given
       if (text.trim() === '') throw usageError('say what the agent is to do')
       const client = await connectToNode(dataDir)
+      const agent = second === undefined ? await meantAgent(client, text) : first
       const { signal, off } = interruptSignal()
       try {
-        const path = `/capabilities/${encodeURIComponent(agent)}/tools/ask`
+        const path = `/capabilities/${encodeURIComponent(agent)}/tools/${ASK_TOOL}`
         const request: StreamRequest = { method: 'POST', path, body: { input: { text }, timeoutMs: flags.timeout }, signal }
         await (output.json ? passOn(client, request, output) : show(client, request, output))
       } finally {
         off()
       }
     })
+}
+
+/** The agent that the text is meant for. @throws MeshError `unknown_capability` or `ambiguous`, naming who is near. */
+async function meantAgent(client: NodeClient, text: string): Promise<string> {
+  const query = new URLSearchParams({ text, tool: ASK_TOOL })
+  const { outcome, matches } = await client.get<Understanding>(`/mesh/meaning?${query.toString()}`)
+  const names = matches.map(({ capability }) => capability)
+  const [nearest] = names
+  if (nearest !== undefined && outcome === 'one') return names.length === 1 ? nearest : matches[0]!.type
+  const [code, message] =
+    nearest === undefined
+      ? (['unknown_capability', 'there is no agent in the mesh that this is meant for; see atmo agents'] as const)
+      : outcome === 'none'
+        ? (['unknown_capability', `no agent says that it does this; the nearest is ${nearest}`] as const)
+        : (['ambiguous', `this may be meant for ${names.join(' or ')}`] as const)
+  throw new MeshError(code, message, { matches, hint: `Name one: atmo ask ${nearest ?? 'AGENT'} "…"` })
 }
 
 async function show(client: NodeClient, request: StreamRequest, output: Output): Promise<void> {

@@ -1,7 +1,8 @@
 import { Help, type Command } from 'commander'
 import { shortId } from '../../protocols/short-id.ts'
 import { MeshError } from '../errors.ts'
-import type { ExplainedCandidate, Explanation, PeerView } from '../mesh-api.ts'
+import type { RouteAnswer } from '../http/route-routes.ts'
+import type { ExplainedCandidate, PeerView } from '../mesh-api.ts'
 import { connectToNode } from './client.ts'
 import { EXIT, contextOf, usageError, withNodeOptions, type NodeOptions } from './command-line.ts'
 import { plain, table, type Colors } from './output.ts'
@@ -25,7 +26,7 @@ export function addRoute(program: Command): void {
       program
         .command('route')
         .description('say where a call would go, and why; nothing is called')
-        .argument('<target>', 'id, type or ID@NODE as of atmo call, or words that the capability mentions')
+        .argument('<target>', 'id, type or ID@NODE as of atmo call, or what is wanted, in words')
     )
       .option('--tool <name>', 'tool that the numbers are for (default: the first one)')
       .option('--explain', 'show every candidate, its numbers, and why it would be called or not')
@@ -36,7 +37,7 @@ export function addRoute(program: Command): void {
 Examples:
   $ atmo route llm/chat
   $ atmo route llm/chat --tool complete --explain --prefer cheap
-  $ atmo route "living room temperature" --explain
+  $ atmo route "how warm is the living room" --explain
 
 Numbers of --explain:
   eta    expected time until the answer is here: rtt, wait and work; guess: it has not run there yet
@@ -50,14 +51,14 @@ Numbers of --explain:
     )
     .action(async (target: string, flags: RouteFlags) => {
       const { dataDir, output } = contextOf(flags)
-      if (target.trim() === '') throw usageError('name a capability, or words that it mentions: atmo route llm/chat')
+      if (target.trim() === '') throw usageError('name a capability, or say what is wanted: atmo route llm/chat')
       const { notNode = [], ...preference } = preferenceOf(flags)
       const query = new URLSearchParams({ target })
       for (const [key, value] of Object.entries({ tool: flags.tool, ...preference }))
         if (value !== undefined) query.set(key, String(value))
       for (const node of notNode) query.append('notNode', node)
       const client = await connectToNode(dataDir)
-      const explanation = await client.get<Explanation>(`/mesh/route?${query.toString()}`)
+      const explanation = await client.get<RouteAnswer>(`/mesh/route?${query.toString()}`)
       const first = firstOf(explanation)
       if (first === undefined) process.exitCode = EXIT.failure
       if (output.json) return output.out(`${JSON.stringify(explanation)}\n`)
@@ -73,7 +74,7 @@ Numbers of --explain:
 
 /** A line on who would be called, then the numbers of each candidate, and below them its way and the reason in words. */
 export function showExplanation(
-  explanation: Explanation,
+  explanation: RouteAnswer,
   nameOf: (node: string) => string,
   colors: Colors,
   width: number = process.stdout.columns ?? Infinity
@@ -100,10 +101,11 @@ export function showExplanation(
   const shown = table([...header, 'work', 'load', 'heard'], rows, colors, width, { cut: ['node'] })
   const [head = '', ...lines] = shown.trimEnd().split('\n')
   const severalIds = candidates.some(({ capability }) => capability !== candidates[0]?.capability)
+  const severalTools = candidates.some(({ tool }) => tool !== candidates[0]?.tool)
   const help = new Help()
   const explained = candidates.flatMap((candidate, at) => {
-    const id = explanation.words ? `${candidate.capability} ${candidate.tool}` : candidate.capability
-    const words = wordsOn(candidate, severalIds || explanation.words ? [id] : [], nameOf, colors)
+    const id = `${candidate.capability}${severalTools ? ` ${candidate.tool}` : ''}`
+    const words = wordsOn(candidate, severalIds ? [id] : [], nameOf, colors)
     return [
       lines[at],
       ...help
@@ -115,35 +117,38 @@ export function showExplanation(
   return `${[summary, '', head, ...explained].join('\n')}\n`
 }
 
-function firstOf({ candidates }: Pick<Explanation, 'candidates'>): ExplainedCandidate | undefined {
+function firstOf({ candidates }: Pick<RouteAnswer, 'candidates'>): ExplainedCandidate | undefined {
   // One to whom no way is known is tried all the same, but a call cannot count on it.
   return candidates.find(({ place, why }) => place === 1 && why !== 'unreachable')
 }
 
-function namesIn({ candidates }: Explanation): { node: string; name: string }[] {
+function namesIn({ candidates }: RouteAnswer): { node: string; name: string }[] {
   return candidates.map(({ node, nodeName }) => ({ node, name: nodeName }))
 }
 
-/** Of words, how many capabilities mention them goes before: the call itself has to name one. */
+/** Of words, what they mean goes before. */
 function showFirst(
-  { target, words, candidates }: Explanation,
+  { meaning, candidates }: RouteAnswer,
   first: ExplainedCandidate,
   nameOf: (node: string) => string,
   colors: Colors
 ): string {
   const { capability, tool, nodeName, node, etaMs, avoided } = first
-  const mentioned = new Set(candidates.map((one) => one.capability)).size
-  const before = words
-    ? `nothing is called "${target}"; ${mentioned === 1 ? 'one mentions it' : `${mentioned} mention it`}: `
-    : ''
+  const before = meaning === undefined ? '' : `"${meaning.text}" means ${meantIn(candidates)}, ${likely(meaning.likelihood)}: `
   const way = `${showWay(first, nameOf)}${avoided ? ', avoided' : ''}`
   const time = etaMs === null ? 'not known yet how long it takes' : `done in about ${showMs(etaMs)}`
   return `${plain(`${before}${capability} ${tool}`)} → ${colors.bold(plain(nodeName))} ${colors.dim(plain(shortId(node)))}, ${way}, ${time}`
 }
 
+function meantIn(candidates: readonly ExplainedCandidate[]): string {
+  return [...new Set(candidates.map(({ capability }) => capability))].join(' or ')
+}
+
+const likely = (likelihood: number): string => `${Math.round(likelihood * 100)} % sure`
+
 /** What was asked for. */
-function asked({ target, words, tool }: Explanation): string {
-  return words ? `"${target}"` : `${target} ${tool}`
+function asked({ target, meaning, tool }: RouteAnswer): string {
+  return meaning === undefined ? `${target} ${tool}` : `"${target}"`
 }
 
 function showGuess(ms: number | null): string {
@@ -168,7 +173,7 @@ function wordsOn(
   return `${dim(`${plain(facts.join(', '))}:`)} ${style(plain(reason))}`
 }
 
-function nobody(explanation: Explanation): MeshError {
+function nobody(explanation: RouteAnswer): MeshError {
   const { candidates } = explanation
   const reasons = candidates.slice(0, MAX_REASONS).map(({ nodeName, reason }) => `${nodeName}: ${reason}`)
   if (candidates.length > reasons.length) reasons.push(`${candidates.length - reasons.length} more`)

@@ -19,6 +19,7 @@ const PARAMETERS: Record<string, readonly string[]> = {
     'status'
   ] satisfies (keyof CapabilityQuery)[],
   'GET /mesh/events': ['filter', 'events', 'sources'],
+  'GET /mesh/meaning': ['text', 'tool', 'type'],
   'GET /mesh/route': ['target', 'tool', 'node', ...PREFERENCE_KEYS],
   'GET /mesh/trace': ['target'],
   'POST /trigger/:capability/:event': ['waitMs']

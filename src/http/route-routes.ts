@@ -1,24 +1,35 @@
 import { Hono } from 'hono'
-import { MeshError, errorToJson } from '../errors.ts'
-import type { Mesh, TraceHop } from '../mesh-api.ts'
+import { MeshError, errorToJson, isMeshError } from '../errors.ts'
+import type { Explanation, Mesh, TraceHop, Understanding } from '../mesh-api.ts'
 import { readPreference } from './preference.ts'
 import { STREAM_HEADERS, pullStream } from './pull-stream.ts'
 
 /** A line of a trace. An error is the last one: the way ended before the node. */
 export type TraceLine = TraceHop | { error: ReturnType<typeof errorToJson> }
 
+/** Why a call would go where; `meaning` where the target was words. */
+export type RouteAnswer = Explanation & { meaning?: Understanding }
+
 /**
- * `GET /mesh/routes`, `GET /mesh/route?target=`, and `GET /mesh/trace?target=`, which answers one JSON object a line, each as soon as
+ * `GET /mesh/routes`, `GET /mesh/route?target=`, whose target may be words, `GET /mesh/meaning?text=`, and `GET /mesh/trace?target=`, which answers one JSON object a line, each as soon as
  * its hop has answered. A client that goes cancels the trace.
  */
 export function routeRoutes({ mesh }: { mesh: Mesh }): Hono {
   return new Hono()
     .get('/routes', (context) => context.json(mesh.routes()))
-    .get('/route', (context) => {
+    .get('/meaning', async (context) => {
+      const { text = '', tool, type } = context.req.query()
+      const { signal } = context.req.raw
+      return context.json(
+        await mesh.understand(text, { signal, ...(tool !== undefined && { tool }), ...(type !== undefined && { type }) })
+      )
+    })
+    .get('/route', async (context) => {
       const { target, tool, node, prefer, maxLatencyMs } = context.req.query()
       const notNode = context.req.queries('notNode')
       const preference = readPreference({ prefer, notNode, node, maxLatencyMs: maxLatencyMs && milliseconds(maxLatencyMs) })
-      return context.json(mesh.explain(targetOf(target), tool, { ...preference, ...(node !== undefined && { node }) }))
+      const explain = (of: string): Explanation => mesh.explain(of, tool, { ...preference, ...(node !== undefined && { node }) })
+      return context.json(await explainTarget(mesh, explain, targetOf(target), { tool, signal: context.req.raw.signal }))
     })
     .get('/trace', (context) => {
       const target = targetOf(context.req.query('target'))
@@ -29,6 +40,30 @@ export function routeRoutes({ mesh }: { mesh: Mesh }): Hono {
         { headers: { 'content-type': 'application/x-ndjson', ...STREAM_HEADERS } }
       )
     })
+}
+
+/** A name, or else what the words mean. */
+async function explainTarget(
+  mesh: Mesh,
+  explain: (target: string) => Explanation,
+  target: string,
+  { tool, signal }: { tool: string | undefined; signal: AbortSignal }
+): Promise<RouteAnswer> {
+  try {
+    return explain(target)
+  } catch (error) {
+    if (!isMeshError(error, 'unknown_capability')) throw error
+    const meaning = await mesh.understand(target, { signal, ...(tool !== undefined && { tool }) })
+    const { outcome, matches } = meaning
+    if (outcome === 'none') throw error
+    const ids = [...new Set(matches.map(({ capability }) => capability))]
+    if (outcome === 'ambiguous')
+      throw new MeshError('ambiguous', `"${target}" may mean ${ids.join(' or ')}; name one of them, or say more`, {
+        target,
+        matches
+      })
+    return { ...explain(ids.length === 1 ? ids[0]! : matches[0]!.type), target, meaning }
+  }
 }
 
 function targetOf(target: string | undefined): string {

@@ -25,7 +25,7 @@ describe('explain', () => {
     three.dispatcher.feedback(three.providers()[1]!, { running: 0, slots: 2, serviceMs: 60 }, performance.now())
     three.dispatcher.feedback(far!, { running: 0, slots: 2, serviceMs: 500 }, performance.now())
     const explanation = three.explain('echo', 'echo')
-    assert.deepEqual([explanation.target, explanation.words, explanation.tool], ['echo', false, 'echo'])
+    assert.deepEqual([explanation.target, explanation.tool], ['echo', 'echo'])
     const [first, second, third] = explanation.candidates
     assert.deepEqual(short(explanation), ['node0 1 sampled', 'node1 2 sampled', 'node2 3 reserve'])
     const { heardMs, running, ...rest } = first!
@@ -154,21 +154,14 @@ describe('explain', () => {
     assert.equal(why(`12D3KooW${'x'.repeat(44)}`).length, 2, 'a PeerId need not be known')
   })
 
-  it('takes words in place of a name, and the first tool where none is named', () => {
-    const all = mesh([answers('a'), answers('b'), answers('c'), answers('d')], {}, [
+  it('takes the first tool where none is named, and no words', () => {
+    const all = mesh([answers('a'), answers('b'), answers('c')], {}, [
       declared('lamp', { description: 'The lamp over the desk', tools: [{ name: 'on' }, { name: 'off' }] }),
       declared('desk', { description: 'Moves up and down', tools: [{ name: 'up' }] }),
-      declared('door', { description: 'of the desk', status: 'offline' }),
-      { ...declared('desk-2', { description: 'Moves up' }), blocked: true }
+      declared('door', { description: 'of the desk', status: 'offline' })
     ])
-    const names = (explanation: Explanation): string[] => explanation.candidates.map(({ capability }) => capability).sort()
-    assert.deepEqual(names(all.explain('the desk')), ['lamp'])
-    const both = all.explain('desk e')
-    assert.deepEqual([names(both), both.words, both.tool], [['desk', 'lamp'], true, 'on, up'])
-    assert.deepEqual(both.candidates.map(({ capability, tool }) => `${capability} ${tool}`).sort(), ['desk up', 'lamp on'])
-    assert.deepEqual(names(all.explain('desk e', 'up')), ['desk'])
-    assert.deepEqual(names(all.explain('desk e', undefined, { node: 'node0' })), ['lamp'])
-    assert.equal(all.explain('desk').tool, 'up', 'a name goes before words')
+    assert.throws(() => all.explain('the desk'), fails('unknown_capability'))
+    assert.equal(all.explain('desk').tool, 'up')
     assert.equal(all.explain('demo/echo', 'off', { node: 'node0' }).tool, 'off')
     assert.throws(() => all.explain('nothing at all'), fails('unknown_capability'))
     assert.throws(() => all.explain('lamp', 'up'), fails('unknown_tool'))

@@ -15,7 +15,7 @@ import { showHop } from '../../../src/cli/trace.ts'
 import { ensureApiToken, openDataDir, writeNodeFile } from '../../../src/data-dir.ts'
 import { MeshError, type ErrorCode } from '../../../src/errors.ts'
 import { serveApi } from '../../../src/http/serve.ts'
-import type { ExplainedCandidate, PeerView, RouteView, RoutesView } from '../../../src/mesh-api.ts'
+import type { ExplainedCandidate, PeerView, RouteView, RoutesView, Understanding } from '../../../src/mesh-api.ts'
 import { startAtmo, startChild, type Child } from '../../fixtures/child.ts'
 import { createFakeMesh } from '../../fixtures/fake-mesh.ts'
 
@@ -50,6 +50,25 @@ describe('cli routes, route, trace', function () {
       : []
     return { code, stdout, stderr, lines }
   }
+
+  it('route and ask take words, and name what may be meant', async () => {
+    const [meant, unclear, nothing, asked, unasked, nobody] = await Promise.all([
+      atmo(['route', 'ring it please']),
+      atmo(['route', 'perhaps that']),
+      atmo(['route', 'nothing like it']),
+      atmo(['ask', 'perhaps that']),
+      atmo(['ask', 'ring it please', '--json']),
+      atmo(['ask', 'nothing like it'])
+    ])
+    assert.match(meant.stdout, /^"ring it please" means \S+, 90 % sure: \S+ \S+ → /)
+    assert.deepEqual([meant.code, unclear.code, nothing.code, asked.code, unasked.code, nobody.code], [0, 1, 1, 1, 1, 1])
+    assert.match(unclear.stderr, /"perhaps that" may mean demo or other; name one of them/)
+    assert.match(nothing.stderr, /nothing in the mesh is called "nothing like it"/)
+    assert.match(asked.stderr, /this may be meant for demo or other/)
+    // The one that is meant was called: of the stand-in that is no agent.
+    assert.match(unasked.stdout + unasked.stderr, /demo has no tool ask/)
+    assert.match(nobody.stderr, /there is no agent in the mesh that this is meant for/)
+  })
 
   it('routes shows nodes and the gradient table, and says what its words mean', async () => {
     const [people, json, color, none] = await Promise.all([
@@ -321,7 +340,8 @@ describe('cli routes, route, trace', function () {
         }
       }
       const candidates = [candidate('attic', 1), candidate('cellar', 2)]
-      const explanation = { target: 'light/lamp', words: false, tool: 'on', candidates }
+      const explanation = { target: 'light/lamp', tool: 'on', candidates }
+      const meaning: Understanding = { text: 'make it dark', outcome: 'one', likelihood: 0.914, matches: [] }
       const show = (change: object): string => showExplanation({ ...explanation, ...change }, () => 'pi', plainColors, 80)
       const shown = show({})
       assert.match(shown, /^lamp-attic on → attic …12345678, 3 hops via pi, done in about 119 ms\n\n/)
@@ -339,19 +359,19 @@ describe('cli routes, route, trace', function () {
         avoided: true
       }
       const waits = { ...candidate('attic', 2), waitMs: 20, etaMs: 139, score: 139, costMs: 0 }
-      const guessed = show({ target: 'e', words: true, candidates: [unknown, waits] })
+      const guessed = show({ meaning, candidates: [unknown, waits] })
       assert.match(
         guessed,
-        /^nothing is called "e"; one mentions it: lamp-attic on → attic …12345678, 3 hops via pi, avoided, not known yet how long it takes\n/
+        /^"make it dark" means lamp-attic, 91 % sure: lamp-attic on → attic …12345678, 3 hops via pi, avoided, not known yet how long it takes\n/
       )
       assert.match(guessed, / +NODE +ETA +SCORE +RTT +WAIT +WORK +LOAD +HEARD\n1 {2}pi +guess +1 s +14 ms +guess +guess +3\.5/)
-      assert.match(guessed, /\n {3}lamp-attic on, 3 hops via pi, avoided, degraded: /)
+      assert.match(guessed, /\n {3}3 hops via pi, avoided, degraded: /)
       for (const nodeName of ['pi', 'pi-greenhouse-north']) {
         const wide = showExplanation({ ...explanation, candidates: [{ ...waits, costMs: 50 }] }, () => nodeName, plainColors, 80)
         for (const line of wide.split('\n').slice(1)) assert.ok([...line].length <= 80, line)
       }
-      assert.match(show({ target: 'lamp', words: true }), /^nothing is called "lamp"; 2 mention it: lamp-attic on → /)
-      assert.match(show({ target: 'lamp', words: true, candidates: [{ ...unknown, place: null }] }), /^"lamp" → nobody\n/)
+      assert.match(show({ meaning }), /^"make it dark" means lamp-attic or lamp-cellar, 91 % sure: lamp-attic on → /)
+      assert.match(show({ target: 'lamp', meaning, candidates: [{ ...unknown, place: null }] }), /^"lamp" → nobody\n/)
     })
     it('what a node calls itself cannot write on the terminal', () => {
       const nodes = [route(HOSTILE, { viaName: HOSTILE }), direct(HOSTILE, K)]
@@ -365,11 +385,12 @@ describe('cli routes, route, trace', function () {
       const nameOf = createNaming(nodes.map(({ node, nodeName }) => ({ node, name: nodeName })))
       const other = { ...candidate, capability: 'x', place: null }
       const change = { at: 1, event: 'route', node: 'n', nodeName: HOSTILE, via: HOSTILE, hops: 2, metricMs: null } as const
+      const meaning: Understanding = { text: HOSTILE, outcome: 'one', likelihood: 1, matches: [] }
       const printed = [
         showRoutes({ nodes, types }, plainColors),
-        ...[true, false].flatMap((words) =>
+        ...[meaning, undefined].flatMap((meaning) =>
           [[candidate, other], [other]].map((candidates) =>
-            showExplanation({ target: HOSTILE, words, tool: HOSTILE, candidates }, nameOf, plainColors)
+            showExplanation({ target: HOSTILE, tool: HOSTILE, candidates, ...(meaning && { meaning }) }, nameOf, plainColors)
           )
         ),
         showHop({ hop: 1, node: HOSTILE, nodeName: HOSTILE, rttMs: 1 }, plainColors),

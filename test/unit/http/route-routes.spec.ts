@@ -40,6 +40,24 @@ describe('http routes', () => {
     assert.deepEqual(mesh.asked.at(-1), { target: 'test/demo', tool: undefined, options: {} })
     assert.deepEqual(mesh.calls, [])
   })
+  it('GET /mesh/route takes words, and says what they mean, or that it is not clear', async () => {
+    const { status, json } = await get('/mesh/route?target=ring%20it%20please&tool=ping')
+    const meaning = { text: 'ring it please', outcome: 'one', likelihood: 0.9 }
+    const { target, candidates, ...answer } = json as { target: string; candidates: unknown[]; meaning: object }
+    assert.deepEqual([status, target, candidates.length > 0], [200, 'ring it please', true])
+    assert.deepEqual({ ...answer.meaning, ...meaning }, answer.meaning)
+    assert.deepEqual(mesh.understood, [{ text: 'ring it please', tool: 'ping', type: undefined }])
+    const unclear = await get('/mesh/route?target=perhaps%20that')
+    assert.deepEqual([unclear.status, unclear.json.error?.code], [409, 'ambiguous'])
+    assert.match(unclear.json.error?.message ?? '', /"perhaps that" may mean demo or other/)
+  })
+  it('GET /mesh/meaning says what words mean', async () => {
+    const { status, json } = await get('/mesh/meaning?text=perhaps&tool=ask&type=agent/*')
+    assert.deepEqual([status, (json as { outcome?: string }).outcome], [200, 'ambiguous'])
+    assert.deepEqual(mesh.understood, [{ text: 'perhaps', tool: 'ask', type: 'agent/*' }])
+    assert.equal((await get('/mesh/meaning')).status, 400)
+    assert.equal((await get('/mesh/meaning?words=x')).status, 400)
+  })
   it('GET /mesh/route fails as a call would', async () => {
     const [none, tool] = [await get('/mesh/route?target=nothing'), await get('/mesh/route?target=demo&tool=x')]
     assert.deepEqual([none.status, none.json.error?.code], [404, 'unknown_capability'])

@@ -1,0 +1,36 @@
+import type { CapabilityDeclaration } from '../../../protocols/capability.ts'
+import type { Offer } from '../candidates.ts'
+import type { MeaningItem } from './lexical-index.ts'
+
+/** Something that is meant: the same id and type, wherever it is offered. */
+export interface MeantCapability {
+  id: string
+  type: string
+  /** As the first of them says it. */
+  capability: CapabilityDeclaration
+  offers: Offer[]
+}
+
+/** What may be meant, by key: everything that is offered here and may be chosen. */
+export function meantCapabilities(offers: readonly Offer[]): Map<string, MeantCapability> {
+  const meant = new Map<string, MeantCapability>()
+  for (const offer of offers) {
+    if (offer.blocked === true) continue
+    const key = `${offer.type} ${offer.id}`
+    const one = meant.get(key)
+    if (one === undefined) meant.set(key, { id: offer.id, type: offer.type, capability: offer.capability, offers: [offer] })
+    else one.offers.push(offer)
+  }
+  return meant
+}
+
+/** As the index takes it. Not its state or metadata: those change often, and say nothing of what it is for. */
+export function meaningItem(
+  key: string,
+  { id, type, name, description, keywords, examples, tools, triggers }: CapabilityDeclaration
+): MeaningItem {
+  const said = [id, name, type, description, ...(keywords ?? [])]
+  for (const tool of tools ?? []) said.push(tool.name, tool.description)
+  for (const trigger of triggers ?? []) said.push(trigger.event, trigger.description)
+  return { key, description: said.filter((text) => typeof text === 'string').join('\n'), examples: examples ?? [] }
+}

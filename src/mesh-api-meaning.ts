@@ -1,0 +1,43 @@
+/** What users of a node see of what requests in words mean. Types only; part of the Mesh type. */
+
+/** A capability that may be meant. */
+export interface MeantView {
+  /** Its id and type. */
+  capability: string
+  type: string
+  name: string
+  description: string | null
+  /** How near it is to what was asked, in units of what is enough: below 1 it is not. */
+  score: number
+  /** Names of the nodes that offer it. */
+  nodes: string[]
+}
+
+/** What a request in words means. */
+export interface Understanding {
+  text: string
+  /** `one`: that is meant. `ambiguous`: one of these is, and whoever asks has to say which. `none`: nothing that is here; what comes nearest is named. */
+  outcome: 'one' | 'ambiguous' | 'none'
+  /** The best first. Of `one`: with those of the same type that are as good. At most three of the others. */
+  matches: MeantView[]
+  /** How likely the first is what is meant, from 0 to 1. */
+  likelihood: number
+}
+
+/** What may be meant. */
+export interface UnderstandOptions {
+  /** Only what has this tool. */
+  tool?: string
+  /** Only what is of these types: a glob. */
+  type?: string
+  signal?: AbortSignal
+}
+
+/** The part of the Mesh type that is about words. See ADR 22. */
+export interface MeshMeaning {
+  /**
+   * Which capability of the mesh a request in words means, by what they say of themselves and by their examples. Nothing is called.
+   * Throws `invalid_argument` for no words.
+   */
+  understand(text: string, options?: UnderstandOptions): Promise<Understanding>
+}

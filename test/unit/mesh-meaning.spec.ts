@@ -1,0 +1,110 @@
+import assert from 'node:assert/strict'
+import { performance } from 'node:perf_hooks'
+import type { CapabilityDeclaration } from '../../protocols/capability.ts'
+import type { Offer } from '../../src/core/candidates.ts'
+import { createMeshMeaning } from '../../src/mesh-meaning.ts'
+import { isMeshError, type ErrorCode } from '../../src/errors.ts'
+import { createRandom } from '../../scripts/simulate/random.ts'
+
+const fails = (code: ErrorCode) => (error: unknown) => isMeshError(error, code)
+
+const offer = (node: string, capability: CapabilityDeclaration, change: Partial<Offer> = {}): Offer => ({
+  node: `peer-${node}`,
+  nodeName: node,
+  local: false,
+  direct: true,
+  rttMs: 5,
+  id: capability.id,
+  type: capability.type,
+  capability,
+  ...change
+})
+const lamp: CapabilityDeclaration = {
+  id: 'lamp',
+  type: 'light/lamp',
+  description: 'Switches the lamps of the living room',
+  tools: [{ name: 'set', description: 'Turns the light on or off' }],
+  examples: ['turn on the light', 'make it dark in here', 'switch off the lamp']
+}
+const radio: CapabilityDeclaration = {
+  id: 'radio',
+  type: 'audio/radio',
+  name: 'Kitchen radio',
+  description: 'Plays music',
+  tools: [{ name: 'play' }],
+  examples: ['play some jazz', 'louder please', 'next song']
+}
+const keeper: CapabilityDeclaration = {
+  id: 'keeper',
+  type: 'agent/house',
+  description: 'Keeps the house warm and the light as it should be',
+  tools: [{ name: 'ask' }],
+  examples: ['is it warm enough', 'who left the light on']
+}
+
+describe('what words mean to a node', () => {
+  let offers: Offer[]
+  let meaning: ReturnType<typeof createMeshMeaning>
+  beforeEach(() => {
+    offers = [offer('a', lamp), offer('b', lamp), offer('b', radio), offer('c', keeper)]
+    meaning = createMeshMeaning({ offers: () => offers, now: () => performance.now(), random: createRandom(1) })
+  })
+  afterEach(() => meaning.stop())
+
+  it('is a capability, wherever it is, with all nodes that have it', async () => {
+    const { outcome, matches, likelihood } = await meaning.understand('turn the light on')
+    assert.equal(outcome, 'one')
+    const [{ capability, type, name, description, nodes, score } = assert.fail('nothing'), ...others] = matches
+    assert.deepEqual(
+      [capability, type, name, description, nodes, others],
+      ['lamp', 'light/lamp', 'lamp', 'Switches the lamps of the living room', ['a', 'b'], []]
+    )
+    assert.ok(score > 1 && likelihood > 0 && likelihood <= 1)
+  })
+
+  it('is one of those with a tool, or of a type, where that is asked for', async () => {
+    const asked = await meaning.understand('who left the light on', { tool: 'ask' })
+    assert.deepEqual([asked.outcome, asked.matches.map(({ capability }) => capability)], ['one', ['keeper']])
+    const typed = await meaning.understand('turn the light on', { type: 'audio/*' })
+    assert.ok(typed.matches.every(({ capability }) => capability === 'radio'))
+  })
+
+  it('is nothing where nothing fits, and words there must be', async () => {
+    const { outcome, matches } = await meaning.understand('żółw')
+    assert.deepEqual([outcome, matches], ['none', []])
+    await assert.rejects(meaning.understand('  '), fails('invalid_argument'))
+  })
+
+  it('follows what comes, changes and goes, and nothing else', async () => {
+    const first = async (): Promise<string | undefined> => (await meaning.understand('play some jazz')).matches[0]?.capability
+    assert.equal(await first(), 'radio')
+    offers = offers.filter(({ id }) => id !== 'radio')
+    assert.notEqual(await first(), 'radio')
+    offers = [...offers, offer('d', { ...radio, id: 'player' })]
+    assert.equal(await first(), 'player')
+  })
+
+  it('is not what is blocked', async () => {
+    offers = [offer('a', lamp, { blocked: true }), offer('b', radio)]
+    assert.deepEqual(
+      (await meaning.understand('turn the light on')).matches.filter(({ capability }) => capability === 'lamp'),
+      []
+    )
+  })
+
+  it('is waited for by all who ask at once, each as long as it wants, and by nobody once the node stops', async () => {
+    offers = Array.from({ length: 300 }, (_, n) =>
+      offer('x', { ...radio, id: `radio-${n}`, type: `audio/r${n}`, examples: ['play', 'stop', `station ${n}`] })
+    )
+    const gone = new AbortController()
+    const asked = ['play', 'stop'].map((text) => meaning.understand(text))
+    const left = meaning.understand('play', { signal: gone.signal })
+    gone.abort()
+    await assert.rejects(left, fails('cancelled'))
+    assert.equal((await Promise.all(asked)).length, 2)
+    offers = offers.slice(1)
+    const last = meaning.understand('play')
+    meaning.stop()
+    await assert.rejects(last, fails('cancelled'))
+  })
+})
