@@ -2,7 +2,7 @@
 import type { CapabilityDeclaration } from '../protocols/capability.ts'
 import { isCallable, type Offer } from './core/candidates.ts'
 import { statusOf } from './core/query.ts'
-import { handlerKey, routeEvent, type EventToRoute } from './core/triggers/trigger-routes.ts'
+import { createEventRoutes, handlerKey, type EventToRoute } from './core/triggers/trigger-routes.ts'
 import type { AwayHandlerView, FireView, WaitingEventView } from './mesh-api-events.ts'
 
 /** Most handlers that are named of one event. */
@@ -61,7 +61,7 @@ export function awayHandlers(event: EventToRoute, offers: readonly Offer[]): Awa
       .map((offer) => [handlerKey({ node: offer.node, capability: offer.id }), offer])
   )
   const asIfThere = [...handlers.values()].map(({ node, id, type }) => ({ node, capability: id, type, healthy: true }))
-  const away = routeEvent(event, asIfThere).handlers.map((key) => handlers.get(key)!)
+  const away = [...createEventRoutes(asIfThere).route(event).handlers].map((key) => handlers.get(key)!)
   return away
     .filter((offer) => offer.blocked === true || !isCallable(offer))
     .slice(0, MAX_AWAY)

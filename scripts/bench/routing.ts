@@ -40,6 +40,7 @@ export const routing: Suite = {
   name: 'routing',
   about: 'routing by meaning: --dataset FILE [--capabilities N: grown to so many by mixing words of the file]',
   entries: [],
+  options: ['dataset', 'capabilities'],
   async run(context) {
     const { data, name } = readDataset(context)
     const wanted = Number(context.option('capabilities') ?? data.capabilities.length)
