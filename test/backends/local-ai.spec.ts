@@ -123,6 +123,20 @@ describe('backend local-ai', () => {
     await errorOf(invoke(backend, 'nomic-embed-text:latest', 'chat', ask('x')), 'unknown_tool')
   })
 
+  it('a cancel reaches the server', async () => {
+    const ollama = keep(await startOllamaStandIn())
+    ollama.routes['POST /v1/chat/completions'] = { hang: true }
+    const backend = make({ ports: [ollama.port] })
+    await keep(follow(backend)).until((all) => all.length === 3, 'three models')
+    const abort = new AbortController()
+    const ended = errorOf(invoke(backend, 'llama3.2:3b', 'chat', ask('x'), { signal: abort.signal }), 'cancelled')
+    const isChat = ({ path }: { path: string }): boolean => path === '/v1/chat/completions'
+    await until(() => ollama.requests.some(isChat), 'the request')
+    abort.abort(new DOMException('test', 'AbortError'))
+    await ended
+    await until(() => ollama.left > 0, 'the end of the request')
+  })
+
   it('a model that two servers have is offered twice, and keeps its names', async () => {
     const [first, second] = [keep(await startOllamaStandIn()), await startOllamaStandIn()]
     const node = keep(follow(make({ ports: [first.port, second.port], share: ['ollama/llama*'] })))
