@@ -13,6 +13,8 @@ const ANSWER_MS = 1_000
 const WHOLE_MS = 3_000
 /** Largest answer, in bytes: LlamaFarm lists projects with all of their configurations. */
 export const MAX_REPLY_BYTES = 4 * 1024 * 1024
+/** Most facts that are kept of one address; past it all are asked for anew. */
+export const MAX_MEMORY = 1_024
 /** Deepest JSON that is looked at. */
 const MAX_DEPTH = 64
 
@@ -73,6 +75,7 @@ export interface ProbeInit {
 /** Makes a {@link Probe}. */
 export function createProbe({ url, memory, apiKeyEnv, env, userAgent, signal }: ProbeInit): Probe {
   const asked = new Map<string, Promise<ProbeReply>>()
+  if (memory.size > MAX_MEMORY) memory.clear()
 
   async function send(method: 'GET' | 'POST', path: string, body?: JsonObject): Promise<ProbeReply> {
     const key = await readSecret({ variable: apiKeyEnv, file: undefined }, { baseDir: '.', env })

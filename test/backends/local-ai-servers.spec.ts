@@ -1,10 +1,13 @@
 import assert from 'node:assert/strict'
+import fc from 'fast-check'
 import { createServer as createTcpServer, type AddressInfo, type Server, type Socket } from 'node:net'
 import { FINGERPRINTS } from '../../src/backends/local-ai-fingerprints.ts'
 import { NAMED_ENGINES } from '../../src/backends/local-ai-config.ts'
-import { MAX_MODELS, typeByName } from '../../src/backends/local-ai-model.ts'
-import { MAX_REPLY_BYTES } from '../../src/backends/local-ai-probe.ts'
+import { MAX_MODELS, MAX_MODEL_NAME, MODEL_TYPES, typeByName } from '../../src/backends/local-ai-model.ts'
+import { MAX_MEMORY, MAX_REPLY_BYTES, createProbe, type Probe } from '../../src/backends/local-ai-probe.ts'
 import { createSurvey, type FoundServer, type Sighting, type SurveyConfig } from '../../src/backends/local-ai-servers.ts'
+import { isMeshError } from '../../src/errors.ts'
+import type { JsonValue } from '../../src/core/invoke.ts'
 import { json, startStandIn, type StandIn, type StandInRoutes } from '../fixtures/ai-stand-in.ts'
 import { FARM_SECRETS, startFarmStandIn, startUniversalStandIn } from '../fixtures/llamafarm-stand-in.ts'
 import { startOllamaStandIn } from '../fixtures/ollama-stand-in.ts'
@@ -24,7 +27,7 @@ async function lookAt(standIn: StandIn, more: Partial<SurveyConfig> = {}): Promi
 async function serverAt(standIn: StandIn, more: Partial<SurveyConfig> = {}): Promise<FoundServer> {
   const sighting = await lookAt(standIn, more)
   assert.equal(sighting.saw, 'server', JSON.stringify(sighting))
-  return (sighting as Sighting & { saw: 'server' }).server
+  return sighting.server
 }
 
 const list = (...data: object[]) => json({ object: 'list', data })
@@ -331,6 +334,74 @@ describe('local AI servers', () => {
       ]
     )
     assert.equal(typeByName('qwen3-age5').type, 'llm/chat')
+  })
+
+  it('whatever JSON it says, a listing gives models that can be, or says that it is none', async () => {
+    const names = [
+      'id',
+      'name',
+      'model',
+      'models',
+      'data',
+      'projects',
+      'config',
+      'capabilities',
+      'details',
+      'key',
+      'type',
+      'loaded_models'
+    ]
+    const key = fc.constantFrom(
+      ...names,
+      'namespace',
+      'runtime',
+      'task',
+      'remote_host',
+      'loaded_instances',
+      'model_info',
+      'object'
+    )
+    const leaf = fc.oneof(
+      fc.string(),
+      fc.double(),
+      fc.constantFrom(null, true, 'discoverable', 'language:a:ctx', 'completion', 'llm')
+    )
+    const { tree } = fc.letrec((tie) => ({
+      tree: fc.oneof(
+        { maxDepth: 5 },
+        leaf,
+        fc.array(tie('tree'), { maxLength: 4 }),
+        fc.dictionary(key, tie('tree'), { maxKeys: 6 })
+      )
+    }))
+    await fc.assert(
+      fc.asyncProperty(
+        fc.array(tree, { minLength: 1 }),
+        fc.constantFrom(...FINGERPRINTS),
+        async (replies, { list: listModels }) => {
+          let n = 0
+          const next = () =>
+            Promise.resolve({ status: 200, headers: new Headers(), text: '', json: replies[n++ % replies.length] as JsonValue })
+          const probe: Probe = { url: 'http://127.0.0.1:1', memory: new Map(), get: next, post: next }
+          try {
+            for (const found of await listModels(probe, { namespaces: ['discoverable'] })) {
+              assert.ok(MODEL_TYPES.includes(found.type) && found.model.trim() !== '' && found.model.length <= MAX_MODEL_NAME)
+              for (const one of [found.contextLength, found.dimensions, found.servedContextLength])
+                assert.ok(one === undefined || (Number.isSafeInteger(one) && one > 0))
+            }
+          } catch (error) {
+            assert.ok(isMeshError(error, 'protocol_error'), String(error))
+          }
+        }
+      ),
+      { numRuns: 500 }
+    )
+  })
+
+  it('what it remembers of an address is bounded', () => {
+    const memory = new Map(Array.from({ length: MAX_MEMORY + 1 }, (_, n) => [`show ${n}`, true]))
+    createProbe({ url: 'http://127.0.0.1:1', memory, userAgent: '', signal })
+    assert.equal(memory.size, 0)
   })
 
   describe('what is none', () => {
