@@ -28,7 +28,9 @@ export function embedTool(endpoint: OpenAiEndpoint, model: string, times: ToolTi
       ...times,
       idempotent: true
     },
-    handler: async (input, { signal }) => listOf(await endpoint.ask('/embeddings', { ...input, model }, signal), 'data')
+    // As numbers, whatever the server does by itself: base64 is for who speaks HTTP with it.
+    handler: async (input, { signal }) =>
+      listOf(await endpoint.ask('/embeddings', { ...input, model, encoding_format: 'float' }, signal), 'data')
   }
 }
 

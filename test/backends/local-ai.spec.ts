@@ -111,6 +111,8 @@ describe('backend local-ai', () => {
       (vectors['data'] as { embedding: number[] }[]).map(({ embedding }) => embedding[0]),
       [1, 3]
     )
+    const { body } = ollama.requests.filter(({ path }) => path === '/v1/embeddings').at(-1)!
+    assert.deepEqual(body, { model: 'nomic-embed-text:latest', input, encoding_format: 'float' })
     ollama.models = ollama.models.filter(({ name }) => name !== 'llava:7b')
     await errorOf(invoke(backend, 'llava:7b', 'chat', ask('gone')), 'unavailable')
     ollama.routes['POST /v1/embeddings'] = json({ error: { message: 'input too long' } }, 400)
