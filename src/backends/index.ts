@@ -10,6 +10,8 @@ import { filesConfigSchema, systemConfigSchema } from './files-config.ts'
 import type { FilesConfig, SystemConfig } from './files-config.ts'
 import { folderConfigSchema } from './folder-config.ts'
 import type { FolderConfig } from './folder-config.ts'
+import { localAiConfigSchema } from './local-ai-config.ts'
+import type { LocalAiConfig } from './local-ai-config.ts'
 import { configSchema as mcpConfigSchema } from './mcp-config.ts'
 import type { McpConfig } from './mcp-config.ts'
 import { mqttConfigSchema } from './mqtt-config.ts'
@@ -31,6 +33,7 @@ export type { CameraConfig, CameraEvent, CameraSource, MotionConfig } from './ca
 export type { CommandConfig, CommandToolConfig, CommandTriggerConfig, StdinMode, StdoutMode } from './command-config.ts'
 export type { FilesConfig, SystemConfig } from './files-config.ts'
 export type { FolderConfig, FolderEvent } from './folder-config.ts'
+export type { LocalAiConfig, LocalAiServer } from './local-ai-config.ts'
 export type { McpConfig, McpHttpConfig, McpStdioConfig } from './mcp-config.ts'
 export type { MqttConfig, MqttQos, MqttSubscription } from './mqtt-config.ts'
 export type { ScheduleConfig, ScheduleTriggerConfig } from './schedule-config.ts'
@@ -56,6 +59,7 @@ export interface BackendContext {
 export type BackendConfig =
   | CommandConfig
   | McpConfig
+  | LocalAiConfig
   | FilesConfig
   | SystemConfig
   | ScheduleConfig
@@ -88,6 +92,10 @@ export const BACKENDS: { readonly [K in BackendKind]: BackendEntry<Extract<Backe
   mcp: {
     configSchema: mcpConfigSchema,
     create: async (config, context) => (await import('./mcp.ts')).createMcpBackend(config, context)
+  },
+  'local-ai': {
+    configSchema: localAiConfigSchema,
+    create: async (config, { version }) => (await import('./local-ai.ts')).createLocalAiBackend(config, { version })
   },
   'openai-chat': {
     configSchema: openAiChatConfigSchema,

@@ -22,6 +22,7 @@ import { addRevoke } from './revoke.ts'
 import { addRotate } from './rotate.ts'
 import { addRoute } from './route.ts'
 import { addRoutes } from './routes.ts'
+import { addScan } from './scan.ts'
 import { addStart } from './start.ts'
 import { addStatus } from './status.ts'
 import { addStop } from './stop.ts'
@@ -58,6 +59,7 @@ export function createProgram(quiet: boolean): Command {
   const triggers = [addFire, addEvents, addDeadLetters]
   const ways = [addRoutes, addRoute, addTrace]
   const work = [addCapabilities, addCall, ...triggers, addAgents, addAsk]
-  for (const add of [addStart, ...mesh, addStatus, addPeers, ...ways, ...work, addWatch, addStop, addCompletion]) add(program)
+  for (const add of [addStart, addScan, ...mesh, addStatus, addPeers, ...ways, ...work, addWatch, addStop, addCompletion])
+    add(program)
   return program
 }

@@ -17,6 +17,7 @@ import { startAtmo } from '../../fixtures/child.ts'
 
 const COMMANDS = [
   'start',
+  'scan',
   'init',
   'invite',
   'join',

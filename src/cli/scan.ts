@@ -1,0 +1,122 @@
+import { InvalidArgumentError, type Command } from 'commander'
+import { createInterface } from 'node:readline/promises'
+import type { Scan } from '../node-scan.ts'
+import {
+  contextOf,
+  gather,
+  interruptSignal,
+  usageError,
+  withNodeOptions,
+  type CommandContext,
+  type NodeOptions
+} from './command-line.ts'
+import { plain, showPath } from './output.ts'
+import { runningNode } from './running-node.ts'
+import { namesToShare, shareable, showScan } from './show-scan.ts'
+
+interface ScanFlags extends NodeOptions {
+  config?: string
+  port?: number[]
+  share?: string[]
+  yes?: boolean
+}
+
+/** `atmo scan`: what runs on this machine that others could use, and sharing it. */
+export function addScan(program: Command): void {
+  withNodeOptions(
+    program.command('scan').description('find AI servers, MCP servers and devices of this machine, and choose what to share')
+  )
+    .option('--port <number>', 'look at this port of 127.0.0.1 instead of the usual ones; several times if need be', gatherPort)
+    .option(
+      '--share <name>',
+      'share this without a question: a name of the list, or a glob such as ollama/*; several times if need be',
+      gather
+    )
+    .option('--yes', 'write the configuration even where lines of it change their form')
+    .option('--config <file>', 'configuration (default: as atmo start finds it)')
+    .addHelpText(
+      'after',
+      `
+Nothing is shared that you do not name: here, or in the backend local-ai of the configuration.
+
+Examples:
+  $ atmo scan
+  $ atmo scan --share 'ollama/*' --share llamafarm/discoverable/assistant
+  $ atmo scan --json --port 8080`
+    )
+    .action((flags: ScanFlags) => runScan(flags))
+}
+
+async function runScan(flags: ScanFlags): Promise<void> {
+  const context = contextOf(flags)
+  const { output } = context
+  const { scanMachine } = await import('../node-scan.ts')
+  const { signal, off } = interruptSignal()
+  try {
+    const scan = await scanMachine({ dataDir: flags.dataDir, config: flags.config, ports: flags.port, signal })
+    const asks = !output.json && flags.share === undefined && process.stdin.isTTY === true && process.stderr.isTTY === true
+    if (!output.json) await output.out(showScan(scan, output.colors))
+    const names = flags.share ?? (asks ? await choose(scan, signal) : [])
+    const written = names.length > 0 && (await share(context, scan, names, flags, signal))
+    if (output.json) await output.out(`${JSON.stringify({ ...scan, ...(names.length > 0 && { written }) })}\n`)
+  } finally {
+    off()
+  }
+}
+
+async function choose(scan: Scan, signal: AbortSignal): Promise<string[]> {
+  const offered = shareable(scan).filter(({ shared }) => !shared)
+  if (offered.length === 0) return []
+  const answer = (await ask('Share which? Their numbers, "all", or nothing: ', signal)).trim()
+  if (/^all$/i.test(answer)) return offered.map(({ name }) => name)
+  const numbers = answer.split(/[\s,]+/).filter((one) => one !== '')
+  return numbers.map((text) => {
+    const found = /^\d+$/.test(text) ? offered.find(({ number }) => number === Number(text)) : undefined
+    if (found === undefined) throw usageError(`"${text.slice(0, 40)}" is no number of the list that is not shared yet`)
+    return found.name
+  })
+}
+
+/** Writes what is to be shared into the configuration. @returns whether it did. */
+async function share(
+  { dataDir, output }: CommandContext,
+  scan: Scan,
+  names: string[],
+  { port, yes = false }: ScanFlags,
+  signal: AbortSignal
+): Promise<boolean> {
+  const { mcpBackend, planShares, writeConfig } = await import('../node-scan.ts')
+  const { globs, mcp } = namesToShare(scan, names)
+  const edited = await planShares(scan, { share: globs, ports: port, backends: mcp.map(mcpBackend) })
+  const file = showPath(scan.configFile)
+  if (!edited.keepsLines && !yes) {
+    const canAsk = !output.json && process.stdin.isTTY === true && process.stderr.isTTY === true
+    const question = `${file} can only be written with lines of yours in another form. Write it? [y/N] `
+    if (!canAsk) throw usageError(`lines of ${file} would change their form; say --yes, or add to it by hand`)
+    if (!/^y(es)?$/i.test((await ask(question, signal)).trim())) return false
+  }
+  await writeConfig(scan.configFile, edited.text)
+  if (output.json) return true
+  const { green, dim } = output.colors
+  await output.out(`${green('●')} shares ${names.map(plain).join(', ')} by ${plain(file)}\n`)
+  const running = await runningNode(dataDir)
+  const next =
+    running === undefined ? 'Start the node with: atmo start' : 'The node reads it at its next start: atmo stop, then atmo start'
+  await output.out(dim(`  ${next}\n`))
+  return true
+}
+
+function gatherPort(text: string, before: number[] | undefined): number[] {
+  const port = /^\d{1,5}$/.test(text) ? Number(text) : 0
+  if (port < 1 || port > 65_535) throw new InvalidArgumentError('A port is a number from 1 to 65535.')
+  return [...(before ?? []), port]
+}
+
+async function ask(question: string, signal: AbortSignal): Promise<string> {
+  const reader = createInterface({ input: process.stdin, output: process.stderr })
+  try {
+    return await reader.question(question, { signal })
+  } finally {
+    reader.close()
+  }
+}

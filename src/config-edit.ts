@@ -1,0 +1,73 @@
+/** Adds to the text of a configuration, and leaves the rest of it as its owner has written it. */
+import { isMap, isSeq, parseDocument, type Document, type YAMLMap, type YAMLSeq } from 'yaml'
+import type { BackendConfig } from './backends/index.ts'
+import { MeshError } from './errors.ts'
+
+/** What a node offers that is told nothing: it stays when something is added. */
+const UNTOLD: BackendConfig[] = [{ kind: 'system' }]
+
+/** A configuration with something added. */
+export interface EditedConfig {
+  text: string
+  /** False: lines that were there have changed, if only in their form. */
+  keepsLines: boolean
+}
+
+/** What is to be shared. */
+export interface ShareEdit {
+  /** Globs or names for `share` of the backend `local-ai`. */
+  share?: readonly string[]
+  /** Ports that it looks at, where it is new. */
+  ports?: readonly number[]
+  /** Backends beside it. */
+  backends?: readonly BackendConfig[]
+}
+
+/**
+ * Adds what is to be shared. @param file how it is called in messages.
+ * @throws MeshError `invalid_config` for a text that is no configuration.
+ */
+export function addShares(text: string, file: string, { share = [], ports, backends = [] }: ShareEdit): EditedConfig {
+  const document = parseDocument(text)
+  const { contents } = document
+  if (document.errors.length > 0 || (contents !== null && !isMap(contents)))
+    throw new MeshError('invalid_config', `${file} cannot be read; mend it first`, { file })
+  const list = backendsOf(document)
+  if (share.length > 0) addNames(document, list, share, ports)
+  for (const one of backends) list.add(document.createNode(one))
+  const edited = document.toString({ lineWidth: 0 })
+  return { text: edited, keepsLines: keepsLines(text, edited) }
+}
+
+function backendsOf(document: Document): YAMLSeq {
+  const found: unknown = document.get('backends')
+  if (isSeq(found)) return found
+  const made = document.createNode(UNTOLD)
+  document.set('backends', made)
+  return made
+}
+
+function addNames(document: Document, list: YAMLSeq, share: readonly string[], ports: readonly number[] | undefined): void {
+  const own = list.items.find((one): one is YAMLMap => isMap(one) && one.get('kind') === 'local-ai')
+  if (own === undefined) {
+    const config = { kind: 'local-ai', ...(ports !== undefined && { ports: [...ports] }), share: [...share] }
+    list.add(document.createNode(config))
+    return
+  }
+  const names = own.get('share')
+  if (!isSeq(names)) return own.set('share', document.createNode([...share]))
+  const there = new Set(names.toJSON() as string[])
+  for (const name of share) if (!there.has(name)) names.add(document.createNode(name))
+}
+
+/** Whether all lines of the one are in the other, in their order. */
+function keepsLines(before: string, after: string): boolean {
+  const lines = after.split('\n')
+  let at = 0
+  for (const line of before.split('\n')) {
+    if (line.trim() === '') continue
+    while (at < lines.length && lines[at] !== line) at++
+    if (at++ === lines.length) return false
+  }
+  return true
+}

@@ -1,0 +1,119 @@
+/** What `atmo scan` finds on this machine, and how what is to be shared gets into the configuration of the node. Node only. */
+import { mkdir, readFile, rename, writeFile } from 'node:fs/promises'
+import { dirname } from 'node:path'
+import type { BackendConfig } from './backends/index.ts'
+import { isShared, shareName } from './backends/local-ai.ts'
+import { DEFAULT_NAMESPACES } from './backends/local-ai-llamafarm.ts'
+import type { FoundModel } from './backends/local-ai-model.ts'
+import { createSurvey } from './backends/local-ai-servers.ts'
+import type { FoundServer } from './backends/local-ai-servers.ts'
+import { addShares, type EditedConfig, type ShareEdit } from './config-edit.ts'
+import { defaultConfigFile, loadSettings } from './config-file.ts'
+import { parseConfig } from './config.ts'
+import { readHardware, type Hardware } from './node-hardware.ts'
+import { findMcpServers, type McpFind } from './node-mcp-clients.ts'
+import { VERSION } from './version.ts'
+
+/** A model, and whether it is shared. */
+export interface ScannedModel extends Omit<FoundModel, 'headers' | 'path' | 'voicePath'> {
+  /** What `--share` and the configuration call it. */
+  shareName: string
+  /** The configuration shares it already. */
+  shared: boolean
+}
+
+/** A server, and its models. */
+export interface ScannedServer extends Omit<FoundServer, 'models'> {
+  models: ScannedModel[]
+}
+
+/** An MCP server of another program. */
+export interface ScannedMcp extends McpFind {
+  /** What `--share` calls it. */
+  shareName: string
+}
+
+/** See {@link scanMachine}. */
+export interface Scan {
+  servers: ScannedServer[]
+  /** Programs that answer where such servers listen, but are none. */
+  others: { url: string; because: string }[]
+  mcp: ScannedMcp[]
+  hardware: Hardware
+  /** The configuration that sharing goes to. */
+  configFile: string
+  /** It is there. */
+  hasConfig: boolean
+}
+
+/** Where to look. */
+export interface ScanOptions {
+  dataDir?: string
+  config?: string
+  /** Instead of those of the configuration, else the usual ones. */
+  ports?: number[]
+  signal: AbortSignal
+}
+
+/** Looks, and changes nothing. @throws MeshError `invalid_config`. */
+export async function scanMachine({ dataDir, config: configFlag, ports, signal }: ScanOptions): Promise<Scan> {
+  const settings = await loadSettings({ dataDir, config: configFlag })
+  const own = (settings.config.backends ?? []).find((one) => one.kind === 'local-ai')
+  const survey = createSurvey(
+    {
+      ports: ports ?? own?.ports,
+      servers: ports === undefined ? own?.servers : [],
+      namespaces: own?.namespaces ?? DEFAULT_NAMESPACES
+    },
+    { version: VERSION }
+  )
+  const [sightings, mcp, hardware] = await Promise.all([survey.look(signal), findMcpServers(), readHardware()])
+  return {
+    servers: sightings.flatMap((one) => (one.saw === 'server' ? [scannedServer(one.server, own ?? { share: [] })] : [])),
+    others: sightings.flatMap((one) => ('because' in one ? [{ url: one.url, because: one.because }] : [])),
+    mcp: mcp.map((find) => ({ ...find, shareName: `mcp/${find.name}` })),
+    hardware,
+    configFile: settings.file ?? defaultConfigFile(settings.dataDir),
+    hasConfig: settings.file !== undefined
+  }
+}
+
+function scannedServer(server: FoundServer, own: { share: string[]; except?: string[] }): ScannedServer {
+  return {
+    ...server,
+    models: server.models.map(({ headers: _headers, path: _path, voicePath: _voicePath, ...model }) => {
+      const name = shareName(server, model)
+      return { ...model, shareName: name, shared: model.withheld === undefined && isShared(name, own) }
+    })
+  }
+}
+
+/** An MCP server as a backend of the configuration. */
+export function mcpBackend({ name, command, url }: McpFind): BackendConfig {
+  const id =
+    name
+      .toLowerCase()
+      .replaceAll(/[^a-z0-9._:-]+/g, '-')
+      .replace(/^[^a-z0-9]+/, '')
+      .slice(0, 128) || 'mcp'
+  return command !== undefined ? { kind: 'mcp', id, command } : { kind: 'mcp', id, url: url! }
+}
+
+/** The configuration with what is to be shared, checked; nothing is written. @throws MeshError `invalid_config`. */
+export async function planShares(
+  { configFile, hasConfig }: Pick<Scan, 'configFile' | 'hasConfig'>,
+  edit: ShareEdit
+): Promise<EditedConfig> {
+  const before = hasConfig ? await readFile(configFile, 'utf8') : ''
+  const edited = addShares(before, configFile, edit)
+  parseConfig(edited.text, configFile)
+  return edited
+}
+
+/** Writes a configuration: all of it, or nothing. */
+export async function writeConfig(file: string, text: string): Promise<void> {
+  await mkdir(dirname(file), { recursive: true })
+  const fresh = `${file}.${process.pid}.new`
+  await writeFile(fresh, text, { mode: 0o600 })
+  await rename(fresh, file)
+}

@@ -1,0 +1,89 @@
+import assert from 'node:assert/strict'
+import { readFile, writeFile } from 'node:fs/promises'
+import { join } from 'node:path'
+import type { CapabilityView } from '../../src/mesh-api.ts'
+import type { Scan } from '../../src/node-scan.ts'
+import { ask } from '../fixtures/api-request.ts'
+import { createAtmo, errorOf, type Atmo } from '../fixtures/atmo.ts'
+import { FARM_SECRETS, startFarmStandIn, type FarmStandIn } from '../fixtures/llamafarm-stand-in.ts'
+import { startOllamaStandIn, type OllamaStandIn } from '../fixtures/ollama-stand-in.ts'
+import { until } from '../backends/contract.ts'
+
+/** Stand-ins for Ollama and LlamaFarm on one machine; another node uses them. */
+describe('AI servers of a machine, found and shared', function () {
+  this.timeout(240_000)
+  let cli: Atmo
+  let ollama: OllamaStandIn
+  let farm: FarmStandIn
+  let ports: string[]
+  beforeEach(async () => {
+    cli = await createAtmo()
+    ollama = await startOllamaStandIn()
+    farm = await startFarmStandIn([
+      { namespace: 'discoverable', name: 'llamas', documents: true },
+      { namespace: 'private', name: 'diary' }
+    ])
+    ports = [ollama.port, farm.port].flatMap((port) => ['--port', String(port)])
+  })
+  afterEach(async () => {
+    await cli.close()
+    await Promise.all([ollama.close(), farm.close()])
+  })
+
+  it('scan finds and shares, another node calls, and what goes is gone there', async () => {
+    const found = JSON.parse(await cli.ok('one', 'scan', '--json', ...ports)) as Scan
+    assert.deepEqual(
+      found.servers.map(({ engine }) => engine),
+      ['ollama', 'llamafarm']
+    )
+    assert.ok(found.servers.every(({ models }) => models.every(({ shared }) => !shared)))
+    assert.ok(!found.hasConfig)
+    for (const secret of [...FARM_SECRETS.slice(0, 3), 'diary']) assert.ok(!JSON.stringify(found).includes(secret))
+
+    const shared = ['--share', 'ollama/llama3.2:3b', '--share', 'llamafarm/discoverable/*']
+    const said = await cli.ok('one', 'scan', ...ports, ...shared)
+    assert.match(said, /known by: \/ says "Ollama is running"/)
+    assert.match(said, /shares ollama\/llama3\.2:3b, llamafarm\/discoverable\/\*/)
+    const file = join(cli.dir, 'one', 'atmo.yaml')
+    await writeFile(file, (await readFile(file, 'utf8')).replace('kind: local-ai', 'kind: local-ai\n    refreshMs: 1000'))
+
+    const { address } = await cli.start('one')
+    const code = (await cli.ok('one', 'invite')).trim()
+    await cli.ok('two', 'join', code, '--name', 'two')
+    const { ready } = await cli.start('two', ['--peer', address])
+    const token = await readFile(join(cli.dir, 'two', 'api-token'), 'utf8')
+    const ids = async (): Promise<string[]> => {
+      const { json } = await ask(ready['api'] as string, '/mesh/capabilities', { token: token.trim() })
+      const capabilities = json['capabilities'] as CapabilityView[]
+      return capabilities
+        .filter(({ type }) => type.startsWith('llm/'))
+        .map(({ id }) => id)
+        .sort()
+    }
+    await until(async () => (await ids()).length === 2, 'both at the other node', 30_000)
+    assert.deepEqual(await ids(), ['llama3.2:3b', 'llamafarm:discoverable:llamas'])
+
+    const chat = ['chat', '--params', JSON.stringify({ messages: [{ role: 'user', content: 'hay?' }] }), '--json']
+    assert.match(await cli.ok('two', 'call', 'llama3.2:3b', ...chat), /heard hay\?/)
+    assert.match(await cli.ok('two', 'call', 'llamafarm:discoverable:llamas', ...chat), /heard hay\?/)
+    assert.equal(farm.sessions, 0)
+
+    farm.projects.push({ namespace: 'discoverable', name: 'alpacas' })
+    await until(async () => (await ids()).includes('llamafarm:discoverable:alpacas'), 'the new project', 30_000)
+    farm.projects.splice(0, 1)
+    await ollama.close()
+    await until(async () => (await ids()).join() === 'llamafarm:discoverable:alpacas', 'that they are gone', 30_000)
+  })
+
+  it('says what it cannot share, and leaves the configuration as it is', async () => {
+    const cloud = errorOf(await cli.atmo('one', ['scan', '--json', ...ports, '--share', 'ollama/gpt-oss:120b-cloud']))
+    assert.match(cloud.message, /cloud/)
+    const file = join(cli.dir, 'flow.yaml')
+    const flow = 'backends: [ {kind: system} ]  # mine\n'
+    await writeFile(file, flow)
+    const refused = await cli.atmo('one', ['scan', ...ports, '--config', file, '--share', 'ollama/llava:7b'])
+    assert.deepEqual([refused.code, await readFile(file, 'utf8')], [2, flow])
+    await cli.ok('one', 'scan', ...ports, '--config', file, '--share', 'ollama/llava:7b', '--yes')
+    assert.match(await readFile(file, 'utf8'), /ollama\/llava:7b[^]*# mine/)
+  })
+})
