@@ -20,7 +20,7 @@ function commandOf(node: string, { dir }: Atmo): McpPlace {
 
 /** Two nodes, two processes: servers of MCP at the one, clients at the other. */
 describe('MCP out, over two nodes', function () {
-  this.timeout(120_000)
+  this.timeout(240_000)
   let world: Atmo
   let http: McpPlace
   let stdio: McpPlace
