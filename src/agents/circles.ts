@@ -4,12 +4,9 @@ import { parseTarget } from '../core/candidates.ts'
 import type { JsonObject, JsonSchema, JsonValue } from '../core/invoke.ts'
 import { MeshError } from '../errors.ts'
 import type { CapabilityView } from '../mesh-api.ts'
+import { ASK_TOOL, WAITING_KEY } from '../model-tools/ask-schema.ts'
 import { isMeant } from './meant.ts'
 
-/** Tool of every agent, with which it is asked. */
-export const ASK_TOOL = 'ask'
-/** Key of the input of `ask`, beside the text. */
-export const WAITING_KEY = 'waiting'
 /** Agents in it at most: more than a chain of calls may have. */
 const MAX_WAITING = 16
 const MAX_NAME = 256
@@ -56,14 +53,6 @@ export function chooseAsked(
   const freeNodes = new Set(free.map((one) => one.node))
   const notNode = [...new Set(meant.map((one) => one.node))].filter((one) => !freeNodes.has(one))
   return { input: { ...input, [WAITING_KEY]: waiting.slice(-MAX_WAITING) }, notNode }
-}
-
-/** The schema of `ask` as a model is shown it: who waits is not for it to say. */
-export function withoutWaiting(schema: JsonSchema | undefined): JsonSchema | undefined {
-  const properties = typeof schema === 'object' ? (schema['properties'] as JsonObject | undefined) : undefined
-  if (properties?.[WAITING_KEY] === undefined) return schema
-  const { [WAITING_KEY]: _waiting, ...shown } = properties
-  return { ...(schema as JsonObject), properties: shown }
 }
 
 function askTool({ tools }: CapabilityView): ToolDeclaration | undefined {

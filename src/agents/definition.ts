@@ -10,7 +10,8 @@ import { MeshError } from '../errors.ts'
 import type { CapabilityView } from '../mesh-api.ts'
 import type { AgentContext, AgentWork } from './agent-context.ts'
 import { completeLimits, type AgentLimits } from './budget.ts'
-import { ASK_TOOL, WAITING_KEY, WAITING_SCHEMA } from './circles.ts'
+import { ASK_TOOL, WAITING_KEY } from '../model-tools/ask-schema.ts'
+import { WAITING_SCHEMA } from './circles.ts'
 import type { Intent } from './intent.ts'
 
 /** Longest text that an agent is asked, in characters. */

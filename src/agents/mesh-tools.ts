@@ -3,9 +3,10 @@ import { matchGlob, matchName } from '../../protocols/glob.ts'
 import type { ChatFunction } from '../core/chat.ts'
 import { MeshError } from '../errors.ts'
 import type { CapabilityView } from '../mesh-api.ts'
-import { ASK_TOOL, withoutWaiting } from './circles.ts'
+import { ASK_TOOL, withoutWaiting } from '../model-tools/ask-schema.ts'
+import { offeredTool, type CallableTool } from '../model-tools/callable-tool.ts'
+import { eventFunctionName, nameTools, type KnownTools } from '../model-tools/tool-names.ts'
 import { shownFunctions, type Describable } from './shown-functions.ts'
-import { eventFunctionName, nameTools, type KnownTools, type NamedTool } from './tool-names.ts'
 
 /** Tools that a model is shown; past it the rest is left out: those that it knows from before stay, and tools of its own node go before others. */
 export const MAX_SHOWN_TOOLS = 128
@@ -20,18 +21,6 @@ export interface AgentToolRule {
   types?: string[]
   /** Globs over names of tools. */
   tools?: string[]
-}
-
-/** A tool of the mesh as a model calls it: `id` anywhere, but on `notNode`; or, with `node`, exactly there (PeerIds). */
-export interface CallableTool {
-  kind: 'call'
-  name: string
-  /** For people. */
-  target: string
-  id: string
-  node?: string
-  notNode?: string[]
-  tool: ToolDeclaration
 }
 
 /** Something that a model can ask for. */
@@ -70,14 +59,12 @@ export function createToolTable(capabilities: readonly CapabilityView[], init: T
   for (const named of nameTools(capabilities, agent, known)) {
     const { name, meaning, providers } = named
     const [first] = providers
-    const accepted = providers.filter(({ capability }) => capability.changed === undefined)
-    const online = accepted.filter(({ capability }) => !isAway(capability))
-    if (first === undefined) away.add(name)
-    else if (!isAllowed(rules, first.capability, first.tool) || accepted.length === 0) refused.add(name)
-    else if (online.length === 0) away.add(name)
-    else if (shown.size < MAX_SHOWN_TOOLS && (Object.hasOwn(known, name) || count++ < MAX_KNOWN_TOOLS)) {
-      known[name] ??= { ...meaning, ...(online[0]!.tool.idempotent === true && { idempotent: true }) }
-      shown.set(name, callable(named, online[0]!, capabilities))
+    const offered = offeredTool(named, capabilities)
+    if (first !== undefined && !isAllowed(rules, first.capability, first.tool)) refused.add(name)
+    else if (offered === 'refused') refused.add(name)
+    else if (offered !== 'away' && shown.size < MAX_SHOWN_TOOLS && (Object.hasOwn(known, name) || count++ < MAX_KNOWN_TOOLS)) {
+      known[name] ??= { ...meaning, ...(offered.callable.tool.idempotent === true && { idempotent: true }) }
+      shown.set(name, offered.callable)
     } else away.add(name)
   }
   return {
@@ -94,31 +81,10 @@ export function createToolTable(capabilities: readonly CapabilityView[], init: T
   }
 }
 
-/** By its id, which means any node that has it, where that is one thing; else the best of those that are meant. */
-function callable(
-  { name, meaning: { id, type, node }, providers }: NamedTool,
-  { capability: best, tool }: NamedTool['providers'][number],
-  all: readonly CapabilityView[]
-): CallableTool {
-  const isOwn = providers.some(({ capability }) => capability.mesh === undefined)
-  const rivals = all.filter((other) => other.id === id && (!isOwn || other.mesh === undefined))
-  const isOne = rivals.every((other) => other.type === type && other.scope !== 'node')
-  // What this node offers under an id is what it means by it.
-  if (node !== undefined || !(isOne || providers.some(({ capability }) => capability.local)))
-    return { kind: 'call', name, target: `${id}@${best.nodeName}`, id, node: best.node, tool }
-  const notNode = providers.filter(({ capability }) => capability.changed !== undefined).map(({ capability }) => capability.node)
-  return { kind: 'call', name, target: id, id, ...(notNode.length > 0 && { notNode }), tool }
-}
-
 /** Whether whoever may answer for this model looks at images. */
 export function looksAtPictures(capabilities: readonly CapabilityView[], model: string): boolean {
   const named = capabilities.filter(({ id, type, ref }) => id === model || type === model || ref === model)
   return named.length > 0 && named.every(({ metadata }) => metadata?.['vision'] === true)
-}
-
-/** True for what says itself that it cannot be called now. */
-export function isAway({ status }: CapabilityView): boolean {
-  return status === 'offline' || status === 'suspended'
 }
 
 function isAllowed(rules: readonly AgentToolRule[], { id, type }: CapabilityView, { name }: ToolDeclaration): boolean {

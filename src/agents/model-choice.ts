@@ -3,7 +3,7 @@ import { MeshError } from '../errors.ts'
 import type { CallOptions, CapabilityView } from '../mesh-api.ts'
 import { cutText } from '../core/cut-text.ts'
 import { isMeant } from './meant.ts'
-import { isAway } from './mesh-tools.ts'
+import { isAway } from '../model-tools/callable-tool.ts'
 
 /** Which capability an agent talks to, for a call. */
 export interface ModelChoice extends Pick<CallOptions, 'notNode'> {

@@ -1,9 +1,8 @@
-import type { JsonObject, JsonSchema } from '../../protocols/json.ts'
+import type { JsonSchema } from '../../protocols/json.ts'
 import type { ChatFunction } from '../core/chat.ts'
 import { cutText } from '../core/cut-text.ts'
+import { anyObject, shownSchema } from '../model-tools/shown-schema.ts'
 
-/** Longest schema that a model is shown, in characters; a longer one becomes "any object". The node that has the tool checks it all the same. */
-export const MAX_SCHEMA_CHARACTERS = 16_384
 /** All functions that a model is shown at once, in characters: they go with each question, and count as tokens each time. */
 export const MAX_FUNCTIONS_CHARACTERS = 48 * 1024
 const MAX_DESCRIPTION = 1_024
@@ -24,7 +23,7 @@ export interface Describable {
 export function shownFunctions(all: readonly Describable[]): ChatFunction[] {
   const functions = all.map(({ name, description = '', schema }): ChatFunction => {
     const text = cutText(description, MAX_DESCRIPTION)
-    return { type: 'function', function: { name, description: text, parameters: parametersOf(schema) } }
+    return { type: 'function', function: { name, description: text, parameters: shownSchema(schema) } }
   })
   const sized = functions.map((one) => ({ one: one.function, schema: JSON.stringify(one.function.parameters).length }))
   let over = JSON.stringify(functions).length - MAX_FUNCTIONS_CHARACTERS
@@ -40,15 +39,4 @@ export function shownFunctions(all: readonly Describable[]): ChatFunction[] {
     over -= before - JSON.stringify(one.description).length
   }
   return functions
-}
-
-/** Servers want an object at the top. */
-function parametersOf(schema: JsonSchema | undefined): JsonObject {
-  if (typeof schema !== 'object' || JSON.stringify(schema).length > MAX_SCHEMA_CHARACTERS) return anyObject()
-  const { $schema: _dialect, $id: _id, ...rest } = schema
-  return { ...anyObject(), ...rest }
-}
-
-function anyObject(): JsonObject {
-  return { type: 'object', properties: {} }
 }

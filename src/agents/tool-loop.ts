@@ -3,11 +3,12 @@ import { MAX_JSON_DEPTH } from '../../protocols/shape.ts'
 import { CHARACTERS_PER_TOKEN, type ChatAnswer, type ChatMessage, type ChatRequest, type ChatToolCall } from '../core/chat.ts'
 import { cutText } from '../core/cut-text.ts'
 import { MeshError, errorToJson, isMeshError, toMeshError } from '../errors.ts'
+import { MAX_FUNCTION_NAME, type KnownTools } from '../model-tools/tool-names.ts'
 import type { Budget } from './budget.ts'
 import type { AgentStep } from './intent.ts'
 import type { ModelTool, ToolTable } from './mesh-tools.ts'
 import { dataBlock } from './prompt.ts'
-import { MAX_FUNCTION_NAME, type KnownTools } from './tool-names.ts'
+
 import { MAX_ANSWER_CHARACTERS, MAX_ARGUMENTS_AT_ONCE, MAX_ARGUMENT_CHARACTERS, addMessage, lengthOf } from './transcript.ts'
 
 /** Calls in one answer of a model; those past it are not made, and the model is told. */

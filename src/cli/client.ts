@@ -29,6 +29,8 @@ export interface NodeClient {
   delete<T>(path: string): Promise<T>
   /** The lines of an NDJSON answer. Read ahead by no more than one network buffer. Leaving early cuts the connection. */
   lines(request: StreamRequest): AsyncGenerator<string, void, void>
+  /** As the Fetch standard has it, with the token. @throws TypeError as that does, and no MeshError. @param path begins with a slash. */
+  fetch(path: string, init: RequestInit): Promise<Response>
 }
 
 /** Finds the node of a data directory. Throws `unavailable` if none runs there. */
@@ -66,6 +68,11 @@ export async function connectToNode(dataDir: string): Promise<NodeClient> {
       const response = await send(call, 'application/x-ndjson')
       call.onOpen?.()
       yield* linesOf(response, call.signal)
+    },
+    fetch(path, init) {
+      const headers = new Headers(init.headers)
+      headers.set('authorization', `Bearer ${token}`)
+      return fetch(`${node.api}${path}`, { ...init, headers })
     }
   }
 }

@@ -16,6 +16,7 @@ import { addInit } from './init.ts'
 import { addInvite } from './invite.ts'
 import { addJoin } from './join.ts'
 import { addLeave } from './leave.ts'
+import { addMcp } from './mcp.ts'
 import { addMembers } from './members.ts'
 import { addPeers } from './peers.ts'
 import { addRevoke } from './revoke.ts'
@@ -58,7 +59,7 @@ export function createProgram(quiet: boolean): Command {
   ]
   const triggers = [addFire, addEvents, addDeadLetters]
   const ways = [addRoutes, addRoute, addTrace]
-  const work = [addCapabilities, addCall, ...triggers, addAgents, addAsk]
+  const work = [addCapabilities, addCall, ...triggers, addAgents, addAsk, addMcp]
   for (const add of [addStart, addScan, ...mesh, addStatus, addPeers, ...ways, ...work, addWatch, addStop, addCompletion])
     add(program)
   return program

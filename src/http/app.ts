@@ -10,6 +10,7 @@ import { refusal, errorResponse } from './errors.ts'
 import { eventsRoute } from './events-route.ts'
 import { hostGuard, tokenGuard, type GuardInit } from './guard.ts'
 import { hookRoutes } from './hook-routes.ts'
+import { mcpRoute } from './mcp-route.ts'
 import { memberRoutes } from './member-routes.ts'
 import { meshRoutes } from './mesh-routes.ts'
 import { queryGuard } from './query.ts'
@@ -76,5 +77,6 @@ export function createApp(init: AppInit): FetchHandler {
   app.route('/mesh', deadLetterRoutes({ mesh }))
   app.route('/capabilities', callRoutes({ mesh }))
   app.route('/trigger', fireRoute({ mesh }))
+  app.route('/mcp', mcpRoute({ mesh, closing }))
   return (request, served) => app.fetch(request, served)
 }

@@ -10,7 +10,7 @@ import { STREAM_HEADERS, pullStream } from './pull-stream.ts'
 /** Most that a call answered in one piece may yield beside its result, in bytes of JSON; a longer one has to be streamed. */
 export const MAX_COLLECTED_BYTES = 32 * 1024 * 1024
 /** Longest time a call may be given over HTTP, in ms: a day. */
-const MAX_TIMEOUT_MS = 86_400_000
+export const MAX_TIMEOUT_MS = 86_400_000
 const BODY_KEYS = ['input', 'timeoutMs', 'node', 'idempotencyKey', 'failover', 'causes', ...PREFERENCE_KEYS] as const
 
 /** A line of a streamed call. The last one has `status`. */

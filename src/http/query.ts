@@ -22,6 +22,7 @@ const PARAMETERS: Record<string, readonly string[]> = {
   'GET /mesh/meaning': ['text', 'tool', 'type'],
   'GET /mesh/route': ['target', 'tool', 'node', ...PREFERENCE_KEYS],
   'GET /mesh/trace': ['target'],
+  ...Object.fromEntries(['GET', 'POST', 'DELETE'].map((method) => [`${method} /mcp`, ['tools', 'timeoutMs']])),
   'POST /trigger/:capability/:event': ['waitMs']
 }
 

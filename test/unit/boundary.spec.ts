@@ -59,6 +59,8 @@ describe('boundary', () => {
     ['agents import a value of mesh-api', 'src/agents/agents.ts', "import { x } from '../mesh-api.ts'", 'layer'],
     ['agents import libp2p', 'src/agents/agents.ts', "import type { PeerId } from '@libp2p/interface'", 'libp2p'],
     ['agents import Node', 'src/agents/agent-store.ts', "import { writeFile } from 'node:fs/promises'", 'node'],
+    ['model-tools import agents', 'src/model-tools/names.ts', "import type { Agent } from '../agents/agents.ts'", 'layer'],
+    ['model-tools import Node', 'src/model-tools/names.ts', "import { join } from 'node:path'", 'node'],
     ['http imports a value of agents', 'src/http/app.ts', "import { createAgents } from '../agents/agents.ts'", 'layer'],
     ['backends import a value of mesh-api', 'src/backends/function.ts', "import { x } from '../mesh-api.ts'", 'layer'],
     ['net imports the composition', 'src/net/call.ts', "import { createMesh } from '../mesh.ts'", 'layer'],

@@ -45,9 +45,10 @@ describe('query parameters of the local API', () => {
   it('refuses on each route what the route does not know, and says what it does', async () => {
     const takes: Record<string, string[]> = {
       'GET /mesh/capabilities': ['id', 'type', 'domain', 'tool', 'trigger', 'text', 'node', 'status'],
+      'GET /mesh/meaning': ['text', 'tool', 'type'],
       'GET /mesh/route': ['target', 'tool', 'node', 'prefer', 'notNode', 'maxLatencyMs'],
       'GET /mesh/trace': ['target'],
-      'GET /mesh/events': ['filter', 'events']
+      'GET /mesh/events': ['filter', 'events', 'sources']
     }
     const all = routes()
     assert.ok(all.length > 20 && all.includes('GET /mesh/members') && Object.keys(takes).every((one) => all.includes(one)))

@@ -52,10 +52,10 @@ export interface NamedTool {
 /**
  * Names all tools that are offered. What has a name keeps it, whatever others offer meanwhile. The same id and type on several nodes is one thing, unless its
  * scope is `node`, or another type is there under this id; those are labelled with their node.
- * @param agent id of the agent: one of the same id at another node is not what it is itself.
+ * @param agent id of the agent that they are shown to, if it is one: one of the same id at another node is not what it is itself.
  * @returns first those that are known, in their order, then those of this node.
  */
-export function nameTools(capabilities: readonly CapabilityView[], agent: string, known: KnownTools): NamedTool[] {
+export function nameTools(capabilities: readonly CapabilityView[], agent: string | undefined, known: KnownTools): NamedTool[] {
   const named = new Map<string, NamedTool>()
   for (const [name, meaning] of Object.entries(known)) named.set(name, { name, meaning, providers: [] })
   const byTool = new Map<string, NamedTool[]>()
@@ -88,7 +88,7 @@ function newName(
   capability: CapabilityView,
   { name: tool }: ToolDeclaration,
   sameId: readonly CapabilityView[],
-  agent: string,
+  agent: string | undefined,
   named: ReadonlyMap<string, NamedTool>
 ): NamedTool {
   const { id, type, node, nodeName, scope } = capability

@@ -1,0 +1,180 @@
+/** Between an MCP client that talks over pipes and the endpoint of a node: messages pass as they are, the node knows all that they mean. */
+import {
+  StreamableHTTPClientTransport,
+  type JSONRPCMessage,
+  type JSONRPCRequest,
+  type Transport
+} from '@modelcontextprotocol/client'
+import { toMeshError } from '../errors.ts'
+
+/** Where the transport believes the node to be; {@link McpBridgeInit.fetch} knows better. */
+const PLACE = 'http://node.invalid/mcp'
+const PROTOCOL_VERSION = 'io.modelcontextprotocol/protocolVersion'
+const SESSION_HEADER = 'mcp-session-id'
+const RENEWAL_ID = 'atmo-renewal'
+const INTERNAL_ERROR = -32_603
+const GOODBYE_MS = 1_000
+/** The stream on which the node tells of changes is opened again for as long as this runs, s apart: a node may be away for long. */
+const RECONNECTION = {
+  initialReconnectionDelay: 1_000,
+  maxReconnectionDelay: 15_000,
+  reconnectionDelayGrowFactor: 1.5,
+  maxRetries: Infinity
+}
+
+/** What a bridge is made of. */
+export interface McpBridgeInit {
+  /** The client. */
+  client: Transport
+  /** Asks the node, wherever it is now. Rejects if it is not there. */
+  fetch(init: RequestInit): Promise<Response>
+}
+
+/** A request that has no answer yet. */
+interface Open {
+  /** Of a protocol without sessions: it is cancelled by the end of its stream. */
+  isStateless: boolean
+  abort: AbortController
+  /** Resolves when the node has it, or will not. */
+  sent: Promise<void>
+  isSent: boolean
+}
+
+const GONE = 'unavailable: the node went away before it had answered'
+
+/** Runs until the client goes or `signal` aborts; what runs then is cancelled. A node that starts anew is found again, and the session with it begun again. */
+export async function bridgeMcp({ client, fetch }: McpBridgeInit, signal: AbortSignal): Promise<void> {
+  const open = new Map<string | number, Open>()
+  let handshake: JSONRPCRequest | undefined
+  let renewing: Promise<void> | undefined
+  let onRenewed: (() => void) | undefined
+  let node = await connect()
+
+  async function connect(): Promise<StreamableHTTPClientTransport> {
+    const transport = new StreamableHTTPClientTransport(new URL(PLACE), {
+      reconnectionOptions: RECONNECTION,
+      fetch: async (_url, init = {}) => {
+        const response = await fetch(init)
+        // The stream of changes finds out first, where nothing is called.
+        if (response.status === 404 && transport === node && new Headers(init.headers).has(SESSION_HEADER))
+          void renew().catch(() => {})
+        return response
+      }
+    })
+    transport.onmessage = (message) => fromNode(transport, message)
+    await transport.start()
+    return transport
+  }
+
+  /** The node has started anew, or had no more room for the session: another one, of which the client need not know. */
+  function renew(): Promise<void> {
+    renewing ??= begin().finally(() => (renewing = undefined))
+    return renewing
+  }
+
+  async function begin(): Promise<void> {
+    if (handshake === undefined) return
+    const next = await connect()
+    const answered = new Promise<void>((resolve) => (onRenewed = resolve))
+    await next.send({ ...handshake, id: RENEWAL_ID })
+    await answered
+    await next.send({ jsonrpc: '2.0', method: 'notifications/initialized' })
+    const before = node
+    node = next
+    await before.close()
+    for (const [id, { isSent, isStateless }] of open) if (isSent && !isStateless) fail(id, GONE)
+    await toClient({ jsonrpc: '2.0', method: 'notifications/tools/list_changed' })
+  }
+
+  function toClient(message: JSONRPCMessage): Promise<void> {
+    // A client that went hears nothing.
+    return client.send(message).catch(() => {})
+  }
+
+  function fromNode(transport: StreamableHTTPClientTransport, message: JSONRPCMessage): void {
+    const id = 'id' in message && !('method' in message) ? message.id : undefined
+    const version = 'result' in message ? message.result['protocolVersion'] : undefined
+    if (typeof version === 'string' && (id === RENEWAL_ID || id === handshake?.id)) transport.setProtocolVersion(version)
+    if (id === RENEWAL_ID) return onRenewed?.()
+    if (id !== undefined) open.delete(id)
+    void toClient(message)
+  }
+
+  function fail(id: string | number, why: string): void {
+    if (open.delete(id)) void toClient({ jsonrpc: '2.0', id, error: { code: INTERNAL_ERROR, message: why } })
+  }
+
+  async function deliver(message: JSONRPCRequest, { signal: requestSignal }: AbortController): Promise<void> {
+    const options = { requestSignal, onRequestStreamEnd: () => fail(message.id, GONE) }
+    await renewing
+    const used = node
+    try {
+      await used.send(message, options)
+    } catch (error) {
+      // There was no such session, so nothing of it has been done: the one time that it can be sent again.
+      if (requestSignal.aborted || !isSessionOver(error) || handshake === undefined) throw error
+      await (node === used ? renew() : renewing)
+      await node.send(message, options)
+    }
+  }
+
+  function request(message: JSONRPCRequest): void {
+    const { id, method, params } = message
+    if (method === 'initialize') handshake = message
+    const abort = new AbortController()
+    const sent = deliver(message, abort).then(
+      () => void (one.isSent = true),
+      (error: unknown) => {
+        if (!abort.signal.aborted) fail(id, reasonOf(error))
+      }
+    )
+    const one: Open = { isStateless: typeof params?._meta?.[PROTOCOL_VERSION] === 'string', abort, sent, isSent: false }
+    open.set(id, one)
+  }
+
+  async function notification(message: JSONRPCMessage): Promise<void> {
+    const isCancel = 'method' in message && message.method === 'notifications/cancelled'
+    const id = isCancel ? (message.params?.['requestId'] as string | number) : ''
+    const what = isCancel ? open.get(id) : undefined
+    if (what?.isStateless === true) {
+      open.delete(id)
+      return what.abort.abort()
+    }
+    await what?.sent
+    if (what !== undefined) open.delete(id)
+    await node.send(message)
+  }
+
+  const over = new Promise<void>((resolve) => {
+    client.onclose = resolve
+    signal.addEventListener('abort', () => resolve(), { once: true })
+  })
+  client.onmessage = (message: JSONRPCMessage) => {
+    if ('method' in message && 'id' in message) request(message)
+    // One that cannot be told is lost, as the protocol has it.
+    else void notification(message).catch(() => {})
+  }
+  await client.start()
+  await over
+  await Promise.race([node.terminateSession().catch(() => {}), new Promise((resolve) => setTimeout(resolve, GOODBYE_MS))])
+  await node.close()
+  await client.close()
+}
+
+function isSessionOver(error: unknown): boolean {
+  return (error as { status?: unknown } | undefined)?.status === 404
+}
+
+/** What the node said, or why it did not. */
+function reasonOf(error: unknown): string {
+  const { text } = error as { text?: unknown }
+  try {
+    const { error: told } = JSON.parse(text as string) as { error: { message: string } }
+    return told.message
+  } catch {
+    const { code, message } = toMeshError(error)
+    return code === 'internal'
+      ? `unavailable: the node does not answer (${String((error as Error).message)})`
+      : `${code}: ${message}`
+  }
+}

@@ -1,0 +1,112 @@
+/** MCP over streamable HTTP, all revisions: https://modelcontextprotocol.io/specification. What loads the SDK; the local API loads it with its first client. */
+import { createMcpHandler, isLegacyRequest, type ServerContext } from '@modelcontextprotocol/server'
+import { isDeeper } from '../../../protocols/json.ts'
+import { isMeshError } from '../../errors.ts'
+import type { Mesh } from '../../mesh-api.ts'
+import { MAX_BODY_BYTES, MAX_BODY_DEPTH, readBytes } from '../json-body.ts'
+import { createMcpServer, listed, type McpWishes } from './mcp-server.ts'
+import { createMcpSessions, refusal } from './mcp-sessions.ts'
+import { createToolCatalog } from './tool-catalog.ts'
+
+/** Streams of changes that are open at once. */
+export const MAX_SUBSCRIPTIONS = 64
+/** Changes of the mesh within this time are told as one, in ms. */
+export const LIST_CHANGED_DEBOUNCE_MS = 250
+/** A request has its arguments three levels deep. */
+const MAX_MESSAGE_DEPTH = MAX_BODY_DEPTH + 2
+const CHANGES = ['capability:available', 'capability:updated', 'capability:suspended', 'capability:removed', 'descriptor-changed']
+
+/** What the endpoint is made of. */
+export interface McpEndpointInit {
+  mesh: Mesh
+  /** Ends all sessions and streams when aborted: the server closes. */
+  closing?: AbortSignal
+  heartbeatMs?: number
+  debounceMs?: number
+}
+
+/** The endpoint. */
+export interface McpEndpoint {
+  fetch(request: Request, wishes: McpWishes): Promise<Response>
+  /** Sessions now. */
+  sessions(): number
+}
+
+/** See {@link McpEndpoint}. It looks at the mesh until `closing` aborts. */
+export function createMcpEndpoint(init: McpEndpointInit): McpEndpoint {
+  const { mesh, closing = new AbortController().signal, heartbeatMs, debounceMs = LIST_CHANGED_DEBOUNCE_MS } = init
+  const now = (): number => performance.now()
+  const catalog = createToolCatalog(mesh, now)
+  const wishesOf = new WeakMap<Request, McpWishes>()
+  const createServer = (request: Request | undefined, onCall?: (context: ServerContext) => () => void) =>
+    createMcpServer({ mesh, catalog, wishes: (request && wishesOf.get(request)) ?? { all: false }, now, heartbeatMs, onCall })
+
+  const sessions = createMcpSessions({ createServer, now })
+  const stateless = createMcpHandler(({ requestInfo }) => createServer(requestInfo), {
+    legacy: 'reject',
+    // Headers at once, and a sign of life every 15 s: an answer may take longer than anybody waits for headers.
+    responseMode: 'sse',
+    maxSubscriptions: MAX_SUBSCRIPTIONS
+  })
+  const tellChanged = (): void => {
+    sessions.toolsChanged()
+    stateless.notify.toolsChanged()
+  }
+  closing.addEventListener('abort', () => void Promise.all([sessions.close(), stateless.close()]), { once: true })
+  void watch(mesh, closing, debounceMs, { stale: catalog.stale, shown: () => shownOf(catalog), tellChanged })
+
+  return {
+    async fetch(request, wishes) {
+      wishesOf.set(request, wishes)
+      const read = request.method === 'POST' ? await readMessage(request) : { body: undefined }
+      if ('refused' in read) return read.refused
+      if (await isLegacyRequest(request, read.body)) return sessions.handle(request, read.body)
+      return stateless.fetch(request, { parsedBody: read.body })
+    },
+    sessions: () => sessions.count()
+  }
+}
+
+/** Read here, once, with the limits of this API. */
+async function readMessage(request: Request): Promise<{ body: unknown } | { refused: Response }> {
+  const type = request.headers.get('content-type')?.split(';', 1)[0]?.trim().toLowerCase()
+  if (type !== 'application/json') return { refused: refusal(415, 'send JSON: content-type must be application/json') }
+  try {
+    const body = JSON.parse(new TextDecoder().decode(await readBytes(request, MAX_BODY_BYTES))) as unknown
+    if (typeof body !== 'object' || body === null) return { refused: refusal(400, 'a message is an object', {}, -32_600) }
+    if (isDeeper(body, MAX_MESSAGE_DEPTH)) return { refused: refusal(400, 'the message is nested too deep', {}, -32_600) }
+    return { body }
+  } catch (error) {
+    if (isMeshError(error, 'too_large')) return { refused: refusal(413, error.message) }
+    return { refused: refusal(400, 'the message is not JSON', {}, -32_700) }
+  }
+}
+
+/** What clients are shown, as a text to compare. */
+function shownOf(catalog: ReturnType<typeof createToolCatalog>): string {
+  return [true, false].map((all) => JSON.stringify(listed(catalog, { all }))).join('\n')
+}
+
+/** Tells clients when what they are shown has changed; not each time that something of the mesh has. */
+async function watch(
+  mesh: Pick<Mesh, 'events'>,
+  signal: AbortSignal,
+  debounceMs: number,
+  { stale, shown, tellChanged }: { stale(): void; shown(): string; tellChanged(): void }
+): Promise<void> {
+  let before = shown()
+  let timer: ReturnType<typeof setTimeout> | undefined
+  const compare = (): void => {
+    timer = undefined
+    const after = shown()
+    if (after === before) return
+    before = after
+    tellChanged()
+  }
+  for await (const { event } of mesh.events({ signal })) {
+    if (!CHANGES.includes(event)) continue
+    stale()
+    timer ??= setTimeout(compare, debounceMs)
+  }
+  clearTimeout(timer)
+}

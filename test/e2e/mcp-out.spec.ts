@@ -1,0 +1,138 @@
+import assert from 'node:assert/strict'
+import { readFile, writeFile } from 'node:fs/promises'
+import { join } from 'node:path'
+import { fileURLToPath } from 'node:url'
+import { createAtmo, type Atmo } from '../fixtures/atmo.ts'
+import { atmoCommand } from '../fixtures/child.ts'
+import { eventually } from '../fixtures/eventually.ts'
+import { MCP_KINDS, connectMcp, type McpPlace, type McpTestClient } from '../fixtures/mcp-clients.ts'
+
+const EVERYTHING = fileURLToPath(
+  new URL('../../node_modules/@modelcontextprotocol/server-everything/dist/index.js', import.meta.url)
+)
+const FIXTURE = fileURLToPath(new URL('../backends/mcp-fixture-server.mjs', import.meta.url))
+
+/** What a client starts. */
+function commandOf(node: string, { dir }: Atmo): McpPlace {
+  const [command, ...args] = atmoCommand() as [string, ...string[]]
+  return { command, args: [...args, 'mcp', '--data-dir', join(dir, node)], env: { PATH: process.env['PATH']! } }
+}
+
+/** Two nodes, two processes: servers of MCP at the one, clients at the other. */
+describe('MCP out, over two nodes', function () {
+  this.timeout(240_000)
+  let world: Atmo
+  let http: McpPlace
+  let stdio: McpPlace
+  before(async () => {
+    world = await createAtmo()
+    const config = join(world.dir, 'b.json')
+    const server = (id: string, ...args: string[]) => ({ kind: 'mcp', id, command: [process.execPath, ...args] })
+    await writeFile(config, JSON.stringify({ backends: [server('everything', EVERYTHING, 'stdio'), server('fixture', FIXTURE)] }))
+    const { address } = await world.start('b', ['--open', '--config', config])
+    const { ready } = await world.start('a', ['--open', '--peer', address])
+    const token = (await readFile(join(world.dir, 'a', 'api-token'), 'utf8')).trim()
+    http = { url: `${String(ready['api'])}/mcp`, headers: { authorization: `Bearer ${token}` } }
+    stdio = commandOf('a', world)
+    await eventually(async () => assert.match(await world.ok('a', 'capabilities', '--json'), /everything[^]*fixture/), 30_000)
+  })
+  after(() => world.close())
+
+  for (const kind of MCP_KINDS)
+    for (const over of ['http', 'stdio'] as const)
+      describe(`${kind} client over ${over}`, () => {
+        let client: McpTestClient
+        before(async () => {
+          client = await connectMcp(kind, over === 'http' ? http : stdio)
+        })
+        after(() => client.close())
+
+        it('lists, calls, and gets structured content and errors', async () => {
+          const names = (await client.tools()).map(({ name }) => name)
+          assert.ok(names.includes('everything__get-sum') && names.includes('fixture__echo'), names.join())
+          const sum = await client.call('everything__get-sum', { a: 19, b: 23 })
+          assert.match(sum.content[0]!.text!, /42/)
+          const weather = await client.call('everything__get-structured-content', { location: 'New York' })
+          assert.deepEqual(Object.keys(weather.structuredContent as object).sort(), ['conditions', 'humidity', 'temperature'])
+          const image = await client.call('everything__get-tiny-image')
+          assert.ok(image.content.some(({ type, mimeType }) => type === 'image' && mimeType === 'image/png'))
+          const failed = await client.call('fixture__fail')
+          assert.deepEqual([failed.isError, failed.content[0]!.text], [true, 'tool_failed: the llama ran away'])
+          const wrong = await client.call('everything__get-sum', { a: 'x' })
+          assert.match(`${wrong.isError} ${wrong.content[0]!.text}`, /^true invalid_argument: /)
+          await assert.rejects(client.call('everything__nothing'), { code: -32_602 })
+        })
+
+        it('hears of progress, and cancels at the server', async () => {
+          const told: number[] = []
+          const onprogress = ({ progress }: { progress: number }) => void told.push(progress)
+          await client.call('everything__trigger-long-running-operation', { duration: 1, steps: 4 }, { onprogress })
+          assert.ok(told.length >= 3 && told.every((one, at) => at === 0 || one > told[at - 1]!), told.join())
+          const abort = new AbortController()
+          const slow = client.call('fixture__slow', {}, { signal: abort.signal, onprogress: () => abort.abort() })
+          await assert.rejects(slow)
+          await eventually(async () => assert.equal((await client.call('fixture__waiting')).content[0]!.text, '0'), 20_000)
+        })
+      })
+
+  it('all clients hear that the tools of the other node have changed', async () => {
+    const places = MCP_KINDS.flatMap((kind) => [http, stdio].map((place) => ({ kind, place })))
+    const clients = await Promise.all(places.map(({ kind, place }) => connectMcp(kind, place)))
+    const changed = clients.map((client) => client.changed())
+    await clients[0]!.call('fixture__grow')
+    await Promise.all(changed)
+    // It says something else of itself than before: nobody calls it until the owner of this node accepts that.
+    const refused = await clients[0]!.call('fixture__echo')
+    assert.match(`${refused.isError} ${refused.content[0]!.text}`, /^true permission_denied: /)
+    await world.ok('a', 'accept', 'b', 'fixture')
+    for (const client of clients) {
+      await eventually(async () => assert.ok((await client.tools()).some(({ name }) => name === 'fixture__grown')))
+      await client.close()
+    }
+  })
+
+  it('a client that goes leaves no call behind, and atmo mcp ends with it', async () => {
+    const child = world.run('a', ['mcp'], {})
+    const send = (message: object) => child.process.stdin.write(`${JSON.stringify({ jsonrpc: '2.0', ...message })}\n`)
+    const clientInfo = { name: 'raw', version: '1' }
+    send({ id: 1, method: 'initialize', params: { protocolVersion: '2025-06-18', capabilities: {}, clientInfo } })
+    assert.match(await child.line(20_000), /"protocolVersion":"2025-06-18"/)
+    send({ method: 'notifications/initialized' })
+    send({ id: 2, method: 'tools/call', params: { name: 'fixture__slow' } })
+    const other = await connectMcp('new', http)
+    const waiting = async () => (await other.call('fixture__waiting')).content[0]!.text
+    await eventually(async () => assert.equal(await waiting(), '1'), 20_000)
+    child.process.stdin.end()
+    const { code, stderr } = await child.ended
+    assert.deepEqual([code, stderr], [0, ''])
+    await eventually(async () => assert.equal(await waiting(), '0'), 20_000)
+    await other.close()
+  })
+
+  it('says on standard error, and nowhere else, that no node runs', async () => {
+    const { code, stdout, stderr } = await world.atmo('nobody', ['mcp'])
+    assert.deepEqual([code, stdout], [1, ''])
+    assert.match(stderr, /No node is running here/)
+  })
+})
+
+describe('atmo mcp, whose node starts anew', function () {
+  this.timeout(120_000)
+  let world: Atmo
+  before(async () => (world = await createAtmo()))
+  after(() => world.close())
+
+  for (const kind of MCP_KINDS)
+    it(`goes on for a ${kind} client`, async () => {
+      const node = await world.start(kind, ['--open'])
+      const client = await connectMcp(kind, commandOf(kind, world))
+      const [name] = (await client.tools()).map((tool) => String(tool['name'])).filter((one) => /__echo/.test(one))
+      assert.equal((await client.call(name!, { value: 1 })).isError, undefined)
+      await world.ok(kind, 'stop')
+      await node.child.ended
+      await assert.rejects(client.call(name!, { value: 2 }), /No node is running here/)
+      await world.start(kind, ['--open'])
+      assert.equal((await client.call(name!, { value: 3 })).isError, undefined)
+      await client.close()
+    })
+})

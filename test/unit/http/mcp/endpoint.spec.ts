@@ -1,0 +1,232 @@
+import assert from 'node:assert/strict'
+import { createApp, type FetchHandler } from '../../../../src/http/app.ts'
+import { MAX_BODY_BYTES } from '../../../../src/http/json-body.ts'
+import { createMcpServer } from '../../../../src/http/mcp/mcp-server.ts'
+import { MAX_SESSIONS, SESSION_IDLE_MS, createMcpSessions, type McpSessions } from '../../../../src/http/mcp/mcp-sessions.ts'
+import { createToolCatalog } from '../../../../src/http/mcp/tool-catalog.ts'
+import { createFakeMesh, type FakeMesh } from '../../../fixtures/fake-mesh.ts'
+
+const TOKEN = 'T'.repeat(43)
+const URL = 'http://localhost/mcp'
+const HEADERS = {
+  authorization: `Bearer ${TOKEN}`,
+  'content-type': 'application/json',
+  accept: 'application/json, text/event-stream'
+}
+const clientInfo = { name: 'raw', version: '1' }
+
+const initialize = {
+  jsonrpc: '2.0',
+  id: 1,
+  method: 'initialize',
+  params: { protocolVersion: '2025-06-18', capabilities: {}, clientInfo }
+}
+
+/** A message of 2026-07-28, which has no session. */
+function stateless(method: string, params: object = {}): { body: object; headers: Record<string, string> } {
+  const _meta = {
+    'io.modelcontextprotocol/protocolVersion': '2026-07-28',
+    'io.modelcontextprotocol/clientInfo': clientInfo,
+    'io.modelcontextprotocol/clientCapabilities': {}
+  }
+  const headers = { 'mcp-protocol-version': '2026-07-28', 'mcp-method': method }
+  return { body: { jsonrpc: '2.0', id: 1, method, params: { ...params, _meta } }, headers }
+}
+
+/** The last message of a stream, or the body. */
+async function messageOf(
+  response: Response
+): Promise<{ result?: Record<string, unknown>; error?: { code: number; message: string } }> {
+  const text = await response.text()
+  const data = text.split('\n').filter((line) => line.startsWith('data: '))
+  return JSON.parse(data.at(-1)?.slice('data: '.length) ?? text) as Awaited<ReturnType<typeof messageOf>>
+}
+
+describe('http mcp: the endpoint', () => {
+  let mesh: FakeMesh
+  let app: FetchHandler
+  let closing: AbortController
+  beforeEach(() => {
+    mesh = createFakeMesh({
+      echo: async (input) => input,
+      slow: (_input, signal) => new Promise((resolve) => signal.addEventListener('abort', () => resolve(null)))
+    })
+    closing = new AbortController()
+    app = createApp({ mesh, tokens: [TOKEN], closing: closing.signal })
+  })
+  afterEach(() => closing.abort())
+
+  const send = async (
+    body: unknown,
+    headers: Record<string, string> = {},
+    init: RequestInit = {},
+    url = URL
+  ): Promise<Response> => {
+    const text = typeof body === 'string' || body === undefined ? body : JSON.stringify(body)
+    return app(new Request(url, { method: 'POST', body: text, ...init, headers: { ...HEADERS, ...headers } }))
+  }
+  const begin = async (): Promise<string> => {
+    const response = await send(initialize)
+    await response.text()
+    return response.headers.get('mcp-session-id')!
+  }
+  const ping = (id: string): Promise<Response> => send({ jsonrpc: '2.0', id: 2, method: 'ping' }, { 'mcp-session-id': id })
+
+  it('is guarded like the rest of the API', async () => {
+    assert.equal((await send(initialize, { authorization: 'Bearer wrong' })).status, 401)
+    assert.equal((await send(initialize, { host: 'evil.example' })).status, 403)
+    assert.equal((await send(initialize, { origin: 'http://evil.example' })).status, 403)
+    assert.equal((await send(initialize, {}, {}, `${URL}?tool=all`)).status, 400)
+    assert.equal((await send(initialize, {}, {}, `${URL}?tools=some`)).status, 400)
+    assert.equal((await send(initialize, {}, {}, `${URL}?timeoutMs=0`)).status, 400)
+    assert.equal((await send(initialize, {}, { method: 'PUT' })).status, 405)
+    assert.equal(mesh.calls.length, 0)
+  })
+
+  it('takes what is a message, of a size and a depth', async () => {
+    const codeOf = async (...sent: Parameters<typeof send>) => {
+      const response = await send(...sent)
+      return [response.status, (await messageOf(response)).error?.code]
+    }
+    assert.deepEqual(await codeOf(initialize, { 'content-type': 'text/plain' }), [415, -32_000])
+    assert.deepEqual(await codeOf('{"jsonrpc"'), [400, -32_700])
+    assert.deepEqual(await codeOf('7'), [400, -32_600])
+    assert.deepEqual(await codeOf('['.repeat(200) + ']'.repeat(200)), [400, -32_600])
+    assert.deepEqual(await codeOf('7', { 'content-length': String(MAX_BODY_BYTES + 1) }), [413, -32_000])
+  })
+
+  it('has no sessions for protocols that have none', async () => {
+    const discover = stateless('server/discover')
+    const { result } = await messageOf(await send(discover.body, discover.headers))
+    assert.deepEqual(result?.['supportedVersions'], ['2026-07-28'])
+    const list = stateless('tools/list')
+    const listed = await send(list.body, list.headers)
+    assert.equal(listed.headers.get('mcp-session-id'), null)
+    assert.equal(((await messageOf(listed)).result?.['tools'] as object[]).length, 2)
+    // A header that says something else than the message.
+    const other = await send(list.body, { ...list.headers, 'mcp-method': 'tools/call' })
+    assert.deepEqual([other.status, (await messageOf(other)).error?.code], [400, -32_020])
+  })
+
+  it('begins a session with initialize alone, and ends it with DELETE', async () => {
+    assert.equal((await send({ jsonrpc: '2.0', id: 2, method: 'tools/list' })).status, 400)
+    assert.equal((await ping('made-up')).status, 404)
+    const id = await begin()
+    assert.deepEqual((await messageOf(await ping(id))).result, {})
+    const ended = await send(undefined, { 'mcp-session-id': id }, { method: 'DELETE' })
+    assert.equal(ended.status, 200)
+    assert.equal((await ping(id)).status, 404)
+  })
+
+  it('agrees to what an old client speaks', async () => {
+    for (const protocolVersion of ['2025-11-25', '2025-06-18', '2025-03-26', '2024-11-05']) {
+      const response = await send({ ...initialize, params: { ...initialize.params, protocolVersion } })
+      assert.equal((await messageOf(response)).result?.['protocolVersion'], protocolVersion)
+    }
+  })
+
+  it('ends calls of a client that goes', async () => {
+    const call = stateless('tools/call', { name: 'demo__slow' })
+    const gone = new AbortController()
+    await send(call.body, { ...call.headers, 'mcp-name': 'demo__slow' }, { signal: gone.signal })
+    gone.abort()
+    await mesh.cancelled
+
+    const other = createFakeMesh({
+      slow: (_input, signal) => new Promise((end) => signal.addEventListener('abort', () => end(null)))
+    })
+    mesh = other
+    app = createApp({ mesh: other, tokens: [TOKEN], closing: closing.signal })
+    const id = await begin()
+    const left = new AbortController()
+    const slow = { jsonrpc: '2.0', id: 2, method: 'tools/call', params: { name: 'demo__slow' } }
+    await send(slow, { 'mcp-session-id': id }, { signal: left.signal })
+    left.abort()
+    await other.cancelled
+  })
+
+  it('ends sessions and what runs in them when the server closes', async () => {
+    const id = await begin()
+    await send({ jsonrpc: '2.0', id: 2, method: 'tools/call', params: { name: 'demo__slow' } }, { 'mcp-session-id': id })
+    const stream = await send(undefined, { 'mcp-session-id': id }, { method: 'GET' })
+    assert.equal(stream.status, 200)
+    closing.abort()
+    await mesh.cancelled
+    await stream.text()
+    assert.equal((await ping(id)).status, 404)
+  })
+
+  it('reads the mesh for nobody before the first client', async () => {
+    assert.equal(mesh.readers(), 0)
+    await begin()
+    assert.equal(mesh.readers(), 1)
+  })
+})
+
+describe('http mcp: sessions', () => {
+  let mesh: FakeMesh
+  let sessions: McpSessions
+  let time: number
+  beforeEach(() => {
+    time = 0
+    mesh = createFakeMesh({ slow: (_input, signal) => new Promise((end) => signal.addEventListener('abort', () => end(null))) })
+    const now = (): number => time
+    const catalog = createToolCatalog(mesh, now)
+    sessions = createMcpSessions({
+      createServer: (_request, onCall) => createMcpServer({ mesh, catalog, wishes: { all: false }, now, onCall }),
+      now
+    })
+  })
+  afterEach(() => sessions.close())
+
+  const handle = (body: unknown, id?: string, init: RequestInit = {}): Promise<Response> => {
+    const headers = { ...HEADERS, ...(id !== undefined && { 'mcp-session-id': id }) }
+    return sessions.handle(new Request(URL, { method: 'POST', ...init, headers }), body)
+  }
+  const begin = async (): Promise<string> => (await handle(initialize)).headers.get('mcp-session-id')!
+  const ping = async (id: string): Promise<number> => (await handle({ jsonrpc: '2.0', id: 7, method: 'ping' }, id)).status
+
+  it('are bounded: the one that was idle for longest makes room', async () => {
+    const first = await begin()
+    time++
+    for (let n = 1; n < MAX_SESSIONS; n++) await begin()
+    time++
+    const second = await begin()
+    assert.deepEqual([sessions.count(), await ping(first), await ping(second)], [MAX_SESSIONS, 404, 200])
+  })
+
+  it('that are in use make no room, and do not end', async () => {
+    const leaving: AbortController[] = []
+    for (let n = 0; n < MAX_SESSIONS; n++) {
+      const id = await begin()
+      const gone = new AbortController()
+      leaving.push(gone)
+      await handle(undefined, id, { method: 'GET', signal: gone.signal })
+    }
+    time += 2 * SESSION_IDLE_MS
+    const refused = await handle(initialize)
+    assert.deepEqual([refused.status, refused.headers.get('retry-after')], [503, '30'])
+    leaving[0]!.abort()
+    assert.equal((await handle(initialize)).status, 200)
+  })
+
+  it('end when nobody has used them for a while', async () => {
+    const id = await begin()
+    time += SESSION_IDLE_MS
+    assert.equal(await ping(id), 200)
+    time += SESSION_IDLE_MS + 1
+    assert.equal(await ping(id), 404)
+    assert.equal(sessions.count(), 0)
+  })
+
+  it('leave nothing of a call that was cancelled', async () => {
+    const id = await begin()
+    const call = await handle({ jsonrpc: '2.0', id: 2, method: 'tools/call', params: { name: 'demo__slow' } }, id)
+    await handle({ jsonrpc: '2.0', method: 'notifications/cancelled', params: { requestId: 2 } }, id)
+    await mesh.cancelled
+    // Its stream ends, without an answer.
+    assert.equal((await call.text()).includes('"result"'), false)
+    time += SESSION_IDLE_MS + 1
+    assert.equal(await ping(id), 404)
+  })
+})
