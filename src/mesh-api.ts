@@ -7,7 +7,7 @@ import type { Backend } from './backends/backend.ts'
 import type { ApprovalView, CallApproval, JoinApproval } from './core/approval.ts'
 import type { Item, JsonObject, JsonValue } from './core/invoke.ts'
 import type { EventFunction, MeshTriggers } from './mesh-api-events.ts'
-import type { DispatchPreference, MeshRoutes } from './mesh-api-routes.ts'
+import type { CallProvider, DispatchPreference, MeshRoutes } from './mesh-api-routes.ts'
 
 export type { ApprovalView, CallApproval, JoinApproval } from './core/approval.ts'
 export type * from './mesh-api-events.ts'
@@ -257,6 +257,8 @@ export type CallItem = Item | { kind: 'restart'; provider: string; reason: strin
 export interface Call extends AsyncIterable<CallItem> {
   /** Reads the call to its end. Rejects with MeshError. */
   readonly result: Promise<CallResult>
+  /** Who is tried now, or was last; undefined before. Once an item has come, it is who yields them, until `restart`. */
+  readonly provider: CallProvider | undefined
   cancel(reason?: string): void
 }
 
