@@ -4,6 +4,7 @@ import type { ModelMesh } from './begin-call.ts'
 import { chatRoutes } from './chat-routes.ts'
 import { completionsRoutes } from './completions-routes.ts'
 import { embeddingsRoutes } from './embeddings-routes.ts'
+import { mediaRoutes } from './media-routes.ts'
 import { modelsRoutes } from './models-routes.ts'
 import type { OpenAiEnv } from './openai-errors.ts'
 
@@ -14,4 +15,5 @@ export function openAiRoutes({ mesh }: { mesh: ModelMesh }): Hono<OpenAiEnv> {
     .route('/chat', chatRoutes({ mesh }))
     .route('/completions', completionsRoutes({ mesh }))
     .route('/embeddings', embeddingsRoutes({ mesh }))
+    .route('/', mediaRoutes({ mesh }))
 }
