@@ -41,6 +41,15 @@ export interface RoutesView {
   types: { type: string; providers: GradientRow[] }[]
 }
 
+/** Who runs a call. */
+export interface CallProvider {
+  /** PeerId. */
+  node: string
+  nodeName: string
+  /** PeerIds from the caller to it, as of a `Route`. */
+  path: string[]
+}
+
 /** What the caller asks of the choice among providers. */
 export interface DispatchPreference {
   /** `local`: this node if it can; `fast`: the first to be done, whatever it costs; `cheap`: what costs least, if it takes seconds longer. Default: the first to be done, costs counted. */

@@ -8,7 +8,7 @@ import type { ApprovalView, CallApproval, JoinApproval } from './core/approval.t
 import type { Item, JsonObject, JsonValue } from './core/invoke.ts'
 import type { EventFunction, MeshTriggers } from './mesh-api-events.ts'
 import type { MeshMeaning } from './mesh-api-meaning.ts'
-import type { DispatchPreference, MeshRoutes } from './mesh-api-routes.ts'
+import type { CallProvider, DispatchPreference, MeshRoutes } from './mesh-api-routes.ts'
 
 export type { ApprovalView, CallApproval, JoinApproval } from './core/approval.ts'
 export type * from './mesh-api-events.ts'
@@ -259,6 +259,8 @@ export type CallItem = Item | { kind: 'restart'; provider: string; reason: strin
 export interface Call extends AsyncIterable<CallItem> {
   /** Reads the call to its end. Rejects with MeshError. */
   readonly result: Promise<CallResult>
+  /** Who is tried now, or was last; undefined before. Once an item has come, it is who yields them, until `restart`. */
+  readonly provider: CallProvider | undefined
   cancel(reason?: string): void
 }
 

@@ -26,6 +26,8 @@ import { webhookConfigSchema } from './webhook-config.ts'
 import type { WebhookConfig } from './webhook-config.ts'
 import { openAiChatConfigSchema } from './openai-config.ts'
 import type { OpenAiChatConfig } from './openai-config.ts'
+import { openAiEmbeddingsConfigSchema } from './openai-embeddings-config.ts'
+import type { OpenAiEmbeddingsConfig } from './openai-embeddings-config.ts'
 import { openAiImageConfigSchema } from './openai-image-config.ts'
 import type { OpenAiImageConfig } from './openai-image-config.ts'
 
@@ -40,6 +42,7 @@ export type { ScheduleConfig, ScheduleTriggerConfig } from './schedule-config.ts
 export type { SpeechConfig } from './speech-config.ts'
 export type { TranscriptionConfig } from './transcription-config.ts'
 export type { OpenAiChatConfig } from './openai-config.ts'
+export type { OpenAiEmbeddingsConfig } from './openai-embeddings-config.ts'
 export type { OpenAiImageConfig } from './openai-image-config.ts'
 export type { WebhookConfig, WebhookInConfig, WebhookOutConfig } from './webhook-config.ts'
 
@@ -69,6 +72,7 @@ export type BackendConfig =
   | SpeechConfig
   | TranscriptionConfig
   | OpenAiChatConfig
+  | OpenAiEmbeddingsConfig
   | OpenAiImageConfig
   | WebhookConfig
 
@@ -100,6 +104,10 @@ export const BACKENDS: { readonly [K in BackendKind]: BackendEntry<Extract<Backe
   'openai-chat': {
     configSchema: openAiChatConfigSchema,
     create: async (config) => (await import('./openai-chat.ts')).createOpenAiChatBackend(config)
+  },
+  'openai-embeddings': {
+    configSchema: openAiEmbeddingsConfigSchema,
+    create: async (config, context) => (await import('./openai-embeddings.ts')).createOpenAiEmbeddingsBackend(config, context)
   },
   'openai-image': {
     configSchema: openAiImageConfigSchema,

@@ -18,8 +18,14 @@ export interface OpenAiChatConfig {
   tools?: boolean
   /** The model looks at images. Default false. */
   vision?: boolean
+  /** Other names by which the OpenAI API of nodes knows it. */
+  aliases?: string[]
   /** Time for one answer, in ms. Default 300,000. */
   timeoutMs?: number
+  /** Time until a streamed answer begins, in ms. Default: that of all of it. */
+  firstByteMs?: number
+  /** Longest silence in the middle of a streamed answer, in ms. Default 60,000. */
+  idleMs?: number
   /** Answers at once; more wait. Default 4. */
   concurrency?: number
   examples?: string[]
@@ -37,6 +43,14 @@ export function chatCapabilityId({ id, model }: Pick<OpenAiChatConfig, 'id' | 'm
       .slice(0, 128) ||
       'chat')
   )
+}
+
+/** Property `aliases` in a JSON Schema. */
+export const MODEL_ALIASES: JsonObject = {
+  type: 'array',
+  maxItems: 32,
+  items: { type: 'string', minLength: 1, maxLength: 128 },
+  description: 'Other names by which the OpenAI API of nodes knows it, such as those that programs have built in.'
 }
 
 /** JSON Schema (2020-12) of {@link OpenAiChatConfig}. */
@@ -67,7 +81,20 @@ export const openAiChatConfigSchema: JsonObject = {
     },
     tools: { type: 'boolean', description: 'The model calls tools. Default true.' },
     vision: { type: 'boolean', description: 'The model looks at images. Default false.' },
+    aliases: MODEL_ALIASES,
     timeoutMs: { type: 'integer', minimum: 1, maximum: 3600000, description: 'Time for one answer, in ms. Default 300000.' },
+    firstByteMs: {
+      type: 'integer',
+      minimum: 1,
+      maximum: 3600000,
+      description: 'Time until a streamed answer begins, in ms. Default: that of all of it.'
+    },
+    idleMs: {
+      type: 'integer',
+      minimum: 1,
+      maximum: 3600000,
+      description: 'Longest silence in the middle of a streamed answer, in ms. Default 60000.'
+    },
     concurrency: { type: 'integer', minimum: 1, description: 'Answers at once; more wait. Default 4.' },
     examples: { type: 'array', items: { type: 'string' }, description: 'Sentences that this capability should answer.' },
     keywords: { type: 'array', items: { type: 'string' } }

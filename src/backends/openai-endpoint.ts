@@ -4,6 +4,8 @@ import { readAtMost } from '../../protocols/bytes-at-most.ts'
 import { MeshError, abortError } from '../errors.ts'
 import { httpRequest } from './http-request.ts'
 import type { HttpAnswer, HttpRequest } from './http-request.ts'
+import { serverSentData } from './openai-sse.ts'
+import { createStall, paced, type StreamTimes } from './openai-stall.ts'
 import { retryAfterMsOf } from './retry-after.ts'
 import { readSecret } from './secret-source.ts'
 import type { SecretInit } from './secret-source.ts'
@@ -36,6 +38,16 @@ export interface OpenAiEndpoint {
    * @throws MeshError `invalid_argument`, `too_large`, `busy`, `unavailable`, `tool_failed`, `protocol_error`, `deadline_exceeded`, and what the signal aborts with.
    */
   ask(path: string, body: JsonObject | FormData, signal: AbortSignal): Promise<JsonObject>
+  /**
+   * The objects of an answer that is streamed as server-sent events, until it ends or says `[DONE]`; whether it is whole, its reader has to see. A server that does not stream
+   * answers in one piece: that is returned. @throws as `ask`, in the middle as well.
+   */
+  stream(
+    path: string,
+    body: JsonObject,
+    times: StreamTimes,
+    signal: AbortSignal
+  ): AsyncGenerator<JsonObject, JsonObject | void, void>
   /** Why the server cannot be used; undefined if it can. Never throws. */
   problem(signal: AbortSignal): Promise<string | undefined>
 }
@@ -58,24 +70,66 @@ export function createOpenAiEndpoint(config: OpenAiEndpointConfig, init: SecretI
 
   const keyOf = (): Promise<string | undefined> => readSecret({ variable: apiKeyEnv, file: apiKeyFile }, init)
 
+  /** Sends a request; what is answered is good. */
+  async function post(
+    path: string,
+    key: string | undefined,
+    body: JsonObject | FormData,
+    signal: AbortSignal
+  ): Promise<HttpAnswer> {
+    const isForm = body instanceof FormData
+    const content = isForm ? { body } : { body: JSON.stringify(body), headers: { 'content-type': 'application/json' } }
+    const response = await send(path, key, { method: 'POST', signal, ...content })
+    if (response.ok) return response
+    throw statusError(response.status, without(key, reasonIn(await textOf(response))), response.headers)
+  }
+
+  const textOf = async ({ body }: HttpAnswer): Promise<string> => new TextDecoder().decode(await readAnswer(body, maxAnswerBytes))
+  const lateSignal = (): AbortSignal | undefined => (timeoutMs === undefined ? undefined : AbortSignal.timeout(timeoutMs))
+
+  /** What went wrong, in the words of this project. */
+  function failureOf(error: unknown, key: string | undefined, given: AbortSignal, late: AbortSignal | undefined): MeshError {
+    if (given.aborted) return abortError(given)
+    if (late?.aborted === true) return tooLate(timeoutMs!)
+    if (error instanceof MeshError) return error
+    return new MeshError('unavailable', without(key, `the server does not answer: ${networkReason(error)}`), {
+      notStarted: false
+    })
+  }
+
   return {
     async ask(path, body, given) {
       const key = await keyOf()
-      const late = timeoutMs === undefined ? undefined : AbortSignal.timeout(timeoutMs)
+      const late = lateSignal()
       const signal = late === undefined ? given : AbortSignal.any([given, late])
-      const isForm = body instanceof FormData
-      const content = isForm ? { body } : { body: JSON.stringify(body), headers: { 'content-type': 'application/json' } }
       try {
-        const response = await send(path, key, { method: 'POST', signal, ...content })
-        const text = new TextDecoder().decode(await readAnswer(response.body, maxAnswerBytes))
-        if (!response.ok) throw statusError(response, without(key, reasonIn(text)))
-        return objectIn(text)
+        return objectIn(await textOf(await post(path, key, body, signal)))
       } catch (error) {
-        if (signal.aborted) throw late?.aborted === true && !given.aborted ? tooLate(timeoutMs!) : abortError(given)
-        if (error instanceof MeshError) throw error
-        throw new MeshError('unavailable', without(key, `the server does not answer: ${networkReason(error)}`), {
-          notStarted: false
-        })
+        throw failureOf(error, key, given, late)
+      }
+    },
+    async *stream(path, body, times, given) {
+      const key = await keyOf()
+      const late = lateSignal()
+      const stall = createStall(times)
+      const signal = AbortSignal.any([given, stall.signal, ...(late === undefined ? [] : [late])])
+      let response: HttpAnswer | undefined
+      try {
+        response = await post(path, key, body, signal)
+        const pieces = paced(response.body, stall)
+        if (!isEventStream(response)) return objectIn(await textOf({ ...response, body: pieces }))
+        for await (const data of serverSentData(pieces)) {
+          if (data === STREAM_END) return
+          const object = objectIn(data)
+          const { error } = object
+          if (error !== undefined && error !== null) throw errorEvent(without(key, reasonIn(data)), error)
+          yield object
+        }
+      } catch (error) {
+        throw failureOf(stall.failure ?? error, key, given, late)
+      } finally {
+        stall.clear()
+        response?.cancel()
       }
     },
     async problem(stop) {
@@ -130,7 +184,20 @@ function reasonIn(text: string): string {
   return text.startsWith('<') ? '' : text
 }
 
-function statusError({ status, headers }: HttpAnswer, reason: string): MeshError {
+/** Last event of a stream. Not all servers send it. */
+const STREAM_END = '[DONE]'
+
+function isEventStream({ headers }: HttpAnswer): boolean {
+  return /^text\/event-stream\b/i.test(headers.get('content-type') ?? '')
+}
+
+/** An error after a good status: some servers say there which status it would have been. */
+function errorEvent(reason: string, error: JsonValue): MeshError {
+  const code = typeof error === 'object' && error !== null && !Array.isArray(error) ? error['code'] : undefined
+  return statusError(typeof code === 'number' && code >= 400 && code < 600 ? code : 500, reason)
+}
+
+function statusError(status: number, reason: string, headers?: Headers): MeshError {
   const message = `the server says HTTP ${status}${reason === '' ? '' : `: ${reason}`}`
   const details = { httpStatus: status }
   switch (status) {
@@ -145,7 +212,7 @@ function statusError({ status, headers }: HttpAnswer, reason: string): MeshError
     case 413:
       return new MeshError('too_large', message, details)
     case 429: {
-      const retryAfterMs = retryAfterMsOf(headers, Date.now())
+      const retryAfterMs = headers && retryAfterMsOf(headers, Date.now())
       return new MeshError('busy', message, { ...details, ...(retryAfterMs !== undefined && { retryAfterMs }) })
     }
   }

@@ -4,7 +4,7 @@ import { Cancellation } from '../core/cancellation.ts'
 import type { Invoke, Item, JsonValue, ToolRequest } from '../core/invoke.ts'
 import { validate } from '../core/schema.ts'
 import { MeshError, abortError, toMeshError } from '../errors.ts'
-import type { Call, CallItem, CallOptions, CallResult } from '../mesh-api.ts'
+import type { Call, CallItem, CallOptions, CallProvider, CallResult } from '../mesh-api.ts'
 import { checkCauses } from '../core/causes.ts'
 import type { Choice } from './choice.ts'
 import { DEFAULT_TIMEOUT_MS, createDeadline, type Deadline } from './deadline.ts'
@@ -74,7 +74,7 @@ class RunningCall implements Call {
   #startedAt = 0
   readonly #tried: Tried[] = []
   #outcome: CallResult | undefined
-  #provider: string | undefined
+  #offer: Offer | undefined
   #started = false
 
   constructor(parts: CallerComponents, target: string, tool: string, input: JsonValue, options: CallOptions) {
@@ -98,6 +98,13 @@ class RunningCall implements Call {
       this.#drain().catch(() => undefined)
     }
     return this.#finished.promise
+  }
+
+  get provider(): CallProvider | undefined {
+    if (this.#offer === undefined) return undefined
+    const { self, pathTo } = this.#parts
+    const { node, nodeName, local } = this.#offer
+    return { node, nodeName, path: local ? [self] : [self, ...(pathTo(node) ?? [node])] }
   }
 
   /** Bound, so that it can be handed on as it is, to a button as well: what is no text is no reason. */
@@ -136,7 +143,7 @@ class RunningCall implements Call {
       // Another node's result is not the answer where one node was meant, or was not.
       const source = hit && found.find(({ node }) => node === hit.provider && options.notNode?.includes(node) !== true)
       if (hit !== undefined && source !== undefined) {
-        this.#provider = hit.provider
+        this.#offer = source
         this.#settle(hit.value, source, true)
         yield { kind: 'result', value: hit.value }
         return
@@ -155,7 +162,7 @@ class RunningCall implements Call {
         // Those that were asked have told that they take longer than the call may.
         if (provider === undefined) throw plan.nobody(now())
         const { offer } = provider
-        this.#provider = offer.node
+        this.#offer = offer
         const request = this.#requestTo(offer, checked, deadline.remaining(), stream?.items)
         const sentAt = now()
         let tookMs = 0
@@ -210,7 +217,7 @@ class RunningCall implements Call {
       onMade({
         capability: this.#target,
         tool: this.#tool,
-        provider: this.#provider,
+        provider: this.#offer?.node,
         durationMs: now() - this.#startedAt,
         error
       })
@@ -234,13 +241,12 @@ class RunningCall implements Call {
   }
 
   #settle(result: JsonValue, offer: Offer, cached: boolean): void {
-    const { self, now, pathTo } = this.#parts
-    const path = offer.local ? [self] : [self, ...(pathTo(offer.node) ?? [offer.node])]
+    const { path } = this.provider!
     this.#outcome = {
       result,
       provider: offer.node,
       providerName: offer.nodeName,
-      durationMs: Math.round((now() - this.#startedAt) * 1_000) / 1_000,
+      durationMs: Math.round((this.#parts.now() - this.#startedAt) * 1_000) / 1_000,
       route: { path, local: offer.local, hops: path.length - 1, rttMs: offer.rttMs ?? null, tried: this.#tried },
       cached
     }

@@ -1,4 +1,4 @@
-import { nearest } from '../core/schema.ts'
+import { nearest } from '../../protocols/nearest.ts'
 import { isShortIdOf } from '../../protocols/short-id.ts'
 import { MeshError } from '../errors.ts'
 

@@ -3,7 +3,7 @@ import { MeshError } from '../errors.ts'
 import type { NodeCost } from './dispatch/candidate.ts'
 import { Provider, compareOffers, createProviderClasses, type ProviderClasses } from './provider-classes.ts'
 import { statusOf, toolOf } from './query.ts'
-import { nearest } from './schema.ts'
+import { nearest } from '../../protocols/nearest.ts'
 import { isShortIdOf } from '../../protocols/short-id.ts'
 
 /** A capability of some node, as the choice of a provider sees it. */

@@ -4,7 +4,7 @@ import { MeshError } from '../errors.ts'
 
 /** Type of the capabilities that talk. */
 export const CHAT_TYPE = 'llm/chat'
-/** Their tool: its input is a request for a chat completion, not streamed; its result what the server answers. */
+/** Their tool: its input is a request for a chat completion; its result the whole answer, before which with `stream: true` its chunks come. */
 export const CHAT_TOOL = 'chat'
 /** About how many characters a token is, where nobody has counted. */
 export const CHARACTERS_PER_TOKEN = 4
@@ -70,7 +70,7 @@ export const CHAT_INPUT: JsonObject = {
     tool_choice: { type: ['string', 'object'] },
     max_tokens: { type: 'integer', minimum: 1 },
     temperature: { type: 'number' },
-    stream: { const: false }
+    stream: { type: 'boolean' }
   }
 }
 

@@ -13,6 +13,8 @@ import { hookRoutes } from './hook-routes.ts'
 import { mcpRoute } from './mcp-route.ts'
 import { memberRoutes } from './member-routes.ts'
 import { meshRoutes } from './mesh-routes.ts'
+import { openAiErrors } from './openai/openai-errors.ts'
+import { openAiRoutes } from './openai/routes.ts'
 import { queryGuard } from './query.ts'
 import { routeRoutes } from './route-routes.ts'
 import { deadLetterRoutes, fireRoute, outboxRoutes } from './trigger-routes.ts'
@@ -59,6 +61,7 @@ export function createApp(init: AppInit): FetchHandler {
     await next()
     context.res.headers.set('x-content-type-options', 'nosniff')
   })
+  app.use('/v1/*', openAiErrors())
   app.use(hostGuard(init))
   // For supervisors and load balancers, which may add a parameter against caches: says that the process answers, and nothing about it.
   app.get('/health', (context) => context.json({ status: 'ok' }))
@@ -76,6 +79,7 @@ export function createApp(init: AppInit): FetchHandler {
   app.route('/mesh', outboxRoutes({ mesh }))
   app.route('/mesh', deadLetterRoutes({ mesh }))
   app.route('/capabilities', callRoutes({ mesh }))
+  app.route('/v1', openAiRoutes({ mesh }))
   app.route('/trigger', fireRoute({ mesh }))
   app.route('/mcp', mcpRoute({ mesh, closing }))
   return (request, served) => app.fetch(request, served)

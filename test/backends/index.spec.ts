@@ -39,6 +39,7 @@ const GOOD: BackendConfig[] = [
   { kind: 'speech', voice: 'en-gb', player: ['aplay', '-q'], folder: 'speech' },
   { kind: 'transcription', url: 'http://127.0.0.1:8000/v1', model: 'whisper-1', apiKeyFile: 'key' },
   { kind: 'openai-chat', baseUrl: 'http://127.0.0.1:8080/v1', model: 'Qwen/Qwen3-8B', apiKeyEnv: 'CHAT_KEY', vision: true },
+  { kind: 'openai-embeddings', baseUrl: 'http://127.0.0.1:8080/v1', model: 'nomic-embed-text', dimensions: 768, aliases: ['e'] },
   { kind: 'openai-image', baseUrl: 'http://127.0.0.1:8080/v1', model: 'sd-1.5', size: '512x512', imageHosts: ['cdn.example.org'] }
 ]
 
@@ -82,6 +83,9 @@ const BAD: [keyof typeof BACKENDS, unknown][] = [
   ['transcription', { kind: 'transcription', url: 'http://127.0.0.1/v1', model: 'm', apiKeyEnv: 'A', apiKeyFile: 'b' }],
   ['openai-image', { kind: 'openai-image', baseUrl: 'http://user:pass@127.0.0.1/v1', model: 'm' }],
   ['openai-image', { kind: 'openai-image', baseUrl: 'http://127.0.0.1/v1', model: 'm', size: 'large' }],
+  ['openai-embeddings', { kind: 'openai-embeddings', baseUrl: 'http://127.0.0.1/v1' }],
+  ['openai-embeddings', { kind: 'openai-embeddings', baseUrl: 'http://a:b@127.0.0.1/v1', model: 'm' }],
+  ['openai-chat', { kind: 'openai-chat', baseUrl: 'http://127.0.0.1', model: 'm', idleMs: 0 }],
   ['openai-chat', { kind: 'openai-chat', baseUrl: 'file:///etc/passwd', model: 'm' }],
   ['openai-chat', { kind: 'openai-chat', baseUrl: 'http://127.0.0.1', model: 'm', apiKey: 'secret' }]
 ]

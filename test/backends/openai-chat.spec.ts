@@ -8,7 +8,7 @@ import { chatCapabilityId } from '../../src/backends/openai-config.ts'
 import type { JsonObject } from '../../src/core/invoke.ts'
 import type { ErrorCode } from '../../src/errors.ts'
 import { startScriptedModel, type ScriptedAnswer, type ScriptedModel } from '../fixtures/scripted-model.ts'
-import { backendContract, errorOf, invoke, resultOf, run, until } from './contract.ts'
+import { backendContract, collect, errorOf, invoke, resultOf, run, until } from './contract.ts'
 
 const KEY = 'sk-scripted-0123456789abcdef'
 const ask = (text: string): JsonObject => ({ messages: [{ role: 'user', content: text }] })
@@ -57,6 +57,10 @@ describe('backend openai-chat', () => {
     const found = await running.snapshot()
     await running.stop()
     assert.deepEqual([found.type, found.metadata], ['llm/chat', { model: 'scripted', tools: true, vision: true }])
+    assert.deepEqual(
+      found.tools?.map(({ name, streams }) => [name, streams]),
+      [['chat', true]]
+    )
     assert.ok(!JSON.stringify(found).includes(KEY) && !JSON.stringify(found).includes('127.0.0.1'))
     assert.equal(chatCapabilityId({ model: 'Qwen/Qwen3 8B' }), 'qwen-qwen3-8b')
   })
@@ -80,6 +84,7 @@ describe('backend openai-chat', () => {
     [{ status: 503, body: '<html>' }, 'unavailable', /503$/],
     [{ status: 418 }, 'tool_failed', /418/],
     [{ raw: 'hello' }, 'protocol_error', /no JSON object/],
+    [{ raw: '{"error":"out of memory"}' }, 'protocol_error', /no chat completion/],
     [{ raw: `{"a":"${'x'.repeat(MAX_ANSWER_BYTES)}"}` }, 'too_large', /more than/]
   ]
   for (const [said, code, message] of ERRORS) {
@@ -191,6 +196,202 @@ describe('backend openai-chat', () => {
       assert.ok(!`${statusReason} ${message}`.includes('secret9') && statusReason !== '', statusReason)
       assert.match(message, /baseUrl/)
     }
+  })
+
+  describe('streams', () => {
+    const start = async (input: JsonObject = {}, more: object = {}, signal?: AbortSignal) => {
+      const items = await collect(chat({ ...ask('x'), ...input, stream: true }, more, signal))
+      const last = items.at(-1)
+      assert.equal(last?.kind, 'result')
+      const chunks = items
+        .slice(0, -1)
+        .map((item) => (item.kind === 'json' ? (item.value as JsonObject) : assert.fail(item.kind)))
+      return { chunks, whole: last.value as unknown as Whole }
+    }
+    interface Whole {
+      object: string
+      id: string
+      usage?: JsonObject
+      choices: { index: number; message: JsonObject & { tool_calls?: JsonObject[] }; finish_reason: string; logprobs?: unknown }[]
+    }
+    const event = (value: object) => `data: ${JSON.stringify(value)}\n\n`
+    const delta = (delta: object, more: object = {}) => ({ id: 'c1', choices: [{ index: 0, delta, ...more }] })
+    const END = event(delta({}, { finish_reason: 'stop' }))
+    const HI = event(delta({ role: 'assistant', content: 'hi' }))
+    const textOf = ({ choices: [first] }: Whole) => first?.message['content']
+
+    it('chunks as they come, then the same answer as without', async () => {
+      model.play(() => ({ text: 'two words', calls: [['lamp__on', { level: 3, room: 'hall' }]], tokens: 42 }))
+      const { chunks, whole } = await start({ stream_options: { include_usage: false }, model: 'other' })
+      assert.equal((chunks[1] as unknown as { choices: { delta: JsonObject }[] }).choices[0]?.delta['content'], 'two ')
+      assert.deepEqual(chunks.at(-1)?.['usage'], { prompt_tokens: 41, completion_tokens: 1, total_tokens: 42 })
+      assert.deepEqual(model.requests[0]?.body['stream_options'], { include_usage: true })
+      assert.equal(model.requests[0]?.model, 'scripted')
+      const { logprobs: _none, ...choice } = whole.choices[0]!
+      const plain = (await resultOf(chat({ ...ask('x'), stream_options: {} }))) as unknown as Whole
+      assert.equal(model.requests[1]?.body['stream_options'], undefined)
+      const ids = (one: Whole['choices'][0]) => JSON.parse(JSON.stringify(one).replace(/call_\d+/g, 'call')) as object
+      assert.deepEqual(ids(choice), ids(plain.choices[0]!))
+      assert.deepEqual({ ...whole, choices: [] }, { ...plain, choices: [] })
+    })
+
+    const WHOLE: [string, (string | Uint8Array)[], unknown][] = [
+      ['without [DONE]', [HI, END], 'hi'],
+      ['without the last empty line', [HI, END.trimEnd()], 'hi'],
+      [
+        'with comments, other fields and CR LF',
+        [`: warming up\r\n\r\nevent: x\r\nid: 1\r\n${HI.trimEnd()}\r`, '\n\r', '\n', END],
+        'hi'
+      ],
+      ['with CR alone', [HI.replaceAll('\n', '\r'), END], 'hi'],
+      ['without a blank after the colon', [HI.replace('data: ', 'data:'), END, 'data:[DONE]\n\n'], 'hi'],
+      [
+        'of lines of data that belong together',
+        ['data: {"choices":[{"index":0,\ndata: "delta":{"content":"hi"}}]}\n\n', END],
+        'hi'
+      ],
+      [
+        'byte by byte',
+        [...Buffer.from(event(delta({ content: 'Grüße 🦙' })))].map((byte) => Uint8Array.of(byte)).concat(Buffer.from(END)),
+        'Grüße 🦙'
+      ],
+      [
+        'with nulls and keys that nobody knows',
+        [event({ ...delta({ role: 'assistant', content: null, tool_calls: null, x: { y: 1 } }), usage: null }), HI, END],
+        'hi'
+      ],
+      ['that says more after [DONE]', [HI, END, 'data: [DONE]\n\n', event(delta({ content: ' and more' }))], 'hi'],
+      ['of a server that does not stream', ['{"choices":[{"message":{"content":"hi"}}]}'], 'hi']
+    ]
+    for (const [what, pieces, text] of WHOLE)
+      it(`reads a stream ${what}`, async () => {
+        model.play(() => ({
+          pieces,
+          contentType: what.includes('not stream') ? 'application/json' : 'text/event-stream; charset=utf-8'
+        }))
+        const { whole } = await start()
+        assert.equal(textOf(whole), text)
+      })
+
+    it('puts calls together that have no index, or arguments that are no text', async () => {
+      const call = (call: object) => event(delta({ tool_calls: [call] }))
+      model.play(() => ({
+        pieces: [
+          call({ id: 'a', function: { name: 'one', arguments: '{"x"' } }),
+          call({ function: { arguments: ':1}' } }),
+          call({ id: 'b', type: 'function', function: { name: 'two', arguments: { y: 2 } } }),
+          event(delta({ reasoning_content: 'hm' })),
+          event(delta({ reasoning_content: 'm' }, { finish_reason: 'tool_calls' }))
+        ]
+      }))
+      const { message } = (await start()).whole.choices[0]!
+      assert.deepEqual(message, {
+        role: 'assistant',
+        content: null,
+        reasoning_content: 'hmm',
+        tool_calls: [
+          { type: 'function', id: 'a', function: { name: 'one', arguments: '{"x":1}' } },
+          { type: 'function', id: 'b', function: { name: 'two', arguments: '{"y":2}' } }
+        ]
+      })
+    })
+
+    it('keeps several choices apart', async () => {
+      const of = (index: number, content: string, finish_reason?: string) =>
+        event({ choices: [{ index, delta: { content }, finish_reason }] })
+      model.play(() => ({ pieces: [of(1, 'b'), of(0, 'a'), of(1, 'B', 'stop'), of(0, 'A', 'length')] }))
+      const { whole } = await start()
+      assert.deepEqual(
+        whole.choices.map(({ index, message, finish_reason }) => [index, message['content'], finish_reason]),
+        [
+          [0, 'aA', 'length'],
+          [1, 'bB', 'stop']
+        ]
+      )
+    })
+
+    const BROKEN: [string, ScriptedAnswer, ErrorCode, RegExp][] = [
+      ['an end without finish_reason', { pieces: [HI, 'data: [DONE]\n\n'] }, 'unavailable', /in the middle/],
+      ['an end with nothing', { pieces: [] }, 'unavailable', /in the middle/],
+      ['a connection that breaks', { pieces: [HI], then: 'cut' }, 'unavailable', /does not answer/],
+      [
+        'an error in the middle',
+        { pieces: [HI, event({ error: { message: `broken ${KEY}` } })] },
+        'unavailable',
+        /500: broken …$/
+      ],
+      ['an error as text', { pieces: [HI, event({ error: 'no memory' })] }, 'unavailable', /500: no memory/],
+      [
+        'an error with its status',
+        { pieces: [event({ error: { code: 400, message: 'too long' } })] },
+        'invalid_argument',
+        /400: too long/
+      ],
+      ['what is no JSON', { pieces: [HI, 'data: oops\n\n'] }, 'protocol_error', /no JSON/],
+      ['what is no chunk', { pieces: [event({ choices: 7 })] }, 'protocol_error', /no chunk/],
+      ['a page with status 200', { pieces: ['<html>welcome</html>'], contentType: 'text/html' }, 'protocol_error', /no JSON/],
+      [
+        'an error with status 200',
+        { pieces: ['{"error":"x"}'], contentType: 'application/json' },
+        'protocol_error',
+        /no chat completion/
+      ],
+      ['an event without end', { pieces: Array<string>(17).fill('data: x'.padEnd(65_536, 'x')) }, 'too_large', /event of more/],
+      ['a status', { status: 429, headers: { 'retry-after': '7' } }, 'busy', /429/]
+    ]
+    for (const [what, said, code, message] of BROKEN)
+      it(`${what} is ${code}`, async () => {
+        model.play(() => said)
+        const error = await errorOf(chat({ ...ask('x'), stream: true }), code)
+        assert.match(error.message, message)
+        assert.ok(!error.message.includes(KEY))
+        if (code === 'busy') assert.equal(error.details['retryAfterMs'], 7_000)
+      })
+
+    it('a server that does not begin, and one that stalls, are left; one that is slow with its first word is not', async () => {
+      const stalled = (more: object) => errorOf(chat({ ...ask('x'), stream: true }, more), 'unavailable')
+      model.play(() => ({ hang: true }))
+      assert.match((await stalled({ firstByteMs: 30 })).message, /not begun to answer within 30 ms/)
+      model.play(() => ({ pieces: [], then: 'hang' }))
+      assert.match((await stalled({ firstByteMs: 30 })).message, /not begun to answer within 30 ms/)
+      model.play(() => ({ pieces: [HI], then: 'hang' }))
+      assert.match((await stalled({ idleMs: 30 })).message, /stalled .* 30 ms/)
+      model.play(async () => {
+        await new Promise((resolve) => setTimeout(resolve, 60))
+        return { text: 'slow' }
+      })
+      assert.equal(textOf((await start({}, { idleMs: 30 })).whole), 'slow')
+      model.play(() => ({ pieces: [HI], then: 'hang' }))
+      await errorOf(chat({ ...ask('x'), stream: true }, { timeoutMs: 50 }), 'deadline_exceeded')
+    })
+
+    it('while its reader holds a chunk, no time of the server passes', async () => {
+      model.play(() => ({ pieces: [HI, HI, END] }))
+      const parts: string[] = []
+      for await (const item of chat({ ...ask('x'), stream: true }, { idleMs: 20 })) {
+        parts.push(item.kind)
+        await new Promise((resolve) => setTimeout(resolve, 60))
+      }
+      assert.deepEqual(parts, ['json', 'json', 'json', 'result'])
+    })
+
+    it('who leaves, or cancels, ends the request', async () => {
+      for (const leave of [true, false]) {
+        const { left } = model
+        model.play(() => ({ pieces: [HI], then: 'hang' }))
+        const abort = new AbortController()
+        const read = async () => {
+          for await (const item of chat({ ...ask('x'), stream: true }, {}, abort.signal)) {
+            assert.equal(item.kind, 'json')
+            if (leave) return
+            abort.abort(new DOMException('test', 'AbortError'))
+          }
+        }
+        if (leave) await read()
+        else await assert.rejects(read(), { code: 'cancelled' })
+        await until(() => model.left === left + 1, 'the end of the request')
+      }
+    })
   })
 
   it('does not follow a redirect with its key', async () => {

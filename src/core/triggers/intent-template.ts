@@ -2,7 +2,7 @@ import type { CapabilityDeclaration, TriggerDeclaration } from '../../../protoco
 import type { JsonSchema, JsonValue } from '../../../protocols/json.ts'
 import { MAX_INTENT } from '../../../protocols/trigger/messages.ts'
 import { MeshError } from '../../errors.ts'
-import { nearest } from '../schema.ts'
+import { nearest } from '../../../protocols/nearest.ts'
 import { cut, pathOf, textOf, valueAt } from './payload-value.ts'
 
 /** The text of an intent for a payload: never empty, never the template, 2,048 characters at most. */

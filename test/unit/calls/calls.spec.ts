@@ -45,6 +45,17 @@ describe('caller', () => {
     assert.deepEqual([made.length, made[0]?.provider, made[0]?.error], [1, 'p2', undefined])
   })
 
+  it('says who runs it as soon as somebody does', async () => {
+    const far = mesh([throws('unavailable'), throws('unavailable', [item])], {}, [{}, { direct: false }])
+    const call = far.call('echo', 'echo')
+    assert.equal(call.provider, undefined)
+    for await (const one of call) {
+      assert.equal(one.kind, 'json')
+      assert.deepEqual(call.provider, { node: 'p1', nodeName: 'node1', path: ['self', 'between', 'p1'] })
+      break
+    }
+  })
+
   it('tells of each try that another node was sent, and how it ended', async () => {
     const { call, sent, change } = mesh([throws('unavailable'), answers('second')])
     await call('echo', 'echo', { a: 1 }, { causes: ['QmCause'] }).result

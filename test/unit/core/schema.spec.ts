@@ -4,10 +4,10 @@ import {
   MAX_ALL_FAULTS_CHARACTERS,
   MAX_NAMED_FAULTS,
   checkSchema,
-  nearest,
   validate,
   type SchemaFault
 } from '../../../src/core/schema.ts'
+import { nearest } from '../../../protocols/nearest.ts'
 import { isMeshError } from '../../../src/errors.ts'
 
 function faults(schema: JsonSchema, value: JsonValue): string[] {

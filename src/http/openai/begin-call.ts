@@ -1,0 +1,75 @@
+/** Calls of models, up to their first item: until then another one may take over, and an error is an answer of its own. */
+import { isMeshError } from '../../errors.ts'
+import type { Call, CallItem, CallOptions, CapabilityView, Mesh } from '../../mesh-api.ts'
+import type { JsonValue } from '../../../protocols/json.ts'
+import { chooseModels, type ModelTarget } from './choose-model.ts'
+import { findModel, type ModelNeeds } from './find-model.ts'
+import { toolFor, type ModelUse } from './model-uses.ts'
+
+/** Models that are tried for one request at most, each on up to three nodes. */
+export const MAX_MODELS_TRIED = 3
+
+/** The part of a node that the OpenAI API needs. */
+export type ModelMesh = Pick<Mesh, 'capabilities' | 'call' | 'explain'>
+
+/** What a request asks of which model. */
+export interface ModelRequest {
+  mesh: ModelMesh
+  use: ModelUse
+  model: string
+  needs?: ModelNeeds
+  /** The input for one that was chosen. */
+  input(view: CapabilityView): JsonValue
+  options: CallOptions
+}
+
+/** A call whose first item, its progress left out, has come. */
+export interface BegunCall {
+  call: Call
+  target: ModelTarget
+  first: CallItem
+  /** Those after it. */
+  rest: AsyncIterator<CallItem>
+}
+
+/** Calls a model. Another one takes over while nothing has come, if several are meant. @throws what the last of them fails with. */
+export async function beginCall({ mesh, use, model, needs = {}, input, options }: ModelRequest): Promise<BegunCall> {
+  const all = mesh.capabilities()
+  const fit = findModel(all, model, use, needs)
+  const targets = chooseModels(mesh, all, fit, use.tool).slice(0, MAX_MODELS_TRIED)
+  for (const [at, target] of targets.entries()) {
+    const { id, node, notNode, view } = target
+    const call = mesh.call(id, use.tool, input(view), { ...options, node, notNode })
+    const rest = call[Symbol.asyncIterator]()
+    try {
+      return { call, target, first: await nextItem(rest), rest }
+    } catch (error) {
+      const isHarmful = toolFor(view, use.tool)?.idempotent === false
+      if (at === targets.length - 1 || !isMeshError(error) || !error.retryable || isHarmful) throw error
+    }
+  }
+  throw new TypeError('there is at least one model')
+}
+
+/** The next item that is no progress. A call ends with its result, or throws. */
+export async function nextItem(items: AsyncIterator<CallItem>): Promise<CallItem> {
+  for (;;) {
+    const step = await items.next()
+    if (step.done === true) return { kind: 'result', value: null }
+    if (step.value.kind !== 'progress') return step.value
+  }
+}
+
+/** Headers that say who answers. */
+export function answeredBy({ call, target }: Pick<BegunCall, 'call' | 'target'>): Record<string, string> {
+  const { provider } = call
+  return {
+    'x-atmosphere-capability': target.id,
+    ...(provider !== undefined && {
+      'x-atmosphere-node': provider.node,
+      // Names may have any characters, headers not.
+      'x-atmosphere-node-name': encodeURIComponent(provider.nodeName),
+      'x-atmosphere-route': provider.path.join(',')
+    })
+  }
+}

@@ -1,0 +1,106 @@
+/** Which capabilities a `model` of a request means. */
+import { matchGlob } from '../../../protocols/glob.ts'
+import { nearest } from '../../../protocols/nearest.ts'
+import { isShortIdOf } from '../../../protocols/short-id.ts'
+import type { MeshError } from '../../errors.ts'
+import type { CapabilityView } from '../../mesh-api.ts'
+import { aliasesOf, isCallable, isFor, modelOf, useOf, type ModelUse } from './model-uses.ts'
+import { refused } from './openai-errors.ts'
+
+/** Stands for any model that can; `auto:TYPE` for any of a type, which may be a glob. */
+export const AUTO = 'auto'
+
+/** What a request needs of a model beside its use. */
+export interface ModelNeeds {
+  tools?: boolean
+  vision?: boolean
+}
+
+const MAX_NAMED = 10
+const MAX_SHOWN = 128
+
+/**
+ * The capabilities that a model means: those with this id, else those that declare this model, else those with this alias; with `@node` only of that node. All of them are interchangeable.
+ * Of several, those are left out that say of themselves that they lack what is needed, if others do not.
+ * @throws a refusal: 404 with the nearest name, 503 if none can be called now.
+ */
+export function findModel(all: readonly CapabilityView[], model: string, use: ModelUse, needs: ModelNeeds): CapabilityView[] {
+  const isAuto = model === AUTO || model.startsWith(`${AUTO}:`)
+  const named = isAuto ? ofType(all, model.slice(AUTO.length + 1) || use.type) : byName(all, model)
+  const fit = named.filter((one) => isFor(use, one))
+  if (fit.length === 0) throw isAuto || named.length === 0 ? notFound(all, model, use) : otherUse(named[0]!, model, use)
+  const callable = fit.filter(isCallable)
+  if (callable.length === 0) throw away(fit, model)
+  const able = callable.filter((one) => !lacks(one, needs))
+  if (able.length === 0 && isAuto) throw refused(404, `no model of the mesh ${needed(needs, use)}`, 'model', 'model_not_found')
+  return able.length === 0 ? callable : able
+}
+
+/** Capabilities with this name, of any use. */
+export function byName(all: readonly CapabilityView[], name: string): CapabilityView[] {
+  const whole = called(all, name)
+  const at = name.lastIndexOf('@')
+  if (whole.length > 0 || at <= 0) return whole
+  const node = name.slice(at + 1)
+  const there = all.filter((one) => one.node === node || one.nodeName === node || isShortIdOf(one.node, node))
+  return called(there, name.slice(0, at))
+}
+
+function called(all: readonly CapabilityView[], name: string): CapabilityView[] {
+  const names: ((one: CapabilityView) => boolean)[] = [
+    (one) => one.id === name,
+    (one) => modelOf(one) === name,
+    (one) => aliasesOf(one).includes(name)
+  ]
+  for (const fits of names) {
+    const found = all.filter((one) => useOf(one) !== undefined && fits(one))
+    if (found.length > 0) return found
+  }
+  return []
+}
+
+function ofType(all: readonly CapabilityView[], type: string): CapabilityView[] {
+  return all.filter((one) => matchGlob(type, one.type))
+}
+
+function lacks({ metadata }: CapabilityView, { tools = false, vision = false }: ModelNeeds): boolean {
+  return (tools && metadata?.['tools'] === false) || (vision && metadata?.['vision'] !== true)
+}
+
+function needed({ tools = false, vision = false }: ModelNeeds, { what }: ModelUse): string {
+  return [what, ...(tools ? ['calls tools'] : []), ...(vision ? ['looks at images'] : [])].join(' and ')
+}
+
+/** The error for a name that no model has; names what is near. */
+export function notFound(all: readonly CapabilityView[], given: string, use?: ModelUse): MeshError {
+  const models = all.filter((one) => (use === undefined ? useOf(one) !== undefined : isFor(use, one)))
+  const names = [...new Set(models.flatMap((one) => [one.id, modelOf(one) ?? one.id, ...aliasesOf(one)]))]
+  const lower = given.toLowerCase()
+  const near =
+    nearest(given, names) ??
+    names.find((name) => name.toLowerCase().includes(lower)) ??
+    names.find((name) => lower.includes(name.toLowerCase()))
+  const there =
+    names.length === 0
+      ? `no node offers a model that ${use?.what ?? 'can be used here'}`
+      : `there are: ${names.slice(0, MAX_NAMED).join(', ')}`
+  const hint = near === undefined ? there : `did you mean "${near}"?`
+  return refused(404, `The model "${given.slice(0, MAX_SHOWN)}" does not exist in this mesh; ${hint}`, 'model', 'model_not_found')
+}
+
+function otherUse(one: CapabilityView, model: string, { what }: ModelUse): MeshError {
+  const its = useOf(one)?.what ?? 'does something else'
+  return refused(404, `The model "${model}" ${its}; here one is needed that ${what}`, 'model', 'model_not_supported')
+}
+
+function away(all: readonly CapabilityView[], model: string): MeshError {
+  const reasons = all.map(
+    ({ nodeName, status, statusReason }) => `${nodeName}: ${status}${statusReason === undefined ? '' : `, ${statusReason}`}`
+  )
+  return refused(
+    503,
+    `The model "${model}" cannot be called now (${reasons.slice(0, MAX_NAMED).join('; ')})`,
+    'model',
+    'model_unavailable'
+  )
+}

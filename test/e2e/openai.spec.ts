@@ -1,0 +1,176 @@
+/** The official SDK of OpenAI against one node, while the models are behind another: what programs do, over real sockets and a real mesh. */
+import assert from 'node:assert/strict'
+import OpenAI from 'openai'
+import { createOpenAiChatBackend } from '../../src/backends/openai-chat.ts'
+import { createOpenAiEmbeddingsBackend } from '../../src/backends/openai-embeddings.ts'
+import { serveApi, type ApiServer } from '../../src/http/serve.ts'
+import { createNode, type Mesh } from '../../src/index.ts'
+import { until } from '../fixtures/libp2p-pair.ts'
+import { startScriptedModel, type ScriptedModel } from '../fixtures/scripted-model.ts'
+
+const token = 'T'.repeat(43)
+const messages = [{ role: 'user', content: 'How warm is it?' } as const]
+
+describe('the SDK of OpenAI at a node, its models at another', function () {
+  this.timeout(60_000)
+  let server: ScriptedModel
+  let here: Mesh
+  let there: Mesh
+  let api: ApiServer
+  let client: OpenAI
+  before(async () => {
+    server = await startScriptedModel()
+    const loopback = { open: true, listen: ['/ip4/127.0.0.1/tcp/0'], mdns: false }
+    there = await createNode({ ...loopback, name: 'cellar' })
+    there.addBackend(
+      createOpenAiChatBackend({
+        kind: 'openai-chat',
+        baseUrl: server.url,
+        model: 'Org/Scripted:8b',
+        id: 'scripted',
+        aliases: ['gpt-4o']
+      })
+    )
+    there.addBackend(
+      createOpenAiEmbeddingsBackend({ kind: 'openai-embeddings', baseUrl: server.url, model: 'vectors' }, { baseDir: '.' })
+    )
+    here = await createNode({ ...loopback, name: 'desk', peers: there.multiaddrs() })
+    await until(
+      () => here.capabilities({ status: 'online' }).filter(({ type }) => type.startsWith('llm/')).length === 2,
+      'the models'
+    )
+    api = await serveApi({ mesh: here, token })
+    client = new OpenAI({ apiKey: token, baseURL: `${api.url}/v1`, maxRetries: 1 })
+  })
+  after(async () => {
+    await api?.close()
+    await here?.stop()
+    await there?.stop()
+    await server?.close()
+  })
+
+  it('lists models, and finds them by names with slashes and colons', async () => {
+    const ids: string[] = []
+    for await (const { id } of client.models.list()) ids.push(id)
+    assert.deepEqual(ids.sort(), ['auto', 'scripted', 'vectors'])
+    assert.equal((await client.models.retrieve('Org/Scripted:8b')).owned_by, 'cellar')
+    await assert.rejects(client.models.retrieve('scriptet'), OpenAI.NotFoundError)
+  })
+
+  it('chats, and says who has answered', async () => {
+    server.play(() => ({ text: 'It is warm.', tokens: 42 }))
+    const { data, response, request_id } = await client.chat.completions.create({ model: 'gpt-4o', messages }).withResponse()
+    assert.equal(data.choices[0]?.message.content, 'It is warm.')
+    assert.deepEqual([data.usage?.total_tokens, data.object], [42, 'chat.completion'])
+    assert.equal(response.headers.get('x-atmosphere-node'), there.peerId)
+    assert.equal(response.headers.get('x-atmosphere-route'), `${here.peerId},${there.peerId}`)
+    assert.match(request_id ?? '', /^[0-9a-f]{32}$/)
+    assert.equal(server.requests[0]?.model, 'Org/Scripted:8b')
+  })
+
+  it('streams, with usage, and with its own helper', async () => {
+    server.play(() => ({ text: 'It is warm.', tokens: 42 }))
+    const options = { stream: true, stream_options: { include_usage: true } } as const
+    const stream = await client.chat.completions.create({ model: 'auto', messages, ...options })
+    let text = ''
+    let total: number | undefined
+    for await (const { choices, usage } of stream) {
+      text += choices[0]?.delta.content ?? ''
+      total = usage?.total_tokens ?? total
+    }
+    assert.deepEqual([text, total], ['It is warm.', 42])
+    assert.equal(await client.chat.completions.stream({ model: 'scripted', messages }).finalContent(), 'It is warm.')
+  })
+
+  it('runs its loop of tools, streamed and not', async () => {
+    const called: unknown[] = []
+    const tools = [
+      {
+        type: 'function' as const,
+        function: {
+          name: 'thermometer',
+          description: 'How warm a room is.',
+          parameters: { type: 'object', properties: { room: { type: 'string' } } },
+          parse: JSON.parse,
+          function: ({ room }: { room: string }) => {
+            called.push(room)
+            return '21 degrees'
+          }
+        }
+      }
+    ]
+    for (const stream of [false, true]) {
+      server.play(({ messages: said }, turn) =>
+        turn === 0 ? { calls: [['thermometer', { room: 'the "hall" 🦙' }]] } : { text: `It has ${said.at(-1)?.content}.` }
+      )
+      const request = { model: 'scripted', messages: [...messages], tools }
+      const runner = stream
+        ? client.chat.completions.runTools({ ...request, stream: true })
+        : client.chat.completions.runTools(request)
+      assert.equal(await runner.finalContent(), 'It has 21 degrees.')
+    }
+    assert.deepEqual(called, ['the "hall" 🦙', 'the "hall" 🦙'])
+  })
+
+  it('embeds, in base64 as it asks by itself, and as numbers', async () => {
+    const { data, model, usage } = await client.embeddings.create({ model: 'vectors', input: ['a', 'bcd'] })
+    assert.deepEqual(
+      data.map(({ embedding }) => embedding),
+      [
+        [3, 0, 0.5],
+        [5, 1, 0.5]
+      ]
+    )
+    assert.deepEqual([model, usage.total_tokens], ['vectors', 2])
+    const floats = await client.embeddings.create({ model: 'auto', input: 'a', encoding_format: 'float' })
+    assert.deepEqual(floats.data[0]?.embedding, [3, 0, 0.5])
+  })
+
+  it('completes prompts', async () => {
+    server.play(() => ({ text: 'warm' }))
+    assert.equal((await client.completions.create({ model: 'scripted', prompt: 'It is ' })).choices[0]?.text, 'warm')
+    let text = ''
+    for await (const { choices } of await client.completions.create({ model: 'scripted', prompt: 'It is ', stream: true }))
+      text += choices[0]?.text ?? ''
+    assert.equal(text, 'warm')
+  })
+
+  it('throws the errors that it has for them, and asks again only where that makes sense', async () => {
+    const chat = (body: object) => client.chat.completions.create({ model: 'scripted', messages, ...body } as never)
+    const isOf = (type: new (...args: never) => Error, code: string, param: string | null) => (error: unknown) => {
+      assert.ok(error instanceof type, String(error))
+      const { code: its, param: field } = error as unknown as { code: string; param: string }
+      assert.deepEqual([its, field], [code, param])
+      return true
+    }
+    server.play(() => ({ text: 'x' }))
+    await assert.rejects(chat({ model: 'scriptet' }), isOf(OpenAI.NotFoundError, 'model_not_found', 'model'))
+    await assert.rejects(
+      chat({ messages: [{ role: 'robot', content: '' }] }),
+      isOf(OpenAI.BadRequestError, 'invalid_value', 'messages[0].role')
+    )
+    const stranger = new OpenAI({ apiKey: 'wrong', baseURL: `${api.url}/v1`, maxRetries: 0 })
+    await assert.rejects(stranger.models.list(), isOf(OpenAI.AuthenticationError, 'invalid_api_key', null))
+    assert.equal(server.requests.length, 0)
+    server.play(() => ({ status: 418 }))
+    await assert.rejects(chat({}), isOf(OpenAI.InternalServerError, 'tool_failed', null))
+    assert.equal(server.requests.length, 1)
+    server.play((_request, turn) => (turn === 0 ? { status: 429, headers: { 'retry-after': '1' } } : { text: 'now' }))
+    assert.equal((await chat({})).choices[0]?.message.content, 'now')
+  })
+
+  it('is told of a failure in the middle of a stream, and ends the work when it leaves', async () => {
+    const hi = `data: ${JSON.stringify({ choices: [{ index: 0, delta: { content: 'hi' } }] })}\n\n`
+    server.play(() => ({ pieces: [hi, 'data: [DONE]\n\n'] }))
+    const read = async () => {
+      for await (const { choices } of await client.chat.completions.create({ model: 'scripted', messages, stream: true }))
+        assert.equal(choices[0]?.delta.content, 'hi')
+    }
+    await assert.rejects(read(), (error) => error instanceof OpenAI.APIError && error.code === 'unavailable')
+    const { left } = server
+    server.play(() => ({ pieces: [hi], then: 'hang' }))
+    const stream = await client.chat.completions.create({ model: 'scripted', messages, stream: true })
+    for await (const _chunk of stream) break
+    await until(() => server.left === left + 1, 'the end of the request')
+  })
+})
