@@ -99,6 +99,7 @@ async function healthOf(probe: Probe): Promise<Health> {
 }
 
 function problemOf({ down }: Health, provider: string | undefined, documents: boolean): string | undefined {
-  if (provider !== undefined && down.has(provider)) return `LlamaFarm says that ${provider}, which its model needs, is not healthy`
+  if (provider !== undefined && down.has(provider))
+    return `LlamaFarm says that ${provider}, which its model needs, is not healthy`
   return documents && down.has('rag-service') ? 'LlamaFarm says that the search of its documents is not healthy' : undefined
 }

@@ -58,7 +58,11 @@ export function createOpenAiEndpoint(config: OpenAiEndpointConfig, init: SecretI
   const base = config.baseUrl.replace(/\/+$/, '')
 
   async function send(path: string, key: string | undefined, asked: HttpRequest): Promise<HttpAnswer> {
-    const headers = { accept: 'application/json', ...config.headers, ...(key !== undefined && { authorization: `Bearer ${key}` }) }
+    const headers = {
+      accept: 'application/json',
+      ...config.headers,
+      ...(key !== undefined && { authorization: `Bearer ${key}` })
+    }
     const answer = await httpRequest(`${base}${path}`, { ...asked, headers: { ...headers, ...asked.headers } })
     const { status } = answer
     if (status < 300 || status >= 400) return answer

@@ -1,12 +1,6 @@
 import assert from 'node:assert/strict'
 import type { JsonSchema, JsonValue } from '../../../protocols/json.ts'
-import {
-  MAX_ALL_FAULTS_CHARACTERS,
-  MAX_NAMED_FAULTS,
-  checkSchema,
-  validate,
-  type SchemaFault
-} from '../../../src/core/schema.ts'
+import { MAX_ALL_FAULTS_CHARACTERS, MAX_NAMED_FAULTS, checkSchema, validate, type SchemaFault } from '../../../src/core/schema.ts'
 import { nearest } from '../../../protocols/nearest.ts'
 import { isMeshError } from '../../../src/errors.ts'
 

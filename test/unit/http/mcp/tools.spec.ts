@@ -205,6 +205,7 @@ function callOf(items: CallItem[], result: JsonValue = null): Call {
   const done: CallResult = { result, provider: 'P', providerName: 'p', durationMs: 1, route, cached: false }
   return {
     result: Promise.resolve(done),
+    provider: undefined,
     cancel: () => {},
     async *[Symbol.asyncIterator]() {
       yield* items
