@@ -1,7 +1,8 @@
 import { createDeadlines, type Deadlines } from './deadlines.ts'
 import { OFFER_MS, type OutboxEvent, type OutboxInit } from './outbox-contract.ts'
-import { chooseHandler, createLeg, hasTaker, isFree, noteRefusal, type Leg } from './outbox-leg.ts'
+import { chooseHandler, createLeg, hasTaker, isFree, isOut, noteRefusal, type Leg } from './outbox-leg.ts'
 import { createOutboxLanes } from './outbox-lanes.ts'
+import { createOutboxPlaces } from './outbox-places.ts'
 import type { OutboxEntry, OutboxRoom } from './outbox-room.ts'
 import { MAX_FAN_OUT } from './trigger-routes.ts'
 
@@ -49,6 +50,7 @@ export function createOutboxMoves<E extends OutboxEvent>(init: OutboxMovesInit<E
     reaches: ({ event }, handler) => route(event).has(handler),
     wayOf: ({ event }) => wayOf(event)
   })
+  const places = createOutboxPlaces<OutboxEntry<E>>()
   /** A leg of theirs has left its handler, which another one may have now, or has another, which no other may have. */
   const loosened = new Set<OutboxEntry<E>>()
 
@@ -61,8 +63,10 @@ export function createOutboxMoves<E extends OutboxEvent>(init: OutboxMovesInit<E
     quietly = false
   ): void {
     if (leg.handler !== handler && leg.fixed === undefined && entry.legs.length > 1) loosened.add(entry)
+    const before = Number(isOut(leg))
     leg.state = state
     leg.handler = handler
+    places.changed(entry, Number(isOut(leg)) - before)
     if (at === Infinity) due.delete(leg)
     else due.set(leg, at)
     lanes.moved(entry, leg, quietly)
@@ -101,8 +105,9 @@ export function createOutboxMoves<E extends OutboxEvent>(init: OutboxMovesInit<E
   /** Gives a leg that nobody has to the next handler. */
   function advance(entry: OutboxEntry<E>, leg: Leg, now: number, tooEarly = isTooEarly): void {
     const choice = choose(entry, leg, now, tooEarly)
-    if (choice.handler !== undefined) offer(entry, leg, choice.handler, now)
-    else set(entry, leg, choice.state, undefined, choice.at)
+    if (choice.handler === undefined) set(entry, leg, choice.state, undefined, choice.at)
+    else if (places.admit(entry)) offer(entry, leg, choice.handler, now)
+    else set(entry, leg, 'full', undefined, Infinity)
   }
 
   /** It is for all, and some are there: those are all. */
@@ -130,11 +135,13 @@ export function createOutboxMoves<E extends OutboxEvent>(init: OutboxMovesInit<E
 
   function enter(entry: OutboxEntry<E>): void {
     for (const leg of entry.legs) lanes.moved(entry, leg)
+    places.changed(entry, entry.legs.filter(isOut).length)
   }
 
   function leave(entry: OutboxEntry<E>): void {
     for (const leg of entry.legs) due.delete(leg)
     loosened.delete(entry)
+    places.leave(entry)
     lanes.leave(entry)
   }
 
@@ -178,10 +185,15 @@ export function createOutboxMoves<E extends OutboxEvent>(init: OutboxMovesInit<E
       }
     },
     follow(now) {
-      do {
-        for (const entry of loosened) loosen(entry, now)
-        lanes.follow((entry, leg) => advance(entry, leg, now))
-      } while (loosened.size > 0)
+      for (let entry: OutboxEntry<E> | undefined; ;) {
+        do {
+          for (const one of loosened) loosen(one, now)
+          lanes.follow((one, leg) => advance(one, leg, now))
+        } while (loosened.size > 0)
+        entry = places.next()
+        if (entry === undefined) return
+        dispatch(entry, now)
+      }
     }
   }
 }

@@ -1,7 +1,7 @@
 import type { Priority } from '../../../protocols/trigger/messages.ts'
 import { createDeadLetters, type DeadLetter } from './dead-letters.ts'
 import { createDeadlines } from './deadlines.ts'
-import { MAX_FAILED_TRIES, MAX_FETCHING_NODES, type Added, type FailedAnswer } from './outbox-contract.ts'
+import { ACCEPTED_PAST_MS, MAX_FAILED_TRIES, MAX_FETCHING_NODES, type Added, type FailedAnswer } from './outbox-contract.ts'
 import type { Outbox, OutboxEvent, OutboxInit } from './outbox-contract.ts'
 import { createLeg, hasTaker, isFinal, leaveTo, noteFailure, noteMiss, type Asked, type Leg } from './outbox-leg.ts'
 import { createOutboxMoves } from './outbox-moves.ts'
@@ -34,6 +34,7 @@ export function createOutbox<E extends OutboxEvent>(init: OutboxInit<E>): Outbox
       order: ++lastOrder,
       legs: legsOf(event, handled, all),
       isTaken: false,
+      wasTaken: false,
       isOver: false
     }
     room.add(entry)
@@ -77,12 +78,14 @@ export function createOutbox<E extends OutboxEvent>(init: OutboxInit<E>): Outbox
     emit({ kind: 'settled', event: entry.event, by: entry.handled })
   }
 
-  /** Its time is over: who has accepted it may still do it, nobody else. */
+  /** Its time is over: who has accepted it may still do it for some days, nobody else. */
   function expire(entry: OutboxEntry<E>): void {
+    const isLast = entry.isOver
     entry.isOver = true
+    expiries.set(entry.event.id, entry.expiresAt + ACCEPTED_PAST_MS)
     for (const leg of entry.legs) {
-      if (isFinal(leg) || hasTaker(leg)) continue
-      entry.reason = 'expired'
+      if (isFinal(leg) || (hasTaker(leg) && !isLast)) continue
+      entry.reason = isLast ? 'unanswered' : 'expired'
       set(entry, leg, 'failed', leg.handler, Infinity)
     }
     finish(entry)
