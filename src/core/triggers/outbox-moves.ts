@@ -19,6 +19,8 @@ export interface OutboxMoves<E> {
   dispatch(entry: OutboxEntry<E>, now: number): void
   /** Its link has not come to it: if another handler is there, that gets it. */
   offerElsewhere(entry: OutboxEntry<E>, leg: Leg, now: number): void
+  /** Who has accepted it gets it again, if it is there; else it is waited for. */
+  askTaker(entry: OutboxEntry<E>, leg: Leg, now: number): void
   /** It goes to the next handler, if it may still. */
   retry(entry: OutboxEntry<E>, leg: Leg, now: number): void
   /** The same, after a while if it was to be the first of its subject there: those behind it wait for it. */
@@ -163,6 +165,10 @@ export function createOutboxMoves<E extends OutboxEvent>(init: OutboxMovesInit<E
       const { handler } = choose(entry, leg, now, isTooEarly, leg.handler)
       if (handler === undefined) due.set(leg, now + OFFER_MS)
       else offer(entry, leg, handler, now)
+    },
+    askTaker(entry, leg, now) {
+      if (route(entry.event).has(leg.handler!)) offer(entry, leg, leg.handler!, now)
+      else due.set(leg, leg.returnBy)
     },
     askLater(entry, leg, handler, pauseMs, now) {
       if (!isTooEarly(entry, leg, handler)) noteRefusal(leg, pauseMs, entry.event.priority, now, random)

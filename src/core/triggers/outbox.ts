@@ -7,7 +7,7 @@ import { createLeg, hasTaker, isFinal, leaveTo, noteFailure, noteMiss, type Aske
 import { createOutboxMoves } from './outbox-moves.ts'
 import { createOutboxRoom, type OutboxEntry } from './outbox-room.ts'
 import { pendingOf } from './pending-events.ts'
-import { ackWaitMs, returnMs } from './retry-times.ts'
+import { ackWaitMs, askTakerMs, returnMs } from './retry-times.ts'
 
 const isKept = ({ priority }: { priority: Priority }): boolean => priority !== 'low'
 
@@ -116,6 +116,7 @@ export function createOutbox<E extends OutboxEvent>(init: OutboxInit<E>): Outbox
   function onDue(leg: Leg, now: number): void {
     const entry = room.get(leg.event)!
     if (leg.state === 'offered') return moves.offerElsewhere(entry, leg, now)
+    if (leg.state === 'waiting' && hasTaker(leg) && leg.returnBy > now) return moves.askTaker(entry, leg, now)
     const until = leg.state === 'sent' ? waitedFor(entry, leg) : now
     if (until > now) return moves.due.set(leg, until)
     if (leg.state === 'sent' && !isKept(entry.event)) return fail(entry, leg, 'unanswered')
@@ -167,7 +168,9 @@ export function createOutbox<E extends OutboxEvent>(init: OutboxInit<E>): Outbox
     if (leg.state === 'sent' && !isKept(entry.event)) return fail(entry, leg, 'unanswered')
     if (leg.state === 'accepted') leg.returnBy = now + returnMs(entry.event.priority)
     if (!hasTaker(leg) || leg.returnBy <= now) return moves.askLater(entry, leg, handler, 0, now)
-    set(entry, leg, 'waiting', handler, leg.returnBy)
+    // It may be there all the while: nobody will say that it has come back.
+    const askAt = now + askTakerMs(entry.event.priority, leg.tries, random)
+    set(entry, leg, 'waiting', handler, Math.min(askAt, leg.returnBy))
     room.update(entry)
   }
 

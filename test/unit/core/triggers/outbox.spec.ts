@@ -241,6 +241,7 @@ describe('outbox', () => {
       outbox.handlersChanged(time, ['a'])
       assert.deepEqual(done(), ['send lost to a', 'send back to a'])
       assert.equal(outbox.sent('back', 'a', time), 0)
+      handlers = ['b']
       outbox.lost('lost', 'a', time)
       outbox.accepted('back', 'a', time)
       done()
@@ -373,6 +374,7 @@ describe('outbox', () => {
         add(id)
         go(id, 'a')
         outbox.accepted(id, 'a', time)
+        handlers = ['b']
         outbox.lost(id, 'a', time)
         outbox.lost(id, 'a', time)
         assert.equal(outbox.waiting, 1)
@@ -390,6 +392,59 @@ describe('outbox', () => {
       assert.deepEqual(done(), [])
       tick(RETURN_MS)
       assert.deepEqual(done(), ['send 2 to b'])
+    })
+
+    it('at whom has accepted it, and is there all the while, though another one would be asked first', () => {
+      for (const [priority, waitMs] of [
+        ['normal', ACK_WAIT_MS],
+        ['critical', CRITICAL_ACK_WAIT_MS / 2]
+      ] as const) {
+        create()
+        handlers = ['a']
+        add('1', { priority })
+        go('1', 'a')
+        outbox.accepted('1', 'a', time)
+        handlers = ['b', 'a']
+        outbox.lost('1', 'a', time)
+        done()
+        const lostAt = time
+        tick(lostAt + waitMs - 1)
+        assert.deepEqual(done(), [])
+        tick(lostAt + waitMs)
+        assert.deepEqual(done(), ['send 1 to a'])
+        go('1', 'a')
+        outbox.accepted('1', 'a', time)
+        tick(lostAt + 2 * RETURN_MS)
+        outbox.done('1', 'a', time)
+        assert.deepEqual(done(), ['accepted 1 by a', 'settled 1 by a'])
+      }
+    })
+
+    it('at another one where it is lost to whom has accepted it each time', () => {
+      add('1')
+      go('1', 'a')
+      outbox.accepted('1', 'a', time)
+      done()
+      let times = 0
+      for (outbox.lost('1', 'a', time); time < RETURN_MS; tick(outbox.nextAt)) {
+        if (!done().includes('send 1 to a')) continue
+        times++
+        outbox.lost('1', 'a', time)
+      }
+      assert.deepEqual([times, done()], [RETURN_MS / ACK_WAIT_MS - 1, ['send 1 to b']])
+    })
+
+    it('at another one where whom has accepted it is not there any more when it is to be asked', () => {
+      add('1')
+      go('1', 'a')
+      outbox.accepted('1', 'a', time)
+      outbox.lost('1', 'a', time)
+      done()
+      handlers = ['b']
+      tick(RETURN_MS - 1)
+      assert.deepEqual(done(), [])
+      tick(RETURN_MS)
+      assert.deepEqual(done(), ['send 1 to b'])
     })
 
     it('at another handler when the link of the first does not come to it', () => {
