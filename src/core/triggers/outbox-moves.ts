@@ -167,7 +167,10 @@ export function createOutboxMoves<E extends OutboxEvent>(init: OutboxMovesInit<E
       else offer(entry, leg, handler, now)
     },
     askTaker(entry, leg, now) {
-      if (route(entry.event).has(leg.handler!)) offer(entry, leg, leg.handler!, now)
+      const handler = leg.handler!
+      // It may have given it back, with an older one of its subject, and the answer was lost: that goes first.
+      const isEarly = isAhead(entry, { ...leg, acceptedBy: undefined }, handler)
+      if (!isEarly && route(entry.event).has(handler)) offer(entry, leg, handler, now)
       else due.set(leg, leg.returnBy)
     },
     askLater(entry, leg, handler, pauseMs, now) {

@@ -169,7 +169,7 @@ export function createOutbox<E extends OutboxEvent>(init: OutboxInit<E>): Outbox
     if (leg.state === 'accepted') leg.returnBy = now + returnMs(entry.event.priority)
     if (!hasTaker(leg) || leg.returnBy <= now) return moves.askLater(entry, leg, handler, 0, now)
     // It may be there all the while: nobody will say that it has come back.
-    const askAt = now + askTakerMs(entry.event.priority, leg.tries, random)
+    const askAt = now + askTakerMs(entry.event.priority)
     set(entry, leg, 'waiting', handler, Math.min(askAt, leg.returnBy))
     room.update(entry)
   }
