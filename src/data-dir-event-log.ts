@@ -8,8 +8,12 @@ import type { EventLog } from './triggers/event-store.ts'
 
 /** A log is written anew, without what is over, when it has grown to this, in bytes, and to twice what it was then. */
 export const COMPACT_BYTES = 4 * 1024 * 1024
-/** Largest file that is read, in bytes: what is kept at most takes less, events by base64. */
+/** Largest file that is read, in bytes. */
 export const MAX_LOG_BYTES = 512 * 1024 * 1024
+/** Largest file that is written, in bytes: what is kept at most takes less, events by base64. What finds no room is not kept, so that the next start can read the rest. */
+export const FULL_LOG_BYTES = 384 * 1024 * 1024
+/** Of that so much is written before the file is written anew, though it has not grown to twice what it was then. */
+const COMPACT_SHARE = 0.75
 /** After a failure it is left alone so long, in ms; then what comes is tried at once, and what is not written by itself, twice as long after each time. */
 export const RETRY_MS = 1_000
 /** At most. */
@@ -32,8 +36,12 @@ interface Waiting {
   reject: (error: MeshError) => void
 }
 
-/** See {@link EventLogFile}. @param onTrouble told in a sentence what is wrong. Never rejects. */
-export async function openEventLog(path: string, onTrouble: (message: string) => void): Promise<EventLogFile> {
+/** See {@link EventLogFile}. @param onTrouble told in a sentence what is wrong. @param fullBytes see {@link FULL_LOG_BYTES}. Never rejects. */
+export async function openEventLog(
+  path: string,
+  onTrouble: (message: string) => void,
+  fullBytes = FULL_LOG_BYTES
+): Promise<EventLogFile> {
   const found = await read(path, onTrouble)
   let { records } = found
   let handle: FileHandle | undefined
@@ -68,6 +76,7 @@ export async function openEventLog(path: string, onTrouble: (message: string) =>
   async function write(text: string, flush: boolean): Promise<void> {
     const file = (handle ??= await opened())
     const bytes = Buffer.from(text)
+    if (size + bytes.length > fullBytes) throw new Error('it is full')
     try {
       for (let done = 0; done < bytes.length;) {
         const { bytesWritten } = await file.write(bytes, done, bytes.length - done, size + done)
@@ -84,12 +93,17 @@ export async function openEventLog(path: string, onTrouble: (message: string) =>
 
   /** Without what is over. All that was appended until now is in it. */
   async function rewrite(): Promise<void> {
-    let text = ''
-    for (const record of snapshot()) text += lineOf(record)
+    let [text, bytes] = ['', 0]
+    for (const record of snapshot()) {
+      const line = lineOf(record)
+      bytes += Buffer.byteLength(line)
+      if (bytes > fullBytes) throw new Error('more is to be kept than it may hold')
+      text += line
+    }
     await closeFile()
     await writeAtomic(path, text)
-    size = Buffer.byteLength(text)
-    compactAt = Math.max(COMPACT_BYTES, 2 * size)
+    size = bytes
+    compactAt = nextCompactAt(size, fullBytes)
     isStale = false
   }
 
@@ -106,6 +120,9 @@ export async function openEventLog(path: string, onTrouble: (message: string) =>
     }
   }
 
+  const isTooMuch = (batch: readonly Waiting[]): boolean =>
+    batch.reduce((sum, { line }) => sum + Buffer.byteLength(line), size) > fullBytes
+
   /** Some that wait. */
   function take(): Waiting[] {
     let [count, bytes] = [0, 0]
@@ -117,7 +134,7 @@ export async function openEventLog(path: string, onTrouble: (message: string) =>
   async function writeBatch(batch: Waiting[], isLate: boolean): Promise<void> {
     if (!isLate && performance.now() < failedAt + RETRY_MS) throw new Error('it failed a moment ago')
     if (isStale) return rewrite()
-    if (size > compactAt && (await compact())) return
+    if ((size > compactAt || isTooMuch(batch)) && (await compact())) return
     await write(
       batch.map(({ line }) => line).join(''),
       batch.some(({ flush }) => flush)
@@ -128,8 +145,9 @@ export async function openEventLog(path: string, onTrouble: (message: string) =>
     while (queue.length > 0 || isRetry) {
       const isLate = isRetry
       isRetry = false
+      const batch = isStale || size > compactAt ? [] : take()
       // All of them if the file is written anew: they are in it.
-      const batch = isStale || size > compactAt ? queue.splice(0) : take()
+      if (batch.length === 0 || isTooMuch(batch)) batch.push(...queue.splice(0))
       try {
         await writeBatch(batch, isLate)
         retryMs = RETRY_MS
@@ -199,6 +217,13 @@ export async function openEventLog(path: string, onTrouble: (message: string) =>
       await closeFile()
     }
   }
+}
+
+/** Not with every record where nearly all of it is to be kept. */
+function nextCompactAt(size: number, fullBytes: number): number {
+  const doubled = Math.max(COMPACT_BYTES, 2 * size)
+  const most = COMPACT_SHARE * fullBytes
+  return doubled <= most ? doubled : Math.max(most, size + COMPACT_BYTES)
 }
 
 function lineOf(record: JsonObject): string {

@@ -174,7 +174,8 @@ export interface WaitingEventView {
   since: string
   expires: string
   /**
-   * Why it is not done: `no_handler`, nobody is there who handles it; `behind`, an older one of its subject goes first; `unanswered`, whoever was asked has not answered; `refused`, whoever was asked has not
+   * Why it is not done: `no_handler`, nobody is there who handles it; `behind`, an older one of its subject goes first; `full`, handlers
+   * have as many events as may be out at once; `unanswered`, whoever was asked has not answered; `refused`, whoever was asked has not
    * taken it, and it is tried again; `away`, who has it is gone, and it goes to another one if that is not back soon; `accepted`, a handler has it.
    */
   reason: PendingReason

@@ -54,7 +54,7 @@ export function createOutboxFollower(components: OutboxFollowerComponents): (eff
         if (!isWaiting(effect.id)) payloads.release(effect.id)
         return
       case 'append':
-        // Also of a dead letter that goes out anew.
+        // Of a dead letter that goes out anew.
         if (effect.event.key !== undefined) keys.begin(effect.event.key, effect.event.id)
         return
       case 'routed':

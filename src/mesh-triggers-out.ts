@@ -138,7 +138,7 @@ export function createOutgoingEvents(components: OutgoingEventsComponents): Outg
         return { outcome: 'refused', reason: 'no_route' }
       }
       const hasRoom = payload === undefined || payloads.hold(event.id, event.dataRef!, payload)
-      const added: Added = hasRoom ? effects.around(() => outbox.add(event, now())) : { outcome: 'refused', reason: 'full' }
+      const added: Added = hasRoom ? effects.around(() => enter(event)) : { outcome: 'refused', reason: 'full' }
       if (added.outcome === 'refused') payloads.release(event.id)
       if (added.outcome === 'refused') {
         count(`events.refused.${added.reason}`)
@@ -167,6 +167,13 @@ export function createOutgoingEvents(components: OutgoingEventsComponents): Outg
     },
     now
   })
+
+  /** Its key is known before anything comes of it, whatever its priority. */
+  function enter(event: RaisedEvent): Added {
+    const added = outbox.add(event, now())
+    if (added.outcome !== 'refused' && event.key !== undefined) keys.begin(event.key, event.id)
+    return added
+  }
 
   /** It is sent now: from now on the node of its handler may get what it refers to. */
   function goes(id: string, key: string): number | undefined {
@@ -227,7 +234,8 @@ export function createOutgoingEvents(components: OutgoingEventsComponents): Outg
   /** It was fired before: how far it has come. */
   async function again(id: string, done: string[] | undefined): Promise<FireView> {
     const by = done ?? outbox.takenBy(id)
-    const kept = (await keeping.isKept(id)) ?? stored !== undefined
+    const isLow = outbox.pending(id)[0]?.event.priority === 'low'
+    const kept = (await keeping.isKept(id)) ?? (stored !== undefined && !isLow)
     return { outcome: by.length > 0 ? 'delivered' : 'queued', id, kept, by: [...by], tried: [], duplicate: true }
   }
 

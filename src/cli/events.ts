@@ -64,6 +64,7 @@ function whyOf({ reason, code, message }: WaitingEventView, away: string): strin
     no_handler: away === '' ? 'nobody is there who handles it' : `nobody takes it now: ${away}`,
     unanswered: 'no answer yet',
     behind: 'an older one of its subject goes first',
+    full: 'handlers have as many as they may have at once',
     refused: 'not taken, is tried again',
     away: 'who has it is gone',
     accepted: 'is being handled'

@@ -63,6 +63,8 @@ export function createTriggerSender({ connect, onSent, onAnswer, onLost, now }: 
     const queues = createPriorityQueues<OutgoingEvent>()
     /** By handler, what waits for its earlier ones to be answered. */
     const parked = new Map<string, PriorityQueues<OutgoingEvent>>()
+    /** Whether that has its turn, or what has just been queued. */
+    let isTurnOfParked = true
     let wake: (() => void) | undefined
     let isClosed = false
 
@@ -84,7 +86,9 @@ export function createTriggerSender({ connect, onSent, onAnswer, onLost, now }: 
       for (const [key, waiting] of parked) {
         if (!window.hasRoomFor(key, MAX_EVENT_BYTES)) continue
         const event = waiting.take(now())
-        if (waiting.size === 0) parked.delete(key)
+        // The others have their turn first.
+        parked.delete(key)
+        if (waiting.size > 0) parked.set(key, waiting)
         return event
       }
       return undefined
@@ -98,11 +102,13 @@ export function createTriggerSender({ connect, onSent, onAnswer, onLost, now }: 
       return undefined
     }
 
-    /** What has been parked is older, but for what is critical. */
+    /** What is critical does not wait for what has been parked; the rest takes turns with it, since much may be parked for one handler. */
     function take(): OutgoingEvent | undefined {
       if (!window.hasRoom(MAX_EVENT_BYTES)) return undefined
       const urgent = queues.sizeOf('critical') > 0 ? takeQueued() : undefined
-      return urgent ?? takeParked() ?? takeQueued()
+      if (urgent !== undefined) return urgent
+      isTurnOfParked = !isTurnOfParked
+      return isTurnOfParked ? (takeQueued() ?? takeParked()) : (takeParked() ?? takeQueued())
     }
 
     /** Resolves when there may be something to send; false: nothing was for long. */

@@ -11,6 +11,8 @@ import { mountTmpfs } from '../fixtures/mount.ts'
 
 const isNotKept = (error: unknown): boolean => isMeshError(error, 'unavailable') && error.details['reason'] === 'not_kept'
 
+const MIB = 1024 * 1024
+
 describe('a log of records as a file', () => {
   let dir: string
   let path: string
@@ -24,8 +26,8 @@ describe('a log of records as a file', () => {
     await Promise.all(logs.splice(0).map((log) => log.close()))
     await rm(dir, { recursive: true, force: true })
   })
-  const opened = async (): Promise<EventLogFile> => {
-    const log = await openEventLog(path, (message) => assert.fail(message))
+  const opened = async (fullBytes?: number): Promise<EventLogFile> => {
+    const log = await openEventLog(path, (message) => assert.fail(message), fullBytes)
     logs.push(log)
     log.onCompact(() => live)
     return log
@@ -105,6 +107,44 @@ describe('a log of records as a file', () => {
     assert.deepEqual(await written(), live)
     await add(log, { n: 2 })
     assert.deepEqual(await written(), live)
+  })
+
+  it('that is full takes no more, says so, and is written when there is less to keep', async () => {
+    const log = await opened(MIB)
+    const text = 'x'.repeat(300 * 1024)
+    for (let n = 0; n < 3; n++) await add(log, { n, text })
+    await assert.rejects(add(log, { n: 3, text }), isNotKept)
+    assert.deepEqual((await written()).length, 3)
+    assert.ok((await stat(path)).size <= MIB)
+    live.shift()
+    await until(async () => (await written())[0]?.['n'] === 1, 'it is written by itself', 20_000)
+    assert.deepEqual(await written(), live)
+    await add(log, { n: 4 })
+    assert.deepEqual(await written(), live)
+  })
+
+  it('of which more is to be kept than it holds stays as it is', async () => {
+    const log = await opened(MIB)
+    const text = 'x'.repeat(300 * 1024)
+    await add(log, { n: 0, text })
+    const all = [1, 2, 3, 4].map((n) => add(log, { n, text }))
+    await Promise.all(all.map((one) => assert.rejects(one, isNotKept)))
+    await log.close()
+    assert.deepEqual(
+      (await written()).map(({ n }) => n),
+      [0]
+    )
+  })
+
+  it('is written anew before it is full, however much of it is to be kept', async () => {
+    const log = await opened(12 * MIB)
+    await add(log, { text: 'x'.repeat(5 * MIB) })
+    for (let n = 0; n < 20; n++) {
+      await log.append({ n, text: 'y'.repeat(MIB) })
+      assert.ok((await stat(path)).size <= 10.1 * MIB)
+    }
+    await add(log, { text: 'x'.repeat(4.5 * MIB) })
+    for (let n = 0; n < 3; n++) await log.append({ n, text: 'y'.repeat(MIB) })
   })
 
   it('that could not be written is tried once more at its end', async () => {

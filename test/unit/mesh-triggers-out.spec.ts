@@ -31,7 +31,15 @@ describe('outgoing events', () => {
       events: withDisk ? { outbox: log, inbox: log, outboxPayloads: payloads, inboxPayloads: payloads } : undefined,
       find: (id) =>
         id === 'cam'
-          ? { id, type: 'sensor/camera', triggers: [{ event: 'person', routeHint: 'agent/*' }, { event: 'tick' }] }
+          ? {
+              id,
+              type: 'sensor/camera',
+              triggers: [
+                { event: 'person', routeHint: 'agent/*' },
+                { event: 'tick' },
+                { event: 'level', routeHint: 'agent/*', priority: 'low' }
+              ]
+            }
           : undefined,
       handlers: () => handlers,
       connect: () => Promise.reject(new MeshError('unavailable', 'nobody')),
@@ -217,6 +225,28 @@ describe('outgoing events', () => {
     append = () => Promise.resolve()
     await Promise.all(Array.from({ length: 1_000 }, () => out.fire('cam', 'person', null, { waitMs: 0 })))
     assert.deepEqual([out.waitingEvents().events.length, out.waitingEvents().total], [1_000, 1_000])
+  })
+
+  it('one of low priority with a key is the same event until it is done, and after that; another one once it was dropped', async () => {
+    const keyed = (key: string) => out.fire('cam', 'level', null, { waitMs: 0, key })
+    const first = await keyed('a')
+    assert.equal(first.outcome, 'queued')
+    const again = await keyed('a')
+    assert.deepEqual([again.id, again.duplicate, again.kept, out.waitingEvents().total], [first.id, true, false, 1])
+    answer = 'done'
+    handlers = [guard]
+    out.handlersChanged([`guard@${SELF}`])
+    const done = await keyed('a')
+    assert.deepEqual([done.id, done.duplicate, done.by], [first.id, true, [`guard@${SELF}`]])
+    const atOnce = await keyed('b')
+    assert.equal(atOnce.outcome, 'delivered')
+    assert.deepEqual((await keyed('b')).by, [`guard@${SELF}`])
+    assert.equal(delivered.length, 2)
+    handlers = []
+    const dropped = await keyed('c')
+    now += 86_400_000
+    out.around(() => out.tick(now))
+    assert.notEqual((await keyed('c')).id, dropped.id)
   })
 
   it('what was fired with a key is another event once it was discarded, and the same one as the dead letter that goes out anew', async () => {

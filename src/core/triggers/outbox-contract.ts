@@ -4,12 +4,16 @@ import type { PendingEvent } from './pending-events.ts'
 
 /** Most events that wait for a handler to accept them. */
 export const MAX_OUTBOX_EVENTS = 1_000
-/** Most events that handlers have accepted, and neither done nor failed. */
+/** Most events that handlers have accepted, or that are on their way to one, and are neither done nor failed: past it what comes waits. */
 export const MAX_ACCEPTED_EVENTS = 8_192
 /** Bytes of those that wait, payloads by reference included. */
 export const MAX_OUTBOX_BYTES = 64 * 1024 * 1024
-/** Of those that handlers have accepted. */
+/** Of those that handlers have accepted, or that are on their way; one event may go beyond it. */
 export const MAX_ACCEPTED_BYTES = 64 * 1024 * 1024
+/** Of both, all but critical events take so much together: handlers that never end shut out no alarm. */
+export const ACCEPTED_SHARE = 0.875
+/** So long after its time is over an event is waited for that a handler has accepted, ms; then it is a dead letter, `unanswered`. */
+export const ACCEPTED_PAST_MS = 7 * 86_400_000
 /** Nodes of which it is remembered when they got a payload last; past it the one that was silent longest is forgotten. */
 export const MAX_FETCHING_NODES = 1_024
 /** A handler that has failed at an event so many times does not get it again, and the event is dead. */

@@ -9,10 +9,10 @@ export interface Leg {
   /** It may go to no other handler. */
   readonly fixed: string | undefined
   /**
-   * `idle`: no handler is there. `behind`: older ones of its subject go first. `waiting`: for a time, or for who has accepted it to come back. `offered`: with
-   * the link. `accepted`: a handler has it. The last two are final.
+   * `idle`: no handler is there. `behind`: older ones of its subject go first. `full`: handlers have as many events as they may. `waiting`: for a time, or for
+   * who has accepted it to come back. `offered`: with the link. `accepted`: a handler has it. The last two are final.
    */
-  state: 'idle' | 'behind' | 'waiting' | 'offered' | 'sent' | 'accepted' | 'done' | 'failed'
+  state: 'idle' | 'behind' | 'full' | 'waiting' | 'offered' | 'sent' | 'accepted' | 'done' | 'failed'
   /** Who has it, or has done it; while it waits, who is to have it again. */
   handler: string | undefined
   /** Who has accepted it, the last one. */
@@ -60,12 +60,17 @@ export function createLeg(event: string, fixed?: string, asked = new Map<string,
 
 /** True if it is with nobody. */
 export function isFree({ state, handler }: Leg): boolean {
-  return state === 'idle' || state === 'behind' || (state === 'waiting' && handler === undefined)
+  return state === 'idle' || state === 'behind' || state === 'full' || (state === 'waiting' && handler === undefined)
 }
 
 /** True if who has accepted it has it, or is to come back to it, or has it sent again. */
 export function hasTaker(leg: Leg): boolean {
   return leg.handler !== undefined && leg.handler === leg.acceptedBy && !isFinal(leg)
+}
+
+/** True if it has a handler, or a link to one, or waits for one to come back. */
+export function isOut(leg: Leg): boolean {
+  return leg.handler !== undefined && !isFinal(leg)
 }
 
 /** True if nothing more comes of it. */

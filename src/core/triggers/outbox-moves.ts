@@ -1,7 +1,8 @@
 import { createDeadlines, type Deadlines } from './deadlines.ts'
 import { OFFER_MS, type OutboxEvent, type OutboxInit } from './outbox-contract.ts'
-import { chooseHandler, createLeg, hasTaker, isFree, noteRefusal, type Leg } from './outbox-leg.ts'
+import { chooseHandler, createLeg, hasTaker, isFree, isOut, noteRefusal, type Leg } from './outbox-leg.ts'
 import { createOutboxLanes } from './outbox-lanes.ts'
+import { createOutboxPlaces } from './outbox-places.ts'
 import type { OutboxEntry, OutboxRoom } from './outbox-room.ts'
 import { MAX_FAN_OUT } from './trigger-routes.ts'
 
@@ -18,6 +19,8 @@ export interface OutboxMoves<E> {
   dispatch(entry: OutboxEntry<E>, now: number): void
   /** Its link has not come to it: if another handler is there, that gets it. */
   offerElsewhere(entry: OutboxEntry<E>, leg: Leg, now: number): void
+  /** Who has accepted it gets it again, if it is there; else it is waited for. */
+  askTaker(entry: OutboxEntry<E>, leg: Leg, now: number): void
   /** It goes to the next handler, if it may still. */
   retry(entry: OutboxEntry<E>, leg: Leg, now: number): void
   /** The same, after a while if it was to be the first of its subject there: those behind it wait for it. */
@@ -49,6 +52,7 @@ export function createOutboxMoves<E extends OutboxEvent>(init: OutboxMovesInit<E
     reaches: ({ event }, handler) => route(event).has(handler),
     wayOf: ({ event }) => wayOf(event)
   })
+  const places = createOutboxPlaces<OutboxEntry<E>>()
   /** A leg of theirs has left its handler, which another one may have now, or has another, which no other may have. */
   const loosened = new Set<OutboxEntry<E>>()
 
@@ -61,8 +65,10 @@ export function createOutboxMoves<E extends OutboxEvent>(init: OutboxMovesInit<E
     quietly = false
   ): void {
     if (leg.handler !== handler && leg.fixed === undefined && entry.legs.length > 1) loosened.add(entry)
+    const before = Number(isOut(leg))
     leg.state = state
     leg.handler = handler
+    places.changed(entry, Number(isOut(leg)) - before)
     if (at === Infinity) due.delete(leg)
     else due.set(leg, at)
     lanes.moved(entry, leg, quietly)
@@ -101,8 +107,9 @@ export function createOutboxMoves<E extends OutboxEvent>(init: OutboxMovesInit<E
   /** Gives a leg that nobody has to the next handler. */
   function advance(entry: OutboxEntry<E>, leg: Leg, now: number, tooEarly = isTooEarly): void {
     const choice = choose(entry, leg, now, tooEarly)
-    if (choice.handler !== undefined) offer(entry, leg, choice.handler, now)
-    else set(entry, leg, choice.state, undefined, choice.at)
+    if (choice.handler === undefined) set(entry, leg, choice.state, undefined, choice.at)
+    else if (places.admit(entry)) offer(entry, leg, choice.handler, now)
+    else set(entry, leg, 'full', undefined, Infinity)
   }
 
   /** It is for all, and some are there: those are all. */
@@ -130,11 +137,13 @@ export function createOutboxMoves<E extends OutboxEvent>(init: OutboxMovesInit<E
 
   function enter(entry: OutboxEntry<E>): void {
     for (const leg of entry.legs) lanes.moved(entry, leg)
+    places.changed(entry, entry.legs.filter(isOut).length)
   }
 
   function leave(entry: OutboxEntry<E>): void {
     for (const leg of entry.legs) due.delete(leg)
     loosened.delete(entry)
+    places.leave(entry)
     lanes.leave(entry)
   }
 
@@ -157,6 +166,13 @@ export function createOutboxMoves<E extends OutboxEvent>(init: OutboxMovesInit<E
       if (handler === undefined) due.set(leg, now + OFFER_MS)
       else offer(entry, leg, handler, now)
     },
+    askTaker(entry, leg, now) {
+      const handler = leg.handler!
+      // It may have given it back, with an older one of its subject, and the answer was lost: that goes first.
+      const isEarly = isAhead(entry, { ...leg, acceptedBy: undefined }, handler)
+      if (!isEarly && route(entry.event).has(handler)) offer(entry, leg, handler, now)
+      else due.set(leg, leg.returnBy)
+    },
     askLater(entry, leg, handler, pauseMs, now) {
       if (!isTooEarly(entry, leg, handler)) noteRefusal(leg, pauseMs, entry.event.priority, now, random)
       retry(entry, leg, now)
@@ -178,10 +194,15 @@ export function createOutboxMoves<E extends OutboxEvent>(init: OutboxMovesInit<E
       }
     },
     follow(now) {
-      do {
-        for (const entry of loosened) loosen(entry, now)
-        lanes.follow((entry, leg) => advance(entry, leg, now))
-      } while (loosened.size > 0)
+      for (let entry: OutboxEntry<E> | undefined; ;) {
+        do {
+          for (const one of loosened) loosen(one, now)
+          lanes.follow((one, leg) => advance(one, leg, now))
+        } while (loosened.size > 0)
+        entry = places.next()
+        if (entry === undefined) return
+        dispatch(entry, now)
+      }
     }
   }
 }

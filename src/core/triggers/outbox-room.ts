@@ -1,13 +1,6 @@
 import { PRIORITIES, type Priority } from '../../../protocols/trigger/messages.ts'
 import type { DeadLetter } from './dead-letters.ts'
-import {
-  MAX_ACCEPTED_BYTES,
-  MAX_ACCEPTED_EVENTS,
-  MAX_OUTBOX_BYTES,
-  MAX_OUTBOX_EVENTS,
-  type OutboxEvent,
-  type Refusal
-} from './outbox-contract.ts'
+import { MAX_OUTBOX_BYTES, MAX_OUTBOX_EVENTS, type OutboxEvent, type Refusal } from './outbox-contract.ts'
 import { hasTaker, isFinal, isTaken, type Leg } from './outbox-leg.ts'
 
 /** An event that is in. */
@@ -28,6 +21,8 @@ export interface OutboxEntry<E> {
   reason?: DeadLetter<E>['reason']
   /** Handlers have accepted all of it. */
   isTaken: boolean
+  /** They had: whatever becomes of it, it has its place among what they accepted, and takes none from what waits. */
+  wasTaken: boolean
   /** Its time is over: it goes to nobody who has not accepted it. */
   isOver: boolean
 }
@@ -42,7 +37,7 @@ export interface OutboxRoom<E> {
   /** Who has accepted an event, or has done it. */
   takenBy(id: string): string[]
   /**
-   * What would have to go for an event: the oldest low ones, then others of lower priority, none that a handler has. For one that somebody is there to
+   * What would have to go for an event: the oldest low ones, then others of lower priority, none that a handler has, or had. For one that somebody is there to
    * handle also those of its priority for which nobody is.
    */
   victimsFor(event: E, hasHandler: () => boolean): OutboxEntry<E>[] | Refusal
@@ -69,12 +64,14 @@ export function createOutboxRoom<E extends OutboxEvent>(): OutboxRoom<E> {
   }
   const byId = new Map<string, OutboxEntry<E>>()
   let waiting = 0
-  let waitingBytes = 0
+  /** Of those that nobody has had as a whole. */
+  let queued = 0
+  let queuedBytes = 0
   let bytes = 0
 
-  function wait({ event }: OutboxEntry<E>, sign: 1 | -1): void {
-    waiting += sign
-    waitingBytes += sign * event.bytes
+  function queue({ event }: OutboxEntry<E>, sign: 1 | -1): void {
+    queued += sign
+    queuedBytes += sign * event.bytes
   }
 
   return {
@@ -100,21 +97,19 @@ export function createOutboxRoom<E extends OutboxEvent>(): OutboxRoom<E> {
       if (byId.has(event.id)) return 'known'
       if (event.bytes > MAX_OUTBOX_BYTES) return 'too_large'
       const victims: OutboxEntry<E>[] = []
-      let [events, room] = [MAX_OUTBOX_EVENTS - waiting, MAX_OUTBOX_BYTES - waitingBytes]
-      let roomInAll = MAX_OUTBOX_BYTES + MAX_ACCEPTED_BYTES - bytes
-      if (byId.size >= MAX_OUTBOX_EVENTS + MAX_ACCEPTED_EVENTS) return 'full'
-      const fits = (): boolean => events > 0 && Math.min(room, roomInAll) >= event.bytes
+      let [events, room] = [MAX_OUTBOX_EVENTS - queued, MAX_OUTBOX_BYTES - queuedBytes]
+      const fits = (): boolean => events > 0 && room >= event.bytes
       for (const priority of PRIORITIES) {
         // Of the same priority what somebody may handle is kept, and who brings more is told. What nobody is there for must not keep all others out.
         const isSame = priority === event.priority && priority !== 'low'
         if (fits() || (isSame && !hasHandler())) break
         for (const entry of entries[priority].values()) {
           if (fits()) break
+          if (entry.wasTaken) continue
           if (isSame ? !entry.legs.every(isIdle) : entry.legs.some(hasTaker)) continue
           victims.push(entry)
           events++
           room += entry.event.bytes
-          roomInAll += entry.event.bytes
         }
         if (priority === event.priority) break
       }
@@ -124,19 +119,23 @@ export function createOutboxRoom<E extends OutboxEvent>(): OutboxRoom<E> {
       byId.set(entry.event.id, entry)
       entries[entry.event.priority].set(entry.event.id, entry)
       bytes += entry.event.bytes
-      if (!entry.isTaken) wait(entry, 1)
+      if (!entry.isTaken) waiting++
+      if (!entry.wasTaken) queue(entry, 1)
     },
     delete(entry) {
       if (!byId.delete(entry.event.id)) return
       entries[entry.event.priority].delete(entry.event.id)
       bytes -= entry.event.bytes
-      if (!entry.isTaken) wait(entry, -1)
+      if (!entry.isTaken) waiting--
+      if (!entry.wasTaken) queue(entry, -1)
     },
     update(entry) {
-      const taken = entry.legs.length > 0 && entry.legs.every(isTaken)
-      if (taken === entry.isTaken) return
-      entry.isTaken = taken
-      wait(entry, taken ? -1 : 1)
+      const { legs, isTaken: before, wasTaken } = entry
+      entry.isTaken = legs.length > 0 && legs.every(isTaken)
+      waiting += Number(before) - Number(entry.isTaken)
+      if (wasTaken || legs.length === 0 || !legs.every((leg) => isTaken(leg) || hasTaker(leg))) return
+      entry.wasTaken = true
+      queue(entry, -1)
     },
     entries: () => [...PRIORITIES].reverse().flatMap((priority) => [...entries[priority].values()]),
     get size() {

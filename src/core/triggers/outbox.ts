@@ -1,13 +1,13 @@
 import type { Priority } from '../../../protocols/trigger/messages.ts'
 import { createDeadLetters, type DeadLetter } from './dead-letters.ts'
 import { createDeadlines } from './deadlines.ts'
-import { MAX_FAILED_TRIES, MAX_FETCHING_NODES, type Added, type FailedAnswer } from './outbox-contract.ts'
+import { ACCEPTED_PAST_MS, MAX_FAILED_TRIES, MAX_FETCHING_NODES, type Added, type FailedAnswer } from './outbox-contract.ts'
 import type { Outbox, OutboxEvent, OutboxInit } from './outbox-contract.ts'
 import { createLeg, hasTaker, isFinal, leaveTo, noteFailure, noteMiss, type Asked, type Leg } from './outbox-leg.ts'
 import { createOutboxMoves } from './outbox-moves.ts'
 import { createOutboxRoom, type OutboxEntry } from './outbox-room.ts'
 import { pendingOf } from './pending-events.ts'
-import { ackWaitMs, returnMs } from './retry-times.ts'
+import { ackWaitMs, askTakerMs, returnMs } from './retry-times.ts'
 
 const isKept = ({ priority }: { priority: Priority }): boolean => priority !== 'low'
 
@@ -34,6 +34,7 @@ export function createOutbox<E extends OutboxEvent>(init: OutboxInit<E>): Outbox
       order: ++lastOrder,
       legs: legsOf(event, handled, all),
       isTaken: false,
+      wasTaken: false,
       isOver: false
     }
     room.add(entry)
@@ -77,12 +78,14 @@ export function createOutbox<E extends OutboxEvent>(init: OutboxInit<E>): Outbox
     emit({ kind: 'settled', event: entry.event, by: entry.handled })
   }
 
-  /** Its time is over: who has accepted it may still do it, nobody else. */
+  /** Its time is over: who has accepted it may still do it for some days, nobody else. */
   function expire(entry: OutboxEntry<E>): void {
+    const isLast = entry.isOver
     entry.isOver = true
+    expiries.set(entry.event.id, entry.expiresAt + ACCEPTED_PAST_MS)
     for (const leg of entry.legs) {
-      if (isFinal(leg) || hasTaker(leg)) continue
-      entry.reason = 'expired'
+      if (isFinal(leg) || (hasTaker(leg) && !isLast)) continue
+      entry.reason = isLast ? 'unanswered' : 'expired'
       set(entry, leg, 'failed', leg.handler, Infinity)
     }
     finish(entry)
@@ -113,6 +116,7 @@ export function createOutbox<E extends OutboxEvent>(init: OutboxInit<E>): Outbox
   function onDue(leg: Leg, now: number): void {
     const entry = room.get(leg.event)!
     if (leg.state === 'offered') return moves.offerElsewhere(entry, leg, now)
+    if (leg.state === 'waiting' && hasTaker(leg) && leg.returnBy > now) return moves.askTaker(entry, leg, now)
     const until = leg.state === 'sent' ? waitedFor(entry, leg) : now
     if (until > now) return moves.due.set(leg, until)
     if (leg.state === 'sent' && !isKept(entry.event)) return fail(entry, leg, 'unanswered')
@@ -164,7 +168,9 @@ export function createOutbox<E extends OutboxEvent>(init: OutboxInit<E>): Outbox
     if (leg.state === 'sent' && !isKept(entry.event)) return fail(entry, leg, 'unanswered')
     if (leg.state === 'accepted') leg.returnBy = now + returnMs(entry.event.priority)
     if (!hasTaker(leg) || leg.returnBy <= now) return moves.askLater(entry, leg, handler, 0, now)
-    set(entry, leg, 'waiting', handler, leg.returnBy)
+    // It may be there all the while: nobody will say that it has come back.
+    const askAt = now + askTakerMs(entry.event.priority)
+    set(entry, leg, 'waiting', handler, Math.min(askAt, leg.returnBy))
     room.update(entry)
   }
 

@@ -1,8 +1,8 @@
 import { isFree } from './outbox-leg.ts'
 import type { OutboxEntry } from './outbox-room.ts'
 
-/** Why an event of the outbox is not done: nobody is there who handles it, an older one of its subject goes first, whoever was asked has not answered, or has not taken it, or has it and is gone, or has it and works on it. */
-export type PendingReason = 'no_handler' | 'behind' | 'unanswered' | 'refused' | 'away' | 'accepted'
+/** Why an event of the outbox is not done: nobody is there who handles it, an older one of its subject goes first, handlers have as many events as may be out at once, whoever was asked has not answered, or has not taken it, or has it and is gone, or has it and works on it. */
+export type PendingReason = 'no_handler' | 'behind' | 'full' | 'unanswered' | 'refused' | 'away' | 'accepted'
 
 /** An event that is not done, as the outbox sees it. */
 export interface PendingEvent<E> {
@@ -38,6 +38,7 @@ export function pendingOf<E>({ event, expiresAt, legs, handled, code, message }:
 
 function reasonOf(open: OutboxEntry<unknown>['legs']): PendingReason {
   if (open.length === 0 || open.some(({ state }) => state === 'idle')) return 'no_handler'
+  if (open.some(({ state }) => state === 'full')) return 'full'
   const free = open.filter(isFree)
   if (free.length > 0) return free.some(({ asked }) => asked.size > 0) ? 'refused' : 'behind'
   if (open.some(({ state }) => state === 'offered' || state === 'sent')) return 'unanswered'

@@ -18,6 +18,11 @@ export function ackWaitMs(priority: Priority, tries: number, random: () => numbe
   return Math.round(waitMs * (1 - JITTER * random()))
 }
 
+/** Who has accepted an event, and is there though the way to it was lost, is asked again after so long, ms: always before another gets it. Without chance: what was lost together comes again in its order. */
+export function askTakerMs(priority: Priority): number {
+  return Math.min(ACK_WAIT_MS, returnMs(priority) / 2)
+}
+
 /** See {@link RETURN_MS}; of critical events as long as for an answer. */
 export function returnMs(priority: Priority): number {
   return priority === 'critical' ? CRITICAL_ACK_WAIT_MS : RETURN_MS

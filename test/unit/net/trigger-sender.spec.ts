@@ -23,17 +23,22 @@ interface Line {
 describe('the sender of events', () => {
   let lines: Line[]
   let told: string[]
+  let sent: string[]
   let remainingMs: number | undefined
   let connect: () => Promise<Session>
   let sender: TriggerSender
   beforeEach(() => {
     lines = []
     told = []
+    sent = []
     remainingMs = 1_000
     connect = async () => sessionOf()
     sender = createTriggerSender({
       connect: () => connect(),
-      onSent: () => remainingMs,
+      onSent(id) {
+        sent.push(id)
+        return remainingMs
+      },
       onAnswer: ({ kind, id }) => void told.push(`${id} ${kind}`),
       onLost: ({ id }) => void told.push(`${id} lost`),
       now: () => performance.now()
@@ -161,6 +166,32 @@ describe('the sender of events', () => {
     await until(() => told.length === 32, 'all are answered')
     const order = Array.from({ length: 31 }, (_, n) => `slow ${n} done`)
     assert.deepEqual(told.slice(1), order)
+  })
+
+  it('handlers of a node that have much parked take turns with each other, and with what is not', async () => {
+    const bytes = new Uint8Array(MAX_EVENT_BYTES)
+    const send = (key: string, count: number, given: Partial<OutgoingEvent> = {}): void => {
+      for (let n = 0; n < count; n++) sender.send('n', event(`${key}${n}`, { key: `${key}@n`, handler: key, bytes, ...given }))
+    }
+    send('a', 30)
+    await until(() => sent.length === 12, 'the share of the first is sent')
+    send('b', 30)
+    await until(() => sent.length === 15, 'the share of the second')
+    send('c', 1)
+    await until(() => sent.length === 16, 'there is no more room')
+    for (const key of ['d', 'e', 'f']) send(key, 1, { priority: 'high' })
+    lines[0]!.answer({ done: Array.from({ length: 12 }, (_, n) => n) })
+    await until(() => sent.length >= 16 + 6, 'six more are sent')
+    const next = sent.slice(16, 22)
+    assert.deepEqual(
+      next.filter((id) => 'def'.includes(id[0]!)),
+      ['d0', 'e0', 'f0'],
+      next.join()
+    )
+    assert.deepEqual(
+      next.filter((id) => 'ab'.includes(id[0]!)),
+      ['a12', 'b3', 'a13']
+    )
   })
 
   it('what is parked is lost with its exchange', async () => {

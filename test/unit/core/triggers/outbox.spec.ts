@@ -3,6 +3,8 @@ import { PRIORITIES, type Priority } from '../../../../protocols/trigger/message
 import { MAX_DEAD_LETTERS, MAX_DEAD_LETTER_BYTES, createDeadLetters } from '../../../../src/core/triggers/dead-letters.ts'
 import { createOutbox } from '../../../../src/core/triggers/outbox.ts'
 import {
+  ACCEPTED_PAST_MS,
+  ACCEPTED_SHARE,
   MAX_ACCEPTED_BYTES,
   MAX_ACCEPTED_EVENTS,
   MAX_FAILED_TRIES,
@@ -227,7 +229,7 @@ describe('outbox', () => {
       }
       done()
       tick(100_000)
-      assert.deepEqual([done(), outbox.nextAt], [[], Infinity])
+      assert.deepEqual([done(), outbox.nextAt], [[], 1_000 + ACCEPTED_PAST_MS])
       outbox.done('done', 'a', time)
       outbox.failed('failed', 'a', NEVER, time)
       // It could be tried again, but for its time.
@@ -239,6 +241,7 @@ describe('outbox', () => {
       outbox.handlersChanged(time, ['a'])
       assert.deepEqual(done(), ['send lost to a', 'send back to a'])
       assert.equal(outbox.sent('back', 'a', time), 0)
+      handlers = ['b']
       outbox.lost('lost', 'a', time)
       outbox.accepted('back', 'a', time)
       done()
@@ -248,6 +251,23 @@ describe('outbox', () => {
       assert.deepEqual(done(), ['dead lost: expired'])
       outbox.done('back', 'a', time)
       assert.deepEqual([done(), outbox.size], [['settled back by a'], 0])
+    })
+
+    it('that a handler has accepted, and says nothing of for a week past its time, is a dead letter', () => {
+      add('1', { expiresMs: 1_000 })
+      add('2', { expiresMs: 1_000, fanOut: 2 })
+      for (const id of ['1', '2']) go(id, 'a')
+      go('2', 'b')
+      for (const id of ['1', '2']) outbox.accepted(id, 'a', 0)
+      outbox.done('2', 'b', 0)
+      done()
+      tick(1_000 + ACCEPTED_PAST_MS - 1)
+      assert.deepEqual(done(), [])
+      tick(1_000 + ACCEPTED_PAST_MS)
+      assert.deepEqual(done(), ['dead 1: unanswered', 'dead 2: unanswered'])
+      assert.deepEqual([outbox.size, outbox.nextAt], [0, Infinity])
+      outbox.done('1', 'a', time)
+      assert.deepEqual(done(), [])
     })
 
     it('of which one handler has accepted its part is over for the others', () => {
@@ -354,6 +374,7 @@ describe('outbox', () => {
         add(id)
         go(id, 'a')
         outbox.accepted(id, 'a', time)
+        handlers = ['b']
         outbox.lost(id, 'a', time)
         outbox.lost(id, 'a', time)
         assert.equal(outbox.waiting, 1)
@@ -371,6 +392,59 @@ describe('outbox', () => {
       assert.deepEqual(done(), [])
       tick(RETURN_MS)
       assert.deepEqual(done(), ['send 2 to b'])
+    })
+
+    it('at whom has accepted it, and is there all the while, though another one would be asked first', () => {
+      for (const [priority, waitMs] of [
+        ['normal', ACK_WAIT_MS],
+        ['critical', CRITICAL_ACK_WAIT_MS / 2]
+      ] as const) {
+        create()
+        handlers = ['a']
+        add('1', { priority })
+        go('1', 'a')
+        outbox.accepted('1', 'a', time)
+        handlers = ['b', 'a']
+        outbox.lost('1', 'a', time)
+        done()
+        const lostAt = time
+        tick(lostAt + waitMs - 1)
+        assert.deepEqual(done(), [])
+        tick(lostAt + waitMs)
+        assert.deepEqual(done(), ['send 1 to a'])
+        go('1', 'a')
+        outbox.accepted('1', 'a', time)
+        tick(lostAt + 2 * RETURN_MS)
+        outbox.done('1', 'a', time)
+        assert.deepEqual(done(), ['accepted 1 by a', 'settled 1 by a'])
+      }
+    })
+
+    it('at another one where it is lost to whom has accepted it each time', () => {
+      add('1')
+      go('1', 'a')
+      outbox.accepted('1', 'a', time)
+      done()
+      let times = 0
+      for (outbox.lost('1', 'a', time); time < RETURN_MS; tick(outbox.nextAt)) {
+        if (!done().includes('send 1 to a')) continue
+        times++
+        outbox.lost('1', 'a', time)
+      }
+      assert.deepEqual([times, done()], [RETURN_MS / ACK_WAIT_MS - 1, ['send 1 to b']])
+    })
+
+    it('at another one where whom has accepted it is not there any more when it is to be asked', () => {
+      add('1')
+      go('1', 'a')
+      outbox.accepted('1', 'a', time)
+      outbox.lost('1', 'a', time)
+      done()
+      handlers = ['b']
+      tick(RETURN_MS - 1)
+      assert.deepEqual(done(), [])
+      tick(RETURN_MS)
+      assert.deepEqual(done(), ['send 1 to b'])
     })
 
     it('at another handler when the link of the first does not come to it', () => {
@@ -743,39 +817,98 @@ describe('outbox', () => {
       assert.ok(outbox.bytes <= MAX_OUTBOX_BYTES)
     })
 
-    it('is not taken by the bytes of what handlers have accepted, as long as those are not too many themselves', () => {
+    const accept = (id: string, given: Partial<OutboxEvent> = {}): void => {
+      assert.equal(add(id, given).outcome, 'sent')
+      go(id, 'a')
+      outbox.accepted(id, 'a', time)
+    }
+    const quarter = MAX_OUTBOX_BYTES / 4
+    const most = MAX_ACCEPTED_BYTES / quarter
+    const shared = Math.floor(ACCEPTED_SHARE * MAX_ACCEPTED_EVENTS)
+
+    it('is not taken by the bytes of what handlers have accepted: past their bound others wait, and go when there is room', () => {
       handlers = ['a']
-      const quarter = MAX_OUTBOX_BYTES / 4
-      const accept = (id: string): void => {
-        assert.equal(add(id, { bytes: quarter }).outcome, 'sent')
-        go(id, 'a')
-        outbox.accepted(id, 'a', time)
-      }
-      const most = 4 + MAX_ACCEPTED_BYTES / quarter
-      for (let n = 0; n < most; n++) accept(`${n}`)
-      assert.deepEqual(add('x', { priority: 'critical' }), { outcome: 'refused', reason: 'full' })
-      outbox.lost('1', 'a', time)
+      for (let n = 0; n < most; n++) accept(`${n}`, { bytes: quarter })
+      for (let n = 0; n < 4; n++) assert.equal(add(`waits ${n}`, { bytes: quarter }).outcome, 'queued')
+      assert.deepEqual(
+        outbox.pending('waits 0').map(({ reason, handlers: who }) => [reason, who]),
+        [['full', []]]
+      )
+      assert.deepEqual(add('x', { bytes: quarter }), { outcome: 'refused', reason: 'full' }, 'of those that wait')
+      done()
+      assert.equal(add('alarm', { priority: 'critical', bytes: 300 }).outcome, 'queued')
+      assert.deepEqual(done(), ['dead waits 0: full', 'append alarm'])
+      outbox.handlersChanged(time, ['a'])
+      tick(ACK_WAIT_MS)
+      assert.deepEqual(done(), [])
       outbox.done('0', 'a', time)
-      accept('x')
+      assert.deepEqual(done(), ['settled 0 by a', 'send alarm to a', 'send waits 1 to a'])
       outbox.done('1', 'a', time)
-      for (const id of ['2', '3', '4']) outbox.done(id, 'a', time)
-      for (let n = 0; n < 4; n++) add(`waits ${n}`, { bytes: quarter })
-      assert.deepEqual(add('y'), { outcome: 'refused', reason: 'full' }, 'of those that wait as well')
-      assert.equal(outbox.bytes, most * quarter)
+      assert.deepEqual(done(), ['settled 1 by a', 'send waits 2 to a'])
     })
 
-    it('is for so many more that handlers have accepted, and those never give way', () => {
+    it('is for so many more that handlers have accepted, of which a part is for critical ones alone', () => {
       handlers = ['a']
-      const accept = (id: string): void => {
-        assert.equal(add(id).outcome, 'sent')
-        go(id, 'a')
-        outbox.accepted(id, 'a', time)
-      }
-      for (let n = 0; n < MAX_ACCEPTED_EVENTS + MAX_OUTBOX_EVENTS; n++) accept(`${n}`)
+      for (let n = 0; n < shared; n++) accept(`${n}`)
       assert.equal(outbox.waiting, 0)
-      assert.deepEqual(add('x', { priority: 'critical' }), { outcome: 'refused', reason: 'full' })
+      assert.equal(add('x', { priority: 'high' }).outcome, 'queued')
+      for (let n = shared; n < MAX_ACCEPTED_EVENTS; n++) accept(`${n}`, { priority: 'critical' })
+      assert.equal(add('y', { priority: 'critical' }).outcome, 'queued')
+      done()
       outbox.done('7', 'a', time)
-      accept('x')
+      assert.deepEqual(done(), ['settled 7 by a', 'send y to a'])
+      go('y', 'a')
+      outbox.accepted('y', 'a', time)
+      for (let n = shared; n < MAX_ACCEPTED_EVENTS - 1; n++) outbox.done(`${n}`, 'a', time)
+      assert.equal(done().includes('send x to a'), false)
+      outbox.done('8', 'a', time)
+      assert.deepEqual(done().at(-1), 'settled 8 by a')
+      outbox.done('9', 'a', time)
+      assert.deepEqual(done().at(-1), 'send x to a')
+    })
+
+    it('is neither taken nor given by what was accepted and has lost its handler', () => {
+      handlers = ['a']
+      const count = MAX_OUTBOX_EVENTS + 500
+      for (let n = 0; n < count; n++) accept(`${n}`)
+      handlers = []
+      for (let n = 0; n < count; n++) outbox.lost(`${n}`, 'a', time)
+      tick(RETURN_MS)
+      done()
+      assert.equal(outbox.waiting, count)
+      for (let n = 0; n < MAX_OUTBOX_EVENTS; n++) assert.equal(add(`waits ${n}`).outcome, 'queued')
+      assert.deepEqual(add('x'), { outcome: 'refused', reason: 'full' })
+      done()
+      add('alarm', { priority: 'critical' })
+      assert.deepEqual(done(), ['dead waits 0: full', 'append alarm'])
+    })
+
+    it('keeps the order of a subject, also of those for which there is none', () => {
+      handlers = ['a']
+      create({ isOrdered: () => true })
+      for (let n = 0; n < shared; n++) accept(`${n}`)
+      for (const id of ['x', 'y']) add(id, { of: 'door' })
+      done()
+      outbox.done('0', 'a', time)
+      assert.deepEqual(done(), ['settled 0 by a', 'send x to a'])
+      outbox.done('1', 'a', time)
+      assert.deepEqual(done(), ['settled 1 by a', 'send y to a'])
+    })
+
+    it('of one that is for all there is for each, once there is for one', () => {
+      handlers = ['a']
+      for (let n = 0; n < shared; n++) accept(`${n}`)
+      handlers = ['a', 'b']
+      add('all', { fanOut: 'all' })
+      add('two', { fanOut: 2 })
+      done()
+      outbox.done('0', 'a', time)
+      assert.deepEqual(done(), ['settled 0 by a', 'send all to a', 'send all to b'])
+      outbox.withdraw('all', time)
+      assert.deepEqual(done(), ['withdrawn all', 'send two to a', 'send two to b'])
+      outbox.withdraw('two', time)
+      for (const id of ['1', '2']) outbox.done(id, 'a', time)
+      assert.equal(outbox.size, shared - 3)
     })
 
     it('is not for an event that is in already', () => {
