@@ -62,7 +62,8 @@ export function createInbox<E extends InboxEvent, R>(init: InboxInit<E, R>): Inb
 
   /** Written down, and its source told so. What is of low priority is sent once, and promised to nobody. */
   const isPromised = ({ isKept, event }: Held<E, R>): boolean => isKept && event.priority !== 'low'
-  const canGoBack = (one: Held<E, R>): boolean => one.event.priority !== 'low' && (isHeard(one) || !isPromised(one))
+  /** To its source; what was promised to nobody ends here, if that hears nothing. */
+  const canGoBack = (one: Held<E, R>): boolean => isHeard(one) || !isPromised(one)
   const isHeard = ({ to }: Held<E, R>): boolean => to !== undefined && isLive(to)
 
   // ---- in ---------------------------------------------------------------------------------------
@@ -180,7 +181,7 @@ export function createInbox<E extends InboxEvent, R>(init: InboxInit<E, R>): Inb
   function onChanged(handler: string, now: number): void {
     if (isHere(handler)) return emit({ kind: 'ready', handler })
     for (const one of [...held.values()])
-      if (one.event.handler === handler && !one.isBegun && (isHeard(one) || !isPromised(one))) refuse(one.event, GONE, now)
+      if (one.event.handler === handler && !one.isBegun && canGoBack(one)) refuse(one.event, GONE, now)
     retire(handler)
   }
 
@@ -242,7 +243,7 @@ export function createInbox<E extends InboxEvent, R>(init: InboxInit<E, R>): Inb
       if (stopping && isPromised(one)) return
       const followers = stopping ? [] : followersOf(event, outcome)
       // What cannot go back together stays together.
-      const mayGoBack = (isHeard(one) || !isPromised(one)) && followers.every(canGoBack)
+      const mayGoBack = [one, ...followers].every(canGoBack)
       if (!mayGoBack) return tryAgain(one, outcome, now)
       free(event)
       giveBack(event, outcome, followers, now)
