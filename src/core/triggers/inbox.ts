@@ -121,7 +121,7 @@ export function createInbox<E extends InboxEvent, R>(init: InboxInit<E, R>): Inb
     retries.delete(key)
     room.delete(event, !one.isBegun)
     lane.count--
-    if (one.holdsSubject) free(event)
+    if (one.holdsSubject) free(event, now)
     if (!one.isBegun) lane.remove(one.event, now)
     retire(event.handler)
     emit(settled === undefined ? { kind: 'release', event } : { kind: 'release', event, settled })
@@ -141,8 +141,8 @@ export function createInbox<E extends InboxEvent, R>(init: InboxInit<E, R>): Inb
   }
 
   /** Others of its subject may go on. */
-  function free(event: E): void {
-    if (lanes.get(event.handler)!.end(event)) emit({ kind: 'ready', handler: event.handler })
+  function free(event: E, now: number): void {
+    if (lanes.get(event.handler)!.end(event, now)) emit({ kind: 'ready', handler: event.handler })
   }
 
   /** What waits behind it, where order is wanted and it was not really begun: its source has it behind it, too. */
@@ -170,7 +170,7 @@ export function createInbox<E extends InboxEvent, R>(init: InboxInit<E, R>): Inb
       ackWaitMs(event.priority, one.tries++, () => 0)
     )
     one.holdsSubject = NOT_COUNTED.has(failure.code)
-    if (!one.holdsSubject) free(event)
+    if (!one.holdsSubject) free(event, now)
     one.isBegun = false
     room.again(event)
     wait(event)
@@ -237,7 +237,7 @@ export function createInbox<E extends InboxEvent, R>(init: InboxInit<E, R>): Inb
       const one = held.get(keyOf(event))
       if (one?.isBegun !== true) return
       if (outcome === 'done' || !outcome.retryable) {
-        free(event)
+        free(event, now)
         return settle(event, outcome, outcome === 'done' ? 'done' : 'failed', now)
       }
       if (stopping && isPromised(one)) return
@@ -245,7 +245,7 @@ export function createInbox<E extends InboxEvent, R>(init: InboxInit<E, R>): Inb
       // What cannot go back together stays together.
       const mayGoBack = [one, ...followers].every(canGoBack)
       if (!mayGoBack) return tryAgain(one, outcome, now)
-      free(event)
+      free(event, now)
       giveBack(event, outcome, followers, now)
     },
 

@@ -2,7 +2,7 @@ import assert from 'node:assert/strict'
 import { createInbox } from '../../../../src/core/triggers/inbox.ts'
 import { BUSY_MS, type Inbox, type InboxEffect, type InboxEvent } from '../../../../src/core/triggers/inbox-contract.ts'
 import type { FailedAnswer } from '../../../../src/core/triggers/outbox-contract.ts'
-import { QUEUE_ROOM } from '../../../../src/core/triggers/priority-queues.ts'
+import { QUEUE_ROOM, QUEUE_WEIGHTS } from '../../../../src/core/triggers/priority-queues.ts'
 import { REFUSED_MS } from '../../../../src/core/triggers/refused-events.ts'
 import { ACK_WAIT_MS, CRITICAL_ACK_WAIT_MS } from '../../../../src/core/triggers/retry-times.ts'
 import { createSeenEvents } from '../../../../src/core/triggers/seen-events.ts'
@@ -441,6 +441,66 @@ describe('inbox', () => {
         inbox.finish(ordered(1), 'done', ACK_WAIT_MS)
         assert.equal(taken('ordered', ACK_WAIT_MS), '1-2')
       })
+
+    /** Subjects of which one is being handled; all that follows these waits for it. */
+    const begun = (...subjects: string[]): void => {
+      for (const of of subjects) for (let n = 1; n <= 20; n++) receive(n, { id: `${of}${n}`, of })
+      for (const of of subjects) assert.equal(taken('ordered'), `${of}1`)
+      assert.equal(taken('ordered'), undefined)
+    }
+    const next = (after: InboxEvent): InboxEvent => {
+      inbox.finish(after, 'done', 0)
+      return inbox.take('ordered', 0)!.item
+    }
+
+    it('what is critical does not wait for what was put in order before it came, and takes every second place', () => {
+      begun('a', 'b', 'c')
+      for (const of of ['x', 'y', 'z']) receive(1, { id: of, of, priority: 'critical' })
+      const order: string[] = []
+      for (let one = ordered(1, { id: 'a1', of: 'a' }); order.length < 6; order.push(one.id)) one = next(one)
+      assert.deepEqual(order, ['x', 'a2', 'y', 'a3', 'z', 'a4'])
+    })
+
+    it('the others have their weights there, too', () => {
+      begun('a', 'b', 'c')
+      for (let n = 0; n < 20; n++) receive(1, { id: `high${n}`, of: `high${n}`, priority: 'high' })
+      const order: string[] = []
+      for (
+        let one = ordered(1, { id: 'a1', of: 'a' });
+        order.length < QUEUE_WEIGHTS.high + QUEUE_WEIGHTS.normal;
+        order.push(one.id)
+      )
+        one = next(one)
+      assert.equal(order.filter((id) => id.startsWith('high')).length, QUEUE_WEIGHTS.high, order.join(' '))
+    })
+
+    it('what is here is no gap, though nothing was handed out since it came', () => {
+      receive(1)
+      assert.equal(taken('ordered'), '1-1')
+      receive(3)
+      assert.equal(taken('ordered'), undefined)
+      receive(2)
+      inbox.tick(REORDER_MS)
+      inbox.finish(ordered(1), 'done', REORDER_MS)
+      const two = inbox.take('ordered', REORDER_MS)
+      assert.deepEqual([two?.item.id, two?.missing, two?.late], ['1-2', 0, false])
+    })
+
+    it('the oldest of low priority gives way there as well', () => {
+      let inside = 0
+      for (let n = 1; inbox.size >= n - 1; n++) {
+        receive(n, { priority: 'low' })
+        if (n === 1) assert.equal(taken('ordered'), '1-1')
+        if (inbox.size < n) break
+        inside = n
+      }
+      assert.equal(inside, 1 + QUEUE_ROOM.low / 2)
+      assert.equal(taken('ordered'), undefined)
+      done()
+      receive(9_999, { priority: 'low' })
+      assert.deepEqual(done().slice(0, 2), ['release 1-3', 'r: busy, again'])
+      assert.equal(inbox.size, inside)
+    })
 
     it('what is of low priority keeps none before it here: it is sent once, and goes with them', () => {
       receive(1)
