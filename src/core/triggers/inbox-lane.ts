@@ -107,8 +107,10 @@ export function createInboxLane<E extends InboxEvent>(isOrdered: () => boolean, 
       const event = queues.take(now)
       return event && { item: event, missing: 0, late: false }
     },
-    begin({ of }) {
-      if (order !== undefined) running.add(of)
+    begin({ of, sequence }) {
+      if (order === undefined) return
+      running.add(of)
+      order.begin(of, sequence)
     },
     end({ of }, now) {
       if (!running.delete(of)) return false
