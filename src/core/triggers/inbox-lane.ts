@@ -17,8 +17,8 @@ export interface InboxLane<E> {
   begin(event: E): void
   /** It is handled. @returns true if others of its subject may go on. */
   end(event: E, now: number): boolean
-  /** It was begun, and is the next of its subject again. */
-  back(event: E, now: number): void
+  /** It was begun, and is the next of its subject again. @param late it came after one that was to follow it. */
+  back(event: E, late: boolean, now: number): void
   /** It was begun, and comes again from its source, with what follows it. */
   rewind(event: E): void
   /** @returns true if there may be a next one. */
@@ -117,10 +117,10 @@ export function createInboxLane<E extends InboxEvent>(isOrdered: () => boolean, 
       line(of, now)
       return true
     },
-    back(event, now) {
+    back(event, late, now) {
       if (order === undefined) return queues.add(event, event.priority, now)
       running.delete(event.of)
-      ready.set(event.of, [{ item: event, missing: 0, late: false }, ...(ready.get(event.of) ?? [])])
+      ready.set(event.of, [{ item: event, missing: 0, late }, ...(ready.get(event.of) ?? [])])
       line(event.of, now)
     },
     rewind: ({ of, sequence }) => order?.rewind(of, sequence, isIn),

@@ -23,6 +23,8 @@ interface Held<E, R> {
   isKept: boolean
   /** It is being handled. */
   isBegun: boolean
+  /** It was begun after one that was to follow it. */
+  isLate: boolean
   /** Times that it has failed since it came from its source. */
   tries: number
   /** It is to be tried again here, and no other of its subject before that. */
@@ -69,7 +71,7 @@ export function createInbox<E extends InboxEvent, R>(init: InboxInit<E, R>): Inb
   // ---- in ---------------------------------------------------------------------------------------
   function put(event: E, to: R | undefined, isKept: boolean, now: number): void {
     const lane = laneOf(event.handler)
-    held.set(keyOf(event), { event, to, isKept, isBegun: false, tries: 0, holdsSubject: false })
+    held.set(keyOf(event), { event, to, isKept, isBegun: false, isLate: false, tries: 0, holdsSubject: false })
     room.add(event)
     lane.count++
     wait(event)
@@ -223,7 +225,7 @@ export function createInbox<E extends InboxEvent, R>(init: InboxInit<E, R>): Inb
         const event = ordered.item
         if (event.expiresAt <= now) settle(event, EXPIRED, 'failed', now)
         else {
-          held.get(keyOf(event))!.isBegun = true
+          Object.assign(held.get(keyOf(event))!, { isBegun: true, isLate: ordered.late })
           room.begin(event)
           expiries.delete(keyOf(event))
           lane!.begin(event)
@@ -263,7 +265,9 @@ export function createInbox<E extends InboxEvent, R>(init: InboxInit<E, R>): Inb
       for (let key = retries.takeDue(now); key !== undefined; key = retries.takeDue(now)) {
         const one = held.get(key)!
         const { event } = one
-        laneOf(event.handler)[one.holdsSubject ? 'back' : 'add'](event, now)
+        const lane = laneOf(event.handler)
+        if (one.holdsSubject) lane.back(event, one.isLate, now)
+        else lane.add(event, now)
         one.holdsSubject = false
         emit({ kind: 'ready', handler: event.handler })
       }

@@ -539,6 +539,19 @@ describe('inbox', () => {
       assert.equal(inbox.size, 0)
     })
 
+    it('one that came late is late when it is tried again, too', () => {
+      receive(1)
+      receive(2, { priority: 'critical' })
+      inbox.kept(ordered(1))
+      assert.equal(taken('ordered'), '1-2')
+      inbox.finish(ordered(2), 'done', 0)
+      over.add('r')
+      assert.equal(inbox.take('ordered', 0)?.late, true)
+      inbox.finish(ordered(1), { ...AGAIN, code: 'busy' }, 0)
+      inbox.tick(ACK_WAIT_MS)
+      assert.equal(inbox.take('ordered', ACK_WAIT_MS)?.late, true)
+    })
+
     it('who waits to be tried again, and is over before that, holds up nobody', () => {
       receive(1, { expiresAt: 2_000 })
       receive(2)
