@@ -1,4 +1,5 @@
 /** Hooks: doors of the local API that other programs use with a secret of their own, not with the token of the node. */
+import type { MeshError } from '../protocols/errors.ts'
 import type { JsonValue } from '../protocols/json.ts'
 import type { FireView } from './mesh-api-events.ts'
 
@@ -26,9 +27,10 @@ export interface HookAnswer extends Pick<FireView, 'outcome' | 'id' | 'kept' | '
 
 /**
  * Checks a request, its headers before its body, and raises an event for one that is good.
- * @returns undefined for one that does not show the secret. @throws MeshError `invalid_argument`, `too_large`, `busy`, `unavailable`, and what `fire` throws.
+ * @returns undefined for one that does not show the secret, an error for one that cannot be read so far (`too_large`).
+ * @throws MeshError `invalid_argument`, `busy`, and what `fire` throws: to who has shown it.
  */
-export type Hook = (request: HookRequest, fire: HookFire) => Promise<HookAnswer | undefined>
+export type Hook = (request: HookRequest, fire: HookFire) => Promise<HookAnswer | MeshError | undefined>
 
 /** The hooks of a node, by their names. Backends add theirs; the local API asks them. */
 export interface Hooks {
@@ -36,7 +38,7 @@ export interface Hooks {
   add(name: string, hook: Hook): () => void
   /**
    * Asks a hook. One that there is not cannot be told from one whose secret the request does not show.
-   * @throws MeshError as {@link Hook}; `busy` also for who fails to show a secret too often.
+   * @returns undefined for one that does not show the secret. @throws MeshError as {@link Hook}, and what that returns; `busy` also for who fails to show a secret too often.
    */
-  ask(name: string, ...request: Parameters<Hook>): ReturnType<Hook>
+  ask(name: string, ...request: Parameters<Hook>): Promise<HookAnswer | undefined>
 }

@@ -2,7 +2,7 @@
 import { setTimeout as delay } from 'node:timers/promises'
 import { createDecoys } from './backends/webhook-decoy.ts'
 import { createTokenBuckets } from './core/token-buckets.ts'
-import { MeshError } from './errors.ts'
+import { MeshError, isMeshError } from './errors.ts'
 import type { Hook, Hooks } from './mesh-api-hooks.ts'
 
 /** Requests of one address that do not show a secret, a minute; more are told to come later. Who shows one is not counted, and never told so. */
@@ -12,6 +12,8 @@ const REFUSAL_STEP_MS = 20
 
 /** Times are for tests. */
 export interface HooksInit {
+  /** Of this node, and kept over its restarts: hooks that there are not stay what they were by it. */
+  secret: string
   /** Monotonic ms. */
   now?: () => number
   /** Waits until a refusal may be told. @param elapsedMs since the request came. */
@@ -19,9 +21,9 @@ export interface HooksInit {
 }
 
 /** No hooks yet. */
-export function createHooks({ now = () => performance.now(), pause = toNextStep }: HooksInit = {}): Hooks {
+export function createHooks({ now = () => performance.now(), pause = toNextStep, secret }: HooksInit): Hooks {
   const hooks = new Map<string, Hook>()
-  const decoyOf = createDecoys()
+  const decoyOf = createDecoys(secret)
   const failures = createTokenBuckets({ perSecond: FAILURES_PER_MINUTE / 60, burst: FAILURES_PER_MINUTE }, now)
   return {
     add(name, hook) {
@@ -34,10 +36,13 @@ export function createHooks({ now = () => performance.now(), pause = toNextStep 
     async ask(name, request, fire) {
       const startedAt = now()
       const answer = await (hooks.get(name) ?? decoyOf(name))(request, fire)
-      if (answer !== undefined) return answer
+      if (answer !== undefined && !isMeshError(answer)) return answer
       await pause(now() - startedAt)
       const address = request.from ?? ''
-      if (failures.take(address)) return undefined
+      if (failures.take(address)) {
+        if (answer !== undefined) throw answer
+        return undefined
+      }
       const retryAfterMs = Math.ceil(failures.until(address, 1))
       throw new MeshError('busy', 'too many requests that show no secret came from here; come again later', { retryAfterMs })
     }

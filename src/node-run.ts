@@ -67,7 +67,7 @@ export async function runNode(
     const dataDir = await openDataDir(settings.dataDir)
     undo.push(() => dataDir.release())
     const token = await ensureApiToken(dataDir.path)
-    const hooks = createHooks()
+    const hooks = createHooks({ secret: token })
     const backends = await createBackends(config, { baseDir, hooks, log })
     const { name, listen, peers, mdns, policy, limits, changedDescriptors, cost, events, audit } = config
     const rules = { policy, limits, changedDescriptors, cost, events, audit }

@@ -33,15 +33,31 @@ const SPOKEN = {
   file: { type: 'string', description: 'Name of the file that is kept, if one is.' }
 }
 
+/** What became of a text, in words. */
+const HOW = { played: 'said', silent: 'turned into speech, but not played' }
+
 const TRIGGER: TriggerDeclaration = {
   event: 'speech_complete',
-  description: 'Something has been said.',
-  intentTemplate: 'It was said: {text}',
-  payload: { type: 'object', required: ['text', 'durationMs'], properties: { text: { type: 'string' }, ...SPOKEN } }
+  description: 'Something has been said, or turned into speech.',
+  intentTemplate: 'It was {how}: {text}',
+  payload: {
+    type: 'object',
+    required: ['text', 'durationMs'],
+    properties: { text: { type: 'string' }, how: { enum: Object.values(HOW) }, ...SPOKEN }
+  }
 }
 
-/** Makes a backend that speaks. `baseDir` is the folder that relative paths start from. */
-export function createSpeechBackend(config: SpeechConfig, init: { baseDir: string; recheckMs?: number }): Backend {
+/** What the backend needs beside its configuration. */
+export interface SpeechInit {
+  /** Folder that relative paths start from. */
+  baseDir: string
+  recheckMs?: number
+  /** What the log of the node is to say. */
+  log?: (level: 'warn', message: string) => void
+}
+
+/** Makes a backend that speaks. */
+export function createSpeechBackend(config: SpeechConfig, init: SpeechInit): Backend {
   const id = config.id ?? 'speech'
   const programs = createProgramGroup()
   const speaker = { programs, espeak: config.espeak ?? 'espeak-ng', cwd: init.baseDir }
@@ -53,6 +69,8 @@ export function createSpeechBackend(config: SpeechConfig, init: { baseDir: strin
   const queue = createEventQueue(id)
   const isRaised = declaration.triggers?.length !== 0
   const turns = createTurns()
+  /** Why nothing can be played, as the log has it. */
+  let toldSilent: string | undefined
 
   async function* speak(input: JsonObject, context: ToolContext): AsyncGenerator<Uint8Array, JsonObject, void> {
     const { text, voice = config.voice ?? 'en', rate = config.rate ?? 175 } = input
@@ -70,7 +88,12 @@ export function createSpeechBackend(config: SpeechConfig, init: { baseDir: strin
       played: aloud === true,
       ...(file === undefined ? {} : { file })
     }
-    if (isRaised) queue.raise('speech_complete', { text: request.text.slice(0, MAX_EVENT_TEXT), ...spoken })
+    if (isRaised)
+      queue.raise('speech_complete', {
+        text: request.text.slice(0, MAX_EVENT_TEXT),
+        how: aloud === true ? HOW.played : HOW.silent,
+        ...spoken
+      })
     return { ...spoken, mediaType: 'audio/wav', bytes: speech.wav.length }
   }
 
@@ -103,6 +126,8 @@ export function createSpeechBackend(config: SpeechConfig, init: { baseDir: strin
       if (problem !== undefined) return inState(declaration, 'offline', problem)
       const [player] = config.player ?? []
       const silent = player === undefined ? undefined : await programProblem(player, { cwd: init.baseDir, path })
+      if (silent !== undefined && silent !== toldSilent) init.log?.('warn', `"${id}" plays nothing: ${silent}`)
+      toldSilent = silent
       if (silent !== undefined) return inState(declaration, 'degraded', `nothing can be played: ${silent}`)
       return inState(declaration, 'online')
     },

@@ -1,4 +1,5 @@
 /** One hook: checks who asks, sees that nothing comes twice or too often, and raises an event. */
+import { randomBytes } from 'node:crypto'
 import { isDeeper } from '../../protocols/json.ts'
 import type { JsonValue } from '../../protocols/json.ts'
 import { MAX_JSON_DEPTH } from '../../protocols/shape.ts'
@@ -55,6 +56,7 @@ export function createHook(capability: string, config: WebhookInConfig, init: Ho
   const rate = createTokenBuckets({ perSecond: perMinute / 60, burst: perMinute }, now)
   /** By their ids, the oldest first. */
   const answers = new Map<string, { at: number; answer: Promise<HookAnswer> }>()
+  const vain = createVainClaimer(checkOf(config))
   /** What was wrong with the secret the last time. */
   let problem: string | undefined
 
@@ -65,7 +67,7 @@ export function createHook(capability: string, config: WebhookInConfig, init: Ho
     }
   }
 
-  /** Who asks is not told where secrets stand; the log is, once for each thing that is wrong. */
+  /** Who asks is not told where secrets stand, nor that one is missing: it looks like any that is not shown. The log is, once for each thing that is wrong. */
   async function claimer(): Promise<Claimer> {
     try {
       const found = await claimerFor(config, init)
@@ -75,7 +77,7 @@ export function createHook(capability: string, config: WebhookInConfig, init: Ho
       const { message } = error as Error
       if (message !== problem) init.log?.('warn', `hook "${config.hook}": ${message}`)
       problem = message
-      throw new MeshError('unavailable', 'this hook can check nobody now; the log of its node says why')
+      return vain
     }
   }
 
@@ -90,7 +92,7 @@ export function createHook(capability: string, config: WebhookInConfig, init: Ho
 
   return async (request, fire) => {
     const shown = await proven(await claimer(), request, clock() / 1_000)
-    if (shown === undefined) return undefined
+    if (shown === undefined || isMeshError(shown)) return shown
     const { id, body } = shown
     if (id !== undefined && !isWebhookId(id))
       throw new MeshError('invalid_argument', 'the id of the request must have 1 to 256 characters, and no blanks or dots')
@@ -126,25 +128,31 @@ export function claimerOf(check: WebhookCheck, secret: string): Claimer {
   return (header) => (check === 'github' ? githubClaim(secret, header) : bearerClaim(secret, header))
 }
 
-/** The id and the body of a request, which is read only if the headers are good; undefined if it does not show the secret. @throws MeshError `too_large`. */
+/** Looks at the headers as {@link claimerOf} does, for a secret that nobody has. */
+export function createVainClaimer(check: WebhookCheck): Claimer {
+  return claimerOf(check, `whsec_${randomBytes(32).toString('base64')}`)
+}
+
+/** The id and the body of a request, which is read only if the headers are good; undefined if it does not show the secret, why if it cannot be read: nobody knows then whether it does. */
 export async function proven(
   claimer: Claimer,
   request: HookRequest,
   nowS: number
-): Promise<{ id: string | undefined; body: Uint8Array } | undefined> {
+): Promise<{ id: string | undefined; body: Uint8Array } | MeshError | undefined> {
   try {
     const { id, prove } = claimer(request.header, nowS)
     const body = await request.body()
     prove(body)
     return { id, body }
   } catch (error) {
-    if (isMeshError(error, 'permission_denied')) return undefined
-    throw error
+    return isMeshError(error, 'permission_denied') ? undefined : toMeshError(error)
   }
 }
 
+const checkOf = ({ check = 'standard' }: WebhookInConfig): WebhookCheck => check
+
 async function claimerFor(config: WebhookInConfig, init: SecretInit): Promise<Claimer> {
-  return claimerOf(config.check ?? 'standard', (await secretOf(config, init)) ?? '')
+  return claimerOf(checkOf(config), (await secretOf(config, init)) ?? '')
 }
 
 /** An empty body is null. @throws MeshError `invalid_argument`. */

@@ -1,5 +1,6 @@
 import {
   MAX_ANSWERS,
+  MAX_HANDLING,
   MAX_UNACCEPTED,
   MAX_UNACCEPTED_BYTES,
   encodeAnswers,
@@ -24,6 +25,9 @@ export interface TriggerAnswers {
   room(): Promise<void> | undefined
   items(): AsyncGenerator<unknown, void, void>
 }
+
+/** Most that may be open: what is accepted while as much as may be is handled included. A source that keeps to the bounds never has so many, but the same event again and again is accepted each time. */
+const MAX_OPEN = MAX_UNACCEPTED + MAX_HANDLING
 
 interface Open {
   bytes: number
@@ -55,7 +59,7 @@ export function createTriggerAnswers(): TriggerAnswers {
     open(number, size) {
       if (error !== undefined) throw error
       if (number !== next++) throw new MeshError('protocol_error', 'the numbers of deliveries must follow each other')
-      if (++unaccepted > MAX_UNACCEPTED || (bytes += size) > MAX_UNACCEPTED_BYTES)
+      if (++unaccepted > MAX_UNACCEPTED || (bytes += size) > MAX_UNACCEPTED_BYTES || open.size >= MAX_OPEN)
         throw new MeshError('protocol_error', 'more deliveries without an answer than there may be')
       open.set(number, { bytes: size, isAccepted: false })
     },

@@ -8,6 +8,7 @@ import type { SpeechConfig } from '../../src/backends/speech-config.ts'
 import { readVoices } from '../../src/backends/speech-voice.ts'
 import { MAX_TEXT, createSpeechBackend } from '../../src/backends/speech.ts'
 import type { JsonObject } from '../../src/core/invoke.ts'
+import { compileIntent } from '../../src/core/triggers/intent-template.ts'
 import { requireProgram } from '../fixtures/system-program.ts'
 import { backendContract, collect, errorOf, invoke, isProcessGone, resultOf, run, until } from './contract.ts'
 import { watchEvents } from './watched-events.ts'
@@ -94,7 +95,7 @@ describe('speech backend', () => {
     for (const [n, result] of (results as JsonObject[]).entries()) {
       const payload = payloads.find(({ text }) => text === `Number ${n + 1}`)!
       const { mediaType, bytes, ...told } = result
-      assert.deepEqual({ text: `Number ${n + 1}`, ...told }, payload)
+      assert.deepEqual({ text: `Number ${n + 1}`, how: 'said', ...told }, payload)
       assert.equal(mediaType, 'audio/wav')
       assert.ok((bytes as number) > 1_000 && (told['durationMs'] as number) > 100)
       assert.equal(told['played'], true)
@@ -104,6 +105,36 @@ describe('speech backend', () => {
     assert.ok(kept.every((name) => payloads.some(({ file }) => file === name)))
     assert.equal((await readFile(join(folder, 'last.wav'))).toString('latin1', 0, 4), 'RIFF')
     await events.stop()
+  })
+
+  it('does not tell that something was said which was not played', async () => {
+    const backend = make({ player: ['sh', '-c', 'cat > /dev/null'] })
+    const running = run(backend)
+    const { triggers = [] } = await running.snapshot(({ status }) => status === 'online')
+    const intentOf = compileIntent({ id: 'speech' }, triggers[0]!)
+    const events = watchEvents(backend)
+    for (const play of [true, false]) await resultOf(speak(backend, { text: 'Dinner', play }))
+    await until(() => events.events.length === 2, 'two events')
+    assert.deepEqual(
+      events.events.map(({ payload }) => intentOf(payload as JsonObject)),
+      ['It was said: Dinner', 'It was turned into speech, but not played: Dinner']
+    )
+    await events.stop()
+    await running.stop()
+  })
+
+  it('a player that is missing is told to the log, once', async () => {
+    const logged: string[] = []
+    const log = (_: 'warn', message: string): void => void logged.push(message)
+    const init = { baseDir: folder, recheckMs: 5, log }
+    const backend = createSpeechBackend({ kind: 'speech', player: ['./player'] }, init)
+    const running = run(backend)
+    await running.snapshot(({ status }) => status === 'degraded')
+    await writeFile(join(folder, 'player'), '#!/bin/sh\ncat > /dev/null\n', { mode: 0o755 })
+    await running.snapshot(({ status }) => status === 'online')
+    await running.stop()
+    assert.equal(logged.length, 1)
+    assert.match(logged[0]!, /^"speech" plays nothing: program ".*player"/)
   })
 
   it('lets the next one speak when one is cancelled', async () => {

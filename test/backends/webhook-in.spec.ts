@@ -32,7 +32,7 @@ describe('webhook backend, hooks', () => {
     fired = []
     time = Date.now()
     pauses = 0
-    hooks = createHooks({ now: () => time, pause: async () => void pauses++ })
+    hooks = createHooks({ secret: 'kept', now: () => time, pause: async () => void pauses++ })
     outcome = async () => ({ outcome: 'delivered', id: '1-1', intent: 'x', kept: true, by: ['guard@12D3KooWOther'], tried: [] })
     const fire = async (...event: [string, string, unknown?, FireOptions?]): Promise<FireView> => {
       fired.push(event)
@@ -206,6 +206,41 @@ describe('webhook backend, hooks', () => {
     assert.deepEqual([...kinds].sort(), ['false,false', 'false,true', 'true,false'])
   })
 
+  it('a hook that there is not stays the same over restarts of its node, and is another one at other nodes', async () => {
+    const github = { 'x-hub-signature-256': `sha256=${'0'.repeat(64)}` }
+    const readers = async (secret: string): Promise<string[]> => {
+      const one = createHooks({ secret, pause: async () => undefined })
+      const found: string[] = []
+      for (let n = 0; n < FAILURES_PER_MINUTE; n++) {
+        const body = async (): Promise<Uint8Array> => (found.push(`attic${n}`), new Uint8Array())
+        const header = (key: string): string | undefined => github[key as keyof typeof github]
+        await one.ask(`attic${n}`, { header, body, from: undefined }, () => assert.fail())
+      }
+      return found
+    }
+    const first = await readers('kept')
+    assert.ok(first.length > 0 && first.length < FAILURES_PER_MINUTE)
+    assert.deepEqual(await readers('kept'), first)
+    assert.notDeepEqual(await readers('of another node'), first)
+  })
+
+  it('a body that is too large is no way to try for ever, at hooks that there are and that there are not', async () => {
+    await start()
+    const large = { ...signed('').headers!, 'content-length': String(MAX_HOOK_BYTES + 1) }
+    for (let n = 0; n < FAILURES_PER_MINUTE; n++) assert.equal(await statusWithoutBody(large), 413)
+    assert.equal(pauses, FAILURES_PER_MINUTE)
+    for (const name of ['door', 'attic']) assert.equal((await post({}, `/hooks/${name}`)).status, 429)
+    assert.equal(await statusWithoutBody(large), 429)
+    assert.equal((await post(signed('{}'))).status, 200)
+  })
+
+  it('a hook whose secret cannot be read cannot be told from one that there is not', async () => {
+    await start({ check: 'bearer', secretEnv: 'PLAIN' }, { env: {} })
+    const told = ({ status, text, headers: { date: _, ...headers } }: ApiAnswer) => ({ status, text, headers })
+    const other = told(await post(bearer('{}'), '/hooks/attic'))
+    assert.deepEqual([told(await post(bearer('{}'))), pauses], [other, 2])
+  })
+
   it('who fails often is told to come later, and who has the secret gets in all the same', async () => {
     await start()
     const wrong = signed('{}', { key: Buffer.alloc(32) })
@@ -227,14 +262,14 @@ describe('webhook backend, hooks', () => {
     await start({}, { env, log: (_, message) => void logged.push(message) })
     for (let n = 0; n < 2; n++) {
       const { status, text } = await post(signed('{}'))
-      assert.equal(status, 503)
+      assert.equal(status, 401)
       assert.ok(!text.includes('SECRET') && !text.includes('variable'), text)
     }
     assert.deepEqual(logged, ['hook "door": the variable SECRET is not set; set it, and start the node again'])
     env['SECRET'] = `whsec_${KEY.toString('base64')}`
     assert.equal((await post(signed('{}'))).status, 200)
     delete env['SECRET']
-    assert.equal((await post(signed('{}'))).status, 503)
+    assert.equal((await post(signed('{}'))).status, 401)
     assert.equal(logged.length, 2)
   })
 
@@ -308,7 +343,7 @@ describe('webhook backend, hooks', () => {
       const { status, statusReason = '' } = await start({}, { env: { SECRET: secret } })
       assert.equal(status, 'degraded')
       assert.match(statusReason, reason)
-      assert.equal((await post(signed('{}'))).status, 503)
+      assert.equal((await post(signed('{}'))).status, 401)
       await running!.stop()
     }
     const short = await start({ check: 'bearer' }, { env: { SECRET: 'short' } })

@@ -23,6 +23,8 @@ interface Held<E, R> {
   isKept: boolean
   /** It is being handled. */
   isBegun: boolean
+  /** It was begun after one that was to follow it. */
+  isLate: boolean
   /** Times that it has failed since it came from its source. */
   tries: number
   /** It is to be tried again here, and no other of its subject before that. */
@@ -62,13 +64,14 @@ export function createInbox<E extends InboxEvent, R>(init: InboxInit<E, R>): Inb
 
   /** Written down, and its source told so. What is of low priority is sent once, and promised to nobody. */
   const isPromised = ({ isKept, event }: Held<E, R>): boolean => isKept && event.priority !== 'low'
-  const canGoBack = (one: Held<E, R>): boolean => one.event.priority !== 'low' && (isHeard(one) || !isPromised(one))
+  /** To its source; what was promised to nobody ends here, if that hears nothing. */
+  const canGoBack = (one: Held<E, R>): boolean => isHeard(one) || !isPromised(one)
   const isHeard = ({ to }: Held<E, R>): boolean => to !== undefined && isLive(to)
 
   // ---- in ---------------------------------------------------------------------------------------
   function put(event: E, to: R | undefined, isKept: boolean, now: number): void {
     const lane = laneOf(event.handler)
-    held.set(keyOf(event), { event, to, isKept, isBegun: false, tries: 0, holdsSubject: false })
+    held.set(keyOf(event), { event, to, isKept, isBegun: false, isLate: false, tries: 0, holdsSubject: false })
     room.add(event)
     lane.count++
     wait(event)
@@ -120,7 +123,7 @@ export function createInbox<E extends InboxEvent, R>(init: InboxInit<E, R>): Inb
     retries.delete(key)
     room.delete(event, !one.isBegun)
     lane.count--
-    if (one.holdsSubject) free(event)
+    if (one.holdsSubject) free(event, now)
     if (!one.isBegun) lane.remove(one.event, now)
     retire(event.handler)
     emit(settled === undefined ? { kind: 'release', event } : { kind: 'release', event, settled })
@@ -140,8 +143,8 @@ export function createInbox<E extends InboxEvent, R>(init: InboxInit<E, R>): Inb
   }
 
   /** Others of its subject may go on. */
-  function free(event: E): void {
-    if (lanes.get(event.handler)!.end(event)) emit({ kind: 'ready', handler: event.handler })
+  function free(event: E, now: number): void {
+    if (lanes.get(event.handler)!.end(event, now)) emit({ kind: 'ready', handler: event.handler })
   }
 
   /** What waits behind it, where order is wanted and it was not really begun: its source has it behind it, too. */
@@ -169,7 +172,7 @@ export function createInbox<E extends InboxEvent, R>(init: InboxInit<E, R>): Inb
       ackWaitMs(event.priority, one.tries++, () => 0)
     )
     one.holdsSubject = NOT_COUNTED.has(failure.code)
-    if (!one.holdsSubject) free(event)
+    if (!one.holdsSubject) free(event, now)
     one.isBegun = false
     room.again(event)
     wait(event)
@@ -180,7 +183,7 @@ export function createInbox<E extends InboxEvent, R>(init: InboxInit<E, R>): Inb
   function onChanged(handler: string, now: number): void {
     if (isHere(handler)) return emit({ kind: 'ready', handler })
     for (const one of [...held.values()])
-      if (one.event.handler === handler && !one.isBegun && (isHeard(one) || !isPromised(one))) refuse(one.event, GONE, now)
+      if (one.event.handler === handler && !one.isBegun && canGoBack(one)) refuse(one.event, GONE, now)
     retire(handler)
   }
 
@@ -222,7 +225,7 @@ export function createInbox<E extends InboxEvent, R>(init: InboxInit<E, R>): Inb
         const event = ordered.item
         if (event.expiresAt <= now) settle(event, EXPIRED, 'failed', now)
         else {
-          held.get(keyOf(event))!.isBegun = true
+          Object.assign(held.get(keyOf(event))!, { isBegun: true, isLate: ordered.late })
           room.begin(event)
           expiries.delete(keyOf(event))
           lane!.begin(event)
@@ -236,15 +239,15 @@ export function createInbox<E extends InboxEvent, R>(init: InboxInit<E, R>): Inb
       const one = held.get(keyOf(event))
       if (one?.isBegun !== true) return
       if (outcome === 'done' || !outcome.retryable) {
-        free(event)
+        free(event, now)
         return settle(event, outcome, outcome === 'done' ? 'done' : 'failed', now)
       }
       if (stopping && isPromised(one)) return
       const followers = stopping ? [] : followersOf(event, outcome)
       // What cannot go back together stays together.
-      const mayGoBack = (isHeard(one) || !isPromised(one)) && followers.every(canGoBack)
+      const mayGoBack = [one, ...followers].every(canGoBack)
       if (!mayGoBack) return tryAgain(one, outcome, now)
-      free(event)
+      free(event, now)
       giveBack(event, outcome, followers, now)
     },
 
@@ -262,7 +265,9 @@ export function createInbox<E extends InboxEvent, R>(init: InboxInit<E, R>): Inb
       for (let key = retries.takeDue(now); key !== undefined; key = retries.takeDue(now)) {
         const one = held.get(key)!
         const { event } = one
-        laneOf(event.handler)[one.holdsSubject ? 'back' : 'add'](event, now)
+        const lane = laneOf(event.handler)
+        if (one.holdsSubject) lane.back(event, one.isLate, now)
+        else lane.add(event, now)
         one.holdsSubject = false
         emit({ kind: 'ready', handler: event.handler })
       }

@@ -23,7 +23,9 @@ export interface Ordered<T> {
 export interface SubjectOrder<T> {
   /** @param key source and subject. What is let go is told to `emit`, before this returns. */
   push(key: string, sequence: EventSequence, item: T, now: number): void
-  /** One that was let go is to come again, and none after it has gone on: it is the next again. @param isIn whether what waits is still to come; the rest comes again, too. */
+  /** One that was let go has gone on. */
+  begin(key: string, sequence: EventSequence): void
+  /** One that was let go is to come again: it is the next again, unless one after it has gone on. @param isIn whether what waits is still to come; the rest comes again, too. */
   rewind(key: string, sequence: EventSequence, isIn: (item: T) => boolean): void
   tick(now: number): void
   /** When `tick` is next to be called; Infinity if nothing waits. */
@@ -37,6 +39,8 @@ interface Run<T> {
   incarnation: number
   /** The number that is to come next. */
   next: number
+  /** Number of the last one that has gone on. */
+  begun: number
   held: Map<number, { item: T; since: number }>
 }
 
@@ -78,8 +82,8 @@ export function createSubjectOrder<T>(emit: (key: string, ordered: Ordered<T>) =
     follow(key, run)
   }
 
-  function begin(key: string, { incarnation, number }: EventSequence): Run<T> {
-    const run: Run<T> = { incarnation, next: number, held: new Map() }
+  function beginRun(key: string, { incarnation, number }: EventSequence): Run<T> {
+    const run: Run<T> = { incarnation, next: number, begun: number - 1, held: new Map() }
     runs.set(key, run)
     // There are fewer events that wait than subjects: one that has none is always found.
     if (runs.size > MAX_ORDERED_SUBJECTS)
@@ -95,7 +99,7 @@ export function createSubjectOrder<T>(emit: (key: string, ordered: Ordered<T>) =
         run = undefined
       }
       runs.delete(key)
-      if (run === undefined) run = begin(key, sequence)
+      if (run === undefined) run = beginRun(key, sequence)
       else runs.set(key, run)
       if (sequence.incarnation < run.incarnation || sequence.number < run.next || run.held.has(sequence.number))
         return emit(key, { item, missing: 0, late: true })
@@ -109,10 +113,17 @@ export function createSubjectOrder<T>(emit: (key: string, ordered: Ordered<T>) =
       if (run.held.size > MAX_HELD_OF_SUBJECT) skip(key, run)
       while (held > MAX_HELD) skip(due.first!, runs.get(due.first!)!)
     },
+    begin(key, { incarnation, number }) {
+      const run = runs.get(key)
+      if (run?.incarnation === incarnation) run.begun = Math.max(run.begun, number)
+    },
     rewind(key, { incarnation, number }, isIn) {
       const run = runs.get(key)
-      if (run?.incarnation !== incarnation || number >= run.next) return
-      run.next = number
+      if (run?.incarnation !== incarnation) return
+      const again = number < run.begun ? run.begun + 1 : number
+      if (again >= run.next) return
+      run.next = again
+      run.begun = again - 1
       for (const [at, { item }] of run.held) if (!isIn(item) && run.held.delete(at)) held--
       schedule(key, run)
     },

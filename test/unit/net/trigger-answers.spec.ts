@@ -1,5 +1,11 @@
 import assert from 'node:assert/strict'
-import { MAX_ANSWERS, MAX_UNACCEPTED, MAX_UNACCEPTED_BYTES, decodeAnswers } from '../../../protocols/trigger/messages.ts'
+import {
+  MAX_ANSWERS,
+  MAX_HANDLING,
+  MAX_UNACCEPTED,
+  MAX_UNACCEPTED_BYTES,
+  decodeAnswers
+} from '../../../protocols/trigger/messages.ts'
 import { MeshError, isMeshError } from '../../../src/errors.ts'
 import { createTriggerAnswers, type TriggerAnswers } from '../../../src/net/trigger-answers.ts'
 
@@ -79,6 +85,17 @@ describe('answers to deliveries', () => {
     answers = createTriggerAnswers()
     answers.open(0, MAX_UNACCEPTED_BYTES)
     refused(() => answers.open(1, 1))
+  })
+
+  it('refuse more than may be without one for good, however soon each is accepted', () => {
+    const most = MAX_UNACCEPTED + MAX_HANDLING
+    for (let n = 0; n < most; n++) {
+      answers.open(n, MAX_UNACCEPTED_BYTES)
+      answers.answer(n, 'accepted')
+    }
+    answers.answer(7, 'done')
+    answers.open(most, 1)
+    refused(() => answers.open(most + 1, 1))
   })
 
   it('end with what they fail with, after the answers that there were; then nothing opens', async () => {

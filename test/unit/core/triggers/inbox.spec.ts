@@ -2,7 +2,7 @@ import assert from 'node:assert/strict'
 import { createInbox } from '../../../../src/core/triggers/inbox.ts'
 import { BUSY_MS, type Inbox, type InboxEffect, type InboxEvent } from '../../../../src/core/triggers/inbox-contract.ts'
 import type { FailedAnswer } from '../../../../src/core/triggers/outbox-contract.ts'
-import { QUEUE_ROOM } from '../../../../src/core/triggers/priority-queues.ts'
+import { QUEUE_ROOM, QUEUE_WEIGHTS } from '../../../../src/core/triggers/priority-queues.ts'
 import { REFUSED_MS } from '../../../../src/core/triggers/refused-events.ts'
 import { ACK_WAIT_MS, CRITICAL_ACK_WAIT_MS } from '../../../../src/core/triggers/retry-times.ts'
 import { createSeenEvents } from '../../../../src/core/triggers/seen-events.ts'
@@ -441,6 +441,116 @@ describe('inbox', () => {
         inbox.finish(ordered(1), 'done', ACK_WAIT_MS)
         assert.equal(taken('ordered', ACK_WAIT_MS), '1-2')
       })
+
+    /** Subjects of which one is being handled; all that follows these waits for it. */
+    const begun = (...subjects: string[]): void => {
+      for (const of of subjects) for (let n = 1; n <= 20; n++) receive(n, { id: `${of}${n}`, of })
+      for (const of of subjects) assert.equal(taken('ordered'), `${of}1`)
+      assert.equal(taken('ordered'), undefined)
+    }
+    const next = (after: InboxEvent): InboxEvent => {
+      inbox.finish(after, 'done', 0)
+      return inbox.take('ordered', 0)!.item
+    }
+
+    it('what is critical does not wait for what was put in order before it came, and takes every second place', () => {
+      begun('a', 'b', 'c')
+      for (const of of ['x', 'y', 'z']) receive(1, { id: of, of, priority: 'critical' })
+      const order: string[] = []
+      for (let one = ordered(1, { id: 'a1', of: 'a' }); order.length < 6; order.push(one.id)) one = next(one)
+      assert.deepEqual(order, ['x', 'a2', 'y', 'a3', 'z', 'a4'])
+    })
+
+    it('the others have their weights there, too', () => {
+      begun('a', 'b', 'c')
+      for (let n = 0; n < 20; n++) receive(1, { id: `high${n}`, of: `high${n}`, priority: 'high' })
+      const order: string[] = []
+      for (
+        let one = ordered(1, { id: 'a1', of: 'a' });
+        order.length < QUEUE_WEIGHTS.high + QUEUE_WEIGHTS.normal;
+        order.push(one.id)
+      )
+        one = next(one)
+      assert.equal(order.filter((id) => id.startsWith('high')).length, QUEUE_WEIGHTS.high, order.join(' '))
+    })
+
+    it('what is here is no gap, though nothing was handed out since it came', () => {
+      receive(1)
+      assert.equal(taken('ordered'), '1-1')
+      receive(3)
+      assert.equal(taken('ordered'), undefined)
+      receive(2)
+      inbox.tick(REORDER_MS)
+      inbox.finish(ordered(1), 'done', REORDER_MS)
+      const two = inbox.take('ordered', REORDER_MS)
+      assert.deepEqual([two?.item.id, two?.missing, two?.late], ['1-2', 0, false])
+    })
+
+    it('the oldest of low priority gives way there as well', () => {
+      let inside = 0
+      for (let n = 1; inbox.size >= n - 1; n++) {
+        receive(n, { priority: 'low' })
+        if (n === 1) assert.equal(taken('ordered'), '1-1')
+        if (inbox.size < n) break
+        inside = n
+      }
+      assert.equal(inside, 1 + QUEUE_ROOM.low / 2)
+      assert.equal(taken('ordered'), undefined)
+      done()
+      receive(9_999, { priority: 'low' })
+      assert.deepEqual(done().slice(0, 2), ['release 1-3', 'r: busy, again'])
+      assert.equal(inbox.size, inside)
+    })
+
+    it('what is of low priority keeps none before it here: it is sent once, and goes with them', () => {
+      receive(1)
+      receive(2, { priority: 'low' })
+      receive(3)
+      for (const number of [1, 3]) inbox.kept(ordered(number))
+      inbox.kept(ordered(2, { priority: 'low' }))
+      assert.equal(taken('ordered'), '1-1')
+      done()
+      inbox.finish(ordered(1), { ...AGAIN, code: 'unavailable' }, 0)
+      const answers = done().filter((one) => one.startsWith('r:'))
+      assert.deepEqual([answers, inbox.size], [['r: unavailable, again', 'r: busy, again', 'r: busy, again'], 0])
+      for (const number of [1, 3]) receive(number)
+      assert.equal(taken('ordered'), '1-1')
+      inbox.finish(ordered(1), 'done', 0)
+      assert.deepEqual([taken('ordered'), inbox.nextAt], [undefined, REORDER_MS], 'it may still be on its way')
+      inbox.tick(REORDER_MS)
+      const next = inbox.take('ordered', REORDER_MS)
+      assert.deepEqual([next?.item.id, next?.missing, next?.late], ['1-3', 1, false])
+    })
+
+    it('one of low priority behind it whose source hears nothing any more goes as well; one that is promised does not', () => {
+      receive(1)
+      inbox.receive(ordered(2, { priority: 'low' }), 'q', 0)
+      inbox.receive(ordered(3), 'q', 0)
+      inbox.kept(ordered(1))
+      over.add('q')
+      assert.equal(taken('ordered'), '1-1')
+      inbox.kept(ordered(3))
+      inbox.finish(ordered(1), { ...AGAIN, code: 'unavailable' }, 0)
+      assert.equal(inbox.size, 3)
+      inbox.tick(ACK_WAIT_MS)
+      assert.equal(taken('ordered', ACK_WAIT_MS), '1-1')
+      inbox.receive(ordered(3), 'r', ACK_WAIT_MS)
+      inbox.finish(ordered(1), { ...AGAIN, code: 'unavailable' }, ACK_WAIT_MS)
+      assert.equal(inbox.size, 0)
+    })
+
+    it('one that came late is late when it is tried again, too', () => {
+      receive(1)
+      receive(2, { priority: 'critical' })
+      inbox.kept(ordered(1))
+      assert.equal(taken('ordered'), '1-2')
+      inbox.finish(ordered(2), 'done', 0)
+      over.add('r')
+      assert.equal(inbox.take('ordered', 0)?.late, true)
+      inbox.finish(ordered(1), { ...AGAIN, code: 'busy' }, 0)
+      inbox.tick(ACK_WAIT_MS)
+      assert.equal(inbox.take('ordered', ACK_WAIT_MS)?.late, true)
+    })
 
     it('who waits to be tried again, and is over before that, holds up nobody', () => {
       receive(1, { expiresAt: 2_000 })

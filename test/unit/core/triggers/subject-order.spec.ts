@@ -65,6 +65,19 @@ describe('order of a subject', () => {
     assert.deepEqual([shown().slice(3), order.held, order.nextAt], [['2', '3', '4', '5', '6', '7'], 0, Infinity])
   })
 
+  it('does not go back behind one that has gone on', () => {
+    for (const number of [2, 1, 3, 4]) push(number)
+    assert.deepEqual(shown(), ['2', '1 late', '3', '4'])
+    for (const number of [2, 1]) order.begin('a', { incarnation: 1, number })
+    order.rewind('a', { incarnation: 1, number: 1 }, () => true)
+    for (const number of [1, 3, 4]) push(number)
+    assert.deepEqual(shown().slice(4), ['1 late', '3', '4'])
+    order.begin('a', { incarnation: 1, number: 3 })
+    order.rewind('a', { incarnation: 1, number: 3 }, () => true)
+    for (const number of [4, 3]) push(number)
+    assert.deepEqual(shown().slice(7), ['3', '4'])
+  })
+
   it('is one for each source and subject', () => {
     push(1, 0, 'a')
     push(1, 0, 'b')
