@@ -49,6 +49,8 @@ export interface IncomingEventsComponents extends Pick<MeshComponents, 'membersh
   own: PayloadArrivalsComponents['own']
   /** Before it is handled: may wait for a person to agree. @throws MeshError `permission_denied`. */
   authorize(event: ArrivedEvent, capability: CapabilityDeclaration, options: InvokeOptions): Promise<void> | undefined
+  /** What those are that have caused an event. */
+  standingsOf(event: ArrivedEvent): ArrivedEvent['standings']
   /** Changes something, does what follows from it, and sees to what is due next. */
   change<T>(work: () => T): T
   count(counter: string): void
@@ -56,7 +58,7 @@ export interface IncomingEventsComponents extends Pick<MeshComponents, 'membersh
 
 /** See {@link IncomingEvents}. */
 export function createIncomingEvents(components: IncomingEventsComponents): IncomingEvents {
-  const { membership, now, log, events, local, admit, authorize, fetch, own, change, count, self } = components
+  const { membership, now, log, events, local, admit, authorize, standingsOf, fetch, own, change, count, self } = components
   const { mesh } = membership
   const stored =
     events === undefined
@@ -92,7 +94,7 @@ export function createIncomingEvents(components: IncomingEventsComponents): Inco
     functionOf: (handler) => local(handler)?.handle,
     take: (handler) => effects.around(() => inbox.take(handler, now())),
     finish: (event, outcome) => change(() => effects.around(() => inbox.finish(event, outcome, now()))),
-    authorize: (event, signal) => authorize(event, local(event.handler)!.declaration, { signal }),
+    authorize: (event, signal) => authorize(event, local(event.handler)!.declaration, { signal })?.then(() => allowed(event)),
     arrived: payloads.get,
     load: payloads.load
   })
@@ -125,12 +127,19 @@ export function createIncomingEvents(components: IncomingEventsComponents): Inco
     )
   }
 
+  /** A person has agreed to it, once for all. */
+  function allowed(event: ArrivedEvent): void {
+    event.isAllowed = true
+    stored?.allow(event)?.catch(() => count('events.not_kept'))
+  }
+
   /** What cannot be kept is handled all the same, and its source told nothing until it is done. */
   function write(event: ArrivedEvent): void {
     const kept = (): void => {
       isFailing = false
       change(() => effects.around(() => inbox.kept(event)))
     }
+    event.standings = standingsOf(event)
     if (event.priority === 'low') return kept()
     stored?.keep(event).then(kept, (error: unknown) => {
       count('events.not_kept')

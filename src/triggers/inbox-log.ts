@@ -1,12 +1,15 @@
 /** The inbox as records: what this node has accepted and not yet handled, and which events it has handled. */
 import { fromString } from 'uint8arrays/from-string'
 import { toString } from 'uint8arrays/to-string'
-import type { JsonObject } from '../../protocols/json.ts'
+import type { JsonObject, JsonValue } from '../../protocols/json.ts'
+import { ROLES, type Role } from '../../protocols/member/messages.ts'
 import { decodeEvent } from '../../protocols/trigger/messages.ts'
+import type { MemberStanding } from '../core/policy.ts'
 import { MAX_SEEN_STORED, SEEN_MS, type Settled, type StoredEvent } from '../core/triggers/seen-events.ts'
 import { arrivedOf } from './arrived-event.ts'
 import type { EventLog } from './event-store.ts'
 import type { ArrivedEvent } from './handling.ts'
+import { textsOf, timeOf } from './outbox-records.ts'
 
 /** See {@link createInboxLog}. */
 export interface InboxLog {
@@ -14,6 +17,8 @@ export interface InboxLog {
   readonly seen: StoredEvent[]
   /** Resolves once it is kept. Rejects as {@link EventLog.append}. */
   keep(event: ArrivedEvent): Promise<void>
+  /** A person has agreed to it. Undefined: it is not kept. Rejects as {@link EventLog.append}. */
+  allow(event: ArrivedEvent): Promise<void> | undefined
   /** It is out. @param settled how, if it does not come again: that is remembered over a restart. */
   release(event: ArrivedEvent, settled: Settled | undefined): Promise<void> | undefined
 }
@@ -62,7 +67,12 @@ export function createInboxLog(log: EventLog, { mesh, now, clock, onDamaged }: I
       const event = decodeEvent(encoded)
       if (event.source.mesh !== mesh || event.source.node !== node || event.id !== id) return
       const arrived = arrivedOf({ event, encoded, handler: handler!, peer: node, causes, expiresAt: now() + until - clock() })
-      held.set(key, { record, event: { ...arrived, isRestored: true } })
+      const standings = record['as'] === undefined ? {} : { standings: standingsOf(record['as']) }
+      const isAllowed = record['yes'] === true ? { isAllowed: true } : {}
+      held.set(key, { record, event: { ...arrived, ...standings, ...isAllowed } })
+    } else if (record['k'] === 'yes') {
+      const one = held.get(key)
+      if (one !== undefined) held.set(key, { record: { ...one.record, yes: true }, event: { ...one.event!, isAllowed: true } })
     } else if (record['k'] === 'release') {
       held.delete(key)
       const { settled, at } = record as { settled?: Settled; at?: number }
@@ -93,11 +103,28 @@ export function createInboxLog(log: EventLog, { mesh, now, clock, onDamaged }: I
       .map(({ node, key, settled, at }) => ({ node, key, settled, ageMs: Math.max(0, clock() - at) }))
       .filter(({ ageMs }) => ageMs < SEEN_MS),
     keep(event) {
-      const { node, handler, id, encoded, causes, expiresAt } = event
+      const { node, handler, id, encoded, causes, expiresAt, standings, isAllowed } = event
       const until = clock() + Math.min(expiresAt - now(), MAX_UNTIL_MS)
-      const record = { k: 'keep', node, handler, id, until, causes: causes.slice(0, -1), e: toString(encoded, 'base64') }
+      const record = {
+        k: 'keep',
+        node,
+        handler,
+        id,
+        until,
+        causes: causes.slice(0, -1),
+        ...(standings !== undefined && { as: standings.map(textOfStanding) }),
+        ...(isAllowed === true && { yes: true }),
+        e: toString(encoded, 'base64')
+      }
       held.set(`${node} ${handler} ${id}`, { record })
       return log.append(record)
+    },
+    allow({ node, handler, id }) {
+      const one = held.get(`${node} ${handler} ${id}`)
+      if (one === undefined) return undefined
+      one.record = { ...one.record, yes: true }
+      // If a power cut loses it, it is asked for again.
+      return log.append({ k: 'yes', node, handler, id }, false)
     },
     release({ node, handler, id, priority }, settled) {
       const known = held.delete(`${node} ${handler} ${id}`)
@@ -107,6 +134,25 @@ export function createInboxLog(log: EventLog, { mesh, now, clock, onDamaged }: I
       return log.append({ k: 'release', node, handler, id, settled, at })
     }
   }
+}
+
+/** As little as it can be made of again, since most are members without tags. */
+function textOfStanding(standing: MemberStanding | undefined): JsonValue {
+  if (standing === undefined) return null
+  const { role, tags, since, notAfter, generation } = standing
+  return [role, since, notAfter, generation, ...tags]
+}
+
+/** @throws what is wrong with it. */
+function standingsOf(value: JsonValue): (MemberStanding | undefined)[] {
+  if (!Array.isArray(value)) throw new Error('no list')
+  return value.map((one) => {
+    if (one === null) return undefined
+    const [role, since, notAfter, generation, ...tags] = one as JsonValue[]
+    if (!ROLES.includes(role as Role)) throw new Error('no role')
+    const times = { since: timeOf(since), notAfter: timeOf(notAfter), generation: timeOf(generation) }
+    return { role: role as Role, tags: textsOf(tags), ...times }
+  })
 }
 
 /** No event waits for longer. */

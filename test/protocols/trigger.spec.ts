@@ -92,6 +92,7 @@ function createSide(events?: EventStore): Side {
         : undefined,
     admit: () => side.admit!(),
     authorize: () => undefined,
+    standingsOf: () => undefined,
     change: (work) => work(),
     now: () => side.now,
     log: () => undefined,
