@@ -63,7 +63,13 @@ export function createIncomingEvents(components: IncomingEventsComponents): Inco
   const stored =
     events === undefined
       ? undefined
-      : createInboxLog(events.inbox, { mesh, now, clock: Date.now, onDamaged: () => count('events.damaged') })
+      : createInboxLog(events.inbox, {
+          mesh,
+          now,
+          clock: Date.now,
+          handled: () => seen.stored(now()),
+          onDamaged: () => count('events.damaged')
+        })
   const store = events?.inboxPayloads ?? createPayloadMemory()
   const payloads = createPayloadArrivals({ self, store, fetch, own, kept: stored?.kept ?? [] })
   const seen = createSeenEvents(stored?.seen, now())
@@ -187,10 +193,11 @@ export function createIncomingEvents(components: IncomingEventsComponents): Inco
       effects.around(() => inbox.tick(at))
       if (at < forgetAt) return
       seen.expire(at)
+      stored?.tick()
       forgetAt = at + FORGET_EVERY_MS
     },
     get nextAt() {
-      return Math.min(inbox.nextAt, seen.size > 0 ? forgetAt : Infinity)
+      return Math.min(inbox.nextAt, seen.size + inbox.size > 0 ? forgetAt : Infinity)
     },
     async stop() {
       stopping = true

@@ -244,7 +244,7 @@ describe('events in the data directory', () => {
     it('has what was accepted and not handled, and what was handled', async () => {
       const files = await closing(openEventFiles(dir, (message) => troubles.push(message)))
       const make = (log: EventLog, now: number, clock: number) =>
-        createInboxLog(log, { mesh: MESH, now: () => now, clock: () => clock, onDamaged: () => damaged++ })
+        createInboxLog(log, { mesh: MESH, now: () => now, clock: () => clock, handled: () => [], onDamaged: () => damaged++ })
       const first = make(files.inbox, 1_000, 50_000)
       for (const one of [event(1), event(2), event(3, 'critical'), event(4)]) await first.keep(one)
       await first.release(event(1), 'done')
@@ -268,7 +268,7 @@ describe('events in the data directory', () => {
     })
 
     it('has what its causes were, and that a person has agreed to it', async () => {
-      const init = { mesh: MESH, now: () => 0, clock: () => 0, onDamaged: () => damaged++ }
+      const init = { mesh: MESH, now: () => 0, clock: () => 0, handled: () => [], onDamaged: () => damaged++ }
       const member = { role: 'member', tags: ['kitchen'], since: 1, notAfter: 2, generation: 3 } as const
       const standings = [undefined, member]
       const first = createInboxLog(await opened(), init)
