@@ -6,7 +6,7 @@ import type { InvokeOptions } from './core/invoke.ts'
 import { failureOf } from './core/triggers/failure.ts'
 import { createInbox } from './core/triggers/inbox.ts'
 import type { InboxEffect } from './core/triggers/inbox-contract.ts'
-import { createSeenEvents } from './core/triggers/seen-events.ts'
+import { createSeenEvents, type Settled } from './core/triggers/seen-events.ts'
 import { MeshError, toMeshError } from './errors.ts'
 import type { EventFunction } from './mesh-api-events.ts'
 import type { MeshComponents } from './mesh-components.ts'
@@ -47,6 +47,7 @@ export interface IncomingEventsComponents extends Pick<MeshComponents, 'membersh
   /** The payload that an event of another node refers to, from there; and of this node itself. @param hash lower-case hex. */
   fetch: PayloadArrivalsComponents['fetch']
   own: PayloadArrivalsComponents['own']
+  holdsOwn: PayloadArrivalsComponents['holdsOwn']
   /** Before it is handled: may wait for a person to agree. @throws MeshError `permission_denied`. */
   authorize(event: ArrivedEvent, capability: CapabilityDeclaration, options: InvokeOptions): Promise<void> | undefined
   /** What those are that have caused an event. */
@@ -58,7 +59,7 @@ export interface IncomingEventsComponents extends Pick<MeshComponents, 'membersh
 
 /** See {@link IncomingEvents}. */
 export function createIncomingEvents(components: IncomingEventsComponents): IncomingEvents {
-  const { membership, now, log, events, local, admit, authorize, standingsOf, fetch, own, change, count, self } = components
+  const { membership, now, log, events, local, admit, authorize, standingsOf, change, count, self } = components
   const { mesh } = membership
   const stored =
     events === undefined
@@ -71,7 +72,7 @@ export function createIncomingEvents(components: IncomingEventsComponents): Inco
           onDamaged: () => count('events.damaged')
         })
   const store = events?.inboxPayloads ?? createPayloadMemory()
-  const payloads = createPayloadArrivals({ self, store, fetch, own, kept: stored?.kept ?? [] })
+  const payloads = createPayloadArrivals({ ...components, store, kept: stored?.kept ?? [] })
   const seen = createSeenEvents(stored?.seen, now())
   const effects = createEffectQueue<InboxEffect<ArrivedEvent, DeliveryOrigin>>(act)
   let forgetAt = now() + FORGET_EVERY_MS
@@ -116,9 +117,14 @@ export function createIncomingEvents(components: IncomingEventsComponents): Inco
       case 'again':
         return payloads.again(effect.event)
       case 'release':
-        payloads.release(effect.event)
-        stored?.release(effect.event, effect.settled)?.catch(() => count('events.not_kept'))
+        release(effect.event, effect.settled)
     }
+  }
+
+  function release(event: ArrivedEvent, settled?: Settled): void {
+    const written = stored?.release(event, settled)
+    written?.catch(() => count('events.not_kept'))
+    payloads.release(event, written)
   }
 
   /** With the payload that it refers to. If that does not come, the event fails when it is to be handled. */
@@ -183,7 +189,10 @@ export function createIncomingEvents(components: IncomingEventsComponents): Inco
   }
 
   effects.around(() => {
-    for (const event of stored?.kept ?? []) inbox.restore(event, now())
+    for (const event of stored?.kept ?? []) {
+      if (payloads.over.has(event)) release(event)
+      else inbox.restore(event, now())
+    }
   })
 
   return {

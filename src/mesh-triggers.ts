@@ -79,6 +79,7 @@ export function createMeshTriggers(components: MeshTriggersComponents): MeshTrig
     self,
     fetch: (node, hash, signal) => fetchPayload(() => connect(node), hash, signal),
     own: outgoing.payloads.own,
+    holdsOwn: outgoing.payloads.has,
     admit: (...asked) => consent().admitEvent(...asked),
     authorize: (...asked) => consent().authorizeEvent(...asked),
     standingsOf: (event) => consent().standingsOf(event),

@@ -84,6 +84,7 @@ function createSide(events?: EventStore): Side {
     self: OTHER,
     fetch: (...given) => side.fetch(...given),
     own: () => [] as unknown as AsyncIterable<Uint8Array>,
+    holdsOwn: () => false,
     membership: { mesh: MESH } as Parameters<typeof createIncomingEvents>[0]['membership'],
     events,
     local: (id) =>
