@@ -59,7 +59,7 @@ export interface IncomingEventsComponents extends Pick<MeshComponents, 'membersh
 
 /** See {@link IncomingEvents}. */
 export function createIncomingEvents(components: IncomingEventsComponents): IncomingEvents {
-  const { membership, now, log, events, local, admit, authorize, standingsOf, change, count, self } = components
+  const { membership, now, log, events, local, admit, authorize, standingsOf, change, count } = components
   const { mesh } = membership
   const stored =
     events === undefined
