@@ -1,5 +1,5 @@
 import { ROLES } from '../protocols/member/messages.ts'
-import type { Standing } from './core/policy.ts'
+import type { MemberStanding, Standing } from './core/policy.ts'
 import type { CheckedPeer } from './mesh-members.ts'
 import type { Membership } from './trust/membership.ts'
 
@@ -26,12 +26,17 @@ export interface CheckedPeers {
   standingOf(peer: string): Standing
   /** True if a member that is connected has the right to pass on what others send. */
   mayForward(peer: string): boolean
-  /** What a member is, or was when it was seen last, if its certificates still hold; undefined for any other node. */
-  recall(peer: string): Standing | undefined
+  /**
+   * What a member is, or was when it was seen last, if its certificates still hold; undefined for any other node.
+   * @param before what it was before this start: counts as long as it was not seen since, unless it was revoked, or the key of the mesh replaced.
+   */
+  recall(peer: string, before?: MemberStanding): MemberStanding | undefined
 }
 
 /** See {@link CheckedPeers}. */
-export function createCheckedPeers(membership: Pick<Membership, 'isStillMember' | 'endsInS'>): CheckedPeers {
+export function createCheckedPeers(
+  membership: Pick<Membership, 'isStillMember' | 'isRevoked' | 'endsInS' | 'generation'>
+): CheckedPeers {
   const present = new Map<string, CheckedPeer>()
   /** All, the one seen longest ago first. */
   const seen = new Map<string, CheckedPeer>()
@@ -54,15 +59,27 @@ export function createCheckedPeers(membership: Pick<Membership, 'isStillMember' 
     },
     standingOf: (peer) => present.get(peer)?.member ?? STRANGER,
     mayForward: (peer) => present.get(peer)?.member.forward === true,
-    recall(peer) {
+    recall(peer, before) {
       const member = seen.get(peer)?.member
-      return member === undefined || membership.endsInS(member) <= 0 ? undefined : member
+      const { generation } = membership
+      if (member === undefined) return before !== undefined && holds(peer, before) ? before : undefined
+      const { role, tags, since, notAfter } = member
+      return membership.endsInS(member) <= 0 ? undefined : { role, tags, since, notAfter, generation }
     }
+  }
+
+  /** Its certificates are not here: of those that another key of the mesh has not kept nothing else can be told. */
+  function holds(peer: string, before: MemberStanding): boolean {
+    return before.generation === membership.generation && !membership.isRevoked(peer, before) && membership.endsInS(before) > 0
   }
 }
 
+/** True if it may do less than before: its role is a lower one, or a tag is gone. */
+export function hasLess(now: Standing, before: Standing): boolean {
+  return ROLES.indexOf(now.role) > ROLES.indexOf(before.role) || before.tags.some((tag) => !now.tags.includes(tag))
+}
+
 function lossOf(now: CheckedPeer['member'], before: CheckedPeer['member']): Loss | undefined {
-  const isLower = ROLES.indexOf(now.role) > ROLES.indexOf(before.role)
-  if (isLower || before.tags.some((tag) => !now.tags.includes(tag))) return 'rights'
+  if (hasLess(now, before)) return 'rights'
   return before.forward && !now.forward ? 'forward' : undefined
 }

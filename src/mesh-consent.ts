@@ -3,13 +3,22 @@ import { createApprovals, type Approvals } from './calls/approvals.ts'
 import type { LocalTool, ProviderComponents } from './calls/provider.ts'
 import type { Audit } from './core/audit.ts'
 import { createLimits, type LimitRule } from './core/limits.ts'
-import { decide, decideUnchecked, stricter, type Caller, type Effect, type PolicyRule, type Standing } from './core/policy.ts'
+import {
+  decide,
+  decideUnchecked,
+  stricter,
+  type Caller,
+  type Effect,
+  type MemberStanding,
+  type PolicyRule,
+  type Standing
+} from './core/policy.ts'
 import type { InvokeOptions, ToolRequest } from './core/invoke.ts'
 import { MeshError } from './errors.ts'
 import type { Mesh } from './mesh-api.ts'
 import type { NewMeshEvent } from './mesh-events.ts'
 import type { Federation } from './mesh-federation.ts'
-
+import { hasLess } from './mesh-checked.ts'
 import { STRANGER, type MeshTrust } from './mesh-trust.ts'
 import type { ArrivedEvent } from './triggers/handling.ts'
 import type { Membership } from './trust/membership.ts'
@@ -22,8 +31,10 @@ export const OBSERVE = 'observe'
 
 /** What the node's policy says to calls of others, and the calls that wait for a yes. */
 export interface Consent extends Pick<ProviderComponents, 'authorize' | 'meter'>, Pick<Approvals, 'ask' | 'forget'> {
-  /** The same for an event: the policy has it as a call of the tool {@link HANDLE}. */
+  /** The same for an event: the policy has it as a call of the tool {@link HANDLE}. What was accepted before a restart is judged anew; those who caused it are what they were then, as long as nothing else is known of them. */
   authorizeEvent(event: ArrivedEvent, capability: CapabilityDeclaration, options: InvokeOptions): Promise<void> | undefined
+  /** What those are that have caused it, for when it goes over a restart. */
+  standingsOf(event: ArrivedEvent): (MemberStanding | undefined)[]
   /** Before it is taken in: refuses what the policy denies, and counts the others against their limits. @throws MeshError `permission_denied`, `busy`. */
   admitEvent(event: ArrivedEvent, capability: CapabilityDeclaration): void
   /** Which capabilities a node may observe. Who is to be asked for may not: nobody can say yes to each event. @throws MeshError `permission_denied`. */
@@ -108,10 +119,11 @@ export function createConsent(components: ConsentComponents): Consent {
     cause: string,
     caller: string,
     local: Pick<LocalTool, 'capability' | 'tool'>,
-    isChosen: boolean
+    isChosen: boolean,
+    before: MemberStanding | undefined
   ): Effect {
     const other = federation.meshOf(cause)
-    const standing = cause === self ? ownStanding() : recall(cause)
+    const standing = cause === self ? ownStanding() : recall(cause, before)
     if (other !== undefined || standing !== undefined) return effectOf(callerOf(cause, other, standing), local, isChosen)
     const round = federation.meshOf(caller)
     if (round !== undefined) return effectOf(callerOf(cause, round), local, isChosen)
@@ -130,16 +142,16 @@ export function createConsent(components: ConsentComponents): Consent {
   function checkAllowed(
     local: Pick<LocalTool, 'capability' | 'tool'>,
     { caller, causes, agent }: Request,
-    standing = standingOf(caller)
+    standing = standingOf(caller),
+    before: ArrivedEvent['standings'] = []
   ): 'allow' | 'ask' {
     const { capability, tool } = local
-    // Again: the capability that was looked at when the call arrived may have given way to another.
-    federation.checkLent(caller, capability.id, tool.name, capability.type)
     const isChosen = caller === self && agent !== undefined
     const own = effectOf(callerOf(caller, federation.meshOf(caller), standing), local, isChosen)
     let effect = own
     // A node lends nobody its rights: each of those who caused the call must have them, too.
-    for (const cause of causes ?? []) effect = stricter(effect, effectOfCause(cause, caller, local, isChosen))
+    for (const [n, cause] of (causes ?? []).entries())
+      effect = stricter(effect, effectOfCause(cause, caller, local, isChosen, before[n]))
     if (effect !== 'deny') return effect
     const details = { capability: capability.id, tool: tool.name, node: self, reason: 'policy' }
     const what = `"${tool.name}" of "${capability.id}" at ${ownName}`
@@ -154,36 +166,57 @@ export function createConsent(components: ConsentComponents): Consent {
     return `${role === 'owner' || role === 'admin' ? 'an' : 'a'} ${role}`
   }
 
-  function authorize(
+  function askFor(
     local: Pick<LocalTool, 'capability' | 'tool'>,
     request: Request,
-    options: InvokeOptions,
-    standing?: Standing
+    { signal }: InvokeOptions,
+    standing = standingOf(request.caller)
   ): Promise<void> | undefined {
-    if (checkAllowed(local, request, standing) === 'allow') return undefined
     const { caller, causes, agent, input } = request
     const foreign = federation.nodeOf(caller)
     const who = {
       caller,
       callerName: foreign?.name ?? nameOf(caller) ?? '',
-      callerRole: standingOf(caller).role,
+      callerRole: standing.role,
       ...(foreign !== undefined && { mesh: foreign.meshName, meshId: foreign.mesh }),
       ...(causes !== undefined && { causes }),
       ...(agent !== undefined && { agent })
     }
     const call = { kind: 'call' as const, ...who, capability: local.capability.id, tool: local.tool.name, input }
-    return waiting.isGranted(call) ? undefined : waiting.ask(call, options.signal)
+    return waiting.isGranted(call) ? undefined : waiting.ask(call, signal)
+  }
+
+  /** A person has agreed to this event, and none of those who caused it has less than it had then. */
+  function isStillAllowed({ isAllowed, causes, standings }: ArrivedEvent): boolean {
+    if (isAllowed !== true || standings === undefined) return false
+    return standings.every((was, n) => {
+      if (was === undefined) return true
+      const is = recall(causes[n]!, was)
+      return is !== undefined && !hasLess(is, was)
+    })
+  }
+
+  /** What the source of an event is, which may be gone by now: it was told that its event is handled nevertheless. @throws MeshError `permission_denied`: it is no member any more. */
+  function standingOfSource({ node, standings }: ArrivedEvent): Standing {
+    const standing = node === self ? ownStanding() : recall(node, standings?.at(-1))
+    if (standing !== undefined) return standing
+    throw new MeshError('permission_denied', 'who has sent this event is no member here now', { node: self, reason: 'policy' })
   }
 
   return {
-    authorize,
-    authorizeEvent(event, capability, options) {
-      const { node, isRestored } = event
-      // Its source may be gone by now, and it was told that its event is handled nevertheless.
-      const standing = recall(node)
-      if (isRestored === true && standing === undefined) return undefined
-      return authorize(handlingOf(capability), requestOf(event), options, standing)
+    authorize(local, request, options) {
+      const { capability, tool } = local
+      // Again: the capability that was looked at when the call arrived may have given way to another.
+      federation.checkLent(request.caller, capability.id, tool.name, capability.type)
+      return checkAllowed(local, request) === 'allow' ? undefined : askFor(local, request, options)
     },
+    authorizeEvent(event, capability, options) {
+      const standing = standingOfSource(event)
+      const [local, request] = [handlingOf(capability), requestOf(event)]
+      if (checkAllowed(local, request, standing, event.standings) === 'allow' || isStillAllowed(event)) return undefined
+      return askFor(local, request, options, standing)
+    },
+    standingsOf: ({ causes }) => causes.map((peer) => recall(peer)),
     admitEvent(event, capability) {
       const { node: caller } = event
       const local = handlingOf(capability)

@@ -6,7 +6,7 @@ import type { InvokeOptions } from './core/invoke.ts'
 import { failureOf } from './core/triggers/failure.ts'
 import { createInbox } from './core/triggers/inbox.ts'
 import type { InboxEffect } from './core/triggers/inbox-contract.ts'
-import { createSeenEvents } from './core/triggers/seen-events.ts'
+import { createSeenEvents, type Settled } from './core/triggers/seen-events.ts'
 import { MeshError, toMeshError } from './errors.ts'
 import type { EventFunction } from './mesh-api-events.ts'
 import type { MeshComponents } from './mesh-components.ts'
@@ -47,8 +47,11 @@ export interface IncomingEventsComponents extends Pick<MeshComponents, 'membersh
   /** The payload that an event of another node refers to, from there; and of this node itself. @param hash lower-case hex. */
   fetch: PayloadArrivalsComponents['fetch']
   own: PayloadArrivalsComponents['own']
+  holdsOwn: PayloadArrivalsComponents['holdsOwn']
   /** Before it is handled: may wait for a person to agree. @throws MeshError `permission_denied`. */
   authorize(event: ArrivedEvent, capability: CapabilityDeclaration, options: InvokeOptions): Promise<void> | undefined
+  /** What those are that have caused an event. */
+  standingsOf(event: ArrivedEvent): ArrivedEvent['standings']
   /** Changes something, does what follows from it, and sees to what is due next. */
   change<T>(work: () => T): T
   count(counter: string): void
@@ -56,14 +59,20 @@ export interface IncomingEventsComponents extends Pick<MeshComponents, 'membersh
 
 /** See {@link IncomingEvents}. */
 export function createIncomingEvents(components: IncomingEventsComponents): IncomingEvents {
-  const { membership, now, log, events, local, admit, authorize, fetch, own, change, count, self } = components
+  const { membership, now, log, events, local, admit, authorize, standingsOf, change, count } = components
   const { mesh } = membership
   const stored =
     events === undefined
       ? undefined
-      : createInboxLog(events.inbox, { mesh, now, clock: Date.now, onDamaged: () => count('events.damaged') })
+      : createInboxLog(events.inbox, {
+          mesh,
+          now,
+          clock: Date.now,
+          handled: () => seen.stored(now()),
+          onDamaged: () => count('events.damaged')
+        })
   const store = events?.inboxPayloads ?? createPayloadMemory()
-  const payloads = createPayloadArrivals({ self, store, fetch, own, kept: stored?.kept ?? [] })
+  const payloads = createPayloadArrivals({ ...components, store, kept: stored?.kept ?? [] })
   const seen = createSeenEvents(stored?.seen, now())
   const effects = createEffectQueue<InboxEffect<ArrivedEvent, DeliveryOrigin>>(act)
   let forgetAt = now() + FORGET_EVERY_MS
@@ -92,7 +101,7 @@ export function createIncomingEvents(components: IncomingEventsComponents): Inco
     functionOf: (handler) => local(handler)?.handle,
     take: (handler) => effects.around(() => inbox.take(handler, now())),
     finish: (event, outcome) => change(() => effects.around(() => inbox.finish(event, outcome, now()))),
-    authorize: (event, signal) => authorize(event, local(event.handler)!.declaration, { signal }),
+    authorize: (event, signal) => authorize(event, local(event.handler)!.declaration, { signal })?.then(() => allowed(event)),
     arrived: payloads.get,
     load: payloads.load
   })
@@ -108,9 +117,14 @@ export function createIncomingEvents(components: IncomingEventsComponents): Inco
       case 'again':
         return payloads.again(effect.event)
       case 'release':
-        payloads.release(effect.event)
-        stored?.release(effect.event, effect.settled)?.catch(() => count('events.not_kept'))
+        release(effect.event, effect.settled)
     }
+  }
+
+  function release(event: ArrivedEvent, settled?: Settled): void {
+    const written = stored?.release(event, settled)
+    written?.catch(() => count('events.not_kept'))
+    payloads.release(event, written)
   }
 
   /** With the payload that it refers to. If that does not come, the event fails when it is to be handled. */
@@ -125,12 +139,19 @@ export function createIncomingEvents(components: IncomingEventsComponents): Inco
     )
   }
 
+  /** A person has agreed to it, once for all. */
+  function allowed(event: ArrivedEvent): void {
+    event.isAllowed = true
+    stored?.allow(event)?.catch(() => count('events.not_kept'))
+  }
+
   /** What cannot be kept is handled all the same, and its source told nothing until it is done. */
   function write(event: ArrivedEvent): void {
     const kept = (): void => {
       isFailing = false
       change(() => effects.around(() => inbox.kept(event)))
     }
+    event.standings = standingsOf(event)
     if (event.priority === 'low') return kept()
     stored?.keep(event).then(kept, (error: unknown) => {
       count('events.not_kept')
@@ -168,7 +189,10 @@ export function createIncomingEvents(components: IncomingEventsComponents): Inco
   }
 
   effects.around(() => {
-    for (const event of stored?.kept ?? []) inbox.restore(event, now())
+    for (const event of stored?.kept ?? []) {
+      if (payloads.over.has(event)) release(event)
+      else inbox.restore(event, now())
+    }
   })
 
   return {
@@ -178,10 +202,11 @@ export function createIncomingEvents(components: IncomingEventsComponents): Inco
       effects.around(() => inbox.tick(at))
       if (at < forgetAt) return
       seen.expire(at)
+      stored?.tick()
       forgetAt = at + FORGET_EVERY_MS
     },
     get nextAt() {
-      return Math.min(inbox.nextAt, seen.size > 0 ? forgetAt : Infinity)
+      return Math.min(inbox.nextAt, seen.size + inbox.size > 0 ? forgetAt : Infinity)
     },
     async stop() {
       stopping = true

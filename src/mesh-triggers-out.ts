@@ -36,7 +36,7 @@ export interface OutgoingEvents extends EventDesk {
   /** There are other handlers than before. @param appeared those that were not there. */
   handlersChanged(appeared: readonly string[]): void
   /** Payloads that are too large for their events. */
-  readonly payloads: Pick<PayloadKeeper, 'read' | 'own'>
+  readonly payloads: Pick<PayloadKeeper, 'read' | 'own' | 'has'>
   /** Does what follows from a change, also where this began elsewhere. */
   around<T>(work: () => T): T
   tick(now: number): void

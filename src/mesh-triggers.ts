@@ -41,7 +41,7 @@ export interface MeshTriggersComponents
     Pick<MeshComponents, 'libp2p' | 'membership' | 'incarnation' | 'now' | 'random' | 'log' | 'events' | 'sink'>,
     Pick<IncomingEventsComponents, 'local'> {
   /** Who may have which events handled, and observe which. */
-  consent(): Pick<Consent, 'admitEvent' | 'authorizeEvent' | 'observerOf'>
+  consent(): Pick<Consent, 'admitEvent' | 'authorizeEvent' | 'standingsOf' | 'observerOf'>
   nameOf(node: string): string | undefined
   /** Everything that is offered now, by this node and others. */
   offers(): Offer[]
@@ -79,8 +79,10 @@ export function createMeshTriggers(components: MeshTriggersComponents): MeshTrig
     self,
     fetch: (node, hash, signal) => fetchPayload(() => connect(node), hash, signal),
     own: outgoing.payloads.own,
+    holdsOwn: outgoing.payloads.has,
     admit: (...asked) => consent().admitEvent(...asked),
     authorize: (...asked) => consent().authorizeEvent(...asked),
+    standingsOf: (event) => consent().standingsOf(event),
     change
   })
   const subscriptions = createMeshSubscriptions({

@@ -45,6 +45,16 @@ export interface Standing {
   tags: readonly string[]
 }
 
+/** The same of a member, with all that says whether it still holds: what is known of it goes over a restart with what it sent. */
+export interface MemberStanding extends Standing {
+  /** Since when it is a member, Unix time in s. */
+  since: number
+  /** When its certificates end, Unix time in s. */
+  notAfter: number
+  /** Which key of the mesh was the newest when this held. */
+  generation: number
+}
+
 /** The stricter of two effects. */
 export function stricter(a: Effect, b: Effect): Effect {
   return EFFECTS[Math.max(EFFECTS.indexOf(a), EFFECTS.indexOf(b))]!

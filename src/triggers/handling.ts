@@ -3,6 +3,7 @@ import type { JsonValue } from '../../protocols/json.ts'
 import { eventFields } from '../../protocols/trigger/event-fields.ts'
 import type { MeshEvent } from '../../protocols/trigger/messages.ts'
 import { Cancellation } from '../core/cancellation.ts'
+import type { MemberStanding } from '../core/policy.ts'
 import { failureOf } from '../core/triggers/failure.ts'
 import type { InboxEvent } from '../core/triggers/inbox-contract.ts'
 import type { FailedAnswer } from '../core/triggers/outbox-contract.ts'
@@ -27,8 +28,10 @@ export interface ArrivedEvent extends InboxEvent {
   event: MeshEvent
   /** As it came. */
   encoded: Uint8Array
-  /** It was accepted before this node started. */
-  isRestored?: boolean
+  /** What those in `causes` were when it was written down; undefined of those that are no members here, or this node itself. */
+  standings?: readonly (MemberStanding | undefined)[]
+  /** A person has agreed to it. */
+  isAllowed?: boolean
   /** PeerIds: on whose behalf it was raised, its source last. */
   causes: readonly string[]
 }

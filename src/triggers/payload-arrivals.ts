@@ -31,6 +31,11 @@ export interface Loaded {
 
 /** See {@link createPayloadArrivals}. */
 export interface PayloadArrivals {
+  /**
+   * Those of `kept` that were over before the restart, though the log does not say so yet: a payload is there before its event is written down, so one
+   * that is gone was deleted since.
+   */
+  readonly over: ReadonlySet<ArrivedEvent>
   /** Whether there is room for the payload of an event that comes in now. @throws MeshError `busy`; `unsupported` for a type that this node does not read. */
   admit(event: ArrivedEvent): void
   /** Resolves once the payload of the event is here; undefined if it is, or is in the event. Rejects with MeshError: how the event has failed. */
@@ -41,8 +46,8 @@ export interface PayloadArrivals {
   load(event: ArrivedEvent, signal: AbortSignal): Promise<Loaded>
   /** The event is tried again: what has not come is got anew. */
   again(event: ArrivedEvent): void
-  /** The event is over. */
-  release(event: ArrivedEvent): void
+  /** The event is over. @param written once that is written down, or cannot be: until then the payload stays. Default: it is. */
+  release(event: ArrivedEvent, written?: Promise<void>): void
   stop(): void
 }
 
@@ -55,6 +60,8 @@ export interface PayloadArrivalsComponents {
   fetch(node: string, hash: string, signal: AbortSignal): AsyncIterable<Uint8Array>
   /** Of an event of this node itself, which it keeps as their source. */
   own(hash: string): AsyncIterable<Uint8Array>
+  /** Whether it does: no longer than it is their source. */
+  holdsOwn(hash: string): boolean
   /** Events that were accepted before a restart: what belongs to no other goes. */
   kept: readonly ArrivedEvent[]
   /** How long one of so many bytes may take to come. Default: {@link FETCH_WITHIN_MS}. */
@@ -76,7 +83,7 @@ const keyOf = ({ handler, id }: Pick<ArrivedEvent, 'handler' | 'id'>): string =>
 
 /** A payload is got once for all capabilities here that handle its event. One node has half of the room, and two of eight turns. */
 export function createPayloadArrivals(components: PayloadArrivalsComponents): PayloadArrivals {
-  const { self, store, fetch, own, kept, withinMs = fetchWithinMs } = components
+  const { self, store, fetch, own, holdsOwn, kept, withinMs = fetchWithinMs } = components
   const arrivals = new Map<string, Arrival>()
   const all = createTurns(MAX_FETCHES)
   const ofNode = new Map<string, Turns>()
@@ -129,14 +136,13 @@ export function createPayloadArrivals(components: PayloadArrivalsComponents): Pa
     })
   }
 
-  function forget(name: string, arrival: Arrival): void {
+  function forget(name: string, arrival: Arrival, written?: Promise<void>): void {
     if (arrivals.get(name) !== arrival) return
     arrivals.delete(name)
     reserve(arrival.node, -arrival.size)
     arrival.abort.abort(new MeshError('cancelled', 'the event is over'))
-    // Once nothing more is written of it. If it comes again, that waits for this.
-    const gone: Promise<void> = arrival.here
-      .catch(() => undefined)
+    // Once nothing more is written of it, and its event does not come back by a restart. If it comes again, that waits for this.
+    const gone: Promise<void> = Promise.allSettled([arrival.here, written])
       .then(() => store.delete(name))
       .then(() => void (going.get(name) === gone && going.delete(name)))
     going.set(name, gone)
@@ -186,12 +192,19 @@ export function createPayloadArrivals(components: PayloadArrivalsComponents): Pa
       throw new MeshError('busy', 'there is no room for the payload now', { retryAfterMs: BUSY_MS })
   }
 
+  const over = new Set(kept.filter(wasOver))
   const restored = new Set(kept.flatMap(({ node, event: { dataRef } }) => (dataRef === undefined ? [] : [nameOf(node, dataRef)])))
   for (const name of store.initial.keys()) if (!restored.has(name)) void store.delete(name)
-  for (const event of kept) void get(event)
+  for (const event of kept) if (!over.has(event)) void get(event)
   initial.clear()
 
+  function wasOver({ node, event: { dataRef } }: ArrivedEvent): boolean {
+    if (dataRef === undefined) return false
+    return node === self ? !holdsOwn(dataRef.hash) : store.initial.get(nameOf(node, dataRef)) !== dataRef.size
+  }
+
   return {
+    over,
     admit,
     get,
     again(event) {
@@ -219,13 +232,13 @@ export function createPayloadArrivals(components: PayloadArrivalsComponents): Pa
         throw toMeshError(error)
       }
     },
-    release(event) {
+    release(event, written) {
       const ref = event.event.dataRef
       const name = ref === undefined ? '' : nameOf(event.node, ref)
       const arrival = arrivals.get(name)
       if (arrival === undefined) return
       arrival.events.delete(keyOf(event))
-      if (arrival.events.size === 0) forget(name, arrival)
+      if (arrival.events.size === 0) forget(name, arrival, written)
     },
     stop() {
       for (const { abort } of arrivals.values()) abort.abort(new MeshError('unavailable', 'the node is stopping'))

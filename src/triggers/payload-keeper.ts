@@ -24,6 +24,8 @@ export interface PayloadKeeper {
   sent(id: string, handler: string, node: string): void
   /** For a node that an event with it was sent to. @param hash lower-case hex. @throws MeshError `unavailable`. */
   read(hash: string, node: string): AsyncGenerator<Uint8Array, void, void>
+  /** Whether it is kept for an event. @param hash lower-case hex. */
+  has(hash: string): boolean
   /** For this node itself. @throws MeshError `unavailable`. */
   own(hash: string): AsyncGenerator<Uint8Array, void, void>
   /** What could not be written is not tried again: the node stops. */
@@ -176,6 +178,7 @@ export function createPayloadKeeper(store: PayloadStore, onServed: (id: string, 
         for (const { id, handler } of askers.get(node)?.values() ?? []) onServed(id, handler)
       })
     },
+    has: (hash) => held.has(hash),
     async *own(hash) {
       if (!held.has(hash)) throw notKept()
       yield* readHeld(hash, () => undefined)

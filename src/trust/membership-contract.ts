@@ -54,6 +54,8 @@ export interface Membership {
   readonly treaties: TreatyDesk
   /** True if none of the certificates of this checked member is revoked, or by a key that was replaced without keeping it. */
   isStillMember(chain: readonly SignedCertificate[]): boolean
+  /** True if somebody who may has revoked a node since it was this: one that is not here, and of which no certificate is. */
+  isRevoked(node: string, was: Pick<CheckedMember, 'role' | 'since'>): boolean
   /** That the membership of this node itself has ended; undefined while it holds. */
   readonly revocation: EndOfMembership | undefined
   /** True if a second key claims to follow one of the mesh: the first that was seen counts here, others may go by the other. */
@@ -85,7 +87,7 @@ export interface Membership {
   /** Answers a node that asks to join, or a member to renew. @param member who it is, if it is admitted. @throws MeshError `permission_denied`. */
   welcome(request: JoinRequest, peer: string, member: CheckedMember | undefined): Promise<Entry>
   /** How long the certificates of a checked member still hold, in s; 0 or less if they have ended since. */
-  endsInS(member: CheckedMember): number
+  endsInS(member: Pick<CheckedMember, 'notAfter'>): number
   /** True when a new chain is to be asked for: this node's certificates end soon, or are by a key of the mesh that was replaced. */
   needsRenewal(): boolean
   /** Gives itself a new chain, if this node has the key of the mesh and needs one. @returns whether it did. @throws MeshError `unavailable` if it cannot be kept. */

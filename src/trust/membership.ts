@@ -193,6 +193,7 @@ export async function privateMembership(init: MembershipInit): Promise<Membershi
     },
     isStillMember: (chain) =>
       known.endOf(chain) === undefined && chain.slice(-1).every(({ certificate }) => keys.rootStanding(certificate) === 'good'),
+    isRevoked: (node, { role, since }) => known.isRevoked({ node: originBytes(node), role, since }),
     get isKeyDisputed() {
       return board.isKeyDisputed
     },

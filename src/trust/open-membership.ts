@@ -37,6 +37,7 @@ export function openMembership(): Membership {
     learn: async () => NO_NOTICES,
     treaties: closedTreatyDesk(none),
     isStillMember: () => true,
+    isRevoked: () => false,
     revocation: undefined,
     successions: () => [],
     isKeyDisputed: false,

@@ -41,7 +41,7 @@ export interface EndOfMembership {
 /** The revocations of a mesh that a node knows. */
 export interface Revocations {
   /** True for a certificate that is revoked by somebody who may. */
-  isRevoked(certificate: Certificate): boolean
+  isRevoked(certificate: Pick<Certificate, 'node' | 'role' | 'since'>): boolean
   /** What ended a chain of certificates; undefined if nothing has. */
   endOf(chain: readonly SignedCertificate[]): EndOfMembership | undefined
   /** Checks a revocation and keeps it. Never throws. */
@@ -115,7 +115,7 @@ export function createRevocations(
     )
   }
 
-  function endOf({ node, since, role }: Certificate): EndOfMembership | undefined {
+  function endOf({ node, since, role }: Pick<Certificate, 'node' | 'role' | 'since'>): EndOfMembership | undefined {
     for (const one of kept.values()) {
       const { revocation } = one.signed
       if (revocation.at >= since && compareBytes(revocation.node, node) === 0 && one.revokes(role) && counts(one))
@@ -123,7 +123,7 @@ export function createRevocations(
     }
     return undefined
   }
-  const isRevoked = (certificate: Certificate): boolean => endOf(certificate) !== undefined
+  const isRevoked: Revocations['isRevoked'] = (certificate) => endOf(certificate) !== undefined
 
   async function isOfItsIssuer({ bytes, signature, revocation }: SignedRevocation): Promise<boolean> {
     return compareBytes(revocation.mesh, mesh) === 0 && isSignedBy(revocation.issuer, signedRevocationBytes(bytes), signature)

@@ -3,6 +3,7 @@ import { mkdtemp, rm } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import type { CapabilityDeclaration, TriggerDeclaration } from '../../protocols/capability.ts'
+import type { PolicyRule } from '../../src/core/policy.ts'
 import { MeshError, type EventFunction, type Mesh, type ReceivedEvent } from '../../src/index.ts'
 import { until } from '../fixtures/libp2p-pair.ts'
 import { createTestMesh, type TestMesh } from '../fixtures/test-mesh.ts'
@@ -324,6 +325,49 @@ describe('events from node to node', function () {
       assert.deepEqual([outcome, kept], ['delivered', true])
       await until(() => source.status().counters['events.done'] === 1, 'it is done', 15_000)
       assert.deepEqual(got, [id])
+    })
+
+    it('what waits for a yes waits for it after a restart as well, though its source is gone, and not once that is revoked', async () => {
+      const member = await mesh.member('owner')
+      const begun: string[] = []
+      const policy: PolicyRule[] = [{ effect: 'ask', tools: ['handle'] }]
+      const start = async (): Promise<Mesh> => {
+        const node = await mesh.start(member, { dataDir: join(dir, 'a'), policy })
+        node.register(agent(), {}, ({ id }) => void begun.push(id))
+        return node
+      }
+      const asks = (node: Mesh): Promise<void> => until(() => node.approvals().length === 1, 'it asks', 10_000)
+      const fire = async (node: Mesh): Promise<[Mesh, string]> => {
+        const source = await mesh.join('member', { peers: node.multiaddrs() })
+        source.register(camera())
+        await sees(source, 'guard')
+        const { outcome, id } = await source.fire('cam', 'person', { location: 'the door' })
+        assert.equal(outcome, 'delivered', 'accepted: it is on the disk of the handler')
+        await asks(node)
+        return [source, id!]
+      }
+      const first = await start()
+      const [source, id] = await fire(first)
+      await first.stop()
+      await source.stop()
+      const second = await start()
+      await asks(second)
+      assert.deepEqual(begun, [])
+      const [{ id: approval, caller }] = second.approvals() as unknown as [{ id: string; caller: string }]
+      assert.equal(caller, source.peerId)
+      second.approve(approval, true)
+      await until(() => begun.length === 1, 'it is handled')
+      assert.deepEqual(begun, [id])
+      const [other] = await fire(second)
+      await second.revoke(other.peerId, 'gone')
+      await second.stop()
+      await other.stop()
+      const third = await start()
+      // What came later and is allowed has been through the same queue.
+      third.register(camera())
+      await third.fire('cam', 'person')
+      await until(() => begun.length === 2, 'the own one is handled')
+      assert.deepEqual([third.approvals(), begun.length], [[], 2])
     })
 
     it('what nobody has done is there again after a restart, with the dead letters', async () => {

@@ -84,6 +84,7 @@ function createSide(events?: EventStore): Side {
     self: OTHER,
     fetch: (...given) => side.fetch(...given),
     own: () => [] as unknown as AsyncIterable<Uint8Array>,
+    holdsOwn: () => false,
     membership: { mesh: MESH } as Parameters<typeof createIncomingEvents>[0]['membership'],
     events,
     local: (id) =>
@@ -92,6 +93,7 @@ function createSide(events?: EventStore): Side {
         : undefined,
     admit: () => side.admit!(),
     authorize: () => undefined,
+    standingsOf: () => undefined,
     change: (work) => work(),
     now: () => side.now,
     log: () => undefined,

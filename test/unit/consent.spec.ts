@@ -1,21 +1,29 @@
 import assert from 'node:assert/strict'
 import type { CapabilityDeclaration } from '../../protocols/capability.ts'
+import type { Role } from '../../protocols/member/messages.ts'
 import type { LocalTool } from '../../src/calls/provider.ts'
 import type { LimitRule } from '../../src/core/limits.ts'
-import type { PolicyRule, Standing } from '../../src/core/policy.ts'
+import type { MemberStanding, PolicyRule } from '../../src/core/policy.ts'
 import { MeshError, isMeshError } from '../../src/errors.ts'
 import { createConsent, type Consent } from '../../src/mesh-consent.ts'
 import { STRANGER } from '../../src/mesh-trust.ts'
 import type { ArrivedEvent } from '../../src/triggers/handling.ts'
 
-/** PeerIds of this node, of a member, of a guest, and of two nodes of another mesh, one of which this node has never seen. */
-const [SELF, MEMBER, GUEST, CLUB_NODE, FAR] = ['self', 'member', 'guest', 'club-node', 'far']
+/** PeerIds of this node, of a member, of a guest, of two nodes of another mesh, one of which this node has never seen, and of one that was revoked. */
+const [SELF, MEMBER, GUEST, CLUB_NODE, FAR, REVOKED] = ['self', 'member', 'guest', 'club-node', 'far', 'revoked']
+const standing = (role: Role = 'member', tags: string[] = []): MemberStanding => ({
+  role,
+  tags,
+  since: 0,
+  notAfter: 1,
+  generation: 0
+})
 const LENT: CapabilityDeclaration = { id: 'cam', type: 'sensor/camera' }
 const KEPT: CapabilityDeclaration = { id: 'vault', type: 'private/vault' }
 
 describe('consent for callers of other meshes', () => {
   function consent(policy: PolicyRule[] = [], limits: LimitRule[] = []): Consent {
-    const standings: Record<string, Standing> = { [MEMBER]: { role: 'member', tags: [] }, [GUEST]: { role: 'guest', tags: [] } }
+    const standings: Record<string, MemberStanding> = { [MEMBER]: standing(), [GUEST]: standing('guest') }
     const lends = (mesh: string, type: string): boolean => mesh === 'club' && type === LENT.type
     const meshOf = (peer: string): string | undefined => (peer === CLUB_NODE ? 'club' : undefined)
     return createConsent({
@@ -25,13 +33,17 @@ describe('consent for callers of other meshes', () => {
       nameOf: () => undefined,
       limits,
       policy,
-      trust: { standingOf: (peer) => standings[peer] ?? STRANGER, recall: (peer) => standings[peer] },
+      trust: {
+        standingOf: (peer) => standings[peer] ?? STRANGER,
+        recall: (peer, before) => standings[peer] ?? (peer === REVOKED ? undefined : before)
+      },
       federation: {
         lends,
         meshOf,
         nodeOf: (peer) => (meshOf(peer) === undefined ? undefined : { mesh: 'club', meshName: 'the club', name: 'radio' }),
         checkLent(peer, _capability, _tool, type) {
-          if (meshOf(peer) !== undefined && !lends(meshOf(peer)!, type ?? ''))
+          // Who is not here has not proved to be of this mesh.
+          if (![SELF, MEMBER, GUEST].includes(peer) && !lends(meshOf(peer) ?? '', type ?? ''))
             throw new MeshError('permission_denied', 'not lent', { reason: 'not_lent' })
         }
       },
@@ -68,10 +80,13 @@ describe('consent for callers of other meshes', () => {
     rules: PolicyRule[],
     source: string,
     before: string[] = [],
-    isRestored = false,
-    limits: LimitRule[] = []
+    isKept = false,
+    limits: LimitRule[] = [],
+    given: Partial<ArrivedEvent> = {}
   ): string[] {
-    const event = { node: source, causes: [...before, source], isRestored, event: { data: null } } as unknown as ArrivedEvent
+    const causes = [...before, source]
+    const standings = isKept ? causes.map((peer) => (peer === SELF ? undefined : standing())) : undefined
+    const event = { node: source, causes, standings, event: { data: null }, ...given } as unknown as ArrivedEvent
     const made = consent(rules, limits)
     const told = (work: () => Promise<void> | undefined | void): string => {
       try {
@@ -121,9 +136,35 @@ describe('consent for callers of other meshes', () => {
     assert.equal(answer([], KEPT, SELF, [GUEST], false, 'keeper'), 'policy')
   })
 
-  it('an event that was accepted before a restart is handled though its source is not known yet; one that came since is not', () => {
-    assert.equal(answerEvent([], FAR, [], true)[1], 'allow')
+  it('an event that was accepted before a restart is judged anew, its source as it was then; one that came since is not', () => {
+    const said = (rules: PolicyRule[], source = FAR, before: string[] = [], given: Partial<ArrivedEvent> = {}): string =>
+      answerEvent(rules, source, before, true, [], given)[1]!
+    const ask: PolicyRule[] = [{ effect: 'ask', tools: ['handle'] }]
+    assert.equal(said([]), 'allow')
     assert.equal(answerEvent([], FAR)[1], 'permission_denied')
+    assert.equal(said(ask), 'ask')
+    assert.equal(said([{ effect: 'deny', tools: ['handle'] }]), 'permission_denied')
+    assert.equal(said([{ effect: 'deny', roles: ['member'] }]), 'permission_denied')
+    assert.equal(said([], REVOKED), 'permission_denied')
+    assert.equal(said([], FAR, [], { standings: [standing('guest')] }), 'permission_denied')
+    assert.equal(said([], FAR, [], { standings: undefined }), 'permission_denied', 'nothing is known of it')
+    const kitchen: PolicyRule[] = [{ effect: 'allow', tags: ['kitchen'] }, { effect: 'deny' }]
+    assert.equal(said(kitchen, FAR, [], { standings: [standing('member', ['kitchen'])] }), 'allow')
+    assert.equal(said(kitchen, FAR, []), 'permission_denied')
+    assert.equal(said([], FAR, ['far-too']), 'allow', 'so are all who caused it')
+    assert.equal(said(ask, FAR, ['far-too']), 'ask')
+    assert.equal(said([], FAR, ['far-too'], { standings: [undefined, standing()] }), 'permission_denied')
+    assert.equal(said([], FAR, [REVOKED]), 'permission_denied')
+    assert.equal(said(ask, SELF), 'allow')
+    // A yes is for this event, as long as nobody who caused it has less than then.
+    const isAllowed = { isAllowed: true }
+    assert.equal(said(ask, FAR, [], isAllowed), 'allow')
+    assert.equal(answerEvent(ask, MEMBER, [], false, [], isAllowed)[1], 'ask', 'it is not known what it was then')
+    assert.equal(said([{ effect: 'allow' }], REVOKED), 'permission_denied', 'no rule is for who is no member')
+    assert.equal(said(ask, MEMBER, [], { ...isAllowed, standings: [standing('admin')] }), 'ask')
+    assert.equal(said(ask, MEMBER, [], { ...isAllowed, standings: [standing('member', ['kitchen'])] }), 'ask')
+    assert.equal(said([{ effect: 'deny' }], FAR, [], isAllowed), 'permission_denied')
+    assert.equal(said(ask, REVOKED, [], isAllowed), 'permission_denied')
     assert.equal(answerEvent([{ effect: 'deny', nodes: [MEMBER] }], MEMBER, [], true)[1], 'permission_denied')
   })
 

@@ -244,7 +244,7 @@ describe('events in the data directory', () => {
     it('has what was accepted and not handled, and what was handled', async () => {
       const files = await closing(openEventFiles(dir, (message) => troubles.push(message)))
       const make = (log: EventLog, now: number, clock: number) =>
-        createInboxLog(log, { mesh: MESH, now: () => now, clock: () => clock, onDamaged: () => damaged++ })
+        createInboxLog(log, { mesh: MESH, now: () => now, clock: () => clock, handled: () => [], onDamaged: () => damaged++ })
       const first = make(files.inbox, 1_000, 50_000)
       for (const one of [event(1), event(2), event(3, 'critical'), event(4)]) await first.keep(one)
       await first.release(event(1), 'done')
@@ -254,8 +254,8 @@ describe('events in the data directory', () => {
       await files.close()
       const again = await closing(openEventFiles(dir, (message) => troubles.push(message)))
       const second = make(again.inbox, 10, 51_000)
-      const { isRestored, expiresAt, ...rest } = second.kept[0]!
-      assert.deepEqual([second.kept.length, isRestored, expiresAt], [1, true, 10 + 4_000 - 1_000])
+      const { expiresAt, ...rest } = second.kept[0]!
+      assert.deepEqual([second.kept.length, expiresAt], [1, 10 + 4_000 - 1_000])
       const { expiresAt: _, ...expected } = event(2)
       const plain = { ...rest, encoded: Uint8Array.from(rest.encoded), event: undefined }
       assert.deepEqual(plain, { ...expected, event: undefined })
@@ -265,6 +265,32 @@ describe('events in the data directory', () => {
       ])
       assert.deepEqual([troubles, damaged], [[], 0])
       await again.close()
+    })
+
+    it('has what its causes were, and that a person has agreed to it', async () => {
+      const init = { mesh: MESH, now: () => 0, clock: () => 0, handled: () => [], onDamaged: () => damaged++ }
+      const member = { role: 'member', tags: ['kitchen'], since: 1, notAfter: 2, generation: 3 } as const
+      const standings = [undefined, member]
+      const first = createInboxLog(await opened(), init)
+      await first.keep({ ...event(1), standings })
+      await first.keep({ ...event(2), standings, isAllowed: true })
+      await first.keep({ ...event(3), standings })
+      await first.keep(event(4))
+      await first.allow(event(3))
+      assert.equal(first.allow(event(9)), undefined)
+      const told = (log: EventLog): unknown[] =>
+        createInboxLog(log, init).kept.map((one) => [one.id, one.standings, one.isAllowed])
+      const expected = [
+        ['1-1', standings, undefined],
+        ['1-2', standings, true],
+        ['1-3', standings, true],
+        ['1-4', undefined, undefined]
+      ]
+      const { initial, append } = await opened()
+      const anew: Parameters<EventLog['append']>[0][] = []
+      assert.deepEqual(told({ initial, append, onCompact: (of) => anew.push(...of()) }), expected)
+      assert.deepEqual(told({ initial: anew, append, onCompact: () => undefined }), expected)
+      assert.equal(damaged, 0)
     })
   })
 })

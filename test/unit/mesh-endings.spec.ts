@@ -17,12 +17,21 @@ function originOf(n: number): string {
 describe('members that were checked here', () => {
   let over: Set<unknown>
   let endsInS: number
+  let generation: number
+  let revoked: string[]
   let checked: CheckedPeers
   const member = (role: Role, tags: string[] = [], forward = true): never =>
     ({ member: { role, tags, forward }, chain: [] }) as never
   beforeEach(() => {
-    ;[over, endsInS] = [new Set(), 1]
-    checked = createCheckedPeers({ isStillMember: (chain) => !over.has(chain), endsInS: () => endsInS })
+    ;[over, endsInS, generation, revoked] = [new Set(), 1, 0, []]
+    checked = createCheckedPeers({
+      isStillMember: (chain) => !over.has(chain),
+      isRevoked: (peer) => revoked.includes(peer),
+      endsInS: () => endsInS,
+      get generation() {
+        return generation
+      }
+    })
   })
 
   it('are recalled when they are away, for what they were, until their certificates end', () => {
@@ -32,6 +41,22 @@ describe('members that were checked here', () => {
     assert.equal(checked.recall('b'), undefined)
     endsInS = 0
     assert.equal(checked.recall('a'), undefined)
+  })
+
+  it('are recalled as they were before this start until they come, are revoked, or the key of the mesh is replaced', () => {
+    const before = { role: 'admin', tags: ['kitchen'], since: 0, notAfter: 9, generation: 0 } as const
+    assert.deepEqual(checked.recall('a', before), before)
+    generation = 1
+    assert.equal(checked.recall('a', before), undefined, 'its certificates may be of those that were not kept')
+    generation = 0
+    revoked.push('a')
+    assert.equal(checked.recall('a', before), undefined)
+    revoked.pop()
+    endsInS = 0
+    assert.equal(checked.recall('a', before), undefined)
+    endsInS = 1
+    checked.add('a', member('guest'))
+    assert.equal(checked.recall('a', before)?.role, 'guest')
   })
 
   it('say who comes back with less: a lower role, without a tag, or without the right to pass on alone', () => {
@@ -79,7 +104,9 @@ describe('endings', () => {
     ;[audited, less, expelled, over] = [[], [], [], []]
     const checked = createCheckedPeers({
       isStillMember: ([peer]) => !over.includes(peer as never),
-      endsInS: () => 1
+      isRevoked: () => false,
+      endsInS: () => 1,
+      generation: 0
     })
     for (const peer of [HERE!, AWAY!]) checked.add(peer, { member: { role: 'member', tags: [] }, chain: [peer] } as never)
     checked.left(AWAY!)

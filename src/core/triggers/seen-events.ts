@@ -4,7 +4,7 @@ export const SEEN_MS = 600_000
 export const MAX_SEEN = 65_536
 /** Most events of one node that are being handled. */
 export const MAX_HANDLING_OF_NODE = 4_096
-/** The newest events that are remembered over a restart: more than a source may have out at a node. */
+/** Most events that are remembered over a restart, more than a source may have out at a node: the newest of each node, past it fewer of those with the most. */
 export const MAX_SEEN_STORED = 8_192
 
 /** How an event ended that does not come again. */
@@ -104,8 +104,7 @@ export function createSeenEvents(initial: readonly StoredEvent[] = [], now = 0):
     size++
   }
 
-  for (const { node, key, settled, ageMs } of initial.slice(-MAX_SEEN_STORED))
-    remember(node, { key, settled, at: now - ageMs, lasting: true })
+  for (const { node, key, settled, ageMs } of initial) remember(node, { key, settled, at: now - ageMs, lasting: true })
 
   return {
     begin(node, key, time) {
@@ -131,14 +130,25 @@ export function createSeenEvents(initial: readonly StoredEvent[] = [], now = 0):
       for (const [node, share] of shares) expireOf(node, share, time)
     },
     stored(time) {
-      const kept: StoredEvent[] = []
-      for (const [node, { settled }] of shares)
-        for (const [key, { settled: how, at, lasting }] of settled)
-          if (lasting && at + SEEN_MS > time) kept.push({ node, key, settled: how, ageMs: time - at })
-      return kept.sort((a, b) => b.ageMs - a.ageMs).slice(-MAX_SEEN_STORED)
+      const lists = [...shares].map(([node, { settled }]) => {
+        const lasting = [...settled.values()].filter((one) => one.lasting && one.at + SEEN_MS > time)
+        return lasting.map(({ key, settled: how, at }) => ({ node, key, settled: how, ageMs: time - at }))
+      })
+      return fairly(lists, MAX_SEEN_STORED).sort((a, b) => b.ageMs - a.ageMs)
     },
     get size() {
       return size
     }
   }
+}
+
+/** The last ones of each list, so many together: of the short ones all, of the long ones equally many. */
+function fairly<T>(lists: readonly (readonly T[])[], most: number): T[] {
+  const all = [...lists].sort((a, b) => a.length - b.length)
+  let left = most
+  return all.flatMap((list, n) => {
+    const share = Math.min(list.length, Math.floor(left / (all.length - n)))
+    left -= share
+    return list.slice(list.length - share)
+  })
 }

@@ -55,6 +55,7 @@ describe('payloads that arrive', () => {
         return fetch(node, wanted, signal)
       },
       own: () => assert.fail('it is of another node'),
+      holdsOwn: () => false,
       kept: [],
       ...given
     })
@@ -135,6 +136,61 @@ describe('payloads that arrive', () => {
     busy(sized('1-2', 11))
     payloads.admit(sized('1-2', 50, 'm'))
     assert.deepEqual(fetched, [])
+  })
+
+  it('one that was accepted before a restart and is gone was over then; so was an own one that the outbox does not hold', async () => {
+    const store = createPayloadMemory()
+    await store.write('x', [])
+    const kept = [
+      event('1-1'),
+      event('1-2', { dataRef: { hash, size: bytes.length + 1 } }),
+      event('1-3', {}, 'm'),
+      event('1-4', { dataRef: undefined }),
+      event('1-5', {}, 'self'),
+      event('1-6', { dataRef: { hash: 'f'.repeat(64), size: 1 } }, 'self')
+    ]
+    make({
+      store: { ...store, initial: new Map([[`n-${hash}-${bytes.length}`, bytes.length]]) },
+      holdsOwn: (one) => one === hash,
+      kept
+    })
+    assert.deepEqual(
+      kept.filter((one) => payloads.over.has(one)).map(({ id }) => id),
+      ['1-2', '1-3', '1-6']
+    )
+    await payloads.get(kept[0]!)
+    assert.deepEqual(fetched, [], 'nothing of it is got')
+  })
+
+  it('is deleted once it is written down that its event is over, and comes after that if it comes again', async () => {
+    const steps: string[] = []
+    const store = createPayloadMemory()
+    make({
+      store: {
+        ...store,
+        write: (...given) => store.write(...given).then(() => void steps.push('written')),
+        delete: (name) => store.delete(name).then(() => void steps.push('deleted'))
+      }
+    })
+    const one = event('1-1')
+    for (const end of ['resolve', 'reject'] as const) {
+      steps.length = 0
+      await payloads.get(one)
+      let settle = (): void => undefined
+      const record = new Promise<void>(
+        (resolve, reject) => (settle = end === 'resolve' ? resolve : () => reject(new Error('full')))
+      )
+      record.catch(() => undefined)
+      payloads.release(one, record)
+      const again = payloads.get(one)
+      await new Promise((resolve) => setImmediate(resolve))
+      assert.deepEqual(steps, ['written'], 'not yet')
+      settle()
+      await again
+      assert.deepEqual(steps, ['written', 'deleted', 'written'])
+      payloads.release(one)
+      await new Promise((resolve) => setImmediate(resolve))
+    }
   })
 
   it('one that did not come is got anew when its event is tried again, and not before', async () => {

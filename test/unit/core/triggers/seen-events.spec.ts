@@ -93,6 +93,29 @@ describe('events that were seen', () => {
     assert.deepEqual(more.at(-1), { node: 'm', key: `${MAX_SEEN_STORED + 9}`, settled: 'failed', ageMs: 0 })
   })
 
+  it('are known after a restart also of who sends few, whatever others send, and the newest of who sends many', () => {
+    const before = createSeenEvents()
+    const handle = (node: string, n: number): void => before.settle(node, `${n}`, 'done', 0, true)
+    for (let n = 0; n < 100; n++) handle('quiet', n)
+    for (let n = 0; n < 2 * MAX_SEEN_STORED; n++) for (const node of ['loud', 'louder']) handle(node, n)
+    const stored = before.stored(1)
+    assert.equal(stored.length, MAX_SEEN_STORED)
+    // As it is read back: with what was written since, which may be more.
+    const since = Array.from({ length: MAX_SEEN_STORED }, (_, n) => ({
+      node: 'new',
+      key: `${n}`,
+      settled: 'done' as const,
+      ageMs: 0
+    }))
+    const after = createSeenEvents([...stored, ...since], 1)
+    for (let n = 0; n < 100; n++) assert.equal(after.begin('quiet', `${n}`, 2), 'done')
+    for (const node of ['loud', 'louder']) {
+      assert.equal(after.begin(node, `${2 * MAX_SEEN_STORED - 1}`, 2), 'done')
+      assert.equal(after.begin(node, `${2 * MAX_SEEN_STORED - (MAX_SEEN_STORED - 100) / 2}`, 2), 'done')
+      assert.equal(after.begin(node, '0', 2), 'new')
+    }
+  })
+
   it('are handled once within the window, whatever comes again and whenever', () => {
     const step = fc.tuple(
       fc.constantFrom('n', 'm'),
