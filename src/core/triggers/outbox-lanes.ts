@@ -95,8 +95,8 @@ export function createOutboxLanes<N extends LaneEntry>({ reaches, wayOf }: Outbo
         fixed === undefined ? (open ?? openLane(entry)) : { key: `${fixed}\n${wayOf(entry)}`, excluded: NOBODY }
       return { lanes: subject.free, key, excluded, handler: fixed }
     }
-    // Who has accepted it has it in its place already.
-    if (leg.state !== 'offered' || hasTaker(leg)) return undefined
+    // Who has accepted it and is to have it again may have given it back, unheard: what follows goes there after it.
+    if (leg.state !== 'offered' && !(leg.state === 'waiting' && hasTaker(leg))) return undefined
     return { lanes: subject.links, key: handler!, excluded: NOBODY, handler }
   }
 

@@ -85,6 +85,8 @@ export class DeliveryWorld {
   /** Event and handler: with the link of the handler; accepted by it. */
   readonly #offered = new Set<string>()
   readonly #accepted = new Set<string>()
+  /** Accepted over a link that is lost: to be asked again before what follows. */
+  readonly #away = new Set<string>()
   readonly #routed = new Map<string, string[]>()
   readonly #numbers = new Map<number, number>()
   readonly #random: () => number
@@ -159,14 +161,15 @@ export class DeliveryWorld {
   isBehind(event: Event, handler: string, surely: boolean): boolean {
     const counts = ({ id, priority }: Event): boolean => !surely || (priority !== 'low' && !this.failed.has(id))
     const isOlder = (one: Event): boolean => one.subject === event.subject && one.number < event.number && counts(one)
-    return counts(event) && [...this.added.values()].some((one) => isOlder(one) && this.#couldGo(one, handler))
+    return counts(event) && [...this.added.values()].some((one) => isOlder(one) && this.#couldGo(one, handler, surely))
   }
 
-  #couldGo({ id, fanOut, trigger }: Event, handler: string): boolean {
+  #couldGo({ id, fanOut, trigger }: Event, handler: string, surely: boolean): boolean {
     const [pending] = this.outbox.pending(id)
     if (pending === undefined || !this.#plan.triggers[trigger]!.includes(handler) || !this.handlers.get(handler)!.up) return false
     const what = `${id} ${handler}`
-    if (pending.handlers.includes(handler)) return this.#offered.has(what) && !this.#accepted.has(what)
+    if (pending.handlers.includes(handler))
+      return (this.#offered.has(what) && (!surely || !this.#accepted.has(what))) || (!surely && this.#away.has(what))
     if (pending.handled.includes(handler)) return false
     const routed = this.#routed.get(id)
     if (fanOut === 'all') return routed === undefined || routed.includes(handler)
@@ -264,6 +267,7 @@ export class DeliveryWorld {
     handler.window = createDeliveryWindow()
     for (const id of gone) {
       this.#offered.delete(`${id} ${name}`)
+      if (this.#accepted.has(`${id} ${name}`)) this.#away.add(`${id} ${name}`)
       this.outbox.lost(id, name, this.now)
     }
   }
@@ -302,6 +306,7 @@ export class DeliveryWorld {
       Object.assign(handler, { epoch: handler.epoch + 1, queue: [], window: createDeliveryWindow() })
     this.#offered.clear()
     this.#accepted.clear()
+    this.#away.clear()
     this.outbox = this.#createOutbox()
     this.outbox.handlersChanged(this.now)
   }
@@ -438,6 +443,7 @@ export class DeliveryWorld {
         break
       case 'accepted':
         this.#accepted.add(`${effect.id} ${effect.handler}`)
+        this.#away.delete(`${effect.id} ${effect.handler}`)
         break
     }
   }
