@@ -10,6 +10,8 @@ const WORDS: Readonly<Record<string, string>> = {
   '^[A-Za-z0-9_.-]{1,128}$': 'must be a name of letters, digits, . _ and -, up to 128, without blanks',
   '^https?://': 'must be an address that begins with http:// or https://',
   '^https?://[^@?#\\s]+$': 'must be an address such as https://host:8000/v1, without user and password, ?, # and blanks',
+  '^https?://[^@?#/\\s]+/?$':
+    'must be the address of a server, such as http://127.0.0.1:1337, without user and password, path, ?, # and blanks',
   '^https?://[^@#\\s]+$': 'must be an address such as https://host/path, without user and password, # and blanks',
   '^mqtts?://[^@/?#\\s]+/?$':
     'must be mqtt://HOST:PORT or mqtts://HOST:PORT, without user and password: these have keys of their own',
@@ -23,6 +25,7 @@ const WORDS: Readonly<Record<string, string>> = {
   '^[1-9][0-9]*(ms|s|m|h|d)$': 'must be a time such as 500ms, 10s, 5m, 1h or 1d',
   '^[A-Za-z][A-Za-z0-9_+-]{0,63}$':
     'must be a language such as en-gb or the name of a voice: letters, digits, _ + and -, up to 64, a letter first',
+  '^[A-Za-z0-9][A-Za-z0-9._-]{0,127}$': 'must be a name of letters, digits, . _ and -, up to 128, a letter or digit first',
   '^[A-Za-z0-9_-]{1,64}$': 'must be a name of letters, digits, _ and -, up to 64'
 }
 
