@@ -226,6 +226,8 @@ describe('http mcp: sessions', () => {
     await mesh.cancelled
     // Its stream ends, without an answer.
     assert.equal((await call.text()).includes('"result"'), false)
+    // The tool is told first, and gives back its place in what follows from that.
+    await new Promise((resolve) => setImmediate(resolve))
     time += SESSION_IDLE_MS + 1
     assert.equal(await ping(id), 404)
   })
