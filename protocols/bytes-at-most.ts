@@ -1,3 +1,5 @@
+import { concat } from 'uint8arrays/concat'
+
 /**
  * Reads bytes that come in pieces into one array, as long as they are not too many: nothing beyond `maxBytes` is kept.
  * @throws what `tooLarge` gives as soon as there are more, and what the source throws.
@@ -14,11 +16,5 @@ export async function readAtMost(
     if (bytes > maxBytes) throw tooLarge()
     kept.push(piece)
   }
-  const all = new Uint8Array(bytes)
-  let at = 0
-  for (const piece of kept) {
-    all.set(piece, at)
-    at += piece.byteLength
-  }
-  return all
+  return concat(kept, bytes)
 }

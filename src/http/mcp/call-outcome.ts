@@ -1,3 +1,4 @@
+import { concat } from 'uint8arrays/concat'
 import type { JsonValue } from '../../../protocols/json.ts'
 import type { Call, CallItem } from '../../mesh-api.ts'
 
@@ -44,16 +45,6 @@ export async function readCall(call: Call, onItem: (item: CallItem) => void): Pr
     }
   }
   const { result, provider, providerName, durationMs } = await call.result
-  const bytes = byteCount > 0 && byteCount <= MAX_RESULT_BYTES ? joined(pieces, byteCount) : undefined
+  const bytes = byteCount > 0 && byteCount <= MAX_RESULT_BYTES ? concat(pieces, byteCount) : undefined
   return { result, items, itemsLeftOut, bytes, byteCount, provider, providerName, durationMs }
-}
-
-function joined(pieces: readonly Uint8Array[], length: number): Uint8Array {
-  const all = new Uint8Array(length)
-  let at = 0
-  for (const piece of pieces) {
-    all.set(piece, at)
-    at += piece.byteLength
-  }
-  return all
 }
