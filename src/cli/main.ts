@@ -15,7 +15,8 @@ process.stderr.on('error', () => {})
 const argv = process.argv.slice(2)
 try {
   // With --json a failure is told once, on stdout.
-  await createProgram(argv.includes('--json')).parseAsync(argv, { from: 'user' })
+  const program = await createProgram(argv.includes('--json'), argv)
+  await program.parseAsync(argv, { from: 'user' })
 } catch (error) {
   process.exitCode = await tellFailure(error, argv)
 }

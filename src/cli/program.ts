@@ -1,38 +1,47 @@
 import { Command } from 'commander'
 import { VERSION } from '../version.ts'
-import { addAccept } from './accept.ts'
-import { addAgents } from './agents.ts'
-import { addApprovals } from './approvals.ts'
-import { addAsk } from './ask.ts'
-import { addAudit } from './audit.ts'
-import { addCall } from './call.ts'
-import { addCapabilities } from './capabilities.ts'
-import { addCompletion } from './completion.ts'
 import { wantsColor } from './output.ts'
-import { addDeadLetters } from './dead-letters.ts'
-import { addEvents } from './events.ts'
-import { addFire } from './fire.ts'
-import { addInit } from './init.ts'
-import { addInvite } from './invite.ts'
-import { addJoin } from './join.ts'
-import { addLeave } from './leave.ts'
-import { addMcp } from './mcp.ts'
-import { addMembers } from './members.ts'
-import { addPeers } from './peers.ts'
-import { addRevoke } from './revoke.ts'
-import { addRotate } from './rotate.ts'
-import { addRoute } from './route.ts'
-import { addRoutes } from './routes.ts'
-import { addScan } from './scan.ts'
-import { addStart } from './start.ts'
-import { addStatus } from './status.ts'
-import { addStop } from './stop.ts'
-import { addTrace } from './trace.ts'
-import { addTreaty } from './treaty.ts'
-import { addWatch } from './watch.ts'
 
-/** The command line with all its commands. It throws `CommanderError` where commander would end the process; `quiet` leaves telling it to others. */
-export function createProgram(quiet: boolean): Command {
+/** The commands in the order of the help, each loaded when it is needed: what one asks of a running node is there in half the time. */
+const COMMANDS: Readonly<Record<string, () => Promise<(program: Command) => void>>> = {
+  start: async () => (await import('./start.ts')).addStart,
+  scan: async () => (await import('./scan.ts')).addScan,
+  init: async () => (await import('./init.ts')).addInit,
+  invite: async () => (await import('./invite.ts')).addInvite,
+  join: async () => (await import('./join.ts')).addJoin,
+  leave: async () => (await import('./leave.ts')).addLeave,
+  members: async () => (await import('./members.ts')).addMembers,
+  revoke: async () => (await import('./revoke.ts')).addRevoke,
+  rotate: async () => (await import('./rotate.ts')).addRotate,
+  treaty: async () => (await import('./treaty.ts')).addTreaty,
+  approvals: async () => (await import('./approvals.ts')).addApprovals,
+  accept: async () => (await import('./accept.ts')).addAccept,
+  audit: async () => (await import('./audit.ts')).addAudit,
+  status: async () => (await import('./status.ts')).addStatus,
+  peers: async () => (await import('./peers.ts')).addPeers,
+  routes: async () => (await import('./routes.ts')).addRoutes,
+  route: async () => (await import('./route.ts')).addRoute,
+  trace: async () => (await import('./trace.ts')).addTrace,
+  capabilities: async () => (await import('./capabilities.ts')).addCapabilities,
+  call: async () => (await import('./call.ts')).addCall,
+  fire: async () => (await import('./fire.ts')).addFire,
+  events: async () => (await import('./events.ts')).addEvents,
+  'dead-letters': async () => (await import('./dead-letters.ts')).addDeadLetters,
+  agents: async () => (await import('./agents.ts')).addAgents,
+  ask: async () => (await import('./ask.ts')).addAsk,
+  mcp: async () => (await import('./mcp.ts')).addMcp,
+  watch: async () => (await import('./watch.ts')).addWatch,
+  stop: async () => (await import('./stop.ts')).addStop,
+  completion: async () => (await import('./completion.ts')).addCompletion
+}
+/** What this one prints is made from all the others. */
+const NEEDS_ALL = 'completion'
+
+/**
+ * The command line. It throws `CommanderError` where commander would end the process; `quiet` leaves telling it to others.
+ * @param argv of which only the command that it names is loaded; all are where it names none.
+ */
+export async function createProgram(quiet: boolean, argv: readonly string[] = []): Promise<Command> {
   const program = new Command('atmo')
     .description('Route work to whoever can do it: a peer-to-peer mesh of tools and triggers.')
     .version(VERSION)
@@ -44,23 +53,9 @@ export function createProgram(quiet: boolean): Command {
     })
     .showHelpAfterError('(see --help)')
     .addHelpText('after', '\nExit codes: 0 done, 1 failed, 2 wrong usage. With --json every command prints JSON, its errors too.')
-  const mesh = [
-    addInit,
-    addInvite,
-    addJoin,
-    addLeave,
-    addMembers,
-    addRevoke,
-    addRotate,
-    addTreaty,
-    addApprovals,
-    addAccept,
-    addAudit
-  ]
-  const triggers = [addFire, addEvents, addDeadLetters]
-  const ways = [addRoutes, addRoute, addTrace]
-  const work = [addCapabilities, addCall, ...triggers, addAgents, addAsk, addMcp]
-  for (const add of [addStart, addScan, ...mesh, addStatus, addPeers, ...ways, ...work, addWatch, addStop, addCompletion])
-    add(program)
+  const [name = ''] = argv
+  const isOne = Object.hasOwn(COMMANDS, name) && name !== NEEDS_ALL
+  const loaded = await Promise.all((isOne ? [COMMANDS[name]!] : Object.values(COMMANDS)).map((load) => load()))
+  for (const add of loaded) add(program)
   return program
 }

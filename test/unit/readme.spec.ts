@@ -38,8 +38,8 @@ function commands(text: string): string[][] {
 const longOf = (command: Command) => [...command.options.map(({ long }) => long ?? ''), '--help']
 
 /** What is wrong with a command, if anything: a command or an option that does not exist. */
-function problemOf(words: string[]): string | undefined {
-  let command = createProgram(true)
+function problemOf(program: Command, words: string[]): string | undefined {
+  let command = program
   let depth = 0
   for (const word of words) {
     const next = word.startsWith('-') ? undefined : command.commands.find((one) => [one.name(), ...one.aliases()].includes(word))
@@ -57,14 +57,19 @@ function problemOf(words: string[]): string | undefined {
 describe('README and guides', function () {
   this.timeout(60_000)
 
+  let program: Command
+  before(async () => {
+    program = await createProgram(true)
+  })
+
   it('name commands and options that exist', () => {
     const found = PAGES.flatMap((page) => commands(read(page)).map((words) => ({ page, words })))
     assert.ok(found.length > 40, `only ${found.length} commands found`)
     const wrong = found.flatMap(({ page, words }) => {
-      const problem = problemOf(words)
+      const problem = problemOf(program, words)
       return problem === undefined ? [] : [`${page}: atmo ${words.join(' ')}: ${problem}`]
     })
-    const all = createProgram(true).commands.flatMap((command) => [command, ...command.commands])
+    const all = program.commands.flatMap((command) => [command, ...command.commands])
     // `npm run demo` has options of its own.
     const flags = all.flatMap(longOf).concat('--version', USAGE.match(/--[a-z]+/g) ?? [])
     for (const page of PAGES) {
@@ -79,7 +84,10 @@ describe('README and guides', function () {
 
   it('would see a command or an option that does not exist', () => {
     const text = 'A `atmo dance` and\n```sh\nnpx atmo call a b --parma x=1\natmo peers add /ip4/1.1.1.1/tcp/1 --json\n```\n'
-    assert.deepEqual(commands(text).map(problemOf), ['no option --parma', undefined, 'no command "dance"'])
+    assert.deepEqual(
+      commands(text).map((words) => problemOf(program, words)),
+      ['no option --parma', undefined, 'no command "dance"']
+    )
   })
 
   it('name npm verbs that exist', () => {
@@ -107,7 +115,6 @@ describe('README and guides', function () {
     const sections = new Map(
       [...text.matchAll(/^## atmo ([\w-]+)\n([\s\S]*?)(?=^## |$(?![\s\S]))/gm)].map(([, name = '', body = '']) => [name, body])
     )
-    const program = createProgram(true)
     assert.deepEqual(
       [...sections.keys()].sort(),
       program.commands

@@ -1,13 +1,13 @@
 import assert from 'node:assert/strict'
 import { execFile } from 'node:child_process'
+import { readFileSync } from 'node:fs'
 import { mkdir, mkdtemp, rm, stat, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
-import { join } from 'node:path'
+import { dirname, join } from 'node:path'
 import { promisify } from 'node:util'
 import { CommanderError, InvalidArgumentError } from 'commander'
 import { parseDuration, parseWait } from '../../../src/cli/command-line.ts'
 import { createProgram } from '../../../src/cli/program.ts'
-import { isMeshError } from '../../../src/errors.ts'
 import { plain, showBytes, showDuration, table, wantsColor } from '../../../src/cli/output.ts'
 import { showChanges } from '../../../src/cli/show-change.ts'
 import { showEvent } from '../../../src/cli/show-event.ts'
@@ -49,6 +49,20 @@ const COMMANDS = [
   'completion'
 ]
 
+const parse = async (args: string[]): Promise<unknown> => (await createProgram(true, args)).parseAsync(args, { from: 'user' })
+
+/** What a module needs to be there before its first line runs. */
+function loadedBy(file: string, found = new Set<string>()): Set<string> {
+  const text = readFileSync(file, 'utf8')
+  for (const [, name = ''] of text.matchAll(/^(?:import|export) (?!type )(?:[^'"]*? from )?'([^']+)'/gm)) {
+    const next = name.startsWith('.') ? join(dirname(file), name) : name
+    if (found.has(next)) continue
+    found.add(next)
+    if (next !== name) loadedBy(next, found)
+  }
+  return found
+}
+
 describe('cli usage', function () {
   this.timeout(60_000)
   let dir: string
@@ -58,6 +72,16 @@ describe('cli usage', function () {
   after(() => rm(dir, { recursive: true, force: true }))
   const atmo = (args: string[], env: Record<string, string> = {}) =>
     startAtmo(args, { env: { ATMO_DATA_DIR: dir, ...env } }).ended
+
+  for (const name of ['main', 'peers', 'status', 'capabilities', 'call', 'fire', 'watch', 'mcp'])
+    it(`starts fast: nothing of libp2p is loaded for what a running node is asked (${name})`, () => {
+      const loaded = [...loadedBy(join(import.meta.dirname, `../../../src/cli/${name}.ts`))]
+      assert.ok(loaded.length > 5, 'the imports are found')
+      assert.deepEqual(
+        loaded.filter((one) => /^(libp2p|@libp2p|@multiformats|@noble|multiformats|ajv)/.test(one)),
+        []
+      )
+    })
 
   it('wrong usage is exit code 2, told on stderr', async () => {
     const wrong: [string[], RegExp][] = [
@@ -115,7 +139,7 @@ describe('cli usage', function () {
   for (const [args, message] of WRONG) {
     it(`refuses: atmo ${args.join(' ')}`, () =>
       assert.rejects(
-        createProgram(true).parseAsync(args, { from: 'user' }),
+        parse(args),
         (error) => error instanceof CommanderError && error.exitCode !== 0 && message.test(error.message)
       ))
   }
@@ -142,9 +166,7 @@ describe('cli usage', function () {
     assert.deepEqual([call.code, (JSON.parse(call.stdout) as { status: string }).status], [1, 'error'])
     const peersAdd = ['peers', 'add', '/ip4/1.1.1.1/tcp/1']
     for (const args of [['peers'], peersAdd, ['capabilities'], ['routes'], ['route', 'x'], ['trace', 'x'], ['stop']]) {
-      await assert.rejects(createProgram(true).parseAsync([...args, '--data-dir', dir], { from: 'user' }), (error) =>
-        isMeshError(error, 'unavailable')
-      )
+      await assert.rejects(parse([...args, '--data-dir', dir]), { name: 'MeshError', code: 'unavailable' })
     }
   })
   it('sends its token to nobody when node.json is left over', async () => {
@@ -181,7 +203,7 @@ describe('cli usage', function () {
     assert.deepEqual([top.code, call.code, version.code], [0, 0, 0])
     assert.match(call.stdout, /Usage: atmo call \[options\] <capability> <tool>[^]*--data-dir <dir>[^]*--json[^]*Examples:/)
     assert.match(version.stdout, /^\d+\.\d+\.\d+\n$/)
-    for (const command of createProgram(true).commands) {
+    for (const command of (await createProgram(true)).commands) {
       assert.ok(COMMANDS.includes(command.name()) && command.description().length > 0)
       for (const { description, flags } of command.options) assert.ok(description.length > 0, flags)
       // What those two print is read by a shell, and by an MCP client.
