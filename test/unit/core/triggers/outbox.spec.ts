@@ -623,11 +623,14 @@ describe('outbox', () => {
 
   describe('the order of a subject', () => {
     let routes: Record<string, string[]>
+    let chance: number
     const of = 'cam door'
     const way = (given: Partial<OutboxEvent> & { way?: string } = {}) => ({ of, ...given })
     beforeEach(() => {
       routes = { '': ['a'] }
+      chance = 0
       create({
+        random: () => chance,
         route: (one) => new Set(routes[(one as { way?: string }).way ?? '']),
         wayOf: (one) => (one as { way?: string }).way ?? '',
         isOrdered: (handler) => handler !== 'orderless'
@@ -714,7 +717,7 @@ describe('outbox', () => {
       assert.equal(done().at(-1), 'send 4 to a')
     })
 
-    it('who has accepted one, and comes back, gets it again whatever is before it', () => {
+    it('who has accepted one, and comes back, gets it again as soon as what is before it has gone there', () => {
       routes = { '': ['a'], late: [] }
       add('1', way({ way: 'late' }))
       add('2', way())
@@ -722,8 +725,75 @@ describe('outbox', () => {
       outbox.accepted('2', 'a', time)
       outbox.lost('2', 'a', time)
       routes.late = ['a']
+      done()
       outbox.handlersChanged(time, ['a'])
+      assert.deepEqual(done(), ['send 1 to a'])
+      go('1', 'a')
+      assert.deepEqual(done(), ['send 2 to a'])
       go('2', 'a')
+    })
+
+    /** Accepted by the first, over a link that is lost then: it may have given them back, unheard. */
+    const taken = (given: Record<string, Priority>): void => {
+      routes[''] = ['a', 'b']
+      for (const [id, priority] of Object.entries(given)) {
+        add(id, way({ priority }))
+        go(id, 'a')
+        outbox.accepted(id, 'a', time)
+      }
+      for (const id of Object.keys(given)) outbox.lost(id, 'a', time)
+      done()
+    }
+    /** The link takes them as they come. @returns what it sent. */
+    const sends = (): string[] => {
+      const sent: string[] = []
+      for (let next = done(); next.length > 0; next = done())
+        for (const one of next) {
+          const [, id, handler] = /^send (.*) to (.*)$/.exec(one)!
+          if (outbox.sent(id!, handler!, time) !== undefined) sent.push(`${id} ${handler}`)
+        }
+      return sent
+    }
+
+    it('of what one has accepted is kept when it comes back, whatever the priorities: it may have given all back, unheard', () => {
+      taken({ 1: 'normal', 2: 'critical', 3: 'high' })
+      outbox.handlersChanged(time, ['a'])
+      assert.deepEqual(sends(), ['1 a', '2 a', '3 a'])
+    })
+
+    it('all that one has accepted goes there again at once where it was there all the while, and not to another', () => {
+      taken({ 1: 'normal', 2: 'normal', 3: 'normal' })
+      tick(ACK_WAIT_MS)
+      assert.deepEqual(sends(), ['1 a', '2 a', '3 a'])
+    })
+
+    it('is kept where its link is lost again when it has had its time to come back', () => {
+      routes[''] = ['a']
+      taken({ 1: 'normal', 2: 'normal' })
+      routes[''] = ['a']
+      outbox.handlersChanged(time, ['a'])
+      done()
+      time = RETURN_MS
+      // Each is left alone for a time that is chance, the second for less.
+      outbox.lost('1', 'a', time)
+      chance = 1
+      outbox.lost('2', 'a', time)
+      done()
+      const sent: string[] = []
+      while (sent.length < 2) {
+        tick(outbox.nextAt)
+        sent.push(...sends())
+      }
+      assert.deepEqual(sent, ['1 a', '2 a'])
+    })
+
+    it('what waits for older ones to go to whom has accepted it has its time, too', () => {
+      taken({ 1: 'normal', 2: 'normal' })
+      tick(ACK_WAIT_MS)
+      assert.deepEqual(done(), ['send 1 to a'])
+      routes[''] = ['b']
+      tick(RETURN_MS)
+      assert.deepEqual(done(), ['send 2 to b'])
     })
   })
 
