@@ -176,6 +176,35 @@ describe('delivery', () => {
     )
   }).timeout(240_000)
 
+  it('of a subject whose events go to two ordered handlers in turns, nothing waits, and none is missing', () => {
+    const world = new DeliveryWorld(['a', 'b'], createRandom(1), { ordered: ['a', 'b'], triggers: { p: ['a'], q: ['b'], r: [] } })
+    for (let n = 0; n < 100; n++) {
+      const name = n % 2 === 0 ? 'a' : 'b'
+      if (n % 7 === 0) world.add('normal', 1, 0, 'r')
+      world.add('normal', 1, 0, name === 'a' ? 'p' : 'q')
+      world.pump(name)
+      world.deliver(0)
+      world.write(name)
+      assert.ok(world.take(name), `${n} is handled at once`)
+      world.finish(name, 'done')
+      while (world.messages.length > 0) world.deliver(0)
+    }
+    assert.deepEqual([world.now, world.settled.size, world.missing, world.late], [0, 100, 0, 0])
+  })
+
+  it('a low event that is lost on its way to an ordered handler is told as missing', () => {
+    const world = new DeliveryWorld(['a'], createRandom(1))
+    for (const priority of ['normal', 'low', 'normal'] as const) {
+      world.add(priority, 1)
+      world.pump('a')
+      if (priority === 'low') world.breakLink('a')
+      while (world.messages.length > 0) world.deliver(0)
+      world.take('a')
+    }
+    world.settle()
+    assert.equal(world.missing, 1)
+  })
+
   it('never holds more than it may, however many events come and nobody takes them', () => {
     const world = new DeliveryWorld(['a'], createRandom(1))
     world.setUp('a', false)
