@@ -71,7 +71,7 @@ describe('delivery', () => {
       }),
       { numRuns: 1_000 * RUNS }
     )
-  }).timeout(120_000)
+  }).timeout(120_000 * RUNS)
 
   /** It accepts all that is on its way, gives it back, and its link is lost, or it ends, after so many of its answers. */
   function giveBack(
@@ -126,7 +126,7 @@ describe('delivery', () => {
       }),
       { numRuns: 500 * RUNS }
     )
-  }).timeout(120_000)
+  }).timeout(120_000 * RUNS)
 
   it('lets none overtake an older one of its subject that could go to the same ordered handler, and holds none for any other reason', () => {
     const names = ['a', 'b', 'c', 'd']
@@ -174,7 +174,7 @@ describe('delivery', () => {
       }),
       { numRuns: 1_000 * RUNS }
     )
-  }).timeout(240_000)
+  }).timeout(240_000 * RUNS)
 
   it('of a subject whose events go to two ordered handlers in turns, nothing waits, and none is missing', () => {
     const world = new DeliveryWorld(['a', 'b'], createRandom(1), { ordered: ['a', 'b'], triggers: { p: ['a'], q: ['b'], r: [] } })
