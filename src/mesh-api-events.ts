@@ -27,7 +27,7 @@ export interface ReceivedEvent {
   depth: number
   /** How many firings it stands for. */
   coalesced: number
-  /** Of a capability whose events come in order: how many before this one did not come. */
+  /** Of a capability whose events come in order: 1 if one before it, of its source and subject, was sent here and lost on its way, as those of `low` priority may be; else 0. */
   missing: number
   /** Of those: it comes after one that was to follow it. */
   late: boolean

@@ -187,6 +187,7 @@ export function createRaise(components: RaiseComponents): Raise {
       priority,
       bytes: encoded.length + (dataRef?.size ?? 0),
       of,
+      sequence,
       fanOut: fanOutOf(trigger),
       expiresMs: Math.min(MAX_EVENT_AGE_MS, trigger.expiresMs ?? MAX_EVENT_AGE_MS),
       encoded,

@@ -40,6 +40,7 @@ function raised(number: number, given: Partial<RaisedEvent> = {}): RaisedEvent {
     priority: 'normal',
     bytes: encoded.length,
     of: 'cam  door',
+    sequence: { incarnation: 1, number: 1 },
     fanOut: 1,
     expiresMs: 60_000,
     encoded,
