@@ -112,6 +112,62 @@ describe('the SDK of OpenAI at a node, its models at another', function () {
     assert.deepEqual(called, ['the "hall" 🦙', 'the "hall" 🦙'])
   })
 
+  it('makes responses, streamed as well, in the shape of a schema, and goes on with one that is stored', async () => {
+    server.play(() => ({ text: '{"warm":true}', tokens: 42 }))
+    const schema = { type: 'object', properties: { warm: { type: 'boolean' } }, required: ['warm'], additionalProperties: false }
+    const format = { type: 'json_schema' as const, name: 'answer', schema, strict: true }
+    const input = 'How warm is it?'
+    const { data, response } = await client.responses
+      .create({ model: 'gpt-4o', instructions: 'be brief', input, text: { format } })
+      .withResponse()
+    assert.deepEqual([data.output_text, data.usage?.total_tokens, data.status], ['{"warm":true}', 42, 'completed'])
+    assert.equal(response.headers.get('x-atmosphere-node'), there.peerId)
+    const { name: _name, type: _type, ...asked } = format
+    assert.deepEqual(server.requests[0]?.body['response_format'], {
+      type: 'json_schema',
+      json_schema: { name: 'answer', ...asked }
+    })
+    assert.deepEqual((await client.responses.parse({ model: 'scripted', input, text: { format } })).output_text, '{"warm":true}')
+    server.play(() => ({ text: 'It is warm.' }))
+    let text = ''
+    for await (const event of await client.responses.create({ model: 'auto', input, stream: true }))
+      if (event.type === 'response.output_text.delta') text += event.delta
+    assert.equal(text, 'It is warm.')
+    const final = await client.responses.stream({ model: 'scripted', input, previous_response_id: data.id }).finalResponse()
+    assert.deepEqual([final.output_text, final.status], ['It is warm.', 'completed'])
+    assert.deepEqual(
+      server.requests.at(-1)?.messages.map(({ role }) => role),
+      ['user', 'assistant', 'user']
+    )
+    assert.equal((await client.responses.retrieve(final.id)).output_text, 'It is warm.')
+    await client.responses.delete(final.id)
+    await assert.rejects(client.responses.retrieve(final.id), OpenAI.NotFoundError)
+  })
+
+  it('runs a loop of tools with responses, streamed and not', async () => {
+    const parameters = { type: 'object', properties: { room: { type: 'string' } } }
+    const tools = [{ type: 'function' as const, name: 'thermometer', parameters, strict: false }]
+    for (const isStream of [false, true]) {
+      server.play(({ messages: said }, turn) =>
+        turn === 0
+          ? { text: 'I look. ', calls: [['thermometer', { room: 'the "hall" 🦙' }]] }
+          : { text: `It has ${said.at(-1)?.content}.` }
+      )
+      const ask = (input: OpenAI.Responses.ResponseInput) => {
+        const request = { model: 'scripted', input, tools, store: false }
+        return isStream ? client.responses.stream(request).finalResponse() : client.responses.create(request)
+      }
+      const input: OpenAI.Responses.ResponseInput = [{ role: 'user', content: 'How warm is it?' }]
+      const { output } = await ask(input)
+      const call = output.find((item) => item.type === 'function_call')
+      assert.ok(call?.type === 'function_call')
+      assert.deepEqual(JSON.parse(call.arguments), { room: 'the "hall" 🦙' })
+      const result = { type: 'function_call_output' as const, call_id: call.call_id, output: '21 degrees' }
+      const { output_text: text } = await ask([...input, ...(output as OpenAI.Responses.ResponseInput), result])
+      assert.equal(text, 'It has 21 degrees.')
+    }
+  })
+
   it('embeds, in base64 as it asks by itself, and as numbers', async () => {
     const { data, model, usage } = await client.embeddings.create({ model: 'vectors', input: ['a', 'bcd'] })
     assert.deepEqual(
