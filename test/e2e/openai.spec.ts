@@ -1,58 +1,34 @@
 /** The official SDK of OpenAI against one node, while the models are behind another: what programs do, over real sockets and a real mesh. */
 import assert from 'node:assert/strict'
-import OpenAI from 'openai'
-import { createOpenAiChatBackend } from '../../src/backends/openai-chat.ts'
-import { createOpenAiEmbeddingsBackend } from '../../src/backends/openai-embeddings.ts'
-import { serveApi, type ApiServer } from '../../src/http/serve.ts'
-import { createNode, type Mesh } from '../../src/index.ts'
+import OpenAI, { toFile } from 'openai'
+import type { ApiServer } from '../../src/http/serve.ts'
+import type { Mesh } from '../../src/index.ts'
 import { until } from '../fixtures/libp2p-pair.ts'
-import { startScriptedModel, type ScriptedModel } from '../fixtures/scripted-model.ts'
+import { FRONT_KEY, startOpenAiFront, type OpenAiFront } from '../fixtures/openai-front.ts'
+import type { ScriptedModel } from '../fixtures/scripted-model.ts'
+import { requireProgram } from '../fixtures/system-program.ts'
 
-const token = 'T'.repeat(43)
 const messages = [{ role: 'user', content: 'How warm is it?' } as const]
 
 describe('the SDK of OpenAI at a node, its models at another', function () {
   this.timeout(60_000)
+  let front: OpenAiFront
   let server: ScriptedModel
   let here: Mesh
   let there: Mesh
   let api: ApiServer
   let client: OpenAI
   before(async () => {
-    server = await startScriptedModel()
-    const loopback = { open: true, listen: ['/ip4/127.0.0.1/tcp/0'], mdns: false }
-    there = await createNode({ ...loopback, name: 'cellar' })
-    there.addBackend(
-      createOpenAiChatBackend({
-        kind: 'openai-chat',
-        baseUrl: server.url,
-        model: 'Org/Scripted:8b',
-        id: 'scripted',
-        aliases: ['gpt-4o']
-      })
-    )
-    there.addBackend(
-      createOpenAiEmbeddingsBackend({ kind: 'openai-embeddings', baseUrl: server.url, model: 'vectors' }, { baseDir: '.' })
-    )
-    here = await createNode({ ...loopback, name: 'desk', peers: there.multiaddrs() })
-    await until(
-      () => here.capabilities({ status: 'online' }).filter(({ type }) => type.startsWith('llm/')).length === 2,
-      'the models'
-    )
-    api = await serveApi({ mesh: here, token })
-    client = new OpenAI({ apiKey: token, baseURL: `${api.url}/v1`, maxRetries: 1 })
+    front = await startOpenAiFront()
+    ;({ server, here, there, api } = front)
+    client = new OpenAI({ apiKey: FRONT_KEY, baseURL: `${api.url}/v1`, maxRetries: 1 })
   })
-  after(async () => {
-    await api?.close()
-    await here?.stop()
-    await there?.stop()
-    await server?.close()
-  })
+  after(() => front?.close())
 
   it('lists models, and finds them by names with slashes and colons', async () => {
     const ids: string[] = []
     for await (const { id } of client.models.list()) ids.push(id)
-    assert.deepEqual(ids.sort(), ['auto', 'scripted', 'vectors'])
+    assert.deepEqual(ids.filter((id) => id !== 'speech').sort(), ['auto', 'images', 'scripted', 'transcription', 'vectors'])
     assert.equal((await client.models.retrieve('Org/Scripted:8b')).owned_by, 'cellar')
     await assert.rejects(client.models.retrieve('scriptet'), OpenAI.NotFoundError)
   })
@@ -189,6 +165,30 @@ describe('the SDK of OpenAI at a node, its models at another', function () {
     for await (const { choices } of await client.completions.create({ model: 'scripted', prompt: 'It is ', stream: true }))
       text += choices[0]?.text ?? ''
     assert.equal(text, 'warm')
+  })
+
+  it('speaks', async function () {
+    requireProgram(this, 'espeak-ng')
+    await until(() => here.capabilities({ type: 'audio/speech', status: 'online' }).length === 1, 'speech')
+    const spoken = await client.audio.speech.create({ model: 'speech', voice: 'alloy', input: 'Hello', response_format: 'wav' })
+    const bytes = Buffer.from(await spoken.arrayBuffer())
+    assert.deepEqual([bytes.toString('latin1', 0, 4), bytes.toString('latin1', 8, 12)], ['RIFF', 'WAVE'])
+    assert.ok(bytes.length > 10_000)
+  })
+
+  it('has 5 MB of speech written down, and images made', async () => {
+    const file = await toFile(new Uint8Array(5_000_000), 'talk.wav', { type: 'audio/wav' })
+    const { text } = await client.audio.transcriptions.create({ model: 'transcription', file, language: 'en' })
+    assert.deepEqual(JSON.parse(text), {
+      ...{ name: 'talk.wav', type: 'audio/wav', bytes: 5_000_000 },
+      language: 'en',
+      prompt: null
+    })
+    const { data } = await client.images.generate({ model: 'images', prompt: 'a llama', n: 2 })
+    assert.deepEqual(
+      data?.map(({ b64_json: image }) => Buffer.from(image!, 'base64').toString('latin1', 1, 4)),
+      ['PNG', 'PNG']
+    )
   })
 
   it('throws the errors that it has for them, and asks again only where that makes sense', async () => {

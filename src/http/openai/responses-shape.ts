@@ -165,7 +165,7 @@ export function createResponseShape(head: JsonObject & { id: string }): Response
       end = { status: 'failed', error: { code: code ?? 'server_error', message } }
       // The documents of OpenAI have the error in the event, its servers in an object there: SDKs look for either.
       const error = { message, type, param, code }
-      return [event('response.failed', { response: response() }), event('error', { code, message, param, error })]
+      return [event('error', { code, message, param, error }), event('response.failed', { response: response() })]
     }
   }
 }

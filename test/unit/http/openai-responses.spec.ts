@@ -210,21 +210,21 @@ describe('http openai responses', () => {
     assert.deepEqual(await contentOf({ content: null }), [{ type: 'output_text', annotations: [], logprobs: [], text: '' }])
   })
 
-  it('a failure in the middle is told twice: by the response, and by an error that SDKs throw', async () => {
+  it('a failure in the middle is told twice: by an error that SDKs throw, and by the response', async () => {
     const { respond } = world(async function* () {
       yield chunkItem({ content: 'a' })
       throw new MeshError('unavailable', 'it went')
     })
     const { status, events } = await respond({ stream: true })
     assert.equal(status, 200)
-    const [failed, error] = events.slice(-2)
+    const [error, failed] = events.slice(-2)
     assert.equal(failed?.['type'], 'response.failed')
     const { status: its, error: why } = failed?.['response'] as JsonObject
     assert.deepEqual([its, why], ['failed', { code: 'unavailable', message: 'it went' }])
     const told = { message: 'it went', param: null, code: 'unavailable' }
     assert.deepEqual(error, {
       type: 'error',
-      sequence_number: events.length - 1,
+      sequence_number: events.length - 2,
       ...told,
       error: { ...told, type: 'server_error' }
     })
