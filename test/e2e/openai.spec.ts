@@ -191,6 +191,14 @@ describe('the SDK of OpenAI at a node, its models at another', function () {
     )
   })
 
+  it('10 MB of images and words reach a model of another node', async () => {
+    server.play(({ messages: [said] }) => ({ text: String(JSON.stringify(said).length) }))
+    const image = { type: 'image_url' as const, image_url: { url: `data:image/png;base64,${'A'.repeat(5_000_000)}` } }
+    const content = [{ type: 'text' as const, text: 'x'.repeat(5_000_000) }, image]
+    const { choices } = await client.chat.completions.create({ model: 'scripted', messages: [{ role: 'user', content }] })
+    assert.ok(Number(choices[0]?.message.content) > 10_000_000)
+  })
+
   it('throws the errors that it has for them, and asks again only where that makes sense', async () => {
     const chat = (body: object) => client.chat.completions.create({ model: 'scripted', messages, ...body } as never)
     const isOf = (type: new (...args: never) => Error, code: string, param: string | null) => (error: unknown) => {
