@@ -1,10 +1,11 @@
 /** The official SDK of OpenAI against one node, while the models are behind another: what programs do, over real sockets and a real mesh. */
 import assert from 'node:assert/strict'
 import OpenAI, { toFile } from 'openai'
+import { createOpenAiChatBackend } from '../../src/backends/openai-chat.ts'
 import type { ApiServer } from '../../src/http/serve.ts'
-import type { Mesh } from '../../src/index.ts'
+import { createNode, type Mesh } from '../../src/index.ts'
 import { until } from '../fixtures/libp2p-pair.ts'
-import { FRONT_KEY, startOpenAiFront, type OpenAiFront } from '../fixtures/openai-front.ts'
+import { FRONT_KEY, LOOPBACK, startOpenAiFront, type OpenAiFront } from '../fixtures/openai-front.ts'
 import type { ScriptedModel } from '../fixtures/scripted-model.ts'
 import { requireProgram } from '../fixtures/system-program.ts'
 
@@ -236,5 +237,38 @@ describe('the SDK of OpenAI at a node, its models at another', function () {
     const stream = await client.chat.completions.create({ model: 'scripted', messages, stream: true })
     for await (const _chunk of stream) break
     await until(() => server.left === left + 1, 'the end of the request')
+  })
+
+  it('of two nodes with the same model another answers only before the first byte; one that goes in the middle ends the stream with an error', async () => {
+    const hi = `data: ${JSON.stringify({ choices: [{ index: 0, delta: { content: 'hi' } }] })}\n\n`
+    const twin = await createNode({ ...LOOPBACK, name: 'attic', peers: there.multiaddrs() })
+    try {
+      twin.addBackend(
+        createOpenAiChatBackend({ kind: 'openai-chat', baseUrl: server.url, model: 'Org/Scripted:8b', id: 'scripted' })
+      )
+      await until(() => here.capabilities({ type: 'llm/chat', status: 'online' }).length === 2, 'both', 20_000)
+      const ask = (body: object) => ({ model: 'scripted', messages, ...body })
+      server.play((_request, turn) => (turn === 0 ? { status: 503 } : { text: 'now' }))
+      const { data, response } = await client.chat.completions.create(ask({})).withResponse()
+      assert.deepEqual([data.choices[0]?.message.content, server.requests.length], ['now', 2])
+      const both = [twin.peerId, there.peerId]
+      assert.ok(both.includes(response.headers.get('x-atmosphere-node') ?? ''))
+      server.play(() => ({ pieces: [hi], then: 'hang' }))
+      const model = 'scripted@attic'
+      const chat = await client.chat.completions.create({ ...ask({ model }), stream: true })
+      const made = await client.responses.create({ model, input: 'hello', stream: true })
+      const toEnd = async (stream: AsyncIterable<unknown>): Promise<void> => {
+        for await (const _piece of stream) continue
+      }
+      const ends = [chat, made].map((stream) =>
+        assert.rejects(toEnd(stream), (error) => error instanceof OpenAI.APIError && error.code === 'unavailable')
+      )
+      await until(() => server.requests.length === 2, 'both requests')
+      await twin.stop()
+      await Promise.all(ends)
+      assert.equal(server.requests.length, 2)
+    } finally {
+      await twin.stop()
+    }
   })
 })
