@@ -399,6 +399,16 @@ describe('http openai chat', () => {
     assert.deepEqual(calls[0]?.input['messages'], messages)
   })
 
+  it('halves of characters, zeros and other directions come through, and what is cut in a stream is put together', async () => {
+    const odd = 'a\ud83e b\udd99 \u0000 \u202eabc\u202c \u05e9\u05dc\u05d5\u05dd'
+    const { chat, calls } = world({ id: 'qwen', answer: says('\ud83e', '\udd99 ', odd) })
+    const { status, events } = await chat({ messages: [{ role: 'user', content: odd }], stream: true })
+    assert.equal(status, 200)
+    assert.equal((calls[0]?.input['messages'] as { content: string }[])[0]?.content, odd)
+    const text = events.map(({ choices: [first] }) => (first?.['delta'] as { content?: string }).content ?? '').join('')
+    assert.equal(text, `\ud83e\udd99 ${odd}`)
+  })
+
   it('errors of models keep their status, and say whether it makes sense to ask again', async () => {
     for (const [code, status, retry] of [
       ['invalid_argument', 400, 'false'],
