@@ -141,7 +141,7 @@ function propertiesOf(view: CapabilityView): JsonObject {
   return isObject(properties) ? properties : {}
 }
 
-function formatsIn({ format }: JsonObject): JsonValue[] {
+function formatsIn({ format }: JsonObject): string[] {
   const known = isObject(format) && Array.isArray(format['enum']) ? format['enum'] : []
   return known.length > 0 ? known.filter((one) => typeof one === 'string') : ['wav']
 }
