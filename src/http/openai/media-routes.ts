@@ -122,7 +122,7 @@ function speechAsked(body: JsonObject): (view: CapabilityView) => JsonObject {
     const known = propertiesOf(view)
     const knows = (key: string): boolean => Object.hasOwn(known, key)
     const formats = formatsIn(known)
-    if (!formats.includes(format))
+    if (!formats.includes(format as string))
       throw wrongField('response_format', `one of ${formats.join(', ')}: this model gives nothing else`)
     return {
       text,
@@ -143,7 +143,8 @@ function propertiesOf(view: CapabilityView): JsonObject {
 
 function formatsIn({ format }: JsonObject): string[] {
   const known = isObject(format) && Array.isArray(format['enum']) ? format['enum'] : []
-  return known.length > 0 ? known.filter((one) => typeof one === 'string') : ['wav']
+  const names = known.filter((one): one is string => typeof one === 'string')
+  return names.length > 0 ? names : ['wav']
 }
 
 /** As the model says. A foreign text is no header before it is looked at. */
