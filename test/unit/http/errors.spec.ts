@@ -51,7 +51,7 @@ describe('http errors', () => {
     for (const [method, path, status, allow] of [
       ['GET', '/', 404, null],
       ['GET', '/mesh', 404, null],
-      ['DELETE', '/mesh/peers', 405, 'GET, POST'],
+      ['DELETE', '/mesh/nodes', 405, 'GET, POST'],
       ['GET', '/capabilities/demo/tools/fail', 405, 'POST'],
       ['POST', '/health', 405, 'GET']
     ] as const) {

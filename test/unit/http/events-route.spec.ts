@@ -63,12 +63,12 @@ describe('http events', () => {
     answer.cut()
   })
   it('filters by a glob over names', async () => {
-    const answer = await stream(server.url, '/mesh/events?filter=*:leave', { token })
+    const answer = await stream(server.url, '/mesh/events?type=*:leave', { token })
     mesh.raise(join)
     mesh.raise(leave)
     assert.deepEqual(JSON.parse((await answer.next())!), leave)
     answer.cut()
-    assert.equal((await ask(server.url, `/mesh/events?filter=${'a'.repeat(200)}`, { token })).status, 400)
+    assert.equal((await ask(server.url, `/mesh/events?type=${'a'.repeat(300)}`, { token })).status, 400)
     assert.equal((await ask(server.url, '/mesh/events?flter=x', { token })).status, 400)
   })
   it('streams the events of a pattern as CloudEvents, as lines and as server-sent events', async () => {
@@ -87,7 +87,7 @@ describe('http events', () => {
     lines.cut()
     sse.cut()
     await until(() => mesh.subscribed().length === 0)
-    for (const query of ['events=Sensor', 'events=', 'events=**&filter=*'])
+    for (const query of ['events=Sensor', 'events=', 'events=**&type=*'])
       assert.equal((await ask(server.url, `/mesh/events?${query}`, { token })).status, 400, query)
   })
   it('streams which nodes are observed, when asked to: at once, and when it changes', async () => {
@@ -110,7 +110,7 @@ describe('http events', () => {
     assert.deepEqual(JSON.parse((await sse.next())!.slice(6)), { sources: [open] })
     for (const one of [lines, plain, sse]) one.cut()
     await until(() => mesh.subscribed().length === 0)
-    for (const query of ['events=**&sources=1', 'sources=true', 'filter=*&sources=true'])
+    for (const query of ['events=**&sources=1', 'sources=true', 'type=*&sources=true'])
       assert.equal((await ask(server.url, `/mesh/events?${query}`, { token })).status, 400, query)
   })
   it('lets the source go when the client goes', async () => {
