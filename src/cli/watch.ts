@@ -39,7 +39,8 @@ export function addWatch(program: Command): void {
 
 /** A pattern of events: over types of several segments, or all, or one that fits nothing that nodes do. */
 function isOfCapabilities(pattern: string): boolean {
-  return pattern.includes('/') || pattern.includes('**') || !EVENT_NAMES.some((name) => matchName(pattern, name))
+  const isOfNodes = pattern.split(',').some((glob) => EVENT_NAMES.some((name) => matchName(glob.trim(), name)))
+  return pattern.includes('/') || pattern.includes('**') || !isOfNodes
 }
 
 async function watchNode(client: NodeClient, pattern: string | undefined, output: Output, signal: AbortSignal): Promise<void> {

@@ -269,7 +269,15 @@ describe('cli routes, route, trace', function () {
     it('peers of a narrow terminal fit, without how they were found', () => {
       const peer = (name: string, change: Partial<PeerView>): PeerView => ({
         ...{ peerId: `12D3KooW${name}12345678`, name, version: '0.1.0', rttMs: 58.4, direct: false, hops: 2, via: K },
-        ...{ role: null, transports: [], ageMs: 0, source: 'remembered', addresses: [], capabilities: ['system', 'lamp', 'door'], ...change }
+        ...{
+          role: null,
+          transports: [],
+          ageMs: 0,
+          source: 'remembered',
+          addresses: [],
+          capabilities: ['system', 'lamp', 'door'],
+          ...change
+        }
       })
       const peers = [peer('pi-kitchen', { peerId: K, direct: true, hops: 1, via: null }), peer('pi-garden', {})]
       const widths = [...Array.from({ length: 50 }, (_, n) => 50 + n), 200]
