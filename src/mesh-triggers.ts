@@ -199,8 +199,7 @@ export function createMeshTriggers(components: MeshTriggersComponents): MeshTrig
       on: subscriptions.on,
       async fire(capability, event, payload = null, options = {}) {
         const fired = await outgoing.fire(capability, event, payload, options)
-        const isRaised = fired.outcome !== 'dropped' && fired.duplicate !== true
-        if (isRaised) emit({ event: 'trigger', node: self, capability, trigger: event, payload })
+        if (fired.duplicate !== true) emit({ event: 'trigger', node: self, capability, trigger: event, payload })
         return away.fired(fired, capability, event)
       },
       waitingEvents() {
