@@ -8,7 +8,7 @@ body { margin: 0; font: 16px/1.55 system-ui, sans-serif; background: light-dark(
 nav { position: sticky; top: 0; height: 100vh; overflow: auto; padding: 1.5rem 1rem; border-right: 1px solid var(--line); font-size: .9rem }
 nav ul { list-style: none; margin: 0; padding: 0 } nav a { display: block; padding: .2rem 0; text-decoration: none }
 main { padding: 1.5rem 2rem 4rem; max-width: 62rem } h1 { margin: 0 0 .25rem; font-size: 1.6rem }
-h2 { margin: 2.5rem 0 .25rem; padding-top: .5rem; font-size: 1.25rem; text-transform: capitalize } h2.name { text-transform: none }
+h2 { margin: 2.5rem 0 .25rem; padding-top: .5rem; font-size: 1.25rem; text-transform: capitalize }
 h3 { margin: 1rem 0 .35rem; font-size: .85rem; color: var(--dim); font-weight: 600 } p { margin: .35rem 0 } .dim { color: var(--dim) }
 a { color: var(--link) } code, pre { font: .86rem/1.5 ui-monospace, SFMono-Regular, Menlo, Consolas, monospace }
 pre { margin: .35rem 0; padding: .7rem .85rem; background: var(--soft); border: 1px solid var(--line); border-radius: 6px; overflow: auto; white-space: pre-wrap; overflow-wrap: anywhere }

@@ -58,12 +58,12 @@ export function renderPage(document: JsonObject, origin: string): string {
 <html lang="en">
 <head><meta charset="utf-8"><meta name="viewport" content="width=device-width"><title>${escape(info.title)} API</title><style>${PAGE_STYLE}</style></head>
 <body>
-<nav aria-label="Contents"><ul>${groups.map(({ name }) => `<li><a href="#${name}">${name}</a></li>`).join('')}<li><a href="#schemas">schemas</a></li><li><a href="/openapi.json">openapi.json</a></li></ul></nav>
+<nav aria-label="Contents"><ul>${groups.map(({ name }) => `<li><a href="#${name}">${LABELS[name] ?? name}</a></li>`).join('')}<li><a href="#schemas">schemas</a></li><li><a href="/openapi.json">openapi.json</a></li></ul></nav>
 <main>
 <h1>${escape(info.title)} API</h1><p class="dim">Version ${escape(info.version)}</p>
 <p>${inline(info.description)}</p>
 <pre>TOKEN=$(cat ~/.local/share/atmosphere/api-token)</pre>
-${groups.map((group) => `<h2 id="${group.name}">${group.name}</h2><p class="dim">${inline(group.description)}</p>${group.operations.map((one) => operationOf(one, origin)).join('\n')}`).join('\n')}
+${groups.map((group) => `<h2 id="${group.name}">${LABELS[group.name] ?? group.name}</h2><p class="dim">${inline(group.description)}</p>${group.operations.map((one) => operationOf(one, origin)).join('\n')}`).join('\n')}
 <h2 id="schemas">Schemas</h2>
 ${schemas.map(([name, schema]) => schemaOf(name, schema)).join('\n')}
 </main>
@@ -71,6 +71,9 @@ ${schemas.map(([name, schema]) => schemaOf(name, schema)).join('\n')}
 </html>
 `
 }
+
+/** Names that are no words. */
+const LABELS: Readonly<Record<string, string>> = { openai: 'OpenAI', mcp: 'MCP' }
 
 /** Of the marks that texts of the document have, code alone. */
 const inline = (value: string): string =>
@@ -137,8 +140,9 @@ function curlOf({ method, path, parameters, requestBody, security }: Described, 
   ].join(' ')
 }
 
+/** The anchor is within: a browser then opens it when a link leads there. */
 function schemaOf(name: string, schema: JsonObject): string {
   const { description } = schema
   const says = typeof description === 'string' ? `<p>${inline(description)}</p>` : ''
-  return `<details id="schema-${escape(name)}"><summary><code>${escape(name)}</code></summary><div>${says}<pre>${typeOf(schema)}</pre></div></details>`
+  return `<details><summary><code>${escape(name)}</code></summary><div id="schema-${escape(name)}">${says}<pre>${typeOf(schema)}</pre></div></details>`
 }
