@@ -32,6 +32,8 @@ export interface IncomingEvents {
   tick(now: number): void
   /** When `tick` is next to be called. */
   readonly nextAt: number
+  /** Events that were accepted and are not done. */
+  readonly size: number
   /** Lets what runs finish. */
   stop(): Promise<void>
 }
@@ -207,6 +209,9 @@ export function createIncomingEvents(components: IncomingEventsComponents): Inco
     },
     get nextAt() {
       return Math.min(inbox.nextAt, seen.size + inbox.size > 0 ? forgetAt : Infinity)
+    },
+    get size() {
+      return inbox.size
     },
     async stop() {
       stopping = true

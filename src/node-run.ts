@@ -11,6 +11,7 @@ import { MeshError } from './errors.ts'
 import type { Mesh } from './mesh-api.ts'
 import { startAgents } from './node-agents.ts'
 import { createMeshChange } from './node-change.ts'
+import { createReadings } from './node-health.ts'
 import { createHooks } from './node-hooks.ts'
 import type { NodeCost } from '../protocols/announce/cost.ts'
 import type { ChangedDescriptors } from './core/pins.ts'
@@ -99,7 +100,8 @@ export async function runNode(
     const agents = await startAgents({ mesh, agents: config.agents ?? [], dataDir: dataDir.path, log })
     // What agents do ends first: it may take much longer than a node that stops.
     undo.splice(-1, 1, () => agents.stop().finally(() => mesh.stop()))
-    const server = await serveApi({ mesh, agents, hooks, token, listen: config.api, apiKey, stop: stopAndTell, change })
+    const api = { token, listen: config.api, apiKey, stop: stopAndTell, change, readings: createReadings(dataDir.path) }
+    const server = await serveApi({ mesh, agents, hooks, ...api })
     // The mesh drains first: calls that run over the API end with an answer.
     undo.splice(-1, 0, () => server.close())
     undo.splice(-2, 0, () => removeNodeFile(dataDir.path))

@@ -63,7 +63,7 @@ Numbers of --explain:
       if (first === undefined) process.exitCode = EXIT.failure
       if (output.json) return output.out(`${JSON.stringify(explanation)}\n`)
       // Those on the way need not be candidates.
-      const { peers } = await client.get<{ peers: PeerView[] }>('/mesh/peers')
+      const { nodes: peers } = await client.get<{ nodes: PeerView[] }>('/mesh/nodes')
       const named = [...peers.map(({ peerId, name }) => ({ node: peerId, name })), ...namesIn(explanation)]
       const nameOf = createNaming(named)
       if (flags.explain === true) return output.out(showExplanation(explanation, nameOf, output.colors))

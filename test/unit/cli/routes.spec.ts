@@ -269,7 +269,15 @@ describe('cli routes, route, trace', function () {
     it('peers of a narrow terminal fit, without how they were found', () => {
       const peer = (name: string, change: Partial<PeerView>): PeerView => ({
         ...{ peerId: `12D3KooW${name}12345678`, name, version: '0.1.0', rttMs: 58.4, direct: false, hops: 2, via: K },
-        ...{ source: 'remembered', addresses: [], capabilities: ['system', 'lamp', 'door'], ...change }
+        ...{
+          role: null,
+          transports: [],
+          ageMs: 0,
+          source: 'remembered',
+          addresses: [],
+          capabilities: ['system', 'lamp', 'door'],
+          ...change
+        }
       })
       const peers = [peer('pi-kitchen', { peerId: K, direct: true, hops: 1, via: null }), peer('pi-garden', {})]
       const widths = [...Array.from({ length: 50 }, (_, n) => 50 + n), 200]
@@ -286,7 +294,7 @@ describe('cli routes, route, trace', function () {
       const [far, near] = [`12D3KooW${'a'.repeat(44)}`, `12D3KooW${'b'.repeat(44)}`]
       const answers: Record<string, unknown> = {
         '/mesh/status': { peerId: 'self', name: 'desk' },
-        '/mesh/peers': { peers: [{ peerId: far, name: 'cellar' }] }
+        '/mesh/nodes': { nodes: [{ peerId: far, name: 'cellar' }] }
       }
       const client = { get: async (path: string) => answers[path] } as unknown as Pick<NodeClient, 'get'>
       const told = async (code: ErrorCode, message: string): Promise<string> =>
