@@ -26,6 +26,8 @@ export interface MeaningIndexComponents {
 export interface MeaningIndex {
   /** Of what is there now. Those who ask at once wait for one. Rejects with `cancelled` once it is stopped. */
   current(): Promise<LexicalIndex>
+  /** The same, if it is of what is there now. */
+  peek(): LexicalIndex | undefined
   stop(): void
 }
 
@@ -102,7 +104,14 @@ export function createMeaningIndex(components: MeaningIndexComponents): MeaningI
     return index
   }
 
-  return { current, stop: () => void (isStopped = true) }
+  function peek(): LexicalIndex | undefined {
+    if (built === undefined || patching !== undefined) return undefined
+    if (built.of !== items() && changesOf(built.items, items()).size > 0) return undefined
+    built.of = items()
+    return built.index
+  }
+
+  return { current, peek, stop: () => void (isStopped = true) }
 }
 
 /** What has come or says something else, and what is gone, by key. */

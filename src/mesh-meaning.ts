@@ -3,11 +3,13 @@ import type { CapabilityDeclaration } from '../protocols/capability.ts'
 import { matchGlob } from '../protocols/glob.ts'
 import type { Offer } from './core/candidates.ts'
 import { CHOICES, decideMeaning } from './core/meaning/decision.ts'
-import { meaningItem, meantCapabilities, type MeantCapability } from './core/meaning/items.ts'
+import { meaningItem, meantCapabilities, meantKey, type MeantCapability } from './core/meaning/items.ts'
 import type { MeaningItem } from './core/meaning/lexical-index.ts'
 import { untilAborted } from './core/until-aborted.ts'
+import type { EventHandler } from './core/triggers/trigger-routes.ts'
 import { toolOf } from './core/query.ts'
 import { MeshError } from './errors.ts'
+import type { EventMeaning } from './mesh-meant-handlers.ts'
 import { createMeaningIndex } from './mesh-meaning-index.ts'
 import type { MeantView, MeshMeaning, UnderstandOptions, Understanding } from './mesh-api-meaning.ts'
 
@@ -31,7 +33,11 @@ interface Known {
 }
 
 /** See {@link MeshMeaning}. */
-export function createMeshMeaning({ offers, now, random }: MeshMeaningComponents): MeshMeaning & { stop(): void } {
+export function createMeshMeaning({
+  offers,
+  now,
+  random
+}: MeshMeaningComponents): MeshMeaning & { events: EventMeaning; stop(): void } {
   const itemOf = createItems()
   let known: Known | undefined
 
@@ -64,7 +70,24 @@ export function createMeshMeaning({ offers, now, random }: MeshMeaningComponents
     }
   }
 
-  return { understand, stop: index.stop }
+  /** By the same index and the same decision as a request; who may be meant, and nothing else, is looked at. */
+  function meantAmong(text: string, among: readonly EventHandler[]): EventHandler[] | undefined {
+    const lexical = index.peek()
+    if (lexical === undefined) return undefined
+    const byKey = new Map<string, EventHandler[]>()
+    for (const handler of among) {
+      const key = meantKey(handler.type, handler.capability)
+      const all = byKey.get(key)
+      if (all === undefined) byKey.set(key, [handler])
+      else all.push(handler)
+    }
+    const found = lexical.find(text, MAX_MATCHES, (key) => byKey.has(key))
+    const { outcome, matches } = decideMeaning(found, (key) => byKey.get(key)![0]!.type)
+    return outcome === 'one' ? matches.flatMap(({ key }) => byKey.get(key)!) : []
+  }
+  const events = { among: meantAmong, ready: index.current }
+
+  return { understand, events, stop: index.stop }
 }
 
 /** Items by what they are made of: a declaration is the same object as long as it says the same, or rather more often than not. */

@@ -118,6 +118,7 @@ export async function createMesh(components: MeshComponents): Promise<Mesh> {
   const triggers = createMeshTriggers({
     ...components,
     offers: () => offers.all(),
+    meaning: meaning.events,
     local: tools.handler,
     reach: calls.reach,
     isNeighbour: routing.ways.isNeighbour,
