@@ -3,16 +3,19 @@ import { matchGlob } from '../protocols/glob.ts'
 import type { Offer } from './core/candidates.ts'
 import { CHOICES, decideMeaning } from './core/meaning/decision.ts'
 import { meaningItem, meantCapabilities, type MeantCapability } from './core/meaning/items.ts'
-import { buildLexicalIndex, type LexicalIndex } from './core/meaning/lexical-index.ts'
+import { FUSED_DEPTH } from './core/meaning/dense-calibration.ts'
+import { buildLexicalIndex, type LexicalIndex, type MeaningItem } from './core/meaning/lexical-index.ts'
 import { untilAborted } from './core/until-aborted.ts'
 import { toolOf } from './core/query.ts'
 import { MeshError } from './errors.ts'
 import type { MeantView, MeshMeaning, UnderstandOptions, Understanding } from './mesh-api-meaning.ts'
+import { findByWords, type MeaningVectors } from './mesh-meaning-vectors.ts'
 
 /** Longest piece of building the index without a pause, in ms: a node answers others meanwhile. */
 const PIECE_MS = 8
 /** Matches that are looked at: those of one type may be many. */
 const MAX_MATCHES = 32
+const NO_VECTORS = 'no embeddings are set up'
 
 /** What it needs. */
 export interface MeshMeaningComponents {
@@ -21,6 +24,8 @@ export interface MeshMeaningComponents {
   now: () => number
   /** Uniform in [0, 1). */
   random: () => number
+  /** Vectors beside words. Default: none. */
+  vectors?: MeaningVectors | undefined
 }
 
 /** What is offered, as long as the list of it is the same. */
@@ -38,7 +43,7 @@ interface Built {
 }
 
 /** See {@link MeshMeaning}. */
-export function createMeshMeaning({ offers, now, random }: MeshMeaningComponents): MeshMeaning & { stop(): void } {
+export function createMeshMeaning({ offers, now, random, vectors }: MeshMeaningComponents): MeshMeaning & { stop(): void } {
   let built: Built | undefined
   let building: { said: string; done: Promise<Built> } | undefined
   let known: Known | undefined
@@ -53,8 +58,7 @@ export function createMeshMeaning({ offers, now, random }: MeshMeaningComponents
   }
 
   async function build(said: string, meant: ReadonlyMap<string, MeantCapability>): Promise<Built> {
-    const items = [...meant].map(([key, { capability }]) => meaningItem(key, capability))
-    const work = buildLexicalIndex(items, random)
+    const work = buildLexicalIndex(itemsOf(meant), random, vectors === undefined ? 0 : FUSED_DEPTH)
     for (;;) {
       const until = now() + PIECE_MS
       let step = work.next()
@@ -88,22 +92,34 @@ export function createMeshMeaning({ offers, now, random }: MeshMeaningComponents
       if (capability === undefined || (tool !== undefined && toolOf(capability, tool) === undefined)) return false
       return type === undefined || matchGlob(type, capability.type)
     }
-    const { outcome, matches, likelihood } = decideMeaning(index.find(text, MAX_MATCHES, among), (key) => meant.get(key)!.type)
+    const question = { text, limit: MAX_MATCHES, among, signal }
+    const words = { said: all.said, lexical: index, items: () => itemsOf(meant) }
+    const { found, by } = (await vectors?.find(question, words)) ?? findByWords(question, index, NO_VECTORS)
+    const { outcome, matches, likelihood } = decideMeaning(found, (key) => meant.get(key)!.type)
     const shown = outcome === 'one' ? matches : matches.slice(0, CHOICES)
     return {
       text,
       outcome,
       likelihood: rounded(likelihood),
+      by,
       matches: shown.map(({ key, score }) => viewOf(meant.get(key)!, score))
     }
   }
 
-  return { understand, stop: () => void (isStopped = true) }
+  const stop = (): void => {
+    isStopped = true
+    vectors?.stop()
+  }
+  return { understand, stop }
 }
 
 /** All words that the index is made of. State and load change often, these seldom. */
 function saidOf(meant: ReadonlyMap<string, MeantCapability>): string {
-  return JSON.stringify([...meant].map(([key, { capability }]) => meaningItem(key, capability)))
+  return JSON.stringify(itemsOf(meant))
+}
+
+function itemsOf(meant: ReadonlyMap<string, MeantCapability>): MeaningItem[] {
+  return [...meant].map(([key, { capability }]) => meaningItem(key, capability))
 }
 
 function viewOf({ id, type, capability, offers }: MeantCapability, score: number): MeantView {

@@ -29,9 +29,21 @@ export interface MeaningMatches {
   likelihood: number
 }
 
+/** An example that was left out, so that it could be seen what the others say of it. */
+export interface HeldOut {
+  key: string
+  text: string
+  /** The part that it was left out with, all of which were unknown then. */
+  fold: number
+  /** What was found for it, the best first; undefined if it was not looked for. */
+  matches: MeaningMatch[] | undefined
+}
+
 /** Finds what is asked for by its words. */
 export interface LexicalIndex {
   readonly size: number
+  /** Every example that was left out once, where they are kept. */
+  readonly heldOut: readonly HeldOut[]
   /** @param limit most matches. @param among which of the items may be found. Default: all. */
   find(text: string, limit: number, among?: (key: string) => boolean): MeaningMatches
 }
@@ -60,8 +72,13 @@ interface Entry {
  * An index without any model: a classifier over the examples, and one over the descriptions, which carries those that have no examples. Calibrated on the examples
  * alone, each part of which is left out in turn.
  * @yields now and then, so that whoever builds it may do something else meanwhile. @param random uniform in [0, 1).
+ * @param depth matches that are kept of each example that is left out. Default: none, and no examples either.
  */
-export function* buildLexicalIndex(items: readonly MeaningItem[], random: () => number): Generator<undefined, LexicalIndex> {
+export function* buildLexicalIndex(
+  items: readonly MeaningItem[],
+  random: () => number,
+  depth = 0
+): Generator<undefined, LexicalIndex> {
   const entries = entriesOf(items)
   const described = yield* describe(items, random)
   const taught = yield* teach(items, entries, random)
@@ -69,7 +86,12 @@ export function* buildLexicalIndex(items: readonly MeaningItem[], random: () => 
     const words = wordsOf(text)
     return combine(entries, described(contentWords(words)), taught.score(taught.space.vector(words)))
   }
+  const keys = entries.flatMap(({ key, label }) => (label === undefined ? [] : [key]))
+  const heldOut: (HeldOut & { matches: MeaningMatch[] })[] = []
   const calibrations = { ...(yield* calibrateExamples()) }
+  const calibrationOf = ({ label }: Entry): Calibration => (label === undefined ? DESCRIPTION_CALIBRATION : calibrations.examples)
+  const units = new Map(entries.map((entry) => [entry.key, calibrationOf(entry).threshold]))
+  for (const { matches } of heldOut) for (const one of matches) one.score /= units.get(one.key)!
 
   function* calibrateExamples(): Generator<undefined, { examples: Calibration }> {
     const outcomes: Outcome[] = []
@@ -82,6 +104,7 @@ export function* buildLexicalIndex(items: readonly MeaningItem[], random: () => 
       for (const [n, example] of held.entries()) {
         const combined = combine(entries, described(example.content), classifier.score(example.vector, scores))
         const [first, second] = topOf(combined, 2)
+        if (depth > 0) heldOut.push({ key: keys[example.label]!, text: example.text, fold, matches: matchesIn(combined) })
         outcomes.push({
           score: combined[first!]!,
           lead: combined[first!]! - (second === undefined ? 0 : combined[second]!),
@@ -92,10 +115,14 @@ export function* buildLexicalIndex(items: readonly MeaningItem[], random: () => 
     }
     return { examples: calibrate(outcomes) ?? EXAMPLE_CALIBRATION }
   }
-  const calibrationOf = ({ label }: Entry): Calibration => (label === undefined ? DESCRIPTION_CALIBRATION : calibrations.examples)
+  function matchesIn(combined: Float64Array): MeaningMatch[] {
+    const best = topOf(combined, depth).filter((n) => combined[n]! > 0)
+    return best.map((n) => ({ key: entries[n]!.key, score: combined[n]! }))
+  }
 
   return {
     size: items.length,
+    heldOut,
     find(text, limit, among = () => true) {
       const scores = scoresOf(text)
       entries.forEach((entry, n) => (scores[n] = among(entry.key) ? scores[n]! / calibrationOf(entry).threshold : 0))
@@ -143,6 +170,7 @@ function* describe(
 }
 
 interface Example extends LabelledVector {
+  text: string
   content: string[]
   fold: number | undefined
 }
@@ -155,14 +183,16 @@ interface Taught {
 }
 
 function* teach(items: readonly MeaningItem[], entries: readonly Entry[], random: () => number): Generator<undefined, Taught> {
-  const texts = items.flatMap(({ examples }, n) => examples.map((text) => ({ words: wordsOf(text), label: entries[n]!.label! })))
+  const texts = items.flatMap(({ examples }, n) =>
+    examples.map((text) => ({ text, words: wordsOf(text), label: entries[n]!.label! }))
+  )
   const space = createFeatureSpace(
     texts.map(({ words }) => words),
     EXAMPLE_KINDS
   )
   const byClass: Omit<Example, 'fold'>[][] = []
-  for (const { words, label } of texts)
-    (byClass[label] ??= []).push({ vector: space.vector(words), label, content: contentWords(words) })
+  for (const { text, words, label } of texts)
+    (byClass[label] ??= []).push({ text, vector: space.vector(words), label, content: contentWords(words) })
   const examples = byClass.flatMap((all) => {
     const folds = foldsOf(all.map(({ vector }) => vector))
     return all.map((one, n) => ({ ...one, fold: folds[n] }))
