@@ -1,9 +1,8 @@
 /** The index of what words mean, kept as near to what is offered as it is worth: small changes are taken in one by one, and it is built anew now and then, in pieces. */
 import { buildLexicalIndex, type LexicalIndex, type MeaningItem } from './core/meaning/lexical-index.ts'
-import { MeshError } from './errors.ts'
+import { MeshError, abortError } from './errors.ts'
+import { inPieces } from './mesh-meaning-pieces.ts'
 
-/** Longest piece of work on the index without a pause, in ms: a node answers others meanwhile. */
-const PIECE_MS = 8
 /** Of more items than this share, that have come, gone or changed since it was built, it is built anew before it is asked. */
 export const MAX_CHANGED = 0.25
 /** Share of the time that may go into building it anew for less. */
@@ -19,6 +18,8 @@ export interface MeaningIndexComponents {
   now: () => number
   /** Uniform in [0, 1). */
   random: () => number
+  /** See {@link buildLexicalIndex}. Default: 0. */
+  depth?: number
   build?: typeof buildLexicalIndex
 }
 
@@ -28,6 +29,8 @@ export interface MeaningIndex {
   current(): Promise<LexicalIndex>
   /** The same, if it is of what is there now. */
   peek(): LexicalIndex | undefined
+  /** Another number where it says something else than before. */
+  readonly revision: number
   stop(): void
 }
 
@@ -40,38 +43,28 @@ interface Built {
   /** What was taken in or out since it was built. */
   changed: number
   builtAt: number
-  /** Time that it took to build, without pauses, in ms. */
+  /** Time that it took to build, in ms. */
   costMs: number
 }
 
 /** See {@link MeaningIndex}. */
 export function createMeaningIndex(components: MeaningIndexComponents): MeaningIndex {
-  const { items, now, random, build: buildIndex = buildLexicalIndex } = components
+  const { items, now, random, depth = 0, build: buildIndex = buildLexicalIndex } = components
   let built: Built | undefined
   let building: Promise<void> | undefined
   let patching: Promise<void> | undefined
-  let isStopped = false
-
-  /** @returns what it gives, and how long it has taken. */
-  async function inPieces<T>(work: Generator<undefined, T>): Promise<{ result: T; costMs: number }> {
-    for (let costMs = 0; ;) {
-      const from = now()
-      let step = work.next()
-      while (step.done !== true && now() - from < PIECE_MS) step = work.next()
-      costMs += now() - from
-      if (step.done === true) return { result: step.value, costMs }
-      await new Promise((resolve) => setTimeout(resolve))
-      if (isStopped) throw stopping()
-    }
-  }
+  let revision = 0
+  const stopping = new AbortController()
 
   /** One at a time; what has changed since one was begun is taken into it. */
   function build(): Promise<void> {
     return (building ??= (async () => {
       try {
         const of = items()
-        const { result, costMs } = await inPieces(buildIndex([...of.values()], random))
-        built = { index: result, items: new Map(of), of, changed: 0, builtAt: now(), costMs }
+        const from = now()
+        const index = await inPieces(buildIndex([...of.values()], random, depth), now, stopping.signal)
+        built = { index, items: new Map(of), of, changed: 0, builtAt: now(), costMs: now() - from }
+        revision++
       } finally {
         building = undefined
       }
@@ -83,8 +76,10 @@ export function createMeaningIndex(components: MeaningIndexComponents): MeaningI
     return (patching ??= (async () => {
       try {
         const of = items()
-        await inPieces(takeIn(into, changesOf(into.items, of)))
+        const changes = changesOf(into.items, of)
+        await inPieces(takeIn(into, changes), now, stopping.signal)
         into.of = of
+        if (changes.size > 0) revision++
       } finally {
         patching = undefined
       }
@@ -97,7 +92,7 @@ export function createMeaningIndex(components: MeaningIndexComponents): MeaningI
   async function current(): Promise<LexicalIndex> {
     while (built === undefined || !isNear(built)) await build()
     while (built.of !== items()) await patch(built)
-    if (isStopped) throw stopping()
+    if (stopping.signal.aborted) throw abortError(stopping.signal)
     const { changed, builtAt, costMs, index } = built
     // Nobody waits for it; what stops it is the stop of the node.
     if (changed > 0 && now() - builtAt >= costMs / BUILDING_SHARE) build().catch(() => undefined)
@@ -111,7 +106,14 @@ export function createMeaningIndex(components: MeaningIndexComponents): MeaningI
     return built.index
   }
 
-  return { current, peek, stop: () => void (isStopped = true) }
+  return {
+    current,
+    peek,
+    get revision() {
+      return revision
+    },
+    stop: () => stopping.abort(new MeshError('cancelled', 'the node stops'))
+  }
 }
 
 /** What has come or says something else, and what is gone, by key. */
@@ -138,5 +140,3 @@ function* takeIn(into: Built, changes: ReadonlyMap<string, MeaningItem | undefin
     yield
   }
 }
-
-const stopping = (): MeshError => new MeshError('cancelled', 'the node stops')

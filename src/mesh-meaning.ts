@@ -4,6 +4,7 @@ import { matchGlob } from '../protocols/glob.ts'
 import type { Offer } from './core/candidates.ts'
 import { CHOICES, decideMeaning } from './core/meaning/decision.ts'
 import { meaningItem, meantCapabilities, meantKey, type MeantCapability } from './core/meaning/items.ts'
+import { FUSED_DEPTH } from './core/meaning/dense-calibration.ts'
 import type { MeaningItem } from './core/meaning/lexical-index.ts'
 import { untilAborted } from './core/until-aborted.ts'
 import type { EventHandler } from './core/triggers/trigger-routes.ts'
@@ -12,9 +13,11 @@ import { MeshError } from './errors.ts'
 import type { EventMeaning } from './mesh-meant-handlers.ts'
 import { createMeaningIndex } from './mesh-meaning-index.ts'
 import type { MeantView, MeshMeaning, UnderstandOptions, Understanding } from './mesh-api-meaning.ts'
+import { findByWords, type MeaningVectors } from './mesh-meaning-vectors.ts'
 
 /** Matches that are looked at: those of one type may be many. */
 const MAX_MATCHES = 32
+const NO_VECTORS = 'no embeddings are set up'
 
 /** What it needs. */
 export interface MeshMeaningComponents {
@@ -23,6 +26,8 @@ export interface MeshMeaningComponents {
   now: () => number
   /** Uniform in [0, 1). */
   random: () => number
+  /** Vectors beside words. Default: none. */
+  vectors?: MeaningVectors | undefined
 }
 
 /** What is offered, as long as the list of it is the same. */
@@ -36,7 +41,8 @@ interface Known {
 export function createMeshMeaning({
   offers,
   now,
-  random
+  random,
+  vectors
 }: MeshMeaningComponents): MeshMeaning & { events: EventMeaning; stop(): void } {
   const itemOf = createItems()
   let known: Known | undefined
@@ -49,23 +55,32 @@ export function createMeshMeaning({
     const items = new Map([...meant].map(([key, { capability }]) => [key, itemOf(key, capability)]))
     return (known = { of, meant, items })
   }
-  const index = createMeaningIndex({ items: () => offered().items, now, random })
+  const index = createMeaningIndex({
+    items: () => offered().items,
+    now,
+    random,
+    depth: vectors === undefined ? 0 : FUSED_DEPTH
+  })
 
   async function understand(text: string, { tool, type, signal }: UnderstandOptions = {}): Promise<Understanding> {
     if (text.trim() === '') throw new MeshError('invalid_argument', 'say what is wanted, in words', { key: 'text' })
     const lexical = await (signal === undefined ? index.current() : untilAborted(index.current(), signal))
-    const { meant } = offered()
+    const { meant, items } = offered()
     const among = (key: string): boolean => {
       const capability = meant.get(key)?.capability
       if (capability === undefined || (tool !== undefined && toolOf(capability, tool) === undefined)) return false
       return type === undefined || matchGlob(type, capability.type)
     }
-    const { outcome, matches, likelihood } = decideMeaning(lexical.find(text, MAX_MATCHES, among), (key) => meant.get(key)!.type)
+    const question = { text, limit: MAX_MATCHES, among, signal }
+    const words = { said: String(index.revision), lexical, items: () => [...items.values()] }
+    const { found, by } = (await vectors?.find(question, words)) ?? findByWords(question, lexical, NO_VECTORS)
+    const { outcome, matches, likelihood } = decideMeaning(found, (key) => meant.get(key)!.type)
     const shown = outcome === 'one' ? matches : matches.slice(0, CHOICES)
     return {
       text,
       outcome,
       likelihood: rounded(likelihood),
+      by,
       matches: shown.map(({ key, score }) => viewOf(meant.get(key)!, score))
     }
   }
@@ -87,7 +102,11 @@ export function createMeshMeaning({
   }
   const events = { among: meantAmong, ready: index.current }
 
-  return { understand, events, stop: index.stop }
+  const stop = (): void => {
+    index.stop()
+    vectors?.stop()
+  }
+  return { understand, events, stop }
 }
 
 /** Items by what they are made of: a declaration is the same object as long as it says the same, or rather more often than not. */

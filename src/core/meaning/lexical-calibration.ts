@@ -18,13 +18,15 @@ export interface CalibrationExample extends LabelledVector {
 /**
  * What the scores of examples mean: learns without some of them, and looks what the rest takes them for.
  * @param scoresOf of all items, by the scores of the classes. @param labelOf the class of an item.
+ * @param onHeld told each that was left out, with the scores of all items.
  * @yields now and then, so that whoever runs it may do something else meanwhile.
  */
 export function* calibrateExamples<Example extends CalibrationExample>(
   examples: readonly Example[],
   init: TrainingInit,
   scoresOf: (example: Example, scores: Float64Array) => Float64Array,
-  labelOf: (item: number) => number | undefined
+  labelOf: (item: number) => number | undefined,
+  onHeld: (example: Example, scores: Float64Array) => void
 ): Generator<undefined, Calibration> {
   const outcomes: Outcome[] = []
   const scores = new Float64Array(init.classes)
@@ -43,6 +45,7 @@ export function* calibrateExamples<Example extends CalibrationExample>(
         lead: combined[first!]! - (second === undefined ? 0 : combined[second]!),
         isRight: labelOf(first!) === example.label
       })
+      onHeld(example, combined)
       yield
     }
   }

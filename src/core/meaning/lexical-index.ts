@@ -31,9 +31,21 @@ export interface MeaningMatches {
   likelihood: number
 }
 
+/** An example that was left out, so that it could be seen what the others say of it. */
+export interface HeldOut {
+  key: string
+  text: string
+  /** The part that it was left out with, all of which were unknown then. */
+  fold: number
+  /** What was found for it, the best first; undefined if it was not looked for. */
+  matches: MeaningMatch[] | undefined
+}
+
 /** Finds what is asked for by its words. */
 export interface LexicalIndex {
   readonly size: number
+  /** Every example that was left out once, where they are kept. */
+  readonly heldOut: readonly HeldOut[]
   /** @param limit most matches. @param among which of the items may be found. Default: all. */
   find(text: string, limit: number, among?: (key: string) => boolean): MeaningMatches
   /**
@@ -64,6 +76,9 @@ interface Entry {
   isGone?: boolean
 }
 
+/** Of which something was found, in units of its own until the calibration is known. */
+type KeptOut = HeldOut & { matches: MeaningMatch[] }
+
 /** Learned of texts. */
 interface Learned {
   /** For each class, of a text in words. What it gives is overwritten by the next call. */
@@ -76,13 +91,20 @@ interface Learned {
  * An index without any model: a classifier over the examples, and one over the descriptions, which carries those that have no examples. Calibrated on the examples
  * alone, each part of which is left out in turn.
  * @yields now and then, so that whoever builds it may do something else meanwhile. @param random uniform in [0, 1).
+ * @param depth matches that are kept of each example that is left out. Default: none, and no examples either.
  */
-export function* buildLexicalIndex(items: readonly MeaningItem[], random: () => number): Generator<undefined, LexicalIndex> {
+export function* buildLexicalIndex(
+  items: readonly MeaningItem[],
+  random: () => number,
+  depth = 0
+): Generator<undefined, LexicalIndex> {
   const entries = entriesOf(items)
   const places = new Map(entries.map(({ key }, place) => [key, place]))
   const described = yield* describe(items, random)
-  const { taught, calibration } = yield* teach(items, entries, described, random)
+  const { taught, calibration, heldOut } = yield* teach(items, entries, described, random, depth)
   const calibrationOf = ({ label }: Entry): Calibration => (label === undefined ? DESCRIPTION_CALIBRATION : calibration)
+  const units = new Map(entries.map((entry) => [entry.key, calibrationOf(entry).threshold]))
+  for (const { matches } of heldOut) for (const one of matches) one.score /= units.get(one.key)!
   let combined = new Float64Array(entries.length)
 
   /** Of all, in units of what is enough. */
@@ -105,6 +127,7 @@ export function* buildLexicalIndex(items: readonly MeaningItem[], random: () => 
     get size() {
       return places.size
     },
+    heldOut,
     find(text, limit, among = () => true) {
       const scores = scoresOf(text)
       const best = topOf(scores, Math.max(2, limit), (n) => scores[n]! > 0 && among(entries[n]!.key))
@@ -165,23 +188,28 @@ function* teach(
   items: readonly MeaningItem[],
   entries: readonly Entry[],
   described: Learned,
-  random: () => number
-): Generator<undefined, { taught: Learned; calibration: Calibration }> {
+  random: () => number,
+  depth: number
+): Generator<undefined, { taught: Learned; calibration: Calibration; heldOut: KeptOut[] }> {
   const texts: string[][] = []
   for (const { examples } of items) {
     for (const text of examples) texts.push(wordsOf(text))
     yield
   }
   const { space, vectors } = yield* createFeatureSpace(texts, EXAMPLE_KINDS)
-  const examples: CalibrationExample[] = []
-  for (const [n, { examples: own }] of items.entries()) {
+  const examples: (CalibrationExample & { key: string; text: string })[] = []
+  for (const [n, { key, examples: own }] of items.entries()) {
     const [from, label] = [examples.length, entries[n]!.label!]
     const folds = foldsOf(vectors.slice(from, from + own.length), n)
-    folds.forEach((fold, at) => examples.push({ vector: vectors[from + at]!, label, fold, words: texts[from + at]! }))
+    for (const [at, fold] of folds.entries())
+      examples.push({ key, text: own[at]!, vector: vectors[from + at]!, label, fold, words: texts[from + at]! })
     yield
   }
   const init = { classes: entries.filter(({ label }) => label !== undefined).length, features: space.size, random }
   const classifier = yield* trainClassifier(examples, init)
+  const matchesIn = (scores: Float64Array): MeaningMatch[] =>
+    topOf(scores, depth, (n) => scores[n]! > 0).map((n) => ({ key: entries[n]!.key, score: scores[n]! }))
+  const heldOut: KeptOut[] = []
   const into = new Float64Array(entries.length)
   const calibration = yield* calibrateExamples(
     examples,
@@ -190,9 +218,12 @@ function* teach(
       combine(entries, described.score(contentWords(words)), scores, into)
       return into
     },
-    (n) => entries[n]!.label
+    (n) => entries[n]!.label,
+    ({ key, text, fold }, scores) => {
+      if (depth > 0) heldOut.push({ key, text, fold: fold!, matches: matchesIn(scores) })
+    }
   )
-  return { taught: learnedOf(space, classifier), calibration }
+  return { taught: learnedOf(space, classifier), calibration, heldOut }
 }
 
 function learnedOf(space: FeatureSpace, classifier: TextClassifier): Learned {
