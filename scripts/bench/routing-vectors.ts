@@ -7,7 +7,7 @@ import { FUSED_DEPTH } from '../../src/core/meaning/dense-calibration.ts'
 import { buildDenseIndex } from '../../src/core/meaning/dense-index.ts'
 import { bySpace, vectorOfItem } from '../../src/core/meaning/dense-item.ts'
 import { MAX_EMBED_BATCH, checkEmbedded, type Embedded, type Embedder } from '../../src/core/meaning/embedder.ts'
-import { buildLexicalIndex, type MeaningItem } from '../../src/core/meaning/lexical-index.ts'
+import { buildLexicalIndex, type MeaningItem, type MeaningMatch } from '../../src/core/meaning/lexical-index.ts'
 import { VECTOR_FORMS, createVectorTable, type VectorForm, type VectorTable } from '../../src/core/meaning/vector-table.ts'
 import { normalised } from '../../src/core/meaning/vectors.ts'
 import { createTransformersEmbedder } from '../../src/node-transformers.ts'
@@ -32,6 +32,8 @@ interface FormFigures {
   alone: RoutingFigures
   /** With words, as a node does it; times are without those of making the vector of the request. */
   both: RoutingFigures
+  /** Part of vectors where there are examples, as learned; 0: words alone answer. */
+  share: number
   bytes: number
   buildMs: number
 }
@@ -61,12 +63,18 @@ export async function measureVectors(
     const from = performance.now()
     const index = finished(buildDenseIndex({ items, vectorOf, form, heldOut: words.heldOut }))
     const buildMs = round(performance.now() - from, 0)
+    const share = index.share(vectorOf(texts[0]!))
+    const byBoth = (text: string): MeaningMatch[] =>
+      share === 0
+        ? words.find(text, LIMIT).matches
+        : index.find(vectorOf(text), words.find(text, FUSED_DEPTH).matches, LIMIT).matches
     return {
       form,
       buildMs,
       bytes: index.bytes,
       alone: measure(nearestOf(table, keys, vectorOf)),
-      both: measure((text) => keysOf(index.find(vectorOf(text), words.find(text, FUSED_DEPTH).matches, LIMIT).matches))
+      share,
+      both: measure((text) => keysOf(byBoth(text)))
     }
   })
   return { results: { from: embedder.name, byWords, forms }, table: tableOf(embedder.name, byWords, forms) }
@@ -153,6 +161,8 @@ function tableOf(name: string, byWords: RoutingFigures, forms: readonly FormFigu
     row('', 'top1', 'top3', 'top5', 'says none', 'wrongly', 'p50'),
     line('words', byWords),
     ...forms.flatMap(({ form, alone, both }) => [line(`${form} alone`, alone, false), line(`${form} and words`, both)]),
-    ...forms.map(({ form, bytes, buildMs }) => `${form}: ${(bytes / 1_024).toFixed(0)} KiB, index in ${buildMs} ms`)
+    ...forms.map(
+      ({ form, share, bytes, buildMs }) => `${form}: part ${share}, ${(bytes / 1_024).toFixed(0)} KiB, index in ${buildMs} ms`
+    )
   ].join('\n')
 }

@@ -128,7 +128,7 @@ const lexicalOf = (all: MeaningItem[]): LexicalIndex => finished(buildLexicalInd
 const denseOf = (
   all: MeaningItem[],
   vectorOf: (text: string) => Embedded | undefined,
-  { form = 'int8', lexical = lexicalOf(all) } = {}
+  { form = 'int8', lexical = lexicalOf(all) }: { form?: VectorForm; lexical?: LexicalIndex } = {}
 ): DenseIndex => finished(buildDenseIndex({ items: all, vectorOf, form, heldOut: lexical.heldOut }))
 
 describe('an index of vectors beside words', () => {
