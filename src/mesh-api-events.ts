@@ -127,7 +127,7 @@ export interface FireView {
   /** Of the event. */
   id?: string
   /** What decided where it goes: a hint that names a capability, one over types, or the default sink. Left out if nobody is there to handle it. */
-  route?: 'capability' | 'type' | 'sink'
+  route?: 'capability' | 'type' | 'meaning' | 'sink'
   /** Text of the intent. */
   intent?: string
   /** It is on the disk of this node: a restart does not lose it. Never so at low priority, or of what is `coalesced`. */

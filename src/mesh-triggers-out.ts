@@ -14,6 +14,7 @@ import type { MeshComponents } from './mesh-components.ts'
 import { createEffectQueue } from './mesh-effects.ts'
 import { createEventDesk, type EventDesk } from './mesh-event-desk.ts'
 import { createFireWaits } from './mesh-fire-waits.ts'
+import { createMeantHandlers, type EventMeaning } from './mesh-meant-handlers.ts'
 import { createOutboxFollower } from './mesh-outbox-follower.ts'
 import { createTriggerSender, type TriggerSenderComponents } from './net/trigger-sender.ts'
 import type { DeliveryOrigin } from './net/trigger.ts'
@@ -57,6 +58,8 @@ export interface OutgoingEventsComponents extends Pick<
   find(capability: string): CapabilityDeclaration | undefined
   /** Who handles events now: the same list, until something has changed. */
   handlers(): EventHandler[]
+  /** Of words, for the triggers that go by them. Default: they mean nobody. */
+  meaning?: EventMeaning
   connect: TriggerSenderComponents['connect']
   /** To a capability of this node itself. */
   deliver(delivery: Delivery, to: DeliveryOrigin): void
@@ -71,7 +74,8 @@ export interface OutgoingEventsComponents extends Pick<
 export function createOutgoingEvents(components: OutgoingEventsComponents): OutgoingEvents {
   const { self, membership, incarnation, now, random, log, events, find, handlers, connect, deliver, change, count } = components
   const { mesh } = membership
-  const routes = createCurrentRoutes(handlers)
+  const meant = createMeantHandlers(components.meaning, () => change(() => outbox.handlersChanged(now())))
+  const routes = createCurrentRoutes(handlers, meant)
   const waits = createFireWaits()
   let stopped = false
   /** Told once, until it goes well again. */

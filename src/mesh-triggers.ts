@@ -10,7 +10,7 @@ import type { Consent } from './mesh-consent.ts'
 import type { MeshEvents } from './mesh-events.ts'
 import { createMeshSubscriptions } from './mesh-subscriptions.ts'
 import { createIncomingEvents, type IncomingEventsComponents } from './mesh-triggers-in.ts'
-import { createOutgoingEvents } from './mesh-triggers-out.ts'
+import { createOutgoingEvents, type OutgoingEventsComponents } from './mesh-triggers-out.ts'
 import type { Session } from './net/session.ts'
 import { createSessions } from './net/sessions.ts'
 import { fetchPayload } from './net/trigger-fetch.ts'
@@ -42,6 +42,7 @@ export interface MeshTriggers {
 export interface MeshTriggersComponents
   extends
     Pick<MeshComponents, 'libp2p' | 'membership' | 'incarnation' | 'now' | 'random' | 'log' | 'events' | 'sink'>,
+    Pick<OutgoingEventsComponents, 'meaning'>,
     Pick<IncomingEventsComponents, 'local'> {
   /** Who may have which events handled, and observe which. */
   consent(): Pick<Consent, 'admitEvent' | 'authorizeEvent' | 'standingsOf' | 'observerOf'>

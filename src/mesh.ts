@@ -21,6 +21,7 @@ import { createMeshCounts } from './mesh-counts.ts'
 import { createMeshEvents } from './mesh-events.ts'
 import { createFederation } from './mesh-federation.ts'
 import { createMeshMeaning } from './mesh-meaning.ts'
+import { meaningVectors } from './mesh-meaning-embedder.ts'
 import { createMeshSync } from './mesh-sync.ts'
 import { createMeshTreaties } from './mesh-treaties.ts'
 import { createNodeViews } from './mesh-node-views.ts'
@@ -114,11 +115,16 @@ export async function createMesh(components: MeshComponents): Promise<Mesh> {
     onFault
   })
 
-  const meaning = createMeshMeaning({ ...components, offers: () => federation.offers(offers.all()) })
+  const meaning = createMeshMeaning({
+    ...components,
+    offers: () => federation.offers(offers.all()),
+    vectors: meaningVectors(components, calls.call, () => federation.offers(offers.all()))
+  })
 
   const triggers = createMeshTriggers({
     ...components,
     offers: () => offers.all(),
+    meaning: meaning.events,
     local: tools.handler,
     emit: events.emit,
     reach: calls.reach,

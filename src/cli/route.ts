@@ -114,7 +114,14 @@ export function showExplanation(
         .map((line) => INDENT + line)
     ]
   })
-  return `${[summary, '', head, ...explained].join('\n')}\n`
+  return `${[summary, ...understoodBy(explanation, colors), '', head, ...explained].join('\n')}\n`
+}
+
+/** By what words were understood, and why. */
+function understoodBy({ meaning }: RouteAnswer, { dim }: Colors): string[] {
+  if (meaning === undefined) return []
+  const { path, reason } = meaning.by
+  return [dim(plain(`understood by ${path === 'both' ? 'words and vectors' : 'words alone'}: ${reason}`))]
 }
 
 function firstOf({ candidates }: Pick<RouteAnswer, 'candidates'>): ExplainedCandidate | undefined {

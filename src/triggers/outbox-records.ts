@@ -55,7 +55,7 @@ export function eventOf(kept: JsonObject, self: string, mesh: string): RaisedEve
     fanOut: fanOut as RaisedEvent['fanOut'],
     expiresMs: expiresMs as number,
     encoded,
-    route: { hint, sink: sink === undefined ? undefined : textOf(sink), node, capability, subject },
+    route: { hint, sink: sink === undefined ? undefined : textOf(sink), node, capability, subject, text: intent },
     capability,
     event: textOf(kept['event']),
     subject,

@@ -191,7 +191,7 @@ export function createRaise(components: RaiseComponents): Raise {
       fanOut: fanOutOf(trigger),
       expiresMs: Math.min(MAX_EVENT_AGE_MS, trigger.expiresMs ?? MAX_EVENT_AGE_MS),
       encoded,
-      route: { hint: trigger.routeHint, sink, node: self, capability, subject },
+      route: { hint: trigger.routeHint, sink, node: self, capability, subject, text: intent },
       capability,
       event: trigger.event,
       subject,

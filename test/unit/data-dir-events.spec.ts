@@ -44,7 +44,7 @@ function raised(number: number, given: Partial<RaisedEvent> = {}): RaisedEvent {
     fanOut: 1,
     expiresMs: 60_000,
     encoded,
-    route: { hint: 'agent/*', sink: undefined, node: SELF, capability: 'cam', subject: 'door' },
+    route: { hint: 'agent/*', sink: undefined, node: SELF, capability: 'cam', subject: 'door', text: 'Somebody.' },
     capability: 'cam',
     event: 'person',
     subject: 'door',

@@ -349,7 +349,8 @@ describe('cli routes, route, trace', function () {
       }
       const candidates = [candidate('attic', 1), candidate('cellar', 2)]
       const explanation = { target: 'light/lamp', tool: 'on', candidates }
-      const meaning: Understanding = { text: 'make it dark', outcome: 'one', likelihood: 0.914, matches: [] }
+      const by = { path: 'words', model: null, reason: 'no embeddings are set up' } as const
+      const meaning: Understanding = { text: 'make it dark', outcome: 'one', likelihood: 0.914, by, matches: [] }
       const show = (change: object): string => showExplanation({ ...explanation, ...change }, () => 'pi', plainColors, 80)
       const shown = show({})
       assert.match(shown, /^lamp-attic on → attic …12345678, 3 hops via pi, done in about 119 ms\n\n/)
@@ -370,8 +371,10 @@ describe('cli routes, route, trace', function () {
       const guessed = show({ meaning, candidates: [unknown, waits] })
       assert.match(
         guessed,
-        /^"make it dark" means lamp-attic, 91 % sure: lamp-attic on → attic …12345678, 3 hops via pi, avoided, not known yet how long it takes\n/
+        /^"make it dark" means lamp-attic, 91 % sure: lamp-attic on → attic …12345678, 3 hops via pi, avoided, not known yet how long it takes\nunderstood by words alone: no embeddings are set up\n\n/
       )
+      const both = { path: 'both', model: 'tiny', reason: 'vectors of tiny' } as const
+      assert.match(show({ meaning: { ...meaning, by: both } }), /\nunderstood by words and vectors: vectors of tiny\n\n/)
       assert.match(guessed, / +NODE +ETA +SCORE +RTT +WAIT +WORK +LOAD +HEARD\n1 {2}pi +guess +1 s +14 ms +guess +guess +3\.5/)
       assert.match(guessed, /\n {3}3 hops via pi, avoided, degraded: /)
       for (const nodeName of ['pi', 'pi-greenhouse-north']) {
@@ -393,7 +396,8 @@ describe('cli routes, route, trace', function () {
       const nameOf = createNaming(nodes.map(({ node, nodeName }) => ({ node, name: nodeName })))
       const other = { ...candidate, capability: 'x', place: null }
       const change = { at: 1, event: 'route', node: 'n', nodeName: HOSTILE, via: HOSTILE, hops: 2, metricMs: null } as const
-      const meaning: Understanding = { text: HOSTILE, outcome: 'one', likelihood: 1, matches: [] }
+      const by = { path: 'both', model: HOSTILE, reason: HOSTILE } as const
+      const meaning: Understanding = { text: HOSTILE, outcome: 'one', likelihood: 1, by, matches: [] }
       const printed = [
         showRoutes({ nodes, types }, plainColors),
         ...[meaning, undefined].flatMap((meaning) =>
