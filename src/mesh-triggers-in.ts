@@ -162,13 +162,13 @@ export function createIncomingEvents(components: IncomingEventsComponents): Inco
 
   function receive(
     event: WireEvent,
-    { handler, remainingMs, causes = [], event: encoded }: Delivery,
+    { handler, remainingMs, causes = [], event: encoded, round }: Delivery,
     peer: string,
     to: DeliveryOrigin
   ): void {
     if (stopping) throw new MeshError('unavailable', 'the node is stopping')
     const expiresAt = now() + remainingMs
-    const arrived = arrivedOf({ event, encoded, handler, peer, causes: causes.map(originId), expiresAt })
+    const arrived = arrivedOf({ event, encoded, handler, peer, causes: causes.map(originId), expiresAt, round })
     change(() => effects.around(() => inbox.receive(arrived, to, now())))
   }
 

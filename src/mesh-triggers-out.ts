@@ -182,11 +182,11 @@ export function createOutgoingEvents(components: OutgoingEventsComponents): Outg
     return remainingMs
   }
 
-  function send({ id, encoded: bytes, priority, causes }: RaisedEvent, key: string): void {
+  function send({ id, encoded: bytes, priority, causes, round }: RaisedEvent, key: string): void {
     const node = nodeOf(key)
     const handler = key.slice(0, -node.length - 1)
     const by = causes.length > 0 ? causes.map(originBytes) : undefined
-    if (node !== self) return sender.send(node, { id, key, handler, priority, bytes, causes: by })
+    if (node !== self) return sender.send(node, { id, key, handler, priority, bytes, causes: by, round })
     const remainingMs = goes(id, key)
     if (remainingMs === undefined) return
     const answer = (_: number, what: InboxAnswer): void =>
@@ -195,7 +195,7 @@ export function createOutgoingEvents(components: OutgoingEventsComponents): Outg
         else outbox.failed(id, key, what, now())
       })
     deliver(
-      { number: 0, handler, event: bytes, remainingMs, causes: by },
+      { number: 0, handler, event: bytes, remainingMs, causes: by, round },
       { answers: { answer, isOpen: () => !stopped }, number: 0 }
     )
   }

@@ -21,6 +21,8 @@ export const MAX_HANDLING = 4_096
 export const MAX_ANSWERS = 512
 /** Longest time that an event may still wait to be handled, in ms: one day. */
 export const MAX_EVENT_AGE_MS = 86_400_000
+/** Highest round of a delivery. */
+export const MAX_ROUND = 65_535
 /** Bytes in one item of a payload that goes by reference. */
 export const MAX_PAYLOAD_PART = 64 * 1024
 /** Longest message of a failure, in characters. */
@@ -48,6 +50,8 @@ export interface Delivery {
   remainingMs: number
   /** On whose behalf the source speaks, PeerIds as multihash bytes, who began it first; without the source. Never empty. */
   causes?: Uint8Array[] | undefined
+  /** How many times somebody had the dead letter of this event sent anew: a handler that has failed at it in a former round tries it again. Default: 0. */
+  round?: number | undefined
 }
 
 /** That a delivery will not be done. */
@@ -93,13 +97,14 @@ export function decodeTriggerOpen(body: unknown): TriggerOpen {
 }
 
 /** Body of an item of the source. */
-export function encodeDelivery({ number, handler, event, remainingMs, causes }: Delivery): unknown {
+export function encodeDelivery({ number, handler, event, remainingMs, causes, round = 0 }: Delivery): unknown {
   return {
     n: number,
     h: handler,
     e: event,
     ms: Math.max(0, Math.min(MAX_EVENT_AGE_MS, Math.floor(remainingMs))),
-    v: causes
+    v: causes,
+    r: round === 0 ? undefined : round
   }
 }
 
@@ -111,7 +116,8 @@ export function decodeDelivery(body: unknown): Delivery {
     handler: asText(map['h'], 'h', MAX_CAPABILITY_ID),
     event: asBytes(map['e'], 'e', MAX_EVENT_BYTES, 1),
     remainingMs: asUint(map['ms'], 'ms', MAX_EVENT_AGE_MS),
-    causes: optional(map['v'], asCauses)
+    causes: optional(map['v'], asCauses),
+    ...(map['r'] !== undefined && { round: asUint(map['r'], 'r', MAX_ROUND) })
   }
 }
 

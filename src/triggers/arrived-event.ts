@@ -13,8 +13,10 @@ export function arrivedOf(given: {
   causes: readonly string[]
   /** Monotonic ms. */
   expiresAt: number
+  /** Of the delivery. Default: 0. */
+  round?: number | undefined
 }): ArrivedEvent {
-  const { event, encoded, handler, peer, causes, expiresAt } = given
+  const { event, encoded, handler, peer, causes, expiresAt, round = 0 } = given
   return {
     node: peer,
     id: event.id,
@@ -26,6 +28,7 @@ export function arrivedOf(given: {
     expiresAt,
     event,
     encoded,
-    causes: [...causes, peer]
+    causes: [...causes, peer],
+    ...(round > 0 && { round })
   }
 }

@@ -396,8 +396,15 @@ describe('events from node to node', function () {
       await second.stop()
       const third = await start()
       const got: unknown[] = []
-      third.register(agent(), {}, ({ payload, id }) => void got.push([id, payload]))
+      let isWell = false
+      third.register(agent(), {}, ({ payload, id }) => {
+        if (!isWell && payload === 1) throw new MeshError('invalid_argument', 'still not 1')
+        got.push([id, payload])
+      })
       await until(() => got.length === 1, 'it is handled')
+      third.replayDeadLetter(dropped.id!)
+      await until(() => third.deadLetters()[0]?.message === 'still not 1', 'it fails anew, here')
+      isWell = true
       third.replayDeadLetter(dropped.id!)
       await until(() => got.length === 2, 'so is the dead letter')
       assert.deepEqual(got, [

@@ -138,7 +138,7 @@ export function createInbox<E extends InboxEvent, R>(init: InboxInit<E, R>): Inb
   }
 
   function settle(event: E, outcome: InboxAnswer, settled: Settled, now: number): void {
-    seen.settle(event.node, seenKey(event), settled, now, event.priority !== 'low')
+    seen.settle(event.node, seenKey(event), settled, now, event.priority !== 'low', event.round)
     leave(event, outcome, now, settled)
   }
 
@@ -189,7 +189,7 @@ export function createInbox<E extends InboxEvent, R>(init: InboxInit<E, R>): Inb
 
   return {
     receive(event, to, now) {
-      const known = seen.begin(event.node, seenKey(event), now)
+      const known = seen.begin(event.node, seenKey(event), now, event.round)
       if (known === 'done') return answer(to, 'done')
       if (known === 'failed') return answer(to, FAILED_BEFORE)
       if (known === 'handling') return comeAgain(held.get(keyOf(event)), to, now)
@@ -206,7 +206,7 @@ export function createInbox<E extends InboxEvent, R>(init: InboxInit<E, R>): Inb
     },
 
     restore(event, now) {
-      const known = seen.begin(event.node, seenKey(event), now)
+      const known = seen.begin(event.node, seenKey(event), now, event.round)
       if (known === 'new') put(event, undefined, true, now)
       // It was done before the restart; or is here.
       else if (known !== 'handling') emit({ kind: 'release', event })

@@ -33,6 +33,8 @@ export interface OutboxEvent {
   fanOut: 'all' | number
   /** How long it may wait to be handled, ms. */
   expiresMs: number
+  /** How many times it was a dead letter that was sent anew. Default: 0. */
+  round?: number
 }
 
 /** Why an event does not get in. */
@@ -114,7 +116,7 @@ export interface Outbox<E extends OutboxEvent> {
   /** Who has accepted an event that is in, or has done it. */
   takenBy(id: string): string[]
   deadLetters(): DeadLetter<E>[]
-  /** A dead letter goes out anew, to those who have not done it. @returns undefined if there is none of the id. */
+  /** A dead letter goes out anew in the next round, to those who have not done it. @returns undefined if there is none of the id. */
   replay(id: string, now: number): Added | undefined
   discard(id: string): boolean
   /** When `tick` is next to be called; Infinity if nothing is due. */

@@ -1,4 +1,4 @@
-import type { Priority } from '../../../protocols/trigger/messages.ts'
+import { MAX_ROUND, type Priority } from '../../../protocols/trigger/messages.ts'
 import { createDeadLetters, type DeadLetter } from './dead-letters.ts'
 import { createDeadlines } from './deadlines.ts'
 import { ACCEPTED_PAST_MS, MAX_FAILED_TRIES, MAX_FETCHING_NODES, type Added, type FailedAnswer } from './outbox-contract.ts'
@@ -229,7 +229,8 @@ export function createOutbox<E extends OutboxEvent>(init: OutboxInit<E>): Outbox
     replay(id, now) {
       const letter = letters.get(id)
       if (letter === undefined) return undefined
-      const added = followed(() => add(letter.event, letter.handled, now), now)
+      const round = Math.min(MAX_ROUND, (letter.event.round ?? 0) + 1)
+      const added = followed(() => add({ ...letter.event, round }, letter.handled, now), now)
       if (added.outcome !== 'refused' && letters.delete(id)) emit({ kind: 'erased', id })
       return added
     },

@@ -195,9 +195,9 @@ export class DeliveryWorld {
     return this.#plan.triggers[trigger]!.filter((name) => this.handlers.get(name)!.up)
   }
 
-  #arrivedOf({ id, priority, subject, number, expiresMs, bytes }: Event, handler: string): InboxEvent {
+  #arrivedOf({ id, priority, subject, number, expiresMs, bytes, round = 0 }: Event, handler: string): InboxEvent {
     const sequence = { incarnation: 1, number }
-    return { node: 'source', id, handler, priority, bytes, of: `${subject}`, sequence, expiresAt: this.now + expiresMs }
+    return { node: 'source', id, handler, priority, bytes, of: `${subject}`, sequence, expiresAt: this.now + expiresMs, round }
   }
 
   /** The disk of a handler has written what it was given first. */
@@ -254,6 +254,12 @@ export class DeliveryWorld {
     this.#isTurningAway = true
     handler.inbox.receive(this.#arrivedOf(event, name), { epoch, number }, this.now)
     this.#isTurningAway = false
+  }
+
+  /** Somebody has a dead letter sent anew. */
+  replay(at: number): void {
+    const id = [...this.letters.keys()][at % Math.max(1, this.letters.size)]
+    if (id !== undefined) this.outbox.replay(id, this.now)
   }
 
   withdraw(id: string): void {
@@ -408,6 +414,7 @@ export class DeliveryWorld {
     switch (effect.kind) {
       case 'append':
         assert.notEqual(effect.event.priority, 'low')
+        this.added.set(effect.event.id, effect.event)
         this.log.set(effect.event.id, { event: effect.event, at: this.now, ageMs: 0, handled: [] })
         break
       case 'routed':

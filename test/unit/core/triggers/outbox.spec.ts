@@ -1,5 +1,5 @@
 import assert from 'node:assert/strict'
-import { PRIORITIES, type Priority } from '../../../../protocols/trigger/messages.ts'
+import { MAX_ROUND, PRIORITIES, type Priority } from '../../../../protocols/trigger/messages.ts'
 import { MAX_DEAD_LETTERS, MAX_DEAD_LETTER_BYTES, createDeadLetters } from '../../../../src/core/triggers/dead-letters.ts'
 import { createOutbox } from '../../../../src/core/triggers/outbox.ts'
 import {
@@ -937,6 +937,27 @@ describe('outbox', () => {
       go('1', 'b')
       outbox.done('1', 'b', time)
       assert.equal(done().at(-1), 'settled 1 by a b')
+    })
+
+    it('go out in a round of their own each time, so that who has failed at them tries anew', () => {
+      const rounds = (): (number | undefined)[] =>
+        effects.splice(0).flatMap((one) => (one.kind === 'send' || one.kind === 'append' ? [one.event.round] : []))
+      for (const round of [1, 2]) {
+        outbox.replay('1', time)
+        assert.deepEqual(rounds(), [round, round])
+        go('1', 'b')
+        outbox.failed('1', 'b', NEVER, time)
+        assert.equal(outbox.deadLetters()[0]!.event.round, round)
+        effects.splice(0)
+      }
+    })
+
+    it('keep to the last round that there is', () => {
+      add('2', { round: MAX_ROUND })
+      go('2', 'a')
+      outbox.failed('2', 'a', NEVER, time)
+      outbox.replay('2', time)
+      assert.equal(outbox.pending('2')[0]!.event.round, MAX_ROUND)
     })
 
     it('stay where there is no room to send them again', () => {
