@@ -12,6 +12,8 @@ export const BACKEND_STOP_TIMEOUT_MS = 5_000
 export interface BackendRunner {
   add(backend: Backend): void
   states(): MeshStatus['backends']
+  /** Ids of those of which it is not known yet what they offer. */
+  starting(): string[]
   /** Ends all backends and waits until they have freed what they hold. */
   stop(): Promise<void>
 }
@@ -31,6 +33,7 @@ export interface BackendRunnerComponents {
 export function createBackendRunner({ self, tools, emit, raise, log }: BackendRunnerComponents): BackendRunner {
   const controllers = new Set<AbortController>()
   const running = new Map<Backend, { state: MeshStatus['backends'][number]; ended: Promise<unknown> }>()
+  const starting = new Set<Backend>()
 
   function show(state: MeshStatus['backends'][number], next: 'online' | 'offline', reason: string | undefined): void {
     if (state.state === next && state.reason === reason) return
@@ -93,10 +96,12 @@ export function createBackendRunner({ self, tools, emit, raise, log }: BackendRu
       controllers.add(controller)
       const { signal } = controller
       let onOffered!: () => void
-      const offered = new Promise<void>((resolve) => (onOffered = resolve))
+      starting.add(backend)
+      const offered = new Promise<void>((resolve) => (onOffered = resolve)).finally(() => starting.delete(backend))
       const parts = [discover(backend, state, signal, onOffered), watch(backend, signal, offered)]
       running.set(backend, { state, ended: Promise.all(parts) })
     },
+    starting: () => [...starting].map(({ id }) => id),
     states: () => [...running.values()].map(({ state }) => ({ ...state })),
     async stop() {
       for (const controller of controllers) controller.abort()

@@ -2,7 +2,7 @@
 import { isCallable, type Offer } from './core/candidates.ts'
 import { handlerKey, type EventHandler } from './core/triggers/trigger-routes.ts'
 import type { TriggerEvent } from './backends/backend.ts'
-import type { MeshError } from './errors.ts'
+import { MeshError } from './errors.ts'
 import type { MeshTriggers as MeshTriggersApi } from './mesh-api-events.ts'
 import { createAwayHandlers } from './mesh-away-handlers.ts'
 import type { MeshComponents } from './mesh-components.ts'
@@ -15,6 +15,8 @@ import { createSessions } from './net/sessions.ts'
 import { fetchPayload } from './net/trigger-fetch.ts'
 import { createTriggerReader } from './net/trigger.ts'
 
+/** Who names a capability while backends are starting is asked to try again so much later, in ms. */
+export const STARTING_RETRY_MS = 1_000
 /** Longest wait of one timer, in ms. */
 const MAX_WAIT_MS = 60_000
 
@@ -48,13 +50,15 @@ export interface MeshTriggersComponents
   /** Brings about a connection with a node, direct or over others. */
   reach(node: string): Promise<void>
   isNeighbour(node: string): boolean
+  /** Ids of backends of which it is not known yet what they offer. */
+  starting(): string[]
   count(counter: string): void
   onFault(peer: string, error: MeshError): void
 }
 
 /** Nothing arrives before `start`. */
 export function createMeshTriggers(components: MeshTriggersComponents): MeshTriggers {
-  const { libp2p, membership, now, offers, local, consent, reach, isNeighbour, onFault } = components
+  const { libp2p, membership, now, offers, local, consent, reach, isNeighbour, starting, onFault } = components
   const self = libp2p.peerId.toString()
   let timer: ReturnType<typeof setTimeout> | undefined
   let known = new Set<string>()
@@ -150,6 +154,15 @@ export function createMeshTriggers(components: MeshTriggersComponents): MeshTrig
     })
   }
 
+  /** It may be of a backend that is still starting. @throws MeshError `unavailable`. */
+  function checkStarted(capability: string): void {
+    const backends = local(capability) === undefined ? starting() : []
+    if (backends.length === 0) return
+    const details = { reason: 'starting', backends, capability, retryAfterMs: STARTING_RETRY_MS }
+    const message = `this node does not offer "${capability}" yet: it is starting (${backends.join(', ')}); try again in a moment`
+    throw new MeshError('unavailable', message, details)
+  }
+
   /** Many things change together. */
   function changed(node?: string): void {
     current = undefined
@@ -191,8 +204,10 @@ export function createMeshTriggers(components: MeshTriggersComponents): MeshTrig
     raise: ({ capability, event, payload, depth }) => outgoing.fire(capability, event, payload, { waitMs: 0, depth }),
     commands: {
       on: subscriptions.on,
-      fire: async (capability, event, payload = null, options = {}) =>
-        away.fired(await outgoing.fire(capability, event, payload, options), capability, event),
+      async fire(capability, event, payload = null, options = {}) {
+        checkStarted(capability)
+        return away.fired(await outgoing.fire(capability, event, payload, options), capability, event)
+      },
       waitingEvents() {
         const { events, total } = outgoing.waitingEvents()
         return { events: away.waiting(events), total }

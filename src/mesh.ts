@@ -123,6 +123,7 @@ export async function createMesh(components: MeshComponents): Promise<Mesh> {
     isNeighbour: routing.ways.isNeighbour,
     consent: () => consent,
     nameOf,
+    starting: () => runner.starting(),
     count,
     onFault
   })
