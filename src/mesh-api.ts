@@ -7,6 +7,7 @@ import type { Backend } from './backends/backend.ts'
 import type { ApprovalView, CallApproval, JoinApproval } from './core/approval.ts'
 import type { Item, JsonObject, JsonValue } from './core/invoke.ts'
 import type { EventFunction, MeshTriggers } from './mesh-api-events.ts'
+import type { BackendView } from './mesh-api-backends.ts'
 import type { MeshMeaning } from './mesh-api-meaning.ts'
 import type { CallProvider, DispatchPreference, MeshRoutes } from './mesh-api-routes.ts'
 
@@ -294,7 +295,7 @@ export type MeshEvent = { at: number } & (
       metricMs: number | null
       before: string | null
     }
-  | { event: 'backend'; id: string; state: 'online' | 'offline'; reason?: string }
+  | { event: 'backend'; id: string; state: 'online' | 'degraded' | 'offline'; reason?: string }
 )
 
 /** What a node says of itself. */
@@ -308,7 +309,7 @@ export interface MeshStatus {
   multiaddrs: string[]
   peers: number
   capabilities: { local: number; remote: number }
-  backends: { id: string; kind: string; state: 'starting' | 'online' | 'offline'; reason?: string }[]
+  backends: BackendView[]
   network: { state: 'ok' | 'no-network' | 'no-multicast'; message: string }
   calls: { inFlight: number; served: number; failed: number }
   /** Counters of what was refused or dropped, by name. */

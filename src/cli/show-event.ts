@@ -57,7 +57,7 @@ function eventText(event: MeshEvent, colors: Colors, nameOf: (node: string) => s
       return `${sign} way to ${bold(plain(event.nodeName))} ${dim(plain(`${way}${was}`))}`
     }
     case 'backend':
-      return `${event.state === 'online' ? green('●') : red('●')} backend ${bold(plain(event.id))} ${event.state}${event.reason ? ` ${dim(plain(event.reason))}` : ''}`
+      return `${{ online: green, degraded: yellow, offline: red }[event.state]('●')} backend ${bold(plain(event.id))} ${event.state}${event.reason ? ` ${dim(plain(event.reason))}` : ''}`
     default:
       // A newer node may tell more.
       return plain((event as { event: string }).event)
