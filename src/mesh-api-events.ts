@@ -156,7 +156,7 @@ export interface FireOptions {
   causes?: readonly string[]
   traceparent?: string
   /**
-   * Fired again with the same key, 1 to 128 characters, it is the same event of the capability, as long as that is not done, and for ten minutes after that: of the newest 8,192,
+   * Fired again with the same key, 1 to 128 characters, it is the same event of that trigger, as long as that is not done, and for ten minutes after that: of the newest 8,192,
    * over a restart as well where there is a data directory. Not for triggers that are throttled or debounced.
    */
   key?: string

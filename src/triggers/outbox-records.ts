@@ -8,7 +8,7 @@ import type { RaisedEvent } from './raise.ts'
 
 /** Record of an event that is in. What its bytes say is not said again, nor what most events have. @param at ms since 1970. */
 export function appendOf(
-  { encoded, event, fanOut, expiresMs, route, causes, key, round = 0 }: RaisedEvent,
+  { encoded, event, fanOut, expiresMs, route, causes, key, digest, round = 0 }: RaisedEvent,
   at: number
 ): JsonObject {
   return {
@@ -22,6 +22,7 @@ export function appendOf(
       ...(route.sink !== undefined && { sink: route.sink }),
       ...(causes.length > 0 && { causes: [...causes] }),
       ...(key !== undefined && { key }),
+      ...(digest !== undefined && { digest }),
       ...(round > 0 && { round })
     }
   }
@@ -53,6 +54,7 @@ export function eventOf(kept: JsonObject, self: string, mesh: string): RaisedEve
     sink = mapOf(kept['route'] ?? {})['sink'],
     causes = [],
     key,
+    digest,
     round = 0
   } = kept
   if ((fanOut !== 'all' && !Number.isInteger(fanOut)) || !Number.isFinite(expiresMs) || !Number.isInteger(round))
@@ -74,6 +76,7 @@ export function eventOf(kept: JsonObject, self: string, mesh: string): RaisedEve
     causes: textsOf(causes),
     ...(dataRef !== undefined && { dataRef }),
     ...(key !== undefined && { key: textOf(key) }),
+    ...(digest !== undefined && { digest: textOf(digest) }),
     ...(round !== 0 && { round: round as number })
   }
 }
