@@ -37,7 +37,7 @@ export async function createMesh(components: MeshComponents): Promise<Mesh> {
   const self = libp2p.peerId.toString()
   const counts = createMeshCounts(now)
   const { count } = counts
-  const events = createMeshEvents(self, now, () => count('events.dropped'), audit)
+  const events = createMeshEvents(self, now, () => count('events.dropped'), audit, log)
 
   // ---- what is known -------------------------------------------------------------------------
   const directory = createDirectory(self, (event) => {
