@@ -8,10 +8,12 @@ import type { ApprovalView, CallApproval, JoinApproval } from './core/approval.t
 import type { Item, JsonObject, JsonValue } from './core/invoke.ts'
 import type { EventFunction, MeshTriggers } from './mesh-api-events.ts'
 import type { BackendView } from './mesh-api-backends.ts'
+import type { AcceptedDescriptor, ChangedDescriptor, DescriptorEvent } from './mesh-api-descriptors.ts'
 import type { MeshMeaning } from './mesh-api-meaning.ts'
 import type { CallProvider, DispatchPreference, MeshRoutes } from './mesh-api-routes.ts'
 
 export type { ApprovalView, CallApproval, JoinApproval } from './core/approval.ts'
+export type * from './mesh-api-descriptors.ts'
 export type * from './mesh-api-events.ts'
 export type * from './mesh-api-meaning.ts'
 export type * from './mesh-api-routes.ts'
@@ -37,42 +39,6 @@ export interface CapabilityView extends CapabilityDeclaration, OfMesh {
   local: boolean
   /** Only where it is not what this node first saw, or last accepted, of it: see `acceptDescriptor`. */
   changed?: ChangedDescriptor
-}
-
-/** How the descriptor of a capability differs from what is pinned of it. Texts are cut to 500 characters. */
-export interface ChangedDescriptor {
-  /** When this version of it was first seen, ISO 8601. */
-  since: string
-  /** SHA-256 of what it says now, hex. */
-  hash: string
-  capability: DescriptorChange[]
-  tools: ToolChange[]
-}
-
-/** A part of a capability that differs. `unknown`: something does, but not enough was kept to say what. */
-export interface DescriptorChange {
-  what: 'type' | 'name' | 'description' | 'examples' | 'keywords' | 'triggers' | 'handles' | 'unknown'
-  before?: string
-  after?: string
-}
-
-/** A tool that is new or gone, or a part of it that differs. */
-export interface ToolChange {
-  /** Of the tool. */
-  name: string
-  what: 'new' | 'removed' | 'title' | 'description' | 'input' | 'output' | 'requiresApproval' | 'annotations'
-  before?: string
-  after?: string
-}
-
-/** A change that was accepted. */
-export interface AcceptedDescriptor {
-  /** PeerId. */
-  node: string
-  nodeName: string
-  /** Id of the capability. */
-  capability: string
-  changed: ChangedDescriptor
 }
 
 /** All fields given must fit. */
@@ -271,7 +237,7 @@ export type MeshEvent = { at: number } & (
   | { event: 'peer:leave'; peerId: string; name: string; reason: string }
   | { event: 'capability:available' | 'capability:updated' | 'capability:suspended'; node: string; capability: CapabilityView }
   | { event: 'capability:removed'; node: string; id: string; type: string; reason: string }
-  | { event: 'descriptor-changed'; node: string; nodeName: string; capability: string; changed: ChangedDescriptor }
+  | DescriptorEvent
   | { event: 'trigger'; node: string; capability: string; trigger: string; payload: JsonValue }
   | {
       event: 'call'

@@ -31,6 +31,8 @@ function eventText(event: MeshEvent, colors: Colors, nameOf: (node: string) => s
       return `${red('-')} ${bold(plain(event.id))} ${plain(event.type)} ${dim(plain(event.reason))}`
     case 'descriptor-changed':
       return `${yellow('!')} ${bold(plain(event.capability))} on ${plain(event.nodeName)} says something else of itself: ${showWhat(event.changed)} ${dim(`atmo accept ${plain(event.node)} ${plain(event.capability)}`)}`
+    case 'descriptor-accepted':
+      return `${green('✓')} ${bold(plain(event.capability))} on ${plain(event.nodeName)} is accepted as it is now: ${showWhat(event.changed)}`
     case 'trigger':
       return `${magenta('!')} ${bold(plain(`${event.capability} ${event.trigger}`))} ${dim(plain(JSON.stringify(event.payload)))}`
     case 'call': {

@@ -19,6 +19,7 @@ const NODE_EVENTS = Object.keys({
   'capability:suspended': true,
   'capability:removed': true,
   'descriptor-changed': true,
+  'descriptor-accepted': true,
   trigger: true,
   call: true,
   approval: true,
