@@ -10,6 +10,8 @@ export const MAX_ACCEPTED_EVENTS = 8_192
 export const MAX_OUTBOX_BYTES = 64 * 1024 * 1024
 /** Of those that handlers have accepted, or that are on their way; one event may go beyond it. */
 export const MAX_ACCEPTED_BYTES = 64 * 1024 * 1024
+/** What each handling of an event counts beyond the first: what is known of it, and the name of its handler where that is written down. */
+export const LEG_BYTES = 512
 /** Of both, all but critical events take so much together: handlers that never end shut out no alarm. */
 export const ACCEPTED_SHARE = 0.875
 /** So long after its time is over an event is waited for that a handler has accepted, ms; then it is a dead letter, `unanswered`. */

@@ -5,7 +5,7 @@ import { ACCEPTED_PAST_MS, MAX_FAILED_TRIES, MAX_FETCHING_NODES, type Added, typ
 import type { Outbox, OutboxEvent, OutboxInit } from './outbox-contract.ts'
 import { createLeg, hasTaker, isFinal, leaveTo, noteFailure, noteMiss, type Asked, type Leg } from './outbox-leg.ts'
 import { createOutboxMoves } from './outbox-moves.ts'
-import { createOutboxRoom, type OutboxEntry } from './outbox-room.ts'
+import { createOutboxRoom, weightOf, type OutboxEntry } from './outbox-room.ts'
 import { pendingOf } from './pending-events.ts'
 import { ackWaitMs, askTakerMs, returnMs } from './retry-times.ts'
 
@@ -29,10 +29,11 @@ export function createOutbox<E extends OutboxEvent>(init: OutboxInit<E>): Outbox
   // ---- in and out -----------------------------------------------------------------------------
   /** @param all it goes to these alone. */
   function enter(event: E, expiresAt: number, handled: string[], all?: readonly string[]): OutboxEntry<E> {
+    const legs = legsOf(event, handled, all)
     const entry: OutboxEntry<E> = {
-      ...{ event, expiresAt, handled: [...handled] },
+      ...{ event, expiresAt, handled: [...handled], legs },
+      weight: weightOf(event, legs.length),
       order: ++lastOrder,
-      legs: legsOf(event, handled, all),
       isTaken: false,
       wasTaken: false,
       isOver: false

@@ -5,6 +5,7 @@ import { createOutbox } from '../../../../src/core/triggers/outbox.ts'
 import {
   ACCEPTED_PAST_MS,
   ACCEPTED_SHARE,
+  LEG_BYTES,
   MAX_ACCEPTED_BYTES,
   MAX_ACCEPTED_EVENTS,
   MAX_FAILED_TRIES,
@@ -826,6 +827,30 @@ describe('outbox', () => {
     const most = MAX_ACCEPTED_BYTES / quarter
     const shared = Math.floor(ACCEPTED_SHARE * MAX_ACCEPTED_EVENTS)
 
+    it('is taken by those whom an event goes to as well, and it goes to all of them once there is room for that', () => {
+      handlers = Array.from({ length: MAX_FAN_OUT }, (_, n) => `h${n}`)
+      // Without its handlings one more would go out.
+      const bytes = Math.floor((ACCEPTED_SHARE * MAX_ACCEPTED_BYTES) / 7) - 1
+      const weight = bytes + (MAX_FAN_OUT - 1) * LEG_BYTES
+      for (let n = 0; n < 7; n++) assert.equal(add(`out ${n}`, { fanOut: 'all', bytes }).outcome, 'sent')
+      assert.equal(outbox.bytes, 7 * weight)
+      assert.equal(add('waits', { fanOut: 'all' }).outcome, 'queued')
+      assert.equal(outbox.pending('waits')[0]!.reason, 'full')
+      assert.equal(outbox.bytes, 7 * weight + 100)
+      done()
+      outbox.withdraw('out 0', time)
+      assert.deepEqual(done().slice(0, 3), ['withdrawn out 0', `routed waits to ${handlers.join(' ')}`, 'send waits to h0'])
+      assert.equal(outbox.bytes, 6 * weight + 100 + (MAX_FAN_OUT - 1) * LEG_BYTES)
+    })
+
+    it('is taken by the handlings that an event wants, while it waits', () => {
+      handlers = []
+      const bytes = MAX_OUTBOX_BYTES / 8
+      for (let n = 0; n < 7; n++) assert.equal(add(`${n}`, { fanOut: MAX_FAN_OUT, bytes }).outcome, 'queued')
+      assert.deepEqual(add('x', { bytes }), { outcome: 'refused', reason: 'full' })
+      assert.equal(add('one').outcome, 'queued')
+    })
+
     it('is not taken by the bytes of what handlers have accepted: past their bound others wait, and go when there is room', () => {
       handlers = ['a']
       for (let n = 0; n < most; n++) accept(`${n}`, { bytes: quarter })
@@ -903,7 +928,7 @@ describe('outbox', () => {
       add('two', { fanOut: 2 })
       done()
       outbox.done('0', 'a', time)
-      assert.deepEqual(done(), ['settled 0 by a', 'send all to a', 'send all to b'])
+      assert.deepEqual(done(), ['settled 0 by a', 'routed all to a b', 'send all to a', 'send all to b'])
       outbox.withdraw('all', time)
       assert.deepEqual(done(), ['withdrawn all', 'send two to a', 'send two to b'])
       outbox.withdraw('two', time)
