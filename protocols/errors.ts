@@ -33,11 +33,19 @@ export class MeshError extends Error {
   override readonly name = 'MeshError'
   readonly code: ErrorCode
   readonly details: ErrorDetails
+  readonly #forOthers: string | undefined
 
-  constructor(code: ErrorCode, message: string, details: ErrorDetails = {}, options?: ErrorOptions) {
+  /** @param options `forOthers`: the message for other nodes, where `message` names what is none of their business. */
+  constructor(code: ErrorCode, message: string, details: ErrorDetails = {}, options?: ErrorOptions & { forOthers?: string }) {
     super(message, options)
     this.code = code
     this.details = details
+    this.#forOthers = options?.forOthers
+  }
+
+  /** What other nodes are told: `message`, unless that is for the owner of this node alone. */
+  get forOthers(): string {
+    return this.#forOthers ?? this.message
   }
 
   /** Whether the same call may succeed at another provider. */

@@ -2,7 +2,7 @@ import type { CapabilityDeclaration } from '../protocols/capability.ts'
 import type { Backend, TriggerEvent } from './backends/backend.ts'
 import type { LocalTools } from './calls/local-tools.ts'
 import { statusOf } from './core/query.ts'
-import type { MeshStatus } from './mesh-api.ts'
+import type { BackendView } from './mesh-api-backends.ts'
 import type { NewMeshEvent } from './mesh-events.ts'
 
 /** A backend that has not freed what it holds by then is left behind, in ms. */
@@ -11,7 +11,9 @@ export const BACKEND_STOP_TIMEOUT_MS = 5_000
 /** Keeps backends running and what they offer up to date. */
 export interface BackendRunner {
   add(backend: Backend): void
-  states(): MeshStatus['backends']
+  states(): BackendView[]
+  /** Ids of those of which it is not known yet what they offer. */
+  starting(): string[]
   /** Ends all backends and waits until they have freed what they hold. */
   stop(): Promise<void>
 }
@@ -30,9 +32,10 @@ export interface BackendRunnerComponents {
 /** See {@link BackendRunner}. A backend that throws is shown as offline with its reason; the node runs on. */
 export function createBackendRunner({ self, tools, emit, raise, log }: BackendRunnerComponents): BackendRunner {
   const controllers = new Set<AbortController>()
-  const running = new Map<Backend, { state: MeshStatus['backends'][number]; ended: Promise<unknown> }>()
+  const running = new Map<Backend, { state: BackendView; ended: Promise<unknown> }>()
+  const starting = new Set<Backend>()
 
-  function show(state: MeshStatus['backends'][number], next: 'online' | 'offline', reason: string | undefined): void {
+  function show(state: BackendView, next: 'online' | 'degraded' | 'offline', reason: string | undefined): void {
     if (state.state === next && state.reason === reason) return
     state.state = next
     if (reason === undefined) delete state.reason
@@ -42,22 +45,14 @@ export function createBackendRunner({ self, tools, emit, raise, log }: BackendRu
   }
 
   /** @param onOffered what it offers is known, or it will not be. */
-  async function discover(
-    backend: Backend,
-    state: MeshStatus['backends'][number],
-    signal: AbortSignal,
-    onOffered: () => void
-  ): Promise<void> {
+  async function discover(backend: Backend, state: BackendView, signal: AbortSignal, onOffered: () => void): Promise<void> {
     try {
       for await (const snapshot of backend.discover(signal)) {
         const faults = tools.apply(backend, snapshot)
         onOffered()
         for (const { id, error } of faults)
           log('warn', `backend ${backend.id} offers "${id}", which is left out: ${error.message}`)
-        const down = snapshot.find((declaration) => statusOf(declaration) === 'offline')
-        const allDown = snapshot.length > 0 && snapshot.every((declaration) => statusOf(declaration) === 'offline')
-        if (allDown) show(state, 'offline', down?.statusReason)
-        else show(state, 'online', faults[0]?.error.message ?? degradedBecause(snapshot))
+        show(state, ...stateOf(snapshot, faults[0]?.error.message))
       }
     } catch (error) {
       show(state, 'offline', (error as Error).message)
@@ -88,16 +83,22 @@ export function createBackendRunner({ self, tools, emit, raise, log }: BackendRu
 
   return {
     add(backend) {
-      const state: MeshStatus['backends'][number] = { id: backend.id, kind: backend.kind, state: 'starting' }
+      const state: BackendView = { id: backend.id, kind: backend.kind, state: 'starting' }
       const controller = new AbortController()
       controllers.add(controller)
       const { signal } = controller
       let onOffered!: () => void
-      const offered = new Promise<void>((resolve) => (onOffered = resolve))
+      starting.add(backend)
+      const offered = new Promise<void>((resolve) => (onOffered = resolve)).finally(() => starting.delete(backend))
       const parts = [discover(backend, state, signal, onOffered), watch(backend, signal, offered)]
       running.set(backend, { state, ended: Promise.all(parts) })
     },
-    states: () => [...running.values()].map(({ state }) => ({ ...state })),
+    starting: () => [...starting].map(({ id }) => id),
+    states: () =>
+      [...running].map(([backend, { state }]) => {
+        const waiting = backend.waiting?.() ?? 0
+        return { ...state, ...(waiting > 0 && { waiting }) }
+      }),
     async stop() {
       for (const controller of controllers) controller.abort()
       let timer: ReturnType<typeof setTimeout> | undefined
@@ -108,6 +109,15 @@ export function createBackendRunner({ self, tools, emit, raise, log }: BackendRu
   }
 }
 
-function degradedBecause(snapshot: CapabilityDeclaration[]): string | undefined {
-  return snapshot.find((declaration) => statusOf(declaration) !== 'online')?.statusReason
+/** What a backend is by what it offers, and why. @param fault why something of that is left out. */
+function stateOf(
+  snapshot: CapabilityDeclaration[],
+  fault: string | undefined
+): ['online' | 'degraded' | 'offline', string | undefined] {
+  const having = (...states: string[]) => snapshot.filter((declaration) => states.includes(statusOf(declaration)))
+  const down = having('offline')
+  if (down.length > 0 && down.length === snapshot.length) return ['offline', down[0]!.statusReason]
+  const [worse] = having('degraded', 'offline')
+  if (fault !== undefined || worse !== undefined) return ['degraded', fault ?? worse?.statusReason]
+  return ['online', having('busy', 'suspended')[0]?.statusReason]
 }

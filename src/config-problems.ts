@@ -1,5 +1,6 @@
 /** What is wrong with a configuration, in words that name the key and what to do. */
 import type { ErrorObject } from 'ajv'
+import { nearest } from '../protocols/nearest.ts'
 import { FORMATS } from './config-formats.ts'
 import { patternInWords } from './config-patterns.ts'
 
@@ -123,6 +124,17 @@ function typesInWords(type: string | string[], minimum?: number): string {
   return `${inARow(words)}${minimum === undefined ? '' : ` from ${minimum}`}`
 }
 
+interface Bounds {
+  minimum?: number
+  maximum?: number
+}
+
+/** `1 to 3000`, or the bound that there is. */
+function boundsInWords({ minimum, maximum }: Bounds): string {
+  if (maximum === undefined) return `${minimum} at least`
+  return minimum === undefined ? `${maximum} at most` : `${minimum} to ${maximum}`
+}
+
 /** `a, b or c`. */
 function inARow(words: readonly string[]): string {
   return words.length < 2 ? words.join('') : `${words.slice(0, -1).join(', ')} or ${words.at(-1)}`
@@ -160,6 +172,9 @@ function problemOf(error: ErrorObject): ConfigProblem {
       return { path, message: FORMATS[String(params['format'])]?.(String(error.data)) ?? error.message ?? error.keyword }
     case 'pattern':
       return { path, message: patternInWords(String(params['pattern'])) ?? error.message ?? error.keyword }
+    case 'minimum':
+    case 'maximum':
+      return { path, message: `must be ${boundsInWords(error.parentSchema as Bounds)}` }
     case 'type':
       return { path, message: `must be ${inARow([params['type'] as string | string[]].flat())}` }
     case 'false schema':
@@ -173,31 +188,6 @@ function problemOf(error: ErrorObject): ConfigProblem {
 function suggestion(given: string, known: readonly string[]): string {
   const best = nearest(given, known)
   return best === undefined ? `known are: ${known.join(', ')}` : `did you mean ${quoted(best)}?`
-}
-
-function nearest(given: string, known: readonly string[]): string | undefined {
-  const ranked = known.map((name) => ({ name, distance: editDistance(given.toLowerCase(), name.toLowerCase()) }))
-  const [best] = ranked.sort((a, b) => a.distance - b.distance)
-  return best && best.distance <= Math.max(1, Math.floor(given.length / 3)) ? best.name : undefined
-}
-
-/** Optimal string alignment distance: insertions, deletions, substitutions, and swaps of neighbours. */
-function editDistance(a: string, b: string): number {
-  // A key this long is no typo of ours, and the table must stay small.
-  if (a.length > 64 || b.length > 64) return Infinity
-  const rows = [Array.from({ length: b.length + 1 }, (_, j) => j)]
-  const at = (i: number, j: number) => rows[i]?.[j] ?? Infinity
-  for (let i = 1; i <= a.length; i++) {
-    const row = [i]
-    rows.push(row)
-    for (let j = 1; j <= b.length; j++) {
-      const same = a[i - 1] === b[j - 1]
-      let distance = Math.min(at(i - 1, j) + 1, at(i, j - 1) + 1, at(i - 1, j - 1) + (same ? 0 : 1))
-      if (i > 1 && j > 1 && a[i - 1] === b[j - 2] && a[i - 2] === b[j - 1]) distance = Math.min(distance, at(i - 2, j - 2) + 1)
-      row.push(distance)
-    }
-  }
-  return at(a.length, b.length)
 }
 
 /** `backends[1].command`; `(top)` for the whole. */

@@ -1,5 +1,6 @@
 /** Capabilities as users of a node see them. Types only; part of the Mesh type. */
 import type { JsonValue } from '../protocols/json.ts'
+import type { ChangedDescriptor } from './mesh-api-descriptors.ts'
 import type { CapabilityDeclaration, CapabilityStatus, ToolDeclaration, TriggerDeclaration } from '../protocols/capability.ts'
 
 /** Of which other mesh something is: what that is called here, and its id. Both are missing if it is of the own mesh. */
@@ -23,42 +24,6 @@ export interface CapabilityView extends CapabilityDeclaration, OfMesh {
   local: boolean
   /** Only where it is not what this node first saw, or last accepted, of it: see `acceptDescriptor`. */
   changed?: ChangedDescriptor
-}
-
-/** How the descriptor of a capability differs from what is pinned of it. Texts are cut to 500 characters. */
-export interface ChangedDescriptor {
-  /** When this version of it was first seen, ISO 8601. */
-  since: string
-  /** SHA-256 of what it says now, hex. */
-  hash: string
-  capability: DescriptorChange[]
-  tools: ToolChange[]
-}
-
-/** A part of a capability that differs. `unknown`: something does, but not enough was kept to say what. */
-export interface DescriptorChange {
-  what: 'type' | 'name' | 'description' | 'examples' | 'keywords' | 'triggers' | 'handles' | 'unknown'
-  before?: string
-  after?: string
-}
-
-/** A tool that is new or gone, or a part of it that differs. */
-export interface ToolChange {
-  /** Of the tool. */
-  name: string
-  what: 'new' | 'removed' | 'title' | 'description' | 'input' | 'output' | 'requiresApproval' | 'annotations'
-  before?: string
-  after?: string
-}
-
-/** A change that was accepted. */
-export interface AcceptedDescriptor {
-  /** PeerId. */
-  node: string
-  nodeName: string
-  /** Id of the capability. */
-  capability: string
-  changed: ChangedDescriptor
 }
 
 /** All fields given must fit. */

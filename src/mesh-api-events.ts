@@ -156,7 +156,7 @@ export interface FireOptions {
   causes?: readonly string[]
   traceparent?: string
   /**
-   * Fired again with the same key, 1 to 128 characters, it is the same event of the capability, as long as that is not done, and for ten minutes after that: of the newest 8,192,
+   * Fired again with the same key, 1 to 128 characters, it is the same event of that trigger, as long as that is not done, and for ten minutes after that: of the newest 8,192,
    * over a restart as well where there is a data directory. Not for triggers that are throttled or debounced.
    */
   key?: string
@@ -217,7 +217,7 @@ export interface MeshTriggers {
    * @throws MeshError `invalid_argument` for a bad pattern, `busy` if there are too many subscriptions.
    */
   on(pattern: string, observer: ObserverFunction, options?: SubscriptionOptions): Subscription
-  /** Raises a trigger of a capability of this node. @throws MeshError `unknown_capability`, `invalid_argument`, `too_large`. */
+  /** Raises a trigger of a capability of this node. @throws MeshError `unknown_capability`, `unavailable` while a backend is still starting, `invalid_argument`, `too_large`. */
   fire(capability: string, event: string, payload?: JsonValue, options?: FireOptions): Promise<FireView>
   /** What is not done: the most urgent first, then the oldest; 1,000 of them at most, `total` says how many there are. */
   waitingEvents(): { events: WaitingEventView[]; total: number }

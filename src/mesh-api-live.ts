@@ -1,7 +1,8 @@
 /** What happens on a node, as it happens; part of the Mesh type. */
 import type { JsonValue } from '../protocols/json.ts'
 import type { CallApproval, JoinApproval } from './core/approval.ts'
-import type { CapabilityView, ChangedDescriptor } from './mesh-api-capabilities.ts'
+import type { CapabilityView } from './mesh-api-capabilities.ts'
+import type { DescriptorEvent } from './mesh-api-descriptors.ts'
 
 /** What happens on a node, as it happens. `at` is ms since the node's start on its monotonic clock. */
 export type MeshEvent = { at: number } & (
@@ -11,7 +12,7 @@ export type MeshEvent = { at: number } & (
   | { event: 'peer:leave'; peerId: string; name: string; reason: string }
   | { event: 'capability:available' | 'capability:updated' | 'capability:suspended'; node: string; capability: CapabilityView }
   | { event: 'capability:removed'; node: string; id: string; type: string; reason: string }
-  | { event: 'descriptor-changed'; node: string; nodeName: string; capability: string; changed: ChangedDescriptor }
+  | DescriptorEvent
   | { event: 'trigger'; node: string; capability: string; trigger: string; payload: JsonValue }
   /** A call begins: of this node (`out`), whoever will run it, or at this node (`in`). Never what it is called with. `id` is that of its end; `peerId` who calls, or empty where that is not decided. */
   | ({ event: 'call:begin' } & LiveCall)
@@ -28,7 +29,7 @@ export type MeshEvent = { at: number } & (
       metricMs: number | null
       before: string | null
     }
-  | { event: 'backend'; id: string; state: 'online' | 'offline'; reason?: string }
+  | { event: 'backend'; id: string; state: 'online' | 'degraded' | 'offline'; reason?: string }
 )
 
 /** A call as events tell of it. */
@@ -52,6 +53,7 @@ export const EVENT_NAMES = Object.keys({
   'capability:suspended': true,
   'capability:removed': true,
   'descriptor-changed': true,
+  'descriptor-accepted': true,
   trigger: true,
   'call:begin': true,
   'call:end': true,

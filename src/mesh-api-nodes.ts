@@ -1,5 +1,6 @@
 /** Nodes as users of a node see them: itself, and those that it knows. Types only; part of the Mesh type. */
 import type { Role } from '../protocols/member/messages.ts'
+import type { BackendView } from './mesh-api-backends.ts'
 import type { OfMesh } from './mesh-api-capabilities.ts'
 
 /** A node that this one has a live session with, or knows through others. Of other meshes only those that are connected are known, without version and addresses. */
@@ -45,7 +46,7 @@ export interface MeshStatus {
   multiaddrs: string[]
   peers: number
   capabilities: { local: number; remote: number }
-  backends: { id: string; kind: string; state: 'starting' | 'online' | 'offline'; reason?: string }[]
+  backends: BackendView[]
   network: { state: 'ok' | 'no-network' | 'no-multicast'; message: string }
   calls: { inFlight: number; served: number; failed: number }
   /** Events of capabilities of this node or others that it has accepted and not done. */

@@ -93,6 +93,7 @@ export function createDescriptors(components: DescriptorsComponents): Descriptor
       pins.accept(origin, capability)
       audit?.({ event: 'descriptor-accepted', peer: origin, capability, sha256: changed.hash, what: summaryOf(changed) })
       onAccepted()
+      emit({ event: 'descriptor-accepted', node: origin, nodeName: nameOf(origin), capability, changed })
       return { node: origin, nodeName: nameOf(origin), capability, changed }
     }
   }

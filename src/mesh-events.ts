@@ -29,8 +29,14 @@ export interface MeshEvents {
   close(): void
 }
 
-/** @param self PeerId. @param now monotonic ms. @param onDropped called for each event that a slow reader lost. @param audit told of each call that was served, or sent to another node. */
-export function createMeshEvents(self: string, now: () => number, onDropped: () => void, audit?: Audit): MeshEvents {
+/** @param self PeerId. @param now monotonic ms. @param onDropped called for each event that a slow reader lost. @param audit told of each call that was served, or sent to another node. @param log told why a call failed, where its caller is not. */
+export function createMeshEvents(
+  self: string,
+  now: () => number,
+  onDropped: () => void,
+  audit?: Audit,
+  log?: (level: 'warn', message: string) => void
+): MeshEvents {
   const startedAt = now()
   const hub = createEventHub<MeshEvent>(onDropped)
   const emit = (event: NewMeshEvent): void => hub.emit({ at: now() - startedAt, ...event })
@@ -45,6 +51,17 @@ export function createMeshEvents(self: string, now: () => number, onDropped: () 
 
   /** One that began before anybody read, or was refused before it began, has a number of its own as well. */
   const idOf = (call: object): number => ids.get(call) ?? ++calls
+
+  /** By capability, what its owner was told last of why it fails others. */
+  const told = new Map<string, string>()
+
+  /** The whole reason, once, until it goes well again. */
+  function tellOwner({ request: { capability, caller }, error }: ServedCall): void {
+    if (error === undefined) return void told.delete(capability)
+    if (caller === self || error.forOthers === error.message || told.get(capability) === error.message) return
+    told.set(capability, error.message)
+    log?.('warn', `"${capability}" fails callers of other nodes: ${error.message}`)
+  }
 
   return {
     get read() {
@@ -83,7 +100,9 @@ export function createMeshEvents(self: string, now: () => number, onDropped: () 
       const { capability, tool, caller: peerId } = request
       emit({ event: 'call:begin', id: begun(request), direction: 'in', capability, tool, peerId })
     },
-    onServed({ request, durationMs, error }) {
+    onServed(call) {
+      const { request, durationMs, error } = call
+      tellOwner(call)
       const { capability, tool, caller } = request
       if (audit !== undefined) audit(audited('call', caller, request, durationMs, error?.code))
       if (!hub.read) return

@@ -28,7 +28,7 @@ export function createOutboxFollower(components: OutboxFollowerComponents): (eff
       case 'handled':
         return waits.taken(effect.id, effect.handler)
       case 'settled':
-        if (effect.event.key !== undefined) keys.done(effect.event.key, effect.event.id, effect.by, now())
+        if (effect.event.key !== undefined) keys.done(effect.event.key, effect.event.id, effect.by, now(), effect.event.digest)
         for (const handler of effect.by) waits.taken(effect.event.id, handler)
         payloads.release(effect.event.id)
         return count('events.done')
@@ -55,7 +55,7 @@ export function createOutboxFollower(components: OutboxFollowerComponents): (eff
         return
       case 'append':
         // Of a dead letter that goes out anew.
-        if (effect.event.key !== undefined) keys.begin(effect.event.key, effect.event.id)
+        if (effect.event.key !== undefined) keys.begin(effect.event.key, effect.event.id, effect.event.digest)
         return
       case 'routed':
     }

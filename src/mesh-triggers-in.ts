@@ -164,13 +164,13 @@ export function createIncomingEvents(components: IncomingEventsComponents): Inco
 
   function receive(
     event: WireEvent,
-    { handler, remainingMs, causes = [], lost, event: encoded }: Delivery,
+    { handler, remainingMs, causes = [], lost, round, event: encoded }: Delivery,
     peer: string,
     to: DeliveryOrigin
   ): void {
     if (stopping) throw new MeshError('unavailable', 'the node is stopping')
     const expiresAt = now() + remainingMs
-    const arrived = arrivedOf({ event, encoded, handler, peer, causes: causes.map(originId), lost, expiresAt })
+    const arrived = arrivedOf({ event, encoded, handler, peer, causes: causes.map(originId), lost, expiresAt, round })
     change(() => effects.around(() => inbox.receive(arrived, to, now())))
   }
 

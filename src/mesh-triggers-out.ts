@@ -13,6 +13,7 @@ import type { FireOptions, FireView } from './mesh-api-events.ts'
 import type { MeshComponents } from './mesh-components.ts'
 import { createEffectQueue } from './mesh-effects.ts'
 import { createEventDesk, type EventDesk } from './mesh-event-desk.ts'
+import { checkSamePayload, firedAs } from './mesh-fire-keys.ts'
 import { createFireWaits } from './mesh-fire-waits.ts'
 import { createMeantHandlers, type EventMeaning } from './mesh-meant-handlers.ts'
 import { createOutboxFollower } from './mesh-outbox-follower.ts'
@@ -27,9 +28,6 @@ import { wholeEvents } from './triggers/whole-events.ts'
 
 /** How long `fire` waits for a handler to say that it has the event, in ms, unless told otherwise. */
 export const FIRE_WAIT_MS = 2_000
-
-/** Longest key of an event, in characters. */
-export const MAX_KEY = 128
 
 /** See {@link createOutgoingEvents}. */
 export interface OutgoingEvents extends EventDesk {
@@ -98,7 +96,7 @@ export function createOutgoingEvents(components: OutgoingEventsComponents): Outg
   })
   const keys = createFiredKeys(
     stored?.keys,
-    kept.flatMap(({ event: { id, key } }) => (key === undefined ? [] : [{ key, id }])),
+    kept.flatMap(({ event: { id, key, digest } }) => (key === undefined ? [] : [{ key, id, digest }])),
     now()
   )
   const effects = createEffectQueue<OutboxEffect<RaisedEvent>>((effect) => {
@@ -175,7 +173,7 @@ export function createOutgoingEvents(components: OutgoingEventsComponents): Outg
   /** Its key is known before anything comes of it, whatever its priority. */
   function enter(event: RaisedEvent): Added {
     const added = outbox.add(event, now())
-    if (added.outcome !== 'refused' && event.key !== undefined) keys.begin(event.key, event.id)
+    if (added.outcome !== 'refused' && event.key !== undefined) keys.begin(event.key, event.id, event.digest)
     return added
   }
 
@@ -186,11 +184,11 @@ export function createOutgoingEvents(components: OutgoingEventsComponents): Outg
     return sending
   }
 
-  function send({ id, encoded: bytes, priority, causes }: RaisedEvent, key: string): void {
+  function send({ id, encoded: bytes, priority, causes, round }: RaisedEvent, key: string): void {
     const node = nodeOf(key)
     const handler = key.slice(0, -node.length - 1)
     const by = causes.length > 0 ? causes.map(originBytes) : undefined
-    if (node !== self) return sender.send(node, { id, key, handler, priority, bytes, causes: by })
+    if (node !== self) return sender.send(node, { id, key, handler, priority, bytes, causes: by, round })
     const sending = goes(id, key)
     if (sending === undefined) return
     const answer = (_: number, what: InboxAnswer): void =>
@@ -199,18 +197,21 @@ export function createOutgoingEvents(components: OutgoingEventsComponents): Outg
         else outbox.failed(id, key, what, now())
       })
     deliver(
-      { number: 0, handler, event: bytes, causes: by, ...sending },
+      { number: 0, handler, event: bytes, causes: by, round, ...sending },
       { answers: { answer, isOpen: () => !stopped }, number: 0 }
     )
   }
 
   async function fire(capability: string, event: string, payload: JsonValue, options: FireOptions): Promise<FireView> {
     if (stopped) throw new MeshError('unavailable', 'the node is stopping')
-    const key = options.key === undefined ? undefined : keyOf(capability, options.key)
-    const known = key === undefined ? undefined : keys.find(key, now())
-    if (known !== undefined) return again(known.id, known.by)
+    const as = options.key === undefined ? undefined : firedAs(capability, event, options.key, payload)
+    const known = as && keys.find(as.key, now())
+    if (known !== undefined) {
+      checkSamePayload(as!, known.digest)
+      return again(known.id, known.by)
+    }
     const raised = change(() => {
-      const made = raise.raise(capability, event, payload, { ...options, ...(key !== undefined && { key }) })
+      const made = raise.raise(capability, event, payload, { ...options, ...as })
       if (made.outcome === 'raised' && made.added.outcome !== 'refused') {
         waits.begin(made.event.id, made.added.handlers)
       }
@@ -270,9 +271,3 @@ export function createOutgoingEvents(components: OutgoingEventsComponents): Outg
 
 /** Of a handler, `capability@PeerId`. */
 const nodeOf = (key: string): string => key.slice(key.lastIndexOf('@') + 1)
-/** @throws MeshError `invalid_argument`. */
-function keyOf(capability: string, key: string): string {
-  if (typeof key !== 'string' || key.length === 0 || key.length > MAX_KEY)
-    throw new MeshError('invalid_argument', `the key of an event must be a text of 1 to ${MAX_KEY} characters`, { key: 'key' })
-  return `${capability} ${key}`
-}

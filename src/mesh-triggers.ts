@@ -2,7 +2,7 @@
 import { isCallable, type Offer } from './core/candidates.ts'
 import { handlerKey, type EventHandler } from './core/triggers/trigger-routes.ts'
 import type { TriggerEvent } from './backends/backend.ts'
-import type { MeshError } from './errors.ts'
+import { MeshError } from './errors.ts'
 import type { MeshTriggers as MeshTriggersApi } from './mesh-api-events.ts'
 import { createAwayHandlers } from './mesh-away-handlers.ts'
 import type { MeshComponents } from './mesh-components.ts'
@@ -16,6 +16,8 @@ import { createSessions } from './net/sessions.ts'
 import { fetchPayload } from './net/trigger-fetch.ts'
 import { createTriggerReader } from './net/trigger.ts'
 
+/** Who names a capability while backends are starting is asked to try again so much later, in ms. */
+export const STARTING_RETRY_MS = 1_000
 /** Longest wait of one timer, in ms. */
 const MAX_WAIT_MS = 60_000
 
@@ -54,13 +56,15 @@ export interface MeshTriggersComponents
   /** Brings about a connection with a node, direct or over others. */
   reach(node: string): Promise<void>
   isNeighbour(node: string): boolean
+  /** Ids of backends of which it is not known yet what they offer. */
+  starting(): string[]
   count(counter: string): void
   onFault(peer: string, error: MeshError): void
 }
 
 /** Nothing arrives before `start`. */
 export function createMeshTriggers(components: MeshTriggersComponents): MeshTriggers {
-  const { libp2p, membership, now, offers, local, consent, reach, isNeighbour, emit, onFault } = components
+  const { libp2p, membership, now, offers, local, consent, reach, isNeighbour, starting, emit, onFault } = components
   const self = libp2p.peerId.toString()
   let timer: ReturnType<typeof setTimeout> | undefined
   let known = new Set<string>()
@@ -156,6 +160,15 @@ export function createMeshTriggers(components: MeshTriggersComponents): MeshTrig
     })
   }
 
+  /** It may be of a backend that is still starting. @throws MeshError `unavailable`. */
+  function checkStarted(capability: string): void {
+    const backends = local(capability) === undefined ? starting() : []
+    if (backends.length === 0) return
+    const details = { reason: 'starting', backends, capability, retryAfterMs: STARTING_RETRY_MS }
+    const message = `this node does not offer "${capability}" yet: it is starting (${backends.join(', ')}); try again in a moment`
+    throw new MeshError('unavailable', message, details)
+  }
+
   /** Many things change together. */
   function changed(node?: string): void {
     current = undefined
@@ -199,6 +212,7 @@ export function createMeshTriggers(components: MeshTriggersComponents): MeshTrig
     commands: {
       on: subscriptions.on,
       async fire(capability, event, payload = null, options = {}) {
+        checkStarted(capability)
         const fired = await outgoing.fire(capability, event, payload, options)
         if (fired.duplicate !== true) emit({ event: 'trigger', node: self, capability, trigger: event, payload })
         return away.fired(fired, capability, event)

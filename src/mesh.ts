@@ -39,7 +39,7 @@ export async function createMesh(components: MeshComponents): Promise<Mesh> {
   const self = libp2p.peerId.toString()
   const counts = createMeshCounts(now)
   const { count } = counts
-  const events = createMeshEvents(self, now, () => count('events.dropped'), audit)
+  const events = createMeshEvents(self, now, () => count('events.dropped'), audit, log)
 
   // ---- what is known -------------------------------------------------------------------------
   const directory = createDirectory(self, (event) => {
@@ -131,6 +131,7 @@ export async function createMesh(components: MeshComponents): Promise<Mesh> {
     isNeighbour: routing.ways.isNeighbour,
     consent: () => consent,
     nameOf,
+    starting: () => runner.starting(),
     count,
     onFault
   })

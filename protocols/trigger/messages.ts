@@ -21,6 +21,8 @@ export const MAX_HANDLING = 4_096
 export const MAX_ANSWERS = 512
 /** Longest time that an event may still wait to be handled, in ms: one day. */
 export const MAX_EVENT_AGE_MS = 86_400_000
+/** Highest round of a delivery. */
+export const MAX_ROUND = 65_535
 /** Bytes in one item of a payload that goes by reference. */
 export const MAX_PAYLOAD_PART = 64 * 1024
 /** Longest message of a failure, in characters. */
@@ -50,6 +52,8 @@ export interface Delivery {
   causes?: Uint8Array[] | undefined
   /** Number of the last event before it, of its source and subject, that was sent to this handler once and may not have come there. */
   lost?: number | undefined
+  /** How many times somebody had the dead letter of this event sent anew: a handler that has failed at it in a former round tries it again. Default: 0. */
+  round?: number | undefined
 }
 
 /** That a delivery will not be done. */
@@ -95,14 +99,15 @@ export function decodeTriggerOpen(body: unknown): TriggerOpen {
 }
 
 /** Body of an item of the source. */
-export function encodeDelivery({ number, handler, event, remainingMs, causes, lost }: Delivery): unknown {
+export function encodeDelivery({ number, handler, event, remainingMs, causes, lost, round = 0 }: Delivery): unknown {
   return {
     n: number,
     h: handler,
     e: event,
     ms: Math.max(0, Math.min(MAX_EVENT_AGE_MS, Math.floor(remainingMs))),
     v: causes,
-    l: lost
+    l: lost,
+    r: round === 0 ? undefined : round
   }
 }
 
@@ -115,7 +120,8 @@ export function decodeDelivery(body: unknown): Delivery {
     event: asBytes(map['e'], 'e', MAX_EVENT_BYTES, 1),
     remainingMs: asUint(map['ms'], 'ms', MAX_EVENT_AGE_MS),
     causes: optional(map['v'], asCauses),
-    lost: optional(map['l'], (value) => asUint(value, 'l'))
+    lost: optional(map['l'], (value) => asUint(value, 'l')),
+    ...(map['r'] !== undefined && { round: asUint(map['r'], 'r', MAX_ROUND) })
   }
 }
 

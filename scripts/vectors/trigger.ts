@@ -8,6 +8,7 @@ import {
   MAX_INTENT,
   MAX_PAYLOAD_PART,
   MAX_REFERENCED_BYTES,
+  MAX_ROUND,
   MAX_ROUTE_HINT,
   MAX_SUBJECT,
   encodeAnswers,
@@ -125,12 +126,14 @@ export function triggerVectors(): Vectors {
       delivery('delivery of bytes that are no event', { event: Uint8Array.of(1) }),
       delivery('delivery with no time left', { remainingMs: 0 }),
       delivery('delivery after one that may be lost', { lost: 17 }),
+      delivery('delivery of a dead letter that was sent anew', { round: 2 }),
       delivery('delivery at all limits', {
         number: Number.MAX_SAFE_INTEGER,
         handler: 'h'.repeat(128),
         event: new Uint8Array(MAX_EVENT_BYTES),
         remainingMs: MAX_EVENT_AGE_MS,
-        causes: new Array<Uint8Array>(8).fill(new Uint8Array(64).fill(1))
+        causes: new Array<Uint8Array>(8).fill(new Uint8Array(64).fill(1)),
+        round: MAX_ROUND
       }),
       answers('one is accepted', { accepted: [0] }),
       answers('one is done', { done: [0] }),
@@ -313,6 +316,9 @@ function deliveryFaults(): Vectors['invalid'] {
     faulty('negative time', '0 at least', { ms: -1 }),
     faulty('time of a fraction', 'an integer', { ms: 0.5 }),
     faulty('time over a day', `at most ${MAX_EVENT_AGE_MS}`, { ms: MAX_EVENT_AGE_MS + 1 }),
+    faulty('negative round', '0 at least', { r: -1 }),
+    faulty('round over its limit', `at most ${MAX_ROUND}`, { r: MAX_ROUND + 1 }),
+    faulty('round as text', 'an integer', { r: '1' }),
     faulty('no causes in their list', 'v is not empty', { v: [] }),
     faulty('nine causes', 'at most 8', { v: new Array<Uint8Array>(9).fill(ID) }),
     faulty('a cause as text', 'bytes', { v: [NODE] }),

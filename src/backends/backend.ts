@@ -33,4 +33,6 @@ export interface Backend {
   watch?(signal: AbortSignal): AsyncIterable<TriggerEvent>
   /** Handles an event for one of its capabilities that `handles` some. What it throws decides whether the event comes again: see {@link EventFunction}. */
   handle?(capability: string, event: ReceivedEvent, context: EventContext): Promise<void>
+  /** Events that it could not deliver and that come again, as far as it knows. */
+  waiting?(): number
 }

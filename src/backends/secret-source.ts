@@ -1,6 +1,7 @@
 /** Where secrets come from: a variable of the environment, or a file. Errors name these, never what is in them. */
 import { constants, open } from 'node:fs/promises'
 import { resolve } from 'node:path'
+import { announcedReason } from '../core/announced-reason.ts'
 import { MeshError } from '../errors.ts'
 
 /** Largest file with a secret or a certificate, in bytes. */
@@ -19,11 +20,15 @@ export interface SecretInit {
   log?: (level: 'warn', message: string) => void
 }
 
+/** Callers at other nodes hear no names of variables and files. */
+function unavailable(message: string): MeshError {
+  return new MeshError('unavailable', message, {}, { forOthers: announcedReason(message) })
+}
+
 /** What a variable holds. Throws `unavailable` if it is not set. */
 export function secretVariable(name: string, { env = process.env }: Pick<SecretInit, 'env'>): string {
   const value = env[name]
-  if (value === undefined || value === '')
-    throw new MeshError('unavailable', `the variable ${name} is not set; set it, and start the node again`)
+  if (value === undefined || value === '') throw unavailable(`the variable ${name} is not set; set it, and start the node again`)
   return value
 }
 
@@ -49,14 +54,13 @@ export async function certificateFile(path: string, { baseDir }: Pick<SecretInit
 
 /** Not more than may be kept, whatever stands there. */
 async function read(path: string, baseDir: string): Promise<{ bytes: Buffer; mode: number }> {
-  const refused = (why: string): MeshError => new MeshError('unavailable', why)
   try {
     // A pipe that nobody writes to would not be opened otherwise.
     const file = await open(resolve(baseDir, path), constants.O_RDONLY | (constants.O_NONBLOCK ?? 0))
     try {
       const stat = await file.stat()
-      if (!stat.isFile()) throw refused(`"${path}" is no file; name one that holds the secret`)
-      if (stat.size > MAX_SECRET_BYTES) throw refused(`the file "${path}" is over ${MAX_SECRET_BYTES} bytes`)
+      if (!stat.isFile()) throw unavailable(`the file "${path}" is no file; name one that holds the secret`)
+      if (stat.size > MAX_SECRET_BYTES) throw unavailable(`the file "${path}" is over ${MAX_SECRET_BYTES} bytes`)
       // What is written meanwhile is not read.
       const { buffer, bytesRead } = await file.read(Buffer.alloc(stat.size), 0, stat.size, 0)
       return { bytes: buffer.subarray(0, bytesRead), mode: stat.mode }
@@ -65,7 +69,7 @@ async function read(path: string, baseDir: string): Promise<{ bytes: Buffer; mod
     }
   } catch (error) {
     if (error instanceof MeshError) throw error
-    throw refused(`cannot read the file "${path}" (${(error as NodeJS.ErrnoException).code}); create it, or change its path`)
+    throw unavailable(`cannot read the file "${path}" (${(error as NodeJS.ErrnoException).code}); create it, or change its path`)
   }
 }
 
@@ -78,5 +82,5 @@ export async function readSecret(
   const secret = (file === undefined ? secretVariable(variable!, init) : (await secretFile(file, init)).toString()).trim()
   if (secret !== '') return secret
   const where = file === undefined ? `the variable ${variable}` : `the file "${file}"`
-  throw new MeshError('unavailable', `${where} holds nothing but blanks; put the secret there`)
+  throw unavailable(`${where} holds nothing but blanks; put the secret there`)
 }

@@ -38,7 +38,7 @@ export interface WebhookInConfig extends TriggerOptions, WebhookSecret {
   check?: WebhookCheck
   /** JSON Schema of the body. Default: any JSON. */
   payload?: JsonSchema
-  /** Default 120. */
+  /** 1 to 3,000. Default 120. */
   perMinute?: number
 }
 
@@ -121,7 +121,7 @@ export const webhookConfigSchema: JsonObject = {
             type: 'integer',
             minimum: 1,
             maximum: 3_000,
-            description: 'Requests a minute that raise an event; more are told to come later. Default 120.'
+            description: 'Requests a minute that raise an event, 3000 at most; more are told to come later. Default 120.'
           },
           ...TRIGGER_OPTIONS
         }

@@ -17,6 +17,11 @@ import type { HookInit } from './webhook-hook.ts'
 import { createWebhookSender } from './webhook-sender.ts'
 import type { WebhookSender } from './webhook-sender.ts'
 
+/** Most events of which it is known that they have not arrived. */
+export const MAX_UNDELIVERED = 1_000
+/** What has not come again for so long went elsewhere, or is a dead letter, ms: longer than a receiver may ask for. */
+export const UNDELIVERED_MS = 2 * 3_600_000
+
 /** What the backend needs beside its configuration. */
 export interface WebhookInit extends HookInit {
   /** Those of the local API. Without it nothing can come in. */
@@ -31,23 +36,51 @@ export function createWebhookBackend(config: WebhookConfig, init: WebhookInit): 
   const declaration = declare(config)
   /** Names that another backend has. */
   const taken: string[] = []
-  /** Why the receiver did not get the last event. */
-  let failing: string | undefined
+  const { clock = Date.now, now = () => performance.now() } = init
+  /** Why the receiver did not get the last event, and since when it gets none, ms since 1970. */
+  let failing: { reason: string; since: number } | undefined
+  /** Events that come again, when they were tried last, that one last. */
+  const undelivered = new Map<string, number>()
 
   /** Sends, and remembers how it went. */
   async function send(webhookId: string, event: JsonObject, signal: AbortSignal): Promise<number> {
     if (sender === undefined) throw new MeshError('unsupported', `"${id}" sends nothing; it has no "out"`)
-    const before = failing
+    const before = failing?.reason
     try {
       const status = await sender.send(webhookId, event, signal)
       failing = undefined
       return status
     } catch (error) {
-      if (!signal.aborted) failing = (error as MeshError).retryable ? (error as Error).message : undefined
+      if (!signal.aborted) failing = failingBy(error as MeshError)
       throw error
     } finally {
-      if (failing !== before) recheck.now()
+      if (failing?.reason !== before) recheck.now()
     }
+  }
+
+  function failingBy({ retryable, message: reason }: MeshError): typeof failing {
+    return retryable ? { reason, since: failing?.since ?? clock() } : undefined
+  }
+
+  /** An event, which comes again if it does not arrive. */
+  async function deliver(webhookId: string, event: JsonObject, signal: AbortSignal): Promise<void> {
+    try {
+      await send(webhookId, event, signal)
+      undelivered.delete(webhookId)
+    } catch (error) {
+      undelivered.delete(webhookId)
+      if ((error as MeshError).retryable) undelivered.set(webhookId, now())
+      if (undelivered.size > MAX_UNDELIVERED) undelivered.delete(undelivered.keys().next().value!)
+      throw error
+    }
+  }
+
+  function waiting(): number {
+    for (const [webhookId, at] of undelivered) {
+      if (at + UNDELIVERED_MS > now()) break
+      undelivered.delete(webhookId)
+    }
+    return undelivered.size
   }
 
   const handlers = new Map<string, ToolHandler>()
@@ -57,7 +90,7 @@ export function createWebhookBackend(config: WebhookConfig, init: WebhookInit): 
     async (): Promise<CapabilityDeclaration[]> => {
       const outgoing = await sender?.problem()
       const incoming = (await Promise.all(hooks.map((hook) => hookProblem(hook, init)))).find((problem) => problem !== undefined)
-      const problem = outgoing ?? incoming ?? takenProblem(taken) ?? failing
+      const problem = outgoing ?? incoming ?? takenProblem(taken) ?? failingSince(failing)
       if (problem === undefined) return inState(declaration, 'online')
       const isOut = outgoing !== undefined || (sender === undefined && hooks.length <= taken.length)
       return inState(declaration, isOut ? 'offline' : 'degraded', problem)
@@ -88,8 +121,9 @@ export function createWebhookBackend(config: WebhookConfig, init: WebhookInit): 
     },
     async handle(_capability, event, { signal }) {
       // Unique at its node alone; and a dot would end it in what is signed.
-      await send(`${event.node}_${event.id}`, cloudEventOf(event), signal)
-    }
+      await deliver(`${event.node}_${event.id}`, cloudEventOf(event), signal)
+    },
+    waiting
   }
 }
 
@@ -111,6 +145,10 @@ async function sendMessage(
   }
   progress(0, undefined, 'sending')
   return { status: await send(id, event, signal) }
+}
+
+function failingSince(failing: { reason: string; since: number } | undefined): string | undefined {
+  return failing && `${failing.reason}, since ${new Date(failing.since).toISOString()}`
 }
 
 function takenProblem(taken: readonly string[]): string | undefined {

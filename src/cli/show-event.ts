@@ -34,6 +34,8 @@ function eventText(event: LiveEvent, colors: Colors, nameOf: (node: string) => s
       return `${red('-')} ${bold(plain(event.id))} ${plain(event.type)} ${dim(plain(event.reason))}`
     case 'descriptor-changed':
       return `${yellow('!')} ${bold(plain(event.capability))} on ${plain(event.nodeName)} says something else of itself: ${showWhat(event.changed)} ${dim(`atmo accept ${plain(event.node)} ${plain(event.capability)}`)}`
+    case 'descriptor-accepted':
+      return `${green('✓')} ${bold(plain(event.capability))} on ${plain(event.nodeName)} is accepted as it is now: ${showWhat(event.changed)}`
     case 'trigger':
       return `${magenta('!')} ${bold(plain(`${event.capability} ${event.trigger}`))} ${dim(plain(JSON.stringify(event.payload)))}`
     case 'call:begin':
@@ -61,7 +63,7 @@ function eventText(event: LiveEvent, colors: Colors, nameOf: (node: string) => s
       return `${sign} way to ${bold(plain(event.nodeName))} ${dim(plain(`${way}${was}`))}`
     }
     case 'backend':
-      return `${event.state === 'online' ? green('●') : red('●')} backend ${bold(plain(event.id))} ${event.state}${event.reason ? ` ${dim(plain(event.reason))}` : ''}`
+      return `${{ online: green, degraded: yellow, offline: red }[event.state]('●')} backend ${bold(plain(event.id))} ${event.state}${event.reason ? ` ${dim(plain(event.reason))}` : ''}`
     case 'lagged':
       return yellow(`! ${event.dropped ?? 'some'} events are left out: this reader was too slow for them`)
     default:

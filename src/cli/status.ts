@@ -32,12 +32,16 @@ function showStatus(status: MeshStatus & { api: string; pid: number; dataDir: st
   text += row('peers', String(status.peers))
   text += row('capabilities', `${capabilities.local} here, ${capabilities.remote} elsewhere`)
   text += row('calls', `${calls.inFlight} running, ${calls.served} served, ${calls.failed} failed`)
-  const states = { online: colors.green, starting: colors.yellow, offline: colors.red }
-  backends.forEach(({ id, kind, state, reason }, index) => {
+  const states = { online: colors.green, starting: colors.yellow, degraded: colors.yellow, offline: colors.red }
+  backends.forEach(({ id, kind, state, reason, waiting }, index) => {
     text += row(
       index === 0 ? 'backends' : '',
-      `${states[state](state)} ${plain(id)} ${colors.dim(kind)}${reason ? ` ${plain(reason)}` : ''}`
+      `${states[state](state)} ${plain(id)} ${colors.dim(kind)}${reason ? ` ${plain(reason)}` : ''}${showWaiting(waiting)}`
     )
   })
   return text
+}
+
+function showWaiting(waiting: number | undefined): string {
+  return waiting === undefined ? '' : `; ${waiting} ${waiting === 1 ? 'event waits' : 'events wait'} for it`
 }

@@ -1,5 +1,4 @@
 import { Hono } from 'hono'
-import { isMeshError } from '../errors.ts'
 import type { HookFire, Hooks } from '../mesh-api-hooks.ts'
 import type { Mesh } from '../mesh-api.ts'
 import { refusal } from './errors.ts'
@@ -30,9 +29,7 @@ export function hookRoutes({ mesh, hooks }: { mesh: Pick<Mesh, 'fire'>; hooks: H
       body: () => readBytes(raw, MAX_HOOK_BYTES),
       from: context.env?.incoming?.socket.remoteAddress
     }
-    const answer = await hooks.ask(context.req.param('name'), request, fire).catch((error: unknown) => {
-      throw withRetryAfter(error)
-    })
+    const answer = await hooks.ask(context.req.param('name'), request, fire)
     if (answer === undefined) throw notShown()
     return context.json(answer, answer.outcome === 'delivered' ? 200 : 202)
   })
@@ -45,13 +42,4 @@ function notShown(): Error {
     'permission_denied',
     'the request is not accepted: there is no such hook, or it does not show its secret, or one of both has a wrong clock'
   )
-}
-
-/** Programs read the status and headers, not what the error says. */
-function withRetryAfter(error: unknown): unknown {
-  if (!isMeshError(error, 'busy')) return error
-  const { code, message, details } = error
-  const { retryAfterMs } = details
-  if (typeof retryAfterMs !== 'number') return error
-  return refusal({ status: 429, headers: { 'retry-after': String(Math.ceil(retryAfterMs / 1_000)) } }, code, message, details)
 }

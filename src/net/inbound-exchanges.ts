@@ -144,7 +144,7 @@ export function createInboundExchanges({
     } catch (error) {
       if (!running.has(id)) return
       const mesh = toMeshError(error)
-      send(errorFrame(id, mesh.code, mesh.message, mesh.details))
+      send(errorFrame(id, mesh.code, mesh.forOthers, mesh.details))
     } finally {
       unfinished--
       drop(id)

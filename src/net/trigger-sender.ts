@@ -26,6 +26,8 @@ export interface OutgoingEvent {
   bytes: Uint8Array
   /** PeerIds as multihash bytes. */
   causes?: Uint8Array[] | undefined
+  /** How many times its dead letter was sent anew. */
+  round?: number | undefined
 }
 
 /** Sends events to the nodes of their handlers: one exchange for each, as long as there is something to send. */
@@ -137,12 +139,12 @@ export function createTriggerSender({ connect, onSent, onAnswer, onLost, now }: 
           forget(node, line)
           return
         }
-        const { id, key, handler, bytes, causes } = event
+        const { id, key, handler, bytes, causes, round } = event
         const sending = onSent(id, key)
         // It is on its way already: over an exchange that lasts nothing gets lost, and twice is no sooner.
         if (sending === undefined || window.isOpen(id, key)) continue
         const number = window.open(id, key, bytes.length)
-        yield encodeDelivery({ number, handler, event: bytes, causes, ...sending })
+        yield encodeDelivery({ number, handler, event: bytes, causes, round, ...sending })
       }
     }
 

@@ -15,8 +15,10 @@ export function arrivedOf(given: {
   lost?: number | undefined
   /** Monotonic ms. */
   expiresAt: number
+  /** Of the delivery. Default: 0. */
+  round?: number | undefined
 }): ArrivedEvent {
-  const { event, encoded, handler, peer, causes, lost, expiresAt } = given
+  const { event, encoded, handler, peer, causes, lost, expiresAt, round = 0 } = given
   return {
     node: peer,
     id: event.id,
@@ -29,6 +31,7 @@ export function arrivedOf(given: {
     expiresAt,
     event,
     encoded,
-    causes: [...causes, peer]
+    causes: [...causes, peer],
+    ...(round > 0 && { round })
   }
 }

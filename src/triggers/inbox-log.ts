@@ -50,6 +50,7 @@ interface Remembered {
   node: string
   key: string
   settled: Settled
+  round?: number
   at: number
 }
 
@@ -92,13 +93,14 @@ export function createInboxLog(log: EventLog, { mesh, now, clock, handled, onDam
     if (record['k'] === 'clock') return shift(timeOf(record['by']))
     if (record['k'] === 'keep') {
       const { e, causes } = record as { e: string; causes: string[] }
+      const round = roundOf(record)
       const until = timeOf(record['until'])
       // Logs of before do not say it.
       const at = record['at'] === undefined ? -Infinity : timeOf(record['at'])
       const encoded = fromString(e, 'base64')
       const event = decodeEvent(encoded)
       if (event.source.mesh !== mesh || event.source.node !== node || event.id !== id) return
-      const arrived = arrivedOf({ event, encoded, handler: handler!, peer: node, causes, expiresAt: Infinity })
+      const arrived = arrivedOf({ event, encoded, handler: handler!, peer: node, causes, expiresAt: Infinity, round })
       const standings = record['as'] === undefined ? {} : { standings: standingsOf(record['as']) }
       const isAllowed = record['yes'] === true ? { isAllowed: true } : {}
       held.set(key, { record, at, until, event: { ...arrived, ...standings, ...isAllowed } })
@@ -110,10 +112,11 @@ export function createInboxLog(log: EventLog, { mesh, now, clock, handled, onDam
     } else if (record['k'] === 'release') {
       held.delete(key)
       const { settled, at } = record as { settled?: Settled; at?: number }
-      if (settled !== undefined && at !== undefined) remember({ node: node!, key: `${handler} ${id}`, settled, at })
+      if (settled !== undefined && at !== undefined)
+        remember({ node: node!, key: `${handler} ${id}`, settled, ...onlyLater(roundOf(record)), at })
     } else if (record['k'] === 'seen') {
       const { key: what, settled, at } = record as unknown as Remembered
-      remember({ node: node!, key: what, settled, at })
+      remember({ node: node!, key: what, settled, ...onlyLater(roundOf(record)), at })
     }
   }
 
@@ -127,7 +130,7 @@ export function createInboxLog(log: EventLog, { mesh, now, clock, handled, onDam
   const kept = [...held.values()].map(({ event, until }) => ({ ...event!, expiresAt: now() + until - time.at() }))
   for (const one of held.values()) delete one.event
   const before = [...seen.values()]
-    .map(({ node, key, settled, at }) => ({ node, key, settled, ageMs: Math.max(0, time.at() - at) }))
+    .map(({ at, ...one }) => ({ ...one, ageMs: Math.max(0, time.at() - at) }))
     .filter(({ ageMs }) => ageMs < SEEN_MS)
   seen.clear()
 
@@ -142,7 +145,7 @@ export function createInboxLog(log: EventLog, { mesh, now, clock, handled, onDam
     tick: () => clockMoved(time.moved()),
     keep(event) {
       clockMoved(time.moved())
-      const { node, handler, id, encoded, causes, expiresAt, standings, isAllowed } = event
+      const { node, handler, id, encoded, causes, expiresAt, standings, isAllowed, round } = event
       const at = time.at()
       const until = at + Math.round(Math.min(expiresAt - now(), MAX_UNTIL_MS))
       const record = {
@@ -155,6 +158,7 @@ export function createInboxLog(log: EventLog, { mesh, now, clock, handled, onDam
         causes: causes.slice(0, -1),
         ...(standings !== undefined && { as: standings.map(textOfStanding) }),
         ...(isAllowed === true && { yes: true }),
+        ...onlyLater(round),
         e: toString(encoded, 'base64')
       }
       held.set(`${node} ${handler} ${id}`, { record, at, until })
@@ -167,13 +171,24 @@ export function createInboxLog(log: EventLog, { mesh, now, clock, handled, onDam
       // If a power cut loses it, it is asked for again.
       return log.append({ k: 'yes', node, handler, id }, false)
     },
-    release({ node, handler, id, priority }, settled) {
+    release({ node, handler, id, priority, round }, settled) {
       clockMoved(time.moved())
       const known = held.delete(`${node} ${handler} ${id}`)
       if (settled === undefined || priority === 'low') return known ? log.append({ k: 'release', node, handler, id }) : undefined
-      return log.append({ k: 'release', node, handler, id, settled, at: time.at() })
+      return log.append({ k: 'release', node, handler, id, settled, ...onlyLater(round), at: time.at() })
     }
   }
+}
+
+/** Most are of the first round, 0, and say nothing of it. */
+function onlyLater(round = 0): { round?: number } {
+  return round > 0 ? { round } : {}
+}
+
+/** @throws what is wrong with it. */
+function roundOf({ round = 0 }: JsonObject): number {
+  if (!Number.isInteger(round)) throw new Error('no round')
+  return round as number
 }
 
 /** As little as it can be made of again, since most are members without tags. */

@@ -46,6 +46,7 @@ interface Done {
   key: string
   id: string
   by: string[]
+  digest?: string
   at: number
 }
 
@@ -61,9 +62,10 @@ export function createOutboxLog(log: EventLog, { self, mesh, clock, now, onDamag
   /** The newest that a record names. */
   let last = -Infinity
 
-  function remember({ key, id, by, at }: Done): void {
+  function remember(done: Done): void {
+    const { key } = done
     keys.delete(key)
-    keys.set(key, { key, id, by, at })
+    keys.set(key, { ...done })
     if (keys.size > MAX_FIRED_KEYS) keys.delete(keys.keys().next().value!)
   }
 
@@ -78,6 +80,12 @@ export function createOutboxLog(log: EventLog, { self, mesh, clock, now, onDamag
     const at = timeOf(record['at'])
     last = Math.max(last, at)
     return at
+  }
+
+  function doneOf(record: JsonObject): Done {
+    const { digest } = record
+    const [key, id, by] = [textOf(record['key']), textOf(record['id']), textsOf(record['by'])]
+    return { key, id, by, ...(digest !== undefined && { digest: textOf(digest) }), at: atOf(record) }
   }
 
   function apply(record: JsonObject): void {
@@ -98,7 +106,7 @@ export function createOutboxLog(log: EventLog, { self, mesh, clock, now, onDamag
       case 'settled':
       case 'key':
         entries.delete(id)
-        if (record['key'] !== undefined) remember({ key: textOf(record['key']), id, by: textsOf(record['by']), at: atOf(record) })
+        if (record['key'] !== undefined) remember(doneOf(record))
         return
       case 'dead': {
         if (entry === undefined) return
@@ -218,10 +226,10 @@ export function createOutboxLog(log: EventLog, { self, mesh, clock, now, onDamag
       case 'withdrawn':
         return entries.delete(effect.event.id) ? [{ k: 'settled', id: effect.event.id }, true] : undefined
       case 'settled': {
-        const { id, key } = effect.event
+        const { id, key, digest } = effect.event
         const wasKept = entries.delete(id)
         if (key === undefined) return wasKept ? [{ k: 'settled', id }, false] : undefined
-        const done = { key, id, by: [...effect.by], at: time.at() }
+        const done = { key, id, by: [...effect.by], ...(digest !== undefined && { digest }), at: time.at() }
         remember(done)
         return [{ k: 'settled', ...done }, false]
       }
@@ -255,7 +263,7 @@ export function createOutboxLog(log: EventLog, { self, mesh, clock, now, onDamag
     },
     get keys() {
       return [...keys.values()]
-        .map(({ key, id, by, at }) => ({ key, id, by, ageMs: Math.max(0, time.at() - at) }))
+        .map(({ at, ...one }) => ({ ...one, ageMs: Math.max(0, time.at() - at) }))
         .filter(({ ageMs }) => ageMs < FIRED_MS)
     },
     note(effect) {

@@ -7,7 +7,10 @@ import { bytesOfText, textOfBytes } from './event-text.ts'
 import type { RaisedEvent } from './raise.ts'
 
 /** Record of an event that is in. What its bytes say is not said again, nor what most events have. @param at ms since 1970. */
-export function appendOf({ encoded, event, fanOut, expiresMs, route, causes, key }: RaisedEvent, at: number): JsonObject {
+export function appendOf(
+  { encoded, event, fanOut, expiresMs, route, causes, key, digest, round = 0 }: RaisedEvent,
+  at: number
+): JsonObject {
   return {
     k: 'append',
     at,
@@ -18,7 +21,9 @@ export function appendOf({ encoded, event, fanOut, expiresMs, route, causes, key
       ...(expiresMs !== MAX_EVENT_AGE_MS && { expiresMs }),
       ...(route.sink !== undefined && { sink: route.sink }),
       ...(causes.length > 0 && { causes: [...causes] }),
-      ...(key !== undefined && { key })
+      ...(key !== undefined && { key }),
+      ...(digest !== undefined && { digest }),
+      ...(round > 0 && { round })
     }
   }
 }
@@ -43,8 +48,17 @@ export function eventOf(kept: JsonObject, self: string, mesh: string): RaisedEve
   const encoded = bytesOfText(textOf(kept['encoded']))
   const { id, priority, intent, source, subject, sequence, routeHint: hint, dataRef } = decodeEvent(encoded)
   if (source.node !== self || source.mesh !== mesh) return undefined
-  const { fanOut = 1, expiresMs = MAX_EVENT_AGE_MS, sink = mapOf(kept['route'] ?? {})['sink'], causes = [], key } = kept
-  if ((fanOut !== 'all' && !Number.isInteger(fanOut)) || !Number.isFinite(expiresMs)) throw new Error('no event')
+  const {
+    fanOut = 1,
+    expiresMs = MAX_EVENT_AGE_MS,
+    sink = mapOf(kept['route'] ?? {})['sink'],
+    causes = [],
+    key,
+    digest,
+    round = 0
+  } = kept
+  if ((fanOut !== 'all' && !Number.isInteger(fanOut)) || !Number.isFinite(expiresMs) || !Number.isInteger(round))
+    throw new Error('no event')
   const { node, capability } = source
   return {
     id,
@@ -62,7 +76,9 @@ export function eventOf(kept: JsonObject, self: string, mesh: string): RaisedEve
     intent,
     causes: textsOf(causes),
     ...(dataRef !== undefined && { dataRef }),
-    ...(key !== undefined && { key: textOf(key) })
+    ...(key !== undefined && { key: textOf(key) }),
+    ...(digest !== undefined && { digest: textOf(digest) }),
+    ...(round !== 0 && { round: round as number })
   }
 }
 

@@ -40,6 +40,8 @@ export interface RaiseOptions {
   traceparent?: string
   /** See {@link RaisedEvent.key}. */
   key?: string
+  /** See {@link RaisedEvent.digest}. */
+  digest?: string
 }
 
 /** An event that is to be delivered. */
@@ -55,8 +57,10 @@ export interface RaisedEvent extends OutboxEvent {
   causes: readonly string[]
   /** To its payload, where that is not in it. */
   dataRef?: DataRef | undefined
-  /** What it was fired with, capability included: with the same one it is the same event. */
+  /** What it was fired with, capability and trigger included: with the same one it is the same event. */
   key?: string | undefined
+  /** Of the payload that it was fired with, if it has a key. */
+  digest?: string | undefined
 }
 
 /** What came of raising: an event, or what was raised goes into one that comes later, or nowhere. */
@@ -198,7 +202,8 @@ export function createRaise(components: RaiseComponents): Raise {
       intent,
       causes: options.causes ?? [],
       ...(dataRef !== undefined && { dataRef }),
-      key: options.key
+      key: options.key,
+      ...(options.digest !== undefined && { digest: options.digest })
     }
     return { outcome: 'raised', event, added: add(event, large) }
   }

@@ -7,7 +7,7 @@ import { join } from 'node:path'
 import type { Backend } from '../../src/backends/backend.ts'
 import type { WebhookOutConfig } from '../../src/backends/webhook-config.ts'
 import { MAX_HEADER_LENGTH } from '../../src/backends/webhook-sender.ts'
-import { createWebhookBackend } from '../../src/backends/webhook.ts'
+import { MAX_UNDELIVERED, UNDELIVERED_MS, createWebhookBackend } from '../../src/backends/webhook.ts'
 import { isMeshError, type MeshError } from '../../src/errors.ts'
 import type { ReceivedEvent } from '../../src/mesh-api-events.ts'
 import { eventContext, receivedEvent } from '../fixtures/received-event.ts'
@@ -44,7 +44,9 @@ describe('webhook backend, events out', () => {
   let receiver: WebhookReceiver
   let folder: string
   let running: Running | undefined
+  let [clock, mono] = [0, 0]
   beforeEach(async () => {
+    ;[clock, mono] = [Date.now(), 0]
     folder = await mkdtemp(join(tmpdir(), 'atmo-webhook-'))
     receiver = await startReceiver()
   })
@@ -58,7 +60,7 @@ describe('webhook backend, events out', () => {
   const make = (out: Partial<WebhookOutConfig> = {}, env: Record<string, string> = { SECRET }): Backend =>
     createWebhookBackend(
       { kind: 'webhook', id: 'house', out: { url: receiver.url, secretEnv: 'SECRET', ...out } },
-      { baseDir: folder, env, recheckMs: 30 }
+      { baseDir: folder, env, recheckMs: 30, clock: () => clock, now: () => mono }
     )
   const handle = (backend: Backend, event: Partial<ReceivedEvent> = {}, signal?: AbortSignal): Promise<void> =>
     within(backend.handle!('house', receivedEvent(event), eventContext(signal)), 'the handler')
@@ -214,7 +216,7 @@ describe('webhook backend, events out', () => {
     answers(500)
     await failure(handle(backend))
     const degraded = await running.snapshot(({ status }) => status === 'degraded')
-    assert.equal(degraded.statusReason, 'the receiver failed (HTTP 500)')
+    assert.equal(degraded.statusReason, `the receiver failed (HTTP 500), since ${new Date(clock).toISOString()}`)
     answers(200)
     await handle(backend)
     await running.snapshot(({ status }) => status === 'online')
@@ -234,6 +236,35 @@ describe('webhook backend, events out', () => {
     }
     running = run(make({ url: undefined, urlEnv: 'URL' }, { SECRET, URL: 'file:///etc/passwd' }))
     assert.equal((await running.snapshot()).statusReason, 'out: the address of the receiver must begin with http:// or https://')
+  })
+
+  it('says since when the receiver fails, and how many events have not arrived, each once', async () => {
+    const backend = make()
+    running = run(backend)
+    const begun = new Date(clock).toISOString()
+    const fail = async (status: number, id: string): Promise<void> => {
+      answers(status)
+      await failure(handle(backend, { id }))
+    }
+    assert.equal(backend.waiting!(), 0)
+    await fail(500, '1-1')
+    clock += 60_000
+    for (const id of ['1-1', '1-2', '1-3']) await fail(503, id)
+    const { statusReason } = await running.snapshot(({ statusReason: reason }) => reason?.includes('503') === true)
+    assert.equal(statusReason, `the receiver failed (HTTP 503), since ${begun}`)
+    assert.equal(backend.waiting!(), 3)
+    await fail(410, '1-2')
+    assert.equal(backend.waiting!(), 2, 'what is refused does not come again')
+    answers(200)
+    await handle(backend, { id: '1-3' })
+    assert.equal(backend.waiting!(), 1, 'the first has not arrived yet')
+    // It may have gone to another handler, or be a dead letter by now.
+    mono += UNDELIVERED_MS
+    assert.equal(backend.waiting!(), 0)
+    // What cannot be signed is not even sent.
+    const unsigned = make({}, {})
+    for (let n = 0; n <= MAX_UNDELIVERED; n++) await failure(handle(unsigned, { id: `2-${n}` }))
+    assert.equal(unsigned.waiting!(), MAX_UNDELIVERED)
   })
 
   it('the tool sends what it is given', async () => {

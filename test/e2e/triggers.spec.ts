@@ -4,7 +4,7 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import type { CapabilityDeclaration, TriggerDeclaration } from '../../protocols/capability.ts'
 import type { PolicyRule } from '../../src/core/policy.ts'
-import { MeshError, type EventFunction, type Mesh, type ReceivedEvent } from '../../src/index.ts'
+import { MeshError, isMeshError, type EventFunction, type Mesh, type ReceivedEvent } from '../../src/index.ts'
 import { until } from '../fixtures/libp2p-pair.ts'
 import { createTestMesh, type TestMesh } from '../fixtures/test-mesh.ts'
 import { startWalled } from '../fixtures/walled-node.ts'
@@ -396,8 +396,15 @@ describe('events from node to node', function () {
       await second.stop()
       const third = await start()
       const got: unknown[] = []
-      third.register(agent(), {}, ({ payload, id }) => void got.push([id, payload]))
+      let isWell = false
+      third.register(agent(), {}, ({ payload, id }) => {
+        if (!isWell && payload === 1) throw new MeshError('invalid_argument', 'still not 1')
+        got.push([id, payload])
+      })
       await until(() => got.length === 1, 'it is handled')
+      third.replayDeadLetter(dropped.id!)
+      await until(() => third.deadLetters()[0]?.message === 'still not 1', 'it fails anew, here')
+      isWell = true
       third.replayDeadLetter(dropped.id!)
       await until(() => got.length === 2, 'so is the dead letter')
       assert.deepEqual(got, [
@@ -405,6 +412,33 @@ describe('events from node to node', function () {
         [dropped.id, 1]
       ])
     })
+  })
+
+  it('a trigger of a backend that is still starting is told to be so, and no unknown name', async () => {
+    const [node] = (await nodes(1)) as [Mesh]
+    let offer!: () => void
+    const known = new Promise<void>((resolve) => (offer = resolve))
+    const fired = (capability: string): Promise<unknown> =>
+      node.fire(capability, 'person').then(
+        ({ reason }) => reason,
+        (error: unknown) => (isMeshError(error) ? [error.code, error.details] : error)
+      )
+    node.addBackend({
+      id: 'slow',
+      kind: 'camera',
+      async *discover(signal) {
+        await known
+        yield [camera()]
+        await new Promise((resolve) => signal.addEventListener('abort', resolve))
+      },
+      async *call() {}
+    })
+    const starting = { reason: 'starting', backends: ['slow'], capability: 'cam', retryAfterMs: 1_000 }
+    assert.deepEqual(await fired('cam'), ['unavailable', starting])
+    offer()
+    await until(() => node.capabilities({ id: 'cam' }).length > 0, 'it is offered')
+    assert.equal(await fired('cam'), 'no_handler')
+    assert.deepEqual(await fired('other'), ['unknown_capability', { capability: 'other' }])
   })
 
   it('a node that stops with a way for events open does so at once', async () => {

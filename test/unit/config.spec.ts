@@ -77,7 +77,7 @@ describe('config', () => {
       /^atmo\.yaml:1:10 audit\.argments: unknown key; did you mean 'arguments'/
     ],
     ['a power that there is not', 'cost: { power: solar }\n', /^atmo\.yaml:1:16 cost\.power: .*mains.*battery.*low-battery/],
-    ['a price below nothing', 'cost: { price: -1 }\n', /^atmo\.yaml:1:16 cost\.price: must be >= 0/],
+    ['a price below nothing', 'cost: { price: -1 }\n', /^atmo\.yaml:1:16 cost\.price: must be 0 to 1000000$/],
     ['a typo at the top', 'nmae: a\n', "atmo.yaml:1:1 nmae: unknown key; did you mean 'name'?"],
     [
       'a typo inside',
@@ -235,7 +235,7 @@ describe('config', () => {
     [
       'a limit of an agent',
       'agents:\n  - { id: a, instructions: x, limits: { steps: 0 } }\n',
-      /agents\[0\]\.limits\.steps: must be >= 1/
+      /agents\[0\]\.limits\.steps: must be 1 to 256$/
     ],
     [
       'a mistyped key of an agent',
@@ -286,6 +286,11 @@ describe('config', () => {
       'a wrong value in handles of an agent',
       'agents: [{ id: a, instructions: x, handles: { ordered: 1 } }]\n',
       /agents\[0\]\.handles\.ordered: must be boolean$/
+    ],
+    [
+      'more requests to a hook than it may take',
+      'backends: [{ kind: webhook, id: w, in: [{ hook: h, event: e, secretEnv: S, perMinute: 3001 }] }]\n',
+      /in\[0\]\.perMinute: must be 1 to 3000$/
     ],
     [
       'a typo in the options of an event',

@@ -2,7 +2,7 @@ import assert from 'node:assert/strict'
 import { MAX_OUTBOX_EVENTS } from '../../src/core/triggers/outbox-contract.ts'
 import type { EventHandler, MeantHandlers } from '../../src/core/triggers/trigger-routes.ts'
 import { fromString } from 'uint8arrays/from-string'
-import type { JsonObject } from '../../protocols/json.ts'
+import type { JsonObject, JsonValue } from '../../protocols/json.ts'
 import { decodeEvent } from '../../protocols/trigger/messages.ts'
 import { MeshError, isMeshError } from '../../src/errors.ts'
 import { createOutgoingEvents, type OutgoingEvents } from '../../src/mesh-triggers-out.ts'
@@ -282,6 +282,32 @@ describe('outgoing events', () => {
     now += 86_400_000
     out.around(() => out.tick(now))
     assert.notEqual((await keyed('c')).id, dropped.id)
+  })
+
+  it('a key is of one trigger, and of one payload, also after a restart', async () => {
+    const log: JsonObject[] = []
+    append = (record) => Promise.resolve(void log.push(record))
+    create(true)
+    const keyed = (event: string, payload: JsonValue): Promise<unknown> =>
+      out.fire('cam', event, payload, { waitMs: 0, key: 'a' }).then(
+        ({ id, duplicate = false }) => [id, duplicate],
+        (error: unknown) => (isMeshError(error) ? error.code : error)
+      )
+    const first = (await keyed('person', { a: 1, b: [2] })) as [string, boolean]
+    assert.deepEqual(await keyed('person', { b: [2], a: 1 }), [first[0], true])
+    assert.equal(await keyed('person', { a: 1, b: [3] }), 'conflict')
+    const other = (await keyed('level', null)) as [string, boolean]
+    assert.deepEqual([other[1], other[0] === first[0]], [false, false])
+    const isKnown = async (): Promise<void> =>
+      assert.deepEqual([await keyed('person', { a: 1, b: [2] }), await keyed('person', null)], [[first[0], true], 'conflict'])
+    create(true, structuredClone(log))
+    await isKnown()
+    answer = 'done'
+    handlers = [guard]
+    out.handlersChanged([`guard@${SELF}`])
+    await isKnown()
+    create(true, structuredClone(log))
+    await isKnown()
   })
 
   it('what was fired with a key is another event once it was discarded, and the same one as the dead letter that goes out anew', async () => {

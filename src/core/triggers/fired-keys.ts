@@ -10,16 +10,18 @@ export interface FiredKey {
   id: string
   /** Who has done it. */
   by: string[]
+  /** Of the payload that it was fired with. */
+  digest?: string
   /** How long ago, ms. */
   ageMs: number
 }
 
 /** Which events were fired with keys of their own, so that one that is fired again is the same event. What nobody did is forgotten: then it may be fired anew. */
 export interface FiredKeys {
-  /** Id of the event of a key, and who has done it if it is done. */
-  find(key: string, now: number): { id: string; by?: string[] } | undefined
-  begin(key: string, id: string): void
-  done(key: string, id: string, by: string[], now: number): void
+  /** Id of the event of a key, the digest of its payload, and who has done it if it is done. */
+  find(key: string, now: number): { id: string; by?: string[]; digest?: string } | undefined
+  begin(key: string, id: string, digest?: string): void
+  done(key: string, id: string, by: string[], now: number, digest?: string): void
   forget(key: string): void
   readonly size: number
 }
@@ -27,34 +29,38 @@ export interface FiredKeys {
 /** @param done of before a restart, oldest first. @param open those that are not done. @param now monotonic ms. */
 export function createFiredKeys(
   done: readonly FiredKey[] = [],
-  open: Iterable<{ key: string; id: string }> = [],
+  open: Iterable<{ key: string; id: string; digest?: string | undefined }> = [],
   now = 0
 ): FiredKeys {
-  const waiting = new Map<string, string>()
+  const waiting = new Map<string, { id: string; digest?: string }>()
   /** Oldest first. */
-  const ended = new Map<string, { id: string; by: string[]; at: number }>()
+  const ended = new Map<string, { id: string; by: string[]; at: number; digest?: string }>()
 
-  function remember(key: string, id: string, by: string[], at: number): void {
+  function remember(key: string, id: string, by: string[], at: number, digest?: string): void {
     waiting.delete(key)
     ended.delete(key)
-    ended.set(key, { id, by, at })
+    ended.set(key, { id, by, at, ...withDigest(digest) })
     for (const [old, { at: since }] of ended) {
       if (ended.size <= MAX_FIRED_KEYS && since + FIRED_MS > at) break
       ended.delete(old)
     }
   }
 
-  for (const { key, id, by, ageMs } of done) remember(key, id, by, now - ageMs)
-  for (const { key, id } of open) waiting.set(key, id)
+  function begin(key: string, id: string, digest?: string): void {
+    waiting.set(key, { id, ...withDigest(digest) })
+  }
+
+  for (const { key, id, by, ageMs, digest } of done) remember(key, id, by, now - ageMs, digest)
+  for (const { key, id, digest } of open) begin(key, id, digest)
 
   return {
     find(key, time) {
-      const id = waiting.get(key)
-      if (id !== undefined) return { id }
+      const open = waiting.get(key)
+      if (open !== undefined) return { ...open }
       const one = ended.get(key)
-      return one === undefined || one.at + FIRED_MS <= time ? undefined : { id: one.id, by: one.by }
+      return one === undefined || one.at + FIRED_MS <= time ? undefined : { id: one.id, by: one.by, ...withDigest(one.digest) }
     },
-    begin: (key, id) => void waiting.set(key, id),
+    begin,
     done: remember,
     forget(key) {
       waiting.delete(key)
@@ -64,3 +70,5 @@ export function createFiredKeys(
     }
   }
 }
+
+const withDigest = (digest: string | undefined): { digest?: string } => (digest === undefined ? {} : { digest })

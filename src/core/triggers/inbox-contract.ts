@@ -24,6 +24,8 @@ export interface InboxEvent {
   lost?: number | undefined
   /** When its time is over, monotonic ms: it is not begun after that. */
   expiresAt: number
+  /** How many times its source was told to send its dead letter anew. Default: 0. */
+  round?: number
 }
 
 /** What becomes of a delivery. */
@@ -95,7 +97,7 @@ export const EXPIRED: FailedAnswer = {
   retryable: false,
   retryAfterMs: 0
 }
-/** It comes again, though it has failed for good. */
+/** It comes again in the same round, though it has failed for good. */
 export const FAILED_BEFORE: FailedAnswer = {
   code: 'tool_failed',
   message: 'it has failed here before',

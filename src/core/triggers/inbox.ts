@@ -135,7 +135,7 @@ export function createInbox<E extends InboxEvent, R>(init: InboxInit<E, R>): Inb
   }
 
   function settle(event: E, outcome: InboxAnswer, settled: Settled, now: number): void {
-    seen.settle(event.node, seenKey(event), settled, now, event.priority !== 'low')
+    seen.settle(event.node, seenKey(event), settled, now, event.priority !== 'low', event.round)
     leave(event, outcome, now, settled)
   }
 
@@ -185,7 +185,7 @@ export function createInbox<E extends InboxEvent, R>(init: InboxInit<E, R>): Inb
   return {
     receive(event, to, now) {
       const missing = isHere(event.handler) ? laneOf(event.handler).hear(event, now) : 0
-      const known = seen.begin(event.node, seenKey(event), now)
+      const known = seen.begin(event.node, seenKey(event), now, event.round)
       if (known === 'done') return answer(to, 'done')
       if (known === 'failed') return answer(to, FAILED_BEFORE)
       if (known === 'handling') return comeAgain(held.get(keyOf(event)), to, now)
@@ -204,7 +204,7 @@ export function createInbox<E extends InboxEvent, R>(init: InboxInit<E, R>): Inb
     },
 
     restore(event, now) {
-      const known = seen.begin(event.node, seenKey(event), now)
+      const known = seen.begin(event.node, seenKey(event), now, event.round)
       if (known === 'new') put(event, undefined, true, 0, now)
       // It was done before the restart; or is here.
       else if (known !== 'handling') emit({ kind: 'release', event })

@@ -10,6 +10,8 @@ export const MAX_ACCEPTED_EVENTS = 8_192
 export const MAX_OUTBOX_BYTES = 64 * 1024 * 1024
 /** Of those that handlers have accepted, or that are on their way; one event may go beyond it. */
 export const MAX_ACCEPTED_BYTES = 64 * 1024 * 1024
+/** What each handling of an event counts beyond the first: what is known of it, and the name of its handler where that is written down. */
+export const LEG_BYTES = 512
 /** Of both, all but critical events take so much together: handlers that never end shut out no alarm. */
 export const ACCEPTED_SHARE = 0.875
 /** So long after its time is over an event is waited for that a handler has accepted, ms; then it is a dead letter, `unanswered`. */
@@ -35,6 +37,8 @@ export interface OutboxEvent {
   fanOut: 'all' | number
   /** How long it may wait to be handled, ms. */
   expiresMs: number
+  /** How many times it was a dead letter that was sent anew. Default: 0. */
+  round?: number
 }
 
 /** What goes with an event that is sent. */
@@ -124,7 +128,7 @@ export interface Outbox<E extends OutboxEvent> {
   /** Who has accepted an event that is in, or has done it. */
   takenBy(id: string): string[]
   deadLetters(): DeadLetter<E>[]
-  /** A dead letter goes out anew, to those who have not done it. @returns undefined if there is none of the id. */
+  /** A dead letter goes out anew in the next round, to those who have not done it. @returns undefined if there is none of the id. */
   replay(id: string, now: number): Added | undefined
   discard(id: string): boolean
   /** When `tick` is next to be called; Infinity if nothing is due. */

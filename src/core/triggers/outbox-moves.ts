@@ -106,20 +106,28 @@ export function createOutboxMoves<E extends OutboxEvent>(init: OutboxMovesInit<E
 
   /** Gives a leg that nobody has to the next handler. */
   function advance(entry: OutboxEntry<E>, leg: Leg, now: number, tooEarly = isTooEarly): void {
+    // It goes to all or to nobody: `dispatch` says when.
+    if (targetsOf(entry).length > 0) return set(entry, leg, 'full', undefined, Infinity)
     const choice = choose(entry, leg, now, tooEarly)
     if (choice.handler === undefined) set(entry, leg, choice.state, undefined, choice.at)
     else if (places.admit(entry)) offer(entry, leg, choice.handler, now)
     else set(entry, leg, 'full', undefined, Infinity)
   }
 
-  /** It is for all, and some are there: those are all. */
+  /** Of what is for all, and has not gone to them yet, those who are there. */
+  function targetsOf({ event, legs, handled }: OutboxEntry<E>): string[] {
+    if (event.fanOut !== 'all' || legs.length !== 1 || legs[0]!.fixed !== undefined) return []
+    return [...route(event)].filter((one) => !handled.includes(one)).slice(0, MAX_FAN_OUT)
+  }
+
+  /** It is for all, and some are there: those are all. Many legs take room, so it has its place before it has them. */
   function spread(entry: OutboxEntry<E>): void {
-    const { event, legs, handled } = entry
-    if (event.fanOut !== 'all' || legs[0]?.fixed !== undefined) return
-    const handlers = [...route(event)].filter((one) => !handled.includes(one)).slice(0, MAX_FAN_OUT)
-    if (handlers.length === 0) return
+    const { event, handled } = entry
+    const handlers = targetsOf(entry)
+    if (handlers.length === 0 || !places.admit(entry)) return
     leave(entry)
     entry.legs = handlers.map((handler) => createLeg(event.id, handler))
+    room.weigh(entry)
     enter(entry)
     if (isKept(event)) emit({ kind: 'routed', id: event.id, handlers: [...handled, ...handlers] })
   }

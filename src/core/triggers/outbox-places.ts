@@ -3,7 +3,9 @@ import { ACCEPTED_SHARE, MAX_ACCEPTED_BYTES, MAX_ACCEPTED_EVENTS } from './outbo
 
 /** An event, as far as its place counts. */
 export interface PlacedEntry {
-  readonly event: { priority: Priority; bytes: number }
+  readonly event: { priority: Priority }
+  /** In bytes; the same as long as it has a place. */
+  readonly weight: number
   /** Handlers had accepted all of it: it stays in its place until it is out. */
   readonly wasTaken: boolean
 }
@@ -38,7 +40,7 @@ export function createOutboxPlaces<N extends PlacedEntry>(): OutboxPlaces<N> {
   }
 
   function free(entry: N): void {
-    if (placed.delete(entry)) bytes -= entry.event.bytes
+    if (placed.delete(entry)) bytes -= entry.weight
   }
 
   return {
@@ -55,7 +57,7 @@ export function createOutboxPlaces<N extends PlacedEntry>(): OutboxPlaces<N> {
       if (count === 0 && !entry.wasTaken) return free(entry)
       placed.set(entry, count)
       if (before !== undefined) return
-      bytes += entry.event.bytes
+      bytes += entry.weight
       if (waiting[entry.event.priority].delete(entry)) ready.add(entry)
     },
     leave(entry) {

@@ -1,6 +1,6 @@
 import { PRIORITIES, type Priority } from '../../../protocols/trigger/messages.ts'
 import type { DeadLetter } from './dead-letters.ts'
-import { MAX_OUTBOX_BYTES, MAX_OUTBOX_EVENTS, type OutboxEvent, type Refusal } from './outbox-contract.ts'
+import { LEG_BYTES, MAX_OUTBOX_BYTES, MAX_OUTBOX_EVENTS, type OutboxEvent, type Refusal } from './outbox-contract.ts'
 import { hasTaker, isFinal, isTaken, type Leg } from './outbox-leg.ts'
 
 /** An event that is in. */
@@ -19,6 +19,8 @@ export interface OutboxEntry<E> {
   message?: string
   /** Why one of its legs has failed, the last one. */
   reason?: DeadLetter<E>['reason']
+  /** See {@link weightOf}. */
+  weight: number
   /** Handlers have accepted all of it. */
   isTaken: boolean
   /** They had: whatever becomes of it, it has its place among what they accepted, and takes none from what waits. */
@@ -43,6 +45,8 @@ export interface OutboxRoom<E> {
   victimsFor(event: E, hasHandler: () => boolean): OutboxEntry<E>[] | Refusal
   add(entry: OutboxEntry<E>): void
   delete(entry: OutboxEntry<E>): void
+  /** It has other legs, of which nobody has had any. */
+  weigh(entry: OutboxEntry<E>): void
   /** Legs have changed: whether it still waits for a handler may have as well. */
   update(entry: OutboxEntry<E>): void
   /** The most urgent first, then the oldest. */
@@ -50,6 +54,11 @@ export interface OutboxRoom<E> {
   readonly size: number
   readonly waiting: number
   readonly bytes: number
+}
+
+/** What it counts of the bounds, in bytes. @param legs how many handlings it has. */
+export function weightOf(event: OutboxEvent, legs: number): number {
+  return event.bytes + LEG_BYTES * Math.max(0, legs - 1)
 }
 
 const isIdle = ({ state }: Leg): boolean => state === 'idle'
@@ -69,9 +78,9 @@ export function createOutboxRoom<E extends OutboxEvent>(): OutboxRoom<E> {
   let queuedBytes = 0
   let bytes = 0
 
-  function queue({ event }: OutboxEntry<E>, sign: 1 | -1): void {
+  function queue({ weight }: OutboxEntry<E>, sign: 1 | -1): void {
     queued += sign
-    queuedBytes += sign * event.bytes
+    queuedBytes += sign * weight
   }
 
   return {
@@ -98,7 +107,9 @@ export function createOutboxRoom<E extends OutboxEvent>(): OutboxRoom<E> {
       if (event.bytes > MAX_OUTBOX_BYTES) return 'too_large'
       const victims: OutboxEntry<E>[] = []
       let [events, room] = [MAX_OUTBOX_EVENTS - queued, MAX_OUTBOX_BYTES - queuedBytes]
-      const fits = (): boolean => events > 0 && room >= event.bytes
+      // Those whom it goes to are counted once they are known.
+      const weight = event.fanOut === 'all' ? event.bytes : Math.min(MAX_OUTBOX_BYTES, weightOf(event, event.fanOut))
+      const fits = (): boolean => events > 0 && room >= weight
       for (const priority of PRIORITIES) {
         // Of the same priority what somebody may handle is kept, and who brings more is told. What nobody is there for must not keep all others out.
         const isSame = priority === event.priority && priority !== 'low'
@@ -109,7 +120,7 @@ export function createOutboxRoom<E extends OutboxEvent>(): OutboxRoom<E> {
           if (isSame ? !entry.legs.every(isIdle) : entry.legs.some(hasTaker)) continue
           victims.push(entry)
           events++
-          room += entry.event.bytes
+          room += entry.weight
         }
         if (priority === event.priority) break
       }
@@ -118,16 +129,22 @@ export function createOutboxRoom<E extends OutboxEvent>(): OutboxRoom<E> {
     add(entry) {
       byId.set(entry.event.id, entry)
       entries[entry.event.priority].set(entry.event.id, entry)
-      bytes += entry.event.bytes
+      bytes += entry.weight
       if (!entry.isTaken) waiting++
       if (!entry.wasTaken) queue(entry, 1)
     },
     delete(entry) {
       if (!byId.delete(entry.event.id)) return
       entries[entry.event.priority].delete(entry.event.id)
-      bytes -= entry.event.bytes
+      bytes -= entry.weight
       if (!entry.isTaken) waiting--
       if (!entry.wasTaken) queue(entry, -1)
+    },
+    weigh(entry) {
+      const weight = weightOf(entry.event, entry.legs.length)
+      bytes += weight - entry.weight
+      if (!entry.wasTaken) queuedBytes += weight - entry.weight
+      entry.weight = weight
     },
     update(entry) {
       const { legs, isTaken: before, wasTaken } = entry

@@ -1,4 +1,4 @@
-import type { Priority } from '../../../protocols/trigger/messages.ts'
+import { MAX_ROUND, type Priority } from '../../../protocols/trigger/messages.ts'
 import { createDeadLetters, type DeadLetter } from './dead-letters.ts'
 import { createDeadlines } from './deadlines.ts'
 import { ACCEPTED_PAST_MS, MAX_FAILED_TRIES, MAX_FETCHING_NODES, type Added, type FailedAnswer } from './outbox-contract.ts'
@@ -6,7 +6,7 @@ import type { Outbox, OutboxEvent, OutboxInit } from './outbox-contract.ts'
 import { createLostEvents } from './lost-events.ts'
 import { createLeg, hasTaker, isFinal, leaveTo, noteFailure, noteMiss, type Asked, type Leg } from './outbox-leg.ts'
 import { createOutboxMoves } from './outbox-moves.ts'
-import { createOutboxRoom, type OutboxEntry } from './outbox-room.ts'
+import { createOutboxRoom, weightOf, type OutboxEntry } from './outbox-room.ts'
 import { pendingOf } from './pending-events.ts'
 import { ackWaitMs, askTakerMs, returnMs } from './retry-times.ts'
 
@@ -31,10 +31,11 @@ export function createOutbox<E extends OutboxEvent>(init: OutboxInit<E>): Outbox
   // ---- in and out -----------------------------------------------------------------------------
   /** @param all it goes to these alone. */
   function enter(event: E, expiresAt: number, handled: string[], all?: readonly string[]): OutboxEntry<E> {
+    const legs = legsOf(event, handled, all)
     const entry: OutboxEntry<E> = {
-      ...{ event, expiresAt, handled: [...handled] },
+      ...{ event, expiresAt, handled: [...handled], legs },
+      weight: weightOf(event, legs.length),
       order: ++lastOrder,
-      legs: legsOf(event, handled, all),
       isTaken: false,
       wasTaken: false,
       isOver: false
@@ -234,7 +235,8 @@ export function createOutbox<E extends OutboxEvent>(init: OutboxInit<E>): Outbox
     replay(id, now) {
       const letter = letters.get(id)
       if (letter === undefined) return undefined
-      const added = followed(() => add(letter.event, letter.handled, now), now)
+      const round = Math.min(MAX_ROUND, (letter.event.round ?? 0) + 1)
+      const added = followed(() => add({ ...letter.event, round }, letter.handled, now), now)
       if (added.outcome !== 'refused' && letters.delete(id)) emit({ kind: 'erased', id })
       return added
     },

@@ -15,6 +15,8 @@ export interface StoredEvent {
   node: string
   key: string
   settled: Settled
+  /** In which round it has failed. Left out: in the first one, 0. */
+  round?: number
   /** How long ago that was, ms. */
   ageMs: number
 }
@@ -24,10 +26,10 @@ export interface StoredEvent {
  * and the handler. What is being handled is not forgotten.
  */
 export interface SeenEvents {
-  /** `new`: to be handled, and from now on `handling`. `full`: to be sent again later. */
-  begin(node: string, key: string, now: number): 'new' | 'handling' | 'full' | Settled
+  /** `new`: to be handled, and from now on `handling`. `full`: to be sent again later. @param round what has failed is new in a higher one. */
+  begin(node: string, key: string, now: number, round?: number): 'new' | 'handling' | 'full' | Settled
   /** @param lasting it is to be remembered over a restart. */
-  settle(node: string, key: string, settled: Settled, now: number, lasting?: boolean): void
+  settle(node: string, key: string, settled: Settled, now: number, lasting?: boolean, round?: number): void
   /** It was not handled, and may come again. */
   forget(node: string, key: string): void
   /** Forgets what has been remembered long enough. Called now and then: what comes from a node does so for that node. */
@@ -43,6 +45,7 @@ const AT_ONCE = 64
 interface Remembered {
   key: string
   settled: Settled
+  round: number
   at: number
   lasting: boolean
 }
@@ -104,22 +107,24 @@ export function createSeenEvents(initial: readonly StoredEvent[] = [], now = 0):
     size++
   }
 
-  for (const { node, key, settled, ageMs } of initial) remember(node, { key, settled, at: now - ageMs, lasting: true })
+  for (const { node, key, settled, round = 0, ageMs } of initial)
+    remember(node, { key, settled, round, at: now - ageMs, lasting: true })
 
   return {
-    begin(node, key, time) {
+    begin(node, key, time, round = 0) {
       const known = shares.get(node)
       if (known !== undefined) expireOf(node, known, time)
       if (known?.handling.has(key) === true) return 'handling'
-      const settled = known?.settled.get(key)?.settled
-      if (settled !== undefined) return settled
+      const before = known?.settled.get(key)
+      // It stays remembered until this round is over.
+      if (before?.settled === 'done' || (before !== undefined && before.round >= round)) return before.settled
       const share = shareOf(node)
       if (share.handling.size >= MAX_HANDLING_OF_NODE) return 'full'
       share.handling.add(key)
       return 'new'
     },
-    settle(node, key, settled, time, lasting = false) {
-      remember(node, { key, settled, at: time, lasting })
+    settle(node, key, settled, time, lasting = false, round = 0) {
+      remember(node, { key, settled, round, at: time, lasting })
     },
     forget(node, key) {
       const share = shares.get(node)
@@ -132,7 +137,11 @@ export function createSeenEvents(initial: readonly StoredEvent[] = [], now = 0):
     stored(time) {
       const lists = [...shares].map(([node, { settled }]) => {
         const lasting = [...settled.values()].filter((one) => one.lasting && one.at + SEEN_MS > time)
-        return lasting.map(({ key, settled: how, at }) => ({ node, key, settled: how, ageMs: time - at }))
+        return lasting.map(({ key, settled: how, round, at }) => ({
+          ...{ node, key, settled: how },
+          ...(round > 0 && { round }),
+          ageMs: time - at
+        }))
       })
       return fairly(lists, MAX_SEEN_STORED).sort((a, b) => b.ageMs - a.ageMs)
     },

@@ -14,7 +14,14 @@ export const MAX_SUBSCRIPTIONS = 64
 export const LIST_CHANGED_DEBOUNCE_MS = 250
 /** A request has its arguments three levels deep. */
 const MAX_MESSAGE_DEPTH = MAX_BODY_DEPTH + 2
-const CHANGES = ['capability:available', 'capability:updated', 'capability:suspended', 'capability:removed', 'descriptor-changed']
+const CHANGES = [
+  'capability:available',
+  'capability:updated',
+  'capability:suspended',
+  'capability:removed',
+  'descriptor-changed',
+  'descriptor-accepted'
+]
 
 /** What the endpoint is made of. */
 export interface McpEndpointInit {

@@ -83,7 +83,7 @@ const LiveEvent = anyOf(
       capability: ref('Capability')
     }),
     happens('capability:removed', { node: NODE_ID, id: text(), type: text(), reason: text() }),
-    happens('descriptor-changed', {
+    happens(['descriptor-changed', 'descriptor-accepted'], {
       node: NODE_ID,
       nodeName: text(),
       capability: text(),
@@ -114,7 +114,7 @@ const LiveEvent = anyOf(
     ),
     { ...happens('approval', { id: text(), caller: NODE_ID, kind: oneOf(['call', 'join']) }), additionalProperties: true },
     happens('network', { state: text(), message: text() }),
-    happens('backend', { id: text(), state: oneOf(['online', 'offline']), 'reason?': text() }),
+    happens('backend', { id: text(), state: oneOf(['online', 'degraded', 'offline']), 'reason?': text() }),
     object(
       { event: exactly('lagged'), dropped: orNull(count('Null: nobody counted them.')) },
       'Events were left out for this reader, of whatever name: it was too slow, or away for too long.'

@@ -45,8 +45,9 @@ const Problem = object({
 export const BACKEND = object({
   id: text(),
   kind: text(),
-  state: oneOf(['starting', 'online', 'offline']),
-  'reason?': text('Why it is offline, or what of it is left out.')
+  state: oneOf(['starting', 'online', 'degraded', 'offline']),
+  'reason?': text('Why it is not online, or what of it is left out.'),
+  'waiting?': count('Events that it could not deliver and that come again.')
 })
 /** Calls that a node has served. */
 export const CALLS = { inFlight: count(), served: count(), failed: count() }

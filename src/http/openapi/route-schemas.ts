@@ -76,7 +76,12 @@ const Understanding = object({
     }),
     'The best first.'
   ),
-  likelihood: number('How likely the first is what is meant, from 0 to 1.')
+  likelihood: number('How likely the first is what is meant, from 0 to 1.'),
+  by: object({
+    path: oneOf(['words', 'both'], '`both`: by words and vectors.'),
+    model: orNull(text('Of the vectors.')),
+    reason: text('Why it was by these.')
+  })
 })
 
 /** By their names. */

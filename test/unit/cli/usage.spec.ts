@@ -318,6 +318,11 @@ describe('cli usage', function () {
       /! lamp on kitchen says something else of itself: description; tool say: new; tool pay: input atmo accept p lamp\n$/
     )
   })
+  it('says what was accepted', () => {
+    const changed = { since: '', hash: '', capability: [{ what: 'description' as const }], tools: [] }
+    const event = { at: 1, event: 'descriptor-accepted', node: 'p', nodeName: 'kitchen', capability: 'lamp', changed } as const
+    assert.match(showEvent(event, picocolors.createColors(false)), /lamp on kitchen is accepted as it is now: description\n$/)
+  })
   it('says of which mesh a call that waits comes, without what a name hides', () => {
     const call = {
       kind: 'call',

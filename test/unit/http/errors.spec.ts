@@ -39,6 +39,14 @@ describe('http errors', () => {
     })
   }
 
+  it('what may be tried again after a time says so in the header, in whole seconds', () => {
+    const after = (code: ErrorCode, retryAfterMs: unknown): string | null =>
+      errorResponse(new MeshError(code, 'later', { retryAfterMs })).headers.get('retry-after')
+    assert.deepEqual([after('unavailable', 1_000), after('busy', 1_001), after('busy', 0)], ['1', '2', '0'])
+    for (const odd of [undefined, '5', -1, NaN, Infinity]) assert.equal(after('busy', odd), null)
+    assert.deepEqual([after('busy', 1e300), after('invalid_argument', 5)], ['86400', null])
+  })
+
   it('a foreign error becomes internal and shows no stack', async () => {
     const answer = await app(post({ input: { code: 'foreign' } }))
     const text = await answer.text()

@@ -53,7 +53,13 @@ describe('http discover', () => {
       },
       understand: async (text, { tool, type } = {}) => {
         asked.push({ tool, type })
-        return { text, outcome: outcomes[text]!, matches: ['c', 'a'].map(match), likelihood: 0.5 }
+        return {
+          text,
+          outcome: outcomes[text]!,
+          matches: ['c', 'a'].map(match),
+          likelihood: 0.5,
+          by: { path: 'words', model: null, reason: '' }
+        }
       }
     },
     tokens: [token]

@@ -121,6 +121,26 @@ describe('the log of the inbox', () => {
         }
       })
 
+  it('rounds of dead letters that were sent anew are known of what waits, and of what has failed, also once it is written anew', () => {
+    const again = { ...event(1), round: 2 }
+    void log.release(event(1), 'failed')
+    void log.keep(again)
+    void log.release({ ...event(2), round: 1 }, 'failed')
+    const rounds = (): unknown => [log.kept.map(({ round }) => round), log.seen.map(({ key, round }) => [key, round])]
+    const known = [
+      [2],
+      [
+        ['guard 1-1', undefined],
+        ['guard 1-2', 1]
+      ]
+    ]
+    restart()
+    assert.deepEqual(rounds(), known)
+    disk = compacted()
+    restart()
+    assert.deepEqual(rounds(), known)
+  })
+
   it('what was handled is written anew as it is remembered, and forgotten after its time', () => {
     void log.release(event(1), 'done')
     handled = [

@@ -238,7 +238,7 @@ describe('the log of the outbox', () => {
       const events = [
         raisedEvent(1),
         raisedEvent(2, { fanOut: 3, expiresMs: 5, causes: [SELF], key: 'cam 1', route }),
-        raisedEvent(3, { fanOut: 'all', priority: 'critical' })
+        raisedEvent(3, { fanOut: 'all', priority: 'critical', round: 2 })
       ]
       note(...events.map(append))
       restart()

@@ -205,9 +205,10 @@ export class DeliveryWorld {
   }
 
   #receive({ handler, epoch, number, event, lost }: EventMessage): void {
-    const { id, priority, of, sequence, expiresMs, bytes } = event
+    const { id, priority, of, sequence, expiresMs, bytes, round = 0 } = event
     this.#arrived.add(`${id} ${handler}`)
-    const arrived = { node: 'source', id, handler, priority, bytes, of, sequence, lost, expiresAt: this.now + expiresMs }
+    const expiresAt = this.now + expiresMs
+    const arrived = { node: 'source', id, handler, priority, bytes, of, sequence, lost, expiresAt, round }
     this.handlers.get(handler)!.inbox.receive(arrived, { epoch, number }, this.now)
   }
 
@@ -269,6 +270,12 @@ export class DeliveryWorld {
     this.#isTurningAway = true
     this.#receive(message)
     this.#isTurningAway = false
+  }
+
+  /** Somebody has a dead letter sent anew. */
+  replay(at: number): void {
+    const id = [...this.letters.keys()][at % Math.max(1, this.letters.size)]
+    if (id !== undefined) this.outbox.replay(id, this.now)
   }
 
   withdraw(id: string): void {
@@ -424,6 +431,7 @@ export class DeliveryWorld {
     switch (effect.kind) {
       case 'append':
         assert.notEqual(effect.event.priority, 'low')
+        this.added.set(effect.event.id, effect.event)
         this.log.set(effect.event.id, { event: effect.event, at: this.now, ageMs: 0, handled: [] })
         break
       case 'routed':

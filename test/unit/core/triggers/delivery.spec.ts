@@ -29,6 +29,7 @@ const command = fc.oneof(
   step(1, 'up', fc.tuple(name, fc.boolean()), (world, given) => world.setUp(...given)),
   step(1, 'crash', fc.option(name), (world, one) => (one === null ? world.crash() : world.crashHandler(one))),
   step(1, 'stop', name, (world, one) => world.stopHandler(one)),
+  step(1, 'replay', fc.nat(5), (world, at) => world.replay(at)),
   step(2, 'wait', fc.constantFrom(1, 500, 1_000, 5_000, 30_000, 300_000), (world, ms) => world.wait(ms))
 )
 
@@ -88,6 +89,30 @@ describe('delivery', () => {
     for (let n = 0; n < heard; n++) world.deliver(0)
     world[end]('a')
   }
+
+  it('has a handler try anew what it has failed at, within ten minutes, when its dead letter is sent anew', () => {
+    const world = new DeliveryWorld(['a'], createRandom(1))
+    const pass = (how: 'done' | 'never'): void => {
+      world.pump('a')
+      world.deliver(0)
+      world.write('a')
+      world.take('a')
+      world.finish('a', how)
+      while (world.messages.length > 0) world.deliver(0)
+    }
+    world.add('normal', 1)
+    pass('never')
+    for (const how of ['never', 'done'] as const) {
+      assert.deepEqual([...world.letters.keys()], ['e0'])
+      // Both sides know their rounds over a restart.
+      world.crash()
+      world.crashHandler('a')
+      world.replay(0)
+      pass(how)
+    }
+    assert.deepEqual(world.settled.get('e0'), ['a'])
+    assert.equal(world.effects.get('e0 a')!.length, 1)
+  })
 
   it('keeps the order of a subject at a handler that wants it so, over lost links and restarts of both', () => {
     const givenBack = fc.tuple(

@@ -102,6 +102,28 @@ describe('inbox', () => {
     assert.deepEqual([done(), taken()], [['t: tool_failed'], undefined])
   })
 
+  it('tries an event anew that has failed for good and was sent anew by hand, once for each time, and never what is done', () => {
+    const again = (round?: number): string[] => {
+      inbox.receive(event(1, round === undefined ? {} : { round }), 'r', 0)
+      return done()
+    }
+    const finish = (outcome: 'done' | FailedAnswer): void => {
+      inbox.finish(inbox.take('guard', 0)!.item, outcome, 0)
+      done()
+    }
+    assert.deepEqual(again(), ['keep 1-1', 'ready guard'])
+    finish(NEVER)
+    assert.deepEqual(again(), ['r: tool_failed'])
+    assert.deepEqual(again(2), ['keep 1-1', 'ready guard'])
+    assert.deepEqual(again(3), [], 'it is in hand')
+    finish(NEVER)
+    for (const round of [2, 1, undefined]) assert.deepEqual(again(round), ['r: tool_failed'])
+    assert.deepEqual(again(3), ['keep 1-1', 'ready guard'])
+    finish('done')
+    assert.deepEqual(again(4), ['r: done'])
+    assert.equal(taken(), undefined)
+  })
+
   /** How many of one node find a place at a handler of whom nobody else wants one. */
   const shareOf = (room: number): number => Math.ceil((2 / 3) * room)
   const fill = (count: number, given: Partial<InboxEvent>): number => {

@@ -1,10 +1,11 @@
 import assert from 'node:assert/strict'
-import { PRIORITIES, type Priority } from '../../../../protocols/trigger/messages.ts'
+import { MAX_ROUND, PRIORITIES, type Priority } from '../../../../protocols/trigger/messages.ts'
 import { MAX_DEAD_LETTERS, MAX_DEAD_LETTER_BYTES, createDeadLetters } from '../../../../src/core/triggers/dead-letters.ts'
 import { createOutbox } from '../../../../src/core/triggers/outbox.ts'
 import {
   ACCEPTED_PAST_MS,
   ACCEPTED_SHARE,
+  LEG_BYTES,
   MAX_ACCEPTED_BYTES,
   MAX_ACCEPTED_EVENTS,
   MAX_FAILED_TRIES,
@@ -923,6 +924,30 @@ describe('outbox', () => {
     const most = MAX_ACCEPTED_BYTES / quarter
     const shared = Math.floor(ACCEPTED_SHARE * MAX_ACCEPTED_EVENTS)
 
+    it('is taken by those whom an event goes to as well, and it goes to all of them once there is room for that', () => {
+      handlers = Array.from({ length: MAX_FAN_OUT }, (_, n) => `h${n}`)
+      // Without its handlings one more would go out.
+      const bytes = Math.floor((ACCEPTED_SHARE * MAX_ACCEPTED_BYTES) / 7) - 1
+      const weight = bytes + (MAX_FAN_OUT - 1) * LEG_BYTES
+      for (let n = 0; n < 7; n++) assert.equal(add(`out ${n}`, { fanOut: 'all', bytes }).outcome, 'sent')
+      assert.equal(outbox.bytes, 7 * weight)
+      assert.equal(add('waits', { fanOut: 'all' }).outcome, 'queued')
+      assert.equal(outbox.pending('waits')[0]!.reason, 'full')
+      assert.equal(outbox.bytes, 7 * weight + 100)
+      done()
+      outbox.withdraw('out 0', time)
+      assert.deepEqual(done().slice(0, 3), ['withdrawn out 0', `routed waits to ${handlers.join(' ')}`, 'send waits to h0'])
+      assert.equal(outbox.bytes, 6 * weight + 100 + (MAX_FAN_OUT - 1) * LEG_BYTES)
+    })
+
+    it('is taken by the handlings that an event wants, while it waits', () => {
+      handlers = []
+      const bytes = MAX_OUTBOX_BYTES / 8
+      for (let n = 0; n < 7; n++) assert.equal(add(`${n}`, { fanOut: MAX_FAN_OUT, bytes }).outcome, 'queued')
+      assert.deepEqual(add('x', { bytes }), { outcome: 'refused', reason: 'full' })
+      assert.equal(add('one').outcome, 'queued')
+    })
+
     it('is not taken by the bytes of what handlers have accepted: past their bound others wait, and go when there is room', () => {
       handlers = ['a']
       for (let n = 0; n < most; n++) accept(`${n}`, { bytes: quarter })
@@ -1000,7 +1025,7 @@ describe('outbox', () => {
       add('two', { fanOut: 2 })
       done()
       outbox.done('0', 'a', time)
-      assert.deepEqual(done(), ['settled 0 by a', 'send all to a', 'send all to b'])
+      assert.deepEqual(done(), ['settled 0 by a', 'routed all to a b', 'send all to a', 'send all to b'])
       outbox.withdraw('all', time)
       assert.deepEqual(done(), ['withdrawn all', 'send two to a', 'send two to b'])
       outbox.withdraw('two', time)
@@ -1034,6 +1059,27 @@ describe('outbox', () => {
       go('1', 'b')
       outbox.done('1', 'b', time)
       assert.equal(done().at(-1), 'settled 1 by a b')
+    })
+
+    it('go out in a round of their own each time, so that who has failed at them tries anew', () => {
+      const rounds = (): (number | undefined)[] =>
+        effects.splice(0).flatMap((one) => (one.kind === 'send' || one.kind === 'append' ? [one.event.round] : []))
+      for (const round of [1, 2]) {
+        outbox.replay('1', time)
+        assert.deepEqual(rounds(), [round, round])
+        go('1', 'b')
+        outbox.failed('1', 'b', NEVER, time)
+        assert.equal(outbox.deadLetters()[0]!.event.round, round)
+        effects.splice(0)
+      }
+    })
+
+    it('keep to the last round that there is', () => {
+      add('2', { round: MAX_ROUND })
+      go('2', 'a')
+      outbox.failed('2', 'a', NEVER, time)
+      outbox.replay('2', time)
+      assert.equal(outbox.pending('2')[0]!.event.round, MAX_ROUND)
     })
 
     it('stay where there is no room to send them again', () => {

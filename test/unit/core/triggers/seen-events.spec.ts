@@ -40,6 +40,26 @@ describe('events that were seen', () => {
     assert.equal(seen.begin('n', 'a', 0), 'new')
   })
 
+  it('that have failed are new once in each later round, over a restart as well', () => {
+    const seen = createSeenEvents()
+    const fail = (round: number): void => {
+      assert.equal(seen.begin('n', 'a', 0, round), 'new')
+      seen.settle('n', 'a', 'failed', 0, true, round)
+    }
+    fail(0)
+    fail(1)
+    assert.equal(seen.begin('n', 'a', 0, 1), 'failed')
+    assert.equal(seen.begin('n', 'a', 0, 2), 'new')
+    seen.forget('n', 'a')
+    assert.equal(seen.begin('n', 'a', 0, 1), 'failed', 'what was not handled after all changes nothing')
+    const after = createSeenEvents(seen.stored(0))
+    assert.equal(after.begin('n', 'a', 0, 1), 'failed')
+    assert.equal(after.begin('n', 'a', 0, 3), 'new')
+    after.settle('n', 'a', 'done', 0, true, 3)
+    assert.equal(after.begin('n', 'a', 0, 4), 'done')
+    assert.equal(after.size, 1)
+  })
+
   it('are so many at most that are handled for a node at once', () => {
     const seen = createSeenEvents()
     for (let n = 0; n < MAX_HANDLING_OF_NODE; n++) assert.equal(seen.begin('n', `${n}`, 0), 'new')

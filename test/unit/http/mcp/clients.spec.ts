@@ -151,6 +151,13 @@ for (const kind of MCP_KINDS)
       mesh.raise({ at: 1, event: 'capability:available', node: more.node, capability: more })
       await changed
       assert.ok((await client.tools()).some(({ name }) => name === 'lamp__on'))
+      const accepted = client.changed()
+      const fan: CapabilityView = { ...more, id: 'fan', ref: 'fan' }
+      mesh.capabilities = () => [...before, more, fan]
+      const descriptor = { since: '', hash: '', capability: [], tools: [] }
+      mesh.raise({ at: 2, event: 'descriptor-accepted', node: fan.node, nodeName: 'it', capability: 'fan', changed: descriptor })
+      await accepted
+      assert.ok((await client.tools()).some(({ name }) => name === 'fan__on'))
     })
 
     it('is not flooded: more than 40 tools are searched, or all listed if it wants that', async () => {
