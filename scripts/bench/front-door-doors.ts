@@ -77,7 +77,7 @@ function installed(log: (line: string) => void): string | undefined {
 }
 
 function startProcess(args: string[], end: NodeJS.Signals, env: Record<string, string> = {}) {
-  const child = spawn(process.execPath, args, { stdio: ['ignore', 'pipe', 2], env: { ...process.env, ...env } })
+  const child = spawn(process.execPath, args, { stdio: ['ignore', 'pipe', 'inherit'], env: { ...process.env, ...env } })
   const ended = new Promise<void>((resolve) => child.once('exit', () => resolve()))
   const lines = createInterface({ input: child.stdout })[Symbol.asyncIterator]()
   return {
