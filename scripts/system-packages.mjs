@@ -1,6 +1,7 @@
 // Installs the Debian packages that some tests need, where it can; elsewhere it says which cases will be skipped.
 // It never fails: a machine without them still runs every other test.
 import { spawnSync } from 'node:child_process'
+import { installLlamaServer } from './llama-server.mjs'
 
 /** What a test needs from the system: the command, the package that has it, and the cases that are skipped without it. */
 const NEEDS = [
@@ -15,6 +16,12 @@ const NEEDS = [
     command: 'espeak-ng',
     package: 'espeak-ng',
     cases: 'speech (test/backends/speech), the security demo (test/e2e/demo-security)'
+  },
+  {
+    command: 'llama-server',
+    package: 'llama.cpp-tools',
+    install: installLlamaServer,
+    cases: 'a real engine behind nodes and stand-ins (test/e2e/engines)'
   }
 ]
 
@@ -26,14 +33,15 @@ const missing = () => NEEDS.filter((need) => !has(need.command))
 
 let wanted = missing()
 if (wanted.length > 0 && process.getuid?.() === 0 && has('apt-get')) {
-  const names = wanted.map((need) => need.package)
-  console.error(`tests need ${names.join(', ')}: installing with apt-get`)
+  console.error(`tests need ${wanted.map((need) => need.package).join(', ')}: installing with apt-get`)
+  const names = wanted.filter((need) => need.install === undefined).map((need) => need.package)
   // Tests start what they need by themselves: no package shall start a service of the system.
   const env = { ...process.env, DEBIAN_FRONTEND: 'noninteractive', SYSTEMD_OFFLINE: '1', RUNLEVEL: '1' }
   const apt = (...args) =>
     spawnSync('apt-get', args, { stdio: ['ignore', 'ignore', 'inherit'], env, timeout: 180_000 }).status === 0
   const install = () => apt('install', '-y', '-qq', '--no-install-recommends', ...names)
-  if (!install() && apt('update', '-qq')) install()
+  if (names.length > 0 && !install() && apt('update', '-qq')) install()
+  for (const need of wanted) need.install?.()
   wanted = missing()
 }
 

@@ -11,12 +11,13 @@ import { calls } from './calls.ts'
 import { profileTable } from './profile.ts'
 import { connect } from './connect.ts'
 import { dispatch } from './dispatch.ts'
+import { frontDoor } from './front-door.ts'
 import { routing } from './routing.ts'
 import { streams } from './streams.ts'
 import { wrongOption } from '../options.ts'
 import type { Suite } from './suite.ts'
 
-const SUITES: Suite[] = [calls, bulk, connect, dispatch, routing, streams]
+const SUITES: Suite[] = [calls, bulk, connect, dispatch, frontDoor, routing, streams]
 
 const root = join(import.meta.dirname, '../..')
 const args = process.argv.slice(2)
@@ -29,7 +30,7 @@ const option = (name: string): string | undefined => {
 const suite = SUITES.find(({ name }) => name === args[0])
 if (suite === undefined) {
   console.error('usage: npm run bench -- <suite> [--json]\n')
-  for (const { name, about } of SUITES) console.error(`  ${name.padEnd(8)} ${about}`)
+  for (const { name, about } of SUITES) console.error(`  ${name.padEnd(10)} ${about}`)
   process.exit(2)
 }
 const wrong = wrongOption(args.slice(1), ['json', 'profile'], suite.options)

@@ -9,9 +9,10 @@ import type { Backend } from './backend.ts'
 import { createHandlerCalls, lookupIn } from './handler-calls.ts'
 import type { FoundModel, ModelType } from './local-ai-model.ts'
 import type { FoundServer } from './local-ai-servers.ts'
-import { documentsTool, embedTool, rerankTool } from './local-ai-tools.ts'
+import { documentsTool, rerankTool } from './local-ai-tools.ts'
 import type { LocalAiTool, ToolTimes } from './local-ai-tools.ts'
 import { MAX_ANSWER_BYTES, createOpenAiChatBackend } from './openai-chat.ts'
+import { createOpenAiEmbeddingsBackend } from './openai-embeddings.ts'
 import { createOpenAiEndpoint } from './openai-endpoint.ts'
 import type { OpenAiChatConfig } from './openai-config.ts'
 import type { OpenAiEndpoint, OpenAiEndpointConfig } from './openai-endpoint.ts'
@@ -94,6 +95,8 @@ function partFor(found: FoundModel, { id, server, apiKeyEnv, env, timeoutMs, con
         env,
         everyMs: NEVER_MS
       })
+    case 'llm/embed':
+      return createOpenAiEmbeddingsBackend({ ...common, kind: 'openai-embeddings', baseUrl, timeoutMs, concurrency }, secrets)
     case 'image/generation':
       // Events are for who has set up a server by itself.
       return createOpenAiImageBackend(
@@ -125,7 +128,6 @@ function ownTools(found: FoundModel, init: OfferInit): LocalAiTool[] {
     )
   const baseUrl = baseUrlOf(found, init.server.url)
   const tools: LocalAiTool[] = []
-  if (found.type === 'llm/embed') tools.push(embedTool(endpointAt(baseUrl), found.model, times))
   if (found.type === 'llm/rerank') tools.push(rerankTool(endpointAt(baseUrl), found.model, times))
   if (found.type === 'audio/speech') tools.push(speakTool({ ...init, baseUrl, model: found.model }))
   if (found.documents === true) tools.push(documentsTool(endpointAt(baseUrl), times))

@@ -1,7 +1,6 @@
-/** The tools of models that have no backend of their own: vectors, ranking, and the search in documents of a LlamaFarm project. */
+/** The tools of models that have no backend of their own: ranking, and the search in documents of a LlamaFarm project. */
 import type { ToolDeclaration } from '../../protocols/capability.ts'
 import type { JsonObject } from '../../protocols/json.ts'
-import { EMBED_INPUT, EMBED_TOOL } from '../core/embed.ts'
 import { MeshError } from '../errors.ts'
 import type { ToolHandler } from '../mesh-api.ts'
 import type { OpenAiEndpoint } from './openai-endpoint.ts'
@@ -16,22 +15,6 @@ export interface LocalAiTool {
 export interface ToolTimes {
   timeoutMs: number
   concurrency: number
-}
-
-/** Vectors of texts. */
-export function embedTool(endpoint: OpenAiEndpoint, model: string, times: ToolTimes): LocalAiTool {
-  return {
-    declaration: {
-      name: EMBED_TOOL,
-      description: 'Vectors of texts: the embeddings of OpenAI. The model is that of the capability.',
-      input: EMBED_INPUT,
-      ...times,
-      idempotent: true
-    },
-    // As numbers, whatever the server does by itself: base64 is for who speaks HTTP with it.
-    handler: async (input, { signal }) =>
-      listOf(await endpoint.ask('/embeddings', { ...input, model, encoding_format: 'float' }, signal), 'data')
-  }
 }
 
 /** The order of documents by how well they answer. */

@@ -1,6 +1,6 @@
 /** Who may talk to the local API. Where a request comes from is never read from a header: any program can write those. */
+import { createHash, timingSafeEqual } from 'node:crypto'
 import type { MiddlewareHandler } from 'hono'
-import { timingSafeEqual } from 'hono/utils/buffer'
 import { MeshError } from '../errors.ts'
 import { refusal } from './errors.ts'
 
@@ -46,11 +46,15 @@ export function hostGuard({ hosts = LOOPBACK_HOSTS, anyAddress = false }: GuardI
 
 /** Refuses a request without `Authorization: Bearer TOKEN` with 401. */
 export function tokenGuard({ tokens }: GuardInit): MiddlewareHandler {
+  // Digests have one length, as a comparison in constant time needs. That of WebCrypto would wait twice for a thread, for each request.
+  const digestOf = (token: string): Buffer => createHash('sha256').update(token).digest()
+  const digests = tokens.map(digestOf)
   return async (context, next) => {
     const given = /^Bearer ([\x21-\x7e]{1,512})$/i.exec(context.req.header('authorization') ?? '')?.[1]
+    const digest = digestOf(given ?? '')
     let known = false
     // All are compared, so that the time does not tell which one was close.
-    for (const token of tokens) known = (await timingSafeEqual(given ?? '', token)) || known
+    for (const one of digests) known = timingSafeEqual(digest, one) || known
     if (given === undefined || !known) {
       throw refusal(
         { status: 401, headers: { 'www-authenticate': 'Bearer realm="atmosphere"' } },

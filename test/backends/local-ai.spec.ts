@@ -120,8 +120,11 @@ describe('backend local-ai', () => {
       (await errorOf(invoke(backend, 'nomic-embed-text:latest', 'embed', { input }), 'invalid_argument')).message,
       /too long/
     )
-    ollama.routes['POST /v1/embeddings'] = json({ vectors: [] })
-    await errorOf(invoke(backend, 'nomic-embed-text:latest', 'embed', { input }), 'protocol_error')
+    // No vectors at all, and too few.
+    for (const answer of [{ vectors: [] }, { data: [{ index: 0, embedding: [1] }] }]) {
+      ollama.routes['POST /v1/embeddings'] = json(answer)
+      await errorOf(invoke(backend, 'nomic-embed-text:latest', 'embed', { input }), 'protocol_error')
+    }
     await errorOf(invoke(backend, 'nomic-embed-text:latest', 'chat', ask('x')), 'unknown_tool')
   })
 
