@@ -2,7 +2,7 @@
 import { matchGlob } from '../protocols/glob.ts'
 import type { Offer } from './core/candidates.ts'
 import { CHOICES, decideMeaning } from './core/meaning/decision.ts'
-import { meaningItem, meantCapabilities, type MeantCapability } from './core/meaning/items.ts'
+import { isAlone, meaningItem, meantCapabilities, type MeantCapability } from './core/meaning/items.ts'
 import { buildLexicalIndex, type LexicalIndex } from './core/meaning/lexical-index.ts'
 import { untilAborted } from './core/until-aborted.ts'
 import { toolOf } from './core/query.ts'
@@ -88,13 +88,19 @@ export function createMeshMeaning({ offers, now, random }: MeshMeaningComponents
       if (capability === undefined || (tool !== undefined && toolOf(capability, tool) === undefined)) return false
       return type === undefined || matchGlob(type, capability.type)
     }
-    const { outcome, matches, likelihood } = decideMeaning(index.find(text, MAX_MATCHES, among), (key) => meant.get(key)!.type)
+    const of = (key: string): MeantCapability => meant.get(key)!
+    const found = index.find(text, MAX_MATCHES, among)
+    const { outcome, matches, likelihood } = decideMeaning(
+      found,
+      (key) => of(key).type,
+      (key) => isAlone(of(key))
+    )
     const shown = outcome === 'one' ? matches : matches.slice(0, CHOICES)
     return {
       text,
       outcome,
       likelihood: rounded(likelihood),
-      matches: shown.map(({ key, score }) => viewOf(meant.get(key)!, score))
+      matches: shown.map(({ key, score }) => viewOf(of(key), score))
     }
   }
 

@@ -61,7 +61,7 @@ async function meantAgent(client: NodeClient, text: string): Promise<string> {
   const { outcome, matches } = await client.get<Understanding>(`/mesh/meaning?${query.toString()}`)
   const names = matches.map(({ capability }) => capability)
   const [nearest] = names
-  if (nearest !== undefined && outcome === 'one') return names.length === 1 ? nearest : matches[0]!.type
+  if (nearest !== undefined && outcome === 'one') return nearest
   const [code, message] =
     nearest === undefined
       ? (['unknown_capability', 'there is no agent in the mesh that this is meant for; see atmo agents'] as const)
