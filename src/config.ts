@@ -13,6 +13,7 @@ import type { LimitRule } from './core/limits.ts'
 import type { PolicyRule } from './core/policy.ts'
 import { MeshError } from './errors.ts'
 import type { ChangedDescriptors } from './core/pins.ts'
+import type { VectorForm } from './core/meaning/vector-table.ts'
 
 /** Which network interfaces mDNS uses: globs over their names. Deny wins. */
 export interface MdnsConfig {
@@ -22,6 +23,13 @@ export interface MdnsConfig {
 /** Events that capabilities of this node raise. */
 export interface EventsConfig {
   sink?: string
+}
+
+/** How requests in words are understood. */
+export interface MeaningConfig {
+  /** Where vectors of texts come from. Default: from nowhere, and words alone count. */
+  embeddings?: { capability: string } | { transformers: { model: string } }
+  vectors?: VectorForm
 }
 
 /** What `atmo.yaml` holds. All keys may be missing. */
@@ -46,6 +54,7 @@ export interface Config {
   cost?: NodeCost
   /** `sink`: where events of this node go that would reach nobody else, a hint as those of triggers. */
   events?: EventsConfig
+  meaning?: MeaningConfig
   /** `arguments`: the audit log keeps the arguments of calls, too. */
   audit?: { arguments?: boolean }
   /** Agents that this node runs. */

@@ -27,7 +27,7 @@ export interface ReceivedEvent {
   depth: number
   /** How many firings it stands for. */
   coalesced: number
-  /** Of a capability whose events come in order: how many before this one did not come. */
+  /** Of a capability whose events come in order: 1 if one before it, of its source and subject, was sent here and lost on its way, as those of `low` priority may be; else 0. */
   missing: number
   /** Of those: it comes after one that was to follow it. */
   late: boolean
@@ -127,7 +127,7 @@ export interface FireView {
   /** Of the event. */
   id?: string
   /** What decided where it goes: a hint that names a capability, one over types, or the default sink. Left out if nobody is there to handle it. */
-  route?: 'capability' | 'type' | 'sink'
+  route?: 'capability' | 'type' | 'meaning' | 'sink'
   /** Text of the intent. */
   intent?: string
   /** It is on the disk of this node: a restart does not lose it. Never so at low priority, or of what is `coalesced`. */

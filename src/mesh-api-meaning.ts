@@ -13,6 +13,16 @@ export interface MeantView {
   nodes: string[]
 }
 
+/** What a request was understood by. */
+export interface MeaningBy {
+  /** `words`: by words alone. `both`: by words and vectors. */
+  path: 'words' | 'both'
+  /** Of the vectors, as whoever makes them says. Null where words alone answered. */
+  model: string | null
+  /** Why it was by these. */
+  reason: string
+}
+
 /** What a request in words means. */
 export interface Understanding {
   text: string
@@ -22,6 +32,7 @@ export interface Understanding {
   matches: MeantView[]
   /** How likely the first is what is meant, from 0 to 1. */
   likelihood: number
+  by: MeaningBy
 }
 
 /** What may be meant. */

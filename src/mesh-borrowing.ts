@@ -3,7 +3,7 @@ import type { Offer } from './core/candidates.ts'
 import { createBorrowed, type NamedCapability } from './core/borrowed.ts'
 import type { Directory } from './core/directory.ts'
 import { capabilityViews, type ChangedOf } from './core/views.ts'
-import type { CapabilityQuery, CapabilityView, PeerView } from './mesh-api.ts'
+import type { CapabilityQuery, CapabilityView, KnownPeer } from './mesh-api.ts'
 import type { MeshComponents } from './mesh-components.ts'
 import type { MeshEvents } from './mesh-events.ts'
 import { createBorrower } from './net/lend.ts'
@@ -27,7 +27,7 @@ export interface Borrowing {
   /** What the own mesh has, and what is borrowed. */
   capabilities(query?: CapabilityQuery): CapabilityView[]
   /** Connected nodes of other meshes. @param sourceOf how one was found. */
-  peers(sourceOf: (peer: string) => string): PeerView[]
+  peers(sourceOf: (peer: string) => string): KnownPeer[]
   /** What a lender calls itself; undefined if it has not said. */
   nameOf(peer: string): string | undefined
 }

@@ -67,7 +67,10 @@ export function createMeshCalls(components: MeshCallsComponents): MeshCalls {
     authorize,
     meter,
     now,
-    onBegin: counts.onBegin,
+    onBegin(request) {
+      counts.onBegin()
+      events.onServing(request)
+    },
     onServed(call) {
       counts.onServed(call.error !== undefined)
       events.onServed(call)
@@ -113,6 +116,7 @@ export function createMeshCalls(components: MeshCallsComponents): MeshCalls {
     whyNotFound: notFound,
     cache: createResultCache(now),
     now,
+    onBegin: events.onMaking,
     onMade: events.onMade,
     onSent: events.onSent
   })

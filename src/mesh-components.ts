@@ -4,6 +4,8 @@ import type { Backend } from './backends/backend.ts'
 import type { Audit } from './core/audit.ts'
 import type { LimitRule } from './core/limits.ts'
 import type { PolicyRule } from './core/policy.ts'
+import type { Embedder } from './core/meaning/embedder.ts'
+import type { VectorForm } from './core/meaning/vector-table.ts'
 import type { ChangedDescriptors } from './core/pins.ts'
 import type { PinStore } from './mesh-descriptors.ts'
 import type { MeshStatus } from './mesh-api.ts'
@@ -33,6 +35,12 @@ export interface Discovery {
   counters(): Record<string, number>
 }
 
+/** Where vectors of texts come from: a capability of the mesh, or what this node has brought along. */
+export interface MeaningComponents {
+  embedder: Embedder | { capability: string }
+  form: VectorForm
+}
+
 /** What a mesh is built from. */
 export interface MeshComponents {
   /** Created and not yet started. */
@@ -55,6 +63,8 @@ export interface MeshComponents {
   events?: EventStore | undefined
   /** A hint as those of triggers: where events of this node go that would reach nobody else. Default: nowhere. */
   sink?: string | undefined
+  /** Vectors beside words: where they come from, and how they are kept. Default: words alone. */
+  meaning?: MeaningComponents | undefined
   /** What calls on this node cost beside time. Default: nothing. */
   cost?: NodeCost | undefined
   /** Higher than at any start before with the same key. */

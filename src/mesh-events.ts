@@ -18,8 +18,12 @@ export interface MeshEvents {
   readonly read: boolean
   emit(event: NewMeshEvent): void
   onDirectory(event: DirectoryEvent, directory: Directory, changedOf: ChangedOf): void
+  /** A call begins to run at this node; `onServed` follows, with the same request. */
+  onServing(request: ToolRequest): void
   onServed(call: ServedCall): void
-  onMade(call: MadeCall): void
+  /** A call of this node begins; `onMade` follows, with the same `of`. */
+  onMaking(of: object, capability: string, tool: string): void
+  onMade(call: MadeCall, of: object): void
   onSent(call: SentCall): void
   subscribe(signal: AbortSignal): AsyncIterable<MeshEvent>
   close(): void
@@ -30,6 +34,17 @@ export function createMeshEvents(self: string, now: () => number, onDropped: () 
   const startedAt = now()
   const hub = createEventHub<MeshEvent>(onDropped)
   const emit = (event: NewMeshEvent): void => hub.emit({ at: now() - startedAt, ...event })
+  /** Of calls whose begin was told. */
+  const ids = new WeakMap<object, number>()
+  let calls = 0
+
+  function begun(call: object): number {
+    ids.set(call, ++calls)
+    return calls
+  }
+
+  /** One that began before anybody read, or was refused before it began, has a number of its own as well. */
+  const idOf = (call: object): number => ids.get(call) ?? ++calls
 
   return {
     get read() {
@@ -45,8 +60,12 @@ export function createMeshEvents(self: string, now: () => number, onDropped: () 
         case 'node-leave':
           if (node !== self) emit({ event: 'peer:leave', peerId: node, name: event.name, reason: event.reason })
           return
-        case 'info':
-          return
+        case 'info': {
+          const info = node === self || !hub.read ? undefined : directory.get(node)?.document?.info
+          if (info === undefined) return
+          const { name, version, addresses } = info
+          return emit({ event: 'peer:updated', peerId: node, name, version, addresses })
+        }
         case 'removed': {
           const { id, type } = event.capability
           return emit({ event: 'capability:removed', node, id, type, reason: event.reason })
@@ -59,14 +78,25 @@ export function createMeshEvents(self: string, now: () => number, onDropped: () 
       }
     },
     // Calls are many: their events are made only if somebody reads.
+    onServing(request) {
+      if (!hub.read) return
+      const { capability, tool, caller: peerId } = request
+      emit({ event: 'call:begin', id: begun(request), direction: 'in', capability, tool, peerId })
+    },
     onServed({ request, durationMs, error }) {
       const { capability, tool, caller } = request
       if (audit !== undefined) audit(audited('call', caller, request, durationMs, error?.code))
-      if (hub.read) emit({ event: 'call', direction: 'in', capability, tool, peerId: caller, durationMs, ...outcome(error) })
+      if (!hub.read) return
+      const how = { capability, tool, peerId: caller, durationMs, ...outcome(error) }
+      emit({ event: 'call:end', id: idOf(request), direction: 'in', ...how })
     },
-    onMade({ capability, tool, provider, durationMs, error }) {
-      if (hub.read)
-        emit({ event: 'call', direction: 'out', capability, tool, peerId: provider ?? '', durationMs, ...outcome(error) })
+    onMaking(of, capability, tool) {
+      if (hub.read) emit({ event: 'call:begin', id: begun(of), direction: 'out', capability, tool, peerId: '' })
+    },
+    onMade({ capability, tool, provider, durationMs, error }, of) {
+      if (!hub.read) return
+      const how = { capability, tool, peerId: provider ?? '', durationMs, ...outcome(error) }
+      emit({ event: 'call:end', id: idOf(of), direction: 'out', ...how })
     },
     onSent({ request, provider, durationMs, error }) {
       if (audit !== undefined) audit(audited('sent', provider, request, durationMs, error?.code))
@@ -88,6 +118,6 @@ function audited(
   return { ...event, ...(causes !== undefined && { causes }), ...(code !== undefined && { code }) }
 }
 
-function outcome(error: { code: string } | undefined): { status: string; code?: string } {
+function outcome(error: { code: string } | undefined): { status: 'success' | 'error'; code?: string } {
   return error === undefined ? { status: 'success' } : { status: 'error', code: error.code }
 }

@@ -1,18 +1,23 @@
-/** What requests in words mean: the index of the core over what is offered now, built when it is asked for, in pieces. */
+/** What requests in words mean: the index of the core over what is offered now, made when it is asked for. */
+import type { CapabilityDeclaration } from '../protocols/capability.ts'
 import { matchGlob } from '../protocols/glob.ts'
 import type { Offer } from './core/candidates.ts'
 import { CHOICES, decideMeaning } from './core/meaning/decision.ts'
-import { isAlone, meaningItem, meantCapabilities, type MeantCapability } from './core/meaning/items.ts'
-import { buildLexicalIndex, type LexicalIndex } from './core/meaning/lexical-index.ts'
+import { isAlone, meaningItem, meantCapabilities, meantKey, type MeantCapability } from './core/meaning/items.ts'
+import { FUSED_DEPTH } from './core/meaning/dense-calibration.ts'
+import type { MeaningItem } from './core/meaning/lexical-index.ts'
 import { untilAborted } from './core/until-aborted.ts'
+import type { EventHandler } from './core/triggers/trigger-routes.ts'
 import { toolOf } from './core/query.ts'
 import { MeshError } from './errors.ts'
+import type { EventMeaning } from './mesh-meant-handlers.ts'
+import { createMeaningIndex } from './mesh-meaning-index.ts'
 import type { MeantView, MeshMeaning, UnderstandOptions, Understanding } from './mesh-api-meaning.ts'
+import { findByWords, type MeaningVectors } from './mesh-meaning-vectors.ts'
 
-/** Longest piece of building the index without a pause, in ms: a node answers others meanwhile. */
-const PIECE_MS = 8
 /** Matches that are looked at: those of one type may be many. */
 const MAX_MATCHES = 32
+const NO_VECTORS = 'no embeddings are set up'
 
 /** What it needs. */
 export interface MeshMeaningComponents {
@@ -21,75 +26,55 @@ export interface MeshMeaningComponents {
   now: () => number
   /** Uniform in [0, 1). */
   random: () => number
+  /** Vectors beside words. Default: none. */
+  vectors?: MeaningVectors | undefined
 }
 
 /** What is offered, as long as the list of it is the same. */
 interface Known {
   of: Offer[]
   meant: Map<string, MeantCapability>
-  /** All words that the index is made of. */
-  said: string
-}
-
-interface Built {
-  /** Of what was said; the index is good as long as it is the same. */
-  said: string
-  index: LexicalIndex
+  items: Map<string, MeaningItem>
 }
 
 /** See {@link MeshMeaning}. */
-export function createMeshMeaning({ offers, now, random }: MeshMeaningComponents): MeshMeaning & { stop(): void } {
-  let built: Built | undefined
-  let building: { said: string; done: Promise<Built> } | undefined
+export function createMeshMeaning({
+  offers,
+  now,
+  random,
+  vectors
+}: MeshMeaningComponents): MeshMeaning & { events: EventMeaning; stop(): void } {
+  const itemOf = createItems()
   let known: Known | undefined
-  let isStopped = false
 
   /** What is offered now. */
   function offered(): Known {
     const of = offers()
     if (known?.of === of) return known
     const meant = meantCapabilities(of)
-    return (known = { of, meant, said: saidOf(meant) })
+    const items = new Map([...meant].map(([key, { capability }]) => [key, itemOf(key, capability)]))
+    return (known = { of, meant, items })
   }
-
-  async function build(said: string, meant: ReadonlyMap<string, MeantCapability>): Promise<Built> {
-    const items = [...meant].map(([key, { capability }]) => meaningItem(key, capability))
-    const work = buildLexicalIndex(items, random)
-    for (;;) {
-      const until = now() + PIECE_MS
-      let step = work.next()
-      while (step.done !== true && now() < until) step = work.next()
-      if (step.done === true) return { said, index: step.value }
-      await new Promise((resolve) => setTimeout(resolve))
-      if (isStopped) throw new MeshError('cancelled', 'the node stops')
-    }
-  }
-
-  /** Of what is offered now. Those who ask at once wait for one. */
-  async function indexOf({ said, meant }: Known): Promise<LexicalIndex> {
-    if (built?.said === said) return built.index
-    if (building?.said !== said) building = { said, done: build(said, meant) }
-    const { done } = building
-    try {
-      built = await done
-      return built.index
-    } finally {
-      if (building?.done === done) building = undefined
-    }
-  }
+  const index = createMeaningIndex({
+    items: () => offered().items,
+    now,
+    random,
+    depth: vectors === undefined ? 0 : FUSED_DEPTH
+  })
 
   async function understand(text: string, { tool, type, signal }: UnderstandOptions = {}): Promise<Understanding> {
     if (text.trim() === '') throw new MeshError('invalid_argument', 'say what is wanted, in words', { key: 'text' })
-    const all = offered()
-    const { meant } = all
-    const index = await (signal === undefined ? indexOf(all) : untilAborted(indexOf(all), signal))
+    const lexical = await (signal === undefined ? index.current() : untilAborted(index.current(), signal))
+    const { meant, items } = offered()
     const among = (key: string): boolean => {
       const capability = meant.get(key)?.capability
       if (capability === undefined || (tool !== undefined && toolOf(capability, tool) === undefined)) return false
       return type === undefined || matchGlob(type, capability.type)
     }
+    const question = { text, limit: MAX_MATCHES, among, signal }
+    const words = { said: String(index.revision), lexical, items: () => [...items.values()] }
+    const { found, by } = (await vectors?.find(question, words)) ?? findByWords(question, lexical, NO_VECTORS)
     const of = (key: string): MeantCapability => meant.get(key)!
-    const found = index.find(text, MAX_MATCHES, among)
     const { outcome, matches, likelihood } = decideMeaning(
       found,
       (key) => of(key).type,
@@ -100,16 +85,45 @@ export function createMeshMeaning({ offers, now, random }: MeshMeaningComponents
       text,
       outcome,
       likelihood: rounded(likelihood),
+      by,
       matches: shown.map(({ key, score }) => viewOf(of(key), score))
     }
   }
 
-  return { understand, stop: () => void (isStopped = true) }
+  /** By the same index and the same decision as a request; who may be meant, and nothing else, is looked at. */
+  function meantAmong(text: string, among: readonly EventHandler[]): EventHandler[] | undefined {
+    const lexical = index.peek()
+    if (lexical === undefined) return undefined
+    const byKey = new Map<string, EventHandler[]>()
+    for (const handler of among) {
+      const key = meantKey(handler.type, handler.capability)
+      const all = byKey.get(key)
+      if (all === undefined) byKey.set(key, [handler])
+      else all.push(handler)
+    }
+    const found = lexical.find(text, MAX_MATCHES, (key) => byKey.has(key))
+    const { outcome, matches } = decideMeaning(found, (key) => byKey.get(key)![0]!.type)
+    return outcome === 'one' ? matches.flatMap(({ key }) => byKey.get(key)!) : []
+  }
+  const events = { among: meantAmong, ready: index.current }
+
+  const stop = (): void => {
+    index.stop()
+    vectors?.stop()
+  }
+  return { understand, events, stop }
 }
 
-/** All words that the index is made of. State and load change often, these seldom. */
-function saidOf(meant: ReadonlyMap<string, MeantCapability>): string {
-  return JSON.stringify([...meant].map(([key, { capability }]) => meaningItem(key, capability)))
+/** Items by what they are made of: a declaration is the same object as long as it says the same, or rather more often than not. */
+function createItems(): (key: string, capability: CapabilityDeclaration) => MeaningItem {
+  const items = new WeakMap<CapabilityDeclaration, MeaningItem>()
+  return (key, capability) => {
+    const before = items.get(capability)
+    if (before?.key === key) return before
+    const item = meaningItem(key, capability)
+    items.set(capability, item)
+    return item
+  }
 }
 
 function viewOf({ id, type, capability, offers }: MeantCapability, score: number): MeantView {

@@ -32,6 +32,8 @@ export interface IncomingEvents {
   tick(now: number): void
   /** When `tick` is next to be called. */
   readonly nextAt: number
+  /** Events that were accepted and are not done. */
+  readonly size: number
   /** Lets what runs finish. */
   stop(): Promise<void>
 }
@@ -162,13 +164,13 @@ export function createIncomingEvents(components: IncomingEventsComponents): Inco
 
   function receive(
     event: WireEvent,
-    { handler, remainingMs, causes = [], event: encoded }: Delivery,
+    { handler, remainingMs, causes = [], lost, event: encoded }: Delivery,
     peer: string,
     to: DeliveryOrigin
   ): void {
     if (stopping) throw new MeshError('unavailable', 'the node is stopping')
     const expiresAt = now() + remainingMs
-    const arrived = arrivedOf({ event, encoded, handler, peer, causes: causes.map(originId), expiresAt })
+    const arrived = arrivedOf({ event, encoded, handler, peer, causes: causes.map(originId), lost, expiresAt })
     change(() => effects.around(() => inbox.receive(arrived, to, now())))
   }
 
@@ -207,6 +209,9 @@ export function createIncomingEvents(components: IncomingEventsComponents): Inco
     },
     get nextAt() {
       return Math.min(inbox.nextAt, seen.size + inbox.size > 0 ? forgetAt : Infinity)
+    },
+    get size() {
+      return inbox.size
     },
     async stop() {
       stopping = true

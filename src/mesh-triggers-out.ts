@@ -4,7 +4,7 @@ import type { JsonValue } from './core/invoke.ts'
 import { createFiredKeys } from './core/triggers/fired-keys.ts'
 import type { InboxAnswer } from './core/triggers/inbox-contract.ts'
 import { createOutbox } from './core/triggers/outbox.ts'
-import type { Added, OutboxEffect } from './core/triggers/outbox-contract.ts'
+import type { Added, OutboxEffect, Sending } from './core/triggers/outbox-contract.ts'
 import { createCurrentRoutes, wayOf, type EventHandler } from './core/triggers/trigger-routes.ts'
 import { MeshError } from './errors.ts'
 import type { CapabilityDeclaration } from '../protocols/capability.ts'
@@ -14,6 +14,7 @@ import type { MeshComponents } from './mesh-components.ts'
 import { createEffectQueue } from './mesh-effects.ts'
 import { createEventDesk, type EventDesk } from './mesh-event-desk.ts'
 import { createFireWaits } from './mesh-fire-waits.ts'
+import { createMeantHandlers, type EventMeaning } from './mesh-meant-handlers.ts'
 import { createOutboxFollower } from './mesh-outbox-follower.ts'
 import { createTriggerSender, type TriggerSenderComponents } from './net/trigger-sender.ts'
 import type { DeliveryOrigin } from './net/trigger.ts'
@@ -57,6 +58,8 @@ export interface OutgoingEventsComponents extends Pick<
   find(capability: string): CapabilityDeclaration | undefined
   /** Who handles events now: the same list, until something has changed. */
   handlers(): EventHandler[]
+  /** Of words, for the triggers that go by them. Default: they mean nobody. */
+  meaning?: EventMeaning
   connect: TriggerSenderComponents['connect']
   /** To a capability of this node itself. */
   deliver(delivery: Delivery, to: DeliveryOrigin): void
@@ -71,7 +74,8 @@ export interface OutgoingEventsComponents extends Pick<
 export function createOutgoingEvents(components: OutgoingEventsComponents): OutgoingEvents {
   const { self, membership, incarnation, now, random, log, events, find, handlers, connect, deliver, change, count } = components
   const { mesh } = membership
-  const routes = createCurrentRoutes(handlers)
+  const meant = createMeantHandlers(components.meaning, () => change(() => outbox.handlersChanged(now())))
+  const routes = createCurrentRoutes(handlers, meant)
   const waits = createFireWaits()
   let stopped = false
   /** Told once, until it goes well again. */
@@ -176,10 +180,10 @@ export function createOutgoingEvents(components: OutgoingEventsComponents): Outg
   }
 
   /** It is sent now: from now on the node of its handler may get what it refers to. */
-  function goes(id: string, key: string): number | undefined {
-    const remainingMs = outbox.sent(id, key, now())
-    if (remainingMs !== undefined) payloads.sent(id, key, nodeOf(key))
-    return remainingMs
+  function goes(id: string, key: string): Sending | undefined {
+    const sending = outbox.sent(id, key, now())
+    if (sending !== undefined) payloads.sent(id, key, nodeOf(key))
+    return sending
   }
 
   function send({ id, encoded: bytes, priority, causes }: RaisedEvent, key: string): void {
@@ -187,15 +191,15 @@ export function createOutgoingEvents(components: OutgoingEventsComponents): Outg
     const handler = key.slice(0, -node.length - 1)
     const by = causes.length > 0 ? causes.map(originBytes) : undefined
     if (node !== self) return sender.send(node, { id, key, handler, priority, bytes, causes: by })
-    const remainingMs = goes(id, key)
-    if (remainingMs === undefined) return
+    const sending = goes(id, key)
+    if (sending === undefined) return
     const answer = (_: number, what: InboxAnswer): void =>
       change(() => {
         if (typeof what === 'string') outbox[what](id, key, now())
         else outbox.failed(id, key, what, now())
       })
     deliver(
-      { number: 0, handler, event: bytes, remainingMs, causes: by },
+      { number: 0, handler, event: bytes, causes: by, ...sending },
       { answers: { answer, isOpen: () => !stopped }, number: 0 }
     )
   }

@@ -7,9 +7,10 @@ import type { MeshTriggers as MeshTriggersApi } from './mesh-api-events.ts'
 import { createAwayHandlers } from './mesh-away-handlers.ts'
 import type { MeshComponents } from './mesh-components.ts'
 import type { Consent } from './mesh-consent.ts'
+import type { MeshEvents } from './mesh-events.ts'
 import { createMeshSubscriptions } from './mesh-subscriptions.ts'
 import { createIncomingEvents, type IncomingEventsComponents } from './mesh-triggers-in.ts'
-import { createOutgoingEvents } from './mesh-triggers-out.ts'
+import { createOutgoingEvents, type OutgoingEventsComponents } from './mesh-triggers-out.ts'
 import type { Session } from './net/session.ts'
 import { createSessions } from './net/sessions.ts'
 import { fetchPayload } from './net/trigger-fetch.ts'
@@ -29,6 +30,8 @@ export interface MeshTriggers {
   stop(): Promise<void>
   /** Who offers what has changed. @param back PeerId of a node that is there again, though nobody may have missed it. */
   changed(back?: string): void
+  /** Events that this node has accepted and not done. */
+  accepted(): number
   /** A node has fewer rights than before. */
   onLess(peer: string): void
   /** Session of this protocol over the circuit to a node. */
@@ -39,10 +42,13 @@ export interface MeshTriggers {
 export interface MeshTriggersComponents
   extends
     Pick<MeshComponents, 'libp2p' | 'membership' | 'incarnation' | 'now' | 'random' | 'log' | 'events' | 'sink'>,
+    Pick<OutgoingEventsComponents, 'meaning'>,
     Pick<IncomingEventsComponents, 'local'> {
   /** Who may have which events handled, and observe which. */
   consent(): Pick<Consent, 'admitEvent' | 'authorizeEvent' | 'standingsOf' | 'observerOf'>
   nameOf(node: string): string | undefined
+  /** Told of what programs raise; whoever runs backends tells of what those raise. */
+  emit: MeshEvents['emit']
   /** Everything that is offered now, by this node and others. */
   offers(): Offer[]
   /** Brings about a connection with a node, direct or over others. */
@@ -54,7 +60,7 @@ export interface MeshTriggersComponents
 
 /** Nothing arrives before `start`. */
 export function createMeshTriggers(components: MeshTriggersComponents): MeshTriggers {
-  const { libp2p, membership, now, offers, local, consent, reach, isNeighbour, onFault } = components
+  const { libp2p, membership, now, offers, local, consent, reach, isNeighbour, emit, onFault } = components
   const self = libp2p.peerId.toString()
   let timer: ReturnType<typeof setTimeout> | undefined
   let known = new Set<string>()
@@ -186,13 +192,17 @@ export function createMeshTriggers(components: MeshTriggersComponents): MeshTrig
       await sessions.stop()
     },
     changed,
+    accepted: () => incoming.size,
     onLess: subscriptions.less,
     overCircuit: sessions.overCircuit,
     raise: ({ capability, event, payload, depth }) => outgoing.fire(capability, event, payload, { waitMs: 0, depth }),
     commands: {
       on: subscriptions.on,
-      fire: async (capability, event, payload = null, options = {}) =>
-        away.fired(await outgoing.fire(capability, event, payload, options), capability, event),
+      async fire(capability, event, payload = null, options = {}) {
+        const fired = await outgoing.fire(capability, event, payload, options)
+        if (fired.duplicate !== true) emit({ event: 'trigger', node: self, capability, trigger: event, payload })
+        return away.fired(fired, capability, event)
+      },
       waitingEvents() {
         const { events, total } = outgoing.waitingEvents()
         return { events: away.waiting(events), total }

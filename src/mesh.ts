@@ -21,8 +21,10 @@ import { createMeshCounts } from './mesh-counts.ts'
 import { createMeshEvents } from './mesh-events.ts'
 import { createFederation } from './mesh-federation.ts'
 import { createMeshMeaning } from './mesh-meaning.ts'
+import { meaningVectors } from './mesh-meaning-embedder.ts'
 import { createMeshSync } from './mesh-sync.ts'
 import { createMeshTreaties } from './mesh-treaties.ts'
+import { createNodeViews } from './mesh-node-views.ts'
 import { createMeshRouting } from './mesh-routing.ts'
 import { createRouteViews } from './mesh-route-views.ts'
 import { meshStatus } from './mesh-status.ts'
@@ -113,12 +115,18 @@ export async function createMesh(components: MeshComponents): Promise<Mesh> {
     onFault
   })
 
-  const meaning = createMeshMeaning({ ...components, offers: () => federation.offers(offers.all()) })
+  const meaning = createMeshMeaning({
+    ...components,
+    offers: () => federation.offers(offers.all()),
+    vectors: meaningVectors(components, calls.call, () => federation.offers(offers.all()))
+  })
 
   const triggers = createMeshTriggers({
     ...components,
     offers: () => offers.all(),
+    meaning: meaning.events,
     local: tools.handler,
+    emit: events.emit,
     reach: calls.reach,
     isNeighbour: routing.ways.isNeighbour,
     consent: () => consent,
@@ -188,6 +196,7 @@ export async function createMesh(components: MeshComponents): Promise<Mesh> {
     // What it has called goes on, and is not to run twice when it asks again.
     onNoForward: (peer) => routing.onLess(peer)
   })
+  const nodeViews = createNodeViews({ libp2p, directory, lists: [offers, federation], discovery, roster: trust.commands, now })
   const consent = createConsent({ ...components, self, nameOf, trust, federation, audit, emit: events.emit })
   const onAddresses = (): void =>
     announcer.setInfo({ name, version: VERSION, addresses: announcedAddresses(libp2p), cost: components.cost })
@@ -241,7 +250,7 @@ export async function createMesh(components: MeshComponents): Promise<Mesh> {
     peerId: self,
     name,
     multiaddrs: () => libp2p.getMultiaddrs().map((address) => address.toString()),
-    peers: () => [offers, federation].flatMap((all) => all.peers((peer) => discovery.sourceOf(peer))),
+    peers: nodeViews.peers,
     capabilities: (query) => withOwnReasons(federation.capabilities(query), (id) => tools.handler(id)?.declaration),
     acceptDescriptor: (node, capability, options) => descriptors.acceptDescriptor(node, capability, options),
     call: calls.call,
@@ -261,7 +270,7 @@ export async function createMesh(components: MeshComponents): Promise<Mesh> {
     ...consent.commands,
     ...trust.commands,
     treaties: createMeshTreaties({ membership, audit, connected: federation.connected, announce: trust.announce }),
-    status: () => meshStatus({ ...components, self, counts, directory, discovery, offers, runner, peers: links.all().length }),
+    status: () => meshStatus({ ...components, self, counts, directory, discovery, offers, runner, triggers, links }),
     stop: () => (stopping ??= stopAll()),
     [Symbol.asyncDispose]: () => (stopping ??= stopAll())
   }

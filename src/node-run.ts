@@ -1,7 +1,7 @@
 /** A node as a process of its own: data directory, backends, mesh and local API put together, and taken apart in order. Node only. */
 import type { Backend } from './backends/backend.ts'
 import { createBackend, type BackendContext } from './backends/index.ts'
-import type { Config, EventsConfig, MdnsConfig } from './config.ts'
+import type { Config, EventsConfig, MdnsConfig, MeaningConfig } from './config.ts'
 import type { Settings } from './config-file.ts'
 import { ensureApiToken, openDataDir, removeNodeFile, writeNodeFile, type DataDir } from './data-dir.ts'
 import { serveApi } from './http/serve.ts'
@@ -11,6 +11,8 @@ import { MeshError } from './errors.ts'
 import type { Mesh } from './mesh-api.ts'
 import { startAgents } from './node-agents.ts'
 import { createMeshChange } from './node-change.ts'
+import { createReadings } from './node-health.ts'
+import { resolvedMeaning } from './node-transformers.ts'
 import { createHooks } from './node-hooks.ts'
 import type { NodeCost } from '../protocols/announce/cost.ts'
 import type { ChangedDescriptors } from './core/pins.ts'
@@ -29,6 +31,7 @@ export interface NodeInit {
   changedDescriptors?: ChangedDescriptors
   cost?: NodeCost
   events?: EventsConfig
+  meaning?: MeaningConfig
   audit?: { arguments?: boolean }
   backends: Backend[]
   log?: (level: 'info' | 'warn', message: string) => void
@@ -70,7 +73,8 @@ export async function runNode(
     const hooks = createHooks({ secret: token })
     const backends = await createBackends(config, { baseDir, hooks, log })
     const { name, listen, peers, mdns, policy, limits, changedDescriptors, cost, events, audit } = config
-    const rules = { policy, limits, changedDescriptors, cost, events, audit }
+    const meaning = resolvedMeaning(config.meaning, baseDir)
+    const rules = { policy, limits, changedDescriptors, cost, events, audit, meaning }
     const mesh = await createNode({ name, dataDir, listen, peers, mdns, ...rules, backends, log })
     let stopping: Promise<void> | undefined
     const stop = () => (stopping ??= unwind())
@@ -99,7 +103,8 @@ export async function runNode(
     const agents = await startAgents({ mesh, agents: config.agents ?? [], dataDir: dataDir.path, log })
     // What agents do ends first: it may take much longer than a node that stops.
     undo.splice(-1, 1, () => agents.stop().finally(() => mesh.stop()))
-    const server = await serveApi({ mesh, agents, hooks, token, listen: config.api, apiKey, stop: stopAndTell, change })
+    const api = { token, listen: config.api, apiKey, stop: stopAndTell, change, readings: createReadings(dataDir.path) }
+    const server = await serveApi({ mesh, agents, hooks, ...api })
     // The mesh drains first: calls that run over the API end with an answer.
     undo.splice(-1, 0, () => server.close())
     undo.splice(-2, 0, () => removeNodeFile(dataDir.path))

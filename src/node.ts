@@ -12,6 +12,7 @@ import { openPinFile } from './data-dir-pins.ts'
 import { MeshError, isMeshError } from './errors.ts'
 import { eventSinkProblem, nodeNameProblem } from './config-formats.ts'
 import { listenProblem, multiaddrProblem, listenTogetherProblem } from './config-addresses.ts'
+import type { MeaningConfig } from './config.ts'
 import { createMesh } from './mesh.ts'
 import type { Mesh } from './mesh-api.ts'
 import type { ChangedDescriptors } from './core/pins.ts'
@@ -20,6 +21,7 @@ import { createGossip, meshTopics } from './net/gossip.ts'
 import type { InterfaceFilter } from './net/interfaces.ts'
 import { createNodeDiscovery, rememberedAddresses } from './net/node-discovery.ts'
 import { loadKey } from './node-key.ts'
+import { meaningComponents } from './node-transformers.ts'
 import { hostNodeName, loadMembership } from './node-membership.ts'
 import { webRtcFor } from './node-webrtc.ts'
 import type { Membership } from './trust/membership.ts'
@@ -52,6 +54,11 @@ export interface NodeOptions {
   cost?: NodeCost
   /** `sink`: where events of this node go that would reach nobody else, a hint as those of triggers. Default: they wait for a handler. */
   events?: { sink?: string }
+  /**
+   * Vectors beside words, for requests in words. `embeddings`: a capability of the mesh, or the absolute path of the folder of a model for `@huggingface/transformers`,
+   * which has to be installed beside this package. `vectors`: how they are kept, default `int8`. Default: words alone.
+   */
+  meaning?: MeaningConfig
   /** What the audit log of the data directory keeps. `arguments`: those of calls as well, not their digests alone. */
   audit?: AuditOptions
   /** Another mesh than these. */
@@ -127,6 +134,7 @@ export async function createNode(options: NodeOptions = {}): Promise<Mesh> {
       events,
       sink: options.events?.sink,
       cost: options.cost,
+      meaning: meaningComponents(options.meaning),
       incarnation,
       backends: options.backends ?? [],
       now: () => performance.now(),

@@ -41,6 +41,7 @@ export type {
   EventFunction,
   FireOptions,
   FireView,
+  MeaningBy,
   MeantView,
   Mesh,
   MeshEvent,

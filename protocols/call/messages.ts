@@ -15,6 +15,8 @@ export const MAX_TOOL_NAME = 128
 export const MAX_IDEMPOTENCY_KEY = 128
 /** Bytes are sent in items of at most this many, so that a large body never holds up other calls. */
 export const MAX_BYTES_PER_ITEM = 64 * 1024
+/** Longest input that is sent in pieces after the open frame, in bytes of its CBOR. */
+export const MAX_INPUT_BYTES = 32 * 1024 * 1024
 /** Longest time that a call may ask for: one day, in ms. */
 export const MAX_REMAINING_MS = 86_400_000
 /** Longest message of a progress item, in characters. */
@@ -30,6 +32,8 @@ export interface CallRequest {
   capability: string
   tool: string
   input: JsonValue
+  /** How long the input is that follows in items of bytes, as CBOR; then `input` is not sent. */
+  inputBytes?: number | undefined
   /** Time that the caller still has, in ms. Relative, because clocks are not compared. */
   remainingMs?: number | undefined
   /** The same key from the same caller is the same call: it runs once. */
@@ -65,7 +69,8 @@ export function encodeRequest(request: CallRequest): unknown {
   return {
     c: request.capability,
     t: request.tool,
-    i: request.input,
+    i: request.inputBytes === undefined ? request.input : undefined,
+    l: request.inputBytes,
     ms: request.remainingMs === undefined ? undefined : Math.max(0, Math.min(MAX_REMAINING_MS, Math.floor(request.remainingMs))),
     k: request.idempotencyKey,
     tp: request.traceparent,
@@ -85,6 +90,7 @@ export function decodeRequest(body: unknown): CallRequest {
     capability: asText(map['c'], 'c', MAX_CAPABILITY_ID),
     tool: asText(map['t'], 't', MAX_TOOL_NAME),
     input: asJson(map['i'] ?? null),
+    inputBytes: optional(map['l'], (value) => asUint(value, 'l', MAX_INPUT_BYTES)),
     remainingMs: optional(map['ms'], (value) => asUint(value, 'ms', MAX_REMAINING_MS)),
     idempotencyKey: optional(map['k'], (value) => asText(value, 'k', MAX_IDEMPOTENCY_KEY)),
     traceparent,

@@ -48,6 +48,8 @@ export interface Delivery {
   remainingMs: number
   /** On whose behalf the source speaks, PeerIds as multihash bytes, who began it first; without the source. Never empty. */
   causes?: Uint8Array[] | undefined
+  /** Number of the last event before it, of its source and subject, that was sent to this handler once and may not have come there. */
+  lost?: number | undefined
 }
 
 /** That a delivery will not be done. */
@@ -93,13 +95,14 @@ export function decodeTriggerOpen(body: unknown): TriggerOpen {
 }
 
 /** Body of an item of the source. */
-export function encodeDelivery({ number, handler, event, remainingMs, causes }: Delivery): unknown {
+export function encodeDelivery({ number, handler, event, remainingMs, causes, lost }: Delivery): unknown {
   return {
     n: number,
     h: handler,
     e: event,
     ms: Math.max(0, Math.min(MAX_EVENT_AGE_MS, Math.floor(remainingMs))),
-    v: causes
+    v: causes,
+    l: lost
   }
 }
 
@@ -111,7 +114,8 @@ export function decodeDelivery(body: unknown): Delivery {
     handler: asText(map['h'], 'h', MAX_CAPABILITY_ID),
     event: asBytes(map['e'], 'e', MAX_EVENT_BYTES, 1),
     remainingMs: asUint(map['ms'], 'ms', MAX_EVENT_AGE_MS),
-    causes: optional(map['v'], asCauses)
+    causes: optional(map['v'], asCauses),
+    lost: optional(map['l'], (value) => asUint(value, 'l'))
   }
 }
 

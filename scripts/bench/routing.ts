@@ -3,6 +3,7 @@ import { readFileSync } from 'node:fs'
 import MiniSearch from 'minisearch'
 import { buildLexicalIndex, type LexicalIndex, type MeaningItem } from '../../src/core/meaning/lexical-index.ts'
 import { createRandom } from '../simulate/random.ts'
+import { VECTOR_OPTIONS, measureVectors } from './routing-vectors.ts'
 import { quantile, round } from './statistics.ts'
 import type { Suite, SuiteContext } from './suite.ts'
 
@@ -16,7 +17,7 @@ interface Dataset {
 }
 
 /** Shares from 0 to 1, times in ms. */
-interface RoutingFigures {
+export interface RoutingFigures {
   /** Shares of the requests that something fits, where that is first, among the first three, among the first five; whether it would have been answered or not. */
   top1: number
   top3: number
@@ -30,7 +31,7 @@ interface RoutingFigures {
 }
 
 /** What finds: keys, the best first. `isNone`: the answer is that nothing fits. */
-type Finder = (text: string) => { keys: string[]; isNone: boolean }
+export type Finder = (text: string) => { keys: string[]; isNone: boolean }
 
 const LIMIT = 5
 const SEED = 1
@@ -38,9 +39,11 @@ const SEED = 1
 /** See the head of this file. */
 export const routing: Suite = {
   name: 'routing',
-  about: 'routing by meaning: --dataset FILE [--capabilities N: grown to so many by mixing words of the file]',
+  about:
+    'routing by meaning: --dataset FILE [--capabilities N: grown to so many by mixing words of the file] ' +
+    '[--vectors lsa, or with vectors of --embeddings URL [--model NAME] or --transformers FOLDER]',
   entries: [],
-  options: ['dataset', 'capabilities'],
+  options: ['dataset', 'capabilities', ...VECTOR_OPTIONS],
   async run(context) {
     const { data, name } = readDataset(context)
     const wanted = Number(context.option('capabilities') ?? data.capabilities.length)
@@ -58,7 +61,11 @@ export const routing: Suite = {
       miniSearch: { ...theirs, abstainRecall: null, falseReject: null, buildMs: round(rivalBuildMs, 0) },
       ratios
     }
-    return Promise.resolve({ results, table: tableOf(ours, theirs, buildMs, rivalBuildMs, ratios) })
+    const table = tableOf(ours, theirs, buildMs, rivalBuildMs, ratios)
+    const vectors = await measureVectors(context, items, data.queries, (find) => measure(data, find))
+    return vectors === undefined
+      ? { results, table }
+      : { results: { ...results, vectors: vectors.results }, table: `${table}\n\n${vectors.table}` }
   }
 }
 

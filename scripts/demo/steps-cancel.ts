@@ -31,7 +31,7 @@ export const cancel: Step = {
     const running = call(stage, 'tools', 'count', '--param', 'to=100000', '--node', 'cellar')
     const { pid, at } = await counted(running, 5)
     stage.pids.add(pid)
-    const calls = () => provider.process.lines.filter(({ line }) => line.event === 'call').length
+    const calls = () => provider.process.lines.filter(({ line }) => line.event === 'call:end').length
     const before = calls()
     const cancelledAt = performance.now()
     running.kill('SIGINT')
@@ -39,11 +39,11 @@ export const cancel: Step = {
     const stopped = await gone(pid, 'the counter')
     await failed(running, 'cancelled')
     const told = await provider.process.waitFor(
-      (line) => line.event === 'call' && line.tool === 'count' && line.code !== undefined,
+      (line) => line.event === 'call:end' && line.tool === 'count' && line.code !== undefined,
       'event of the cancelled call'
     )
     check(
-      told.line.event === 'call' && told.line.code === 'cancelled',
+      told.line.event === 'call:end' && told.line.code === 'cancelled',
       `cellar says that the call ended with ${JSON.stringify(told.line)}`
     )
     check(calls() === before + 1, 'cellar ran more than one call')

@@ -273,7 +273,7 @@ const verbs = {
 
 async function follow() {
   for await (const event of node.events({ signal: new AbortController().signal })) {
-    if (event.event === 'call') continue
+    if (event.event.startsWith('call:')) continue
     const { event: seen, node: owner, capability, id, peerId, reason, via } = event
     print('seen', { seen, owner, id: capability?.id ?? id, peerId, reason, via })
   }

@@ -1,5 +1,6 @@
 import {
   MAX_BYTES_PER_ITEM,
+  MAX_INPUT_BYTES,
   MAX_REMAINING_MS,
   encodeItem,
   encodeLoad,
@@ -30,6 +31,7 @@ const REQUESTS: [string, CallRequest][] = [
   ['request without input', { capability: 'a', tool: 'b', input: null }],
   ['request with no time left', { capability: 'a', tool: 'b', input: {}, remainingMs: 0 }],
   ['request with a day', { capability: 'a', tool: 'b', input: {}, remainingMs: MAX_REMAINING_MS }],
+  ['request whose input follows', { capability: 'a', tool: 'b', input: null, inputBytes: MAX_INPUT_BYTES }],
   ['request with a list', { capability: 'a', tool: 'b', input: [1, [2, [3]]] }],
   ['request with a key __proto__', { capability: 'a', tool: 'b', input: JSON.parse('{"__proto__":1,"constructor":2}') as never }]
 ]
@@ -96,6 +98,7 @@ export function callVectors(): Vectors {
       request('traceparent in capitals', 'W3C Trace Context wants lower case', { ...ok, tp: TRACE.toUpperCase() }),
       request('short traceparent', 'hexadecimal digits in four groups', { ...ok, tp: TRACE.slice(0, -1) }),
       request('long traceparent', 'at most 55 characters', { ...ok, tp: `${TRACE}-00` }),
+      request('an input over 32 MiB', 'l is 0 to 32 MiB', { ...ok, l: MAX_INPUT_BYTES + 1 }),
       request('question as a flag', 'q is an integer', { ...ok, q: true }),
       request('question over a byte', 'q is 0 to 255', { ...ok, q: 256 }),
       request('negative question', 'q is 0 to 255', { ...ok, q: -1 }),

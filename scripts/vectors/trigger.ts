@@ -124,6 +124,7 @@ export function triggerVectors(): Vectors {
       delivery('later delivery, on behalf of others', { number: 70_000, causes: [ID, ID] }),
       delivery('delivery of bytes that are no event', { event: Uint8Array.of(1) }),
       delivery('delivery with no time left', { remainingMs: 0 }),
+      delivery('delivery after one that may be lost', { lost: 17 }),
       delivery('delivery at all limits', {
         number: Number.MAX_SAFE_INTEGER,
         handler: 'h'.repeat(128),
@@ -316,7 +317,9 @@ function deliveryFaults(): Vectors['invalid'] {
     faulty('nine causes', 'at most 8', { v: new Array<Uint8Array>(9).fill(ID) }),
     faulty('a cause as text', 'bytes', { v: [NODE] }),
     faulty('a short cause', '2 bytes at least', { v: [new Uint8Array(1)] }),
-    faulty('a long cause', 'at most 64 bytes', { v: [new Uint8Array(65)] })
+    faulty('a long cause', 'at most 64 bytes', { v: [new Uint8Array(65)] }),
+    faulty('one that may be lost, negative', '0 at least', { l: -1 }),
+    faulty('one that may be lost, as text', 'an integer', { l: '17' })
   ]
 }
 

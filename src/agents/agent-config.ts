@@ -62,7 +62,10 @@ const trigger = {
     intentTemplate: { type: 'string', description: 'Text of the intent; {key} is filled from the payload.' },
     payload: { type: ['object', 'boolean'], description: 'JSON Schema of the payload.' },
     subject: { type: 'string', description: 'Key of the payload that says what an event is about. Default location.' },
-    routeHint: { type: 'string', description: 'Where it should go: capability:ID, or a glob over types.' },
+    routeHint: {
+      type: 'string',
+      description: 'Where it should go: capability:ID, a glob over types, or meaning:GLOB for whom its words mean.'
+    },
     fanOut: { type: ['string', 'integer'], description: 'How many handlers get it: one (default), all, or a number.' },
     priority: { enum: ['low', 'normal', 'high', 'critical'] },
     throttleMs: { type: 'integer', minimum: 0, description: 'Shortest time between two events of one subject, in ms.' },

@@ -63,7 +63,10 @@ export const TRIGGER_OPTIONS = {
     ...text,
     description: 'Key of the payload, or of the metadata, that says what an event is about. Default location.'
   },
-  routeHint: { ...text, description: 'Where it should go: capability:ID, a glob over types, or a domain.' },
+  routeHint: {
+    ...text,
+    description: 'Where it should go: capability:ID, a glob over types, a domain, or meaning:GLOB for whom its words mean.'
+  },
   fanOut: {
     oneOf: [{ enum: ['one', 'all'] }, { type: 'integer', minimum: 1 }] as JsonObject[],
     description: 'How many of those that it may go to handle it. Default one.'

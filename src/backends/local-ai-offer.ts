@@ -3,7 +3,7 @@
  */
 import type { CapabilityDeclaration } from '../../protocols/capability.ts'
 import type { JsonObject } from '../../protocols/json.ts'
-import type { Invoke } from '../core/invoke.ts'
+import type { Invoke, Item } from '../core/invoke.ts'
 import { MeshError } from '../errors.ts'
 import type { Backend } from './backend.ts'
 import { createHandlerCalls, lookupIn } from './handler-calls.ts'
@@ -22,6 +22,10 @@ import { createTranscriptionBackend } from './transcription.ts'
 /** A model that is offered. */
 export interface Offer {
   readonly id: string
+  /** Calls that run. */
+  readonly running: number
+  /** Where its server is. */
+  readonly url: string
   /** What it says of itself now. @param problem why it may not work. */
   declare(model: FoundModel, problem?: string): CapabilityDeclaration
   call: Invoke
@@ -52,11 +56,26 @@ export async function createOffer(found: FoundModel, init: OfferInit, signal: Ab
   const calls = createHandlerCalls(lookupIn(id, new Map(own.map(({ declaration, handler }) => [declaration.name, handler]))))
   const tools = [...(first?.[0]?.tools ?? []), ...own.map(({ declaration }) => declaration)]
 
+  let running = 0
+  async function* counted(items: ReturnType<Invoke>): AsyncGenerator<Item, void, void> {
+    running++
+    try {
+      yield* items
+    } finally {
+      running--
+    }
+  }
+  const invoke: Invoke = (request, options) =>
+    base === undefined || names.has(request.tool) ? calls.call(request, options) : base.call(request, options)
+
   return {
     id,
+    url: init.server.url,
+    get running() {
+      return running
+    },
     declare: (model, problem) => ({ ...declarationOf(model, init, problem), tools }),
-    call: (request, options) =>
-      base === undefined || names.has(request.tool) ? calls.call(request, options) : base.call(request, options),
+    call: (request, options) => counted(invoke(request, options)),
     async stop() {
       await Promise.all([calls.stop(new MeshError('unavailable', 'the provider is stopping')), snapshots?.return?.()])
     }

@@ -6,15 +6,15 @@ export const MAX_MISSES = 3
 
 /** See {@link createPresence}. */
 export interface Presence {
-  /** The servers after a look; `problem`: what it was seen with last. */
-  after(sightings: readonly Sighting[]): { server: FoundServer; problem?: string }[]
+  /** The servers after a look; `problem`: what it was seen with last. @param isBusy whether calls run at the server of an address: it is silent because of them. */
+  after(sightings: readonly Sighting[], isBusy: (url: string) => boolean): { server: FoundServer; problem?: string }[]
 }
 
 /** Makes one that remembers the looks before. */
 export function createPresence(): Presence {
   const known = new Map<string, { server: FoundServer; misses: number }>()
   return {
-    after: (sightings) =>
+    after: (sightings, isBusy) =>
       sightings.flatMap((sighting) => {
         const { url } = sighting
         const before = known.get(url)
@@ -23,7 +23,8 @@ export function createPresence(): Presence {
           return [{ server: sighting.server }]
         }
         const problem = problemOf(sighting)
-        if (before === undefined || problem === undefined || ++before.misses >= MAX_MISSES) {
+        if (before !== undefined && problem !== undefined && !isBusy(url)) before.misses++
+        if (before === undefined || problem === undefined || before.misses >= MAX_MISSES) {
           known.delete(url)
           return []
         }

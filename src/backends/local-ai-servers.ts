@@ -60,8 +60,10 @@ interface Address {
   url: string
   server: LocalAiServer | undefined
   memory: Map<string, JsonValue>
-  /** What it was at the last look. */
+  /** What it was when it was last recognised. */
   engine?: Engine
+  /** What it would have been at the last look, had not another mark come late. */
+  doubtful?: Engine
   /** Looks until it is asked again, and the length of that pause. */
   wait: number
   pause: number
@@ -120,7 +122,11 @@ export function createSurvey(config: SurveyConfig, init: SurveyInit): Survey {
   }
 }
 
-/** The first engine whose marks fit; the one of the last look is tried first. */
+/**
+ * The first engine whose marks fit; the one of the last look is tried first. Servers imitate each other: where a mark that stands before came too late, what fits after it is taken at the second
+ * look that says so.
+ * @throws ProbeError `late` as well, for a server that is known, or in doubt: one that is slow for once is not another one.
+ */
 async function recognise(probe: Probe, address: Address): Promise<{ fingerprint: Fingerprint; because: string } | Sighting> {
   const said = address.server?.engine
   if (said !== undefined) return { fingerprint: fingerprintOf(said), because: 'the configuration says so' }
@@ -128,8 +134,10 @@ async function recognise(probe: Probe, address: Address): Promise<{ fingerprint:
   const order =
     first === undefined ? FINGERPRINTS : [fingerprintOf(first), ...FINGERPRINTS.filter(({ engine }) => engine !== first)]
   let silent = 0
+  let late: ProbeError | undefined
   const statuses = new Set<number>()
   for (const fingerprint of order) {
+    const { engine } = fingerprint
     for (const set of fingerprint.marks) {
       try {
         let shown = true
@@ -141,14 +149,20 @@ async function recognise(probe: Probe, address: Address): Promise<{ fingerprint:
           if (!(shown = mark.fits(reply))) break
         }
         if (!shown) continue
-        address.engine = fingerprint.engine
-        return { fingerprint, because: set.map(({ shows }) => shows).join(', and ') }
       } catch (error) {
         if (!(error instanceof ProbeError) || error.fault === 'refused') throw error
-        if (error.fault === 'late' && ++silent >= MAX_SILENT) throw error
+        if (error.fault === 'late') late ??= error
+        if (error.fault === 'late' && (engine === first || ++silent >= MAX_SILENT)) throw error
+        continue
       }
+      const wasDoubtful = address.doubtful === engine
+      address.doubtful = late === undefined ? undefined : engine
+      if (late !== undefined && !wasDoubtful) throw late
+      address.engine = engine
+      return { fingerprint, because: set.map(({ shows }) => shows).join(', and ') }
     }
   }
+  if (late !== undefined && first !== undefined) throw late
   address.engine = undefined
   const locked = statuses.has(401) || statuses.has(403)
   const because = locked ? 'it wants a key, and says nothing without' : 'none of its answers is one of a known AI server'

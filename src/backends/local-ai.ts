@@ -72,6 +72,8 @@ export function createLocalAiBackend(config: LocalAiConfig, init: LocalAiInit): 
     return new Map(all.map((one) => [one.key, one]))
   }
 
+  const isBusy = (url: string): boolean => [...offers.values()].some((offer) => offer.url === url && offer.running > 0)
+
   async function reconcile(shared: Map<string, Shared>): Promise<CapabilityDeclaration[]> {
     const gone = [...offers].filter(([key]) => !shared.has(key))
     for (const [key] of gone) offers.delete(key)
@@ -92,7 +94,7 @@ export function createLocalAiBackend(config: LocalAiConfig, init: LocalAiInit): 
   const recheck = createRecheck(
     async (signal) => {
       try {
-        said = await reconcile(wanted(presence.after(await survey.look(signal))))
+        said = await reconcile(wanted(presence.after(await survey.look(signal), isBusy)))
       } catch (error) {
         // What was there is not gone because the node is stopping.
         if (!signal.aborted) throw error

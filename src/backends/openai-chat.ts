@@ -6,6 +6,7 @@ import { MeshError, isMeshError } from '../errors.ts'
 import type { Backend } from './backend.ts'
 import { inState } from './capability-state.ts'
 import { createHandlerCalls, lookupIn } from './handler-calls.ts'
+import { checkChatRequest } from './openai-chat-request.ts'
 import { createCompletion } from './openai-completion.ts'
 import { chatCapabilityId, type OpenAiChatConfig } from './openai-config.ts'
 import { createOpenAiEndpoint } from './openai-endpoint.ts'
@@ -30,8 +31,10 @@ export function createOpenAiChatBackend(
     { ...config, timeoutMs, maxAnswerBytes: MAX_ANSWER_BYTES },
     { baseDir: '.', env: init.env }
   )
-  const handler = (input: JsonObject, { signal }: { signal: AbortSignal }) =>
-    input['stream'] === true ? streamed(input, signal) : chat(input, signal)
+  const handler = (input: JsonObject, { signal }: { signal: AbortSignal }) => {
+    checkChatRequest(input, config.baseUrl, config.imageHosts)
+    return input['stream'] === true ? streamed(input, signal) : chat(input, signal)
+  }
   const calls = createHandlerCalls(lookupIn(id, new Map([[CHAT_TOOL, handler]])))
   const declaration = declarationOf(id, config)
   const recheck = createRecheck(

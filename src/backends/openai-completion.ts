@@ -3,7 +3,7 @@ import { isDeeper, type JsonObject, type JsonValue } from '../../protocols/json.
 import { MAX_JSON_DEPTH } from '../../protocols/shape.ts'
 import { MeshError } from '../errors.ts'
 
-/** Most choices of one answer, and most calls in one of them. */
+/** Most choices of one answer, most calls in one of them, and most keys of one object that is put together. */
 const MAX_ENTRIES = 256
 /** Said once; all other texts come in parts. */
 const WHOLE_TEXTS = new Set(['id', 'object', 'role', 'type', 'name', 'finish_reason', 'model'])
@@ -39,15 +39,24 @@ export function createCompletion(limit: number): Completion {
     return choice
   }
 
+  /** What the last chunk says, holds: usage grows, and comes with each. */
+  function addTop(key: string, value: JsonValue): void {
+    const before = top.get(key)
+    if (value === null || (FIRST_WINS.has(key) && before !== undefined)) return
+    if (before === undefined && top.size >= MAX_ENTRIES) throw noChunk()
+    length += lengthOf(value) + (before === undefined ? key.length : -lengthOf(before))
+    top.set(key, value)
+  }
+
   function addChoice(value: JsonValue): void {
     if (!isObject(value)) throw noChunk()
     const { index, delta, ...other } = value
     const choice = choiceAt(typeof index === 'number' ? index : 0)
-    addTo(choice.other, other)
+    length += addTo(choice.other, other)
     if (!isObject(delta)) return
     const { tool_calls: calls, ...message } = delta
-    addTo(choice.message, message)
-    if (Array.isArray(calls)) for (const call of calls) addCall(choice.calls, call)
+    length += addTo(choice.message, message)
+    if (Array.isArray(calls)) for (const call of calls) length += addCall(choice.calls, call)
   }
 
   return {
@@ -55,12 +64,9 @@ export function createCompletion(limit: number): Completion {
       if (isDeeper(chunk, MAX_JSON_DEPTH)) throw noChunk()
       const { choices: parts, object: _object, ...other } = chunk
       if (parts !== undefined && !Array.isArray(parts)) throw noChunk()
-      for (const [key, value] of Object.entries(other))
-        if (value !== null && !(FIRST_WINS.has(key) && top.has(key))) top.set(key, value)
-      if (parts === undefined || parts.length === 0) return
-      length += lengthOf(parts)
+      for (const [key, value] of Object.entries(other)) addTop(key, value)
+      parts?.forEach(addChoice)
       if (length > limit) throw new MeshError('too_large', `the server answers with more than ${limit} characters`, { limit })
-      parts.forEach(addChoice)
     },
     whole() {
       const all = [...choices].sort(([a], [b]) => a - b)
@@ -85,8 +91,8 @@ function wholeChoice(index: number, { message, calls, other }: Choice): JsonObje
   }
 }
 
-/** Without an index a call goes on by its id, or is the next. */
-function addCall(calls: Map<number, JsonObject>, value: JsonValue): void {
+/** Without an index a call goes on by its id, or is the next. @returns by how many characters the answer has grown. */
+function addCall(calls: Map<number, JsonObject>, value: JsonValue): number {
   if (!isObject(value)) throw noChunk()
   const { index, ...part } = value
   const byId = [...calls].find(([, { id }]) => id !== undefined && id === part['id'])?.[0]
@@ -94,8 +100,13 @@ function addCall(calls: Map<number, JsonObject>, value: JsonValue): void {
   const at = typeof index === 'number' ? index : (byId ?? next)
   const so = new Map(Object.entries(calls.get(at) ?? {}))
   if (so.size === 0 && calls.size >= MAX_ENTRIES) throw noChunk()
-  addTo(so, { type: 'function', ...part, ...(isObject(part['function']) && { function: withText(part['function']) }) })
+  const grown = addTo(so, {
+    type: 'function',
+    ...part,
+    ...(isObject(part['function']) && { function: withText(part['function']) })
+  })
   calls.set(at, Object.fromEntries(so))
+  return grown
 }
 
 /** Some servers give arguments as the object itself. */
@@ -104,28 +115,46 @@ function withText(named: JsonObject): JsonObject {
   return isObject(given) ? { ...named, arguments: JSON.stringify(given) } : named
 }
 
-/** Texts are put behind each other, lists as well, objects key by key; of anything else the last holds. */
-function addTo(into: Map<string, JsonValue>, part: JsonObject): void {
+/** Texts are put behind each other, lists as well, objects key by key; of anything else the last holds. @returns by how many characters that has grown. */
+function addTo(into: Map<string, JsonValue>, part: JsonObject): number {
+  let grown = 0
   for (const [key, value] of Object.entries(part)) {
     const before = into.get(key)
-    if (value === null) {
-      if (before === undefined) into.set(key, null)
-    } else if (typeof value === 'string' && typeof before === 'string') {
-      if (!WHOLE_TEXTS.has(key)) into.set(key, before + value)
-    } else if (Array.isArray(value) && Array.isArray(before)) {
-      into.set(key, [...before, ...value])
-    } else if (isObject(value) && isObject(before)) {
-      const inner = new Map(Object.entries(before))
-      addTo(inner, value)
-      into.set(key, Object.fromEntries(inner))
-    } else into.set(key, value)
+    if (before === undefined) {
+      if (into.size >= MAX_ENTRIES) throw noChunk()
+      // Its own: more may come to lists in it.
+      into.set(key, structuredClone(value))
+      grown += key.length + lengthOf(value)
+    } else if (value !== null) grown += join(into, key, before, value)
   }
+  return grown
 }
 
+function join(into: Map<string, JsonValue>, key: string, before: JsonValue, value: JsonValue): number {
+  if (typeof value === 'string' && typeof before === 'string') {
+    if (WHOLE_TEXTS.has(key)) return 0
+    into.set(key, before + value)
+    return value.length
+  }
+  if (Array.isArray(value) && Array.isArray(before)) {
+    for (const one of value) before.push(one)
+    return lengthOf(value)
+  }
+  if (isObject(value) && isObject(before)) {
+    const inner = new Map(Object.entries(before))
+    const grown = addTo(inner, value)
+    into.set(key, Object.fromEntries(inner))
+    return grown
+  }
+  into.set(key, value)
+  return lengthOf(value) - lengthOf(before)
+}
+
+/** In characters: what it takes as JSON, roughly. Nothing takes none. */
 function lengthOf(value: JsonValue): number {
-  if (typeof value === 'string') return value.length
-  if (Array.isArray(value)) return value.reduce<number>((sum, one) => sum + lengthOf(one), 0)
-  return isObject(value) ? Object.values(value).reduce<number>((sum, one) => sum + lengthOf(one), 0) : 1
+  if (typeof value === 'string') return value.length + 1
+  if (Array.isArray(value)) return value.reduce<number>((sum, one) => sum + lengthOf(one), 1)
+  return isObject(value) ? Object.entries(value).reduce((sum, [key, one]) => sum + key.length + lengthOf(one), 1) : 1
 }
 
 function isObject(value: JsonValue | undefined): value is JsonObject {

@@ -1,5 +1,6 @@
 /** What the configuration of backend `openai-chat` looks like. Data only. */
 import type { JsonObject } from '../core/invoke.ts'
+import { imageHostsSchema } from './image-hosts.ts'
 
 /** One model of a server that speaks the chat completions of OpenAI. */
 export interface OpenAiChatConfig {
@@ -20,6 +21,8 @@ export interface OpenAiChatConfig {
   vision?: boolean
   /** Other names by which the OpenAI API of nodes knows it. */
   aliases?: string[]
+  /** Where the server may fetch what messages name by its address. Default: nowhere. */
+  imageHosts?: string[]
   /** Time for one answer, in ms. Default 300,000. */
   timeoutMs?: number
   /** Time until a streamed answer begins, in ms. Default: that of all of it. */
@@ -82,6 +85,9 @@ export const openAiChatConfigSchema: JsonObject = {
     tools: { type: 'boolean', description: 'The model calls tools. Default true.' },
     vision: { type: 'boolean', description: 'The model looks at images. Default false.' },
     aliases: MODEL_ALIASES,
+    imageHosts: imageHostsSchema(
+      'Where the server may fetch images that messages name by their address: https://HOST:PORT. Without a scheme: that of baseUrl. Default: nowhere.'
+    ),
     timeoutMs: { type: 'integer', minimum: 1, maximum: 3600000, description: 'Time for one answer, in ms. Default 300000.' },
     firstByteMs: {
       type: 'integer',

@@ -1,5 +1,6 @@
 /** Backend `openai-embeddings`: one model of a server that speaks the embeddings of OpenAI, as a capability of type `llm/embed`. */
 import type { CapabilityDeclaration } from '../../protocols/capability.ts'
+import { vectorsInOrder } from '../../protocols/vectors-in-order.ts'
 import { EMBED_INPUT, EMBED_TOOL, EMBED_TYPE } from '../core/embed.ts'
 import type { JsonObject, JsonValue } from '../core/invoke.ts'
 import { MeshError, isMeshError } from '../errors.ts'
@@ -57,20 +58,11 @@ function textsIn(input: JsonValue | undefined): number {
   return Array.isArray(input) && typeof input[0] !== 'number' ? input.length : 1
 }
 
-/** One vector for each text, in their order, whichever the server gives. @throws MeshError `protocol_error`. */
+/** One vector for each text. @throws MeshError `protocol_error`. */
 function vectorsOf({ data }: JsonObject, count: number): JsonValue[] {
-  const entries = Array.isArray(data) ? data : []
-  const vectors = new Array<JsonValue | undefined>(count)
-  for (const [at, entry] of entries.entries()) {
-    if (typeof entry !== 'object' || entry === null || Array.isArray(entry)) throw noEmbeddings()
-    const { index = at, embedding } = entry
-    const isVector = Array.isArray(embedding) && embedding.length > 0 && embedding.every((one) => typeof one === 'number')
-    const isIndex = typeof index === 'number' && Number.isInteger(index) && index >= 0 && index < count
-    if (!isVector || !isIndex) throw noEmbeddings()
-    vectors[index] = { object: 'embedding', index, embedding }
-  }
-  if (entries.length !== count || vectors.includes(undefined)) throw noEmbeddings()
-  return vectors as JsonValue[]
+  const vectors = vectorsInOrder(data, count)
+  if (vectors === undefined) throw noEmbeddings()
+  return vectors.map((embedding, index) => ({ object: 'embedding', index, embedding }))
 }
 
 function noEmbeddings(): MeshError {

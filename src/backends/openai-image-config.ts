@@ -1,4 +1,5 @@
 /** What the configuration of backend `openai-image` looks like. Data only. */
+import { imageHostsSchema } from './image-hosts.ts'
 import type { JsonObject, JsonSchema } from '../../protocols/json.ts'
 import { CAPABILITY_OPTIONS, triggerChoices } from './capability-options.ts'
 import type { CapabilityOptions, TriggerChoices } from './capability-options.ts'
@@ -58,13 +59,9 @@ export const openAiImageConfigSchema: JsonObject = {
       enum: ['b64_json', 'url', 'none'],
       description: 'How the server is asked for images. none: it is not told, as gpt-image models want it. Default b64_json.'
     },
-    imageHosts: {
-      type: 'array',
-      maxItems: 16,
-      items: { type: 'string', pattern: '^(https?://)?(\\[[0-9a-fA-F:.]+\\]|[A-Za-z0-9._-]+)(:[0-9]{1,5})?$' },
-      description:
-        'Where images are fetched that come as addresses, beside the host of baseUrl: https://HOST:PORT. Without a scheme: that of baseUrl.'
-    },
+    imageHosts: imageHostsSchema(
+      'Where images are fetched that come as addresses, beside the host of baseUrl: https://HOST:PORT. Without a scheme: that of baseUrl.'
+    ),
     size: { type: 'string', pattern: SIZE_PATTERN, description: 'Size if the caller names none. Default: that of the server.' },
     timeoutMs: { type: 'integer', minimum: 1, maximum: 3_600_000, description: 'Time for one answer, in ms. Default 300000.' },
     concurrency: { type: 'integer', minimum: 1, description: 'Requests at once; more wait. Default 1.' },

@@ -6,6 +6,7 @@ import type { ToolContext } from '../mesh-api.ts'
 import type { Backend } from './backend.ts'
 import { piecesOf } from './byte-pieces.ts'
 import { chosenTriggers, describedBy } from './capability-options.ts'
+import { originsOf } from './image-hosts.ts'
 import { onlineUnless } from './capability-state.ts'
 import { createEventQueue } from './event-queue.ts'
 import { createHandlerCalls, lookupIn } from './handler-calls.ts'
@@ -47,7 +48,7 @@ const TRIGGER: TriggerDeclaration = {
 export function createOpenAiImageBackend(config: OpenAiImageConfig, init: SecretInit & { recheckMs?: number }): Backend {
   const id = config.id ?? 'image'
   const { model, responseFormat = 'b64_json', timeoutMs = DEFAULT_IMAGE_MS } = config
-  const origins = originsOf(config)
+  const origins = [new URL(config.baseUrl).origin, ...originsOf(config.baseUrl, config.imageHosts ?? [])]
   const endpoint = createOpenAiEndpoint({ ...config, timeoutMs, maxAnswerBytes: MAX_IMAGE_ANSWER_BYTES }, init)
   const declaration = declare(config, id)
   const queue = createEventQueue(id)
@@ -96,12 +97,6 @@ export function createOpenAiImageBackend(config: OpenAiImageConfig, init: Secret
     discover: (signal) => discoverBy(recheck, calls, signal),
     watch: (signal) => queue.events(signal)
   }
-}
-
-/** Where images may be fetched. A host without a scheme has that of `baseUrl`: what is encrypted there is so here. */
-function originsOf({ baseUrl, imageHosts = [] }: OpenAiImageConfig): string[] {
-  const { protocol, origin } = new URL(baseUrl)
-  return [origin, ...imageHosts.map((host) => new URL(host.includes('://') ? host : `${protocol}//${host}`).origin)]
 }
 
 function declare(config: OpenAiImageConfig, id: string): CapabilityDeclaration {

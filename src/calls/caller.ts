@@ -46,7 +46,9 @@ export interface CallerComponents {
   whyNotFound(error: unknown, target: string, node: string | undefined): unknown
   cache: ResultCache
   now: () => number
-  onMade(call: MadeCall): void
+  /** A call begins; `onMade` follows, with the same `of`. */
+  onBegin(of: object, capability: string, tool: string): void
+  onMade(call: MadeCall, of: object): void
   onSent(call: SentCall): void
 }
 
@@ -125,9 +127,10 @@ class RunningCall implements Call {
   }
 
   async *#run(): AsyncGenerator<CallItem, void, void> {
-    const { offers, nodes, invokeAt, cache, choice, now, onMade, onSent } = this.#parts
+    const { offers, nodes, invokeAt, cache, choice, now, onBegin, onMade, onSent } = this.#parts
     let options = this.#options
     this.#startedAt = now()
+    onBegin(this, this.#target, this.#tool)
     let error: MeshError | undefined
     let deadline: Deadline | undefined
     const unlink = link(options.signal, this.#cancellation)
@@ -214,13 +217,8 @@ class RunningCall implements Call {
       deadline?.clear()
       unlink()
       if (this.#outcome === undefined) error ??= new MeshError('cancelled', LEFT)
-      onMade({
-        capability: this.#target,
-        tool: this.#tool,
-        provider: this.#offer?.node,
-        durationMs: now() - this.#startedAt,
-        error
-      })
+      const [capability, tool, provider] = [this.#target, this.#tool, this.#offer?.node]
+      onMade({ capability, tool, provider, durationMs: now() - this.#startedAt, error }, this)
       if (this.#outcome === undefined) this.#finished.reject(error!)
       else this.#finished.resolve(this.#outcome)
     }

@@ -45,8 +45,8 @@ export interface ProviderComponents {
   /** Counts a call of another node against its limits; undefined if none fits. @throws MeshError `busy`. */
   meter(local: LocalTool, request: ToolRequest): Meter | undefined
   now: () => number
-  /** A call begins to run here; `onServed` follows. */
-  onBegin(): void
+  /** A call begins to run here; `onServed` follows, with the same request. */
+  onBegin(request: ToolRequest): void
   onServed(call: ServedCall): void
 }
 
@@ -86,7 +86,7 @@ export function createProvider({ self, find, replays, authorize, meter, now, onB
     let used: Meter | undefined
     let begun = false
     let ended = false
-    onBegin()
+    onBegin(request)
     try {
       const local = find(request.capability, request.tool)
       const { tool, admission, invoke, load } = local

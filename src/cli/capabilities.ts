@@ -7,7 +7,7 @@ import { contextOf, withNodeOptions, type NodeOptions } from './command-line.ts'
 import { plain, table, type Cell, type Colors } from './output.ts'
 import { showChanges } from './show-change.ts'
 
-const FILTERS = ['type', 'domain', 'tool', 'trigger', 'text', 'node', 'status'] as const
+const FILTERS = ['type', 'domain', 'tool', 'trigger', 'text', 'keyword', 'node', 'status'] as const
 
 type Filters = { [key in (typeof FILTERS)[number]]?: string }
 
@@ -25,6 +25,7 @@ export function addCapabilities(program: Command): void {
     .option('--tool <name>', 'only those with this tool')
     .option('--trigger <event>', 'only those with this trigger')
     .option('--text <words>', 'only those that mention the words')
+    .option('--keyword <word>', 'only those with this keyword')
     .option('--node <node>', 'only those of this node (name or peer id)')
     .addOption(new Option('--status <status>', 'only those with this status').choices(CAPABILITY_STATUSES))
     .action(async (id: string | undefined, options: NodeOptions & Filters) => {

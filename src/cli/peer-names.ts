@@ -1,7 +1,8 @@
 /** Names in place of PeerIds, where people read. */
 import { namePeerIds } from '../../protocols/short-id.ts'
 import { MeshError, isMeshError } from '../errors.ts'
-import type { MeshEvent, MeshStatus, PeerView } from '../mesh-api.ts'
+import type { LiveEvent } from '../http/event-log.ts'
+import type { MeshStatus, PeerView } from '../mesh-api.ts'
 import type { NodeClient } from './client.ts'
 import { createNaming } from './show-way.ts'
 
@@ -11,16 +12,16 @@ export interface PeerNames {
   nameOf(node: string): string
   /** The same in the name of a handler, `capability@PeerId`. */
   handlerOf(handler: string): string
-  learn(event: MeshEvent): void
+  learn(event: LiveEvent): void
 }
 
 /** Asks the node whom it knows, and what it is called itself. @throws MeshError `unavailable` if it is gone. */
 export async function readPeerNames(client: Pick<NodeClient, 'get'>): Promise<PeerNames> {
-  const [self, { peers }] = await Promise.all([
+  const [self, { nodes }] = await Promise.all([
     client.get<MeshStatus>('/mesh/status'),
-    client.get<{ peers: PeerView[] }>('/mesh/peers')
+    client.get<{ nodes: PeerView[] }>('/mesh/nodes')
   ])
-  return createPeerNames([self, ...peers])
+  return createPeerNames([self, ...nodes])
 }
 
 /** Names of these, and of what is learnt later. */
@@ -43,7 +44,7 @@ export function createPeerNames(known: Iterable<Pick<PeerView, 'peerId' | 'name'
       return `${handler.slice(0, at)}@${nameOf(handler.slice(at + 1))}`
     },
     learn(event) {
-      if (event.event === 'peer:join') note(event.peerId, event.name)
+      if (event.event === 'peer:join' || event.event === 'peer:updated') note(event.peerId, event.name)
       if (event.event === 'route') note(event.node, event.nodeName)
     }
   }

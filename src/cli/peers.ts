@@ -36,26 +36,26 @@ function showNobody(known: readonly RouteView[]): string {
 
 /** `atmo peers` and `atmo peers add MULTIADDR`. */
 export function addPeers(program: Command): void {
-  const peers = withNodeOptions(
+  const parent = withNodeOptions(
     program.command('peers').description('list the nodes that this one knows').allowExcessArguments()
   ).action(async (options: NodeOptions, command: Command) => {
     refuseUnknownCommand(command)
     const { dataDir, output } = contextOf(options)
     const client = await connectToNode(dataDir)
-    const answer = await client.get<{ peers: PeerView[] }>('/mesh/peers')
-    if (output.json) return output.out(`${JSON.stringify(answer)}\n`)
+    const { nodes: peers } = await client.get<{ nodes: PeerView[] }>('/mesh/nodes')
+    if (output.json) return output.out(`${JSON.stringify({ peers })}\n`)
     const { colors } = output
-    if (answer.peers.length === 0) {
+    if (peers.length === 0) {
       const { mesh } = await client.get<MeshStatus>('/mesh/status')
       if (mesh.revoked !== undefined) return output.out(`No peers: ${showRevoked(mesh.revoked, colors)}\n`)
       const { nodes } = await client.get<RoutesView>('/mesh/routes')
       return output.out(`${showNobody(nodes)}\n`)
     }
-    return output.out(showPeers(answer.peers, colors))
+    return output.out(showPeers(peers, colors))
   })
 
   withNodeOptions(
-    peers
+    parent
       .command('add')
       .description('connect to a node by its multiaddr and stay connected')
       .argument('<multiaddr>', 'such as /ip4/192.168.1.5/tcp/4001')
@@ -64,7 +64,7 @@ export function addPeers(program: Command): void {
     async (multiaddr: string, _own: NodeOptions, command: Command) => {
       const { dataDir, output } = contextOf(command.optsWithGlobals<NodeOptions>())
       const client = await connectToNode(dataDir)
-      const answer = await client.post<{ added: string }>('/mesh/peers', { multiaddr }).catch((error: unknown) => {
+      const answer = await client.post<{ added: string }>('/mesh/nodes', { multiaddr }).catch((error: unknown) => {
         throw isMeshError(error, 'invalid_argument') ? usageError(error.message) : error
       })
       return output.out(output.json ? `${JSON.stringify(answer)}\n` : `connected to ${plain(answer.added)}\n`)

@@ -64,7 +64,7 @@ Numbers of --explain:
       if (first === undefined) process.exitCode = EXIT.failure
       if (output.json) return output.out(`${JSON.stringify(explanation)}\n`)
       // Those on the way need not be candidates.
-      const { peers } = await client.get<{ peers: PeerView[] }>('/mesh/peers')
+      const { nodes: peers } = await client.get<{ nodes: PeerView[] }>('/mesh/nodes')
       const named = [...peers.map(({ peerId, name }) => ({ node: peerId, name })), ...namesIn(explanation)]
       const nameOf = createNaming(named)
       if (flags.explain === true) return output.out(showExplanation(explanation, nameOf, output.colors))
@@ -115,7 +115,14 @@ export function showExplanation(
         .map((line) => INDENT + line)
     ]
   })
-  return `${[summary, '', head, ...explained].join('\n')}\n`
+  return `${[summary, ...understoodBy(explanation, colors), '', head, ...explained].join('\n')}\n`
+}
+
+/** By what words were understood, and why. */
+function understoodBy({ meaning }: RouteAnswer, { dim }: Colors): string[] {
+  if (meaning === undefined) return []
+  const { path, reason } = meaning.by
+  return [dim(plain(`understood by ${path === 'both' ? 'words and vectors' : 'words alone'}: ${reason}`))]
 }
 
 function firstOf({ candidates }: Pick<RouteAnswer, 'candidates'>): ExplainedCandidate | undefined {

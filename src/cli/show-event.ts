@@ -1,20 +1,23 @@
 import { shortId } from '../../protocols/short-id.ts'
-import type { MeshEvent } from '../mesh-api.ts'
+import type { LiveEvent } from '../http/event-log.ts'
+import type { LiveCall } from '../mesh-api.ts'
 import { spaced } from './join-nearby.ts'
 import { showWhat } from './show-change.ts'
 import { plain, showDuration, type Colors } from './output.ts'
 import { showMs, showWay } from './show-way.ts'
 
 /** One event as one line for people. @param nameOf what to call nodes of which the event has the PeerId alone. */
-export function showEvent(event: MeshEvent, colors: Colors, nameOf: (node: string) => string = shortId): string {
+export function showEvent(event: LiveEvent, colors: Colors, nameOf: (node: string) => string = shortId): string {
   return `${colors.dim(new Date().toTimeString().slice(0, 8))} ${eventText(event, colors, nameOf)}\n`
 }
 
-function eventText(event: MeshEvent, colors: Colors, nameOf: (node: string) => string): string {
+function eventText(event: LiveEvent, colors: Colors, nameOf: (node: string) => string): string {
   const { bold, green, red, yellow, magenta, dim } = colors
   switch (event.event) {
     case 'peer:join':
       return `${green('+')} node ${bold(plain(event.name))} ${dim(shortId(event.peerId))}`
+    case 'peer:updated':
+      return `${yellow('~')} node ${bold(plain(event.name))} ${dim(plain(`${shortId(event.peerId)} ${event.version}`))}`
     case 'peer:leave':
       return `${red('-')} node ${bold(plain(event.name))} ${dim(plain(event.reason))}`
     case 'capability:available':
@@ -33,10 +36,11 @@ function eventText(event: MeshEvent, colors: Colors, nameOf: (node: string) => s
       return `${yellow('!')} ${bold(plain(event.capability))} on ${plain(event.nodeName)} says something else of itself: ${showWhat(event.changed)} ${dim(`atmo accept ${plain(event.node)} ${plain(event.capability)}`)}`
     case 'trigger':
       return `${magenta('!')} ${bold(plain(`${event.capability} ${event.trigger}`))} ${dim(plain(JSON.stringify(event.payload)))}`
-    case 'call': {
-      const arrow = event.direction === 'in' ? '←' : '→'
+    case 'call:begin':
+      return `${callSign(event)} ${dim(plain(`begins${event.peerId === '' ? '' : ` ${nameOf(event.peerId)}`}`))}`
+    case 'call:end': {
       const ok = event.status === 'success'
-      return `${arrow} ${plain(`${event.capability} ${event.tool}`)} ${ok ? green('ok') : red(plain(event.code ?? event.status))} ${dim(plain(`${nameOf(event.peerId)} ${showDuration(event.durationMs)}`))}`
+      return `${callSign(event)} ${ok ? green('ok') : red(plain(event.code ?? event.status))} ${dim(plain(`${nameOf(event.peerId)} ${showDuration(event.durationMs)}`))}`
     }
     case 'approval': {
       const what =
@@ -58,8 +62,14 @@ function eventText(event: MeshEvent, colors: Colors, nameOf: (node: string) => s
     }
     case 'backend':
       return `${event.state === 'online' ? green('●') : red('●')} backend ${bold(plain(event.id))} ${event.state}${event.reason ? ` ${dim(plain(event.reason))}` : ''}`
+    case 'lagged':
+      return yellow(`! ${event.dropped ?? 'some'} events are left out: this reader was too slow for them`)
     default:
       // A newer node may tell more.
       return plain((event as { event: string }).event)
   }
+}
+
+function callSign({ direction, capability, tool }: LiveCall): string {
+  return `${direction === 'in' ? '←' : '→'} ${plain(`${capability} ${tool}`)}`
 }

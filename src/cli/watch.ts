@@ -1,7 +1,9 @@
 import type { Command } from 'commander'
 import { matchName } from '../../protocols/glob.ts'
 import { shortId } from '../../protocols/short-id.ts'
-import type { MeshEvent, ObservedNodeView } from '../mesh-api.ts'
+import type { LiveEvent } from '../http/event-log.ts'
+import { EVENT_NAMES } from '../mesh-api-live.ts'
+import type { ObservedNodeView } from '../mesh-api.ts'
 import { connectToNode, type NodeClient } from './client.ts'
 import { contextOf, interruptSignal, isCancelled, withNodeOptions, type NodeOptions } from './command-line.ts'
 import type { Output } from './output.ts'
@@ -9,23 +11,6 @@ import { readPeerNames } from './peer-names.ts'
 import { showCloudEvent, sourceOf, type CloudEvent } from './show-cloud-event.ts'
 import { showEvent } from './show-event.ts'
 import { createSourceNotes } from './show-sources.ts'
-
-/** What a node tells of itself: all other patterns are of events that capabilities raise. */
-const NODE_EVENTS = Object.keys({
-  'peer:join': true,
-  'peer:leave': true,
-  'capability:available': true,
-  'capability:updated': true,
-  'capability:suspended': true,
-  'capability:removed': true,
-  'descriptor-changed': true,
-  trigger: true,
-  call: true,
-  approval: true,
-  network: true,
-  route: true,
-  backend: true
-} satisfies Record<MeshEvent['event'], true>)
 
 /** `atmo watch [PATTERN]`: events as they happen, until Ctrl-C or until the node stops; both are exit code 0. */
 export function addWatch(program: Command): void {
@@ -54,11 +39,12 @@ export function addWatch(program: Command): void {
 
 /** A pattern of events: over types of several segments, or all, or one that fits nothing that nodes do. */
 function isOfCapabilities(pattern: string): boolean {
-  return pattern.includes('/') || pattern.includes('**') || !NODE_EVENTS.some((name) => matchName(pattern, name))
+  const isOfNodes = pattern.split(',').some((glob) => EVENT_NAMES.some((name) => matchName(glob.trim(), name)))
+  return pattern.includes('/') || pattern.includes('**') || !isOfNodes
 }
 
 async function watchNode(client: NodeClient, pattern: string | undefined, output: Output, signal: AbortSignal): Promise<void> {
-  const query = new URLSearchParams(pattern === undefined ? {} : { filter: pattern })
+  const query = new URLSearchParams(pattern === undefined ? {} : { type: pattern })
   await say(output, 'watching what happens in the mesh')
   const names = output.json ? undefined : await readPeerNames(client)
   for await (const line of client.lines({ method: 'GET', path: `/mesh/events?${query.toString()}`, signal })) {
@@ -66,7 +52,7 @@ async function watchNode(client: NodeClient, pattern: string | undefined, output
       await output.out(`${line}\n`)
       continue
     }
-    const event = JSON.parse(line) as MeshEvent
+    const event = JSON.parse(line) as LiveEvent
     names.learn(event)
     await output.out(showEvent(event, output.colors, names.nameOf))
   }

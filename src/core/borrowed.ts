@@ -1,5 +1,5 @@
 import type { CapabilityDeclaration } from '../../protocols/capability.ts'
-import type { CapabilityQuery, CapabilityView, PeerView } from '../mesh-api.ts'
+import type { CapabilityQuery, CapabilityView, KnownPeer } from '../mesh-api.ts'
 import type { Offer } from './candidates.ts'
 import { roundedRtt, type LinkState } from './offers.ts'
 import { matches, statusOf } from './query.ts'
@@ -31,7 +31,7 @@ export interface Borrowed {
   /** What a lender calls itself; undefined if it has not said. */
   nameOf(peer: string): string | undefined
   /** The lenders, by the names of their meshes. @param sourceOf how one was found. */
-  peers(sourceOf: (peer: string) => string): PeerView[]
+  peers(sourceOf: (peer: string) => string): KnownPeer[]
   /** Takes away what does not fit. */
   keep(fits: (mesh: string, declaration: CapabilityDeclaration) => boolean): void
   /** The offers of the own mesh, and then these; the very same list while nothing is borrowed. */

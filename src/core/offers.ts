@@ -1,5 +1,5 @@
 import type { CapabilityDeclaration } from '../../protocols/capability.ts'
-import type { PeerView } from '../mesh-api.ts'
+import type { KnownPeer } from '../mesh-api.ts'
 import type { Offer } from './candidates.ts'
 import type { Directory } from './directory.ts'
 import type { NodeCost } from './dispatch/candidate.ts'
@@ -29,7 +29,7 @@ export interface Offers {
   changed(): void
   setLink(peer: string, link: LinkState | undefined): void
   setRoute(peer: string, route: RouteState | undefined): void
-  peers(sourceOf: (peer: string) => string): PeerView[]
+  peers(sourceOf: (peer: string) => string): KnownPeer[]
   counts(): { local: number; remote: number }
   nodeName(peer: string): string
 }

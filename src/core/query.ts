@@ -14,17 +14,19 @@ export interface QueryFields {
   tool?: string
   trigger?: string
   text?: string
+  keyword?: string
   status?: CapabilityStatus
 }
 
 /** True if the capability fits every field of the query. */
 export function matches(capability: CapabilityDeclaration, query: QueryFields): boolean {
-  const { id, type, domain, tool, trigger, text, status } = query
+  const { id, type, domain, tool, trigger, text, keyword, status } = query
   if (id !== undefined && capability.id !== id) return false
   if (type !== undefined && !matchGlob(type, capability.type)) return false
   if (domain !== undefined && !capability.type.split('/').includes(domain)) return false
   if (tool !== undefined && capability.tools?.some(({ name }) => name === tool) !== true) return false
   if (trigger !== undefined && capability.triggers?.some(({ event }) => event === trigger) !== true) return false
+  if (keyword !== undefined && capability.keywords?.includes(keyword) !== true) return false
   if (status !== undefined && statusOf(capability) !== status) return false
   return text === undefined || containsWords(capability, text)
 }

@@ -6,15 +6,19 @@ import type { Mesh } from '../mesh-api.ts'
 import { agentRoutes } from './agent-routes.ts'
 import { callRoutes } from './call-routes.ts'
 import { changeRoutes, type MeshChange } from './change-routes.ts'
+import { discoverRoutes } from './discover-routes.ts'
 import { refusal, errorResponse } from './errors.ts'
 import { eventsRoute } from './events-route.ts'
 import { hostGuard, tokenGuard, type GuardInit } from './guard.ts'
+import { healthRoutes } from './health-routes.ts'
+import type { NodeReadings } from './health.ts'
 import { hookRoutes } from './hook-routes.ts'
 import { mcpRoute } from './mcp-route.ts'
 import { memberRoutes } from './member-routes.ts'
 import { meshRoutes } from './mesh-routes.ts'
 import { openAiErrors } from './openai/openai-errors.ts'
 import { openAiRoutes } from './openai/routes.ts'
+import { openApiRoutes } from './openapi-routes.ts'
 import { queryGuard } from './query.ts'
 import { routeRoutes } from './route-routes.ts'
 import { deadLetterRoutes, fireRoute, outboxRoutes } from './trigger-routes.ts'
@@ -31,6 +35,8 @@ export interface AppInit extends GuardInit {
   stop?: () => void
   /** Changes the mesh of the node. Default: it cannot. */
   change?: MeshChange
+  /** What the process is like. Default: nothing is said of it. */
+  readings?: () => Promise<NodeReadings>
   /** Ends the event streams when the server closes. */
   closing?: AbortSignal
   /** Time between heartbeats of an event stream in ms. */
@@ -43,8 +49,14 @@ export type FetchHandler = (request: Request, served?: object) => Response | Pro
 /** Those that the local API answers. */
 const METHODS = ['GET', 'POST', 'PUT', 'DELETE'] as const
 
-/** Builds the local API. Every answer is JSON or a stream of it; every error has the shape `{"error":{"code","message","details"}}`. */
+/** Builds the local API, as a fetch handler. See {@link createRouter}. */
 export function createApp(init: AppInit): FetchHandler {
+  const app = createRouter(init)
+  return (request, served) => app.fetch(request, served)
+}
+
+/** Builds the routes of the local API. Every answer is JSON or a stream of it; every error has the shape `{"error":{"code","message","details"}}`. */
+export function createRouter(init: AppInit): Hono {
   const { mesh, closing, heartbeatMs } = init
   const stop = init.stop ?? (() => void mesh.stop())
   const app = new Hono()
@@ -65,10 +77,13 @@ export function createApp(init: AppInit): FetchHandler {
   app.use(hostGuard(init))
   // For supervisors and load balancers, which may add a parameter against caches: says that the process answers, and nothing about it.
   app.get('/health', (context) => context.json({ status: 'ok' }))
+  app.route('/', openApiRoutes())
   // Each hook has a secret of its own.
   app.route('/hooks', hookRoutes({ mesh, hooks: init.hooks }))
   app.use(tokenGuard(init))
   app.use(queryGuard())
+  app.route('/health', healthRoutes({ mesh, readings: init.readings }))
+  app.route('/discover', discoverRoutes({ mesh }))
   app.route('/mesh', meshRoutes({ mesh, stop }))
   app.route('/mesh', memberRoutes({ mesh }))
   app.route('/mesh', routeRoutes({ mesh }))
@@ -82,5 +97,5 @@ export function createApp(init: AppInit): FetchHandler {
   app.route('/v1', openAiRoutes({ mesh }))
   app.route('/trigger', fireRoute({ mesh }))
   app.route('/mcp', mcpRoute({ mesh, closing }))
-  return (request, served) => app.fetch(request, served)
+  return app
 }

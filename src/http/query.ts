@@ -1,30 +1,12 @@
-/** Query parameters of the local API: which route takes which, and the one place where all others are refused. */
+/** Query parameters of the local API: the one place where those are refused that a route does not take. */
 import type { MiddlewareHandler } from 'hono'
 import { matchedRoutes } from 'hono/route'
 import { MeshError } from '../errors.ts'
-import type { CapabilityQuery } from '../mesh-api.ts'
 import { refuseUnknownKeys } from './json-body.ts'
-import { PREFERENCE_KEYS } from './preference.ts'
+import { OPERATIONS, routeOf } from './openapi/operations.ts'
 
-/** Routes that take parameters. What does not stand here takes none: a new route need not think of it. */
-const PARAMETERS: Record<string, readonly string[]> = {
-  'GET /mesh/capabilities': [
-    'id',
-    'type',
-    'domain',
-    'tool',
-    'trigger',
-    'text',
-    'node',
-    'status'
-  ] satisfies (keyof CapabilityQuery)[],
-  'GET /mesh/events': ['filter', 'events', 'sources'],
-  'GET /mesh/meaning': ['text', 'tool', 'type'],
-  'GET /mesh/route': ['target', 'tool', 'node', ...PREFERENCE_KEYS],
-  'GET /mesh/trace': ['target'],
-  ...Object.fromEntries(['GET', 'POST', 'DELETE'].map((method) => [`${method} /mcp`, ['tools', 'timeoutMs']])),
-  'POST /trigger/:capability/:event': ['waitMs']
-}
+/** Parameters of each route, as the document has them. What does not stand there takes none. */
+const PARAMETERS = new Map(OPERATIONS.map((operation) => [routeOf(operation), Object.keys(operation.query ?? {})]))
 
 /** Parameters that may be given several times. Of two values of any other one would be lost without a word. */
 const LISTS: readonly string[] = ['notNode']
@@ -37,7 +19,7 @@ export function queryGuard(): MiddlewareHandler {
     if (route !== undefined) {
       // Not the object that Hono makes of them: names such as `constructor` get lost there.
       const given = [...new URL(context.req.url).searchParams.keys()]
-      refuseUnknownKeys('query parameter', given, PARAMETERS[`${route.method} ${route.path}`] ?? [])
+      refuseUnknownKeys('query parameter', given, PARAMETERS.get(`${route.method} ${route.path}`) ?? [])
       const twice = given.find((key, at) => given.indexOf(key) !== at && !LISTS.includes(key))
       if (twice !== undefined) throw new MeshError('invalid_argument', `give ${twice} once`, { key: twice })
     }

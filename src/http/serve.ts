@@ -11,6 +11,7 @@ import { apiAddressProblem, apiKeyProblem, isLoopbackHost, readApiAddress } from
 import { createApp } from './app.ts'
 import type { MeshChange } from './change-routes.ts'
 import { errorResponse } from './errors.ts'
+import type { NodeReadings } from './health.ts'
 import { LOOPBACK_HOSTS } from './guard.ts'
 import { createWebSockets, serveWebSockets, type WebSockets } from './serve-websocket.ts'
 
@@ -41,6 +42,8 @@ export interface ServeInit {
   stop?: () => void
   /** See `AppInit`. */
   change?: MeshChange
+  /** See `AppInit`. */
+  readings?: () => Promise<NodeReadings>
   heartbeatMs?: number
   headersTimeoutMs?: number
   requestTimeoutMs?: number
@@ -71,6 +74,7 @@ export async function serveApi(init: ServeInit): Promise<ApiServer> {
     anyAddress: !loopback,
     stop: init.stop,
     change: init.change,
+    readings: init.readings,
     closing: closing.signal,
     heartbeatMs: init.heartbeatMs
   })

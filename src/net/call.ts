@@ -22,11 +22,21 @@ import { originBytes, originId } from '../core/document.ts'
 import type { Invoke, Item, Load, LoadQuestion, ToolRequest } from '../core/invoke.ts'
 import { MeshError } from '../errors.ts'
 import type { IncomingExchange } from './inbound-exchanges.ts'
+import { LongInputs, MAX_INPUT_MS, isLongInput, longInput, piecesOf, type ReceivedInput } from './long-input.ts'
 import type { Protocol } from './protocol.ts'
 import type { Session } from './session.ts'
 
 /** The call protocol: a tool call is one exchange. `provider` runs the calls that arrive. */
 export function createCallProtocol(provider: Invoke): Protocol {
+  const longInputs = new LongInputs()
+
+  /** Undefined for an input that came with the open frame. */
+  function received({ inputBytes, remainingMs }: CallRequest, exchange: IncomingExchange, peer: string) {
+    if (inputBytes === undefined) return undefined
+    const { signal, input } = exchange
+    return longInputs.receive(input, { bytes: inputBytes, peer, ms: remainingMs ?? MAX_INPUT_MS, signal })
+  }
+
   return {
     id: CALL_PROTOCOL,
     overCircuits: true,
@@ -34,9 +44,16 @@ export function createCallProtocol(provider: Invoke): Protocol {
       const probe = decodeProbe(exchange.body)
       if (probe !== undefined) return encodeLoad(await answerOf(provider, probe, peer, exchange.cancellation))
       const decoded = decodeRequest(exchange.body)
-      const { capability, tool, input, remainingMs, idempotencyKey, traceparent, elsewhere } = decoded
+      const { capability, tool, idempotencyKey, traceparent, elsewhere } = decoded
+      const askedAt = performance.now()
+      const long: ReceivedInput | undefined = await received(decoded, exchange, peer)
+      const input = long === undefined ? decoded.input : long.input
+      const remainingMs =
+        long === undefined || decoded.remainingMs === undefined
+          ? decoded.remainingMs
+          : decoded.remainingMs - (performance.now() - askedAt)
       const causes = decoded.causes?.map(originId)
-      const stream = exchange.input === undefined ? undefined : pipe(exchange.input, items)
+      const stream = exchange.input === undefined || long !== undefined ? undefined : pipe(exchange.input, items)
       let load: Load | undefined
       const question = decoded.tellLoad === true ? { only: false, answer: (told: Load) => void (load = told) } : undefined
       // Written out: the copy of a spread lives on to the next major collection, in each call.
@@ -54,12 +71,16 @@ export function createCallProtocol(provider: Invoke): Protocol {
         caller: peer
       }
       let value: JsonValue = null
-      for await (const item of provider(of, exchange.cancellation)) {
-        if (item.kind === 'result') {
-          value = item.value
-          break
+      try {
+        for await (const item of provider(of, exchange.cancellation)) {
+          if (item.kind === 'result') {
+            value = item.value
+            break
+          }
+          yield* bodies(item)
         }
-        yield* bodies(item)
+      } finally {
+        long?.release()
       }
       if (load !== undefined) yield encodeLoadItem(load)
       return value
@@ -84,6 +105,12 @@ export function callOver(session: Session): Invoke {
     const { stream, question } = request
     const cancellation = Cancellation.of(options)
     if (question?.only === true) return probeOver(session, request, question, cancellation)
+    // Streams are not for both: an input beside one has to fit the open frame.
+    if (stream === undefined && isLongInput(request.input)) {
+      const bytes = longInput(request.input)
+      const open = encodeRequest({ ...toWire(request), inputBytes: bytes.length })
+      return new RemoteItems(session.request(open, { cancellation, input: piecesOf(bytes) }), question)
+    }
     const input = stream === undefined ? undefined : pipe(stream, outgoing)
     return new RemoteItems(session.request(encodeRequest(toWire(request)), { cancellation, input }), question)
   }

@@ -6,6 +6,7 @@ import {
   type Priority
 } from '../../protocols/trigger/messages.ts'
 import { createDeliveryWindow, type Delivered, type DeliveryAnswer } from '../core/triggers/delivery-window.ts'
+import type { Sending } from '../core/triggers/outbox-contract.ts'
 import { createPriorityQueues, type PriorityQueues } from '../core/triggers/priority-queues.ts'
 import { MeshError } from '../errors.ts'
 import type { Session } from './session.ts'
@@ -38,8 +39,8 @@ export interface TriggerSender {
 export interface TriggerSenderComponents {
   /** The session with a node, once it is reached. */
   connect(node: string): Promise<Session>
-  /** An event goes now. @returns how long it may still wait to be handled, ms; undefined if it is not to be sent any more. */
-  onSent(id: string, key: string): number | undefined
+  /** An event goes now. @returns undefined if it is not to be sent any more. */
+  onSent(id: string, key: string): Sending | undefined
   onAnswer(answer: DeliveryAnswer): void
   /** It has not arrived, or nobody will say what became of it. */
   onLost(lost: Delivered): void
@@ -137,11 +138,11 @@ export function createTriggerSender({ connect, onSent, onAnswer, onLost, now }: 
           return
         }
         const { id, key, handler, bytes, causes } = event
-        const remainingMs = onSent(id, key)
+        const sending = onSent(id, key)
         // It is on its way already: over an exchange that lasts nothing gets lost, and twice is no sooner.
-        if (remainingMs === undefined || window.isOpen(id, key)) continue
+        if (sending === undefined || window.isOpen(id, key)) continue
         const number = window.open(id, key, bytes.length)
-        yield encodeDelivery({ number, handler, event: bytes, remainingMs, causes })
+        yield encodeDelivery({ number, handler, event: bytes, causes, ...sending })
       }
     }
 

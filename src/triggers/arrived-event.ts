@@ -11,10 +11,12 @@ export function arrivedOf(given: {
   peer: string
   /** PeerIds on whose behalf it speaks. */
   causes: readonly string[]
+  /** See {@link ArrivedEvent.lost}. */
+  lost?: number | undefined
   /** Monotonic ms. */
   expiresAt: number
 }): ArrivedEvent {
-  const { event, encoded, handler, peer, causes, expiresAt } = given
+  const { event, encoded, handler, peer, causes, lost, expiresAt } = given
   return {
     node: peer,
     id: event.id,
@@ -23,6 +25,7 @@ export function arrivedOf(given: {
     bytes: encoded.length,
     of: `${peer} ${event.source.capability} ${event.subject ?? ''}`,
     sequence: event.sequence,
+    lost,
     expiresAt,
     event,
     encoded,

@@ -41,7 +41,7 @@ export function deadOf({ event, reason, code, message, handled }: DeadLetter<Rai
  */
 export function eventOf(kept: JsonObject, self: string, mesh: string): RaisedEvent | undefined {
   const encoded = bytesOfText(textOf(kept['encoded']))
-  const { id, priority, intent, source, subject, routeHint: hint, dataRef } = decodeEvent(encoded)
+  const { id, priority, intent, source, subject, sequence, routeHint: hint, dataRef } = decodeEvent(encoded)
   if (source.node !== self || source.mesh !== mesh) return undefined
   const { fanOut = 1, expiresMs = MAX_EVENT_AGE_MS, sink = mapOf(kept['route'] ?? {})['sink'], causes = [], key } = kept
   if ((fanOut !== 'all' && !Number.isInteger(fanOut)) || !Number.isFinite(expiresMs)) throw new Error('no event')
@@ -51,10 +51,11 @@ export function eventOf(kept: JsonObject, self: string, mesh: string): RaisedEve
     priority,
     bytes: encoded.length + (dataRef?.size ?? 0),
     of: firingKey(capability, '', subject),
+    sequence,
     fanOut: fanOut as RaisedEvent['fanOut'],
     expiresMs: expiresMs as number,
     encoded,
-    route: { hint, sink: sink === undefined ? undefined : textOf(sink), node, capability, subject },
+    route: { hint, sink: sink === undefined ? undefined : textOf(sink), node, capability, subject, text: intent },
     capability,
     event: textOf(kept['event']),
     subject,

@@ -471,6 +471,39 @@ describe('local AI servers', () => {
       assert.equal((await lookAt(standIn)).saw, 'unknown')
     })
 
+    it('one that is slow for once is not taken for what it imitates', async () => {
+      const mark = json({ version: 'v4.9.0', endpoints: { models: '/v1/models' } })
+      const standIn = await startStandIn({
+        'GET /.well-known/localai.json': mark,
+        'GET /v1/models/capabilities': list({ id: 'qwen', capabilities: ['chat'] }),
+        // What LocalAI answers like Ollama.
+        'GET /': { body: 'Ollama is running' },
+        'GET /api/version': json({ version: '0.9.0' }),
+        'GET /api/tags': json({ models: [] })
+      })
+      open.push(standIn)
+      const engines = async (looks: ReturnType<typeof survey>, times: number): Promise<string[]> => {
+        const seen: string[] = []
+        for (let n = 0; n < times; n++) {
+          const [sighting] = await looks.look(signal)
+          seen.push(sighting!.saw === 'server' ? sighting!.server.engine : sighting!.saw)
+        }
+        return seen
+      }
+      const slow = (isSlow: boolean) => (standIn.routes['GET /.well-known/localai.json'] = isSlow ? { hang: true } : mark)
+      slow(true)
+      const known = survey({ ports: [standIn.port] })
+      assert.deepEqual(await engines(known, 1), ['silent'], 'in doubt at first')
+      slow(false)
+      assert.deepEqual(await engines(known, 1), ['localai'])
+      slow(true)
+      assert.deepEqual(await engines(known, 1), ['silent'], 'known')
+      slow(false)
+      assert.deepEqual(await engines(known, 1), ['localai'])
+      slow(true)
+      assert.deepEqual(await engines(survey({ ports: [standIn.port] }), 2), ['silent', 'ollama'], 'a path that never answers')
+    })
+
     it('one that never answers is left after two questions', async () => {
       const standIn = await startStandIn({ '*': { hang: true } })
       const sighting = await lookAt(standIn)

@@ -244,14 +244,18 @@ describe('backend local-ai', () => {
     const server: FoundServer = { url: 'u', engine: 'ollama', name: 'Ollama', because: '', models: [] }
     const presence = createPresence()
     const seen = { url: 'u', saw: 'server' as const, server }
-    assert.deepEqual(presence.after([seen]), [{ server }])
-    for (let n = 1; n < MAX_MISSES; n++)
-      assert.equal(presence.after([{ url: 'u', saw: 'silent', because: 'late' }])[0]?.problem, 'its server is silent: late')
-    assert.deepEqual(presence.after([{ url: 'u', saw: 'silent', because: 'late' }]), [])
-    assert.equal(presence.after([seen]).length, 1)
+    const silent = { url: 'u', saw: 'silent' as const, because: 'late' }
+    const [idle, busy] = [() => false, () => true]
+    assert.deepEqual(presence.after([seen], idle), [{ server }])
+    // What keeps it from answering may be the call that loads its model.
+    for (let n = 0; n < 2 * MAX_MISSES; n++)
+      assert.equal(presence.after([silent], busy)[0]?.problem, 'its server is silent: late')
+    for (let n = 1; n < MAX_MISSES; n++) assert.equal(presence.after([silent], idle)[0]?.problem, 'its server is silent: late')
+    assert.deepEqual(presence.after([silent], idle), [])
+    assert.equal(presence.after([seen], idle).length, 1)
     const odd = { ...seen, server: { ...server, problem: 'HTTP 500' } }
-    assert.match(presence.after([odd])[0]?.problem ?? '', /HTTP 500/)
-    assert.deepEqual(presence.after([{ url: 'u', saw: 'nobody' }]), [])
+    assert.match(presence.after([odd], idle)[0]?.problem ?? '', /HTTP 500/)
+    assert.deepEqual(presence.after([{ url: 'u', saw: 'nobody' }], busy), [])
   })
 
   it('says what is wrong with its configuration', () => {

@@ -3,6 +3,7 @@ import { createServer } from 'node:http'
 import type { ServerResponse } from 'node:http'
 import type { AddressInfo } from 'node:net'
 import { MAX_ANSWER_BYTES, createOpenAiChatBackend } from '../../src/backends/openai-chat.ts'
+import { OWNER_FIELDS } from '../../src/backends/openai-chat-request.ts'
 import { parseConfig } from '../../src/config.ts'
 import { chatCapabilityId } from '../../src/backends/openai-config.ts'
 import type { JsonObject } from '../../src/core/invoke.ts'
@@ -64,6 +65,35 @@ describe('backend openai-chat', () => {
     assert.ok(!JSON.stringify(found).includes(KEY) && !JSON.stringify(found).includes('127.0.0.1'))
     assert.equal(chatCapabilityId({ model: 'Qwen/Qwen3 8B' }), 'qwen-qwen3-8b')
   })
+
+  it('has its server fetch nothing that its owner has not named', async () => {
+    const showing = (part: JsonObject): JsonObject => ({
+      messages: [{ role: 'user', content: [{ type: 'text', text: 'x' }, part] }]
+    })
+    const seen = model.requests.length
+    for (const part of [
+      { type: 'image_url', image_url: { url: 'http://169.254.169.254/latest' } },
+      { type: 'image_url', image_url: 'http://192.168.1.1/' },
+      { type: 'image_url', image_url: { url: `${model.url}/slots` } },
+      { type: 'image_url', image_url: { url: 'file:///etc/passwd' } },
+      { type: 'image_url', image_url: { url: '/etc/passwd' } },
+      { type: 'image_url', image_url: { url: 'http://images.lan.evil/x' } },
+      { type: 'video_url', video_url: { url: 'http://images.lan@evil/x' } }
+    ] as JsonObject[]) {
+      const { details } = await errorOf(chat(showing(part), { imageHosts: ['images.lan'] }), 'invalid_argument')
+      assert.equal(details['key'], `messages[0].content[1].${part['type'] as string}`)
+    }
+    assert.equal(model.requests.length, seen)
+    for (const url of ['data:image/png;base64,AA', 'http://images.lan/x.png'])
+      await resultOf(chat(showing({ type: 'image_url', image_url: { url } }), { imageHosts: ['images.lan'] }))
+    assert.equal(model.requests.length, seen + 2)
+  })
+
+  for (const field of OWNER_FIELDS)
+    it(`${field} is for the owner of the server to set`, async () => {
+      const { details } = await errorOf(chat({ ...ask('x'), [field]: 'x' }), 'invalid_argument')
+      assert.equal(details['key'], field)
+    })
 
   it('passes on what it is asked, names its own model, and gives back the whole answer', async () => {
     model.play(() => ({ calls: [['lamp__on', { level: 3 }]], tokens: 42 }))

@@ -1,8 +1,17 @@
 import assert from 'node:assert/strict'
-import { decodeRequest, encodeRequest, type CallRequest } from '../../protocols/call/messages.ts'
+import {
+  MAX_BYTES_PER_ITEM,
+  MAX_INPUT_BYTES,
+  decodeRequest,
+  encodeItem,
+  encodeRequest,
+  type CallRequest
+} from '../../protocols/call/messages.ts'
+import { encodeCbor } from '../../protocols/cbor.ts'
 import type { Invoke, Item, Load, LoadQuestion, ToolRequest } from '../../src/core/invoke.ts'
-import { MeshError } from '../../src/errors.ts'
+import { MeshError, isMeshError } from '../../src/errors.ts'
 import { callOver, createCallProtocol } from '../../src/net/call.ts'
+import { LongInputs } from '../../src/net/long-input.ts'
 import { startPair, within, type Pair } from '../fixtures/libp2p-pair.ts'
 import { protocolContract } from './contract.ts'
 
@@ -119,6 +128,89 @@ describe('call protocol', () => {
     assert.ok(Math.max(...sizes) <= 64 * 1024)
     assert.deepEqual(items.at(-1), { kind: 'result', value: null })
     stop()
+  })
+
+  describe('an input that is too long for its open frame', () => {
+    const bytesOf = (value: unknown): Uint8Array => encodeCbor(value)
+    const long = { text: 'x'.repeat(6_000_000), image: 'ä🦙'.repeat(500_000), list: [1, null, { deep: true }] }
+
+    it('goes after it, with all else of the call', async () => {
+      let seen: ToolRequest | undefined
+      const { call, stop } = await over(async function* (incoming) {
+        seen = incoming
+        yield { kind: 'result', value: (incoming.input as typeof long).text.length }
+      })
+      const items = await read(call(request({ input: long, remainingMs: 60_000, idempotencyKey: 'k' }), never()))
+      assert.deepEqual(items, [{ kind: 'result', value: 6_000_000 }])
+      assert.deepEqual(seen?.input, long)
+      assert.deepEqual([seen?.stream, seen?.idempotencyKey, seen?.caller], [undefined, 'k', 'the caller'])
+      assert.ok(seen.remainingMs! > 0 && seen.remainingMs! < 60_000)
+      stop()
+    })
+
+    it('over its limit is refused by the caller', async () => {
+      const { call, stop } = await over(provider)
+      const input = 'x'.repeat(MAX_INPUT_BYTES)
+      assert.throws(
+        () => call(request({ input }), never()),
+        (error) => isMeshError(error, 'too_large') && error.details['limit'] === MAX_INPUT_BYTES
+      )
+      stop()
+    })
+
+    const encoded = bytesOf({ a: 1 })
+    const piece = (bytes: Uint8Array): unknown => encodeItem({ kind: 'bytes', bytes })
+    const WRONG: [what: string, length: number, pieces: unknown[] | undefined][] = [
+      ['shorter than announced', encoded.length + 1, [piece(encoded)]],
+      ['longer than announced', encoded.length - 1, [piece(encoded)]],
+      ['not sent', encoded.length, undefined],
+      ['no bytes', encoded.length, [encodeItem({ kind: 'json', value: {} })]],
+      ['no CBOR', 3, [piece(Uint8Array.of(0xff, 0xff, 0xff))]],
+      ['no JSON', bytesOf(encoded).length, [piece(bytesOf(encoded))]]
+    ]
+    for (const [what, inputBytes, pieces] of WRONG)
+      it(`${what} is protocol_error, and runs nothing`, async () => {
+        let ran = 0
+        const protocol = createCallProtocol(async function* () {
+          ran++
+          yield { kind: 'result', value: null }
+        })
+        const [a] = await pair.sessions({ b: (exchange) => protocol.handle(exchange, 'the caller') })
+        async function* sent(): AsyncGenerator<unknown, void, void> {
+          yield* pieces!
+        }
+        const replies = a.request(encodeRequest({ ...asked(), inputBytes }), { input: pieces === undefined ? undefined : sent() })
+        await assert.rejects(within(replies.next(), 'its answer'), (error) => isMeshError(error, 'protocol_error'))
+        assert.equal(ran, 0)
+        a.abort(new MeshError('cancelled', 'over'))
+      })
+
+    it('takes room of its peer, until the call is over', async () => {
+      const inputs = new LongInputs()
+      async function* pieces(): AsyncGenerator<unknown, void, void> {
+        for (let at = 0; at < bytes.length; at += MAX_BYTES_PER_ITEM) yield piece(bytes.subarray(at, at + MAX_BYTES_PER_ITEM))
+      }
+      const bytes = bytesOf('x'.repeat(MAX_INPUT_BYTES - 5))
+      assert.equal(bytes.length, MAX_INPUT_BYTES)
+      const receive = (peer: string) => inputs.receive(pieces(), { bytes: bytes.length, peer, ms: 60_000, ...never() })
+      const isFull = (error: unknown) => isMeshError(error, 'busy') && error.details['notStarted'] === true
+      const [first] = [await receive('a'), await receive('a')]
+      await assert.rejects(receive('a'), isFull)
+      first.release()
+      await receive('a')
+      await receive('b')
+      await receive('b')
+      await assert.rejects(receive('c'), isFull)
+    })
+
+    it('that stops coming is given up in time', async () => {
+      async function* stalls(): AsyncGenerator<unknown, void, void> {
+        await new Promise(() => undefined)
+        yield null
+      }
+      const late = new LongInputs().receive(stalls(), { bytes: 9, peer: 'a', ms: 1, ...never() })
+      await assert.rejects(within(late, 'its end'), (error) => isMeshError(error, 'deadline_exceeded'))
+    })
   })
 
   const LOAD: Load = { running: 3, slots: 2, serviceMs: 41.5, ageMs: 7 }

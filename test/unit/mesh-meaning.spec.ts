@@ -103,6 +103,22 @@ describe('what words mean to a node', () => {
     assert.equal(await first(), 'player')
   })
 
+  it('is whoever of some handlers is meant by what an event says, on all nodes, once that is known', async () => {
+    const { events } = meaning
+    const handler = (node: string, { id, type }: CapabilityDeclaration) => ({ node, capability: id, type, healthy: true })
+    const all = [handler('peer-a', lamp), handler('peer-b', lamp), handler('peer-b', radio), handler('peer-c', keeper)]
+    assert.equal(events.among('turn the light on', all), undefined)
+    await events.ready()
+    assert.deepEqual(events.among('turn the light on', all), all.slice(0, 2))
+    assert.deepEqual(events.among('turn the light on', all.slice(2, 3)), [])
+    assert.deepEqual(events.among('żółw', all), [])
+    // The same words in a new list are known; others are not.
+    offers = [...offers]
+    assert.deepEqual(events.among('play some jazz', all), [all[2]])
+    offers = [...offers, offer('d', { ...radio, id: 'player' })]
+    assert.equal(events.among('play some jazz', all), undefined)
+  })
+
   it('is not what is blocked', async () => {
     offers = [offer('a', lamp, { blocked: true }), offer('b', radio)]
     assert.deepEqual(

@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict'
 import { MAX_OUTBOX_EVENTS } from '../../src/core/triggers/outbox-contract.ts'
-import type { EventHandler } from '../../src/core/triggers/trigger-routes.ts'
+import type { EventHandler, MeantHandlers } from '../../src/core/triggers/trigger-routes.ts'
 import { fromString } from 'uint8arrays/from-string'
 import type { JsonObject } from '../../protocols/json.ts'
 import { decodeEvent } from '../../protocols/trigger/messages.ts'
@@ -21,6 +21,9 @@ describe('outgoing events', () => {
   let counted: string[]
   let raised: string[]
   let delivered: string[]
+  /** Whom words mean; undefined: not known yet, but when `learning` is done. */
+  let learned: MeantHandlers | undefined
+  let learning: Promise<void>
   let out: OutgoingEvents
   const create = (withDisk = true, initial: JsonObject[] = [], payloads = createPayloadMemory()): void => {
     const log: EventLog = { initial, append: (record) => append(record), onCompact: () => undefined }
@@ -36,12 +39,14 @@ describe('outgoing events', () => {
               type: 'sensor/camera',
               triggers: [
                 { event: 'person', routeHint: 'agent/*' },
+                { event: 'said', routeHint: 'meaning:agent/*', intentTemplate: 'Somebody is at the door.' },
                 { event: 'tick' },
                 { event: 'level', routeHint: 'agent/*', priority: 'low' }
               ]
             }
           : undefined,
       handlers: () => handlers,
+      meaning: { among: (text, all) => (learned === undefined ? undefined : learned(text, all)), ready: () => learning },
       connect: () => Promise.reject(new MeshError('unavailable', 'nobody')),
       deliver(delivery, to) {
         delivered.push(delivery.handler)
@@ -60,6 +65,8 @@ describe('outgoing events', () => {
     handlers = []
     append = () => Promise.resolve()
     answer = undefined
+    learned = undefined
+    learning = Promise.resolve()
     ;[logged, counted, raised, delivered] = [[], [], [], []]
     create()
   })
@@ -84,6 +91,34 @@ describe('outgoing events', () => {
       tried: [],
       reason: 'no_handler'
     })
+  })
+
+  it('by meaning waits until it is known who is meant, and goes there, not to another', async () => {
+    handlers = [guard, { ...guard, capability: 'cook', type: 'agent/cook' }]
+    answer = 'done'
+    let know: (() => void) | undefined
+    learning = new Promise((resolve) => (know = resolve))
+    const { outcome, reason, id } = await out.fire('cam', 'said', null, { key: 'k', waitMs: 5 })
+    assert.deepEqual([outcome, reason, delivered], ['queued', 'no_handler', []])
+    const asked: string[] = []
+    learned = (text, all) => {
+      asked.push(text)
+      return all.filter(({ capability }) => capability === 'guard')
+    }
+    know!()
+    await new Promise((resolve) => setImmediate(resolve))
+    assert.deepEqual([delivered, new Set(asked)], [['guard'], new Set(['Somebody is at the door.'])])
+    const again = await out.fire('cam', 'said', null, { key: 'k' })
+    assert.deepEqual([again.id, again.outcome, again.by], [id, 'delivered', [`guard@${SELF}`]])
+    const { route, by } = await out.fire('cam', 'said', null, {})
+    assert.deepEqual([route, by], ['meaning', [`guard@${SELF}`]])
+  })
+
+  it('by meaning waits for somebody, where nobody is meant and there is no sink', async () => {
+    handlers = [guard]
+    learned = () => []
+    const { outcome, reason } = await out.fire('cam', 'said', null, { waitMs: 5 })
+    assert.deepEqual([outcome, reason, delivered], ['queued', 'no_handler', []])
   })
 
   it('that says nobody, at a node without a default sink, goes nowhere, takes no room, and is observed', async () => {

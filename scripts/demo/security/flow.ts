@@ -7,12 +7,12 @@ import { CAMERA } from './nodes.ts'
 import { momentOf, type SecurityStage } from './stage.ts'
 
 /** A call that the agent has made. */
-export type MadeCall = Extract<MeshEvent, { event: 'call' }>
+export type MadeCall = Extract<MeshEvent, { event: 'call:end' }>
 
 /** Calls of the agent, in their order. */
 export function callsOf({ nodes }: SecurityStage): Timed<MadeCall>[] {
   return (nodes.get('guard')?.process.lines ?? []).filter(
-    (timed): timed is Timed<MadeCall> => timed.line.event === 'call' && timed.line.direction === 'out'
+    (timed): timed is Timed<MadeCall> => timed.line.event === 'call:end' && timed.line.direction === 'out'
   )
 }
 

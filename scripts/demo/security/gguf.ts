@@ -13,6 +13,7 @@ const FEED_FORWARD = 32
 /** Longest conversation, in tokens. */
 export const CONTEXT_TOKENS = 1_024
 const ALIGNMENT = 32
+const MEAN_POOLING = 1
 /** What never stood after a word is almost never said. */
 const UNSEEN = 1e-4
 const END = '<|endoftext|>'
@@ -26,8 +27,11 @@ interface Vocabulary {
   follows: Map<number, Map<number, number>>
 }
 
-/** The bytes of a model that says what stands in the sentences. @throws RangeError if they have too many words. */
-export function writeModel(sentences: readonly string[]): Buffer {
+/**
+ * The bytes of a model that says what stands in the sentences. @throws RangeError if they have too many words.
+ * @param embeds asked for embeddings, it gives the mean of those of the words, not that of the last one.
+ */
+export function writeModel(sentences: readonly string[], { embeds = false } = {}): Buffer {
   const { texts, rows, follows } = readSentences(sentences)
   const size = texts.length
   const embedding = new Float32Array(size * WIDTH)
@@ -41,7 +45,7 @@ export function writeModel(sentences: readonly string[]): Buffer {
   }
   const zeros = (...shape: number[]): Tensor => ({ shape, values: new Float32Array(shape.reduce((a, b) => a * b)) })
   const filled = (value: number): Tensor => ({ shape: [WIDTH], values: new Float32Array(WIDTH).fill(value) })
-  return gguf(metadata(texts), {
+  return gguf(metadata(texts, embeds), {
     'token_embd.weight': { shape: [WIDTH, size], values: embedding },
     // The norm makes a one-hot vector sqrt(WIDTH) long.
     'output_norm.weight': filled(1 / Math.sqrt(WIDTH)),
@@ -97,7 +101,7 @@ interface Tensor {
   values: Float32Array
 }
 
-function metadata(texts: string[]): Buffer[] {
+function metadata(texts: string[], embeds: boolean): Buffer[] {
   const string = (key: string, value: string): Buffer => Buffer.concat([text(key), u32(8), text(value)])
   const number = (key: string, value: number): Buffer => Buffer.concat([text(key), u32(4), u32(value)])
   const list = (key: string, kind: number, values: Buffer[]): Buffer =>
@@ -115,6 +119,7 @@ function metadata(texts: string[]): Buffer[] {
     number('llama.attention.head_count', HEADS),
     number('llama.attention.head_count_kv', HEADS),
     number('llama.rope.dimension_count', WIDTH / HEADS),
+    ...(embeds ? [number('llama.pooling_type', MEAN_POOLING)] : []),
     Buffer.concat([text('llama.attention.layer_norm_rms_epsilon'), u32(6), float]),
     // The longest text that fits is a token: no merges to be learnt.
     string('tokenizer.ggml.model', 'rwkv'),

@@ -66,7 +66,7 @@ export async function installLlama(programs: Programs, say: (text: string) => vo
 }
 
 /** The npm that runs this demo, if one does, else that of this Node. */
-function npmCommand(): { command: string; args: string[] } {
+export function npmCommand(): { command: string; args: string[] } {
   const script = process.env['npm_execpath']
   if (script !== undefined && /npm-cli\.js$/.test(script)) return { command: process.execPath, args: [script] }
   const beside = join(dirname(process.execPath), 'npm')

@@ -14,7 +14,7 @@ export interface Holdings {
 
 /** Asks a node for everything that it shows, and what its process holds. */
 export async function holdingsOf(node: ProvedNode): Promise<Holdings> {
-  const { peers } = await node.api<{ peers: PeerView[] }>('/mesh/peers')
+  const { nodes: peers } = await node.api<{ nodes: PeerView[] }>('/mesh/nodes')
   const { members } = await node.api<{ members: MemberView[] }>('/mesh/members')
   const { capabilities } = await node.api<{ capabilities: unknown[] }>('/mesh/capabilities')
   const status = await node.api<MeshStatus>('/mesh/status')

@@ -12,12 +12,17 @@ export interface MeantCapability {
   offers: Offer[]
 }
 
+/** Types have no spaces. */
+export function meantKey(type: string, id: string): string {
+  return `${type} ${id}`
+}
+
 /** What may be meant, by key: everything that is offered here and may be chosen. */
 export function meantCapabilities(offers: readonly Offer[]): Map<string, MeantCapability> {
   const meant = new Map<string, MeantCapability>()
   for (const offer of offers) {
     if (offer.blocked === true) continue
-    const key = `${offer.type} ${offer.id}`
+    const key = meantKey(offer.type, offer.id)
     const one = meant.get(key)
     if (one === undefined) meant.set(key, { id: offer.id, type: offer.type, capability: offer.capability, offers: [offer] })
     else one.offers.push(offer)

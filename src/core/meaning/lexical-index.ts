@@ -1,8 +1,10 @@
-import { calibrate, likelihood, type Calibration, type Outcome } from './calibration.ts'
-import { MAX_FOLDS, foldsOf } from './example-folds.ts'
-import { createFeatureSpace, type FeatureSpace, type KindWeights, type TextVector } from './feature-space.ts'
-import { trainClassifier, type LabelledVector, type TextClassifier } from './text-classifier.ts'
+import { likelihood, type Calibration } from './calibration.ts'
+import { createFeatureSpace, type FeatureSpace, type KindWeights } from './feature-space.ts'
+import { calibrateExamples, type CalibrationExample } from './lexical-calibration.ts'
+import { foldsOf } from './example-folds.ts'
+import { trainClassifier, type TextClassifier } from './text-classifier.ts'
 import { contentWords, wordsOf } from './text-features.ts'
+import { topOf } from './top-of.ts'
 
 /** Something that may be asked for in words. */
 export interface MeaningItem {
@@ -29,11 +31,29 @@ export interface MeaningMatches {
   likelihood: number
 }
 
+/** An example that was left out, so that it could be seen what the others say of it. */
+export interface HeldOut {
+  key: string
+  text: string
+  /** The part that it was left out with, all of which were unknown then. */
+  fold: number
+  /** What was found for it, the best first; undefined if it was not looked for. */
+  matches: MeaningMatch[] | undefined
+}
+
 /** Finds what is asked for by its words. */
 export interface LexicalIndex {
   readonly size: number
+  /** Every example that was left out once, where they are kept. */
+  readonly heldOut: readonly HeldOut[]
   /** @param limit most matches. @param among which of the items may be found. Default: all. */
   find(text: string, limit: number, among?: (key: string) => boolean): MeaningMatches
+  /**
+   * One more, or what one says now. It costs what this one costs, whatever else is there: words are as rare as they were, it is not refined against the others, and what is
+   * enough stays. An index that is built of all is the better the more has been set.
+   */
+  set(item: MeaningItem): void
+  delete(key: string): void
 }
 
 /** Kinds of features for descriptions and for examples; chosen on the development parts of MetaTool and CLINC150. */
@@ -44,8 +64,6 @@ const [DESCRIPTION_AS_EXAMPLES, MAX_DESCRIPTION_SHARE] = [2.5, 0.5]
 
 /** For descriptions alone, of which nobody knows what right answers score: fitted on the development part of MetaTool (Huang et al. 2023). */
 export const DESCRIPTION_CALIBRATION: Calibration = { threshold: 0.094, coefficients: [0.333, 1.035, -1.85] }
-/** For examples that are too few to leave some out: fitted on five examples for each class of CLINC150 (Larson et al. 2019). */
-export const EXAMPLE_CALIBRATION: Calibration = { threshold: 0.158, coefficients: [0.269, 1.021, -0.986] }
 
 /** Of one item: what it is known by. */
 interface Entry {
@@ -54,52 +72,65 @@ interface Entry {
   label: number | undefined
   /** What its description weighs beside them. */
   share: number
+  /** It is there no more. */
+  isGone?: boolean
+}
+
+/** Of which something was found, in units of its own until the calibration is known. */
+type KeptOut = HeldOut & { matches: MeaningMatch[] }
+
+/** Learned of texts. */
+interface Learned {
+  /** For each class, of a text in words. What it gives is overwritten by the next call. */
+  score(words: readonly string[]): Float64Array
+  /** Learns a class more. @returns its label. */
+  add(texts: readonly (readonly string[])[]): number
 }
 
 /**
  * An index without any model: a classifier over the examples, and one over the descriptions, which carries those that have no examples. Calibrated on the examples
  * alone, each part of which is left out in turn.
  * @yields now and then, so that whoever builds it may do something else meanwhile. @param random uniform in [0, 1).
+ * @param depth matches that are kept of each example that is left out. Default: none, and no examples either.
  */
-export function* buildLexicalIndex(items: readonly MeaningItem[], random: () => number): Generator<undefined, LexicalIndex> {
+export function* buildLexicalIndex(
+  items: readonly MeaningItem[],
+  random: () => number,
+  depth = 0
+): Generator<undefined, LexicalIndex> {
   const entries = entriesOf(items)
+  const places = new Map(entries.map(({ key }, place) => [key, place]))
   const described = yield* describe(items, random)
-  const taught = yield* teach(items, entries, random)
-  const scoresOf = (text: string): Float64Array => {
-    const words = wordsOf(text)
-    return combine(entries, described(contentWords(words)), taught.score(taught.space.vector(words)))
-  }
-  const calibrations = { ...(yield* calibrateExamples()) }
+  const { taught, calibration, heldOut } = yield* teach(items, entries, described, random, depth)
+  const calibrationOf = ({ label }: Entry): Calibration => (label === undefined ? DESCRIPTION_CALIBRATION : calibration)
+  const units = new Map(entries.map((entry) => [entry.key, calibrationOf(entry).threshold]))
+  for (const { matches } of heldOut) for (const one of matches) one.score /= units.get(one.key)!
+  let combined = new Float64Array(entries.length)
 
-  function* calibrateExamples(): Generator<undefined, { examples: Calibration }> {
-    const outcomes: Outcome[] = []
-    for (let fold = 0; fold < MAX_FOLDS; fold++) {
-      const held = taught.examples.filter((one) => one.fold === fold)
-      if (held.length === 0) continue
-      const rest = taught.examples.filter((one) => one.fold !== fold)
-      const classifier = yield* trainClassifier(rest, { classes: taught.classes, features: taught.space.size, random })
-      const scores = new Float64Array(taught.classes)
-      for (const [n, example] of held.entries()) {
-        const combined = combine(entries, described(example.content), classifier.score(example.vector, scores))
-        const [first, second] = topOf(combined, 2)
-        outcomes.push({
-          score: combined[first!]!,
-          lead: combined[first!]! - (second === undefined ? 0 : combined[second]!),
-          isRight: entries[first!]!.label === example.label
-        })
-        if (n % 32 === 0) yield
-      }
-    }
-    return { examples: calibrate(outcomes) ?? EXAMPLE_CALIBRATION }
+  /** Of all, in units of what is enough. */
+  function scoresOf(text: string): Float64Array {
+    const words = wordsOf(text)
+    if (combined.length < entries.length) combined = new Float64Array(entries.length * 2)
+    combine(entries, described.score(contentWords(words)), taught.score(words), combined)
+    for (const [n, entry] of entries.entries())
+      combined[n] = entry.isGone === true ? 0 : combined[n]! / calibrationOf(entry).threshold
+    return combined
   }
-  const calibrationOf = ({ label }: Entry): Calibration => (label === undefined ? DESCRIPTION_CALIBRATION : calibrations.examples)
+
+  function forget(key: string): void {
+    const place = places.get(key)
+    if (place !== undefined) entries[place]!.isGone = true
+    places.delete(key)
+  }
 
   return {
-    size: items.length,
+    get size() {
+      return places.size
+    },
+    heldOut,
     find(text, limit, among = () => true) {
       const scores = scoresOf(text)
-      entries.forEach((entry, n) => (scores[n] = among(entry.key) ? scores[n]! / calibrationOf(entry).threshold : 0))
-      const best = topOf(scores, Math.max(2, limit)).filter((n) => scores[n]! > 0)
+      const best = topOf(scores, Math.max(2, limit), (n) => scores[n]! > 0 && among(entries[n]!.key))
       const [first, second] = best
       if (first === undefined) return { matches: [], likelihood: 0 }
       const lead = scores[first]! - (second === undefined ? 0 : scores[second]!)
@@ -107,81 +138,101 @@ export function* buildLexicalIndex(items: readonly MeaningItem[], random: () => 
         matches: best.slice(0, limit).map((n) => ({ key: entries[n]!.key, score: scores[n]! })),
         likelihood: likelihood(calibrationOf(entries[first]!), scores[first]!, lead)
       }
-    }
+    },
+    set({ key, description, examples }) {
+      forget(key)
+      // The class of its description is the number of its entry.
+      const place = described.add([contentWords(wordsOf(description))])
+      const label = examples.length === 0 ? undefined : taught.add(examples.map(wordsOf))
+      entries[place] = { key, label, share: shareOf(examples) }
+      places.set(key, place)
+    },
+    delete: forget
   }
 }
 
 function entriesOf(items: readonly MeaningItem[]): Entry[] {
   let classes = 0
-  return items.map(({ key, examples: { length } }) =>
-    length === 0
-      ? { key, label: undefined, share: 1 }
-      : { key, label: classes++, share: Math.min(MAX_DESCRIPTION_SHARE, DESCRIPTION_AS_EXAMPLES / length) }
-  )
+  return items.map(({ key, examples }) => ({
+    key,
+    label: examples.length === 0 ? undefined : classes++,
+    share: shareOf(examples)
+  }))
+}
+
+function shareOf({ length }: readonly string[]): number {
+  return length === 0 ? 1 : Math.min(MAX_DESCRIPTION_SHARE, DESCRIPTION_AS_EXAMPLES / length)
 }
 
 /** Both scores of each item as one. */
-function combine(entries: readonly Entry[], described: Float64Array, taught: Float64Array): Float64Array {
-  const combined = new Float64Array(entries.length)
+function combine(entries: readonly Entry[], described: Float64Array, taught: Float64Array, into: Float64Array): void {
   for (const [n, { label, share }] of entries.entries()) {
-    combined[n] = share * described[n]! + (label === undefined ? 0 : taught[label]!)
+    into[n] = share * described[n]! + (label === undefined ? 0 : taught[label]!)
   }
-  return combined
 }
 
-/** Scores by descriptions, of a text given as its content words. */
-function* describe(
+/** Of the content words of descriptions; each item is a class. */
+function* describe(items: readonly MeaningItem[], random: () => number): Generator<undefined, Learned> {
+  const texts: string[][] = []
+  for (const { description } of items) {
+    texts.push(contentWords(wordsOf(description)))
+    yield
+  }
+  const { space, vectors } = yield* createFeatureSpace(texts, DESCRIPTION_KINDS)
+  const labelled = vectors.map((vector, label) => ({ vector, label }))
+  return learnedOf(space, yield* trainClassifier(labelled, { classes: items.length, features: space.size, random }))
+}
+
+/** Of the words of examples; each item that has some is a class. Nothing of the single examples is kept. */
+function* teach(
   items: readonly MeaningItem[],
-  random: () => number
-): Generator<undefined, (words: readonly string[]) => Float64Array> {
-  const texts = items.map(({ description }) => contentWords(wordsOf(description)))
-  const space = createFeatureSpace(texts, DESCRIPTION_KINDS)
-  const vectors = texts.map((words, label) => ({ vector: space.vector(words), label }))
-  const classifier = yield* trainClassifier(vectors, { classes: items.length, features: space.size, random })
-  const scores = new Float64Array(items.length)
-  return (words) => classifier.score(space.vector(words), scores)
-}
-
-interface Example extends LabelledVector {
-  content: string[]
-  fold: number | undefined
-}
-
-interface Taught {
-  classes: number
-  space: FeatureSpace
-  examples: Example[]
-  score(vector: TextVector): Float64Array
-}
-
-function* teach(items: readonly MeaningItem[], entries: readonly Entry[], random: () => number): Generator<undefined, Taught> {
-  const texts = items.flatMap(({ examples }, n) => examples.map((text) => ({ words: wordsOf(text), label: entries[n]!.label! })))
-  const space = createFeatureSpace(
-    texts.map(({ words }) => words),
-    EXAMPLE_KINDS
-  )
-  const byClass: Omit<Example, 'fold'>[][] = []
-  for (const { words, label } of texts)
-    (byClass[label] ??= []).push({ vector: space.vector(words), label, content: contentWords(words) })
-  const examples = byClass.flatMap((all) => {
-    const folds = foldsOf(all.map(({ vector }) => vector))
-    return all.map((one, n) => ({ ...one, fold: folds[n] }))
-  })
-  const classes = byClass.length
-  const classifier: TextClassifier = yield* trainClassifier(examples, { classes, features: space.size, random })
-  const scores = new Float64Array(classes)
-  return { classes, space, examples, score: (vector) => classifier.score(vector, scores) }
-}
-
-/** Where the highest are, at most so many, the highest first. */
-function topOf(scores: Float64Array, limit: number): number[] {
-  const top: number[] = []
-  for (let n = 0; n < scores.length; n++) {
-    if (top.length === limit && scores[n]! <= scores[top.at(-1)!]!) continue
-    let at = top.length
-    while (at > 0 && scores[top[at - 1]!]! < scores[n]!) at--
-    top.splice(at, 0, n)
-    if (top.length > limit) top.pop()
+  entries: readonly Entry[],
+  described: Learned,
+  random: () => number,
+  depth: number
+): Generator<undefined, { taught: Learned; calibration: Calibration; heldOut: KeptOut[] }> {
+  const texts: string[][] = []
+  for (const { examples } of items) {
+    for (const text of examples) texts.push(wordsOf(text))
+    yield
   }
-  return top
+  const { space, vectors } = yield* createFeatureSpace(texts, EXAMPLE_KINDS)
+  const examples: (CalibrationExample & { key: string; text: string })[] = []
+  for (const [n, { key, examples: own }] of items.entries()) {
+    const [from, label] = [examples.length, entries[n]!.label!]
+    const folds = foldsOf(vectors.slice(from, from + own.length), n)
+    for (const [at, fold] of folds.entries())
+      examples.push({ key, text: own[at]!, vector: vectors[from + at]!, label, fold, words: texts[from + at]! })
+    yield
+  }
+  const init = { classes: entries.filter(({ label }) => label !== undefined).length, features: space.size, random }
+  const classifier = yield* trainClassifier(examples, init)
+  const matchesIn = (scores: Float64Array): MeaningMatch[] =>
+    topOf(scores, depth, (n) => scores[n]! > 0).map((n) => ({ key: entries[n]!.key, score: scores[n]! }))
+  const heldOut: KeptOut[] = []
+  const into = new Float64Array(entries.length)
+  const calibration = yield* calibrateExamples(
+    examples,
+    init,
+    ({ words }, scores) => {
+      combine(entries, described.score(contentWords(words)), scores, into)
+      return into
+    },
+    (n) => entries[n]!.label,
+    ({ key, text, fold }, scores) => {
+      if (depth > 0) heldOut.push({ key, text, fold: fold!, matches: matchesIn(scores) })
+    }
+  )
+  return { taught: learnedOf(space, classifier), calibration, heldOut }
+}
+
+function learnedOf(space: FeatureSpace, classifier: TextClassifier): Learned {
+  let scores = new Float64Array(classifier.classes)
+  return {
+    score(words) {
+      if (scores.length < classifier.classes) scores = new Float64Array(classifier.classes * 2)
+      return classifier.score(space.vector(words), scores)
+    },
+    add: (texts) => classifier.add(texts.map((words) => space.learn(words)))
+  }
 }

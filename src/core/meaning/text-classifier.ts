@@ -1,3 +1,4 @@
+import { createClassWeights, type ClassWeights } from './class-weights.ts'
 import type { TextVector } from './feature-space.ts'
 
 /** A text of which the class is known. */
@@ -10,8 +11,10 @@ export interface LabelledVector {
 /** How near a text is to each class, as a dot product: near 1 for a text of the class, near 0 for one of another. */
 export interface TextClassifier {
   readonly classes: number
-  /** @param into of the length of `classes`; what it holds is overwritten. */
+  /** @param into at least as long as there are classes; what it holds is overwritten. */
   score(vector: TextVector, into: Float64Array): Float64Array
+  /** A class that comes later: the centroid of its texts, not refined. @returns its label. */
+  add(vectors: readonly TextVector[]): number
 }
 
 /** What it is trained with. */
@@ -25,10 +28,8 @@ export interface TrainingInit {
 
 /** Rounds over the texts, the lead that a class is to have over the next, and the largest step to it. Chosen on the validation half of CLINC150. */
 const [ROUNDS, MARGIN, MAX_STEP] = [4, 0.4, 0.1]
-/** Above this product of texts and classes the centroids stay as they are: refining would take minutes. */
-export const MAX_REFINED = 4_000_000
-/** Texts between two pauses. */
-const STRIDE = 32
+/** Numbers that all rounds may look at, one or two nanoseconds each: of many classes there are fewer rounds, or none. */
+export const MAX_REFINING = 1_000_000_000
 
 /**
  * Learns classes from texts: at first each class is the centroid of its texts; then, for each text that is not clearly nearer to its own class than to
@@ -37,86 +38,85 @@ const STRIDE = 32
  * @yields now and then, so that whoever runs it may do something else meanwhile.
  */
 export function* trainClassifier(texts: readonly LabelledVector[], init: TrainingInit): Generator<undefined, TextClassifier> {
-  const { classes, features, random } = init
-  const weights = createClassWeights(features)
-  yield* addCentroids(texts, classes, weights)
+  const { features, random } = init
+  let { classes } = init
+  const weights = yield* createClassWeights(yield* centroidsOf(texts, classes), features)
   const scores = new Float64Array(classes)
-  const order = texts.map((_, n) => n)
-  const rounds = texts.length * classes > MAX_REFINED ? 0 : ROUNDS
-  for (let round = 0; round < rounds; round++) {
+  let order = texts.map((_, n) => n)
+  for (let round = yield* roundsFor(texts, weights); round > 0; round--) {
     shuffle(order, random)
-    for (let n = 0; n < order.length; n++) {
-      refine(texts[order[n]!]!, weights, scores)
-      if (n % STRIDE === 0) yield
+    // What is told apart already needs no second look.
+    const left: number[] = []
+    for (const n of order) {
+      if (refine(texts[n]!, weights, scores)) left.push(n)
+      yield
+    }
+    order = left
+  }
+  return {
+    get classes() {
+      return classes
+    },
+    score: weights.score,
+    add(vectors) {
+      const label = classes++
+      const { features: ones, weights: values } = centroidOf(vectors)
+      ones.forEach((feature, n) => weights.add(feature, label, values[n]!))
+      return label
     }
   }
-  return { classes, score: weights.score }
 }
 
-function* addCentroids(texts: readonly LabelledVector[], classes: number, weights: ClassWeights): Generator<undefined> {
+function* centroidsOf(texts: readonly LabelledVector[], classes: number): Generator<undefined, TextVector[]> {
   const byClass = Array.from({ length: classes }, (): TextVector[] => [])
   for (const { vector, label } of texts) byClass[label]!.push(vector)
-  for (const [label, vectors] of byClass.entries()) {
-    const sums = new Map<number, number>()
-    for (const { features, weights } of vectors)
-      features.forEach((feature, n) => sums.set(feature, (sums.get(feature) ?? 0) + weights[n]!))
-    let squares = 0
-    for (const sum of sums.values()) squares += sum * sum
-    const length = Math.sqrt(squares) || 1
-    for (const [feature, sum] of sums) weights.append(feature, label, sum / length)
-    if (label % STRIDE === 0) yield
+  const centroids: TextVector[] = []
+  for (const vectors of byClass) {
+    centroids.push(centroidOf(vectors))
+    yield
   }
+  return centroids
 }
 
-function refine({ vector, label }: LabelledVector, weights: ClassWeights, scores: Float64Array): void {
+/** Their sum, of length 1. */
+function centroidOf(vectors: readonly TextVector[]): TextVector {
+  const sums = new Map<number, number>()
+  for (const { features, weights } of vectors)
+    for (let n = 0; n < features.length; n++) sums.set(features[n]!, (sums.get(features[n]!) ?? 0) + weights[n]!)
+  let squares = 0
+  for (const sum of sums.values()) squares += sum * sum
+  const length = Math.sqrt(squares) || 1
+  return { features: Int32Array.from(sums.keys()), weights: Float32Array.from(sums.values(), (sum) => sum / length) }
+}
+
+/** As many rounds as the bound on their cost has room for. */
+function* roundsFor(texts: readonly LabelledVector[], weights: ClassWeights): Generator<undefined, number> {
+  let cost = 1
+  for (const { vector } of texts) {
+    cost += weights.costOf(vector)
+    yield
+  }
+  return Math.min(ROUNDS, Math.floor(MAX_REFINING / cost))
+}
+
+/** @returns whether there was something to refine. */
+function refine({ vector, label }: LabelledVector, weights: ClassWeights, scores: Float64Array): boolean {
   weights.score(vector, scores)
   let rival = -1
   for (let n = 0; n < scores.length; n++) if (n !== label && (rival === -1 || scores[n]! > scores[rival]!)) rival = n
   const loss = rival === -1 ? 0 : MARGIN - (scores[label]! - scores[rival]!)
-  if (loss <= 0) return
+  if (loss <= 0) return false
   const step = Math.min(MAX_STEP, loss / 2)
   vector.features.forEach((feature, n) => {
     weights.add(feature, label, step * vector.weights[n]!)
     weights.add(feature, rival, -step * vector.weights[n]!)
   })
+  return true
 }
 
 function shuffle(order: number[], random: () => number): void {
   for (let n = order.length - 1; n > 0; n--) {
     const other = Math.floor(random() * (n + 1))
     ;[order[n], order[other]] = [order[other]!, order[n]!]
-  }
-}
-
-/** What each feature says for each class; most say nothing of most. */
-interface ClassWeights {
-  /** What has not been said yet. */
-  append(feature: number, label: number, weight: number): void
-  add(feature: number, label: number, weight: number): void
-  score(vector: TextVector, into: Float64Array): Float64Array
-}
-
-function createClassWeights(features: number): ClassWeights {
-  const labels: number[][] = Array.from({ length: features }, () => [])
-  const weights: number[][] = Array.from({ length: features }, () => [])
-  function append(feature: number, label: number, weight: number): void {
-    labels[feature]!.push(label)
-    weights[feature]!.push(weight)
-  }
-  return {
-    append,
-    add(feature, label, weight) {
-      const at = labels[feature]!.indexOf(label)
-      if (at === -1) append(feature, label, weight)
-      else weights[feature]![at]! += weight
-    },
-    score({ features, weights: values }, into) {
-      into.fill(0)
-      for (let n = 0; n < features.length; n++) {
-        const [of, by, value] = [labels[features[n]!]!, weights[features[n]!]!, values[n]!]
-        for (let at = 0; at < of.length; at++) into[of[at]!]! += value * by[at]!
-      }
-      return into
-    }
   }
 }

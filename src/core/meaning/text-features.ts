@@ -34,14 +34,30 @@ export function contentWords(words: readonly string[]): string[] {
   return words.filter((word) => !FUNCTION_WORDS.has(word))
 }
 
-/** How often each feature of a kind is in a text. */
-export function countFeatures(kind: FeatureKind, words: readonly string[]): Map<string, number> {
-  const counts = new Map<string, number>()
-  const add = (feature: string): void => void counts.set(feature, (counts.get(feature) ?? 0) + 1)
-  if (kind === 'stem') for (const word of words) add(stemmer(word))
-  else if (kind === 'pair') pairs(words.map(stemmer), add)
-  else for (const word of words) grams(` ${word} `, add)
-  return counts
+/** What is taken of the words of many texts: words come again and again, so that each is looked at once. */
+export interface WordFeatures {
+  /** Every feature of a kind in a text, as often as it is there. @param add is told each. */
+  each(kind: FeatureKind, words: readonly string[], add: (feature: string) => void): void
+}
+
+/** Remembers each word it has seen: for a collection of texts, not for what strangers ask. */
+export function createWordFeatures(): WordFeatures {
+  const stems = new Map<string, string>()
+  const pieces = new Map<string, string[]>()
+  const stemOf = (word: string): string => remembered(stems, word, stemmer)
+  return {
+    each(kind, words, add) {
+      if (kind === 'stem') for (const word of words) add(stemOf(word))
+      else if (kind === 'pair') pairs(words.map(stemOf), add)
+      else for (const word of words) for (const gram of remembered(pieces, word, grams)) add(gram)
+    }
+  }
+}
+
+function remembered<Value>(known: Map<string, Value>, word: string, make: (word: string) => Value): Value {
+  let value = known.get(word)
+  if (value === undefined) known.set(word, (value = make(word)))
+  return value
 }
 
 /** Beginning and end of the text are neighbours as well. */
@@ -50,7 +66,11 @@ function pairs(stems: string[], add: (feature: string) => void): void {
   for (let n = 1; n < all.length; n++) add(`${all[n - 1]} ${all[n]}`)
 }
 
-function grams(word: string, add: (feature: string) => void): void {
+/** Beginning and end of the word are part of its pieces. */
+function grams(word: string): string[] {
+  const whole = ` ${word} `
+  const all: string[] = []
   for (let length = MIN_GRAM; length <= MAX_GRAM; length++)
-    for (let at = 0; at + length <= word.length; at++) add(word.slice(at, at + length))
+    for (let at = 0; at + length <= whole.length; at++) all.push(whole.slice(at, at + length))
+  return all
 }

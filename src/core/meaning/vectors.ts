@@ -9,7 +9,7 @@ export interface Int8Vector {
 
 /** Of the same length, 1; all zeros stay. */
 export function normalised(vector: Float32Array): Float32Array {
-  const length = Math.hypot(...vector)
+  const length = Math.sqrt(dot(vector, vector))
   return length === 0 ? vector : vector.map((value) => value / length)
 }
 
@@ -27,11 +27,28 @@ export function toInt8(vector: Float32Array): Int8Vector {
   return { scale, values: Int8Array.from(vector, (value) => Math.round(value / scale)) }
 }
 
+/** The numbers of a vector in whole numbers. */
+export function fromInt8({ scale, values }: Int8Vector): Float32Array {
+  return Float32Array.from(values, (value) => value * scale)
+}
+
+/** The dot product of a vector and the one that begins at a place of many. */
+export function dot(query: Float32Array, many: Float32Array, from = 0): number {
+  let sum = 0
+  for (let n = 0; n < query.length; n++) sum += query[n]! * many[from + n]!
+  return sum
+}
+
+/** The dot product of a vector and the one in whole numbers that begins at a place of many, in units of its scale. */
+export function dotInt8At(query: Float32Array, many: Int8Array, from: number): number {
+  let sum = 0
+  for (let n = 0; n < query.length; n++) sum += query[n]! * many[from + n]!
+  return sum
+}
+
 /** The dot product of a vector and one in whole numbers. */
 export function dotInt8(query: Float32Array, { scale, values }: Int8Vector): number {
-  let sum = 0
-  for (let n = 0; n < query.length; n++) sum += query[n]! * values[n]!
-  return sum * scale
+  return dotInt8At(query, values, 0) * scale
 }
 
 /** One bit for each number: whether it is above that of the mean. 32 in each word. */
@@ -43,8 +60,13 @@ export function toSigns(vector: Float32Array, mean: Float32Array): Uint32Array {
 
 /** In how many bits two differ. */
 export function hamming(a: Uint32Array, b: Uint32Array): number {
+  return hammingAt(a, b, 0)
+}
+
+/** In how many bits one and that which begins at a place of many differ. */
+export function hammingAt(signs: Uint32Array, many: Uint32Array, from: number): number {
   let count = 0
-  for (let n = 0; n < a.length; n++) count += bitsOf((a[n]! ^ b[n]!) >>> 0)
+  for (let n = 0; n < signs.length; n++) count += bitsOf((signs[n]! ^ many[from + n]!) >>> 0)
   return count
 }
 

@@ -20,6 +20,8 @@ export interface InboxEvent {
   /** Source and subject, and its place among theirs. */
   of: string
   sequence: EventSequence
+  /** Number of the last one of these before it that its source had sent here, and that may be lost. */
+  lost?: number | undefined
   /** When its time is over, monotonic ms: it is not begun after that. */
   expiresAt: number
 }

@@ -23,8 +23,6 @@ interface Held<E, R> {
   isKept: boolean
   /** It is being handled. */
   isBegun: boolean
-  /** It was begun after one that was to follow it. */
-  isLate: boolean
   /** Times that it has failed since it came from its source. */
   tries: number
   /** It is to be tried again here, and no other of its subject before that. */
@@ -45,11 +43,10 @@ export function createInbox<E extends InboxEvent, R>(init: InboxInit<E, R>): Inb
   const subjectKey = ({ handler, of }: E): string => `${handler} ${of}`
   const seenKey = ({ handler, id }: E): string => `${handler} ${id}`
   const keyOf = (event: E): string => `${event.node} ${seenKey(event)}`
-  const isIn = (event: E): boolean => held.get(keyOf(event))?.event === event
 
   function laneOf(handler: string): InboxLane<E> {
     let lane = lanes.get(handler)
-    if (lane === undefined) lanes.set(handler, (lane = createInboxLane(() => isOrdered(handler), isIn)))
+    if (lane === undefined) lanes.set(handler, (lane = createInboxLane(() => isOrdered(handler))))
     return lane
   }
 
@@ -69,27 +66,27 @@ export function createInbox<E extends InboxEvent, R>(init: InboxInit<E, R>): Inb
   const isHeard = ({ to }: Held<E, R>): boolean => to !== undefined && isLive(to)
 
   // ---- in ---------------------------------------------------------------------------------------
-  function put(event: E, to: R | undefined, isKept: boolean, now: number): void {
+  function put(event: E, to: R | undefined, isKept: boolean, missing: number, now: number): void {
     const lane = laneOf(event.handler)
-    held.set(keyOf(event), { event, to, isKept, isBegun: false, isLate: false, tries: 0, holdsSubject: false })
+    held.set(keyOf(event), { event, to, isKept, isBegun: false, tries: 0, holdsSubject: false })
     room.add(event)
     lane.count++
     wait(event)
-    lane.add(event, now)
+    lane.add(event, missing, now)
   }
 
   function wait(event: E): void {
     if (event.expiresAt < Infinity) expiries.set(keyOf(event), event.expiresAt)
   }
 
-  function enter(event: E, to: R, now: number): boolean {
+  function enter(event: E, to: R, missing: number, now: number): boolean {
     if (!room.hasBytes(event)) return false
     if (!room.hasPlace(event, isOrdered(event.handler))) {
       const victim = event.priority === 'low' ? lanes.get(event.handler)?.oldestLow(event.node) : undefined
       if (victim === undefined) return false
       refuse(victim, BUSY, now)
     }
-    put(event, to, false, now)
+    put(event, to, false, missing, now)
     return true
   }
 
@@ -158,10 +155,8 @@ export function createInbox<E extends InboxEvent, R>(init: InboxInit<E, R>): Inb
 
   /** Its source has it back, with its followers. */
   function giveBack(event: E, failure: FailedAnswer, followers: Held<E, R>[], now: number): void {
-    const lane = lanes.get(event.handler)!
     refuse(event, failure, now)
     for (const one of followers) refuse(one.event, BUSY, now)
-    if (NOT_COUNTED.has(failure.code) && event.priority !== 'low') lane.rewind(event)
   }
 
   /** It has failed, is promised, or a follower of it is, and nobody hears it: it is tried again here. */
@@ -189,12 +184,15 @@ export function createInbox<E extends InboxEvent, R>(init: InboxInit<E, R>): Inb
 
   return {
     receive(event, to, now) {
+      const missing = isHere(event.handler) ? laneOf(event.handler).hear(event, now) : 0
       const known = seen.begin(event.node, seenKey(event), now)
       if (known === 'done') return answer(to, 'done')
       if (known === 'failed') return answer(to, FAILED_BEFORE)
       if (known === 'handling') return comeAgain(held.get(keyOf(event)), to, now)
       const failure =
-        known === 'full' ? BUSY : (admit?.(event) ?? (isTooEarly(event, now) || !enter(event, to, now) ? BUSY : undefined))
+        known === 'full'
+          ? BUSY
+          : (admit?.(event) ?? (isTooEarly(event, now) || !enter(event, to, missing, now) ? BUSY : undefined))
       if (failure !== undefined) {
         if (known === 'new') seen.forget(event.node, seenKey(event))
         note(event, failure, now)
@@ -207,7 +205,7 @@ export function createInbox<E extends InboxEvent, R>(init: InboxInit<E, R>): Inb
 
     restore(event, now) {
       const known = seen.begin(event.node, seenKey(event), now)
-      if (known === 'new') put(event, undefined, true, now)
+      if (known === 'new') put(event, undefined, true, 0, now)
       // It was done before the restart; or is here.
       else if (known !== 'handling') emit({ kind: 'release', event })
     },
@@ -225,7 +223,7 @@ export function createInbox<E extends InboxEvent, R>(init: InboxInit<E, R>): Inb
         const event = ordered.item
         if (event.expiresAt <= now) settle(event, EXPIRED, 'failed', now)
         else {
-          Object.assign(held.get(keyOf(event))!, { isBegun: true, isLate: ordered.late })
+          held.get(keyOf(event))!.isBegun = true
           room.begin(event)
           expiries.delete(keyOf(event))
           lane!.begin(event)
@@ -266,17 +264,14 @@ export function createInbox<E extends InboxEvent, R>(init: InboxInit<E, R>): Inb
         const one = held.get(key)!
         const { event } = one
         const lane = laneOf(event.handler)
-        if (one.holdsSubject) lane.back(event, one.isLate, now)
-        else lane.add(event, now)
+        lane.add(event, 0, now)
+        if (one.holdsSubject) lane.end(event, now)
         one.holdsSubject = false
         emit({ kind: 'ready', handler: event.handler })
       }
-      for (const [handler, lane] of lanes) if (lane.tick(now)) emit({ kind: 'ready', handler })
     },
     get nextAt() {
-      let at = Math.min(expiries.nextAt, retries.nextAt)
-      for (const { nextAt } of lanes.values()) at = Math.min(at, nextAt)
-      return at
+      return Math.min(expiries.nextAt, retries.nextAt)
     },
     get size() {
       return held.size

@@ -1,4 +1,4 @@
-import type { Priority } from '../../../protocols/trigger/messages.ts'
+import type { EventSequence, Priority } from '../../../protocols/trigger/messages.ts'
 import type { DeadLetter } from './dead-letters.ts'
 import type { PendingEvent } from './pending-events.ts'
 
@@ -29,10 +29,20 @@ export interface OutboxEvent {
   bytes: number
   /** What it is about: those of one go to a handler that wants them so in the order in which they were added. Left out: it has no order. */
   of?: string
+  /** Its place among those. */
+  sequence?: EventSequence
   /** How many handle it: so many, or all that are there when it first goes out. */
   fanOut: 'all' | number
   /** How long it may wait to be handled, ms. */
   expiresMs: number
+}
+
+/** What goes with an event that is sent. */
+export interface Sending {
+  /** How long it may still wait to be handled, ms. */
+  remainingMs: number
+  /** Number of the last one of its subject before it that was sent to the handler, which wants order, and may be lost. */
+  lost?: number | undefined
 }
 
 /** Why an event does not get in. */
@@ -94,8 +104,8 @@ export interface FailedAnswer {
 export interface Outbox<E extends OutboxEvent> {
   /** Effects of it are told before this returns. */
   add(event: E, now: number): Added
-  /** The link sends it now. @returns how long it may still wait to be handled, ms; undefined if it is not to be sent any more. */
-  sent(id: string, handler: string, now: number): number | undefined
+  /** The link sends it now. @returns undefined if it is not to be sent any more. */
+  sent(id: string, handler: string, now: number): Sending | undefined
   /** A node gets a payload of this one: all who wait there for theirs have as long to answer from now on. @param node see `payloadTo`. */
   fetched(node: string, now: number): void
   accepted(id: string, handler: string, now: number): void

@@ -20,6 +20,8 @@ export interface OutboxLanes<N extends LaneEntry> {
   isBehind(entry: N, leg: Leg, handler: string): boolean
   /** The same, or one is with the link of the handler, and has not gone. */
   isAhead(entry: N, leg: Leg, handler: string): boolean
+  /** One that waits for who has accepted it goes there after older ones: `follow` says when there are none. As long as nothing else becomes of it. */
+  defer(entry: N, leg: Leg): void
   /** Those that are behind, of each subject of which one has left its place since the last call, the oldest first, as long as they go. */
   follow(go: (entry: N, leg: Leg) => void): void
 }
@@ -49,6 +51,7 @@ interface Subject<N> {
   /** Of those that are with nobody: few, however many they are. */
   free: Map<string, Lane<N>>
   links: Map<string, Lane<N>>
+  /** Those that are behind, and those that are deferred. */
   behind: Set<Leg>
 }
 
@@ -141,8 +144,7 @@ export function createOutboxLanes<N extends LaneEntry>({ reaches, wayOf }: Outbo
   }
 
   function isBehind({ event: { of }, order }: N, leg: Leg, handler: string): boolean {
-    // Who has accepted it has it in its place already.
-    if (of === undefined || leg.isOvertaken || leg.acceptedBy === handler) return false
+    if (of === undefined || leg.isOvertaken) return false
     for (const { fixed, excluded, spots } of subjects.get(of)?.free.values() ?? []) {
       const { entry: first } = spots[0]!
       if (first.order >= order || (fixed !== undefined && fixed !== handler) || excluded.includes(handler)) continue
@@ -173,10 +175,13 @@ export function createOutboxLanes<N extends LaneEntry>({ reaches, wayOf }: Outbo
       }
       tidy(of!, subject)
     },
+    defer({ event: { of } }, leg) {
+      if (of !== undefined) subjectOf(of).behind.add(leg)
+    },
     isBehind,
     isAhead(entry, leg, handler) {
       const { of } = entry.event
-      if (of === undefined || leg.isOvertaken || leg.acceptedBy === handler) return false
+      if (of === undefined || leg.isOvertaken) return false
       const first = subjects.get(of)?.links.get(handler)?.spots[0]
       return (first !== undefined && first.entry.order < entry.order) || isBehind(entry, leg, handler)
     },
@@ -186,11 +191,12 @@ export function createOutboxLanes<N extends LaneEntry>({ reaches, wayOf }: Outbo
         if (subject.behind.size === 0) continue
         const lanes = [...subject.free.values()].filter(
           ({ fixed, spots }) =>
-            spots[0]!.leg.state === 'behind' && (fixed === undefined || whom.has(undefined) || whom.has(fixed))
+            subject.behind.has(spots[0]!.leg) && (fixed === undefined || whom.has(undefined) || whom.has(fixed))
         )
+        lanes.push(...[...subject.links.values()].filter(({ spots }) => subject.behind.has(spots[0]!.leg)))
         lanes.sort((a, b) => a.spots[0]!.entry.order - b.spots[0]!.entry.order)
         for (const { spots } of lanes)
-          for (let first = spots[0]; first?.leg.state === 'behind'; first = spots[0]) {
+          for (let first = spots[0]; first !== undefined && subject.behind.has(first.leg); first = spots[0]) {
             go(first.entry, first.leg)
             if (spots[0] === first) break
           }

@@ -25,7 +25,7 @@ export interface OutboxMoves<E> {
   retry(entry: OutboxEntry<E>, leg: Leg, now: number): void
   /** The same, after a while if it was to be the first of its subject there: those behind it wait for it. */
   askLater(entry: OutboxEntry<E>, leg: Leg, handler: string, pauseMs: number, now: number): void
-  /** Its link would send it now. @returns false: one that is older came back meanwhile, and stands behind it there; it makes way. */
+  /** Its link would send it now. @returns false: one that is older came back meanwhile, and stands behind it there, or waits for who has accepted it; it makes way. */
   mayGo(entry: OutboxEntry<E>, leg: Leg, handler: string, now: number): boolean
   /** There are other handlers. @param back those that were not there. */
   look(back: ReadonlySet<string>, now: number): void
@@ -135,6 +135,20 @@ export function createOutboxMoves<E extends OutboxEvent>(init: OutboxMovesInit<E
     room.update(entry)
   }
 
+  /** It stays with who has accepted it, and goes there when those before it have gone. */
+  function defer(entry: OutboxEntry<E>, leg: Leg): void {
+    set(entry, leg, 'waiting', leg.handler, leg.returnBy)
+    lanes.defer(entry, leg)
+  }
+
+  function askTaker(entry: OutboxEntry<E>, leg: Leg, now: number): void {
+    const handler = leg.handler!
+    // It may have given it back, with an older one of its subject, and the answer was lost: that goes first.
+    if (isAhead(entry, leg, handler)) defer(entry, leg)
+    else if (route(entry.event).has(handler)) offer(entry, leg, handler, now)
+    else due.set(leg, leg.returnBy)
+  }
+
   function enter(entry: OutboxEntry<E>): void {
     for (const leg of entry.legs) lanes.moved(entry, leg)
     places.changed(entry, entry.legs.filter(isOut).length)
@@ -166,19 +180,17 @@ export function createOutboxMoves<E extends OutboxEvent>(init: OutboxMovesInit<E
       if (handler === undefined) due.set(leg, now + OFFER_MS)
       else offer(entry, leg, handler, now)
     },
-    askTaker(entry, leg, now) {
-      const handler = leg.handler!
-      // It may have given it back, with an older one of its subject, and the answer was lost: that goes first.
-      const isEarly = isAhead(entry, { ...leg, acceptedBy: undefined }, handler)
-      if (!isEarly && route(entry.event).has(handler)) offer(entry, leg, handler, now)
-      else due.set(leg, leg.returnBy)
-    },
+    askTaker,
     askLater(entry, leg, handler, pauseMs, now) {
       if (!isTooEarly(entry, leg, handler)) noteRefusal(leg, pauseMs, entry.event.priority, now, random)
       retry(entry, leg, now)
     },
     mayGo(entry, leg, handler, now) {
       if (!isAhead(entry, leg, handler)) return true
+      if (hasTaker(leg) && leg.returnBy > now) {
+        defer(entry, leg)
+        return false
+      }
       set(entry, leg, 'behind', undefined, Infinity, true)
       room.update(entry)
       if (loosened.has(entry)) loosen(entry, now)
@@ -188,7 +200,7 @@ export function createOutboxMoves<E extends OutboxEvent>(init: OutboxMovesInit<E
       for (const entry of room.entries()) {
         for (const leg of entry.legs) {
           for (const asked of leg.asked.keys()) if (back.has(asked)) leg.asked.delete(asked)
-          if (leg.state === 'waiting' && hasTaker(leg) && back.has(leg.handler!)) offer(entry, leg, leg.handler!, now)
+          if (leg.state === 'waiting' && hasTaker(leg) && back.has(leg.handler!)) askTaker(entry, leg, now)
         }
         if (entry.legs.some(isFree)) dispatch(entry, now)
       }
@@ -197,7 +209,7 @@ export function createOutboxMoves<E extends OutboxEvent>(init: OutboxMovesInit<E
       for (let entry: OutboxEntry<E> | undefined; ;) {
         do {
           for (const one of loosened) loosen(one, now)
-          lanes.follow((one, leg) => advance(one, leg, now))
+          lanes.follow((one, leg) => (hasTaker(leg) ? askTaker(one, leg, now) : advance(one, leg, now)))
         } while (loosened.size > 0)
         entry = places.next()
         if (entry === undefined) return

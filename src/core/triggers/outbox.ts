@@ -3,6 +3,7 @@ import { createDeadLetters, type DeadLetter } from './dead-letters.ts'
 import { createDeadlines } from './deadlines.ts'
 import { ACCEPTED_PAST_MS, MAX_FAILED_TRIES, MAX_FETCHING_NODES, type Added, type FailedAnswer } from './outbox-contract.ts'
 import type { Outbox, OutboxEvent, OutboxInit } from './outbox-contract.ts'
+import { createLostEvents } from './lost-events.ts'
 import { createLeg, hasTaker, isFinal, leaveTo, noteFailure, noteMiss, type Asked, type Leg } from './outbox-leg.ts'
 import { createOutboxMoves } from './outbox-moves.ts'
 import { createOutboxRoom, type OutboxEntry } from './outbox-room.ts'
@@ -22,6 +23,7 @@ export function createOutbox<E extends OutboxEvent>(init: OutboxInit<E>): Outbox
     onOver: (entry, leg) => fail(entry, leg, 'expired')
   })
   const { set } = moves
+  const losses = createLostEvents()
   /** By node, when it got a payload last; who did so before, first. */
   const fetches = new Map<string, number>()
   let lastOrder = 0
@@ -100,6 +102,7 @@ export function createOutbox<E extends OutboxEvent>(init: OutboxInit<E>): Outbox
   }
 
   function fail(entry: OutboxEntry<E>, leg: Leg, reason: DeadLetter<E>['reason']): void {
+    if (reason === 'unanswered' && isOrdered(leg.handler!)) losses.lost(leg.handler!, entry.event)
     // It keeps its handler: no other leg is to go there.
     entry.reason = reason
     set(entry, leg, 'failed', leg.handler, Infinity)
@@ -138,6 +141,7 @@ export function createOutbox<E extends OutboxEvent>(init: OutboxInit<E>): Outbox
     if (leg === undefined || leg.state === 'accepted') return
     Object.assign(leg, { acceptedBy: handler, returnBy: 0 })
     set(entry, leg, 'accepted', handler, Infinity)
+    losses.told(handler, entry.event)
     emit({ kind: 'accepted', id, handler })
     // Sent once, and taken: nobody asks what becomes of it.
     if (isKept(entry.event)) room.update(entry)
@@ -147,6 +151,7 @@ export function createOutbox<E extends OutboxEvent>(init: OutboxInit<E>): Outbox
   function finishFor(id: string, handler: string): void {
     const [entry, leg] = room.legOf(id, handler, () => true)
     if (leg === undefined) return
+    losses.told(handler, entry.event)
     if (leg.state !== 'accepted') emit({ kind: 'accepted', id, handler })
     finishBy(entry, leg, handler)
   }
@@ -205,7 +210,7 @@ export function createOutbox<E extends OutboxEvent>(init: OutboxInit<E>): Outbox
       const until = now + ackWaitMs(entry.event.priority, leg.tries, random)
       set(entry, leg, 'sent', handler, hasTaker(leg) ? Math.max(until, leg.returnBy) : until)
       moves.follow(now)
-      return Math.max(0, entry.expiresAt - now)
+      return { remainingMs: Math.max(0, entry.expiresAt - now), lost: losses.before(handler, entry.event) }
     },
 
     fetched(node, now) {

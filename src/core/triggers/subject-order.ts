@@ -1,143 +1,111 @@
 import type { EventSequence } from '../../../protocols/trigger/messages.ts'
-import { createDeadlines } from './deadlines.ts'
+import { isBefore } from './refused-events.ts'
 
-/** How long an event that came too early waits for those before it, ms. */
-export const REORDER_MS = 2_000
-/** Sources and subjects whose place is remembered; past it the one that was silent longest begins anew. */
+/** Sources and subjects of which it is remembered what was begun; past it the one that was silent longest begins anew. */
 export const MAX_ORDERED_SUBJECTS = 4_096
-/** Events of one subject that wait; past it the gap before them is taken as it is. */
-export const MAX_HELD_OF_SUBJECT = 64
-/** Events that wait in all; past it as well. */
-export const MAX_HELD = 1_024
 
 /** An event in its place. */
 export interface Ordered<T> {
   item: T
-  /** How many events before it did not come, or went elsewhere. */
+  /** 1 if one that was sent here before it was lost. */
   missing: number
   /** It comes after one that was to follow it. */
   late: boolean
 }
 
-/** Puts the events of a source and subject in their order again: holds back what comes too early, for two seconds, and loses nothing. */
+/**
+ * Keeps those of a source and subject that wait in their order. None waits for one that is not here: a source sends them in their order, and what
+ * went elsewhere, or is lost, cannot be told from what is still to come.
+ */
 export interface SubjectOrder<T> {
-  /** @param key source and subject. What is let go is told to `emit`, before this returns. */
-  push(key: string, sequence: EventSequence, item: T, now: number): void
-  /** One that was let go has gone on. */
+  /** One has arrived, whatever becomes of it. @param lost number of the last one before it that may not have. @returns 1 if that did not, else none. */
+  hear(key: string, sequence: EventSequence, lost: number | undefined): number
+  /** It waits. @param key source and subject. */
+  push(key: string, sequence: EventSequence, item: T, missing: number): void
+  /** It waits no longer. @returns false if it did not. */
+  delete(key: string, item: T): boolean
+  /** The next one of a subject. */
+  first(key: string): T | undefined
+  /** The same: it waits no longer. */
+  take(key: string): Ordered<T> | undefined
+  /** One that was taken is begun: what is older is late from now on. */
   begin(key: string, sequence: EventSequence): void
-  /** One that was let go is to come again: it is the next again, unless one after it has gone on. @param isIn whether what waits is still to come; the rest comes again, too. */
-  rewind(key: string, sequence: EventSequence, isIn: (item: T) => boolean): void
-  tick(now: number): void
-  /** When `tick` is next to be called; Infinity if nothing waits. */
-  readonly nextAt: number
-  /** Events that wait. */
-  readonly held: number
+  /** The first that fits, of whatever subject. */
+  find(fits: (item: T) => boolean): T | undefined
+  /** Subjects of which something is remembered. */
   readonly size: number
 }
 
-interface Run<T> {
-  incarnation: number
-  /** The number that is to come next. */
-  next: number
-  /** Number of the last one that has gone on. */
-  begun: number
-  held: Map<number, { item: T; since: number }>
+interface Waiting<T> {
+  item: T
+  sequence: EventSequence
+  missing: number
+}
+
+/** The newest of a subject that has arrived, and that was begun. */
+interface Newest {
+  heard: EventSequence | undefined
+  begun: EventSequence | undefined
 }
 
 /** See {@link SubjectOrder}. */
-export function createSubjectOrder<T>(emit: (key: string, ordered: Ordered<T>) => void): SubjectOrder<T> {
+export function createSubjectOrder<T>(): SubjectOrder<T> {
+  /** Of each subject, the oldest first. */
+  const waiting = new Map<string, Waiting<T>[]>()
   /** The one that was silent longest first. */
-  const runs = new Map<string, Run<T>>()
-  const due = createDeadlines<string>()
-  let held = 0
+  const newest = new Map<string, Newest>()
 
-  function letGo(key: string, run: Run<T>, number: number, item: T): void {
-    const missing = number - run.next
-    run.next = number + 1
-    emit(key, { item, missing, late: false })
+  function note(key: string, heard: EventSequence | undefined, begun: EventSequence | undefined): void {
+    newest.delete(key)
+    newest.set(key, { heard, begun })
+    if (newest.size > MAX_ORDERED_SUBJECTS) newest.delete(newest.keys().next().value!)
   }
 
-  /** What now follows without a gap. */
-  function follow(key: string, run: Run<T>): void {
-    for (let found = run.held.get(run.next); found !== undefined; found = run.held.get(run.next)) {
-      run.held.delete(run.next)
-      held--
-      letGo(key, run, run.next, found.item)
-    }
-    schedule(key, run)
-  }
-
-  function schedule(key: string, run: Run<T>): void {
-    due.delete(key)
-    if (run.held.size > 0) due.set(key, Math.min(...[...run.held.values()].map(({ since }) => since)) + REORDER_MS)
-  }
-
-  /** Takes the gap before what is held as it is. */
-  function skip(key: string, run: Run<T>): void {
-    const number = Math.min(...run.held.keys())
-    const { item } = run.held.get(number)!
-    run.held.delete(number)
-    held--
-    letGo(key, run, number, item)
-    follow(key, run)
-  }
-
-  function beginRun(key: string, { incarnation, number }: EventSequence): Run<T> {
-    const run: Run<T> = { incarnation, next: number, begun: number - 1, held: new Map() }
-    runs.set(key, run)
-    // There are fewer events that wait than subjects: one that has none is always found.
-    if (runs.size > MAX_ORDERED_SUBJECTS)
-      for (const [old, { held: waits }] of runs) if (waits.size === 0 && runs.delete(old)) break
-    return run
+  function leave(key: string, list: Waiting<T>[], at: number): void {
+    list.splice(at, 1)
+    if (list.length === 0) waiting.delete(key)
   }
 
   return {
-    push(key, sequence, item, now) {
-      let run = runs.get(key)
-      if (run !== undefined && sequence.incarnation > run.incarnation) {
-        while (run.held.size > 0) skip(key, run)
-        run = undefined
-      }
-      runs.delete(key)
-      if (run === undefined) run = beginRun(key, sequence)
-      else runs.set(key, run)
-      if (sequence.incarnation < run.incarnation || sequence.number < run.next || run.held.has(sequence.number))
-        return emit(key, { item, missing: 0, late: true })
-      if (sequence.number === run.next) {
-        letGo(key, run, sequence.number, item)
-        return follow(key, run)
-      }
-      run.held.set(sequence.number, { item, since: now })
-      held++
-      schedule(key, run)
-      if (run.held.size > MAX_HELD_OF_SUBJECT) skip(key, run)
-      while (held > MAX_HELD) skip(due.first!, runs.get(due.first!)!)
+    hear(key, sequence, lost) {
+      const { heard, begun } = newest.get(key) ?? {}
+      note(key, heard !== undefined && isBefore(sequence, heard) ? heard : sequence, begun)
+      // What came before this node began is not known here.
+      if (heard === undefined || lost === undefined) return 0
+      return isBefore(heard, { incarnation: sequence.incarnation, number: lost }) ? 1 : 0
     },
-    begin(key, { incarnation, number }) {
-      const run = runs.get(key)
-      if (run?.incarnation === incarnation) run.begun = Math.max(run.begun, number)
+    push(key, sequence, item, missing) {
+      const list = waiting.get(key) ?? []
+      waiting.set(key, list)
+      let at = list.length
+      while (at > 0 && isBefore(sequence, list[at - 1]!.sequence)) at--
+      list.splice(at, 0, { item, sequence, missing })
     },
-    rewind(key, { incarnation, number }, isIn) {
-      const run = runs.get(key)
-      if (run?.incarnation !== incarnation) return
-      const again = number < run.begun ? run.begun + 1 : number
-      if (again >= run.next) return
-      run.next = again
-      run.begun = again - 1
-      for (const [at, { item }] of run.held) if (!isIn(item) && run.held.delete(at)) held--
-      schedule(key, run)
+    delete(key, item) {
+      const list = waiting.get(key) ?? []
+      const at = list.findIndex((one) => one.item === item)
+      if (at >= 0) leave(key, list, at)
+      return at >= 0
     },
-    tick(now) {
-      while (due.nextAt <= now) skip(due.first!, runs.get(due.first!)!)
+    first: (key) => waiting.get(key)?.[0]?.item,
+    take(key) {
+      const list = waiting.get(key)
+      if (list === undefined) return undefined
+      const { item, sequence, missing } = list[0]!
+      leave(key, list, 0)
+      const begun = newest.get(key)?.begun
+      return { item, missing, late: begun !== undefined && isBefore(sequence, begun) }
     },
-    get nextAt() {
-      return due.nextAt
+    begin(key, sequence) {
+      const { heard, begun = sequence } = newest.get(key) ?? {}
+      note(key, heard, isBefore(sequence, begun) ? begun : sequence)
     },
-    get held() {
-      return held
+    find(fits) {
+      for (const list of waiting.values()) for (const { item } of list) if (fits(item)) return item
+      return undefined
     },
     get size() {
-      return runs.size
+      return newest.size
     }
   }
 }

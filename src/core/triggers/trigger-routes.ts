@@ -21,7 +21,7 @@ export interface EventHandler {
 }
 
 /** What decided where an event goes. */
-export type RoutedBy = 'capability' | 'type' | 'sink'
+export type RoutedBy = 'capability' | 'type' | 'meaning' | 'sink'
 
 /** Where an event goes. */
 export interface EventRoute {
@@ -34,8 +34,8 @@ export interface EventRoute {
 /** Who handles which events, of the handlers that there are at a time. What is asked again costs little. */
 export interface EventRoutes {
   /**
-   * Who handles an event: whom the hint names, or else those of its type or domain, or else the sink. Whoever is named is waited for: nobody else gets what is
-   * meant for it. The same source and subject go to the same handler as long as it is there, so that it can keep what it knows of them.
+   * Who handles an event: whom the hint names, or else those of its type or domain or whom its words mean, or else the sink. Whoever is named is waited for: nobody
+   * else gets what is meant for it. The same source and subject go to the same handler as long as it is there, so that it can keep what it knows of them.
    */
   route(event: EventToRoute): EventRoute
   /** Whether one of this name wants the events of a subject in their order. */
@@ -52,7 +52,15 @@ export interface EventToRoute {
   node: string
   capability: string
   subject: string | undefined
+  /** What it says, for hints that go by it. */
+  text?: string
 }
+
+/**
+ * Whom words mean of these, as one thing that several may do: none where it may be something else as well, or nothing of what is there. Undefined: it is not known
+ * yet, and is to be asked again.
+ */
+export type MeantHandlers = (text: string, among: readonly EventHandler[]) => readonly EventHandler[] | undefined
 
 /** How a handler is named: `capability@PeerId`. */
 export function handlerKey({ node, capability }: Pick<EventHandler, 'node' | 'capability'>): string {
@@ -60,20 +68,21 @@ export function handlerKey({ node, capability }: Pick<EventHandler, 'node' | 'ca
 }
 
 /** What decides where an event goes, beside its source and subject: the same for those that go to the same handlers. */
-export function wayOf({ hint, sink }: EventToRoute): string {
-  return `${hint ?? ''}\n${sink ?? ''}`
+export function wayOf({ hint, sink, text }: EventToRoute): string {
+  const way = `${hint ?? ''}\n${sink ?? ''}`
+  return typesMeant(hint) === undefined ? way : `${way}\n${text ?? ''}`
 }
 
 /** Names in routes that are remembered, in all; past it they are made anew. */
 export const MAX_ROUTED_NAMES = 65_536
 
-/** Looks at each handler once, then at those alone that a hint may mean. */
-export function createEventRoutes(handlers: readonly EventHandler[]): EventRoutes {
+/** Looks at each handler once, then at those alone that a hint may mean. @param meant Default: words mean nobody. */
+export function createEventRoutes(handlers: readonly EventHandler[], meant: MeantHandlers = () => []): EventRoutes {
   const ordered = new Set<string>()
   const byCapability = new Map<string, EventHandler[]>()
   const byType = new Map<string, EventHandler[]>()
   /** By hint. */
-  const meant = new Map<string, ReadonlySet<string>>()
+  const named = new Map<string, ReadonlySet<string>>()
   const routes = new Map<string, EventRoute>()
   let names = 0
 
@@ -94,9 +103,9 @@ export function createEventRoutes(handlers: readonly EventHandler[]): EventRoute
     return new Set(found.map(handlerKey))
   }
 
-  function meantBy(hint: string): ReadonlySet<string> {
-    let found = meant.get(hint)
-    if (found === undefined) meant.set(hint, (found = find(hint)))
+  function namedBy(hint: string): ReadonlySet<string> {
+    let found = named.get(hint)
+    if (found === undefined) named.set(hint, (found = find(hint)))
     return found
   }
 
@@ -104,14 +113,27 @@ export function createEventRoutes(handlers: readonly EventHandler[]): EventRoute
   function fitting(event: EventToRoute, hint: string | undefined, isSink: boolean): string[] {
     if (hint === undefined) return []
     const own = isSink || !isName(hint) ? handlerKey(event) : undefined
-    return [...meantBy(hint)].filter((one) => one !== own)
+    return [...namedBy(hint)].filter((one) => one !== own)
   }
 
-  function findRoute(event: EventToRoute): EventRoute {
+  /** Those of its types that its words mean. Undefined: it is not known yet. */
+  function meantOf(event: EventToRoute, types: string): string[] | undefined {
+    const own = handlerKey(event)
+    const among = [...byType]
+      .flatMap(([type, all]) => (matchGlob(types, type) ? all : []))
+      .filter((one) => handlerKey(one) !== own)
+    return among.length === 0 ? [] : meant(event.text ?? '', among)?.map(handlerKey)
+  }
+
+  /** Undefined: it is not known yet. */
+  function findRoute(event: EventToRoute): EventRoute | undefined {
     const { hint, sink, node, capability, subject } = event
     const inOrder = (found: string[]): ReadonlySet<string> =>
       new Set(rendezvousOrder(`${node} ${capability} ${subject ?? ''}`, found))
-    const hinted = fitting(event, hint, false)
+    const types = typesMeant(hint)
+    const hinted = types === undefined ? fitting(event, hint, false) : meantOf(event, types)
+    if (hinted === undefined) return undefined
+    if (hinted.length > 0 && types !== undefined) return { by: 'meaning', handlers: inOrder(hinted) }
     if (hinted.length > 0) return { by: isName(hint!) ? 'capability' : 'type', handlers: inOrder(hinted) }
     if (hint !== undefined && isName(hint)) return NOWHERE
     const left = fitting(event, sink, true)
@@ -124,6 +146,7 @@ export function createEventRoutes(handlers: readonly EventHandler[]): EventRoute
       const known = routes.get(key)
       if (known !== undefined) return known
       const route = findRoute(event)
+      if (route === undefined) return NOWHERE
       names += route.handlers.size + 1
       if (names > MAX_ROUTED_NAMES) {
         routes.clear()
@@ -137,14 +160,14 @@ export function createEventRoutes(handlers: readonly EventHandler[]): EventRoute
 }
 
 /** The same by the handlers that there are when it is asked. @param handlers the same list, until something has changed. */
-export function createCurrentRoutes(handlers: () => readonly EventHandler[]): EventRoutes {
+export function createCurrentRoutes(handlers: () => readonly EventHandler[], meant?: MeantHandlers): EventRoutes {
   let list: readonly EventHandler[] = []
-  let routes = createEventRoutes(list)
+  let routes = createEventRoutes(list, meant)
   const current = (): EventRoutes => {
     const next = handlers()
     if (next === list) return routes
     list = next
-    return (routes = createEventRoutes(list))
+    return (routes = createEventRoutes(list, meant))
   }
   return { route: (event) => current().route(event), isOrdered: (handler) => current().isOrdered(handler) }
 }
@@ -155,15 +178,15 @@ export function reachesType(hint: string, type: string): boolean {
   return matchGlob(hint, type) || (domain !== undefined && type.split('/').includes(domain))
 }
 
-/** `capability:ID`, perhaps at one node, or what may fit a type. */
-const HINT = /^(?:capability:[^\s@:]+(?:@[^\s@]+)?|[^\s:@]+)$/
+/** `capability:ID`, perhaps at one node, or what may fit a type, or types among which words decide. */
+const HINT = /^(?:capability:[^\s@:]+(?:@[^\s@]+)?|(?:meaning:)?[^\s:@]+)$/
 
 /** @throws MeshError `invalid_argument` for a hint that can fit nothing. */
 export function checkRouteHint({ id }: Pick<CapabilityDeclaration, 'id'>, { event, routeHint }: TriggerDeclaration): void {
   if (routeHint === undefined || HINT.test(routeHint)) return
   throw new MeshError(
     'invalid_argument',
-    `the routeHint "${routeHint}" of trigger "${event}" of "${id}" fits nothing: it must be capability:ID, a glob over types such as agent/*, or a domain such as security`,
+    `the routeHint "${routeHint}" of trigger "${event}" of "${id}" fits nothing: it must be capability:ID, a glob over types such as agent/*, a domain such as security, or meaning:agent/* for whom its words mean`,
     { capability: id, event, routeHint }
   )
 }
@@ -180,6 +203,12 @@ export function priorityOf({ priority }: TriggerDeclaration): Priority {
 }
 
 const NAME = /^capability:([^@]*)(?:@(.*))?$/
+
+/** Of a hint by meaning: the types that may be meant, a glob. */
+const typesMeant = (hint: string | undefined): string | undefined =>
+  hint?.startsWith(MEANING) === true ? hint.slice(MEANING.length) : undefined
+
+const MEANING = 'meaning:'
 
 const isName = (hint: string): boolean => hint.startsWith('capability:')
 

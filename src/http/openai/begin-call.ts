@@ -20,7 +20,9 @@ export interface ModelRequest {
   needs?: ModelNeeds
   /** The input for one that was chosen. */
   input(view: CapabilityView): JsonValue
-  options: CallOptions
+  options: Omit<CallOptions, 'stream'>
+  /** What is sent with it, anew for each model that is tried. */
+  stream?: () => NonNullable<CallOptions['stream']>
 }
 
 /** A call whose first item, its progress left out, has come. */
@@ -33,13 +35,13 @@ export interface BegunCall {
 }
 
 /** Calls a model. Another one takes over while nothing has come, if several are meant. @throws what the last of them fails with. */
-export async function beginCall({ mesh, use, model, needs = {}, input, options }: ModelRequest): Promise<BegunCall> {
+export async function beginCall({ mesh, use, model, needs = {}, input, options, stream }: ModelRequest): Promise<BegunCall> {
   const all = mesh.capabilities()
   const fit = findModel(all, model, use, needs)
   const targets = chooseModels(mesh, all, fit, use.tool).slice(0, MAX_MODELS_TRIED)
   for (const [at, target] of targets.entries()) {
     const { id, node, notNode, view } = target
-    const call = mesh.call(id, use.tool, input(view), { ...options, node, notNode })
+    const call = mesh.call(id, use.tool, input(view), { ...options, node, notNode, ...(stream && { stream: stream() }) })
     const rest = call[Symbol.asyncIterator]()
     try {
       return { call, target, first: await nextItem(rest), rest }

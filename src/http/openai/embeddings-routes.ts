@@ -1,6 +1,7 @@
 /** `POST /v1/embeddings`: https://platform.openai.com/docs/api-reference/embeddings */
 import { Hono } from 'hono'
 import type { JsonObject, JsonValue } from '../../../protocols/json.ts'
+import { vectorsInOrder } from '../../../protocols/vectors-in-order.ts'
 import { MeshError } from '../../errors.ts'
 import { toBase64 } from '../base64.ts'
 import { readJsonObject } from '../json-body.ts'
@@ -39,8 +40,10 @@ export function embeddingsRoutes({ mesh }: { mesh: ModelMesh }): Hono<OpenAiEnv>
       const call = await beginCall({ mesh, use: MODEL_USES.embed, model: pinned, input: asked, options: { signal, traceparent } })
       first ??= call
       const answer = await resultOf(call)
-      const vectors = Array.isArray(answer['data']) ? answer['data'] : []
-      for (const entry of vectors) all.push(vectorOf(entry, all.length, format))
+      const vectors = vectorsInOrder(answer['data'], textsIn(texts))
+      if (vectors === undefined) throw noVectors()
+      for (const vector of vectors)
+        all.push({ object: 'embedding', index: all.length, embedding: format === 'float' ? vector : base64Of(vector) })
       for (const key of ['prompt_tokens', 'total_tokens'] as const) used[key] += countOf(answer['usage'], key)
     }
     const { target } = first!
@@ -57,8 +60,6 @@ function callsOf(input: JsonValue | undefined): JsonValue[] {
   if (input === undefined) throw refused(400, 'input is missing', 'input', 'missing_required_parameter')
   if (typeof input === 'string') return [input]
   if (!Array.isArray(input) || input.length === 0) throw wrongField('input', 'a string, or an array of one or more')
-  const isTokens = (value: JsonValue): boolean =>
-    Array.isArray(value) && value.length > 0 && value.every((one) => typeof one === 'number')
   if (isTokens(input)) return [input]
   if (input.length > MAX_TEXTS) throw wrongField('input', `an array of at most ${MAX_TEXTS}`)
   const wrong = input.findIndex((one) => typeof one !== 'string' && !isTokens(one))
@@ -66,6 +67,15 @@ function callsOf(input: JsonValue | undefined): JsonValue[] {
   return Array.from({ length: Math.ceil(input.length / TEXTS_PER_CALL) }, (_, n) =>
     input.slice(n * TEXTS_PER_CALL, (n + 1) * TEXTS_PER_CALL)
   )
+}
+
+/** A list of numbers is one text. */
+function isTokens(value: JsonValue): boolean {
+  return Array.isArray(value) && value.length > 0 && value.every((one) => typeof one === 'number')
+}
+
+function textsIn(input: JsonValue): number {
+  return Array.isArray(input) && !isTokens(input) ? input.length : 1
 }
 
 async function resultOf(call: BegunCall): Promise<JsonObject> {
@@ -76,12 +86,6 @@ async function resultOf(call: BegunCall): Promise<JsonObject> {
     if (isObject(step.value)) return step.value
     throw noVectors()
   }
-}
-
-function vectorOf(entry: JsonValue, index: number, format: 'float' | 'base64'): JsonObject {
-  const vector = isObject(entry) ? entry['embedding'] : undefined
-  if (!Array.isArray(vector) || !vector.every((one) => typeof one === 'number')) throw noVectors()
-  return { object: 'embedding', index, embedding: format === 'float' ? vector : base64Of(vector) }
 }
 
 /** Little-endian 32-bit floats, on any machine. */
@@ -97,5 +101,5 @@ function countOf(usage: JsonValue | undefined, key: string): number {
 }
 
 function noVectors(): MeshError {
-  return new MeshError('protocol_error', 'the model has answered with something that is no list of vectors')
+  return new MeshError('protocol_error', 'the model has answered with something that is no vector for each text')
 }

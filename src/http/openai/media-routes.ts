@@ -3,11 +3,11 @@ import { Hono } from 'hono'
 import { readAtMost } from '../../../protocols/bytes-at-most.ts'
 import type { JsonObject, JsonValue } from '../../../protocols/json.ts'
 import { MeshError } from '../../errors.ts'
-import type { CallItem, CallOptions } from '../../mesh-api.ts'
+import type { CallItem, CapabilityView } from '../../mesh-api.ts'
 import { toBase64 } from '../base64.ts'
 import { MAX_BODY_BYTES, readBytes, readJsonObject } from '../json-body.ts'
-import { answeredBy, beginCall, nextItem, type BegunCall, type ModelMesh } from './begin-call.ts'
-import { MODEL_USES } from './model-uses.ts'
+import { answeredBy, beginCall, nextItem, type BegunCall, type ModelMesh, type ModelRequest } from './begin-call.ts'
+import { MODEL_USES, toolFor } from './model-uses.ts'
 import { refused, wrongField, type OpenAiEnv } from './openai-errors.ts'
 import { givenFields, isObject, modelIn } from './request-fields.ts'
 
@@ -31,6 +31,7 @@ const VOICES_OF_OPENAI = [
   'shimmer',
   'verse'
 ]
+const NO_STREAM = 'the answer comes whole here; leave stream out'
 /** Bytes of one item of a stream. */
 const PIECE_BYTES = 64 * 1024
 
@@ -39,16 +40,12 @@ export function mediaRoutes({ mesh }: { mesh: ModelMesh }): Hono<OpenAiEnv> {
   return new Hono<OpenAiEnv>()
     .post('/audio/speech', async (context) => {
       const body = await readJsonObject(context.req.raw)
-      const fields = { input: 'text', response_format: 'text', speed: 'number', voice: 'text' } as const
-      const { input: text, response_format: format = 'wav', speed = 1, voice } = givenFields(body, fields)
-      if (text === undefined || text === '') throw refused(400, 'input is missing', 'input', 'missing_required_parameter')
-      if (format !== 'wav') throw wrongField('response_format', 'wav: the voices of this mesh give nothing else')
-      const rate = Math.round(Math.min(Math.max(RATE.normal * (speed as number), RATE.least), RATE.most))
-      const isOwn = voice !== undefined && !VOICES_OF_OPENAI.includes(voice as string)
-      const input = { text, bytes: true, ...(speed !== 1 && { rate }), ...(isOwn && { voice: voice as string }) }
-      const call = await begin('speech', body, () => input, { signal: context.req.raw.signal, ...context.var })
-      const { bytes } = await contentOf(call)
-      return context.body(bytes as Uint8Array<ArrayBuffer>, 200, { 'content-type': 'audio/wav', ...answeredBy(call) })
+      const asked = speechAsked(body)
+      const call = await begin({ use: 'speech', body, input: asked, signal: context.req.raw.signal, ...context.var })
+      const { bytes, result } = await contentOf(call)
+      if (bytes.length === 0) throw new MeshError('protocol_error', 'the model has answered with no speech')
+      const headers = { 'content-type': audioTypeOf(result), ...answeredBy(call) }
+      return context.body(bytes as Uint8Array<ArrayBuffer>, 200, headers)
     })
     .post('/audio/transcriptions', async (context) => {
       const form = await formOf(context.req.raw)
@@ -59,6 +56,9 @@ export function mediaRoutes({ mesh }: { mesh: ModelMesh }): Hono<OpenAiEnv> {
       const file = form.get('file')
       if (file === null || typeof file === 'string')
         throw refused(400, 'file must be a file', 'file', 'missing_required_parameter')
+      if (text('stream') === 'true') throw refused(400, NO_STREAM, 'stream', 'unsupported_parameter')
+      const unheard = ['timestamp_granularities[]', 'include[]'].find((key) => form.has(key))
+      if (unheard !== undefined) throw refused(400, `${unheard} is not known here`, unheard.slice(0, -2), 'unsupported_parameter')
       const format = text('response_format') ?? 'json'
       if (format !== 'json' && format !== 'text') throw wrongField('response_format', 'json or text')
       const [language, prompt] = [text('language'), text('prompt')]
@@ -68,9 +68,9 @@ export function mediaRoutes({ mesh }: { mesh: ModelMesh }): Hono<OpenAiEnv> {
         ...(language !== undefined && { language }),
         ...(prompt !== undefined && { prompt })
       }
-      const stream = piecesOf(new Uint8Array(await file.arrayBuffer()))
-      const options = { stream, signal: context.req.raw.signal, ...context.var }
-      const call = await begin('transcription', { model: text('model') ?? '' }, () => input, options)
+      const bytes = new Uint8Array(await file.arrayBuffer())
+      const asked = { use: 'transcription', body: { model: text('model') ?? '' }, stream: () => piecesOf(bytes) } as const
+      const call = await begin({ ...asked, input: () => input, signal: context.req.raw.signal, ...context.var })
       const { result } = await contentOf(call)
       const said = isObject(result) ? result['text'] : undefined
       if (typeof said !== 'string')
@@ -79,26 +79,78 @@ export function mediaRoutes({ mesh }: { mesh: ModelMesh }): Hono<OpenAiEnv> {
     })
     .post('/images/generations', async (context) => {
       const body = await readJsonObject(context.req.raw)
+      if (body['stream'] === true) throw refused(400, NO_STREAM, 'stream', 'unsupported_parameter')
       const fields = { prompt: 'text', n: 'count', size: 'text', response_format: 'text' } as const
       const { prompt, n, size, response_format: format = 'b64_json' } = givenFields(body, fields)
       if (prompt === undefined || prompt === '') throw refused(400, 'prompt is missing', 'prompt', 'missing_required_parameter')
       if (format !== 'b64_json') throw wrongField('response_format', 'b64_json: images are at no address')
       const input = { prompt, ...(n !== undefined && { n }), ...(size !== undefined && { size }) }
-      const call = await begin('image', body, () => input, { signal: context.req.raw.signal, ...context.var })
+      const call = await begin({ use: 'image', body, input: () => input, signal: context.req.raw.signal, ...context.var })
       const { bytes, result } = await contentOf(call)
       const data = imagesIn(bytes, result)
       return context.json({ created: Math.floor(Date.now() / 1_000), data }, 200, answeredBy(call))
     })
 
-  function begin(
-    use: keyof typeof MODEL_USES,
-    body: JsonObject,
-    input: () => JsonObject,
-    { signal, traceparent, stream }: CallOptions
-  ): Promise<BegunCall> {
-    const options = { signal, traceparent, ...(stream !== undefined && { stream }) }
-    return beginCall({ mesh, use: MODEL_USES[use], model: modelIn(body), input, options })
+  function begin({ use, body, input, stream, signal, traceparent }: Asked): Promise<BegunCall> {
+    const options = { signal, traceparent }
+    return beginCall({ mesh, use: MODEL_USES[use], model: modelIn(body), input, options, ...(stream && { stream }) })
   }
+}
+
+interface Asked extends Pick<ModelRequest, 'input' | 'stream'> {
+  use: keyof typeof MODEL_USES
+  body: JsonObject
+  signal: AbortSignal
+  traceparent: string
+}
+
+/** What a tool that speaks is asked: each has its own words for speed and format. @throws a refusal. */
+function speechAsked(body: JsonObject): (view: CapabilityView) => JsonObject {
+  const fields = { input: 'text', response_format: 'text', speed: 'number', voice: 'text', stream_format: 'text' } as const
+  const {
+    input: text,
+    response_format: format = 'wav',
+    speed = 1,
+    voice,
+    stream_format: way = 'audio'
+  } = givenFields(body, fields)
+  if (text === undefined || text === '') throw refused(400, 'input is missing', 'input', 'missing_required_parameter')
+  if (way !== 'audio') throw wrongField('stream_format', 'audio')
+  const isOwn = voice !== undefined && !VOICES_OF_OPENAI.includes(voice as string)
+  const rate = Math.round(Math.min(Math.max(RATE.normal * (speed as number), RATE.least), RATE.most))
+  return (view) => {
+    const known = propertiesOf(view)
+    const knows = (key: string): boolean => Object.hasOwn(known, key)
+    const formats = formatsIn(known)
+    if (!formats.includes(format as string))
+      throw wrongField('response_format', `one of ${formats.join(', ')}: this model gives nothing else`)
+    return {
+      text,
+      ...(knows('bytes') && { bytes: true }),
+      ...(knows('format') && { format }),
+      ...(speed !== 1 && (knows('speed') ? { speed } : { rate })),
+      ...(isOwn && { voice })
+    }
+  }
+}
+
+/** The keys of what a tool that speaks takes. A foreign schema is anything. */
+function propertiesOf(view: CapabilityView): JsonObject {
+  const schema = toolFor(view, MODEL_USES.speech.tool)?.input
+  const properties = isObject(schema) ? schema['properties'] : undefined
+  return isObject(properties) ? properties : {}
+}
+
+function formatsIn({ format }: JsonObject): string[] {
+  const known = isObject(format) && Array.isArray(format['enum']) ? format['enum'] : []
+  const names = known.filter((one): one is string => typeof one === 'string')
+  return names.length > 0 ? names : ['wav']
+}
+
+/** As the model says. A foreign text is no header before it is looked at. */
+function audioTypeOf(result: JsonValue): string {
+  const type = isObject(result) ? result['mediaType'] : undefined
+  return typeof type === 'string' && /^(audio\/[a-z0-9.+-]{1,64}|application\/octet-stream)$/i.test(type) ? type : 'audio/wav'
 }
 
 /** All that a call gives. @throws MeshError also `too_large`. */

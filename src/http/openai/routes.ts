@@ -7,6 +7,7 @@ import { embeddingsRoutes } from './embeddings-routes.ts'
 import { mediaRoutes } from './media-routes.ts'
 import { modelsRoutes } from './models-routes.ts'
 import type { OpenAiEnv } from './openai-errors.ts'
+import { responsesRoutes } from './responses-routes.ts'
 
 /** All of `/v1`. Errors get their shape from `openAiErrors`, which has to stand before the guards. */
 export function openAiRoutes({ mesh }: { mesh: ModelMesh }): Hono<OpenAiEnv> {
@@ -15,5 +16,6 @@ export function openAiRoutes({ mesh }: { mesh: ModelMesh }): Hono<OpenAiEnv> {
     .route('/chat', chatRoutes({ mesh }))
     .route('/completions', completionsRoutes({ mesh }))
     .route('/embeddings', embeddingsRoutes({ mesh }))
+    .route('/responses', responsesRoutes({ mesh }))
     .route('/', mediaRoutes({ mesh }))
 }

@@ -273,7 +273,15 @@ describe('cli routes, route, trace', function () {
     it('peers of a narrow terminal fit, without how they were found', () => {
       const peer = (name: string, change: Partial<PeerView>): PeerView => ({
         ...{ peerId: `12D3KooW${name}12345678`, name, version: '0.1.0', rttMs: 58.4, direct: false, hops: 2, via: K },
-        ...{ source: 'remembered', addresses: [], capabilities: ['system', 'lamp', 'door'], ...change }
+        ...{
+          role: null,
+          transports: [],
+          ageMs: 0,
+          source: 'remembered',
+          addresses: [],
+          capabilities: ['system', 'lamp', 'door'],
+          ...change
+        }
       })
       const peers = [peer('pi-kitchen', { peerId: K, direct: true, hops: 1, via: null }), peer('pi-garden', {})]
       const widths = [...Array.from({ length: 50 }, (_, n) => 50 + n), 200]
@@ -290,7 +298,7 @@ describe('cli routes, route, trace', function () {
       const [far, near] = [`12D3KooW${'a'.repeat(44)}`, `12D3KooW${'b'.repeat(44)}`]
       const answers: Record<string, unknown> = {
         '/mesh/status': { peerId: 'self', name: 'desk' },
-        '/mesh/peers': { peers: [{ peerId: far, name: 'cellar' }] }
+        '/mesh/nodes': { nodes: [{ peerId: far, name: 'cellar' }] }
       }
       const client = { get: async (path: string) => answers[path] } as unknown as Pick<NodeClient, 'get'>
       const told = async (code: ErrorCode, message: string): Promise<string> =>
@@ -345,7 +353,8 @@ describe('cli routes, route, trace', function () {
       }
       const candidates = [candidate('attic', 1), candidate('cellar', 2)]
       const explanation = { target: 'light/lamp', tool: 'on', candidates }
-      const meaning: Understanding = { text: 'make it dark', outcome: 'one', likelihood: 0.914, matches: [] }
+      const by = { path: 'words', model: null, reason: 'no embeddings are set up' } as const
+      const meaning: Understanding = { text: 'make it dark', outcome: 'one', likelihood: 0.914, by, matches: [] }
       const show = (change: object): string => showExplanation({ ...explanation, ...change }, () => 'pi', plainColors, 80)
       const shown = show({})
       assert.match(shown, /^lamp-attic on → attic …12345678, 3 hops via pi, done in about 119 ms\n\n/)
@@ -366,8 +375,10 @@ describe('cli routes, route, trace', function () {
       const guessed = show({ meaning, candidates: [unknown, waits] })
       assert.match(
         guessed,
-        /^"make it dark" means lamp-attic, 91 % sure: lamp-attic on → attic …12345678, 3 hops via pi, avoided, not known yet how long it takes\n/
+        /^"make it dark" means lamp-attic, 91 % sure: lamp-attic on → attic …12345678, 3 hops via pi, avoided, not known yet how long it takes\nunderstood by words alone: no embeddings are set up\n\n/
       )
+      const both = { path: 'both', model: 'tiny', reason: 'vectors of tiny' } as const
+      assert.match(show({ meaning: { ...meaning, by: both } }), /\nunderstood by words and vectors: vectors of tiny\n\n/)
       assert.match(guessed, / +NODE +ETA +SCORE +RTT +WAIT +WORK +LOAD +HEARD\n1 {2}pi +guess +1 s +14 ms +guess +guess +3\.5/)
       assert.match(guessed, /\n {3}3 hops via pi, avoided, degraded: /)
       for (const nodeName of ['pi', 'pi-greenhouse-north']) {
@@ -389,7 +400,8 @@ describe('cli routes, route, trace', function () {
       const nameOf = createNaming(nodes.map(({ node, nodeName }) => ({ node, name: nodeName })))
       const other = { ...candidate, capability: 'x', place: null }
       const change = { at: 1, event: 'route', node: 'n', nodeName: HOSTILE, via: HOSTILE, hops: 2, metricMs: null } as const
-      const meaning: Understanding = { text: HOSTILE, outcome: 'one', likelihood: 1, matches: [] }
+      const by = { path: 'both', model: HOSTILE, reason: HOSTILE } as const
+      const meaning: Understanding = { text: HOSTILE, outcome: 'one', likelihood: 1, by, matches: [] }
       const printed = [
         showRoutes({ nodes, types }, plainColors),
         ...[meaning, undefined].flatMap((meaning) =>

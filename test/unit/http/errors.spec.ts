@@ -2,6 +2,7 @@ import assert from 'node:assert/strict'
 import { ERROR_CODES, MeshError, type ErrorCode } from '../../../src/errors.ts'
 import { createApp } from '../../../src/http/app.ts'
 import { errorResponse } from '../../../src/http/errors.ts'
+import { MAX_BODY_BYTES } from '../../../src/http/json-body.ts'
 import { createFakeMesh } from '../../fixtures/fake-mesh.ts'
 
 const token = 'T'.repeat(43)
@@ -51,13 +52,57 @@ describe('http errors', () => {
     for (const [method, path, status, allow] of [
       ['GET', '/', 404, null],
       ['GET', '/mesh', 404, null],
-      ['DELETE', '/mesh/peers', 405, 'GET, POST'],
+      ['DELETE', '/mesh/nodes', 405, 'GET, POST'],
       ['GET', '/capabilities/demo/tools/fail', 405, 'POST'],
       ['POST', '/health', 405, 'GET']
     ] as const) {
       const answer = await app(new Request(`http://localhost${path}`, { method, headers }))
       assert.deepEqual([answer.status, answer.headers.get('allow')], [status, allow], `${method} ${path}`)
       assert.equal(((await answer.json()) as { error: { code: string } }).error.code, 'unsupported')
+    }
+  })
+
+  it('whatever is wrong with a request, the shape is the same, and says what', async () => {
+    const json = { 'content-type': 'application/json' }
+    const big = { ...json, 'content-length': String(MAX_BODY_BYTES + 1) }
+    const deep = `${'['.repeat(200)}${']'.repeat(200)}`
+    const CASES: [
+      method: string,
+      path: string,
+      status: number,
+      code: ErrorCode,
+      headers: Record<string, string>,
+      body?: string
+    ][] = [
+      ['GET', '/nothing', 404, 'unsupported', {}],
+      ['DELETE', '/discover', 405, 'unsupported', {}],
+      ['PUT', '/health/detailed', 405, 'unsupported', {}],
+      ['POST', '/mesh/topology', 405, 'unsupported', json, '{}'],
+      ['GET', '/mesh/topology?depth=2', 400, 'invalid_argument', {}],
+      ['GET', '/discover?word=x', 400, 'invalid_argument', {}],
+      ['GET', '/discover?status=alive', 400, 'invalid_argument', {}],
+      ['POST', '/discover', 415, 'invalid_argument', { 'content-type': 'text/plain' }, '{}'],
+      ['POST', '/discover', 400, 'invalid_argument', json, '{'],
+      ['POST', '/discover', 400, 'invalid_argument', json, '[]'],
+      ['POST', '/discover', 400, 'invalid_argument', json, '{"type":1}'],
+      ['POST', '/discover', 400, 'invalid_argument', json, '{"typ":"x"}'],
+      ['POST', '/trigger/demo/bell', 400, 'invalid_argument', json, deep],
+      ['POST', '/capabilities/demo/tools/fail', 413, 'too_large', big, '{}'],
+      ['GET', '/mesh/status', 401, 'permission_denied', { authorization: 'Bearer wrong' }],
+      ['GET', '/mesh/status', 403, 'permission_denied', { host: 'evil.example' }]
+    ]
+    for (const [method, path, status, code, headers, body] of CASES) {
+      const all = { authorization: `Bearer ${token}`, ...headers }
+      const answer = await app(
+        new Request(`http://localhost${path}`, { method, headers: all, ...(body !== undefined && { body }) })
+      )
+      const told = (await answer.json()) as { error: { code: string; message: string; details: object } }
+      const name = `${method} ${path} ${body ?? ''}`
+      assert.deepEqual([answer.status, told.error.code], [status, code], name)
+      assert.deepEqual(Object.keys(told), ['error'], name)
+      assert.deepEqual(Object.keys(told.error).sort(), ['code', 'details', 'message'], name)
+      assert.match(answer.headers.get('content-type') ?? '', /^application\/json/, name)
+      assert.equal(answer.headers.has('allow'), status === 405, name)
     }
   })
 })

@@ -1,4 +1,5 @@
 import assert from 'node:assert/strict'
+import { MAX_EVENT_STREAMS } from '../../../src/http/events-route.ts'
 import { serveApi, type ApiServer } from '../../../src/http/serve.ts'
 import type { MeshEvent, ObservedEvent } from '../../../src/mesh-api.ts'
 import { ask, stream } from '../../fixtures/api-request.ts'
@@ -63,12 +64,12 @@ describe('http events', () => {
     answer.cut()
   })
   it('filters by a glob over names', async () => {
-    const answer = await stream(server.url, '/mesh/events?filter=*:leave', { token })
+    const answer = await stream(server.url, '/mesh/events?type=*:leave', { token })
     mesh.raise(join)
     mesh.raise(leave)
     assert.deepEqual(JSON.parse((await answer.next())!), leave)
     answer.cut()
-    assert.equal((await ask(server.url, `/mesh/events?filter=${'a'.repeat(200)}`, { token })).status, 400)
+    assert.equal((await ask(server.url, `/mesh/events?type=${'a'.repeat(300)}`, { token })).status, 400)
     assert.equal((await ask(server.url, '/mesh/events?flter=x', { token })).status, 400)
   })
   it('streams the events of a pattern as CloudEvents, as lines and as server-sent events', async () => {
@@ -87,7 +88,7 @@ describe('http events', () => {
     lines.cut()
     sse.cut()
     await until(() => mesh.subscribed().length === 0)
-    for (const query of ['events=Sensor', 'events=', 'events=**&filter=*'])
+    for (const query of ['events=Sensor', 'events=', 'events=**&type=*'])
       assert.equal((await ask(server.url, `/mesh/events?${query}`, { token })).status, 400, query)
   })
   it('streams which nodes are observed, when asked to: at once, and when it changes', async () => {
@@ -110,8 +111,65 @@ describe('http events', () => {
     assert.deepEqual(JSON.parse((await sse.next())!.slice(6)), { sources: [open] })
     for (const one of [lines, plain, sse]) one.cut()
     await until(() => mesh.subscribed().length === 0)
-    for (const query of ['events=**&sources=1', 'sources=true', 'filter=*&sources=true'])
+    for (const query of ['events=**&sources=1', 'sources=true', 'type=*&sources=true'])
       assert.equal((await ask(server.url, `/mesh/events?${query}`, { token })).status, 400, query)
+  })
+  it('takes several names, and refuses one that nothing has', async () => {
+    const answer = await stream(server.url, '/mesh/events?type=call:*,peer:leave', { token })
+    mesh.raise(join)
+    mesh.raise({ at: 3, event: 'call:begin', id: 1, direction: 'in', capability: 'demo', tool: 'ping', peerId: 'p' })
+    mesh.raise(leave)
+    assert.equal((JSON.parse((await answer.next())!) as MeshEvent).event, 'call:begin')
+    assert.equal((JSON.parse((await answer.next())!) as MeshEvent).event, 'peer:leave')
+    answer.cut()
+    for (const type of ['call', 'peer:*,', 'nothing:*', '']) {
+      const { status, json } = await ask(server.url, `/mesh/events?type=${type}`, { token })
+      assert.deepEqual([status, json.error?.details['key']], [400, 'type'], type)
+    }
+  })
+  it('a client of server-sent events that comes back goes on where it was, or is told that it missed something', async () => {
+    const sse = (after?: string) =>
+      stream(server.url, '/mesh/events', {
+        token,
+        headers: { accept: 'text/event-stream', ...(after !== undefined && { 'last-event-id': after }) }
+      })
+    const next = async (
+      from: Awaited<ReturnType<typeof sse>>
+    ): Promise<{ id: string; event: { event: string; at?: number } }> => {
+      let id = ''
+      for (;;) {
+        const line = (await from.next())!
+        if (line.startsWith('id: ')) id = line.slice(4)
+        if (line.startsWith('data: ')) return { id, event: JSON.parse(line.slice(6)) as { event: string } }
+      }
+    }
+    const first = await sse()
+    mesh.raise(join)
+    const { id } = await next(first)
+    first.cut()
+    mesh.raise(leave)
+    const second = await sse(id)
+    assert.equal((await next(second)).event.at, leave.at)
+    second.cut()
+    const stranger = await sse('other-7')
+    assert.deepEqual((await next(stranger)).event, { event: 'lagged', dropped: null })
+    stranger.cut()
+  })
+  it('has room for so many streams, of all kinds, and again when one has gone', async () => {
+    const all = await Promise.all(
+      Array.from({ length: MAX_EVENT_STREAMS }, (_, n) =>
+        stream(server.url, `/mesh/events${n % 8 === 0 ? '?events=**' : ''}`, { token })
+      )
+    )
+    assert.deepEqual([...new Set(all.map(({ status }) => status))], [200])
+    const refused = await ask(server.url, '/mesh/events', { token })
+    assert.deepEqual([refused.status, refused.json.error?.code], [429, 'busy'])
+    all.pop()!.cut()
+    let again = await stream(server.url, '/mesh/events', { token })
+    for (const deadline = Date.now() + 5_000; again.status === 429 && Date.now() < deadline; again.cut())
+      again = await stream(server.url, '/mesh/events', { token })
+    assert.equal(again.status, 200)
+    for (const one of [...all, again]) one.cut()
   })
   it('lets the source go when the client goes', async () => {
     const answer = await stream(server.url, '/mesh/events', { token })

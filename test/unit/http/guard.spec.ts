@@ -94,7 +94,7 @@ describe('http guard', () => {
     it('is needed everywhere but on /health, which tells nothing', async () => {
       const health = await ask(server.url, '/health')
       assert.deepEqual([health.status, health.json], [200, { status: 'ok' }])
-      for (const path of ['/mesh/status', '/mesh/peers', '/mesh/capabilities', '/mesh/events', '/nothing']) {
+      for (const path of ['/mesh/status', '/mesh/nodes', '/mesh/capabilities', '/mesh/events', '/nothing']) {
         const answer = await ask(server.url, path)
         assert.equal(answer.status, 401, path)
         assert.match(answer.headers['www-authenticate'] ?? '', /^Bearer/)

@@ -19,9 +19,9 @@ describe('http mesh routes', () => {
   after(() => server.close())
   const get = (path: string) => ask(server.url, path, { token })
 
-  it('GET /mesh/status, /mesh/peers, /mesh/capabilities', async () => {
+  it('GET /mesh/status, /mesh/nodes, /mesh/capabilities', async () => {
     assert.deepEqual((await get('/mesh/status')).json, JSON.parse(JSON.stringify(mesh.status())))
-    assert.deepEqual((await get('/mesh/peers')).json, { peers: mesh.peers() })
+    assert.deepEqual((await get('/mesh/nodes')).json, { nodes: mesh.peers() })
     assert.deepEqual((await get('/mesh/capabilities')).json, JSON.parse(JSON.stringify({ capabilities: mesh.capabilities() })))
   })
   it('passes the query on, and names a parameter that it does not know', async () => {
@@ -32,12 +32,12 @@ describe('http mesh routes', () => {
     assert.match(typo.json.error?.message ?? '', /'typ'.*type/)
     assert.equal((await get('/mesh/capabilities?status=alive')).status, 400)
   })
-  it('POST /mesh/peers adds a peer', async () => {
-    const ok = await ask(server.url, '/mesh/peers', { token, json: { multiaddr: '/ip4/192.0.2.1/tcp/4001' } })
+  it('POST /mesh/nodes adds a peer', async () => {
+    const ok = await ask(server.url, '/mesh/nodes', { token, json: { multiaddr: '/ip4/192.0.2.1/tcp/4001' } })
     assert.deepEqual([ok.status, ok.json], [200, { added: '/ip4/192.0.2.1/tcp/4001' }])
     assert.deepEqual(mesh.added, ['/ip4/192.0.2.1/tcp/4001'])
     for (const json of [{}, { multiaddr: 1 }, { multiaddr: 'x' }, { multiaddr: '/ip4/1.2.3.4/tcp/1', extra: 1 }]) {
-      const bad = await ask(server.url, '/mesh/peers', { token, json })
+      const bad = await ask(server.url, '/mesh/nodes', { token, json })
       assert.deepEqual([bad.status, bad.json.error?.code], [400, 'invalid_argument'], JSON.stringify(json))
     }
   })
@@ -69,14 +69,14 @@ describe('http mesh routes', () => {
       'application/jsonp',
       undefined
     ]) {
-      const answer = await ask(server.url, '/mesh/peers', {
+      const answer = await ask(server.url, '/mesh/nodes', {
         token,
         body: '{"multiaddr":"/ip4/1.1.1.1/tcp/1"}',
         headers: type ? { 'content-type': type } : {}
       })
       assert.equal(answer.status, 415, type)
     }
-    const charset = await ask(server.url, '/mesh/peers', {
+    const charset = await ask(server.url, '/mesh/nodes', {
       token,
       body: '{"multiaddr":"/ip4/1.1.1.1/tcp/1"}',
       headers: { 'content-type': 'Application/JSON; charset=utf-8' }
@@ -85,7 +85,7 @@ describe('http mesh routes', () => {
   })
   it('names what is wrong with a body', async () => {
     for (const body of ['{', '[]', '"x"', 'null', '1']) {
-      const answer = await ask(server.url, '/mesh/peers', { token, body, headers: { 'content-type': 'application/json' } })
+      const answer = await ask(server.url, '/mesh/nodes', { token, body, headers: { 'content-type': 'application/json' } })
       assert.deepEqual([answer.status, answer.json.error?.code], [400, 'invalid_argument'], body)
     }
   })

@@ -3,7 +3,7 @@ import { createApp } from '../../../src/http/app.ts'
 import { MAX_BODY_BYTES } from '../../../src/http/json-body.ts'
 import { MeshError, type ErrorCode } from '../../../src/errors.ts'
 import type { CallItem } from '../../../src/mesh-api.ts'
-import type { JsonObject } from '../../../src/core/invoke.ts'
+import type { JsonObject, JsonValue } from '../../../src/core/invoke.ts'
 import { chunkItem, completion, createModelMesh, says, type FakeModel, type ModelInMesh } from '../../fixtures/model-mesh.ts'
 
 const token = 'T'.repeat(43)
@@ -159,6 +159,49 @@ describe('http openai chat', () => {
         assert.equal(event['id'], `chatcmpl-${headers.get('x-request-id')}`)
         assert.deepEqual([event['model'], event['object'], 'usage' in event], ['Qwen/3', 'chat.completion.chunk', false])
       }
+    })
+
+    it('a call keeps its id and its name, in whatever order the calls come', async () => {
+      const part = (index: number, name: string): CallItem =>
+        chunkItem({ tool_calls: [{ index, id: name, function: { name, arguments: '' } }] })
+      const { chat } = world({
+        id: 'qwen',
+        async *answer() {
+          yield part(1, 'b')
+          yield part(0, 'a')
+          return completion('')
+        }
+      })
+      const calls = (await chat({ stream: true })).events.map(({ choices }) => choices[0]?.['delta'] as JsonObject)
+      assert.deepEqual(
+        calls.map(({ tool_calls: called }) => called),
+        [
+          [{ index: 1, id: 'b', type: 'function', function: { name: 'b', arguments: '' } }],
+          [{ index: 0, id: 'a', type: 'function', function: { name: 'a', arguments: '' } }]
+        ]
+      )
+    })
+
+    it('an index that is none ends the answer with an error, whatever work it was meant to make', async () => {
+      for (const index of [4_294_967_290, -1, 0.5, {}] as JsonValue[])
+        for (const item of [
+          chunkItem({ tool_calls: [{ index, id: 'a' }] }),
+          chunkItem({ content: 'a' }, { index }),
+          chunkItem({ tool_calls: Array.from({ length: 300 }, (_, n) => ({ id: `c${n}` })) })
+        ]) {
+          const { chat } = world({
+            id: 'qwen',
+            async *answer() {
+              yield item
+              return completion('')
+            }
+          })
+          const { events, text } = await chat({ stream: true })
+          assert.deepEqual(
+            [(events.at(-1) as unknown as Answer['json']).error.code, text.includes('[DONE]')],
+            ['protocol_error', false]
+          )
+        }
     })
 
     it('an error in the middle is an event of its own, without [DONE]', async () => {
@@ -397,6 +440,16 @@ describe('http openai chat', () => {
     const { events } = await chat({ messages, stream: true })
     assert.deepEqual(events[1]?.choices[0]?.['delta'], { content })
     assert.deepEqual(calls[0]?.input['messages'], messages)
+  })
+
+  it('halves of characters, zeros and other directions come through, and what is cut in a stream is put together', async () => {
+    const odd = 'a\ud83e b\udd99 \u0000 \u202eabc\u202c \u05e9\u05dc\u05d5\u05dd'
+    const { chat, calls } = world({ id: 'qwen', answer: says('\ud83e', '\udd99 ', odd) })
+    const { status, events } = await chat({ messages: [{ role: 'user', content: odd }], stream: true })
+    assert.equal(status, 200)
+    assert.equal((calls[0]?.input['messages'] as { content: string }[])[0]?.content, odd)
+    const text = events.map(({ choices: [first] }) => (first?.['delta'] as { content?: string }).content ?? '').join('')
+    assert.equal(text, `\ud83e\udd99 ${odd}`)
   })
 
   it('errors of models keep their status, and say whether it makes sense to ask again', async () => {

@@ -111,8 +111,21 @@ describe('http openai embeddings', () => {
       assert.deepEqual([Math.floor(status / 100), json.error.param], [4, param])
     })
 
+  it('a vector is that of its text, in whatever order a server gives them', async () => {
+    const turned: JsonValue = [
+      { index: 1, embedding: [2] },
+      { index: 0, embedding: [1] }
+    ]
+    const { json } = await world(embedder('vectors', vectors(turned))).post('embeddings', { model: 'vectors', input: ['a', 'b'] })
+    assert.deepEqual(json['data'], [
+      { object: 'embedding', index: 0, embedding: [1] },
+      { object: 'embedding', index: 1, embedding: [2] }
+    ])
+  })
+
   it('what is no vectors is an error', async () => {
-    for (const wrong of [['x'], [{ embedding: 'x' }], [{ embedding: ['1'] }]] as JsonValue[]) {
+    const [fine, second] = [{ embedding: [1] }, { index: 1, embedding: [1] }]
+    for (const wrong of [['x'], [{ embedding: 'x' }], [{ embedding: ['1'] }], [], [fine, fine], [second]] as JsonValue[]) {
       const { status, json } = await world(embedder('vectors', vectors(wrong))).post('embeddings', {
         model: 'vectors',
         input: 'a'

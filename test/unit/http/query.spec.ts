@@ -44,11 +44,11 @@ describe('query parameters of the local API', () => {
 
   it('refuses on each route what the route does not know, and says what it does', async () => {
     const takes: Record<string, string[]> = {
-      'GET /mesh/capabilities': ['id', 'type', 'domain', 'tool', 'trigger', 'text', 'node', 'status'],
+      'GET /mesh/capabilities': ['id', 'type', 'domain', 'tool', 'trigger', 'text', 'keyword', 'node', 'status'],
       'GET /mesh/meaning': ['text', 'tool', 'type'],
       'GET /mesh/route': ['target', 'tool', 'node', 'prefer', 'notNode', 'maxLatencyMs'],
       'GET /mesh/trace': ['target'],
-      'GET /mesh/events': ['filter', 'events', 'sources']
+      'GET /mesh/events': ['type', 'events', 'sources']
     }
     const all = routes()
     assert.ok(all.length > 20 && all.includes('GET /mesh/members') && Object.keys(takes).every((one) => all.includes(one)))
@@ -63,7 +63,11 @@ describe('query parameters of the local API', () => {
     assert.deepEqual([stops, mesh.calls, mesh.added, mesh.asked], [0, [], [], []])
   })
   it('takes none of two values of one parameter: the other would be lost without a word', async () => {
-    for (const path of ['/mesh/capabilities?type=a&type=b', '/mesh/events?filter=a&filter=b', '/mesh/trace?target=a&target=a']) {
+    for (const path of [
+      '/mesh/capabilities?type=a&type=b',
+      '/mesh/events?type=call:*&type=route',
+      '/mesh/trace?target=a&target=a'
+    ]) {
       const { status, error } = await ask('GET', path)
       const key = /\?(\w+)/.exec(path)![1]!
       assert.deepEqual([status, error.message, error.details], [400, `give ${key} once`, { key }], path)

@@ -46,6 +46,7 @@ describe('http routes', () => {
     const { target, candidates, ...answer } = json as { target: string; candidates: unknown[]; meaning: object }
     assert.deepEqual([status, target, candidates.length > 0], [200, 'ring it please', true])
     assert.deepEqual({ ...answer.meaning, ...meaning }, answer.meaning)
+    assert.equal((answer.meaning as { by: { path: string } }).by.path, 'both')
     assert.deepEqual(mesh.understood, [{ text: 'ring it please', tool: 'ping', type: undefined }])
     const unclear = await get('/mesh/route?target=perhaps%20that')
     assert.deepEqual([unclear.status, unclear.json.error?.code], [409, 'ambiguous'])
@@ -59,6 +60,8 @@ describe('http routes', () => {
   it('GET /mesh/meaning says what words mean', async () => {
     const { status, json } = await get('/mesh/meaning?text=perhaps&tool=ask&type=agent/*')
     assert.deepEqual([status, (json as { outcome?: string }).outcome], [200, 'ambiguous'])
+    const by = { path: 'both', model: 'tiny', reason: 'vectors of tiny (capability nomic, int8) of 2 of 2 capabilities' }
+    assert.deepEqual((json as { by?: object }).by, by)
     assert.deepEqual(mesh.understood, [{ text: 'perhaps', tool: 'ask', type: 'agent/*' }])
     assert.equal((await get('/mesh/meaning')).status, 400)
     assert.equal((await get('/mesh/meaning?words=x')).status, 400)

@@ -112,7 +112,7 @@ describe('WebSocket of the local API', () => {
   })
 
   it('gives what happens at the node, as the stream does', async () => {
-    const { opened, heard } = dial('/mesh/events?filter=peer:*', [SUBPROTOCOL, bearer()])
+    const { opened, heard } = dial('/mesh/events?type=peer:*', [SUBPROTOCOL, bearer()])
     await opened
     await until(() => mesh.readers() === 1, 'it reads')
     mesh.raise(join)
@@ -129,7 +129,7 @@ describe('WebSocket of the local API', () => {
       assert.deepEqual(await refused(path, [SUBPROTOCOL, bearer()], { origin }), [403, 'permission_denied'], origin)
     assert.deepEqual(await refused(path, [SUBPROTOCOL, bearer()], { host: 'evil.example' }), [403, 'permission_denied'])
     assert.deepEqual(await refused('/mesh/status', [SUBPROTOCOL, bearer()]), [404, 'unsupported'])
-    for (const query of ['events=Sensor/*', 'events=**&filter=*', 'evens=**', `filter=${'x'.repeat(200)}`])
+    for (const query of ['events=Sensor/*', 'events=**&type=*', 'evens=**', `type=${'x'.repeat(300)}`])
       assert.deepEqual(await refused(`/mesh/events?${query}`, [SUBPROTOCOL, bearer()]), [400, 'invalid_argument'], query)
     assert.deepEqual(mesh.subscribed(), [])
   })

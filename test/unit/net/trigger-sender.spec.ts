@@ -37,7 +37,7 @@ describe('the sender of events', () => {
       connect: () => connect(),
       onSent(id) {
         sent.push(id)
-        return remainingMs
+        return remainingMs === undefined ? undefined : { remainingMs }
       },
       onAnswer: ({ kind, id }) => void told.push(`${id} ${kind}`),
       onLost: ({ id }) => void told.push(`${id} lost`),

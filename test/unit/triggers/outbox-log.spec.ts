@@ -227,7 +227,14 @@ describe('the log of the outbox', () => {
     })
 
     it('is enough to make it again, all of it', () => {
-      const route = { hint: 'agent/*', sink: 'capability:guard', node: SELF, capability: 'cam', subject: 'door' }
+      const route = {
+        hint: 'agent/*',
+        sink: 'capability:guard',
+        node: SELF,
+        capability: 'cam',
+        subject: 'door',
+        text: 'Somebody.'
+      }
       const events = [
         raisedEvent(1),
         raisedEvent(2, { fanOut: 3, expiresMs: 5, causes: [SELF], key: 'cam 1', route }),

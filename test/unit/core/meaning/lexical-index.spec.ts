@@ -3,10 +3,22 @@ import fc from 'fast-check'
 import { calibrate, likelihood, MIN_OUTCOMES } from '../../../../src/core/meaning/calibration.ts'
 import { decideMeaning } from '../../../../src/core/meaning/decision.ts'
 import { foldsOf, MAX_FOLDS } from '../../../../src/core/meaning/example-folds.ts'
-import { createFeatureSpace } from '../../../../src/core/meaning/feature-space.ts'
+import {
+  createFeatureSpace,
+  type FeatureSpace,
+  type KindWeights,
+  type TextVector
+} from '../../../../src/core/meaning/feature-space.ts'
 import { buildLexicalIndex, type LexicalIndex, type MeaningItem } from '../../../../src/core/meaning/lexical-index.ts'
+import { createClassWeights } from '../../../../src/core/meaning/class-weights.ts'
 import { trainClassifier } from '../../../../src/core/meaning/text-classifier.ts'
-import { contentWords, countFeatures, MAX_TEXT_CHARS, wordsOf } from '../../../../src/core/meaning/text-features.ts'
+import {
+  contentWords,
+  createWordFeatures,
+  MAX_TEXT_CHARS,
+  wordsOf,
+  type FeatureKind
+} from '../../../../src/core/meaning/text-features.ts'
 import { createRandom } from '../../../../scripts/simulate/random.ts'
 
 function finished<T>(work: Generator<undefined, T>): { result: T; pauses: number } {
@@ -20,6 +32,9 @@ function finished<T>(work: Generator<undefined, T>): { result: T; pauses: number
 
 const item = (key: string, description: string, ...examples: string[]): MeaningItem => ({ key, description, examples })
 const indexOf = (items: MeaningItem[], seed = 1): LexicalIndex => finished(buildLexicalIndex(items, createRandom(seed))).result
+
+const spaceOf = (texts: readonly string[], kinds: KindWeights): FeatureSpace =>
+  finished(createFeatureSpace(texts.map(wordsOf), kinds)).result.space
 
 const HOME = [
   item('lamp', 'Switches lamps on and off', 'turn on the light', 'make it dark in here', 'switch the lamp off'),
@@ -44,7 +59,12 @@ describe('words of a text', () => {
   })
 
   it('are the same in stems where they are inflected, and share pieces where they are misspelt', () => {
-    const features = (kind: 'stem' | 'gram', text: string): string[] => [...countFeatures(kind, wordsOf(text)).keys()]
+    const { each } = createWordFeatures()
+    const features = (kind: FeatureKind, text: string): string[] => {
+      const all = new Set<string>()
+      each(kind, wordsOf(text), (feature) => void all.add(feature))
+      return [...all]
+    }
     assert.deepEqual(features('stem', 'lamps'), features('stem', 'lamp'))
     const [right, wrong] = [features('gram', 'temperature'), features('gram', 'temprature')]
     assert.ok(right.filter((gram) => wrong.includes(gram)).length > right.length / 3)
@@ -53,13 +73,27 @@ describe('words of a text', () => {
 
 describe('a feature space', () => {
   it('gives vectors of length 1 for what it knows, shorter ones for what it knows in part, none for the rest', () => {
-    const texts = ['a red lamp', 'a blue lamp', 'green'].map(wordsOf)
-    const space = createFeatureSpace(texts, { stem: 1, pair: 1, gram: 2 })
+    const space = spaceOf(['a red lamp', 'a blue lamp', 'green'], { stem: 1, pair: 1, gram: 2 })
     const length = (text: string): number => Math.hypot(...space.vector(wordsOf(text)).weights)
     assert.ok(Math.abs(length('a red lamp') - 1) < 1e-6)
     assert.ok(length('red elephant') > 0 && length('red elephant') < 1)
     assert.equal(length('xyzzy'), 0)
     assert.equal(length(''), 0)
+  })
+
+  it('gives the vectors of its texts, and learns more of them, with what they are made of', () => {
+    const texts = ['a red lamp', 'a blue lamp lamp', 'green'].map(wordsOf)
+    const { space, vectors } = finished(createFeatureSpace(texts, { stem: 1, pair: 1, gram: 2 })).result
+    assert.deepEqual(
+      vectors,
+      texts.map((words) => space.vector(words))
+    )
+    const { size } = space
+    const late = space.learn(wordsOf('a yellow lamp'))
+    assert.ok(space.size > size)
+    assert.deepEqual(space.vector(wordsOf('a yellow lamp')), late)
+    assert.ok(Math.abs(Math.hypot(...late.weights) - 1) < 1e-6)
+    assert.deepEqual(space.vector(texts[0]!), vectors[0])
   })
 })
 
@@ -69,12 +103,9 @@ describe('a text classifier', () => {
       ['turn the light on', 'turn the light on please', 'please turn the light on now', 'light on'],
       ['turn the light off', 'turn the light off please', 'please turn the light off now', 'off with the light']
     ]
-    const texts = said.flatMap((all, label) => all.map((text) => ({ words: wordsOf(text), label })))
-    const space = createFeatureSpace(
-      texts.map(({ words }) => words),
-      { stem: 1, pair: 1 }
-    )
-    const labelled = texts.map(({ words, label }) => ({ vector: space.vector(words), label }))
+    const labels = said.flatMap((all, label) => all.map(() => label))
+    const { space, vectors } = finished(createFeatureSpace(said.flat().map(wordsOf), { stem: 1, pair: 1 })).result
+    const labelled = vectors.map((vector, n) => ({ vector, label: labels[n]! }))
     const { result } = finished(trainClassifier(labelled, { classes: 2, features: space.size, random: createRandom(1) }))
     for (const { vector, label } of labelled) {
       const scores = result.score(vector, new Float64Array(2))
@@ -87,7 +118,7 @@ describe('folds of examples', () => {
   it('are all used, of about one size, and keep what says the same together', () => {
     fc.assert(
       fc.property(fc.array(fc.lorem({ maxCount: 4 }), { maxLength: 70 }), (texts) => {
-        const space = createFeatureSpace(texts.map(wordsOf), { stem: 1 })
+        const space = spaceOf(texts, { stem: 1 })
         const folds = foldsOf(texts.map((text) => space.vector(wordsOf(text))))
         assert.equal(folds.length, texts.length)
         if (texts.length < 2) return assert.ok(folds.every((fold) => fold === undefined))
@@ -98,9 +129,65 @@ describe('folds of examples', () => {
       })
     )
     const texts = ['open the door', 'what is the time', 'open the front door', 'tell me the time']
-    const space = createFeatureSpace(texts.map(wordsOf), { stem: 1 })
+    const space = spaceOf(texts, { stem: 1 })
     const [a, b, c, d] = foldsOf(texts.map((text) => space.vector(wordsOf(text))))
     assert.deepEqual([a === c, b === d, a === b], [true, true, false])
+  })
+})
+
+describe('weights of classes', () => {
+  /** What they should say, simply. */
+  function reference(): {
+    add(feature: number, label: number, weight: number): void
+    score(vector: TextVector, classes: number): number[]
+  } {
+    const all = new Map<string, number>()
+    const at = (feature: number, label: number): number => all.get(`${feature} ${label}`) ?? 0
+    return {
+      add: (feature, label, weight) => void all.set(`${feature} ${label}`, at(feature, label) + weight),
+      score: ({ features, weights }, classes) =>
+        Array.from({ length: classes }, (_, label) => features.reduce((sum, one, n) => sum + weights[n]! * at(one, label), 0))
+    }
+  }
+  const vectorOf = (pairs: readonly (readonly [number, number])[]): TextVector => ({
+    features: Int32Array.from(new Map(pairs).keys()),
+    weights: Float32Array.from(new Map(pairs).values())
+  })
+  const FEATURES = 6
+
+  it('add up whatever is said when, of features of few classes and of many, and of classes that come later', () => {
+    // Eighths, so that sums are exact.
+    const weight = fc.integer({ min: -16, max: 16 }).map((n) => n / 8)
+    const vectors = fc.array(fc.tuple(fc.nat({ max: FEATURES - 1 }), weight), { maxLength: 6 }).map(vectorOf)
+    const late = fc.tuple(fc.nat({ max: FEATURES + 1 }), fc.nat({ max: 14 }), weight)
+    fc.assert(
+      fc.property(fc.array(vectors, { maxLength: 10 }), fc.array(late, { maxLength: 40 }), vectors, (classes, more, asked) => {
+        const expected = reference()
+        for (const [label, { features, weights }] of classes.entries())
+          features.forEach((feature, n) => expected.add(feature, label, weights[n]!))
+        const { result } = finished(createClassWeights(classes, FEATURES))
+        for (const [feature, label, value] of more) {
+          expected.add(feature, label, value)
+          result.add(feature, label, value)
+        }
+        assert.deepEqual([...result.score(asked, new Float64Array(15))], expected.score(asked, 15))
+      })
+    )
+  })
+
+  it('cost as much as there is to look at', () => {
+    const classes = Array.from({ length: 8 }, (_, n) => vectorOf([[0, 1], ...(n === 0 ? [[1, 1] as const] : [])]))
+    const { result } = finished(createClassWeights(classes, 3))
+    assert.equal(
+      result.costOf(
+        vectorOf([
+          [0, 1],
+          [1, 1],
+          [2, 1]
+        ])
+      ),
+      9
+    )
   })
 })
 
@@ -167,6 +254,29 @@ describe('the lexical index', () => {
   it('pauses while it is built', () => {
     const many = Array.from({ length: 200 }, (_, n) => item(`k${n}`, `thing ${n}`, `do ${n}`, `make ${n}`))
     assert.ok(finished(buildLexicalIndex(many, createRandom(1))).pauses > 20)
+  })
+
+  it('takes in one more, another text of one, and forgets one, as if it had been built with them', () => {
+    const index = indexOf(HOME)
+    const first = (text: string): string | undefined => index.find(text, 3).matches[0]?.key
+    index.set(item('kettle', 'Boils water', 'make some tea', 'put the kettle on', 'is the water hot'))
+    index.set(item('door', 'Opens and closes the gate of the garage'))
+    assert.deepEqual([index.size, first('boil water for tea'), first('close the garage')], [6, 'kettle', 'door'])
+    assert.equal(first('please turn the light on'), 'lamp')
+    index.set(item('kettle', 'Feeds the fish', 'give the fish something to eat', 'are the fish hungry'))
+    assert.deepEqual([index.size, first('feed the hungry fish')], [6, 'kettle'])
+    assert.notEqual(first('make some tea'), 'kettle')
+    index.delete('lamp')
+    index.delete('nobody')
+    assert.equal(index.size, 5)
+    assert.ok(index.find('turn the light on', 9).matches.every(({ key }) => key !== 'lamp'))
+  })
+
+  it('asks who may be found only of those that are near enough', () => {
+    const many = Array.from({ length: 400 }, (_, n) => item(`k${n}`, `a thing of the kind ${n}`))
+    let asked = 0
+    indexOf(many).find('a thing', 3, () => ++asked > 0)
+    assert.ok(asked >= 3 && asked < many.length, `${asked}`)
   })
 
   it('takes any text', () => {

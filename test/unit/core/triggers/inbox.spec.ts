@@ -6,7 +6,6 @@ import { QUEUE_ROOM, QUEUE_WEIGHTS } from '../../../../src/core/triggers/priorit
 import { REFUSED_MS } from '../../../../src/core/triggers/refused-events.ts'
 import { ACK_WAIT_MS, CRITICAL_ACK_WAIT_MS } from '../../../../src/core/triggers/retry-times.ts'
 import { createSeenEvents } from '../../../../src/core/triggers/seen-events.ts'
-import { REORDER_MS } from '../../../../src/core/triggers/subject-order.ts'
 
 const AGAIN: FailedAnswer = { code: 'tool_failed', message: 'no camera', retryable: true, retryAfterMs: 0 }
 const NEVER: FailedAnswer = { code: 'invalid_argument', message: 'no such door', retryable: false, retryAfterMs: 0 }
@@ -336,30 +335,66 @@ describe('inbox', () => {
       ] as const)
         receive(number, { priority })
       receive(1, { id: '1-9', of: 'cam window' })
-      assert.equal(taken('ordered'), '1-3', 'it is the first that is seen of its subject')
+      assert.equal(taken('ordered'), '1-1')
       assert.equal(taken('ordered'), '1-9')
       assert.equal(taken('ordered'), undefined, 'one of a subject is being handled')
       done()
+      for (const number of [1, 2]) {
+        inbox.finish(ordered(number), 'done', 0)
+        assert.deepEqual(done().slice(0, 1), ['ready ordered'])
+        const next = inbox.take('ordered', 0)
+        assert.deepEqual([next?.item.id, next?.late], [`1-${number + 1}`, false])
+      }
+      receive(0)
       inbox.finish(ordered(3), 'done', 0)
-      assert.deepEqual(done().slice(0, 1), ['ready ordered'])
-      const late = inbox.take('ordered', 0)
-      assert.deepEqual([late?.item.id, late?.late], ['1-1', true])
-      inbox.finish(ordered(1), 'done', 0)
-      assert.deepEqual(inbox.take('ordered', 0)?.item.id, '1-2')
+      assert.equal(inbox.take('ordered', 0)?.late, true)
     })
 
-    it('waits two seconds for what is missing', () => {
+    /** What its handler is shown of one after the other. */
+    const shown = (): [id: string, missing: number, late: boolean][] => {
+      const all: [string, number, boolean][] = []
+      for (let one = inbox.take('ordered', 0); one !== undefined; one = inbox.take('ordered', 0)) {
+        all.push([one.item.id, one.missing, one.late])
+        inbox.finish(one.item, 'done', 0)
+      }
+      return all
+    }
+
+    it('waits for none that went to another handler, and counts none as missing', () => {
+      for (const number of [1, 3, 7]) receive(number)
+      assert.deepEqual(shown(), [
+        ['1-1', 0, false],
+        ['1-3', 0, false],
+        ['1-7', 0, false]
+      ])
+      assert.equal(inbox.nextAt, Infinity)
+    })
+
+    it('says that one is missing which was lost on its way, not one that came and was refused, or whose answer was lost', () => {
       receive(1)
-      receive(3)
-      assert.equal(taken('ordered'), '1-1')
-      inbox.finish(ordered(1), 'done', 0)
-      assert.equal(taken('ordered'), undefined)
-      assert.equal(inbox.nextAt, REORDER_MS)
-      inbox.tick(REORDER_MS - 1)
-      done()
-      inbox.tick(REORDER_MS)
-      assert.deepEqual(done(), ['ready ordered'])
-      assert.deepEqual(inbox.take('ordered', REORDER_MS)?.missing, 1)
+      receive(3, { lost: 2 })
+      refusal = { ...NEVER, code: 'permission_denied' }
+      receive(4)
+      refusal = undefined
+      receive(5, { lost: 4 })
+      assert.deepEqual(shown(), [
+        ['1-1', 0, false],
+        ['1-3', 1, false],
+        ['1-5', 0, false]
+      ])
+    })
+
+    it('says nothing of what was lost before it began: what a node had when it ended is not known', () => {
+      gone.add('ordered')
+      inbox.restore(ordered(1), 0)
+      gone.clear()
+      receive(3, { lost: 2 })
+      receive(6, { lost: 5 })
+      assert.deepEqual(shown(), [
+        ['1-1', 0, false],
+        ['1-3', 0, false],
+        ['1-6', 1, false]
+      ])
     })
 
     it('one slow subject keeps no other from being handled, and has no more than its share of the places', () => {
@@ -474,15 +509,14 @@ describe('inbox', () => {
       assert.equal(order.filter((id) => id.startsWith('high')).length, QUEUE_WEIGHTS.high, order.join(' '))
     })
 
-    it('what is here is no gap, though nothing was handed out since it came', () => {
+    it('what comes before one that waits goes before it', () => {
       receive(1)
       assert.equal(taken('ordered'), '1-1')
       receive(3)
       assert.equal(taken('ordered'), undefined)
       receive(2)
-      inbox.tick(REORDER_MS)
-      inbox.finish(ordered(1), 'done', REORDER_MS)
-      const two = inbox.take('ordered', REORDER_MS)
+      inbox.finish(ordered(1), 'done', 0)
+      const two = inbox.take('ordered', 0)
       assert.deepEqual([two?.item.id, two?.missing, two?.late], ['1-2', 0, false])
     })
 
@@ -516,10 +550,8 @@ describe('inbox', () => {
       for (const number of [1, 3]) receive(number)
       assert.equal(taken('ordered'), '1-1')
       inbox.finish(ordered(1), 'done', 0)
-      assert.deepEqual([taken('ordered'), inbox.nextAt], [undefined, REORDER_MS], 'it may still be on its way')
-      inbox.tick(REORDER_MS)
-      const next = inbox.take('ordered', REORDER_MS)
-      assert.deepEqual([next?.item.id, next?.missing, next?.late], ['1-3', 1, false])
+      const next = inbox.take('ordered', 0)
+      assert.deepEqual([next?.item.id, next?.missing, next?.late], ['1-3', 0, false])
     })
 
     it('one of low priority behind it whose source hears nothing any more goes as well; one that is promised does not', () => {
@@ -540,11 +572,11 @@ describe('inbox', () => {
     })
 
     it('one that came late is late when it is tried again, too', () => {
-      receive(1)
-      receive(2, { priority: 'critical' })
-      inbox.kept(ordered(1))
+      receive(2)
       assert.equal(taken('ordered'), '1-2')
       inbox.finish(ordered(2), 'done', 0)
+      receive(1)
+      inbox.kept(ordered(1))
       over.add('r')
       assert.equal(inbox.take('ordered', 0)?.late, true)
       inbox.finish(ordered(1), { ...AGAIN, code: 'busy' }, 0)

@@ -165,7 +165,7 @@ describe('outbox', () => {
     it('is kept, sent to the first handler, accepted and done', () => {
       assert.deepEqual(add('1'), { outcome: 'sent', handlers: ['a'] })
       assert.deepEqual(done(), ['append 1', 'send 1 to a'])
-      assert.equal(outbox.sent('1', 'a', 10), DAY_MS - 10)
+      assert.equal(outbox.sent('1', 'a', 10)?.remainingMs, DAY_MS - 10)
       assert.equal(outbox.sent('1', 'a', 10), undefined, 'once')
       outbox.accepted('1', 'a', 20)
       outbox.accepted('1', 'a', 21)
@@ -240,7 +240,7 @@ describe('outbox', () => {
       assert.deepEqual(done(), [], 'nobody else gets it')
       outbox.handlersChanged(time, ['a'])
       assert.deepEqual(done(), ['send lost to a', 'send back to a'])
-      assert.equal(outbox.sent('back', 'a', time), 0)
+      assert.equal(outbox.sent('back', 'a', time)?.remainingMs, 0)
       handlers = ['b']
       outbox.lost('lost', 'a', time)
       outbox.accepted('back', 'a', time)
@@ -623,11 +623,14 @@ describe('outbox', () => {
 
   describe('the order of a subject', () => {
     let routes: Record<string, string[]>
+    let chance: number
     const of = 'cam door'
     const way = (given: Partial<OutboxEvent> & { way?: string } = {}) => ({ of, ...given })
     beforeEach(() => {
       routes = { '': ['a'] }
+      chance = 0
       create({
+        random: () => chance,
         route: (one) => new Set(routes[(one as { way?: string }).way ?? '']),
         wayOf: (one) => (one as { way?: string }).way ?? '',
         isOrdered: (handler) => handler !== 'orderless'
@@ -714,7 +717,7 @@ describe('outbox', () => {
       assert.equal(done().at(-1), 'send 4 to a')
     })
 
-    it('who has accepted one, and comes back, gets it again whatever is before it', () => {
+    it('who has accepted one, and comes back, gets it again as soon as what is before it has gone there', () => {
       routes = { '': ['a'], late: [] }
       add('1', way({ way: 'late' }))
       add('2', way())
@@ -722,8 +725,102 @@ describe('outbox', () => {
       outbox.accepted('2', 'a', time)
       outbox.lost('2', 'a', time)
       routes.late = ['a']
+      done()
       outbox.handlersChanged(time, ['a'])
+      assert.deepEqual(done(), ['send 1 to a'])
+      go('1', 'a')
+      assert.deepEqual(done(), ['send 2 to a'])
       go('2', 'a')
+    })
+
+    /** Accepted by the first, over a link that is lost then: it may have given them back, unheard. */
+    const taken = (given: Record<string, Priority>): void => {
+      routes[''] = ['a', 'b']
+      for (const [id, priority] of Object.entries(given)) {
+        add(id, way({ priority }))
+        go(id, 'a')
+        outbox.accepted(id, 'a', time)
+      }
+      for (const id of Object.keys(given)) outbox.lost(id, 'a', time)
+      done()
+    }
+    /** The link takes them as they come. @returns what it sent. */
+    const sends = (): string[] => {
+      const sent: string[] = []
+      for (let next = done(); next.length > 0; next = done())
+        for (const one of next) {
+          const [, id, handler] = /^send (.*) to (.*)$/.exec(one)!
+          if (outbox.sent(id!, handler!, time) !== undefined) sent.push(`${id} ${handler}`)
+        }
+      return sent
+    }
+
+    it('of what one has accepted is kept when it comes back, whatever the priorities: it may have given all back, unheard', () => {
+      taken({ 1: 'normal', 2: 'critical', 3: 'high' })
+      outbox.handlersChanged(time, ['a'])
+      assert.deepEqual(sends(), ['1 a', '2 a', '3 a'])
+    })
+
+    it('all that one has accepted goes there again at once where it was there all the while, and not to another', () => {
+      taken({ 1: 'normal', 2: 'normal', 3: 'normal' })
+      tick(ACK_WAIT_MS)
+      assert.deepEqual(sends(), ['1 a', '2 a', '3 a'])
+    })
+
+    it('is kept where its link is lost again when it has had its time to come back', () => {
+      routes[''] = ['a']
+      taken({ 1: 'normal', 2: 'normal' })
+      routes[''] = ['a']
+      outbox.handlersChanged(time, ['a'])
+      done()
+      time = RETURN_MS
+      // Each is left alone for a time that is chance, the second for less.
+      outbox.lost('1', 'a', time)
+      chance = 1
+      outbox.lost('2', 'a', time)
+      done()
+      const sent: string[] = []
+      while (sent.length < 2) {
+        tick(outbox.nextAt)
+        sent.push(...sends())
+      }
+      assert.deepEqual(sent, ['1 a', '2 a'])
+    })
+
+    it('what is of low priority and may be lost on its way is named by what follows there, until that has come', () => {
+      routes.orderless = ['orderless']
+      const lost = (number: number, given: Partial<OutboxEvent> & { way?: string } = {}, handler = 'a'): number | undefined => {
+        add(`${number}`, way({ sequence: { incarnation: 1, number }, ...given }))
+        return outbox.sent(`${number}`, handler, time)!.lost
+      }
+      for (const number of [1, 2, 3]) lost(number, { priority: 'low' })
+      outbox.accepted('1', 'a', time)
+      outbox.lost('2', 'a', time)
+      assert.equal(lost(4), 2)
+      outbox.failed('3', 'a', BUSY, time)
+      outbox.lost('4', 'a', time)
+      outbox.withdraw('4', time)
+      assert.equal(lost(5), 2, 'who was to be told was lost as well')
+      outbox.accepted('5', 'a', time)
+      assert.equal(lost(6), undefined)
+      lost(7, { priority: 'low' })
+      outbox.accepted('6', 'a', time)
+      tick(time + ACK_WAIT_MS)
+      assert.deepEqual([lost(8), done().includes('dropped 7: unanswered')], [7, true])
+      outbox.done('8', 'a', time)
+      assert.equal(lost(9), undefined)
+      lost(10, { priority: 'low', way: 'orderless' }, 'orderless')
+      outbox.lost('10', 'orderless', time)
+      assert.equal(lost(11, { way: 'orderless' }, 'orderless'), undefined)
+    })
+
+    it('what waits for older ones to go to whom has accepted it has its time, too', () => {
+      taken({ 1: 'normal', 2: 'normal' })
+      tick(ACK_WAIT_MS)
+      assert.deepEqual(done(), ['send 1 to a'])
+      routes[''] = ['b']
+      tick(RETURN_MS)
+      assert.deepEqual(done(), ['send 2 to b'])
     })
   })
 
@@ -979,7 +1076,7 @@ describe('outbox', () => {
       assert.deepEqual(done(), ['dead 5: expired'])
       outbox.handlersChanged(500)
       assert.deepEqual(done(), ['send 1 to a', 'send 2 to b', 'send 3 to b'])
-      assert.equal(outbox.sent('1', 'a', 500), DAY_MS - 1_000)
+      assert.equal(outbox.sent('1', 'a', 500)?.remainingMs, DAY_MS - 1_000)
       assert.deepEqual(
         outbox.deadLetters().map((letter) => letter.event.id),
         ['6', '5']

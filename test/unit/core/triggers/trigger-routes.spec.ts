@@ -4,11 +4,13 @@ import { rendezvousOrder } from '../../../../src/core/triggers/rendezvous.ts'
 import {
   MAX_FAN_OUT,
   MAX_ROUTED_NAMES,
+  checkRouteHint,
   createCurrentRoutes,
   createEventRoutes,
   fanOutOf,
   priorityOf,
   reachesType,
+  wayOf,
   type EventHandler,
   type EventRoute,
   type EventToRoute
@@ -25,6 +27,54 @@ const GUARD = handler('guard', 'agent/security')
 const RESEARCH = handler('research', 'agent/research')
 const ALARM = handler('alarm', 'security/alarm', 'n2')
 const ALL = [GUARD, RESEARCH, ALARM]
+
+describe('routes of events by meaning', () => {
+  const event = { ...EVENT, hint: 'meaning:agent/*', sink: 'capability:alarm', text: 'somebody is at the door' }
+
+  it('go to those of the types that are meant, who are there and have not raised it', () => {
+    const asked: [string, string[]][] = []
+    const own = handler('cam', 'agent/camera', 'n0')
+    const away = handler('watch', 'agent/watch', 'n3', false)
+    const routes = createEventRoutes([...ALL, own, away], (text, among) => {
+      asked.push([text, among.map(({ capability }) => capability).sort()])
+      return among.filter(({ capability }) => capability === 'guard')
+    })
+    const { by, handlers } = routes.route(event)
+    assert.deepEqual([by, [...handlers]], ['meaning', ['guard@n1']])
+    assert.deepEqual(asked, [['somebody is at the door', ['guard', 'research']]])
+    routes.route(event)
+    assert.equal(asked.length, 1)
+    routes.route({ ...event, text: 'it is dark' })
+    assert.deepEqual(asked[1]?.[0], 'it is dark')
+  })
+
+  it('go to the sink where nobody or not one thing is meant, never to the nearest', () => {
+    const { by, handlers } = createEventRoutes(ALL, () => []).route(event)
+    assert.deepEqual([by, [...handlers]], ['sink', ['alarm@n2']])
+    assert.equal(createEventRoutes(ALL, () => []).route({ ...event, sink: undefined }).by, undefined)
+    assert.equal(createEventRoutes(ALL).route(event).by, 'sink')
+  })
+
+  it('wait as long as it is not known who is meant, and are asked again', () => {
+    let known = false
+    const routes = createEventRoutes(ALL, (_, among) => (known ? among.slice(0, 1) : undefined))
+    assert.deepEqual([routes.route(event).by, routes.route(event).handlers.size], [undefined, 0])
+    known = true
+    assert.equal(routes.route(event).by, 'meaning')
+  })
+
+  it('are the same for what says the same', () => {
+    const other = { ...event, text: 'it is dark' }
+    assert.notEqual(wayOf(event), wayOf(other))
+    assert.equal(wayOf({ ...event, hint: 'agent/*' }), wayOf({ ...other, hint: 'agent/*' }))
+  })
+
+  it('are a hint that a trigger may have', () => {
+    for (const hint of ['meaning:**', 'meaning:agent/*']) checkRouteHint({ id: 'cam' }, { event: 'x', routeHint: hint })
+    for (const hint of ['meaning:', 'meaning:capability:x', 'meaning:a b'])
+      assert.throws(() => checkRouteHint({ id: 'cam' }, { event: 'x', routeHint: hint }), /fits nothing/)
+  })
+})
 
 describe('routes of events', () => {
   const route = (event: Partial<EventToRoute>, handlers = ALL): [string | undefined, string[]] => {

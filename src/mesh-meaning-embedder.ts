@@ -1,0 +1,66 @@
+/** Vectors of texts from a capability of the mesh, by ordinary calls. */
+import type { JsonValue } from '../protocols/json.ts'
+import type { Offer } from './core/candidates.ts'
+import { EMBED_TOOL } from './core/embed.ts'
+import type { Embedder } from './core/meaning/embedder.ts'
+import { MeshError } from './errors.ts'
+import type { Mesh } from './mesh-api.ts'
+import type { MeshComponents } from './mesh-components.ts'
+import { createMeaningVectors, type MeaningVectors } from './mesh-meaning-vectors.ts'
+
+/** Vectors beside words, where a node is set up for them. */
+export function meaningVectors(
+  { meaning, now }: Pick<MeshComponents, 'meaning' | 'now'>,
+  call: Mesh['call'],
+  offers: () => Offer[]
+): MeaningVectors | undefined {
+  if (meaning === undefined) return undefined
+  const { embedder, form } = meaning
+  const from = 'capability' in embedder ? createCapabilityEmbedder({ target: embedder.capability, call, offers }) : embedder
+  return createMeaningVectors({ embedder: from, form, now })
+}
+
+/** What it needs. */
+export interface CapabilityEmbedderComponents {
+  /** Id, type or ID@NODE of what embeds. */
+  target: string
+  call: Mesh['call']
+  offers(): Offer[]
+}
+
+/** Which provider answers is for dispatch to choose; vectors are of the model that this one announces, and that its server names. */
+export function createCapabilityEmbedder({ target, call, offers }: CapabilityEmbedderComponents): Embedder {
+  return {
+    name: `capability ${target}`,
+    async embed(texts, { signal }) {
+      const { result, provider } = await call(target, EMBED_TOOL, { input: [...texts] }, { signal }).result
+      const { data, model: answered } = isObject(result) ? result : {}
+      if (!Array.isArray(data)) throw noVectors()
+      const declared = modelAt(offers(), provider, target)
+      // A server that has loaded another model than it was set up for says so, perhaps.
+      const model = typeof answered !== 'string' || answered === declared ? declared : `${declared} (${answered})`
+      return data.map((entry) => ({ model, values: vectorOf(entry) }))
+    }
+  }
+}
+
+/** The name of the model, or else of the capability: only what it says itself can tell models apart. */
+function modelAt(offers: readonly Offer[], node: string, target: string): string {
+  const offer = offers.find((one) => one.node === node && (target.startsWith(one.id) || one.type === target))
+  const model = offer?.capability.metadata?.['model']
+  return typeof model === 'string' ? model : (offer?.id ?? target)
+}
+
+function vectorOf(entry: JsonValue): Float32Array {
+  const embedding = isObject(entry) ? entry['embedding'] : undefined
+  if (!Array.isArray(embedding) || !embedding.every((one) => typeof one === 'number')) throw noVectors()
+  return Float32Array.from(embedding)
+}
+
+function isObject(value: JsonValue | undefined): value is { [key: string]: JsonValue } {
+  return typeof value === 'object' && value !== null && !Array.isArray(value)
+}
+
+function noVectors(): MeshError {
+  return new MeshError('protocol_error', 'the embedder answers with something that is no list of vectors')
+}

@@ -1,0 +1,122 @@
+/** Inputs of calls that are too long for their open frame: sent in pieces after it, as CBOR, so that calls on the same stream share it. */
+import { decodeCbor, encodeCbor } from '../../protocols/cbor.ts'
+import { MAX_BYTES_PER_ITEM, MAX_INPUT_BYTES, decodeItem, encodeItem } from '../../protocols/call/messages.ts'
+import type { JsonValue } from '../../protocols/json.ts'
+import { asJson } from '../../protocols/shape.ts'
+import { readAtMost } from '../../protocols/bytes-at-most.ts'
+import { untilAborted } from '../core/until-aborted.ts'
+import { MeshError } from '../errors.ts'
+import { createWindowBudget } from './receive-queue.ts'
+
+/** Inputs with more characters go in pieces; below, no frame of them is too large: a character has at most three bytes. */
+export const LONG_INPUT_CHARACTERS = 1024 * 1024
+/** Characters that any value but a text counts. */
+const OTHER_VALUE = 3
+/** Bytes of long inputs that a node keeps at once, for all calls that run here; past it: `busy`. */
+export const MAX_LONG_INPUT_BYTES = 128 * 1024 * 1024
+/** Those of one peer. */
+export const MAX_PEER_INPUT_BYTES = 64 * 1024 * 1024
+/** Longest time that an input may be under way, in ms. */
+export const MAX_INPUT_MS = 60_000
+
+/** True if an input goes in pieces. Looks no further than it has to. */
+export function isLongInput(input: JsonValue): boolean {
+  let left = LONG_INPUT_CHARACTERS
+  const count = (value: JsonValue): void => {
+    if (typeof value === 'string') left -= value.length
+    else left -= OTHER_VALUE
+    if (left < 0 || typeof value !== 'object' || value === null) return
+    for (const [key, one] of Object.entries(value)) {
+      left -= Array.isArray(value) ? 0 : key.length
+      if (left < 0) return
+      count(one)
+    }
+  }
+  count(input)
+  return left < 0
+}
+
+/** An input as CBOR. @throws MeshError `too_large`. */
+export function longInput(input: JsonValue): Uint8Array {
+  const bytes = encodeCbor(input)
+  if (bytes.length <= MAX_INPUT_BYTES) return bytes
+  const message = `an input of ${bytes.length} bytes is over the limit of ${MAX_INPUT_BYTES}; stream it, or send less`
+  throw new MeshError('too_large', message, { bytes: bytes.length, limit: MAX_INPUT_BYTES })
+}
+
+/** Its pieces, as bodies of items. */
+export async function* piecesOf(bytes: Uint8Array): AsyncGenerator<unknown, void, void> {
+  for (let at = 0; at < bytes.length; at += MAX_BYTES_PER_ITEM)
+    yield encodeItem({ kind: 'bytes', bytes: bytes.subarray(at, at + MAX_BYTES_PER_ITEM) })
+}
+
+/** An input that has come. */
+export interface ReceivedInput {
+  input: JsonValue
+  /** Gives its room back, when the call is over. */
+  release(): void
+}
+
+/** Receives long inputs, within bounds on what a node keeps of one peer and of all. */
+export class LongInputs {
+  readonly #room = createWindowBudget(MAX_LONG_INPUT_BYTES)
+  readonly #ofPeers = new Map<string, number>()
+
+  /**
+   * Reads the input of a call. What does not come in time is given up.
+   * @throws MeshError `busy`, `protocol_error`, `deadline_exceeded`, and what the signal aborts with.
+   */
+  async receive(
+    pieces: AsyncIterable<unknown> | undefined,
+    { bytes, peer, ms, signal }: { bytes: number; peer: string; ms: number; signal: AbortSignal }
+  ): Promise<ReceivedInput> {
+    if (pieces === undefined) throw new MeshError('protocol_error', 'a peer announces an input and sends none')
+    let taken = 0
+    let isOver = false
+    const release = (): void => {
+      isOver = true
+      this.#give(peer, taken)
+    }
+    const take = (length: number): void => {
+      if (isOver || !this.#take(peer, length))
+        throw new MeshError('busy', 'too many long inputs are kept here', { notStarted: true, reason: 'input' })
+      taken += length
+    }
+    try {
+      const late = AbortSignal.timeout(Math.min(ms, MAX_INPUT_MS))
+      const read = await untilAborted(readAtMost(bytesIn(pieces, take), bytes, wrong), AbortSignal.any([signal, late]))
+      if (read.length !== bytes) throw wrong()
+      return { input: asJson(decodeCbor(read)), release }
+    } catch (error) {
+      release()
+      throw error
+    }
+  }
+
+  #take(peer: string, bytes: number): boolean {
+    const its = (this.#ofPeers.get(peer) ?? 0) + bytes
+    if (its > MAX_PEER_INPUT_BYTES || !this.#room.take(bytes)) return false
+    this.#ofPeers.set(peer, its)
+    return true
+  }
+
+  #give(peer: string, bytes: number): void {
+    this.#room.give(bytes)
+    const left = (this.#ofPeers.get(peer) ?? 0) - bytes
+    if (left > 0) this.#ofPeers.set(peer, left)
+    else this.#ofPeers.delete(peer)
+  }
+}
+
+async function* bytesIn(pieces: AsyncIterable<unknown>, take: (length: number) => void): AsyncGenerator<Uint8Array, void, void> {
+  for await (const body of pieces) {
+    const item = decodeItem(body)
+    if (item.kind !== 'bytes') throw wrong()
+    take(item.bytes.length)
+    yield item.bytes
+  }
+}
+
+function wrong(): MeshError {
+  return new MeshError('protocol_error', 'a peer sends another input than it has announced')
+}

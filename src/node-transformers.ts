@@ -1,0 +1,87 @@
+/** Vectors of texts by a model in this process, with the package `@huggingface/transformers`, which nobody has to install who does not want this. */
+import { existsSync } from 'node:fs'
+import { basename, dirname, join, resolve } from 'node:path'
+import type { MeaningConfig } from './config.ts'
+import type { Embedder } from './core/meaning/embedder.ts'
+import { MeshError } from './errors.ts'
+import type { MeaningComponents } from './mesh-components.ts'
+
+/** As much of the package as is used: it is not installed with this one, so its types are not there. */
+export interface TransformersModule {
+  env: { allowRemoteModels: boolean; allowLocalModels: boolean; localModelPath: string; useFSCache: boolean }
+  pipeline(task: 'feature-extraction', model: string, options: object): Promise<FeatureExtraction>
+}
+type FeatureExtraction = (
+  texts: readonly string[],
+  options: { pooling: 'mean'; normalize: boolean }
+) => Promise<{ dims: readonly number[]; data: Float32Array }>
+
+const PACKAGE = '@huggingface/transformers'
+/** Files that hold the weights, the most exact first, and how the package calls them. */
+const WEIGHTS = [
+  ['model.onnx', 'fp32'],
+  ['model_fp16.onnx', 'fp16'],
+  ['model_quantized.onnx', 'q8'],
+  ['model_int8.onnx', 'int8']
+] as const
+
+/** What is needed for the vectors that a node is set up for, if it is. @throws MeshError `invalid_config`. */
+export function meaningComponents({ embeddings, vectors = 'int8' }: MeaningConfig = {}): MeaningComponents | undefined {
+  if (embeddings === undefined) return undefined
+  if ('capability' in embeddings) return { embedder: embeddings, form: vectors }
+  return { embedder: createTransformersEmbedder(embeddings.transformers.model), form: vectors }
+}
+
+/** The same with a full path. */
+export function resolvedMeaning(meaning: MeaningConfig | undefined, baseDir: string): MeaningConfig | undefined {
+  const { embeddings } = meaning ?? {}
+  if (embeddings === undefined || 'capability' in embeddings) return meaning
+  return { ...meaning, embeddings: { transformers: { model: resolve(baseDir, embeddings.transformers.model) } } }
+}
+
+/**
+ * Loads the model with the first texts. Nothing is downloaded: what is not in the folder is missing.
+ * @param folder of the model: `config.json`, `tokenizer.json`, `onnx/model.onnx`. @param load gives the package.
+ * @throws MeshError `invalid_config` if there is no such folder.
+ */
+export function createTransformersEmbedder(
+  folder: string,
+  load: () => Promise<TransformersModule> = () => import(PACKAGE) as Promise<TransformersModule>
+): Embedder {
+  const path = resolve(folder)
+  const weights = WEIGHTS.find(([file]) => existsSync(join(path, 'onnx', file)))
+  if (weights === undefined)
+    throw new MeshError('invalid_config', `${path} is no folder of a model: it has no onnx/${WEIGHTS[0][0]}`, { key: 'meaning' })
+  const model = basename(path)
+  let extraction: Promise<FeatureExtraction> | undefined
+
+  async function begin(): Promise<FeatureExtraction> {
+    const { env, pipeline } = await load().catch((cause: unknown) => {
+      throw new MeshError('unavailable', `the package ${PACKAGE} cannot be loaded: npm install ${PACKAGE}`, {}, { cause })
+    })
+    Object.assign(env, { allowRemoteModels: false, allowLocalModels: true, localModelPath: dirname(path), useFSCache: false })
+    // One thread: it shares the machine with a node.
+    const session_options = { intraOpNumThreads: 1, interOpNumThreads: 1 }
+    const options = { dtype: weights![1], device: 'cpu', local_files_only: true, session_options }
+    return pipeline('feature-extraction', model, options).catch((cause: unknown) => {
+      throw new MeshError('unavailable', `the model ${model} cannot be loaded: ${firstLine(cause)}`, {}, { cause })
+    })
+  }
+
+  return {
+    name: `transformers ${model}`,
+    async embed(texts, { signal }) {
+      signal.throwIfAborted()
+      extraction ??= begin()
+      // What is missing may be there when it is tried again.
+      extraction.catch(() => (extraction = undefined))
+      const { dims, data } = await (await extraction)(texts, { pooling: 'mean', normalize: false })
+      const width = dims.at(-1) ?? 0
+      return Array.from(texts, (_, n) => ({ model, values: data.slice(n * width, (n + 1) * width) }))
+    }
+  }
+}
+
+function firstLine(error: unknown): string {
+  return (error instanceof Error ? error.message : String(error)).split('\n', 1)[0] ?? ''
+}

@@ -1,0 +1,105 @@
+import assert from 'node:assert/strict'
+import { buildLexicalIndex, type MeaningItem } from '../../src/core/meaning/lexical-index.ts'
+import { isMeshError } from '../../src/errors.ts'
+import { BUILDING_SHARE, createMeaningIndex, type MeaningIndex } from '../../src/mesh-meaning-index.ts'
+import { createRandom } from '../../scripts/simulate/random.ts'
+
+const COUNT = 40
+const item = (key: string, word: string): MeaningItem => ({ key, description: `the ${word} machine`, examples: [] })
+const WORDS = Array.from({ length: COUNT }, (_, n) => `w${String.fromCharCode(97 + (n % 26), 97 + ((n * 7) % 26))}q${n}x`)
+
+describe('the index of what is offered', () => {
+  let items: Map<string, MeaningItem>
+  let index: MeaningIndex
+  let [builds, clock, step] = [0, 0, 1]
+  const change = (...changes: (MeaningItem | string)[]): void => {
+    items = new Map(items)
+    for (const one of changes)
+      if (typeof one === 'string') items.delete(one)
+      else items.set(one.key, one)
+  }
+  const first = async (text: string): Promise<string | undefined> => (await index.current()).find(text, 1).matches[0]?.key
+
+  beforeEach(() => {
+    ;[builds, clock, step] = [0, 0, 1]
+    items = new Map(WORDS.map((word, n) => [`k${n}`, item(`k${n}`, word)]))
+    index = createMeaningIndex({
+      items: () => items,
+      now: () => (clock += step),
+      random: createRandom(1),
+      build(all, random) {
+        builds++
+        return buildLexicalIndex(all, random)
+      }
+    })
+  })
+  afterEach(() => index.stop())
+
+  it('is built once for all who ask, and not again as long as nothing changes', async () => {
+    const [a, b] = await Promise.all([index.current(), index.current()])
+    assert.equal(a, b)
+    assert.equal(await index.current(), a)
+    assert.equal(builds, 1)
+  })
+
+  it('takes in a change of one without being built anew, and is asked at once', async () => {
+    const before = await index.current()
+    change(item('new', 'zebrafish'))
+    assert.equal(await first('zebrafish'), 'new')
+    change(item('new', 'armadillo'), 'k3')
+    assert.equal(await first('armadillo'), 'new')
+    assert.notEqual(await first(WORDS[3]!), 'k3')
+    assert.equal((await index.current()).size, COUNT)
+    assert.equal(await index.current(), before)
+    assert.equal(builds, 1)
+  })
+
+  it('takes the same words of another object for the same', async () => {
+    await index.current()
+    items = new Map([...items].map(([key, one]) => [key, structuredClone(one)]))
+    const of = await index.current()
+    clock += 1e9
+    assert.equal(await index.current(), of)
+    assert.equal(builds, 1)
+  })
+
+  it('is built anew behind the one that answers, once that has become cheap', async () => {
+    const before = await index.current()
+    const costMs = clock
+    change(item('new', 'zebrafish'))
+    assert.equal(await index.current(), before)
+    assert.equal(builds, 1)
+    clock += costMs / BUILDING_SHARE
+    assert.equal(await index.current(), before)
+    assert.equal(builds, 2)
+    while ((await index.current()) === before) await new Promise((resolve) => setImmediate(resolve))
+    assert.equal(await first('zebrafish'), 'new')
+    clock += 1e9
+    await index.current()
+    assert.equal(builds, 2)
+  })
+
+  it('is built anew and waited for where more than a quarter is new', async () => {
+    const before = await index.current()
+    change(...Array.from({ length: COUNT / 2 }, (_, n) => item(`n${n}`, `zebra${n}`)))
+    assert.notEqual(await index.current(), before)
+    assert.equal(builds, 2)
+    assert.equal(await first('zebra7'), 'n7')
+  })
+
+  it('is of what is there when it is done, whatever changed meanwhile', async () => {
+    // A pause after every piece of work.
+    step = 10
+    const asked = first('zebrafish')
+    change(item('new', 'zebrafish'))
+    assert.equal(await asked, 'new')
+  })
+
+  it('is nobody’s once it is stopped', async () => {
+    await index.current()
+    change('k1')
+    const asked = index.current()
+    index.stop()
+    await assert.rejects(asked, (error) => isMeshError(error, 'cancelled'))
+  })
+})

@@ -1,0 +1,251 @@
+import assert from 'node:assert/strict'
+import { performance } from 'node:perf_hooks'
+import type { CapabilityDeclaration } from '../../protocols/capability.ts'
+import type { JsonValue } from '../../protocols/json.ts'
+import type { Offer } from '../../src/core/candidates.ts'
+import { MAX_EMBED_BATCH, type Embedded, type Embedder } from '../../src/core/meaning/embedder.ts'
+import { MeshError, isMeshError } from '../../src/errors.ts'
+import type { Mesh, MeaningBy } from '../../src/mesh-api.ts'
+import { createCapabilityEmbedder } from '../../src/mesh-meaning-embedder.ts'
+import { createMeaningVectors, MAX_QUERIES, MIN_REST_MS } from '../../src/mesh-meaning-vectors.ts'
+import { createMeshMeaning } from '../../src/mesh-meaning.ts'
+import { createRandom } from '../../scripts/simulate/random.ts'
+import { until } from '../backends/contract.ts'
+
+const offer = (capability: CapabilityDeclaration, node = 'peer'): Offer => ({
+  ...{ node, nodeName: node, local: false, direct: true, rttMs: 5 },
+  ...{ id: capability.id, type: capability.type, capability }
+})
+/** What each word is about: only these vectors know that "frosty" has to do with the heater. */
+const ABOUT: [RegExp, number][] = [
+  [/warm|cold|heat|frosty|shiver/, 0],
+  [/light|lamp|dark|gloomy/, 1],
+  [/music|song|jazz|tune/, 2]
+]
+function vectorOf(text: string): Float32Array {
+  const vector = new Float32Array(8).fill(0.05)
+  for (const [words, at] of ABOUT) if (words.test(text)) vector[at]! += 1
+  vector[3 + (text.length % 5)]! += 0.1
+  return vector
+}
+const heater = {
+  id: 'heater',
+  type: 'home/heater',
+  description: 'heat',
+  examples: ['make it warm', 'i am cold', 'heat the bath']
+}
+const lamp = {
+  id: 'lamp',
+  type: 'home/lamp',
+  description: 'light',
+  examples: ['turn on the light', 'it is dark', 'switch the lamp off']
+}
+const radio = { id: 'radio', type: 'home/radio', description: 'music', examples: ['play jazz', 'next song', 'some music'] }
+const others = Array.from({ length: 20 }, (_, n) => ({
+  ...{ id: `other-${n}`, type: `other/o${n}`, description: `number ${n} of those` },
+  examples: [`do ${n} once`, `do ${n} again`, `number ${n}`]
+}))
+const ALL: CapabilityDeclaration[] = [heater, lamp, radio, ...others]
+
+/** An embedder that a test holds in its hands. */
+function createHand() {
+  const hand = {
+    asked: [] as string[][],
+    most: 0,
+    running: 0,
+    left: 0,
+    model: 'wise',
+    answer: (texts: readonly string[]): Promise<Embedded[]> =>
+      Promise.resolve(texts.map((text) => ({ model: hand.model, values: vectorOf(text) }))),
+    embedder: {
+      name: 'a hand',
+      async embed(texts, { signal }) {
+        hand.asked.push([...texts])
+        hand.most = Math.max(hand.most, ++hand.running)
+        const onLeft = (): void => void hand.left++
+        signal.addEventListener('abort', onLeft, { once: true })
+        return hand.answer(texts).finally(() => {
+          signal.removeEventListener('abort', onLeft)
+          hand.running--
+        })
+      }
+    } as Embedder
+  }
+  return hand
+}
+
+describe('vectors beside words', () => {
+  let hand: ReturnType<typeof createHand>
+  let offers: Offer[]
+  let meaning: ReturnType<typeof createMeshMeaning>
+  /** Moves the clock that rests go by. */
+  let later: number
+  beforeEach(() => {
+    hand = createHand()
+    offers = ALL.map((one) => offer(one))
+    later = 0
+    const now = (): number => performance.now() + later
+    const vectors = createMeaningVectors({ embedder: hand.embedder, form: 'int8', now })
+    meaning = createMeshMeaning({ offers: () => offers, now, random: createRandom(1), vectors })
+  })
+  afterEach(() => meaning.stop())
+  const by = async (text: string): Promise<MeaningBy> => (await meaning.understand(text)).by
+  const first = async (text: string): Promise<string | undefined> => (await meaning.understand(text)).matches[0]?.capability
+  const ready = (): Promise<void> => until(async () => (await by('make it warm')).path === 'both', 'the vectors')
+  const never = (): Promise<never> => new Promise(() => undefined)
+
+  it('answer nothing until they are there: the first answer is by words, at once', async () => {
+    let go = (): void => undefined
+    const gate = new Promise<void>((resolve) => (go = resolve))
+    const answer = hand.answer
+    hand.answer = (texts) => gate.then(() => answer(texts))
+    const { path, model, reason } = await by('make it warm')
+    assert.deepEqual([path, model], ['words', null])
+    assert.match(reason, /^a hand: the vectors are being made, 0 of \d+ texts so far$/)
+    assert.notEqual(await first('frosty'), 'heater')
+    go()
+    await ready()
+    assert.equal(await first('how frosty'), 'heater')
+    const told = await by('so gloomy')
+    assert.deepEqual([told.path, told.model], ['both', 'wise'])
+    assert.equal(told.reason, `vectors of wise (a hand, int8) of ${ALL.length} of ${ALL.length} capabilities`)
+  })
+
+  it('are made in batches, one after the other, each text once, also after a change', async () => {
+    await ready()
+    const made = hand.asked.filter((texts) => texts.length > 1)
+    assert.ok(made.length >= 2 && hand.most === 1 && made.every((texts) => texts.length <= MAX_EMBED_BATCH))
+    const all = hand.asked.flat()
+    assert.equal(new Set(all).size, all.length)
+    hand.asked = []
+    offers = [...offers, offer({ id: 'pool', type: 'home/pool', description: 'a pool', examples: ['into the water'] })]
+    // What was there before is compared meanwhile.
+    assert.equal((await by('make it warm')).path, 'both')
+    await until(
+      async () => (await by('make it warm')).reason.includes(`${ALL.length + 1} of ${ALL.length + 1}`),
+      'the vectors of the new one'
+    )
+    assert.equal(hand.asked.flat().length, 2)
+  })
+
+  const FAULTS: [string, () => Promise<Embedded[]>, RegExp][] = [
+    ['is down', () => Promise.reject(new MeshError('unavailable', 'nobody there')), /^a hand: nobody there$/],
+    ['throws what is no error of ours', () => Promise.reject(new TypeError('oops')), /^a hand: /],
+    ['answers with too few', () => Promise.resolve([]), /answers with 0 vectors for/],
+    [
+      'answers with what is no number',
+      () => Promise.resolve([{ model: 'wise', values: Float32Array.of(NaN) }]),
+      /a hand: .*answers with/
+    ]
+  ]
+  for (const [what, answer, reason] of FAULTS)
+    it(`are done without while the embedder ${what}, which is left alone for a while`, async () => {
+      const good = hand.answer
+      hand.answer = answer
+      await by('make it warm')
+      await until(async () => !/being made/.test((await by('make it warm')).reason), 'the fault')
+      const told = await by('make it warm')
+      assert.equal(told.path, 'words')
+      assert.match(told.reason, reason)
+      assert.equal(await first('make it warm'), 'heater')
+      assert.equal(hand.asked.length, 1)
+      hand.answer = good
+      later += MIN_REST_MS
+      await ready()
+      hand.asked = []
+      hand.answer = answer
+      assert.equal((await by('frosty again')).path, 'words')
+      assert.equal((await by('frosty once more')).path, 'words')
+      assert.equal(hand.asked.length, 1)
+    })
+
+  it('are waited for a moment only, and what comes later counts for who asks again', async () => {
+    await ready()
+    let go = (): void => undefined
+    const gate = new Promise<void>((resolve) => (go = resolve))
+    const good = hand.answer
+    hand.answer = (texts) => gate.then(() => good(texts))
+    const late = await by('how frosty')
+    assert.deepEqual([late.path, late.reason], ['words', 'a hand: no vector of the request within 500 ms'])
+    go()
+    later += MIN_REST_MS
+    await until(() => hand.running === 0, 'the late answer')
+    assert.equal(await first('how frosty'), 'heater')
+    assert.equal(hand.asked.filter(([text]) => text === 'how frosty').length, 1)
+  })
+
+  it('of many requests at once are made of some, and the others are answered by words', async () => {
+    await ready()
+    hand.answer = never
+    const told = await Promise.all(Array.from({ length: MAX_QUERIES + 3 }, (_, n) => by(`frosty ${n}`)))
+    assert.equal(told.filter(({ reason }) => /8 requests wait/.test(reason)).length, 3)
+    assert.ok(told.every(({ path }) => path === 'words'))
+  })
+
+  it('of another model than those of the capabilities are not compared, and those are made anew after a rest', async () => {
+    await ready()
+    hand.model = 'other'
+    const { path, reason } = await by('how frosty')
+    assert.equal(path, 'words')
+    assert.equal(reason, 'the vector of the request is of other, 8 numbers, those of capabilities of wise')
+    later += MIN_REST_MS
+    await until(async () => (await by('how frosty')).model === 'other', 'vectors of the other model')
+    assert.equal(await first('how frosty'), 'heater')
+  })
+
+  it('are no longer waited for by who goes, nor by anybody once the node stops', async () => {
+    await ready()
+    hand.answer = never
+    const gone = new AbortController()
+    const left = meaning.understand('how frosty', { signal: gone.signal })
+    await until(() => hand.running === 1, 'the request')
+    gone.abort()
+    await assert.rejects(left, (error) => isMeshError(error, 'cancelled'))
+    assert.equal(hand.left, 1)
+    // Who went is no fault of the embedder.
+    const next = meaning.understand('how frosty')
+    await until(() => hand.running === 2, 'the next request')
+    meaning.stop()
+    assert.equal((await next).by.path, 'words')
+    assert.equal(hand.left, 2)
+  })
+})
+
+describe('vectors from a capability of the mesh', () => {
+  const nomic = (node: string, model: string): Offer => offer({ id: 'nomic', type: 'llm/embed', metadata: { model } }, node)
+  const embed = (result: JsonValue, provider = 'one', target = 'nomic'): Promise<Embedded[]> => {
+    const asked: unknown[] = []
+    const call = ((...args: unknown[]) => {
+      asked.push(args.slice(0, 3))
+      return { result: Promise.resolve({ result, provider }) }
+    }) as unknown as Mesh['call']
+    const embedder = createCapabilityEmbedder({ target, call, offers: () => [nomic('one', 'm1'), nomic('two', 'm2')] })
+    return embedder.embed(['a', 'b'], { signal: new AbortController().signal })
+  }
+  const data = [{ embedding: [1, 0] }, { embedding: [0, 1] }]
+
+  it('are of the model that their provider announces, and of what its server says it is', async () => {
+    const models = async (...args: Parameters<typeof embed>) => (await embed(...args)).map(({ model }) => model)
+    assert.deepEqual(await models({ data, model: 'm1' }), ['m1', 'm1'])
+    assert.deepEqual(await models({ data }, 'two'), ['m2', 'm2'])
+    assert.deepEqual(await models({ data }, 'two', 'llm/embed'), ['m2', 'm2'])
+    assert.deepEqual(await models({ data, model: 'swapped' }, 'one', 'nomic@one'), ['m1 (swapped)', 'm1 (swapped)'])
+    assert.deepEqual(
+      (await embed({ data })).map(({ values }) => [...values]),
+      [
+        [1, 0],
+        [0, 1]
+      ]
+    )
+  })
+
+  for (const [what, result] of [
+    ['text', '<html>'],
+    ['nothing', null],
+    ['no list', { data: 'x' }],
+    ['entries without vectors', { data: [{ embedding: 'x' }] }],
+    ['numbers as text', { data: [{ embedding: ['1'] }] }]
+  ] as [string, JsonValue][])
+    it(`are refused where the answer is ${what}`, () =>
+      assert.rejects(embed(result), (error) => isMeshError(error, 'protocol_error')))
+})
