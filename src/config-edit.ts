@@ -1,10 +1,11 @@
 /** Adds to the text of a configuration, and leaves the rest of it as its owner has written it. */
 import { isMap, isSeq, parseDocument, type Document, type YAMLMap, type YAMLSeq } from 'yaml'
 import type { BackendConfig } from './backends/index.ts'
+import { USUAL_PORTS } from './backends/local-ai-fingerprints.ts'
 import { MeshError } from './errors.ts'
 
 /** What a node offers that is told nothing: it stays when something is added. */
-const UNTOLD: BackendConfig[] = [{ kind: 'system' }]
+export const UNTOLD: readonly BackendConfig[] = [{ kind: 'system' }]
 
 /** A configuration with something added. */
 export interface EditedConfig {
@@ -17,7 +18,7 @@ export interface EditedConfig {
 export interface ShareEdit {
   /** Globs or names for `share` of the backend `local-ai`. */
   share?: readonly string[]
-  /** Ports that it looks at, where it is new. */
+  /** Ports that it looks at: these alone where it is new, else these as well. */
   ports?: readonly number[]
   /** Backends beside it. */
   backends?: readonly BackendConfig[]
@@ -54,10 +55,30 @@ function addNames(document: Document, list: YAMLSeq, share: readonly string[], p
     list.add(document.createNode(config))
     return
   }
+  if (ports !== undefined) addPorts(document, own, ports)
   const names = own.get('share')
   if (!isSeq(names)) return own.set('share', document.createNode([...share]))
   const there = new Set(names.toJSON() as string[])
   for (const name of share) if (!there.has(name)) names.add(document.createNode(name))
+}
+
+/** To its own list of ports; without one it looks at the usual ones, and goes on to. */
+function addPorts(document: Document, own: YAMLMap, ports: readonly number[]): void {
+  const listed = own.get('ports')
+  if (isSeq(listed)) {
+    const there = new Set(listed.toJSON() as number[])
+    for (const port of ports) if (!there.has(port)) listed.add(document.createNode(port))
+    return
+  }
+  const servers = own.get('servers')
+  const urls = isSeq(servers) ? (servers.toJSON() as { url: string }[]).map(({ url }) => url.replace(/\/+$/, '')) : []
+  const more = ports
+    .filter((port) => !USUAL_PORTS.includes(port))
+    .map((port) => `http://127.0.0.1:${port}`)
+    .filter((url) => !urls.includes(url))
+  if (more.length === 0) return
+  if (!isSeq(servers)) return own.set('servers', document.createNode(more.map((url) => ({ url }))))
+  for (const url of more) servers.add(document.createNode({ url }))
 }
 
 /** Whether all lines of the one are in the other, in their order. */

@@ -28,7 +28,7 @@ export interface Understanding {
   text: string
   /** `one`: that is meant. `ambiguous`: one of these is, and whoever asks has to say which. `none`: nothing that is here; what comes nearest is named. */
   outcome: 'one' | 'ambiguous' | 'none'
-  /** The best first. Of `one`: with those of the same type that are as good. At most three of the others. */
+  /** The best first. Of `one`: with those of the same type that are as good, unless it is an agent. At most three of the others. */
   matches: MeantView[]
   /** How likely the first is what is meant, from 0 to 1. */
   likelihood: number

@@ -119,10 +119,10 @@ export interface TraceHop {
 export interface MeshRoutes {
   routes(): RoutesView
   /**
-   * Why a call of `tool` would go where. `target` as of `call`. Without `tool`: the first tool of the target.
+   * Why a call of `tool` would go where. `target` as of `call`; `ids`: of what it means only these capabilities. Without `tool`: the first tool of the target.
    * Throws as a call would: `unknown_capability`, `unknown_tool`, `ambiguous`, `unavailable`.
    */
-  explain(target: string, tool?: string, options?: DispatchPreference & { node?: string }): Explanation
+  explain(target: string, tool?: string, options?: DispatchPreference & { node?: string; ids?: readonly string[] }): Explanation
   /**
    * Asks each node on the way to another for its name. `target`: PeerId, name, or a capability as of `call`, of which the nearest provider is meant.
    * Throws `unavailable` if there is no way, or it ends before the node, `invalid_argument`, `ambiguous`, `unknown_capability`.

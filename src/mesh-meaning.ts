@@ -3,7 +3,7 @@ import type { CapabilityDeclaration } from '../protocols/capability.ts'
 import { matchGlob } from '../protocols/glob.ts'
 import type { Offer } from './core/candidates.ts'
 import { CHOICES, decideMeaning } from './core/meaning/decision.ts'
-import { meaningItem, meantCapabilities, meantKey, type MeantCapability } from './core/meaning/items.ts'
+import { isAlone, meaningItem, meantCapabilities, meantKey, type MeantCapability } from './core/meaning/items.ts'
 import { FUSED_DEPTH } from './core/meaning/dense-calibration.ts'
 import type { MeaningItem } from './core/meaning/lexical-index.ts'
 import { untilAborted } from './core/until-aborted.ts'
@@ -74,14 +74,19 @@ export function createMeshMeaning({
     const question = { text, limit: MAX_MATCHES, among, signal }
     const words = { said: String(index.revision), lexical, items: () => [...items.values()] }
     const { found, by } = (await vectors?.find(question, words)) ?? findByWords(question, lexical, NO_VECTORS)
-    const { outcome, matches, likelihood } = decideMeaning(found, (key) => meant.get(key)!.type)
+    const of = (key: string): MeantCapability => meant.get(key)!
+    const { outcome, matches, likelihood } = decideMeaning(
+      found,
+      (key) => of(key).type,
+      (key) => isAlone(of(key))
+    )
     const shown = outcome === 'one' ? matches : matches.slice(0, CHOICES)
     return {
       text,
       outcome,
       likelihood: rounded(likelihood),
       by,
-      matches: shown.map(({ key, score }) => viewOf(meant.get(key)!, score))
+      matches: shown.map(({ key, score }) => viewOf(of(key), score))
     }
   }
 

@@ -18,15 +18,13 @@ export interface UserFolders {
 /** A server that a program knows. */
 export interface McpFind {
   name: string
-  /** The program: `Claude Desktop`. */
+  /** The program: `Claude Desktop`; several that know the same. */
   client: string
   /** Program and arguments, for one that is started. */
   command?: string[]
   /** Address, for one that runs already. */
   url?: string
-  /** Names of the variables that it wants; what is in them is not read on. */
-  env: string[]
-  /** Why it cannot be shared just so. */
+  /** Why it cannot be shared just so. Then nothing else of it is said: what may be a secret goes no further than the file that it is in. */
   withheld?: string
 }
 
@@ -63,25 +61,35 @@ function serversIn(config: Record<string, unknown>, key: string): [string, Recor
 }
 
 function findOf(client: string, name: string, server: Record<string, unknown>): McpFind {
-  const { command, args, url } = server
-  const env = Object.keys(asObject(server['env']))
-  const headers = Object.keys(asObject(server['headers']))
-  const find: McpFind = { name: name.slice(0, 128), client, env }
-  if (typeof command === 'string') find.command = [command, ...textsIn(args)]
-  else if (typeof url === 'string') find.url = url
-  const withheld = withheldBecause(find, env.length + headers.length > 0)
-  return withheld === undefined ? find : { ...find, withheld }
+  const { command, args, url, env, headers } = server
+  const known = { name: name.slice(0, 128), client }
+  const what: Pick<McpFind, 'command' | 'url'> =
+    typeof command === 'string' ? { command: [command, ...textsIn(args)] } : typeof url === 'string' ? { url } : {}
+  const isGiven = Object.keys({ ...asObject(env), ...asObject(headers) }).length > 0
+  const withheld = withheldBecause(what, isGiven)
+  return withheld === undefined ? { ...known, ...what } : { ...known, withheld }
 }
 
+/** Words of options and variables that hold secrets. */
+const SECRET_WORDS = /key|token|secret|pass|pwd|auth|bearer|cred|cookie|jwt/i
+/** The user and password of an address. */
+const USER_AND_PASSWORD = /\S:\S*@/
+/** Longest argument that is taken for no secret, in characters. */
+const MAX_PLAIN = 1_024
+/** Letters and digits mixed, longer than names are. */
+const OPAQUE = /(?=[\w-]*\d)(?=[\w-]*[a-z])[\w-]{20,}/i
+
 /** What may be a secret is not copied from one file into another. */
-function withheldBecause({ command, url }: McpFind, hasSecrets: boolean): string | undefined {
+function withheldBecause({ command, url }: Pick<McpFind, 'command' | 'url'>, isGiven: boolean): string | undefined {
   if (command === undefined && url === undefined) return 'it says neither a program nor an address'
-  if (hasSecrets) return 'it has variables or headers that may be secret; write it into atmo.yaml yourself'
-  if ([...(command ?? []), url ?? ''].some((part) => part.includes('${'))) return 'it asks its client for values'
-  if (url !== undefined && !/^https?:\/\/[^@?#\s]+$/.test(url))
+  if (isGiven) return 'it has variables or headers that may be secret; write it into atmo.yaml yourself'
+  const parts = command ?? [url!]
+  if (parts.some((part) => part.includes('${'))) return 'it asks its client for values'
+  const mayBeSecret = (part: string): boolean =>
+    part.length > MAX_PLAIN || [SECRET_WORDS, USER_AND_PASSWORD, OPAQUE].some((one) => one.test(part))
+  if (url !== undefined && (!/^https?:\/\/[^@?#\s]+$/.test(url) || mayBeSecret(url)))
     return 'its address may hold a secret; write it into atmo.yaml yourself'
-  if ((command ?? []).some((part) => /(key|token|secret|passw)/i.test(part)))
-    return 'its arguments may hold a secret; write it into atmo.yaml yourself'
+  if (parts.some(mayBeSecret)) return 'its arguments may hold a secret; write it into atmo.yaml yourself'
   return undefined
 }
 

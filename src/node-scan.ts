@@ -7,12 +7,16 @@ import { DEFAULT_NAMESPACES } from './backends/local-ai-llamafarm.ts'
 import type { FoundModel } from './backends/local-ai-model.ts'
 import { createSurvey } from './backends/local-ai-servers.ts'
 import type { FoundServer } from './backends/local-ai-servers.ts'
-import { addShares, type EditedConfig, type ShareEdit } from './config-edit.ts'
+import { UNTOLD, addShares, type EditedConfig, type ShareEdit } from './config-edit.ts'
 import { defaultConfigFile, loadSettings } from './config-file.ts'
+import { backendId } from './config-backends.ts'
 import { parseConfig } from './config.ts'
 import { readHardware, type Hardware } from './node-hardware.ts'
 import { findMcpServers, type McpFind } from './node-mcp-clients.ts'
 import { VERSION } from './version.ts'
+
+/** Longest id of a backend; numbers of those of one name fit in. */
+const MAX_ID = 128
 
 /** A model, and whether it is shared. */
 export interface ScannedModel extends Omit<FoundModel, 'headers' | 'path' | 'voicePath'> {
@@ -29,8 +33,12 @@ export interface ScannedServer extends Omit<FoundServer, 'models'> {
 
 /** An MCP server of another program. */
 export interface ScannedMcp extends McpFind {
+  /** Of the backend that it is, or would be; no other has it. */
+  id: string
   /** What `--share` calls it. */
   shareName: string
+  /** The configuration has a backend of it already. */
+  shared: boolean
 }
 
 /** See {@link scanMachine}. */
@@ -71,7 +79,7 @@ export async function scanMachine({ dataDir, config: configFlag, ports, signal }
   return {
     servers: sightings.flatMap((one) => (one.saw === 'server' ? [scannedServer(one.server, own ?? { share: [] })] : [])),
     others: sightings.flatMap((one) => ('because' in one ? [{ url: one.url, because: one.because }] : [])),
-    mcp: mcp.map((find) => ({ ...find, shareName: `mcp/${find.name}` })),
+    mcp: namedMcp(mcp, settings.config.backends ?? []),
     hardware,
     configFile: settings.file ?? defaultConfigFile(settings.dataDir),
     hasConfig: settings.file !== undefined
@@ -88,15 +96,45 @@ function scannedServer(server: FoundServer, own: { share: string[]; except?: str
   }
 }
 
-/** An MCP server as a backend of the configuration. */
-export function mcpBackend({ name, command, url }: McpFind): BackendConfig {
+/** MCP servers with names of their own: several programs may know one, or call different ones the same. @param backends those of the configuration. */
+export function namedMcp(finds: readonly McpFind[], backends: readonly BackendConfig[]): ScannedMcp[] {
+  const taken = new Set([...(backends.length === 0 ? UNTOLD : backends).map(backendId), 'local-ai'])
+  const merged = new Map<string, McpFind>()
+  for (const find of finds) {
+    const key = find.withheld === undefined ? whatItIs(find) : `${find.client}\n${find.name}`
+    const before = merged.get(key)
+    merged.set(key, before === undefined ? find : { ...before, client: `${before.client}, ${find.client}` })
+  }
+  return [...merged.values()].map((find) => {
+    const own = backends.find((one) => one.kind === 'mcp' && find.withheld === undefined && whatItIs(one) === whatItIs(find))
+    const id = own === undefined ? freeId(find.name, taken) : backendId(own)
+    taken.add(id)
+    return { ...find, id, shareName: `mcp/${id}`, shared: own !== undefined }
+  })
+}
+
+function whatItIs(one: { command?: string[]; url?: string }): string {
+  return JSON.stringify(one.command ?? one.url)
+}
+
+/** An id that nothing else has. */
+function freeId(name: string, taken: ReadonlySet<string>): string {
   const id =
     name
       .toLowerCase()
       .replaceAll(/[^a-z0-9._:-]+/g, '-')
       .replace(/^[^a-z0-9]+/, '')
-      .slice(0, 128) || 'mcp'
-  return command !== undefined ? { kind: 'mcp', id, command } : { kind: 'mcp', id, url: url! }
+      .slice(0, MAX_ID) || 'mcp'
+  for (let n = 1; ; n++) {
+    const numbered = n === 1 ? id : `${id.slice(0, MAX_ID - 4)}-${n}`
+    if (!taken.has(numbered)) return numbered
+  }
+}
+
+/** An MCP server as a backend of the configuration. @param allow its tools that are offered: names or globs. */
+export function mcpBackend({ id, command, url }: ScannedMcp, allow: readonly string[]): BackendConfig {
+  const tools = { allow: [...allow] }
+  return command !== undefined ? { kind: 'mcp', id, command, tools } : { kind: 'mcp', id, url: url!, tools }
 }
 
 /** The configuration with what is to be shared, checked; nothing is written. @throws MeshError `invalid_config`. */

@@ -1,4 +1,4 @@
-import { findCandidates, findNamed, type Offer } from '../core/candidates.ts'
+import { amongIds, findCandidates, findNamed, type Offer } from '../core/candidates.ts'
 import { STARVING_MS } from '../core/dispatch/candidate-set.ts'
 import type { DispatchRequest, Ranked } from '../core/dispatch/candidate.ts'
 import { FAILURES_TO_OPEN } from '../core/dispatch/circuit-breaker.ts'
@@ -37,17 +37,23 @@ export function createExplain({
   whyNotFound,
   now
 }: ExplainComponents): MeshRoutes['explain'] {
-  function find(target: string, tool: string | undefined, node: string | undefined): ProviderClasses {
+  function find(
+    target: string,
+    tool: string | undefined,
+    node: string | undefined,
+    ids: readonly string[] | undefined
+  ): ProviderClasses {
     try {
-      const its = tool ?? findNamed(offers(), target, node).named.flatMap(({ capability: { tools = [] } }) => tools)[0]?.name
-      return findCandidates(offers(), target, its ?? '', node).providers
+      const its =
+        tool ?? findNamed(amongIds(offers(), ids), target, node).named.flatMap(({ capability: { tools = [] } }) => tools)[0]?.name
+      return findCandidates(offers(), target, its ?? '', node, ids).providers
     } catch (error) {
       throw whyNotFound(error, target, node)
     }
   }
 
-  return (target, tool, { node, notNode, ...preference } = {}): Explanation => {
-    const providers = find(target, tool, node)
+  return (target, tool, { node, ids, notNode, ...preference } = {}): Explanation => {
+    const providers = find(target, tool, node, ids)
     const at = now()
     const request = requestOf({ ...preference, ...(notNode !== undefined && { notNode: excludedNodes(notNode, nodes()) }) })
     for (const own of providers.local) {

@@ -7,6 +7,7 @@ import type { Understanding } from '../mesh-api.ts'
 import { passOn } from './call.ts'
 import { connectToNode, type NodeClient, type StreamRequest } from './client.ts'
 import { contextOf, interruptSignal, parseDuration, usageError, withNodeOptions, type NodeOptions } from './command-line.ts'
+import { meantText } from './meant-text.ts'
 import { plain, showDuration, showJson, type Colors, type Output } from './output.ts'
 import { withNames } from './peer-names.ts'
 
@@ -56,11 +57,11 @@ Examples:
 
 /** The agent that the text is meant for. @throws MeshError `unknown_capability` or `ambiguous`, naming who is near. */
 async function meantAgent(client: NodeClient, text: string): Promise<string> {
-  const query = new URLSearchParams({ text, tool: ASK_TOOL })
+  const query = new URLSearchParams({ text: meantText(text), tool: ASK_TOOL })
   const { outcome, matches } = await client.get<Understanding>(`/mesh/meaning?${query.toString()}`)
   const names = matches.map(({ capability }) => capability)
   const [nearest] = names
-  if (nearest !== undefined && outcome === 'one') return names.length === 1 ? nearest : matches[0]!.type
+  if (nearest !== undefined && outcome === 'one') return nearest
   const [code, message] =
     nearest === undefined
       ? (['unknown_capability', 'there is no agent in the mesh that this is meant for; see atmo agents'] as const)

@@ -5,7 +5,7 @@ import {
   type JSONRPCRequest,
   type Transport
 } from '@modelcontextprotocol/client'
-import { toMeshError } from '../errors.ts'
+import { MeshError, toMeshError } from '../errors.ts'
 
 /** Where the transport believes the node to be; {@link McpBridgeInit.fetch} knows better. */
 const PLACE = 'http://node.invalid/mcp'
@@ -14,6 +14,8 @@ const SESSION_HEADER = 'mcp-session-id'
 const RENEWAL_ID = 'atmo-renewal'
 const INTERNAL_ERROR = -32_603
 const GOODBYE_MS = 1_000
+/** Time that a node has to begin a session again, in ms: what is asked meanwhile waits for it. */
+const RENEWAL_MS = 15_000
 /** The stream on which the node tells of changes is opened again for as long as this runs, s apart: a node may be away for long. */
 const RECONNECTION = {
   initialReconnectionDelay: 1_000,
@@ -28,6 +30,8 @@ export interface McpBridgeInit {
   client: Transport
   /** Asks the node, wherever it is now. Rejects if it is not there. */
   fetch(init: RequestInit): Promise<Response>
+  /** Time that a session is given to begin again, in ms. */
+  renewalMs?: number
 }
 
 /** A request that has no answer yet. */
@@ -43,11 +47,12 @@ interface Open {
 const GONE = 'unavailable: the node went away before it had answered'
 
 /** Runs until the client goes or `signal` aborts; what runs then is cancelled. A node that starts anew is found again, and the session with it begun again. */
-export async function bridgeMcp({ client, fetch }: McpBridgeInit, signal: AbortSignal): Promise<void> {
+export async function bridgeMcp({ client, fetch, renewalMs = RENEWAL_MS }: McpBridgeInit, signal: AbortSignal): Promise<void> {
   const open = new Map<string | number, Open>()
   let handshake: JSONRPCRequest | undefined
   let renewing: Promise<void> | undefined
-  let onRenewed: (() => void) | undefined
+  let onRenewed: ((answer: JSONRPCMessage) => void) | undefined
+  const ending = new AbortController()
   let node = await connect()
 
   async function connect(): Promise<StreamableHTTPClientTransport> {
@@ -75,15 +80,30 @@ export async function bridgeMcp({ client, fetch }: McpBridgeInit, signal: AbortS
   async function begin(): Promise<void> {
     if (handshake === undefined) return
     const next = await connect()
-    const answered = new Promise<void>((resolve) => (onRenewed = resolve))
-    await next.send({ ...handshake, id: RENEWAL_ID })
-    await answered
-    await next.send({ jsonrpc: '2.0', method: 'notifications/initialized' })
+    try {
+      await shakeHands(next, handshake)
+    } catch (error) {
+      await next.close()
+      throw error
+    }
     const before = node
     node = next
     await before.close()
     for (const [id, { isSent, isStateless }] of open) if (isSent && !isStateless) fail(id, GONE)
     await toClient({ jsonrpc: '2.0', method: 'notifications/tools/list_changed' })
+  }
+
+  /** Rejects if the node goes meanwhile, says no or takes too long. */
+  async function shakeHands(next: StreamableHTTPClientTransport, first: JSONRPCRequest): Promise<void> {
+    const requestSignal = AbortSignal.any([AbortSignal.timeout(renewalMs), ending.signal])
+    await new Promise<void>((resolve, reject) => {
+      const giveUp = (why: string): void => reject(new MeshError('unavailable', why))
+      requestSignal.addEventListener('abort', () => giveUp('the node has not begun a session in time'), { once: true })
+      onRenewed = (answer) => ('error' in answer ? giveUp(`the node begins no session (${answer.error.message})`) : resolve())
+      const onRequestStreamEnd = (): void => giveUp('the node went away while a session was to begin')
+      next.send({ ...first, id: RENEWAL_ID }, { requestSignal, onRequestStreamEnd }).catch(reject)
+    })
+    await next.send({ jsonrpc: '2.0', method: 'notifications/initialized' }, { requestSignal })
   }
 
   function toClient(message: JSONRPCMessage): Promise<void> {
@@ -95,7 +115,7 @@ export async function bridgeMcp({ client, fetch }: McpBridgeInit, signal: AbortS
     const id = 'id' in message && !('method' in message) ? message.id : undefined
     const version = 'result' in message ? message.result['protocolVersion'] : undefined
     if (typeof version === 'string' && (id === RENEWAL_ID || id === handshake?.id)) transport.setProtocolVersion(version)
-    if (id === RENEWAL_ID) return onRenewed?.()
+    if (id === RENEWAL_ID) return onRenewed?.(message)
     if (id !== undefined) open.delete(id)
     void toClient(message)
   }
@@ -156,6 +176,7 @@ export async function bridgeMcp({ client, fetch }: McpBridgeInit, signal: AbortS
   }
   await client.start()
   await over
+  ending.abort()
   await Promise.race([node.terminateSession().catch(() => {}), new Promise((resolve) => setTimeout(resolve, GOODBYE_MS))])
   await node.close()
   await client.close()

@@ -5,6 +5,7 @@ import type { RouteAnswer } from '../http/route-routes.ts'
 import type { ExplainedCandidate, PeerView } from '../mesh-api.ts'
 import { connectToNode } from './client.ts'
 import { EXIT, contextOf, usageError, withNodeOptions, type NodeOptions } from './command-line.ts'
+import { meantText } from './meant-text.ts'
 import { plain, table, type Colors } from './output.ts'
 import { preferenceOf, withPreference, type PreferenceFlags } from './preference.ts'
 import { createNaming, showMs, showWay } from './show-way.ts'
@@ -53,7 +54,7 @@ Numbers of --explain:
       const { dataDir, output } = contextOf(flags)
       if (target.trim() === '') throw usageError('name a capability, or say what is wanted: atmo route llm/chat')
       const { notNode = [], ...preference } = preferenceOf(flags)
-      const query = new URLSearchParams({ target })
+      const query = new URLSearchParams({ target: meantText(target) })
       for (const [key, value] of Object.entries({ tool: flags.tool, ...preference }))
         if (value !== undefined) query.set(key, String(value))
       for (const node of notNode) query.append('notNode', node)

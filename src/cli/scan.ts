@@ -18,6 +18,7 @@ interface ScanFlags extends NodeOptions {
   config?: string
   port?: number[]
   share?: string[]
+  tool?: string[]
   yes?: boolean
 }
 
@@ -26,10 +27,19 @@ export function addScan(program: Command): void {
   withNodeOptions(
     program.command('scan').description('find AI servers, MCP servers and devices of this machine, and choose what to share')
   )
-    .option('--port <number>', 'look at this port of 127.0.0.1 instead of the usual ones; several times if need be', gatherPort)
+    .option(
+      '--port <number>',
+      'look at this port of 127.0.0.1 instead of the usual ones, and share from there; several times if need be',
+      gatherPort
+    )
     .option(
       '--share <name>',
       'share this without a question: a name of the list, or a glob such as ollama/*; several times if need be',
+      gather
+    )
+    .option(
+      '--tool <name>',
+      'offer this tool of the MCP servers that are shared: a name, or a glob such as read_*; several times if need be. Without it none is',
       gather
     )
     .option('--yes', 'write the configuration even where lines of it change their form')
@@ -42,6 +52,7 @@ Nothing is shared that you do not name: here, or in the backend local-ai of the 
 Examples:
   $ atmo scan
   $ atmo scan --share 'ollama/*' --share llamafarm/discoverable/assistant
+  $ atmo scan --share mcp/files --tool 'read_*' --tool list_directory
   $ atmo scan --json --port 8080`
     )
     .action((flags: ScanFlags) => runScan(flags))
@@ -57,7 +68,7 @@ async function runScan(flags: ScanFlags): Promise<void> {
     const asks = !output.json && flags.share === undefined && process.stdin.isTTY === true && process.stderr.isTTY === true
     if (!output.json) await output.out(showScan(scan, output.colors))
     const names = flags.share ?? (asks ? await choose(scan, signal) : [])
-    const written = names.length > 0 && (await share(context, scan, names, flags, signal))
+    const written = names.length > 0 && (await share(context, scan, names, { ...flags, asks }, signal))
     if (output.json) await output.out(`${JSON.stringify({ ...scan, ...(names.length > 0 && { written }) })}\n`)
   } finally {
     off()
@@ -77,17 +88,25 @@ async function choose(scan: Scan, signal: AbortSignal): Promise<string[]> {
   })
 }
 
+/** What a server does with its tools it does for all members, so none is offered that is not named. */
+async function chooseTools(signal: AbortSignal): Promise<string[]> {
+  const answer = await ask('Which of their tools? Names, globs such as read_*, "all", or nothing: ', signal)
+  return /^\s*all\s*$/i.test(answer) ? ['*'] : answer.split(/[\s,]+/).filter((one) => one !== '')
+}
+
 /** Writes what is to be shared into the configuration. @returns whether it did. */
 async function share(
   { dataDir, output }: CommandContext,
   scan: Scan,
   names: string[],
-  { port, yes = false }: ScanFlags,
+  { port, tool, yes = false, asks }: ScanFlags & { asks: boolean },
   signal: AbortSignal
 ): Promise<boolean> {
   const { mcpBackend, planShares, writeConfig } = await import('../node-scan.ts')
   const { globs, mcp } = namesToShare(scan, names)
-  const edited = await planShares(scan, { share: globs, ports: port, backends: mcp.map(mcpBackend) })
+  const allow = tool ?? (asks && mcp.length > 0 ? await chooseTools(signal) : [])
+  const backends = mcp.map((one) => mcpBackend(one, allow))
+  const edited = await planShares(scan, { share: globs, ports: port, backends })
   const file = showPath(scan.configFile)
   if (!edited.keepsLines && !yes) {
     const canAsk = !output.json && process.stdin.isTTY === true && process.stderr.isTTY === true
@@ -99,6 +118,10 @@ async function share(
   if (output.json) return true
   const { green, dim } = output.colors
   await output.out(`${green('●')} shares ${names.map(plain).join(', ')} by ${plain(file)}\n`)
+  if (mcp.length > 0 && allow.length === 0)
+    await output.out(
+      `  none of the tools of ${mcp.map(({ shareName }) => shareName).join(', ')} yet: name them in tools.allow there\n`
+    )
   const running = await runningNode(dataDir)
   const next =
     running === undefined ? 'Start the node with: atmo start' : 'The node reads it at its next start: atmo stop, then atmo start'

@@ -16,12 +16,14 @@ export function shareable({ servers, mcp }: Pick<Scan, 'servers' | 'mcp'>): Shar
   const models = servers.flatMap((server) => server.models).filter(({ withheld }) => withheld === undefined)
   const all = [
     ...models.map(({ shareName: name, shared }) => ({ name, shared })),
-    ...mcp.filter(({ withheld }) => withheld === undefined).map(({ shareName: name }) => ({ name, shared: false }))
+    ...mcp.filter(({ withheld }) => withheld === undefined).map(({ shareName: name, shared }) => ({ name, shared }))
   ]
-  return all.map((one, at) => ({ ...one, number: at + 1 }))
+  // Two servers of one kind may have the same model: the configuration calls both the same.
+  const named = [...new Map(all.toReversed().map((one) => [one.name, one])).values()].reverse()
+  return named.map((one, at) => ({ ...one, number: at + 1 }))
 }
 
-/** Names that were given as models and MCP servers. @throws wrong usage for one that nothing here has. */
+/** Names that were given as models and MCP servers, those of the latter that are not shared yet. @throws wrong usage for one that nothing here has. */
 export function namesToShare(
   scan: Pick<Scan, 'servers' | 'mcp'>,
   names: readonly string[]
@@ -37,7 +39,8 @@ export function namesToShare(
   return {
     globs: names.filter((name) => !isMcp(name)),
     mcp: scan.mcp.filter(
-      ({ shareName, withheld }) => withheld === undefined && names.some((name) => isMcp(name) && matchName(name, shareName))
+      ({ shareName, withheld, shared }) =>
+        withheld === undefined && !shared && names.some((name) => isMcp(name) && matchName(name, shareName))
     )
   }
 }
@@ -73,13 +76,14 @@ function rowOf(model: ScannedModel, number: string): string[] {
 }
 
 function mcpTable({ mcp }: Scan, numbers: Map<string, string>, colors: Colors): string {
-  const rows = mcp.map(({ shareName, client, command, url, env, withheld }) => [
+  const rows = mcp.map(({ shareName, client, command, url, withheld, shared }) => [
     numbers.get(shareName) ?? '',
     shareName,
     client,
-    withheld ?? [command?.join(' ') ?? url ?? '', env.length > 0 ? `(${env.join(', ')})` : ''].join(' ').trim()
+    shared ? 'shared' : withheld !== undefined ? 'withheld' : '',
+    withheld ?? command?.join(' ') ?? url ?? ''
   ])
-  return table(['', 'name', 'of', 'what it runs'], rows, colors)
+  return table(['', 'name', 'of', 'state', 'what it runs'], rows, colors)
 }
 
 function hardwareText({ hardware }: Scan, colors: Colors): string {

@@ -52,18 +52,30 @@ export function parseTarget(target: string): { name: string; node: string | unde
 /**
  * Finds who can run `tool` of `target`: by id, else by type. The same id and type on several nodes is the same thing,
  * unless its scope is `node`; different types under one id are not, but where this node offers one of them, that one is meant.
+ * @param ids only what has one of these ids.
  * @throws MeshError `unknown_capability`, `unknown_tool`, `ambiguous`, `unavailable`, `permission_denied`; messages name what is near.
  */
-export function findCandidates(offers: readonly Offer[], target: string, tool: string, node?: string): Candidates {
+export function findCandidates(
+  offers: readonly Offer[],
+  target: string,
+  tool: string,
+  node?: string,
+  ids?: readonly string[]
+): Candidates {
   let found = answers.get(offers)
   if (found === undefined) answers.set(offers, (found = new Map<string, Candidates>()))
-  const key = `${target}\n${tool}\n${node ?? ''}`
+  const key = `${target}\n${tool}\n${node ?? ''}\n${ids?.join(' ') ?? ''}`
   let able = found.get(key)
   if (able === undefined) {
-    able = findAble(offers, target, tool, node)
+    able = findAble(amongIds(offers, ids), target, tool, node)
     if (found.size < MAX_ANSWERS) found.set(key, able)
   }
   return able
+}
+
+/** What has one of these ids; all without them. */
+export function amongIds(offers: readonly Offer[], ids: readonly string[] | undefined): readonly Offer[] {
+  return ids === undefined ? offers : offers.filter(({ id }) => ids.includes(id))
 }
 
 /** Questions remembered per state of the directory. */

@@ -107,7 +107,7 @@ function compile(schema: object, owner: SchemaOwner): Compiled | null {
     known = null
     // The provider decides; a schema that this node cannot or will not read must not stop the call.
     try {
-      if (isTame(schema)) known = make(schema, owner)
+      if (mayRunHere(schema)) known = make(schema, owner)
     } catch {
       known = null
     }
@@ -150,6 +150,15 @@ function compileWith(schema: object, text: string, owner: SchemaOwner, allErrors
   } finally {
     // Ajv keeps every schema for ever; the weak map above keeps it as long as its capability lives.
     current.ajv.removeSchema(named)
+  }
+}
+
+/** Whether a peer's schema may be run on a node that is not the peer's, or by a client: one that is not may take for ever, or mean what is not seen here. */
+export function mayRunHere(schema: object): boolean {
+  try {
+    return isTame(schema)
+  } catch {
+    return false
   }
 }
 

@@ -28,7 +28,8 @@ export function routeRoutes({ mesh }: { mesh: Mesh }): Hono {
       const { target, tool, node, prefer, maxLatencyMs } = context.req.query()
       const notNode = context.req.queries('notNode')
       const preference = readPreference({ prefer, notNode, node, maxLatencyMs: maxLatencyMs && milliseconds(maxLatencyMs) })
-      const explain = (of: string): Explanation => mesh.explain(of, tool, { ...preference, ...(node !== undefined && { node }) })
+      const place = { ...preference, ...(node !== undefined && { node }) }
+      const explain = (of: string, ids?: string[]): Explanation => mesh.explain(of, tool, { ...place, ...(ids && { ids }) })
       return context.json(await explainTarget(mesh, explain, targetOf(target), { tool, signal: context.req.raw.signal }))
     })
     .get('/trace', (context) => {
@@ -45,7 +46,7 @@ export function routeRoutes({ mesh }: { mesh: Mesh }): Hono {
 /** A name, or else what the words mean. */
 async function explainTarget(
   mesh: Mesh,
-  explain: (target: string) => Explanation,
+  explain: (target: string, ids?: string[]) => Explanation,
   target: string,
   { tool, signal }: { tool: string | undefined; signal: AbortSignal }
 ): Promise<RouteAnswer> {
@@ -62,7 +63,8 @@ async function explainTarget(
         target,
         matches
       })
-    return { ...explain(ids.length === 1 ? ids[0]! : matches[0]!.type), target, meaning }
+    // Of several it is one of these that does it, not another of their type.
+    return { ...(ids.length === 1 ? explain(ids[0]!) : explain(matches[0]!.type, ids)), target, meaning }
   }
 }
 

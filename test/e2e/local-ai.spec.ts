@@ -1,5 +1,5 @@
 import assert from 'node:assert/strict'
-import { readFile, writeFile } from 'node:fs/promises'
+import { mkdir, readFile, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import type { CapabilityView } from '../../src/mesh-api.ts'
 import type { Scan } from '../../src/node-scan.ts'
@@ -85,5 +85,41 @@ describe('AI servers of a machine, found and shared', function () {
     assert.deepEqual([refused.code, await readFile(file, 'utf8')], [2, flow])
     await cli.ok('one', 'scan', ...ports, '--config', file, '--share', 'ollama/llava:7b', '--yes')
     assert.match(await readFile(file, 'utf8'), /ollama\/llava:7b[^]*# mine/)
+  })
+
+  it('shares MCP servers once, with the tools that are named, and shows no secret of others', async () => {
+    const [files, db] = [
+      { command: 'npx', args: ['files', '/tmp'] },
+      { command: 'npx', args: ['db', 'postgresql://me:hunter2@db/x'] }
+    ]
+    const home = join(cli.dir, 'home')
+    for (const [file, mcpServers] of [
+      ['.cursor/mcp.json', { files, db }],
+      ['.claude.json', { files, web: { url: 'http://127.0.0.1:1/s/Zk3PqL8vX1mN5tR7wY2b/mcp' } }]
+    ] as const) {
+      await mkdir(join(home, file, '..'), { recursive: true })
+      await writeFile(join(home, file), JSON.stringify({ mcpServers }))
+    }
+    const scan = async (...args: string[]): Promise<string> => {
+      const { code, stdout, stderr } = await cli.atmo('one', ['scan', ...ports, ...args], { env: { HOME: home } })
+      assert.equal(code, 0, stderr)
+      return stdout
+    }
+    const told = await scan('--json', '--share', 'mcp/*', '--tool', 'read_*')
+    const again = await scan()
+    const file = await readFile(join(cli.dir, 'one', 'atmo.yaml'), 'utf8')
+    assert.ok(!/hunter2|Zk3PqL8vX1mN5tR7wY2b/.test(told + again + file))
+    const { mcp, written } = JSON.parse(told) as Scan & { written: boolean }
+    assert.deepEqual(
+      mcp.map(({ shareName, client, withheld }) => [shareName, client, withheld === undefined]),
+      [
+        ['mcp/files', 'Claude Code, Cursor', true],
+        ['mcp/web', 'Claude Code', false],
+        ['mcp/db', 'Cursor', false]
+      ]
+    )
+    assert.ok(written)
+    assert.match(file, /kind: mcp\n +id: files\n +command:[^]*allow:\n +- read_\*/)
+    assert.match(again, /mcp\/files +Claude Code, Cursor +shared/)
   })
 })

@@ -69,6 +69,25 @@ describe('what words mean to a node', () => {
     assert.ok(typed.matches.every(({ capability }) => capability === 'radio'))
   })
 
+  it('is one agent, never another of its type, and unclear where several may be', async () => {
+    const house = (id: string, ...examples: string[]): Offer => offer(id, { ...keeper, id, description: id, examples })
+    offers = [
+      house('gardener', 'water the plants', 'mow the lawn', 'cut the hedge'),
+      house('cook', 'bake a cake', 'make some soup', 'what is for dinner'),
+      house('guard', 'lock the doors', 'who is at the door', 'is the alarm on')
+    ]
+    const one = await meaning.understand('water the plants and mow the lawn', { tool: 'ask' })
+    assert.deepEqual([one.outcome, one.matches.map(({ capability }) => capability)], ['one', ['gardener']])
+    offers = ['attic', 'bath', 'kitchen'].map((room) =>
+      house(room, `is it warm in the ${room}`, `air the ${room}`, `who is in the ${room}`)
+    )
+    const several = await meaning.understand('heat the attic or the bath', { tool: 'ask' })
+    assert.deepEqual(
+      [several.outcome, several.matches.map(({ capability }) => capability).sort()],
+      ['ambiguous', ['attic', 'bath']]
+    )
+  })
+
   it('is nothing where nothing fits, and words there must be', async () => {
     const { outcome, matches } = await meaning.understand('żółw')
     assert.deepEqual([outcome, matches], ['none', []])

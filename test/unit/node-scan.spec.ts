@@ -8,7 +8,7 @@ import { addShares } from '../../src/config-edit.ts'
 import { parseConfig } from '../../src/config.ts'
 import { readHardware } from '../../src/node-hardware.ts'
 import { findMcpServers } from '../../src/node-mcp-clients.ts'
-import { mcpBackend, type Scan } from '../../src/node-scan.ts'
+import { mcpBackend, namedMcp, type Scan } from '../../src/node-scan.ts'
 
 describe('scan', () => {
   let root: string
@@ -43,39 +43,111 @@ describe('scan', () => {
     assert.deepEqual([nothing.gpus, nothing.cameras, nothing.microphones], [[], [], []])
   })
 
-  it('finds MCP servers in the configurations of their clients, and copies no secret', async () => {
-    await put(
-      '.config/Claude/claude_desktop_config.json',
-      JSON.stringify({
-        mcpServers: {
-          files: { command: 'npx', args: ['-y', '@modelcontextprotocol/server-filesystem', '/tmp'] },
-          github: { command: 'npx', args: ['github'], env: { GITHUB_TOKEN: 'ghp_secret' } },
-          keyed: { command: 'run', args: ['--api-key', 'sk-secret'] }
-        }
-      })
-    )
+  it('finds MCP servers in the configurations of their clients', async () => {
+    const files = { command: 'npx', args: ['-y', '@modelcontextprotocol/server-filesystem@2026.8.31', '/home/me/my-projects'] }
+    await put('.config/Claude/claude_desktop_config.json', JSON.stringify({ mcpServers: { files } }))
     await put(
       '.config/Code/User/mcp.json',
       '// mine\n{"servers":{"web":{"type":"http","url":"http://127.0.0.1:3001/mcp"},"asks":{"command":"x","args":["${input:a}"]}}}'
     )
     await put('.cursor/mcp.json', '{"mcpServers": "broken"}')
     await put('.claude.json', 'no JSON')
-    const finds = await findMcpServers({ home: root, platform: 'linux', env: {} })
-    assert.deepEqual(
-      finds.map(({ client, name, withheld }) => [client, name, withheld === undefined]),
-      [
-        ['Claude Desktop', 'files', true],
-        ['Claude Desktop', 'github', false],
-        ['Claude Desktop', 'keyed', false],
-        ['VS Code', 'web', true],
-        ['VS Code', 'asks', false]
-      ]
-    )
-    assert.deepEqual(finds[1]?.env, ['GITHUB_TOKEN'])
-    assert.ok(!JSON.stringify(finds).includes('ghp_secret'))
-    assert.deepEqual(mcpBackend(finds[3]!), { kind: 'mcp', id: 'web', url: 'http://127.0.0.1:3001/mcp' })
+    assert.deepEqual(await findMcpServers({ home: root, platform: 'linux', env: {} }), [
+      { name: 'files', client: 'Claude Desktop', command: [files.command, ...files.args] },
+      { name: 'web', client: 'VS Code', url: 'http://127.0.0.1:3001/mcp' },
+      { name: 'asks', client: 'VS Code', withheld: 'it asks its client for values' }
+    ])
     const mac = await findMcpServers({ home: root, platform: 'darwin', env: {} })
     assert.deepEqual(mac, [])
+  })
+
+  it('copies no secret of them', async () => {
+    const secret = 'hunter2'
+    const opaque = 'Zk3PqL8vX1mN5tR7wY2b'
+    const servers: Record<string, object> = {
+      variable: { command: 'npx', args: ['github'], env: { GITHUB_TOKEN: secret } },
+      header: { url: 'https://example.org/mcp', headers: { Authorization: `Bearer ${secret}` } },
+      ...Object.fromEntries(
+        [
+          ['--api-key', secret],
+          [`--password=${secret}`],
+          ['--pass', secret],
+          [`postgresql://me:${secret}@db/x`],
+          ['--header', `Authorization: Bearer ${secret}`],
+          ['-H', `bearer ${secret}`],
+          ['--id', opaque],
+          [`${'x'.repeat(2_000)}${secret}`],
+          [`https://example.org/s/${opaque}/mcp`],
+          ['3f2a9c10-7b1e-4e5d-9a8c-0d1e2f3a4b5c', secret]
+        ].map((args, n) => [`argument-${n}`, { command: 'run', args }])
+      ),
+      ...Object.fromEntries(
+        [
+          `https://example.org/s/${opaque}/mcp`,
+          `https://me:${secret}@example.org/mcp`,
+          `https://example.org/mcp?id=${secret}`,
+          `https://${opaque}.example.org/mcp`
+        ].map((url, n) => [`address-${n}`, { url }])
+      )
+    }
+    await put('.cursor/mcp.json', JSON.stringify({ mcpServers: servers }))
+    const finds = await findMcpServers({ home: root, platform: 'linux', env: {} })
+    assert.equal(finds.length, Object.keys(servers).length)
+    for (const find of finds) assert.deepEqual(Object.keys(find), ['name', 'client', 'withheld'], find.name)
+    for (const text of [secret, opaque, '3f2a9c10', 'postgresql'])
+      assert.ok(
+        ![JSON.stringify(finds), showScan({ ...scan(), mcp: namedMcp(finds, []) }, picocolors.createColors(false))]
+          .join()
+          .includes(text)
+      )
+  })
+
+  it('gives each MCP server a name of its own, and says which are in the configuration', () => {
+    const find = (client: string, name: string, ...command: string[]) => ({ client, name, command })
+    const finds = [
+      find('Claude Desktop', 'filesystem', 'npx', 'fs', '/a'),
+      find('Cursor', 'filesystem', 'npx', 'fs', '/a'),
+      find('VS Code', 'filesystem', 'npx', 'fs', '/b'),
+      find('VS Code', 'File System', 'x'),
+      find('VS Code', 'file-system', 'y'),
+      find('VS Code', 'system', 'z'),
+      { client: 'Cursor', name: 'web', url: 'http://127.0.0.1:1/mcp' }
+    ]
+    const of = (all: ReturnType<typeof namedMcp>) => all.map(({ id, client, shared }) => [id, client, shared])
+    assert.deepEqual(of(namedMcp(finds, [])), [
+      ['filesystem', 'Claude Desktop, Cursor', false],
+      ['filesystem-2', 'VS Code', false],
+      ['file-system', 'VS Code', false],
+      ['file-system-2', 'VS Code', false],
+      ['system-2', 'VS Code', false],
+      ['web', 'Cursor', false]
+    ])
+    const backends = [
+      { kind: 'mcp', id: 'filesystem', command: ['npx', 'fs', '/b'] },
+      { kind: 'mcp', id: 'mine', url: 'http://127.0.0.1:1/mcp' }
+    ] as const
+    const again = namedMcp(
+      finds,
+      backends.map((one) => ({ ...one, ...('command' in one && { command: [...one.command] }) })) as never
+    )
+    assert.deepEqual(of(again), [
+      ['filesystem-2', 'Claude Desktop, Cursor', false],
+      ['filesystem', 'VS Code', true],
+      ['file-system', 'VS Code', false],
+      ['file-system-2', 'VS Code', false],
+      ['system', 'VS Code', false],
+      ['mine', 'Cursor', true]
+    ])
+    const text = addShares('', 'atmo.yaml', { backends: namedMcp(finds, []).map((one) => mcpBackend(one, [])) }).text
+    assert.equal(parseConfig(text, 'atmo.yaml').backends?.length, 7)
+  })
+
+  it('offers no tool of an MCP server that is not named', () => {
+    const [find] = namedMcp([{ client: 'Cursor', name: 'files', command: ['npx'] }], [])
+    assert.deepEqual(mcpBackend(find!, []), { kind: 'mcp', id: 'files', command: ['npx'], tools: { allow: [] } })
+    assert.deepEqual(mcpBackend({ ...find!, command: undefined, url: 'http://x' }, ['read-*']), {
+      ...{ kind: 'mcp', id: 'files', url: 'http://x', tools: { allow: ['read-*'] } }
+    })
   })
 
   describe('the configuration that it writes', () => {
@@ -112,6 +184,23 @@ backends:
         assert.ok(text.includes(comment))
     })
 
+    it('looks at a port that is given also where the backend is there, and at the usual ones still', () => {
+      const own = (more: string) => `backends:\n  - kind: local-ai\n${more}    share: []\n`
+      const written = (more: string) =>
+        config(addShares(own(more), 'atmo.yaml', { share: ['openai/*'], ports: [5_000, 11_434] }).text)
+      const share = ['openai/*']
+      assert.deepEqual(written(''), [{ kind: 'local-ai', share, servers: [{ url: 'http://127.0.0.1:5000' }] }])
+      assert.deepEqual(written('    ports: [1, 5000]\n'), [{ kind: 'local-ai', ports: [1, 5_000, 11_434], share }])
+      const servers = '    servers:\n      - url: http://127.0.0.1:5000/\n        engine: jan\n'
+      assert.deepEqual(written(servers), [
+        { kind: 'local-ai', servers: [{ url: 'http://127.0.0.1:5000/', engine: 'jan' }], share }
+      ])
+      const other = '    servers:\n      - url: http://127.0.0.1:1337\n'
+      assert.deepEqual(written(other), [
+        { kind: 'local-ai', servers: [{ url: 'http://127.0.0.1:1337' }, { url: 'http://127.0.0.1:5000' }], share }
+      ])
+    })
+
     it('says when lines would change, and refuses what is no configuration', () => {
       const flow = 'backends: [ {kind: system} ]\n'
       const { text, keepsLines } = addShares(flow, 'atmo.yaml', { share: ['x/y'] })
@@ -143,8 +232,8 @@ backends:
     ],
     others: [{ url: 'http://127.0.0.1:8080', because: 'none of its answers' }],
     mcp: [
-      { name: 'files', client: 'Cursor', command: ['npx', 'x'], env: [], shareName: 'mcp/files' },
-      { name: 'git', client: 'Cursor', command: ['git'], env: ['T'], withheld: 'secret', shareName: 'mcp/git' }
+      { name: 'files', client: 'Cursor', command: ['npx', 'x'], id: 'files', shareName: 'mcp/files', shared: false },
+      { name: 'git', client: 'Cursor', withheld: 'secret', id: 'git', shareName: 'mcp/git', shared: false }
     ],
     hardware: { cpu: { model: 'm', cores: 2, architecture: 'x64' }, memoryBytes: 1e9, gpus: [], cameras: [], microphones: [] },
     configFile: '/x/atmo.yaml',
@@ -180,6 +269,10 @@ backends:
     )
     const { globs, mcp } = namesToShare(scan(), ['ollama/*', 'mcp/*'])
     assert.deepEqual([globs, mcp.map(({ name }) => name)], [['ollama/*'], ['files']])
+    // What is there already is not written twice, nor is a model that two servers have listed twice.
+    const again = { ...scan(), mcp: scan().mcp.map((one) => ({ ...one, shared: true })) }
+    assert.deepEqual(namesToShare(again, ['mcp/files']), { globs: [], mcp: [] })
+    assert.deepEqual(shareable({ ...again, servers: [...again.servers, ...again.servers] }).length, 3)
     for (const [name, why] of [
       ['ollama/c', /of a cloud/],
       ['mcp/git', /secret/],

@@ -19,8 +19,13 @@ export type MeaningDecision =
 /**
  * Decides by what was found.
  * @param typeOf the type of what a key stands for: of several of one type it is for dispatch to choose.
+ * @param isAlone whether nothing else stands in for it: then what is as good makes it unclear, however likely the best is.
  */
-export function decideMeaning({ matches, likelihood }: MeaningMatches, typeOf: (key: string) => string): MeaningDecision {
+export function decideMeaning(
+  { matches, likelihood }: MeaningMatches,
+  typeOf: (key: string) => string,
+  isAlone: (key: string) => boolean = () => false
+): MeaningDecision {
   const [best] = matches
   const nearest = matches.slice(0, CHOICES)
   if (best === undefined || best.score < 1) return { outcome: 'none', matches: nearest, likelihood }
@@ -28,6 +33,10 @@ export function decideMeaning({ matches, likelihood }: MeaningMatches, typeOf: (
   const able = matches.filter(({ score }) => score >= 1)
   const isOneType = able.every(({ key }) => typeOf(key) === type)
   const alike = able.filter(({ key, score }) => typeOf(key) === type && score >= best.score * NEARLY)
-  if (likelihood >= MIN_LIKELIHOOD || isOneType) return { outcome: 'one', matches: alike, likelihood }
+  const [, second] = able
+  const isClear = isAlone(best.key)
+    ? second === undefined || (likelihood >= MIN_LIKELIHOOD && second.score < best.score * NEARLY)
+    : likelihood >= MIN_LIKELIHOOD || isOneType
+  if (isClear) return { outcome: 'one', matches: isAlone(best.key) ? [best] : alike, likelihood }
   return { outcome: 'ambiguous', matches: able.slice(0, CHOICES), likelihood }
 }

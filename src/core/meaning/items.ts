@@ -1,5 +1,6 @@
 import type { CapabilityDeclaration } from '../../../protocols/capability.ts'
 import type { Offer } from '../candidates.ts'
+import { toolOf } from '../query.ts'
 import type { MeaningItem } from './lexical-index.ts'
 
 /** Something that is meant: the same id and type, wherever it is offered. */
@@ -27,6 +28,14 @@ export function meantCapabilities(offers: readonly Offer[]): Map<string, MeantCa
     else one.offers.push(offer)
   }
   return meant
+}
+
+/** Tool of every agent, with which it is asked. */
+const ASK_TOOL = 'ask'
+
+/** Whether nothing else of its type stands in for it. So it is with an agent: it has rights and a memory of its own, and what is meant for one must not be done by the next. */
+export function isAlone({ capability }: MeantCapability): boolean {
+  return toolOf(capability, ASK_TOOL) !== undefined
 }
 
 /** As the index takes it. Not its state or metadata: those change often, and say nothing of what it is for. */

@@ -1,7 +1,7 @@
 import type { Tool, ToolAnnotations } from '@modelcontextprotocol/server'
 import type { ToolDeclaration } from '../../../protocols/capability.ts'
 import { ASK_TOOL, withoutWaiting } from '../../model-tools/ask-schema.ts'
-import { MAX_SCHEMA_CHARACTERS, anyObject, shownSchema } from '../../model-tools/shown-schema.ts'
+import { anyObject, shownOutput, shownSchema } from '../../model-tools/shown-schema.ts'
 import { shownText } from '../../model-tools/shown-text.ts'
 import type { CatalogTool } from './tool-catalog.ts'
 
@@ -20,7 +20,8 @@ export const META = {
 
 /** A tool as `tools/list` shows it. `_meta` says whose it is: the capability, and the node that would be asked first. */
 export function listedTool({ name, capability, callable: { target, tool } }: CatalogTool): Tool {
-  const { description = capability.description, output } = tool
+  const { description = capability.description } = tool
+  const outputSchema = shownOutput(tool.output) as Tool['outputSchema']
   const title = typeof tool['title'] === 'string' ? tool['title'] : `${target} ${tool.name}`
   const annotations = annotationsOf(tool)
   return {
@@ -28,7 +29,7 @@ export function listedTool({ name, capability, callable: { target, tool } }: Cat
     title: shownText(title, MAX_TITLE),
     ...(description !== undefined && { description: shownText(description, MAX_DESCRIPTION) }),
     inputSchema: inputSchemaOf(tool),
-    ...(hasOutput(tool) && { outputSchema: output as NonNullable<Tool['outputSchema']> }),
+    ...(outputSchema !== undefined && { outputSchema }),
     ...(annotations !== undefined && { annotations }),
     _meta: { [META.capability]: capability.id, [META.node]: capability.node }
   }
@@ -36,7 +37,7 @@ export function listedTool({ name, capability, callable: { target, tool } }: Cat
 
 /** Whether its output schema is shown: then the result must be structured, and fit. */
 export function hasOutput({ output }: ToolDeclaration): boolean {
-  return typeof output === 'object' && JSON.stringify(output).length <= MAX_SCHEMA_CHARACTERS
+  return shownOutput(output) !== undefined
 }
 
 function inputSchemaOf({ name, input }: ToolDeclaration): Tool['inputSchema'] {

@@ -52,13 +52,16 @@ describe('cli routes, route, trace', function () {
   }
 
   it('route and ask take words, and name what may be meant', async () => {
-    const [meant, unclear, nothing, asked, unasked, nobody] = await Promise.all([
+    // What does not fit into an address by far.
+    const text = '不'.repeat(20_000)
+    const [meant, unclear, nothing, asked, unasked, nobody, long] = await Promise.all([
       atmo(['route', 'ring it please']),
       atmo(['route', 'perhaps that']),
       atmo(['route', 'nothing like it']),
       atmo(['ask', 'perhaps that']),
       atmo(['ask', 'ring it please', '--json']),
-      atmo(['ask', 'nothing like it'])
+      atmo(['ask', 'nothing like it']),
+      atmo(['ask', text])
     ])
     assert.match(meant.stdout, /^"ring it please" means \S+, 90 % sure: \S+ \S+ → /)
     assert.deepEqual([meant.code, unclear.code, nothing.code, asked.code, unasked.code, nobody.code], [0, 1, 1, 1, 1, 1])
@@ -68,6 +71,7 @@ describe('cli routes, route, trace', function () {
     // The one that is meant was called: of the stand-in that is no agent.
     assert.match(unasked.stdout + unasked.stderr, /demo has no tool ask/)
     assert.match(nobody.stderr, /there is no agent in the mesh that this is meant for/)
+    assert.match(long.stderr, /there is no agent in the mesh that this is meant for/)
   })
 
   it('routes shows nodes and the gradient table, and says what its words mean', async () => {

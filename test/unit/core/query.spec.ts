@@ -128,6 +128,15 @@ describe('candidates', () => {
     assert.equal(tool, offers[7]!.capability.tools![0])
   })
 
+  it('are of these ids alone, where some of a type are meant', () => {
+    const offers = ['attic', 'bath', 'kitchen'].map((id) => offer(id, id))
+    const of = (...ids: string[]) => findCandidates(offers, 'demo/echo', 'echo', undefined, ids).offers.map(({ id }) => id)
+    assert.deepEqual(of('attic', 'bath'), ['attic', 'bath'])
+    assert.deepEqual(of('kitchen'), ['kitchen'])
+    assert.equal(findCandidates(offers, 'demo/echo', 'echo').offers.length, 3)
+    fails('unknown_capability', /nothing/, () => of('cellar'))
+  })
+
   it('shows the dispatcher what is announced, and what links and routes say now', () => {
     let rttMs = 1
     const tools = [{ name: 'echo', concurrency: 3 }]

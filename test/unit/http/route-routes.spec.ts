@@ -52,6 +52,11 @@ describe('http routes', () => {
     assert.deepEqual([unclear.status, unclear.json.error?.code], [409, 'ambiguous'])
     assert.match(unclear.json.error?.message ?? '', /"perhaps that" may mean demo or other/)
   })
+  it('GET /mesh/route of words is about those that are meant, not about others of their type', async () => {
+    assert.equal((await get('/mesh/route?target=either%20please&tool=ping')).status, 200)
+    const { target, options } = mesh.asked.at(-1)!
+    assert.deepEqual([target, options?.ids], ['test/demo', ['demo', 'twin']])
+  })
   it('GET /mesh/meaning says what words mean', async () => {
     const { status, json } = await get('/mesh/meaning?text=perhaps&tool=ask&type=agent/*')
     assert.deepEqual([status, (json as { outcome?: string }).outcome], [200, 'ambiguous'])

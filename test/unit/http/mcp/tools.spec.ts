@@ -84,6 +84,40 @@ describe('http mcp: names', () => {
     assert.equal(catalog.find('b0__t0'), 'away')
   })
 
+  it('have places for all nodes, however many one of them announces', () => {
+    const flood = (nodeName: string, of: string) =>
+      Array.from({ length: 16 }, (_, n) =>
+        capability({ id: `${of}${n}`, nodeName, tools: Array.from({ length: 256 }, (_, m) => ({ name: `t${m}` })) })
+      )
+    const own = capability({ id: 'own', nodeName: 'here', local: true })
+    const others = ['attic', 'bath'].map((nodeName) => capability({ id: nodeName, nodeName }))
+    const all = names(...flood('hall', 'a'))
+    assert.equal(all.length, MAX_NAMED_TOOLS)
+    assert.equal(names(...flood('hall', 'a'), ...others, own).length, MAX_NAMED_TOOLS)
+    for (const name of ['own__on', 'attic__on', 'bath__on']) assert.equal(typeof catalog.find(name), 'object', name)
+    // Two that have many have as many.
+    const shared = names(...flood('hall', 'a'), ...flood('cellar', 'b'), ...others, own)
+    const of = (letter: string) => shared.filter((name) => new RegExp(`^${letter}\\d+__`).test(name)).length
+    assert.deepEqual([of('a'), of('b')], [2_047, 2_046])
+    assert.equal(typeof catalog.find('bath__on'), 'object')
+  })
+
+  it('make room when their node goes, and keep those of no other out', () => {
+    const many = (of: string, count: number) =>
+      Array.from({ length: count }, (_, n) =>
+        capability({ id: `${of}${n}`, nodeName: 'hall', tools: Array.from({ length: 256 }, (_, m) => ({ name: `t${m}` })) })
+      )
+    const lamp = capability({ nodeName: 'attic' })
+    names(...many('a', 16), lamp)
+    // All of them away, then as many new ones of the same node.
+    names()
+    assert.equal(catalog.find('lamp__on'), 'away')
+    assert.equal(names(...many('b', 15)).length, 15 * 256)
+    assert.equal(catalog.find('lamp__on'), 'away')
+    names(...many('c', 15))
+    assert.equal(catalog.find('lamp__on'), 'away')
+  })
+
   it('are what all clients take', () => {
     const text = fc.stringMatching(/^[a-z0-9][a-z0-9._:-]{0,100}$/)
     const tool = fc.stringMatching(/^[A-Za-z0-9_.-]{1,128}$/)
