@@ -5,7 +5,7 @@ import type { Directory, DirectoryEvent } from './core/directory.ts'
 import { createEventHub } from './core/event-hub.ts'
 import type { ToolRequest } from './core/invoke.ts'
 import { capabilityView, type ChangedOf } from './core/views.ts'
-import type { MeshEvent } from './mesh-api.ts'
+import type { MeshEvent, MeshStatus } from './mesh-api.ts'
 
 type WithoutTime<E> = E extends { at: number } ? Omit<E, 'at'> : never
 
@@ -25,6 +25,8 @@ export interface MeshEvents {
   onMaking(of: object, capability: string, tool: string): void
   onMade(call: MadeCall, of: object): void
   onSent(call: SentCall): void
+  /** Told only where it has changed. */
+  onNetwork(state: MeshStatus['network']): void
   subscribe(signal: AbortSignal): AsyncIterable<MeshEvent>
   close(): void
 }
@@ -52,6 +54,7 @@ export function createMeshEvents(
   /** One that began before anybody read, or was refused before it began, has a number of its own as well. */
   const idOf = (call: object): number => ids.get(call) ?? ++calls
 
+  let shown: MeshStatus['network']['state'] = 'ok'
   /** By capability, what its owner was told last of why it fails others. */
   const told = new Map<string, string>()
 
@@ -93,6 +96,10 @@ export function createMeshEvents(
           if (view !== undefined) emit({ event: `capability:${event.kind}`, node, capability: view })
         }
       }
+    },
+    onNetwork(network) {
+      if (network.state !== shown) emit({ event: 'network', ...network })
+      shown = network.state
     },
     // Calls are many: their events are made only if somebody reads.
     onServing(request) {

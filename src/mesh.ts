@@ -11,7 +11,7 @@ import { createDirectory } from './core/directory.ts'
 import { lostNodes } from './core/lost-nodes.ts'
 import { createOffers } from './core/offers.ts'
 import type { MeshError } from './errors.ts'
-import type { Mesh, MeshStatus } from './mesh-api.ts'
+import type { Mesh } from './mesh-api.ts'
 import type { MeshComponents } from './mesh-components.ts'
 import { createConsent } from './mesh-consent.ts'
 import { createDescriptors } from './mesh-descriptors.ts'
@@ -162,12 +162,8 @@ export async function createMesh(components: MeshComponents): Promise<Mesh> {
   // ---- what this node offers -----------------------------------------------------------------
   const functions = createFunctionBackend({ onChange: (snapshot) => tools.apply(functions, snapshot) })
   const runner = createBackendRunner({ self, tools, emit: events.emit, raise: triggers.raise, log })
-  let shown: MeshStatus['network']['state'] = 'ok'
   const discovery = components.discovery(
-    (state) => {
-      if (state.state !== shown) events.emit({ event: 'network', ...state })
-      shown = state.state
-    },
+    events.onNetwork,
     // Which of them still lead anywhere, is better known before a call needs them.
     () => links.all().forEach(({ peer }) => links.doubt(peer, false))
   )

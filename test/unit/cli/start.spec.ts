@@ -56,7 +56,8 @@ describe('cli start and stop', function () {
   })
   it('people read names of nodes in events', async () => {
     const node = fake()
-    const call = { at: 1, event: 'call', direction: 'in', capability: 'guard', tool: 'handle', status: 'success', durationMs: 7 }
+    const how = { id: 1, direction: 'in', capability: 'guard', tool: 'handle', status: 'success', durationMs: 7 }
+    const call = { at: 1, event: 'call:end', ...how }
     let line = await node.line()
     while (!line.includes('atmo peers')) line = await node.line()
     for (const peerId of ['12D3KooWFakeKitchen', '12D3KooWFakeSelf', '12D3KooWFakeAttic'])
