@@ -209,6 +209,15 @@ export interface DeadLetterView {
   handled: string[]
 }
 
+/** Events that are not done. */
+export interface WaitingEvents {
+  /** The most urgent first, then the oldest. */
+  events: WaitingEventView[]
+  total: number
+  /** Those that no handler has accepted. */
+  unaccepted: number
+}
+
 /** Events of this node. */
 export interface MeshTriggers {
   /**
@@ -220,7 +229,7 @@ export interface MeshTriggers {
   /** Raises a trigger of a capability of this node. @throws MeshError `unknown_capability`, `unavailable` while a backend is still starting, `invalid_argument`, `too_large`. */
   fire(capability: string, event: string, payload?: JsonValue, options?: FireOptions): Promise<FireView>
   /** What is not done: the most urgent first, then the oldest; 1,000 of them at most, `total` says how many there are. */
-  waitingEvents(): { events: WaitingEventView[]; total: number }
+  waitingEvents(): WaitingEvents
   /** Forgets one: it is sent to nobody any more; a handler that has it may do it still. @throws MeshError `invalid_argument` if there is none of this id. */
   discardEvent(id: string): void
   /** Oldest first. */

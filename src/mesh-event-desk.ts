@@ -31,7 +31,8 @@ export function createEventDesk({ outbox, change, now }: EventDeskComponents): E
     waitingEvents() {
       const all = outbox.pending()
       const wall = Date.now() - now()
-      return { events: all.slice(0, MAX_LISTED_EVENTS).map((one) => waitingView(one, wall)), total: all.length }
+      const events = all.slice(0, MAX_LISTED_EVENTS).map((one) => waitingView(one, wall))
+      return { events, total: all.length, unaccepted: outbox.waiting }
     },
     discardEvent(id) {
       if (!change(() => outbox.withdraw(id, now())))

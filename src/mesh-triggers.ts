@@ -218,8 +218,8 @@ export function createMeshTriggers(components: MeshTriggersComponents): MeshTrig
         return away.fired(fired, capability, event)
       },
       waitingEvents() {
-        const { events, total } = outgoing.waitingEvents()
-        return { events: away.waiting(events), total }
+        const waiting = outgoing.waitingEvents()
+        return { ...waiting, events: away.waiting(waiting.events) }
       },
       discardEvent: outgoing.discardEvent,
       deadLetters: outgoing.deadLetters,

@@ -2,6 +2,8 @@ import type { Mesh, MeshEvent } from '../mesh-api.ts'
 
 /** Events that are kept for readers who are behind, or come back; past it the oldest go. */
 export const MAX_KEPT_EVENTS = 1_000
+/** And so much of them, in characters: events hold what triggers raise. The last is kept whatever its length. */
+export const MAX_KEPT_CHARACTERS = 8 * 1024 * 1024
 /** So long the node is still watched for a reader that went and may come back, in ms. */
 export const RESUME_WITHIN_MS = 30_000
 
@@ -33,6 +35,9 @@ export interface EventLog {
 /** Watches the node while anybody reads. @param closing ends all. */
 export function createEventLog(mesh: Pick<Mesh, 'events'>, closing?: AbortSignal): EventLog {
   const kept: MeshEvent[] = []
+  /** Of each of them, and of all. */
+  const lengths: number[] = []
+  let characters = 0
   /** Those who wait for the next event. */
   const waiting = new Set<() => void>()
   let readers = 0
@@ -46,12 +51,25 @@ export function createEventLog(mesh: Pick<Mesh, 'events'>, closing?: AbortSignal
     for (const one of [...waiting]) one()
   }
 
+  function forgetOldest(): void {
+    kept.shift()
+    characters -= lengths.shift() ?? 0
+  }
+
+  function keep(event: MeshEvent): void {
+    const length = lengthOf(event)
+    kept.push(event)
+    lengths.push(length)
+    characters += length
+    while (kept.length > MAX_KEPT_EVENTS || (characters > MAX_KEPT_CHARACTERS && kept.length > 1)) forgetOldest()
+  }
+
   function watch(): void {
     clearTimeout(lingering)
     lingering = undefined
     if (watching !== undefined) return
     const mine = (watching = new AbortController())
-    kept.length = 0
+    while (kept.length > 0) forgetOldest()
     next = 1
     run = crypto.randomUUID().slice(0, 8)
     const signal = closing === undefined ? mine.signal : AbortSignal.any([mine.signal, closing])
@@ -62,9 +80,8 @@ export function createEventLog(mesh: Pick<Mesh, 'events'>, closing?: AbortSignal
   async function follow(events: AsyncIterator<MeshEvent>, mine: AbortController): Promise<void> {
     try {
       for (let one = await events.next(); one.done !== true; one = await events.next()) {
-        kept.push(one.value)
+        keep(one.value)
         next++
-        if (kept.length > MAX_KEPT_EVENTS) kept.shift()
         wake()
       }
     } catch {
@@ -146,4 +163,11 @@ export function createEventLog(mesh: Pick<Mesh, 'events'>, closing?: AbortSignal
       }
     }
   }
+}
+
+/** About what it takes as JSON, in characters. */
+function lengthOf(value: unknown): number {
+  if (typeof value === 'string') return value.length
+  if (typeof value !== 'object' || value === null) return 8
+  return Object.entries(value).reduce((sum, [key, one]) => sum + key.length + lengthOf(one), 2)
 }

@@ -44,7 +44,7 @@ export const LAG_MS = { degraded: 250, failing: 2_000 } as const
 export const HEAP = { degraded: 0.9, failing: 0.98 } as const
 /** Below this, events and the audit log will soon not be kept, in bytes. */
 export const FREE_BYTES = 64 * 1024 * 1024
-/** So many events that are not done are nine tenths of the room that there is. */
+/** So many events that nobody has accepted are nine tenths of the room that there is. */
 export const MANY_EVENTS = 900
 
 const OK: HealthPart = { status: 'ok' }
@@ -87,9 +87,9 @@ function events(
   { events: { accepted: inbox } }: MeshStatus,
   mesh: Pick<Mesh, 'waitingEvents' | 'deadLetters'>
 ): HealthView['parts']['events'] {
-  const outbox = mesh.waitingEvents().total
-  const isMany = outbox >= MANY_EVENTS
-  const part = isMany ? degraded(`${outbox} events are not done: there is room for few more; atmo events says why`) : OK
+  const { total: outbox, unaccepted } = mesh.waitingEvents()
+  const isMany = unaccepted >= MANY_EVENTS
+  const part = isMany ? degraded(`${unaccepted} events wait for a handler: there is room for few more; atmo events says why`) : OK
   return { ...part, outbox, inbox, deadLetters: mesh.deadLetters().length }
 }
 

@@ -192,7 +192,7 @@ describe('outgoing events', () => {
       (error) => isMeshError(error, 'invalid_argument')
     )
     out.discardEvent(id!)
-    assert.deepEqual(out.waitingEvents(), { events: [], total: 0 })
+    assert.deepEqual(out.waitingEvents(), { events: [], total: 0, unaccepted: 0 })
     assert.deepEqual([written.at(-1), counted.includes('events.withdrawn')], [{ k: 'settled', id }, true])
     answer = 'done'
     handlers = [guard]

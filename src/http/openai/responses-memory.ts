@@ -58,6 +58,8 @@ export function createResponsesMemory(now: () => number = Date.now, bounds: Memo
   return {
     keep(id, kept) {
       const its = charactersOf(kept.messages as JsonObject[]) + charactersOf(kept.response)
+      // Else all others would make room for it, and go for nothing.
+      if (its > bounds.characters) return
       all.set(id, { ...kept, characters: its, until: now() + bounds.ms })
       characters += its
       for (const item of outputOf(kept)) items.set(item['id'] as string, item)

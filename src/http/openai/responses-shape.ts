@@ -6,6 +6,8 @@ import { isObject } from './request-fields.ts'
 
 /** Most items of one answer: what a model says, and the functions that it calls. */
 const MAX_OUTPUT_ITEMS = 1_024
+/** Longest answer, in characters of its texts and arguments: each is in the last event once more. What a node streams to others is bounded by it, what others stream is not. */
+export const MAX_OUTPUT_CHARACTERS = 4 * 1024 * 1024
 /** Why an answer is not whole, as the reason of its end says. */
 const INCOMPLETE: Readonly<Record<string, string>> = { length: 'max_output_tokens', content_filter: 'content_filter' }
 
@@ -48,6 +50,7 @@ export function createResponseShape(head: JsonObject & { id: string }): Response
   let finish: string | undefined
   let usage: JsonObject | undefined
   let sequence = 0
+  let characters = 0
 
   const response = (): JsonObject & { output: JsonObject[] } => ({
     ...head,
@@ -69,13 +72,22 @@ export function createResponseShape(head: JsonObject & { id: string }): Response
     return { at, item, written: '', kind }
   }
 
+  function write(item: OpenItem, delta: string): void {
+    item.written += delta
+    characters += delta.length
+    if (characters > MAX_OUTPUT_CHARACTERS)
+      throw new MeshError('too_large', `the model answers with more than ${MAX_OUTPUT_CHARACTERS} characters`, {
+        limit: MAX_OUTPUT_CHARACTERS
+      })
+  }
+
   function addText(kind: TextKind, delta: string): JsonObject[] {
     const { type, field, event: name, more } = TEXTS[kind]
     // A refusal after words is a message of its own.
     const closed = text !== undefined && text.kind !== kind ? closeText() : []
     const isNew = text === undefined
     const item = (text ??= open(kind, { type: 'message', role: 'assistant', content: [] }))
-    item.written += delta
+    write(item, delta)
     const at = { ...placed(item), content_index: 0 }
     return [
       ...closed,
@@ -120,7 +132,7 @@ export function createResponseShape(head: JsonObject & { id: string }): Response
       events.push(event('response.output_item.added', { output_index: item.at, item: item.item }))
     }
     if (typeof delta !== 'string' || delta === '') return events
-    item.written += delta
+    write(item, delta)
     return [...events, event('response.function_call_arguments.delta', { ...placed(item), delta })]
   }
 

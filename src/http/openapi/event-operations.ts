@@ -67,7 +67,13 @@ export const EVENT_OPERATIONS: readonly Operation[] = [
     path: '/mesh/outbox',
     tag: 'events',
     summary: 'Events of this node that are not done',
-    answers: answers(object({ events: list(ref('WaitingEvent'), 'At most 1,000.'), total: count() }))
+    answers: answers(
+      object({
+        events: list(ref('WaitingEvent'), 'At most 1,000.'),
+        total: count(),
+        unaccepted: count('That no handler has accepted.')
+      })
+    )
   },
   {
     method: 'delete',

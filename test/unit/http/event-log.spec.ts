@@ -1,5 +1,5 @@
 import assert from 'node:assert/strict'
-import { MAX_KEPT_EVENTS, createEventLog, type Logged } from '../../../src/http/event-log.ts'
+import { MAX_KEPT_CHARACTERS, MAX_KEPT_EVENTS, createEventLog, type Logged } from '../../../src/http/event-log.ts'
 import type { MeshEvent } from '../../../src/mesh-api.ts'
 import { createFakeMesh } from '../../fixtures/fake-mesh.ts'
 
@@ -51,6 +51,18 @@ describe('http event log', () => {
     assert.equal(last, MAX_KEPT_EVENTS + 7)
     assert.deepEqual((await slow.next()).event, { event: 'lagged', dropped: 7 })
     assert.equal(((await slow.next()).event as { at: number }).at, 8)
+  })
+
+  it('what is kept is bounded by its length as well, and the last is kept whatever its length', async () => {
+    const slow = reader()
+    await turn()
+    const payload = 'x'.repeat(MAX_KEPT_CHARACTERS / 2)
+    for (let at = 1; at <= 5; at++) mesh.raise({ at, event: 'trigger', node: 'n', capability: 'c', trigger: 't', payload })
+    await turn()
+    assert.deepEqual((await slow.next()).event, { event: 'lagged', dropped: 4 })
+    assert.equal(((await slow.next()).event as { at: number }).at, 5)
+    mesh.raise({ at: 6, event: 'trigger', node: 'n', capability: 'c', trigger: 't', payload: [payload, payload, payload] })
+    assert.equal(((await slow.next()).event as { at: number }).at, 6)
   })
 
   it('who comes back goes on after the last one that it read, or is told that nobody knows how many it missed', async () => {

@@ -20,7 +20,7 @@ function nodeWith(change: Partial<MeshStatus> = {}, waiting = 0): Mesh {
   const mesh = createFakeMesh()
   const backends: MeshStatus['backends'] = [{ id: 'shell', kind: 'command', state: 'online' }]
   const status = { ...mesh.status(), backends, ...change }
-  return { ...mesh, status: () => status, waitingEvents: () => ({ events: [], total: waiting }) }
+  return { ...mesh, status: () => status, waitingEvents: () => ({ events: [], total: waiting + 5_000, unaccepted: waiting }) }
 }
 
 describe('http health', () => {
@@ -28,7 +28,7 @@ describe('http health', () => {
     const { status, parts } = healthOf(nodeWith(), well)
     assert.equal(status, 'ok', JSON.stringify(parts))
     assert.deepEqual(parts.transports, { status: 'ok', listens: 1, connections: { tcp: 1 } })
-    assert.deepEqual([parts.events.outbox, parts.events.inbox, parts.events.deadLetters], [0, 0, 1])
+    assert.deepEqual([parts.events.outbox, parts.events.inbox, parts.events.deadLetters], [5_000, 0, 1])
   })
 
   const offline: MeshStatus['backends'] = [{ id: 'shell', kind: 'command', state: 'offline', reason: 'not found' }]

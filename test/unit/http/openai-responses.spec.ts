@@ -280,12 +280,24 @@ describe('http openai responses', () => {
       kept('d', 'x'.repeat(70))
       assert.deepEqual(ids(), ['d'])
       kept('a', 'x'.repeat(101))
-      assert.deepEqual(ids(), [])
+      assert.deepEqual(ids(), ['d'], 'what is too large alone makes no other go')
       kept('b', '')
       now = 10
       assert.deepEqual(ids(), [])
       assert.equal(memory.item('b-item'), undefined)
     })
+  })
+
+  it('ends an answer that has no end', async () => {
+    const piece = 'x'.repeat(1024 * 1024)
+    const { ask } = world(async function* () {
+      for (;;) yield chunkItem({ content: piece })
+    })
+    for (const stream of [true, false]) {
+      const { json, events } = await ask('', { model: 'qwen', input: 'x', stream })
+      const code = stream ? (events.at(-1)!['response'] as JsonObject)['error'] : json.error
+      assert.equal((code as JsonObject)['code'], 'too_large')
+    }
   })
 
   describe('refuses', () => {
