@@ -470,6 +470,34 @@ describe('http openai chat', () => {
       })
     })
 
+    it('another one is asked only within the retries of the mesh: a call that may not be tried ends the request', async () => {
+      const model = { metadata: { model: 'm' } }
+      const first = failing('busy', [], { retryAfterMs: 1_000 })
+      const { chat, calls } = world(
+        { id: 'a', ...model, score: 1, answer: first },
+        {
+          ...{ id: 'b', ...model, score: 2 },
+          async *answer(_input, { attempt }) {
+            throw attempt!.after!
+          }
+        },
+        { id: 'c', ...model, score: 3 }
+      )
+      const { status, json, headers } = await chat({ model: 'm' })
+      assert.deepEqual([status, json.error.code, headers.get('retry-after')], [429, 'busy', '1'])
+      assert.match(json.error.message, /it said busy/)
+      assert.deepEqual(
+        calls.map(({ target, options: { attempt } }) => [target, attempt?.after?.code]),
+        [
+          ['a', undefined],
+          ['b', 'busy']
+        ]
+      )
+      assert.deepEqual(calls[0]!.options.attempt, {})
+      await chat({ model: 'c' })
+      assert.equal(calls[2]!.options.attempt, undefined)
+    })
+
     it('a mistake of the client is told by the first', async () => {
       const model = { metadata: { model: 'm' } }
       const { chat, calls } = world(
