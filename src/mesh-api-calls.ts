@@ -1,5 +1,6 @@
 /** Calls as programs make and serve them. Types only; part of the Mesh type. */
 import type { Item, JsonObject, JsonValue } from './core/invoke.ts'
+import type { MeshError } from '../protocols/errors.ts'
 import type { CallProvider, DispatchPreference } from './mesh-api-routes.ts'
 
 /** Who ran a call, and over what. */
@@ -44,6 +45,16 @@ export interface CallOptions extends DispatchPreference {
   node?: string
   /** Other providers may be tried. Default true. */
   failover?: boolean
+  /** Where this is one of several calls for one request, each made only if the one before failed. Default: it is the only one. */
+  attempt?: CallAttempt
+}
+
+/** Which of several calls for one request this is. They share the retries of all calls of the node, so that a mesh that is busy is not made busier. */
+export interface CallAttempt {
+  /**
+   * What the one before failed with. If that was `busy` and no retry is left, this one fails with the same error at once, and nobody is asked. Missing: it is the first.
+   */
+  after?: MeshError
 }
 
 /** What a call yields here: its items, and `restart` when it begins anew at another provider: the items before it are void. */

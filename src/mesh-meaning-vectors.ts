@@ -6,7 +6,7 @@ import { MAX_EMBED_BATCH, checkEmbedded, type Embedded, type Embedder } from './
 import { MAX_CACHED_TEXTS, createEmbeddingCache } from './core/meaning/embedding-cache.ts'
 import type { LexicalIndex, MeaningItem, MeaningMatches } from './core/meaning/lexical-index.ts'
 import { untilAborted } from './core/until-aborted.ts'
-import { MeshError, toMeshError } from './errors.ts'
+import { MeshError, abortError, toMeshError } from './errors.ts'
 import type { MeaningBy } from './mesh-api-meaning.ts'
 import { inPieces, pause } from './mesh-meaning-pieces.ts'
 
@@ -99,7 +99,10 @@ export function createMeaningVectors({ embedder, form, now }: MeaningVectorsComp
       const all = items()
       await embedAll(all, own)
       const index = buildDenseIndex({ items: all, vectorOf: cache.get, form, heldOut: lexical.heldOut })
-      built = { said, index: await inPieces(index, now, AbortSignal.any([own.abort.signal, stopping.signal])) }
+      const made = await inPieces(index, now, AbortSignal.any([own.abort.signal, stopping.signal]))
+      // Others are made by now: those count.
+      if (making !== own) return
+      built = { said, index: made }
       rest = { until: 0, ms: 0, reason: '' }
     }
     work()
@@ -126,6 +129,7 @@ export function createMeaningVectors({ embedder, form, now }: MeaningVectorsComp
         vectors.forEach((vector, n) => cache.put(missing[n]!, vector))
         own.done += batch.length
         if (missing.length === 0) await pause()
+        if (own.abort.signal.aborted) throw abortError(own.abort.signal)
       }
     }
   }

@@ -104,7 +104,7 @@ function partFor(found: FoundModel, { id, server, apiKeyEnv, env, timeoutMs, con
         secrets
       )
     case 'audio/transcription':
-      return createTranscriptionBackend({ ...common, kind: 'transcription', url: baseUrl }, secrets)
+      return createTranscriptionBackend({ ...common, kind: 'transcription', url: baseUrl, timeoutMs, concurrency }, secrets)
     default:
       return undefined
   }

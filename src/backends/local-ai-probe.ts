@@ -2,6 +2,7 @@
 import { readAtMost } from '../../protocols/bytes-at-most.ts'
 import type { JsonObject, JsonValue } from '../../protocols/json.ts'
 import { MeshError, abortError } from '../errors.ts'
+import { PROGRAM } from '../version.ts'
 import { httpRequest } from './http-request.ts'
 import { readSecret } from './secret-source.ts'
 
@@ -27,8 +28,8 @@ export interface ProbeReply {
   json: JsonValue | undefined
 }
 
-/** Why there is no answer. `refused`: nobody listens. */
-export type ProbeFault = 'refused' | 'late' | 'too large' | 'broken'
+/** Why there is no answer. `refused`: nobody listens. `a node`: what it offers is of the mesh already, perhaps even of this node. */
+export type ProbeFault = 'refused' | 'a node' | 'late' | 'too large' | 'broken'
 
 /** Thrown where there is no answer. */
 export class ProbeError extends Error {
@@ -38,6 +39,7 @@ export class ProbeError extends Error {
     super(
       {
         refused: 'nobody listens there',
+        'a node': 'it is a node of Atmosphere',
         late: 'it does not answer in time',
         'too large': `it answers with more than ${MAX_REPLY_BYTES} bytes`,
         broken: 'it ends the connection'
@@ -94,6 +96,7 @@ export function createProbe({ url, memory, apiKeyEnv, env, userAgent, signal }: 
         signal: AbortSignal.any([signal, late])
       })
       const bytes = await readAtMost(answer.body, MAX_REPLY_BYTES, () => new ProbeError('too large'))
+      if (answer.headers.get('server') === PROGRAM) throw new ProbeError('a node')
       const text = new TextDecoder().decode(bytes)
       return { status: answer.status, headers: answer.headers, text, json: jsonOf(answer.headers, text) }
     } catch (error) {

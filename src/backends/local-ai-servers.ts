@@ -110,6 +110,7 @@ export function createSurvey(config: SurveyConfig, init: SurveyInit): Survey {
     } catch (error) {
       if (stop.aborted) throw abortError(stop)
       if (error instanceof ProbeError && error.fault === 'refused') return { url, saw: 'nobody' }
+      if (error instanceof ProbeError && error.fault === 'a node') return { url, saw: 'unknown', because: error.message }
       const because = late.aborted ? `it has not said all within ${ADDRESS_MS} ms` : (error as Error).message
       return { url, saw: 'silent', because }
     }
@@ -143,14 +144,12 @@ async function recognise(probe: Probe, address: Address): Promise<{ fingerprint:
         let shown = true
         for (const mark of set) {
           const reply = await probe.get(mark.path)
-          if ([...reply.headers.keys()].some((name) => name.startsWith('x-atmo-')))
-            return { url: probe.url, saw: 'unknown', because: 'it is a node of Atmosphere' }
           statuses.add(reply.status)
           if (!(shown = mark.fits(reply))) break
         }
         if (!shown) continue
       } catch (error) {
-        if (!(error instanceof ProbeError) || error.fault === 'refused') throw error
+        if (!(error instanceof ProbeError) || error.fault === 'refused' || error.fault === 'a node') throw error
         if (error.fault === 'late') late ??= error
         if (error.fault === 'late' && (engine === first || ++silent >= MAX_SILENT)) throw error
         continue

@@ -17,6 +17,10 @@ export interface TranscriptionConfig extends CapabilityOptions {
   apiKeyFile?: string
   /** Largest audio, in bytes. Default 25 MiB. */
   maxBytes?: number
+  /** Time for one answer, in ms. Default 300,000. */
+  timeoutMs?: number
+  /** Requests at once; more wait. Default: no limit of its own. */
+  concurrency?: number
 }
 
 const text = { type: 'string', minLength: 1 } satisfies JsonSchema
@@ -40,6 +44,8 @@ export const transcriptionConfigSchema: JsonObject = {
       description: 'Variable of the environment that holds the key of the API.'
     },
     apiKeyFile: { ...text, description: 'File that holds the key, relative to the configuration file.' },
-    maxBytes: { type: 'integer', minimum: 1, maximum: 268_435_456, description: 'Largest audio, in bytes. Default 25 MiB.' }
+    maxBytes: { type: 'integer', minimum: 1, maximum: 268_435_456, description: 'Largest audio, in bytes. Default 25 MiB.' },
+    timeoutMs: { type: 'integer', minimum: 1, maximum: 3_600_000, description: 'Time for one answer, in ms. Default 300000.' },
+    concurrency: { type: 'integer', minimum: 1, description: 'Requests at once; more wait. Default: no limit.' }
   }
 }

@@ -17,6 +17,9 @@ import type { TranscriptionConfig } from './transcription-config.ts'
 /** Largest audio if nothing is given, in bytes: what OpenAI takes. */
 export const DEFAULT_MAX_AUDIO_BYTES = 25 * 1024 * 1024
 
+/** Time for one answer, where the configuration says nothing, in ms. */
+const DEFAULT_TRANSCRIPTION_MS = 300_000
+
 /** Longest answer, in bytes. */
 const MAX_ANSWER_BYTES = 3 * 1024 * 1024
 
@@ -41,8 +44,8 @@ export interface TranscriptionInit {
 export function createTranscriptionBackend(config: TranscriptionConfig, init: TranscriptionInit): Backend {
   const id = config.id ?? 'transcription'
   const maxBytes = config.maxBytes ?? DEFAULT_MAX_AUDIO_BYTES
-  const { url: baseUrl, apiKeyEnv, apiKeyFile } = config
-  const endpoint = createOpenAiEndpoint({ baseUrl, apiKeyEnv, apiKeyFile, maxAnswerBytes: MAX_ANSWER_BYTES }, init)
+  const { url: baseUrl, apiKeyEnv, apiKeyFile, timeoutMs = DEFAULT_TRANSCRIPTION_MS } = config
+  const endpoint = createOpenAiEndpoint({ baseUrl, apiKeyEnv, apiKeyFile, timeoutMs, maxAnswerBytes: MAX_ANSWER_BYTES }, init)
   const declaration = declare(config, id)
 
   const transcribe = async (input: JsonObject, context: ToolContext): Promise<JsonObject> => {
@@ -121,6 +124,7 @@ function textOf(value: unknown): string | undefined {
 }
 
 function declare(config: TranscriptionConfig, id: string): CapabilityDeclaration {
+  const { timeoutMs = DEFAULT_TRANSCRIPTION_MS, concurrency } = config
   return describedBy(config, {
     id,
     type: 'audio/transcription',
@@ -148,7 +152,8 @@ function declare(config: TranscriptionConfig, id: string): CapabilityDeclaration
           }
         },
         output: { type: 'object', properties: { text: { type: 'string' }, bytes: { type: 'integer' } } },
-        timeoutMs: 300_000,
+        timeoutMs,
+        ...(concurrency !== undefined && { concurrency }),
         acceptsStream: true,
         idempotent: true
       }

@@ -12,7 +12,7 @@ import { isSentElsewhere, loadOf } from './retry.ts'
 
 /** Chooses the providers of calls, and learns from how the calls end. */
 export interface Choice {
-  /** Whom a call tries; `notNode` as PeerIds. @throws MeshError `unavailable` if what was asked leaves nobody. */
+  /** Whom a call tries; `notNode` as PeerIds. @throws MeshError `unavailable` if what was asked leaves nobody; that of the call before (`attempt`) if no retry is left. */
   plan(able: Candidates, tool: string, options: CallOptions): Plan
   /** Asks those that the plan names how busy they are; then it has to decide again. Never rejects. */
   probe(plan: Plan, tool: string, causes: readonly string[] | undefined): Promise<void>
@@ -40,8 +40,11 @@ export function createChoice({ dispatcher, probes, loadHere, keyed, now }: Choic
     plan({ offers, providers }, tool, options) {
       const at = now()
       const request = requestOf(options)
+      const { attempt } = options
+      if (attempt?.after === undefined) {
+        if (offers.length > 1 || attempt !== undefined) dispatcher.called(at)
+      } else if (attempt.after.code === 'busy' && !dispatcher.retry(1)) throw attempt.after
       if (offers.length > 1) {
-        dispatcher.called(at)
         const [local] = providers.local
         const load = local && loadHere(local.offer.capability.id, tool)
         if (load !== undefined) dispatcher.feedback(local!, load, at)

@@ -3,6 +3,7 @@ import { Hono } from 'hono'
 import type { Agents } from '../agents/agents.ts'
 import type { Hooks } from '../mesh-api-hooks.ts'
 import type { Mesh } from '../mesh-api.ts'
+import { PROGRAM } from '../version.ts'
 import { agentRoutes } from './agent-routes.ts'
 import { callRoutes } from './call-routes.ts'
 import { changeRoutes, type MeshChange } from './change-routes.ts'
@@ -72,6 +73,7 @@ export function createRouter(init: AppInit): Hono {
   app.use(async (context, next) => {
     await next()
     context.res.headers.set('x-content-type-options', 'nosniff')
+    context.res.headers.set('server', PROGRAM)
   })
   app.use('/v1/*', openAiErrors())
   app.use(hostGuard(init))

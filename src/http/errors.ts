@@ -1,5 +1,6 @@
 /** The one place where errors become HTTP answers. */
 import { ERROR_CODES, MeshError, errorToJson, toMeshError } from '../errors.ts'
+import { PROGRAM } from '../version.ts'
 
 /** Why a request is refused before it reaches the mesh, with the status that the table of codes cannot know. */
 export interface HttpRefusal {
@@ -23,7 +24,7 @@ export function refusal(http: HttpRefusal, ...error: ConstructorParameters<typeo
 export function errorResponse(error: unknown): Response {
   const mesh = toMeshError(error)
   const { status, headers } = refusals.get(mesh) ?? { status: ERROR_CODES[mesh.code].httpStatus }
-  return Response.json({ error: errorToJson(mesh) }, { status, headers: { ...retryAfter(mesh), ...headers } })
+  return Response.json({ error: errorToJson(mesh) }, { status, headers: { server: PROGRAM, ...retryAfter(mesh), ...headers } })
 }
 
 function retryAfter({ retryable, details: { retryAfterMs } }: MeshError): Record<string, string> {

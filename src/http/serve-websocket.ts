@@ -3,6 +3,7 @@ import { STATUS_CODES, type IncomingMessage, type Server } from 'node:http'
 import type { Duplex } from 'node:stream'
 import { WebSocketServer, type WebSocket } from 'ws'
 import { MeshError } from '../errors.ts'
+import { PROGRAM } from '../version.ts'
 import type { FetchHandler } from './app.ts'
 import { errorResponse, refusal } from './errors.ts'
 import { HEARTBEAT_MS } from './events-route.ts'
@@ -57,6 +58,8 @@ export function createWebSockets(fetch: FetchHandler, heartbeatMs: number = HEAR
     clientTracking: true,
     handleProtocols: (offered) => (offered.has(SUBPROTOCOL) ? SUBPROTOCOL : false)
   })
+
+  server.on('headers', (headers) => headers.push(`server: ${PROGRAM}`))
 
   /** From the first byte of the request on, also while nobody knows yet what becomes of them. */
   const open = new Set<Duplex>()

@@ -7,8 +7,10 @@ import { MAX_MODELS, MAX_MODEL_NAME, MODEL_TYPES, typeByName } from '../../src/b
 import { MAX_MEMORY, MAX_REPLY_BYTES, createProbe, type Probe } from '../../src/backends/local-ai-probe.ts'
 import { createSurvey, type FoundServer, type Sighting, type SurveyConfig } from '../../src/backends/local-ai-servers.ts'
 import { isMeshError } from '../../src/errors.ts'
+import { serveApi } from '../../src/http/serve.ts'
 import type { JsonValue } from '../../src/core/invoke.ts'
 import { json, startStandIn, type StandIn, type StandInRoutes } from '../fixtures/ai-stand-in.ts'
+import { createModelMesh } from '../fixtures/model-mesh.ts'
 import { FARM_SECRETS, startFarmStandIn, startUniversalStandIn } from '../fixtures/llamafarm-stand-in.ts'
 import { startOllamaStandIn } from '../fixtures/ollama-stand-in.ts'
 
@@ -422,7 +424,6 @@ describe('local AI servers', () => {
       ],
       ['a redirect to one', { '*': { status: 302, headers: { location: '/elsewhere' } } }],
       ['500', { '*': json({ version: '1', data_directory: '/' }, 500) }],
-      ['a node of this mesh', { '*': json({ object: 'list', data: [model('x')] }, 200, { 'x-atmo-node': 'me' }) }],
       ['the half of Ollama', { 'GET /': { body: 'Ollama is running' }, '*': HTML }]
     ]
     for (const [what, routes] of LIARS)
@@ -431,6 +432,22 @@ describe('local AI servers', () => {
         assert.equal((await lookAt(standIn)).saw, 'unknown')
         assert.ok(standIn.requests.every(({ path }) => path !== '/elsewhere'))
       })
+
+    it('the API of a node, with its token or without, also where it is said to be a server', async () => {
+      const { mesh } = createModelMesh([{ id: 'x' }])
+      const node = await serveApi({ mesh, token: 'T'.repeat(43) })
+      open.push(node)
+      const { url } = node
+      const asked: Partial<SurveyConfig>[] = [
+        { ports: [Number(new URL(url).port)] },
+        { ports: [], servers: [{ url, apiKeyEnv: 'TOKEN' }] },
+        ...NAMED_ENGINES.map((engine) => ({ ports: [], servers: [{ url, apiKeyEnv: 'TOKEN', engine }] }))
+      ]
+      for (const config of asked) {
+        const [sighting] = await survey(config, { TOKEN: 'T'.repeat(43) }).look(signal)
+        assert.deepEqual(sighting, { url, saw: 'unknown', because: 'it is a node of Atmosphere' }, JSON.stringify(config))
+      }
+    })
 
     it('a list that turns out to be none is told as a problem, and offers nothing', async () => {
       for (const tags of [

@@ -226,6 +226,20 @@ describe('backend local-ai', () => {
     await errorOf(invoke(backend, 'kokoro', 'speak', { text: 'x' }), 'protocol_error')
   })
 
+  it('all models take as long, and as many calls at once, as the configuration says, those that write down as well', async () => {
+    const runtime = keep(await startUniversalStandIn(['language:tiny:ctxauto']))
+    runtime.routes['POST /v1/audio/transcriptions'] = ({ bytes }) =>
+      bytes.length < 10 ? json({ detail: [] }, 422) : { hang: true }
+    const backend = make({ ports: [runtime.port], timeoutMs: 700, concurrency: 2 })
+    const node = keep(follow(backend))
+    await node.until((all) => all.length === 3, 'three models')
+    assert.deepEqual(
+      node.all().flatMap(({ tools = [] }) => tools.map(({ timeoutMs, concurrency }) => [timeoutMs, concurrency])),
+      node.all().map(() => [700, 2])
+    )
+    await errorOf(invoke(backend, 'distil-large-v3', 'transcribe', { audio: 'UklGRg==' }), 'deadline_exceeded')
+  })
+
   it('a key goes to the server that it is for', async () => {
     const other = keep(await startOllamaStandIn())
     const locked = keep(

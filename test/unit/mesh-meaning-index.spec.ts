@@ -95,6 +95,36 @@ describe('the index of what is offered', () => {
     assert.equal(await asked, 'new')
   })
 
+  it('is built one at a time, however often everything changes while it is, and the last one stays', async () => {
+    step = 10
+    let [running, most] = [0, 0]
+    index = createMeaningIndex({
+      items: () => items,
+      now: () => (clock += step),
+      random: createRandom(1),
+      *build(all, random) {
+        builds++
+        most = Math.max(most, ++running)
+        // The first is the longest by far.
+        for (let n = 0; n < 20 / builds; n++) yield undefined
+        const built = yield* buildLexicalIndex(all, random)
+        running--
+        return built
+      }
+    })
+    const asked: Promise<string | undefined>[] = []
+    for (const word of ['zebra', 'walrus', 'ocelot', 'ferret']) {
+      change(...WORDS.map((_, n) => item(`k${n}`, word)), item('new', `unicorn ${word}`))
+      asked.push(first(`unicorn ${word}`))
+      await new Promise((resolve) => setTimeout(resolve))
+    }
+    assert.equal((await Promise.all(asked)).at(-1), 'new')
+    assert.equal(await first('unicorn ferret'), 'new')
+    assert.equal(most, 1)
+    assert.ok(builds <= 1 + asked.length, `${builds} builds`)
+    assert.deepEqual((await index.current()).find('zebra', 3).matches, [])
+  })
+
   it('is nobody’s once it is stopped', async () => {
     await index.current()
     change('k1')

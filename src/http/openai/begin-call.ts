@@ -1,5 +1,5 @@
 /** Calls of models, up to their first item: until then another one may take over, and an error is an answer of its own. */
-import { isMeshError } from '../../errors.ts'
+import { isMeshError, type MeshError } from '../../errors.ts'
 import type { Call, CallItem, CallOptions, CapabilityView, Mesh } from '../../mesh-api.ts'
 import type { JsonValue } from '../../../protocols/json.ts'
 import { chooseModels, type ModelTarget } from './choose-model.ts'
@@ -34,20 +34,25 @@ export interface BegunCall {
   rest: AsyncIterator<CallItem>
 }
 
-/** Calls a model. Another one takes over while nothing has come, if several are meant. @throws what the last of them fails with. */
+/** Calls a model. Another one takes over while nothing has come, if several are meant and the mesh has a retry left. @throws what the last of them fails with. */
 export async function beginCall({ mesh, use, model, needs = {}, input, options, stream }: ModelRequest): Promise<BegunCall> {
   const all = mesh.capabilities()
   const fit = findModel(all, model, use, needs)
   const targets = chooseModels(mesh, all, fit, use.tool).slice(0, MAX_MODELS_TRIED)
+  let after: MeshError | undefined
   for (const [at, target] of targets.entries()) {
     const { id, node, notNode, view } = target
-    const call = mesh.call(id, use.tool, input(view), { ...options, node, notNode, ...(stream && { stream: stream() }) })
+    const attempt = targets.length === 1 ? undefined : after === undefined ? {} : { after }
+    const call = mesh.call(id, use.tool, input(view), { ...options, node, notNode, attempt, ...(stream && { stream: stream() }) })
     const rest = call[Symbol.asyncIterator]()
     try {
       return { call, target, first: await nextItem(rest), rest }
     } catch (error) {
       const isHarmful = toolFor(view, use.tool)?.idempotent === false
       if (at === targets.length - 1 || !isMeshError(error) || !error.retryable || isHarmful) throw error
+      // The mesh has refused another try.
+      if (error === after) throw error
+      after = error
     }
   }
   throw new TypeError('there is at least one model')

@@ -1,9 +1,9 @@
 /** Which capabilities a `model` of a request means. */
 import { matchGlob } from '../../../protocols/glob.ts'
 import { nearest } from '../../../protocols/nearest.ts'
-import { isShortIdOf } from '../../../protocols/short-id.ts'
 import type { MeshError } from '../../errors.ts'
 import type { CapabilityView } from '../../mesh-api.ts'
+import { byName, isOfHome } from './model-names.ts'
 import { aliasesOf, isCallable, isFor, modelOf, useOf, type ModelUse } from './model-uses.ts'
 import { refused } from './openai-errors.ts'
 
@@ -20,8 +20,8 @@ const MAX_NAMED = 10
 const MAX_SHOWN = 128
 
 /**
- * The capabilities that a model means: those with this id, else those that declare this model, else those with this alias; with `@node` only of that node. All of them are interchangeable.
- * Of several, those are left out that say of themselves that they lack what is needed, if others do not.
+ * The capabilities that a model means: those of its name (see {@link byName}), or with `auto` those of a type, of other meshes only where none of the own can. All of them are
+ * interchangeable. Of several, those are left out that say of themselves that they lack what is needed, if others do not.
  * @throws a refusal: 404 with the nearest name, 503 if none can be called now.
  */
 export function findModel(all: readonly CapabilityView[], model: string, use: ModelUse, needs: ModelNeeds): CapabilityView[] {
@@ -32,31 +32,9 @@ export function findModel(all: readonly CapabilityView[], model: string, use: Mo
   const callable = fit.filter(isCallable)
   if (callable.length === 0) throw away(fit, model)
   const able = callable.filter((one) => !lacks(one, needs))
-  if (able.length === 0 && isAuto) throw refused(404, `no model of the mesh ${needed(needs, use)}`, 'model', 'model_not_found')
-  return able.length === 0 ? callable : able
-}
-
-/** Capabilities with this name, of any use. */
-export function byName(all: readonly CapabilityView[], name: string): CapabilityView[] {
-  const whole = called(all, name)
-  const at = name.lastIndexOf('@')
-  if (whole.length > 0 || at <= 0) return whole
-  const node = name.slice(at + 1)
-  const there = all.filter((one) => one.node === node || one.nodeName === node || isShortIdOf(one.node, node))
-  return called(there, name.slice(0, at))
-}
-
-function called(all: readonly CapabilityView[], name: string): CapabilityView[] {
-  const names: ((one: CapabilityView) => boolean)[] = [
-    (one) => one.id === name,
-    (one) => modelOf(one) === name,
-    (one) => aliasesOf(one).includes(name)
-  ]
-  for (const fits of names) {
-    const found = all.filter((one) => useOf(one) !== undefined && fits(one))
-    if (found.length > 0) return found
-  }
-  return []
+  if (!isAuto) return able.length === 0 ? callable : able
+  if (able.length === 0) throw refused(404, `no model of the mesh ${needed(needs, use)}`, 'model', 'model_not_found')
+  return able.some(isOfHome) ? able.filter(isOfHome) : able
 }
 
 function ofType(all: readonly CapabilityView[], type: string): CapabilityView[] {

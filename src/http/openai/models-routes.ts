@@ -3,38 +3,45 @@ import { Hono } from 'hono'
 import type { JsonObject } from '../../../protocols/json.ts'
 import type { CapabilityView } from '../../mesh-api.ts'
 import type { ModelMesh } from './begin-call.ts'
-import { AUTO, byName, notFound } from './find-model.ts'
+import { AUTO, notFound } from './find-model.ts'
+import { byName } from './model-names.ts'
 import { aliasesOf, isCallable, modelOf, useOf } from './model-uses.ts'
 import type { OpenAiEnv } from './openai-errors.ts'
 
 /** Lists what can be called now, a model once however many nodes have it, and `auto` while there is one that chats. */
 export function modelsRoutes({ mesh }: { mesh: ModelMesh }): Hono<OpenAiEnv> {
-  const models = (): CapabilityView[] => mesh.capabilities().filter((one) => useOf(one) !== undefined && isCallable(one))
+  const models = (): CapabilityView[] => mesh.capabilities().filter((one) => useOf(one) !== undefined)
   return new Hono<OpenAiEnv>()
     .get('/', (context) => {
       const all = models()
-      const listed = [...new Map(all.map((one) => [nameOf(one, all), one])).keys()].map((id) => modelObject(id, all))
-      return context.json({ object: 'list', data: [...(all.length === 0 ? [] : [autoObject()]), ...listed] })
+      const names = new Set(all.filter(isCallable).map((one) => nameOf(one, all)))
+      return context.json({
+        object: 'list',
+        data: [...(names.size === 0 ? [] : [autoObject()]), ...[...names].map((name) => modelObject(name, all))]
+      })
     })
     .get('/:model{.+}', (context) => {
       const id = context.req.param('model')
       const all = models()
-      if (id === AUTO && all.length > 0) return context.json(autoObject())
-      if (byName(all, id).length === 0) throw notFound(all, id)
+      if (id === AUTO && all.some(isCallable)) return context.json(autoObject())
+      if (!byName(all, id).some(isCallable)) throw notFound(all.filter(isCallable), id)
       return context.json(modelObject(id, all))
     })
 }
 
-/** The id, if it is one thing. */
+/** The id, if that means it and no other thing. */
 function nameOf(one: CapabilityView, all: readonly CapabilityView[]): string {
-  return all.some((other) => other.id === one.id && (other.type !== one.type || other.scope === 'node') && other !== one)
-    ? one.ref
-    : one.id
+  const meant = byName(all, one.id)
+  const isOneThing = meant.every(({ id, type, scope }) => id === one.id && type === one.type && scope !== 'node')
+  if (meant.includes(one) && (isOneThing || meant.length === 1)) return one.id
+  const there = `${one.id}@${one.nodeName}`
+  const isOnlyOne = byName(all, there).every((other) => other === one)
+  return isOnlyOne ? there : `${one.id}@${one.node}`
 }
 
 /** `created` is when its maker made it, which nobody here knows. */
 function modelObject(id: string, all: readonly CapabilityView[]): JsonObject {
-  const views = byName(all, id)
+  const views = byName(all, id).filter(isCallable)
   const [first] = views as [CapabilityView, ...CapabilityView[]]
   const { metadata = {}, type, description } = first
   const nodes = [...new Set(views.map(({ nodeName }) => nodeName))]

@@ -2,7 +2,7 @@ import assert from 'node:assert/strict'
 import { MAX_KEYED, KEYED_TTL_MS, createKeyedProviders } from '../../../src/calls/keyed-providers.ts'
 import { MAX_AGAIN, MAX_ATTEMPTS, loadOf, outcomeOf } from '../../../src/calls/retry.ts'
 import { Cancellation } from '../../../src/core/cancellation.ts'
-import { IDLE_RETRIES } from '../../../src/core/dispatch/retry-budget.ts'
+import { IDLE_RETRIES, RETRIES_PER_CALL } from '../../../src/core/dispatch/retry-budget.ts'
 import type { Invoke, Load } from '../../../src/core/invoke.ts'
 import { MeshError, isMeshError, type ErrorCode } from '../../../src/errors.ts'
 import type { CallItem, CallOptions } from '../../../src/mesh-api.ts'
@@ -153,6 +153,41 @@ describe('choice of providers for calls', () => {
     assert.equal(busy.asked.length, IDLE_RETRIES + 3 + IDLE_RETRIES)
     const gone = mesh([lost, answers('y')])
     for (let n = 0; n < 20; n++) assert.equal(await provider(gone), 'p1')
+  })
+
+  describe('calls of one request, each made where the one before failed', () => {
+    const busy = new MeshError('busy', 'the other model')
+
+    it('take retries of the same budget, and fail with what the one before did where there is none', async () => {
+      const one = mesh([answers('x')])
+      await one.call('echo', 'echo', {}, { attempt: {} }).result
+      for (let n = 0; n < IDLE_RETRIES; n++) await one.call('echo', 'echo', {}, { attempt: { after: busy } }).result
+      assert.equal(one.asked.length, 1 + IDLE_RETRIES)
+      const refused = one.call('echo', 'echo', {}, { attempt: { after: busy } })
+      await assert.rejects(refused.result, (error) => error === busy)
+      assert.equal(one.asked.length, 1 + IDLE_RETRIES)
+    })
+
+    it('pay for a part of a retry once for a request', async () => {
+      const two = mesh([answers('x'), answers('y')])
+      let went = 0
+      for (let n = 0; n < 100; n++) {
+        await two.call('echo', 'echo', {}, { attempt: {} }).result
+        for (let further = 0; further < 2; further++)
+          went += await two.call('echo', 'echo', {}, { attempt: { after: busy } }).result.then(
+            () => 1,
+            () => 0
+          )
+      }
+      assert.ok(went <= IDLE_RETRIES + 100 * RETRIES_PER_CALL + 1e-6 && went >= 100 * RETRIES_PER_CALL, `${went} went on`)
+    })
+
+    it('need none after what makes no fleet busier', async () => {
+      const one = mesh([answers('x')])
+      const after = new MeshError('unavailable', 'gone')
+      for (let n = 0; n < 20; n++) await one.call('echo', 'echo', {}, { attempt: { after } }).result
+      assert.equal(one.asked.length, 20)
+    })
   })
 
   it('learns from a refusal, whatever load comes with it', async () => {

@@ -350,6 +350,154 @@ describe('http openai chat', () => {
       )
     })
 
+    describe('whose names they are', () => {
+      const own = { local: true, nodeName: 'here' }
+      const lent = { mesh: 'neighbours', meshId: 'n', nodeName: 'yonder', ...answer('lent') }
+      const MINE = { ...qwen, ...own }
+      const THEFTS: [what: string, model: string, others: ModelInMesh[], said: string, more?: object][] = [
+        ['an id of another node is no alias of this one', 'gpt-4o', [{ id: 'gpt-4o' }, MINE], 'qwen'],
+        ['an id of another node is no model of this one', 'Qwen/Qwen3-8B', [{ id: 'Qwen/Qwen3-8B' }, MINE], 'qwen'],
+        ['an id of this one comes before its aliases', 'gpt-4o', [MINE, { id: 'gpt-4o', ...own, ...answer('id') }], 'id'],
+        ['another type under an id of this one', 'qwen', [{ ...qwen, type: 'llm/x', score: -1, ...answer('x') }, MINE], 'qwen'],
+        ['an alias of another mesh is none of a member', 'llava', [{ ...lent, id: 'llava' }, eyes], 'eyes'],
+        ['the same id and type of another mesh', 'eyes', [{ ...lent, id: 'eyes', score: -1 }, eyes], 'eyes'],
+        ['what only another mesh has', 'far', [{ ...lent, id: 'far' }, MINE], 'lent'],
+        [
+          'an alias that looks like a name at this node',
+          'qwen@here',
+          [{ id: 'x', metadata: { aliases: ['qwen@here'] } }, MINE],
+          'qwen'
+        ],
+        [
+          'an alias that looks like a name at another',
+          'llava@attic',
+          [{ id: 'x', metadata: { aliases: ['llava@attic'] } }, eyes],
+          'eyes'
+        ],
+        [
+          'a model with @ of this node',
+          'm@x',
+          [
+            { id: 'm', nodeName: 'x' },
+            { ...MINE, metadata: { model: 'm@x' } }
+          ],
+          'qwen'
+        ],
+        [
+          'a node that is called by the PeerId of another',
+          'eyes@12D3KooWattic',
+          [{ id: 'eyes', node: 'thief', nodeName: '12D3KooWattic', score: -1 }, eyes],
+          'eyes'
+        ],
+        [
+          'a node of another mesh that has the name of a member',
+          'eyes@attic',
+          [{ ...lent, id: 'eyes', node: 'lender', nodeName: 'attic' }, eyes],
+          'eyes'
+        ],
+        ['auto, of a mesh that lends better ones', 'auto', [{ ...lent, id: 'far', score: -1 }, MINE], 'qwen'],
+        [
+          'auto for what only another mesh can',
+          'auto',
+          [{ ...lent, id: 'far', metadata: { vision: true } }, MINE],
+          'lent',
+          { messages }
+        ],
+        [
+          'auto where only another mesh has one that is there',
+          'auto',
+          [
+            { ...lent, id: 'far' },
+            { ...MINE, status: 'suspended' }
+          ],
+          'lent'
+        ]
+      ]
+      for (const [what, model, models, said, more] of THEFTS)
+        it(`${what}: ${model}`, async () => {
+          const { chat, calls } = world(...models)
+          const { json } = await chat({ model, ...more })
+          assert.equal((json['choices'] as { message: JsonObject }[])[0]?.message['content'], said, JSON.stringify(json))
+          assert.equal(calls.length, 1)
+        })
+
+      it('the same model on this node and others is shared, not with what another mesh lends, nor with another type', async () => {
+        const { chat, calls } = world(
+          MINE,
+          { ...qwen, nodeName: 'attic' },
+          { ...qwen, ...lent, id: 'qwen' },
+          { ...qwen, nodeName: 'cellar', type: 'llm/x' }
+        )
+        await chat({ model: 'gpt-4o' })
+        assert.ok(['12D3KooWhere', '12D3KooWattic'].includes(calls[0]!.options.node!), JSON.stringify(calls[0]!.options))
+        const two = world(MINE, { ...qwen, nodeName: 'attic' }, { ...qwen, ...lent, id: 'qwen' })
+        await two.chat({ model: 'gpt-4o' })
+        assert.deepEqual([two.calls[0]!.options.node, two.calls[0]!.options.notNode], [undefined, ['12D3KooWyonder']])
+      })
+
+      it('what is each node its own is of this node where it is here', async () => {
+        const project = { ...qwen, scope: 'node' as const, score: 5 }
+        const { chat, calls } = world({ ...project, nodeName: 'attic', score: 1 }, { ...project, ...own })
+        await chat({ model: 'gpt-4o' })
+        assert.equal(calls[0]!.options.node, '12D3KooWhere')
+      })
+
+      it('one of the own mesh that is away is not made good by what another lends', async () => {
+        const { chat, calls } = world({ ...lent, id: 'qwen' }, { ...MINE, status: 'suspended' })
+        assert.deepEqual([(await chat()).json.error.code, calls.length], ['model_unavailable', 0])
+      })
+
+      it('each is listed by a name that means it', async () => {
+        const { ask } = world(
+          { id: 'gpt-4o' },
+          MINE,
+          { ...lent, id: 'qwen' },
+          { id: 'llava', type: 'llm/x', node: '12D3KooWthief', nodeName: 'here' },
+          { ...eyes, id: 'llava', ...own, status: 'offline' }
+        )
+        const { data } = (await ask('/v1/models')).json as unknown as { data: JsonObject[] }
+        assert.deepEqual(
+          data.map(({ id, nodes }) => [id, nodes]),
+          [
+            ['auto', undefined],
+            ['gpt-4o@kitchen', ['kitchen']],
+            ['qwen', ['here']],
+            ['qwen@yonder', ['yonder']],
+            ['llava@12D3KooWthief', ['here']]
+          ]
+        )
+        assert.deepEqual((await ask('/v1/models/gpt-4o')).json['nodes'], ['here'])
+      })
+    })
+
+    it('another one is asked only within the retries of the mesh: a call that may not be tried ends the request', async () => {
+      const model = { metadata: { model: 'm' } }
+      const first = failing('busy', [], { retryAfterMs: 1_000 })
+      const { chat, calls } = world(
+        { id: 'a', ...model, score: 1, answer: first },
+        {
+          ...{ id: 'b', ...model, score: 2 },
+          async *answer(_input, { attempt }) {
+            throw attempt!.after!
+          }
+        },
+        { id: 'c', ...model, score: 3 }
+      )
+      const { status, json, headers } = await chat({ model: 'm' })
+      assert.deepEqual([status, json.error.code, headers.get('retry-after')], [429, 'busy', '1'])
+      assert.match(json.error.message, /it said busy/)
+      assert.deepEqual(
+        calls.map(({ target, options: { attempt } }) => [target, attempt?.after?.code]),
+        [
+          ['a', undefined],
+          ['b', 'busy']
+        ]
+      )
+      assert.deepEqual(calls[0]!.options.attempt, {})
+      await chat({ model: 'c' })
+      assert.equal(calls[2]!.options.attempt, undefined)
+    })
+
     it('a mistake of the client is told by the first', async () => {
       const model = { metadata: { model: 'm' } }
       const { chat, calls } = world(

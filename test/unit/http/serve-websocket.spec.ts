@@ -1,5 +1,6 @@
 import assert from 'node:assert/strict'
 import { once } from 'node:events'
+import type { IncomingMessage } from 'node:http'
 import { connect } from 'node:net'
 import { text } from 'node:stream/consumers'
 import { WebSocket } from 'ws'
@@ -79,6 +80,33 @@ describe('WebSocket of the local API', () => {
         )
       })
     })
+
+  it('names the program in every answer, also in those to upgrades, streams and what is no request', async () => {
+    const accept = 'text/event-stream'
+    const answers = [
+      await ask(server.url, '/health'),
+      await ask(server.url, '/nowhere', { token }),
+      await ask(server.url, '/v1/models'),
+      await ask(server.url, '/v1/models', { token }),
+      await ask(server.url, '/health', { headers: { host: 'evil.example' } }),
+      await ask(server.url, '/mesh/status', { headers: { host: 'not a host' } })
+    ]
+    assert.deepEqual(
+      answers.map(({ headers }) => headers['server']),
+      answers.map(() => 'atmosphere')
+    )
+    const events = await fetch(`${server.url}/mesh/events`, { headers: { accept, authorization: `Bearer ${token}` } })
+    await events.body!.cancel()
+    assert.equal(events.headers.get('server'), 'atmosphere')
+    const { client } = dial('/mesh/events', [], { authorization: `Bearer ${token}` })
+    const [upgraded] = (await once(client, 'upgrade')) as [IncomingMessage]
+    assert.equal(upgraded.headers['server'], 'atmosphere')
+    for (const path of ['/mesh/events', '/elsewhere']) {
+      const [, not] = (await once(dial(path).client, 'unexpected-response')) as [unknown, IncomingMessage]
+      assert.equal(not.headers['server'], 'atmosphere')
+      not.destroy()
+    }
+  })
 
   it('gives the events of a pattern as CloudEvents, to who has the token in a header or a subprotocol', async () => {
     const dialled = [
