@@ -44,6 +44,27 @@ export interface UnderstandOptions {
   signal?: AbortSignal
 }
 
+/** An example that this node knows beside those that the capability gives itself. */
+export interface MeaningExample {
+  /** Id and type of what the text means. */
+  capability: string
+  type: string
+  text: string
+}
+
+/** What this node has learned of what words mean. It is told to no other node. */
+export interface MeaningExamples {
+  /** The oldest first. `learns`: more are taken. */
+  list(): { learns: boolean; examples: MeaningExample[] }
+  /**
+   * From now on the text is an example of the capability: somebody has said that this was meant. Resolves when it is kept, if it can be.
+   * `capability`: id, or ID@NODE. Throws `unsupported` if this node is not set up to learn, `invalid_argument`, `too_large`, and what `call` throws for a name: `unknown_capability`, `ambiguous`, `unavailable`.
+   */
+  learn(text: string, capability: string): Promise<MeaningExample>
+  /** Those of this id, with this text; all without both. @returns how many they were. Throws `unsupported` if this node is not set up to learn. */
+  forget(which?: { capability?: string; text?: string }): Promise<number>
+}
+
 /** The part of the Mesh type that is about words. See ADR 22. */
 export interface MeshMeaning {
   /**
@@ -51,4 +72,5 @@ export interface MeshMeaning {
    * Throws `invalid_argument` for no words.
    */
   understand(text: string, options?: UnderstandOptions): Promise<Understanding>
+  readonly examples: MeaningExamples
 }

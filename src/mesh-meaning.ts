@@ -13,6 +13,7 @@ import { MeshError } from './errors.ts'
 import type { EventMeaning } from './mesh-meant-handlers.ts'
 import { createMeaningIndex } from './mesh-meaning-index.ts'
 import type { MeantView, MeshMeaning, UnderstandOptions, Understanding } from './mesh-api-meaning.ts'
+import { createMeshExamples, type ExampleStore } from './mesh-meaning-examples.ts'
 import { findByWords, type MeaningVectors } from './mesh-meaning-vectors.ts'
 
 /** Matches that are looked at: those of one type may be many. */
@@ -28,11 +29,14 @@ export interface MeshMeaningComponents {
   random: () => number
   /** Vectors beside words. Default: none. */
   vectors?: MeaningVectors | undefined
+  /** Default: nothing is learned. */
+  examples?: ExampleStore | undefined
 }
 
-/** What is offered, as long as the list of it is the same. */
+/** What is offered, as long as the list of it is the same, and nothing is learned. */
 interface Known {
   of: Offer[]
+  learned: number
   meant: Map<string, MeantCapability>
   items: Map<string, MeaningItem>
 }
@@ -42,18 +46,20 @@ export function createMeshMeaning({
   offers,
   now,
   random,
-  vectors
+  vectors,
+  examples: store
 }: MeshMeaningComponents): MeshMeaning & { events: EventMeaning; stop(): void } {
   const itemOf = createItems()
+  const { known: learned, ...examples } = createMeshExamples(store, offers)
   let known: Known | undefined
 
   /** What is offered now. */
   function offered(): Known {
     const of = offers()
-    if (known?.of === of) return known
+    if (known?.of === of && known.learned === learned.revision) return known
     const meant = meantCapabilities(of)
-    const items = new Map([...meant].map(([key, { capability }]) => [key, itemOf(key, capability)]))
-    return (known = { of, meant, items })
+    const items = new Map([...meant].map(([key, { capability }]) => [key, itemOf(key, capability, learned.of(key))]))
+    return (known = { of, learned: learned.revision, meant, items })
   }
   const index = createMeaningIndex({
     items: () => offered().items,
@@ -111,17 +117,17 @@ export function createMeshMeaning({
     index.stop()
     vectors?.stop()
   }
-  return { understand, events, stop }
+  return { understand, examples, events, stop }
 }
 
 /** Items by what they are made of: a declaration is the same object as long as it says the same, or rather more often than not. */
-function createItems(): (key: string, capability: CapabilityDeclaration) => MeaningItem {
-  const items = new WeakMap<CapabilityDeclaration, MeaningItem>()
-  return (key, capability) => {
+function createItems(): (key: string, capability: CapabilityDeclaration, more: readonly string[]) => MeaningItem {
+  const items = new WeakMap<CapabilityDeclaration, { item: MeaningItem; more: readonly string[] }>()
+  return (key, capability, more) => {
     const before = items.get(capability)
-    if (before?.key === key) return before
-    const item = meaningItem(key, capability)
-    items.set(capability, item)
+    if (before?.item.key === key && before.more === more) return before.item
+    const item = meaningItem(key, capability, more)
+    items.set(capability, { item, more })
     return item
   }
 }

@@ -257,6 +257,7 @@ export async function createMesh(components: MeshComponents): Promise<Mesh> {
     call: calls.call,
     explain: calls.explain,
     understand: meaning.understand,
+    examples: meaning.examples,
     ...createRouteViews({ self, directory, routing, offers: () => offers.all(), nameOf, now }),
     addBackend: (backend) => runner.add(backend),
     events: ({ signal }) => events.subscribe(signal),

@@ -84,5 +84,7 @@ const Understanding = object({
   })
 })
 
+const MeaningExample = object({ capability: text(), type: text(), text: text() })
+
 /** By their names. */
-export const ROUTE_SCHEMAS: Record<string, Schema> = { Routes, Explanation, Understanding }
+export const ROUTE_SCHEMAS: Record<string, Schema> = { Routes, Explanation, Understanding, MeaningExample }
