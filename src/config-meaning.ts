@@ -9,6 +9,8 @@ export interface MeaningConfig {
   vectors?: VectorForm
   /** What somebody says that was meant becomes an example, on this node. Default: false. */
   learn?: boolean
+  /** A model of the mesh writes examples for capabilities that have none. Default: false. */
+  writeExamples?: boolean
 }
 
 const text = { type: 'string', minLength: 1 } satisfies JsonSchema
@@ -24,6 +26,11 @@ export const MEANING_SCHEMA: JsonSchema = {
       type: 'boolean',
       description:
         'What somebody says that was meant (atmo ask, atmo examples) becomes an example of it, on this node alone. Default: false.'
+    },
+    writeExamples: {
+      type: 'boolean',
+      description:
+        'A model of the mesh (llm/chat) writes examples for capabilities that have none. It is sent what they say of themselves. Default: false.'
     },
     embeddings: {
       description: 'Where vectors of texts come from, which are compared beside words. Until they are there, words answer.',

@@ -11,6 +11,8 @@ export interface MeantView {
   score: number
   /** Names of the nodes that offer it. */
   nodes: string[]
+  /** Its examples were written by a model: it has none of its own, and nobody has confirmed any. */
+  examplesBy?: 'model'
 }
 
 /** What a request was understood by. */
@@ -50,6 +52,8 @@ export interface MeaningExample {
   capability: string
   type: string
   text: string
+  /** Who says so: somebody who has confirmed it, or a model that has written it for what has no examples. */
+  by: 'person' | 'model'
 }
 
 /** What this node has learned of what words mean. It is told to no other node. */
@@ -61,7 +65,7 @@ export interface MeaningExamples {
    * `capability`: id, or ID@NODE. Throws `unsupported` if this node is not set up to learn, `invalid_argument`, `too_large`, and what `call` throws for a name: `unknown_capability`, `ambiguous`, `unavailable`.
    */
   learn(text: string, capability: string): Promise<MeaningExample>
-  /** Those of this id, with this text; all without both. @returns how many they were. Throws `unsupported` if this node is not set up to learn. */
+  /** Those of this id, with this text; all without both. @returns how many they were. Throws `unsupported` if this node has none, since it is not set up for any. */
   forget(which?: { capability?: string; text?: string }): Promise<number>
 }
 

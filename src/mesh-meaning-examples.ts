@@ -1,9 +1,11 @@
 /** What a node learns of what words mean: requests of which somebody has said what they meant. Kept here, told to nobody. */
+import type { CapabilityDeclaration } from '../protocols/capability.ts'
 import { findNamed } from './core/candidates.ts'
 import type { Offer } from './core/candidates.ts'
-import { createLearnedExamples, exampleText, type LearnedExample, type LearnedExamples } from './core/meaning/learned-examples.ts'
+import { createLearnedExamples, exampleText, type LearnedExample } from './core/meaning/learned-examples.ts'
 import { MeshError } from './errors.ts'
 import type { MeaningExamples } from './mesh-api-meaning.ts'
+import type { ExampleWriter } from './mesh-meaning-writer.ts'
 
 /** Where what was learned outlives the node. */
 export interface ExampleStore {
@@ -15,15 +17,38 @@ export interface ExampleStore {
 
 /** See the head of this file. */
 export interface MeshExamples extends MeaningExamples {
-  readonly known: LearnedExamples
+  /** Examples of a capability beside its own: those that were confirmed, else those that were written. The same list as long as nothing has changed there. */
+  moreOf(key: string, capability: CapabilityDeclaration): readonly string[]
+  /** Whether they were written by a model. */
+  isWritten(key: string, capability: CapabilityDeclaration): boolean
+  /** Another number after each change. */
+  readonly revision: number
 }
 
-/** @param store without one nothing is learned. */
-export function createMeshExamples(store: ExampleStore | undefined, offers: () => readonly Offer[]): MeshExamples {
+/** @param store without one nothing is learned. @param writer without one nothing is written. */
+export function createMeshExamples(
+  store: ExampleStore | undefined,
+  writer: ExampleWriter | undefined,
+  offers: () => readonly Offer[]
+): MeshExamples {
   const known = createLearnedExamples(store?.initial)
   return {
-    known,
-    list: () => ({ learns: store !== undefined, examples: [...known.all()] }),
+    moreOf(key, capability) {
+      const confirmed = known.of(key)
+      const isWritten = confirmed.length === 0 && writer !== undefined
+      return isWritten ? writer.of(key, capability) : confirmed
+    },
+    isWritten: (key, capability) => known.of(key).length === 0 && (writer?.of(key, capability).length ?? 0) > 0,
+    get revision() {
+      return known.revision + (writer?.revision ?? 0)
+    },
+    list: () => ({
+      learns: store !== undefined,
+      examples: [
+        ...known.all().map((one) => ({ ...one, by: 'person' as const })),
+        ...(writer?.all() ?? []).map((one) => ({ ...one, by: 'model' as const }))
+      ]
+    }),
     async learn(text, capability) {
       const kept = asked(store)
       const line = exampleText(text)
@@ -31,13 +56,15 @@ export function createMeshExamples(store: ExampleStore | undefined, offers: () =
       const example = { capability: id, type, text: line }
       known.add(example)
       await kept.save(known.all())
-      return example
+      return { ...example, by: 'person' }
     },
     async forget(which = {}) {
+      const forgotten = writer?.forget(which) ?? 0
+      if (store === undefined && writer !== undefined) return forgotten
       const kept = asked(store)
       const gone = known.forget(which)
       if (gone.length > 0) await kept.save(known.all())
-      return gone.length
+      return forgotten + gone.length
     }
   }
 }

@@ -14,6 +14,7 @@ import type { EventMeaning } from './mesh-meant-handlers.ts'
 import { createMeaningIndex } from './mesh-meaning-index.ts'
 import type { MeantView, MeshMeaning, UnderstandOptions, Understanding } from './mesh-api-meaning.ts'
 import { createMeshExamples, type ExampleStore } from './mesh-meaning-examples.ts'
+import type { ExampleWriter } from './mesh-meaning-writer.ts'
 import { findByWords, type MeaningVectors } from './mesh-meaning-vectors.ts'
 
 /** Matches that are looked at: those of one type may be many. */
@@ -31,6 +32,8 @@ export interface MeshMeaningComponents {
   vectors?: MeaningVectors | undefined
   /** Default: nothing is learned. */
   examples?: ExampleStore | undefined
+  /** Default: nothing is written. */
+  writer?: ExampleWriter | undefined
 }
 
 /** What is offered, as long as the list of it is the same, and nothing is learned. */
@@ -47,19 +50,22 @@ export function createMeshMeaning({
   now,
   random,
   vectors,
-  examples: store
+  examples: store,
+  writer
 }: MeshMeaningComponents): MeshMeaning & { events: EventMeaning; stop(): void } {
   const itemOf = createItems()
-  const { known: learned, ...examples } = createMeshExamples(store, offers)
+  const examples = createMeshExamples(store, writer, offers)
   let known: Known | undefined
 
   /** What is offered now. */
   function offered(): Known {
     const of = offers()
-    if (known?.of === of && known.learned === learned.revision) return known
+    if (known?.of === of && known.learned === examples.revision) return known
     const meant = meantCapabilities(of)
-    const items = new Map([...meant].map(([key, { capability }]) => [key, itemOf(key, capability, learned.of(key))]))
-    return (known = { of, learned: learned.revision, meant, items })
+    const items = new Map(
+      [...meant].map(([key, { capability }]) => [key, itemOf(key, capability, examples.moreOf(key, capability))])
+    )
+    return (known = { of, learned: examples.revision, meant, items })
   }
   const index = createMeaningIndex({
     items: () => offered().items,
@@ -72,6 +78,7 @@ export function createMeshMeaning({
     if (text.trim() === '') throw new MeshError('invalid_argument', 'say what is wanted, in words', { key: 'text' })
     const lexical = await (signal === undefined ? index.current() : untilAborted(index.current(), signal))
     const { meant, items } = offered()
+    writer?.begin(meant)
     const among = (key: string): boolean => {
       const capability = meant.get(key)?.capability
       if (capability === undefined || (tool !== undefined && toolOf(capability, tool) === undefined)) return false
@@ -92,7 +99,7 @@ export function createMeshMeaning({
       outcome,
       likelihood: rounded(likelihood),
       by,
-      matches: shown.map(({ key, score }) => viewOf(of(key), score))
+      matches: shown.map(({ key, score }) => viewOf(of(key), score, examples.isWritten(key, of(key).capability)))
     }
   }
 
@@ -115,6 +122,7 @@ export function createMeshMeaning({
 
   const stop = (): void => {
     index.stop()
+    writer?.stop()
     vectors?.stop()
   }
   return { understand, examples, events, stop }
@@ -132,7 +140,7 @@ function createItems(): (key: string, capability: CapabilityDeclaration, more: r
   }
 }
 
-function viewOf({ id, type, capability, offers }: MeantCapability, score: number): MeantView {
+function viewOf({ id, type, capability, offers }: MeantCapability, score: number, isWritten: boolean): MeantView {
   const { name = id, description = null } = capability
   return {
     capability: id,
@@ -140,7 +148,8 @@ function viewOf({ id, type, capability, offers }: MeantCapability, score: number
     name,
     description,
     score: rounded(score),
-    nodes: [...new Set(offers.map(({ nodeName }) => nodeName))]
+    nodes: [...new Set(offers.map(({ nodeName }) => nodeName))],
+    ...(isWritten && { examplesBy: 'model' })
   }
 }
 

@@ -16,7 +16,7 @@ export function addExamples(program: Command): void {
     const { dataDir, output } = contextOf(options)
     const answer = await (await connectToNode(dataDir)).get<ReturnType<MeaningExamples['list']>>('/mesh/meaning/examples')
     if (output.json) return output.out(`${JSON.stringify(answer)}\n`)
-    if (answer.examples.length > 0) await output.out(table(['means', 'text'], answer.examples.map(rowOf), output.colors))
+    if (answer.examples.length > 0) await output.out(table(['means', 'text', 'by'], answer.examples.map(rowOf), output.colors))
     else if (answer.learns) await output.out('None.\n')
     else await output.out('None: this node learns none. It does with meaning: { learn: true } in its configuration.\n')
   })
@@ -24,8 +24,8 @@ export function addExamples(program: Command): void {
   addForget(examples)
 }
 
-function rowOf({ capability, text }: MeaningExample): string[] {
-  return [plain(capability), plain(text)]
+function rowOf({ capability, text, by }: MeaningExample): string[] {
+  return [plain(capability), plain(text), by]
 }
 
 function addAdd(examples: Command): void {

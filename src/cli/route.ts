@@ -127,7 +127,9 @@ export function showExplanation(
 function understoodBy({ meaning }: RouteAnswer, { dim }: Colors): string[] {
   if (meaning === undefined) return []
   const { path, reason } = meaning.by
-  return [dim(plain(`understood by ${path === 'both' ? 'words and vectors' : 'words alone'}: ${reason}`))]
+  const written = meaning.matches.flatMap(({ capability, examplesBy }) => (examplesBy === 'model' ? [capability] : []))
+  const from = written.length === 0 ? '' : `; the examples of ${written.join(' and ')} were written by a model`
+  return [dim(plain(`understood by ${path === 'both' ? 'words and vectors' : 'words alone'}: ${reason}${from}`))]
 }
 
 function firstOf({ candidates }: Pick<RouteAnswer, 'candidates'>): ExplainedCandidate | undefined {

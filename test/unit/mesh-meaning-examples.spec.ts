@@ -48,11 +48,15 @@ describe('what a node learns of what words mean', () => {
     assert.deepEqual(await meaning.examples.learn(`  ${asked}\n`, 'heater'), {
       capability: 'heater',
       type: 'home/heater',
-      text: asked
+      text: asked,
+      by: 'person'
     })
     assert.equal(await best(asked), 'heater')
     assert.equal(await best('freezing in here'), 'heater')
-    assert.deepEqual(meaning.examples.list(), { learns: true, examples: saved })
+    assert.deepEqual(meaning.examples.list(), {
+      learns: true,
+      examples: saved.map((one) => ({ ...one, by: 'person' as const }))
+    })
     meaning.stop()
     begin(store(saved))
     assert.equal(await best(asked), 'heater')

@@ -178,8 +178,8 @@ describe('cli with a node', function () {
       atmo(['examples', 'learn']),
       atmo(['examples', 'forget'])
     ])
-    assert.match(list.stdout, /^MEANS +TEXT *\ndemo +ring the bell *\n$/)
-    const examples = [{ capability: 'demo', type: 'test/demo', text: 'ring the bell' }]
+    assert.match(list.stdout, /^MEANS +TEXT +BY *\ndemo +ring the bell +person *\n$/)
+    const examples = [{ capability: 'demo', type: 'test/demo', text: 'ring the bell', by: 'person' }]
     assert.deepEqual(json.lines, [{ learns: true, examples }])
     assert.deepEqual([unknown.code, unknown.lines[0]?.error?.code], [1, 'unknown_capability'])
     assert.deepEqual([wrong.code, nothing.code], [2, 2])
