@@ -43,6 +43,10 @@ export interface UnderstandOptions {
   tool?: string
   /** Only what is of these types: a glob. */
   type?: string
+  /** Only what has one of these ids. */
+  ids?: readonly string[]
+  /** By words alone, and only if what they mean is known now: else it is found out for later, and this throws `unavailable`. */
+  atOnce?: boolean
   signal?: AbortSignal
 }
 

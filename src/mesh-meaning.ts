@@ -5,7 +5,7 @@ import type { Offer } from './core/candidates.ts'
 import { CHOICES, decideMeaning } from './core/meaning/decision.ts'
 import { isAlone, meaningItem, meantCapabilities, meantKey, type MeantCapability } from './core/meaning/items.ts'
 import { FUSED_DEPTH } from './core/meaning/dense-calibration.ts'
-import type { MeaningItem } from './core/meaning/lexical-index.ts'
+import type { LexicalIndex, MeaningItem } from './core/meaning/lexical-index.ts'
 import { untilAborted } from './core/until-aborted.ts'
 import type { EventHandler } from './core/triggers/trigger-routes.ts'
 import { toolOf } from './core/query.ts'
@@ -20,6 +20,7 @@ import { findByWords, type MeaningVectors } from './mesh-meaning-vectors.ts'
 /** Matches that are looked at: those of one type may be many. */
 const MAX_MATCHES = 32
 const NO_VECTORS = 'no embeddings are set up'
+const AT_ONCE = 'vectors were not waited for'
 
 /** What it needs. */
 export interface MeshMeaningComponents {
@@ -74,19 +75,31 @@ export function createMeshMeaning({
     depth: vectors === undefined ? 0 : FUSED_DEPTH
   })
 
-  async function understand(text: string, { tool, type, signal }: UnderstandOptions = {}): Promise<Understanding> {
+  function readyIndex(): LexicalIndex {
+    const ready = index.peek()
+    if (ready !== undefined) return ready
+    // For whoever asks next; what stops it is the stop of the node.
+    index.current().catch(() => undefined)
+    throw new MeshError('unavailable', 'what words mean is being learned')
+  }
+
+  async function understand(
+    text: string,
+    { tool, type, ids, atOnce = false, signal }: UnderstandOptions = {}
+  ): Promise<Understanding> {
     if (text.trim() === '') throw new MeshError('invalid_argument', 'say what is wanted, in words', { key: 'text' })
-    const lexical = await (signal === undefined ? index.current() : untilAborted(index.current(), signal))
+    const lexical = atOnce ? readyIndex() : await (signal === undefined ? index.current() : untilAborted(index.current(), signal))
     const { meant, items } = offered()
     writer?.begin(meant)
     const among = (key: string): boolean => {
       const capability = meant.get(key)?.capability
       if (capability === undefined || (tool !== undefined && toolOf(capability, tool) === undefined)) return false
-      return type === undefined || matchGlob(type, capability.type)
+      return (type === undefined || matchGlob(type, capability.type)) && (ids?.includes(capability.id) ?? true)
     }
     const question = { text, limit: MAX_MATCHES, among, signal }
     const words = { said: String(index.revision), lexical, items: () => [...items.values()] }
-    const { found, by } = (await vectors?.find(question, words)) ?? findByWords(question, lexical, NO_VECTORS)
+    const { found, by } =
+      (atOnce ? undefined : await vectors?.find(question, words)) ?? findByWords(question, lexical, atOnce ? AT_ONCE : NO_VECTORS)
     const of = (key: string): MeantCapability => meant.get(key)!
     const { outcome, matches, likelihood } = decideMeaning(
       found,
