@@ -1,5 +1,6 @@
 import assert from 'node:assert/strict'
 import { performance } from 'node:perf_hooks'
+import type { JsonValue } from '../../../protocols/json.ts'
 import type { Offer } from '../../../src/core/candidates.ts'
 import { beginCall } from '../../../src/http/openai/begin-call.ts'
 import { lastSaid } from '../../../src/http/openai/meant-model.ts'
@@ -86,6 +87,7 @@ describe('any model, by what is asked', () => {
     const last = { role: 'user', content: [{ type: 'text', text: 'a' }, image, { type: 'text', text: 'b' }] }
     assert.equal(lastSaid({ messages: [{ role: 'user', content: 'first' }, last, { role: 'assistant', content: 'x' }] }), 'a\nb')
     assert.equal(lastSaid({ messages: [{ role: 'user', content: 'x'.repeat(5_000) }] }).length, 2_000)
-    for (const input of [null, {}, { messages: [] }, { messages: [null, { role: 'user' }] }]) assert.equal(lastSaid(input), '')
+    const empty: JsonValue[] = [null, {}, { messages: [] }, { messages: [null, { role: 'user' }] }]
+    for (const input of empty) assert.equal(lastSaid(input), '')
   })
 })
