@@ -8,9 +8,9 @@ import { LIMITS } from './core/limits.ts'
 import { EFFECTS } from './core/policy.ts'
 import { MAX_PATTERN } from '../protocols/glob.ts'
 import { BACKENDS } from './backends/index.ts'
-import { VECTOR_FORMS } from './core/meaning/vector-table.ts'
 import { CHANGED_DESCRIPTORS } from './core/pins.ts'
 import { MAX_NODE_NAME } from './config-formats.ts'
+import { MEANING_SCHEMA } from './config-meaning.ts'
 
 const text = { type: 'string', minLength: 1 } satisfies JsonSchema
 const globs = { type: 'array', items: { ...text, maxLength: MAX_PATTERN } } satisfies JsonSchema
@@ -172,57 +172,7 @@ export const CONFIG_SCHEMA: JsonObject = {
         }
       }
     },
-    meaning: {
-      type: 'object',
-      additionalProperties: false,
-      dependentRequired: { vectors: ['embeddings'] },
-      description: 'How requests in words are understood: atmo route "…", atmo ask "…". Default: by their words alone.',
-      properties: {
-        embeddings: {
-          description: 'Where vectors of texts come from, which are compared beside words. Until they are there, words answer.',
-          oneOf: [
-            {
-              type: 'object',
-              additionalProperties: false,
-              required: ['capability'],
-              properties: {
-                capability: {
-                  ...text,
-                  description:
-                    'A capability of the mesh of type llm/embed: its id, its type, or ID@NODE. It is sent what capabilities say of themselves, and what is asked.',
-                  examples: ['nomic-embed-text', 'llm/embed']
-                }
-              }
-            },
-            {
-              type: 'object',
-              additionalProperties: false,
-              required: ['transformers'],
-              properties: {
-                transformers: {
-                  type: 'object',
-                  additionalProperties: false,
-                  required: ['model'],
-                  description: 'A model in this process, by the package @huggingface/transformers, which has to be installed.',
-                  properties: {
-                    model: {
-                      ...text,
-                      description:
-                        'Folder of the model, relative to this file: config.json, tokenizer.json, onnx/model.onnx. Nothing is ever downloaded.'
-                    }
-                  }
-                }
-              }
-            }
-          ]
-        },
-        vectors: {
-          enum: [...VECTOR_FORMS],
-          description:
-            'How vectors are kept. int8 (default): a quarter of the size of floats, as good within a fraction of a point. binary: those, and bits by which the nearest are found first: faster from a thousand capabilities on. float: as they come.'
-        }
-      }
-    },
+    meaning: MEANING_SCHEMA,
     audit: {
       type: 'object',
       additionalProperties: false,

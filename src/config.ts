@@ -13,7 +13,7 @@ import type { LimitRule } from './core/limits.ts'
 import type { PolicyRule } from './core/policy.ts'
 import { MeshError } from './errors.ts'
 import type { ChangedDescriptors } from './core/pins.ts'
-import type { VectorForm } from './core/meaning/vector-table.ts'
+import type { MeaningConfig } from './config-meaning.ts'
 
 /** Which network interfaces mDNS uses: globs over their names. Deny wins. */
 export interface MdnsConfig {
@@ -23,13 +23,6 @@ export interface MdnsConfig {
 /** Events that capabilities of this node raise. */
 export interface EventsConfig {
   sink?: string
-}
-
-/** How requests in words are understood. */
-export interface MeaningConfig {
-  /** Where vectors of texts come from. Default: from nowhere, and words alone count. */
-  embeddings?: { capability: string } | { transformers: { model: string } }
-  vectors?: VectorForm
 }
 
 /** What `atmo.yaml` holds. All keys may be missing. */

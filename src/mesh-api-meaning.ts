@@ -11,6 +11,8 @@ export interface MeantView {
   score: number
   /** Names of the nodes that offer it. */
   nodes: string[]
+  /** Its examples were written by a model: it has none of its own, and nobody has confirmed any. */
+  examplesBy?: 'model'
 }
 
 /** What a request was understood by. */
@@ -41,7 +43,34 @@ export interface UnderstandOptions {
   tool?: string
   /** Only what is of these types: a glob. */
   type?: string
+  /** Only what has one of these ids. */
+  ids?: readonly string[]
+  /** By words alone, and only if what they mean is known now: else it is found out for later, and this throws `unavailable`. */
+  atOnce?: boolean
   signal?: AbortSignal
+}
+
+/** An example that this node knows beside those that the capability gives itself. */
+export interface MeaningExample {
+  /** Id and type of what the text means. */
+  capability: string
+  type: string
+  text: string
+  /** Who says so: somebody who has confirmed it, or a model that has written it for what has no examples. */
+  by: 'person' | 'model'
+}
+
+/** What this node has learned of what words mean. It is told to no other node. */
+export interface MeaningExamples {
+  /** The oldest first. `learns`: more are taken. */
+  list(): { learns: boolean; examples: MeaningExample[] }
+  /**
+   * From now on the text is an example of the capability: somebody has said that this was meant. Resolves when it is kept, if it can be.
+   * `capability`: id, or ID@NODE. Throws `unsupported` if this node is not set up to learn, `invalid_argument`, `too_large`, and what `call` throws for a name: `unknown_capability`, `ambiguous`, `unavailable`.
+   */
+  learn(text: string, capability: string): Promise<MeaningExample>
+  /** Those of this id, with this text; all without both. @returns how many they were. Throws `unsupported` if this node has none, since it is not set up for any. */
+  forget(which?: { capability?: string; text?: string }): Promise<number>
 }
 
 /** The part of the Mesh type that is about words. See ADR 22. */
@@ -51,4 +80,5 @@ export interface MeshMeaning {
    * Throws `invalid_argument` for no words.
    */
   understand(text: string, options?: UnderstandOptions): Promise<Understanding>
+  readonly examples: MeaningExamples
 }

@@ -9,6 +9,7 @@ import type { VectorForm } from './core/meaning/vector-table.ts'
 import type { ChangedDescriptors } from './core/pins.ts'
 import type { PinStore } from './mesh-descriptors.ts'
 import type { MeshStatus } from './mesh-api.ts'
+import type { ExampleStore } from './mesh-meaning-examples.ts'
 import type { AdmissionComponents } from './net/admission.ts'
 import type { Gossip } from './net/announce.ts'
 import type { Upgrades } from './net/upgrades.ts'
@@ -65,6 +66,10 @@ export interface MeshComponents {
   sink?: string | undefined
   /** Vectors beside words: where they come from, and how they are kept. Default: words alone. */
   meaning?: MeaningComponents | undefined
+  /** Where examples are kept that this node learns. Default: it learns none. */
+  examples?: ExampleStore | undefined
+  /** A model of the mesh writes examples for what has none. Default: false. */
+  writeExamples?: boolean | undefined
   /** What calls on this node cost beside time. Default: nothing. */
   cost?: NodeCost | undefined
   /** Higher than at any start before with the same key. */

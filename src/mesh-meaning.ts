@@ -5,7 +5,7 @@ import type { Offer } from './core/candidates.ts'
 import { CHOICES, decideMeaning } from './core/meaning/decision.ts'
 import { isAlone, meaningItem, meantCapabilities, meantKey, type MeantCapability } from './core/meaning/items.ts'
 import { FUSED_DEPTH } from './core/meaning/dense-calibration.ts'
-import type { MeaningItem } from './core/meaning/lexical-index.ts'
+import type { LexicalIndex, MeaningItem } from './core/meaning/lexical-index.ts'
 import { untilAborted } from './core/until-aborted.ts'
 import type { EventHandler } from './core/triggers/trigger-routes.ts'
 import { toolOf } from './core/query.ts'
@@ -13,11 +13,14 @@ import { MeshError } from './errors.ts'
 import type { EventMeaning } from './mesh-meant-handlers.ts'
 import { createMeaningIndex } from './mesh-meaning-index.ts'
 import type { MeantView, MeshMeaning, UnderstandOptions, Understanding } from './mesh-api-meaning.ts'
+import { createMeshExamples, type ExampleStore } from './mesh-meaning-examples.ts'
+import type { ExampleWriter } from './mesh-meaning-writer.ts'
 import { findByWords, type MeaningVectors } from './mesh-meaning-vectors.ts'
 
 /** Matches that are looked at: those of one type may be many. */
 const MAX_MATCHES = 32
 const NO_VECTORS = 'no embeddings are set up'
+const AT_ONCE = 'vectors were not waited for'
 
 /** What it needs. */
 export interface MeshMeaningComponents {
@@ -28,11 +31,16 @@ export interface MeshMeaningComponents {
   random: () => number
   /** Vectors beside words. Default: none. */
   vectors?: MeaningVectors | undefined
+  /** Default: nothing is learned. */
+  examples?: ExampleStore | undefined
+  /** Default: nothing is written. */
+  writer?: ExampleWriter | undefined
 }
 
-/** What is offered, as long as the list of it is the same. */
+/** What is offered, as long as the list of it is the same, and nothing is learned. */
 interface Known {
   of: Offer[]
+  learned: number
   meant: Map<string, MeantCapability>
   items: Map<string, MeaningItem>
 }
@@ -42,18 +50,23 @@ export function createMeshMeaning({
   offers,
   now,
   random,
-  vectors
+  vectors,
+  examples: store,
+  writer
 }: MeshMeaningComponents): MeshMeaning & { events: EventMeaning; stop(): void } {
   const itemOf = createItems()
+  const examples = createMeshExamples(store, writer, offers)
   let known: Known | undefined
 
   /** What is offered now. */
   function offered(): Known {
     const of = offers()
-    if (known?.of === of) return known
+    if (known?.of === of && known.learned === examples.revision) return known
     const meant = meantCapabilities(of)
-    const items = new Map([...meant].map(([key, { capability }]) => [key, itemOf(key, capability)]))
-    return (known = { of, meant, items })
+    const items = new Map(
+      [...meant].map(([key, { capability }]) => [key, itemOf(key, capability, examples.moreOf(key, capability))])
+    )
+    return (known = { of, learned: examples.revision, meant, items })
   }
   const index = createMeaningIndex({
     items: () => offered().items,
@@ -62,18 +75,31 @@ export function createMeshMeaning({
     depth: vectors === undefined ? 0 : FUSED_DEPTH
   })
 
-  async function understand(text: string, { tool, type, signal }: UnderstandOptions = {}): Promise<Understanding> {
+  function readyIndex(): LexicalIndex {
+    const ready = index.peek()
+    if (ready !== undefined) return ready
+    // For whoever asks next; what stops it is the stop of the node.
+    index.current().catch(() => undefined)
+    throw new MeshError('unavailable', 'what words mean is being learned')
+  }
+
+  async function understand(
+    text: string,
+    { tool, type, ids, atOnce = false, signal }: UnderstandOptions = {}
+  ): Promise<Understanding> {
     if (text.trim() === '') throw new MeshError('invalid_argument', 'say what is wanted, in words', { key: 'text' })
-    const lexical = await (signal === undefined ? index.current() : untilAborted(index.current(), signal))
+    const lexical = atOnce ? readyIndex() : await (signal === undefined ? index.current() : untilAborted(index.current(), signal))
     const { meant, items } = offered()
+    writer?.begin(meant)
     const among = (key: string): boolean => {
       const capability = meant.get(key)?.capability
       if (capability === undefined || (tool !== undefined && toolOf(capability, tool) === undefined)) return false
-      return type === undefined || matchGlob(type, capability.type)
+      return (type === undefined || matchGlob(type, capability.type)) && (ids?.includes(capability.id) ?? true)
     }
     const question = { text, limit: MAX_MATCHES, among, signal }
     const words = { said: String(index.revision), lexical, items: () => [...items.values()] }
-    const { found, by } = (await vectors?.find(question, words)) ?? findByWords(question, lexical, NO_VECTORS)
+    const { found, by } =
+      (atOnce ? undefined : await vectors?.find(question, words)) ?? findByWords(question, lexical, atOnce ? AT_ONCE : NO_VECTORS)
     const of = (key: string): MeantCapability => meant.get(key)!
     const { outcome, matches, likelihood } = decideMeaning(
       found,
@@ -86,7 +112,7 @@ export function createMeshMeaning({
       outcome,
       likelihood: rounded(likelihood),
       by,
-      matches: shown.map(({ key, score }) => viewOf(of(key), score))
+      matches: shown.map(({ key, score }) => viewOf(of(key), score, examples.isWritten(key, of(key).capability)))
     }
   }
 
@@ -109,24 +135,25 @@ export function createMeshMeaning({
 
   const stop = (): void => {
     index.stop()
+    writer?.stop()
     vectors?.stop()
   }
-  return { understand, events, stop }
+  return { understand, examples, events, stop }
 }
 
 /** Items by what they are made of: a declaration is the same object as long as it says the same, or rather more often than not. */
-function createItems(): (key: string, capability: CapabilityDeclaration) => MeaningItem {
-  const items = new WeakMap<CapabilityDeclaration, MeaningItem>()
-  return (key, capability) => {
+function createItems(): (key: string, capability: CapabilityDeclaration, more: readonly string[]) => MeaningItem {
+  const items = new WeakMap<CapabilityDeclaration, { item: MeaningItem; more: readonly string[] }>()
+  return (key, capability, more) => {
     const before = items.get(capability)
-    if (before?.key === key) return before
-    const item = meaningItem(key, capability)
-    items.set(capability, item)
+    if (before?.item.key === key && before.more === more) return before.item
+    const item = meaningItem(key, capability, more)
+    items.set(capability, { item, more })
     return item
   }
 }
 
-function viewOf({ id, type, capability, offers }: MeantCapability, score: number): MeantView {
+function viewOf({ id, type, capability, offers }: MeantCapability, score: number, isWritten: boolean): MeantView {
   const { name = id, description = null } = capability
   return {
     capability: id,
@@ -134,7 +161,8 @@ function viewOf({ id, type, capability, offers }: MeantCapability, score: number
     name,
     description,
     score: rounded(score),
-    nodes: [...new Set(offers.map(({ nodeName }) => nodeName))]
+    nodes: [...new Set(offers.map(({ nodeName }) => nodeName))],
+    ...(isWritten && { examplesBy: 'model' })
   }
 }
 

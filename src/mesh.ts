@@ -20,8 +20,6 @@ import { createMeshCalls } from './mesh-calls.ts'
 import { createMeshCounts } from './mesh-counts.ts'
 import { createMeshEvents } from './mesh-events.ts'
 import { createFederation } from './mesh-federation.ts'
-import { createMeshMeaning } from './mesh-meaning.ts'
-import { meaningVectors } from './mesh-meaning-embedder.ts'
 import { createMeshSync } from './mesh-sync.ts'
 import { createMeshTreaties } from './mesh-treaties.ts'
 import { createNodeViews } from './mesh-node-views.ts'
@@ -29,6 +27,7 @@ import { createMeshRouting } from './mesh-routing.ts'
 import { createRouteViews } from './mesh-route-views.ts'
 import { meshStatus } from './mesh-status.ts'
 import { stopInOrder } from './mesh-stop.ts'
+import { createUnderstanding } from './mesh-understanding.ts'
 import { createMeshTriggers } from './mesh-triggers.ts'
 import { createMeshTrust } from './mesh-trust.ts'
 import { VERSION } from './version.ts'
@@ -115,11 +114,7 @@ export async function createMesh(components: MeshComponents): Promise<Mesh> {
     onFault
   })
 
-  const meaning = createMeshMeaning({
-    ...components,
-    offers: () => federation.offers(offers.all()),
-    vectors: meaningVectors(components, calls.call, () => federation.offers(offers.all()))
-  })
+  const meaning = createUnderstanding(components, calls.call, () => federation.offers(offers.all()))
 
   const triggers = createMeshTriggers({
     ...components,
@@ -253,6 +248,7 @@ export async function createMesh(components: MeshComponents): Promise<Mesh> {
     call: calls.call,
     explain: calls.explain,
     understand: meaning.understand,
+    examples: meaning.examples,
     ...createRouteViews({ self, directory, routing, offers: () => offers.all(), nameOf, now }),
     addBackend: (backend) => runner.add(backend),
     events: ({ signal }) => events.subscribe(signal),

@@ -1,7 +1,8 @@
 /** A node as a process of its own: data directory, backends, mesh and local API put together, and taken apart in order. Node only. */
 import type { Backend } from './backends/backend.ts'
 import { createBackend, type BackendContext } from './backends/index.ts'
-import type { Config, EventsConfig, MdnsConfig, MeaningConfig } from './config.ts'
+import type { Config, EventsConfig, MdnsConfig } from './config.ts'
+import type { MeaningConfig } from './config-meaning.ts'
 import type { Settings } from './config-file.ts'
 import { ensureApiToken, openDataDir, removeNodeFile, writeNodeFile, type DataDir } from './data-dir.ts'
 import { serveApi } from './http/serve.ts'

@@ -1,7 +1,7 @@
 /** Vectors of texts by a model in this process, with the package `@huggingface/transformers`, which nobody has to install who does not want this. */
 import { existsSync } from 'node:fs'
 import { basename, dirname, join, resolve } from 'node:path'
-import type { MeaningConfig } from './config.ts'
+import type { MeaningConfig } from './config-meaning.ts'
 import type { Embedder } from './core/meaning/embedder.ts'
 import { MeshError } from './errors.ts'
 import type { MeaningComponents } from './mesh-components.ts'

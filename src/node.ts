@@ -8,13 +8,15 @@ import type { LimitRule } from './core/limits.ts'
 import type { PolicyRule } from './core/policy.ts'
 import { openAuditLog, type AuditOptions } from './data-dir-audit.ts'
 import { openEventFiles } from './data-dir-events.ts'
+import { openExampleFile } from './data-dir-examples.ts'
 import { openPinFile } from './data-dir-pins.ts'
 import { MeshError, isMeshError } from './errors.ts'
 import { eventSinkProblem, nodeNameProblem } from './config-formats.ts'
 import { listenProblem, multiaddrProblem, listenTogetherProblem } from './config-addresses.ts'
-import type { MeaningConfig } from './config.ts'
+import type { MeaningConfig } from './config-meaning.ts'
 import { createMesh } from './mesh.ts'
 import type { Mesh } from './mesh-api.ts'
+import type { ExampleStore } from './mesh-meaning-examples.ts'
 import type { ChangedDescriptors } from './core/pins.ts'
 import { listenError } from './node-listen.ts'
 import { createGossip, meshTopics } from './net/gossip.ts'
@@ -57,6 +59,8 @@ export interface NodeOptions {
   /**
    * Vectors beside words, for requests in words. `embeddings`: a capability of the mesh, or the absolute path of the folder of a model for `@huggingface/transformers`,
    * which has to be installed beside this package. `vectors`: how they are kept, default `int8`. Default: words alone.
+   * `learn`: what somebody says that was meant becomes an example, kept in the data directory; default: false.
+   * `writeExamples`: a model of the mesh writes examples for capabilities that have none; default: false.
    */
   meaning?: MeaningConfig
   /** What the audit log of the data directory keeps. `arguments`: those of calls as well, not their digests alone. */
@@ -88,6 +92,7 @@ export async function createNode(options: NodeOptions = {}): Promise<Mesh> {
     const auditLog = dataDir === undefined ? undefined : await openAuditLog(dataDir.path, warn, undefined, options.audit)
     const pins = dataDir === undefined ? undefined : await openPinFile(dataDir.path, warn)
     const events = dataDir === undefined ? undefined : await openEventFiles(dataDir.path, warn)
+    const examples = options.meaning?.learn === true ? await exampleStore(dataDir, warn) : undefined
     const { open = false } = options
     const membership =
       options.membership ??
@@ -135,6 +140,8 @@ export async function createNode(options: NodeOptions = {}): Promise<Mesh> {
       sink: options.events?.sink,
       cost: options.cost,
       meaning: meaningComponents(options.meaning),
+      examples,
+      writeExamples: options.meaning?.writeExamples,
       incarnation,
       backends: options.backends ?? [],
       now: () => performance.now(),
@@ -153,6 +160,11 @@ export async function createNode(options: NodeOptions = {}): Promise<Mesh> {
     if (isMeshError(error)) throw error
     throw listenError(error) ?? new MeshError('unavailable', `the node cannot start: ${firstLine(error)}`, {}, { cause: error })
   }
+}
+
+/** Without a data directory what was learned is known until the node stops. */
+async function exampleStore(dataDir: DataDir | undefined, warn: (message: string) => void): Promise<ExampleStore> {
+  return dataDir === undefined ? { initial: [], save: async () => undefined } : openExampleFile(dataDir.path, warn)
 }
 
 /** Messages of libp2p carry stacks; those are for the cause. */

@@ -42,6 +42,8 @@ export type {
   FireOptions,
   FireView,
   MeaningBy,
+  MeaningExample,
+  MeaningExamples,
   MeantView,
   Mesh,
   MeshEvent,

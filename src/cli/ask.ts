@@ -6,12 +6,18 @@ import { MeshError, isErrorCode } from '../errors.ts'
 import type { Understanding } from '../mesh-api.ts'
 import { passOn } from './call.ts'
 import { connectToNode, type NodeClient, type StreamRequest } from './client.ts'
-import { contextOf, interruptSignal, parseDuration, usageError, withNodeOptions, type NodeOptions } from './command-line.ts'
+import { confirming } from './confirm-meant.ts'
+import { EXIT, contextOf, interruptSignal, parseDuration, usageError, withNodeOptions, type NodeOptions } from './command-line.ts'
 import { meantText } from './meant-text.ts'
 import { plain, showDuration, showJson, type Colors, type Output } from './output.ts'
 import { withNames } from './peer-names.ts'
 
 const MAX_LINE = 160
+interface AskFlags extends NodeOptions {
+  timeout?: number
+  confirm?: boolean
+}
+
 /** The tool of agents that takes words. */
 const ASK_TOOL = 'ask'
 
@@ -29,6 +35,7 @@ export function addAsk(program: Command): void {
       'time for it: 500ms, 30s, 5m; a bare number is seconds. Default: as its limits say',
       parseDuration
     )
+    .option('--confirm', 'say that the agent is the one that is meant, so that the node learns it (meaning.learn)')
     .addHelpText(
       'after',
       `
@@ -37,18 +44,21 @@ Examples:
   $ atmo ask keeper "Is it warm enough in the bath?"
   $ atmo ask keeper@attic - < task.txt`
     )
-    .action(async (first: string, second: string | undefined, flags: NodeOptions & { timeout?: number }) => {
+    .action(async (first: string, second: string | undefined, flags: AskFlags) => {
       const { dataDir, output } = contextOf(flags)
       const given = second ?? first
       const text = given === '-' ? await readAll(process.stdin) : given
       if (text.trim() === '') throw usageError('say what the agent is to do')
       const client = await connectToNode(dataDir)
+      // Who names an agent is not asked whether it was meant.
+      const confirmed = await confirming(client, flags.confirm === true, output.json || second !== undefined)
       const agent = second === undefined ? await meantAgent(client, text) : first
       const { signal, off } = interruptSignal()
       try {
         const path = `/capabilities/${encodeURIComponent(agent)}/tools/${ASK_TOOL}`
         const request: StreamRequest = { method: 'POST', path, body: { input: { text }, timeoutMs: flags.timeout }, signal }
         await (output.json ? passOn(client, request, output) : show(client, request, output))
+        if (process.exitCode !== EXIT.failure) await confirmed.done(text, agent)
       } finally {
         off()
       }

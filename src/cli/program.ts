@@ -29,6 +29,7 @@ const COMMANDS: Readonly<Record<string, () => Promise<(program: Command) => void
   'dead-letters': async () => (await import('./dead-letters.ts')).addDeadLetters,
   agents: async () => (await import('./agents.ts')).addAgents,
   ask: async () => (await import('./ask.ts')).addAsk,
+  examples: async () => (await import('./examples.ts')).addExamples,
   mcp: async () => (await import('./mcp.ts')).addMcp,
   watch: async () => (await import('./watch.ts')).addWatch,
   stop: async () => (await import('./stop.ts')).addStop,

@@ -5,6 +5,7 @@ import type { RouteAnswer } from '../http/route-routes.ts'
 import type { ExplainedCandidate, PeerView } from '../mesh-api.ts'
 import { connectToNode } from './client.ts'
 import { EXIT, contextOf, usageError, withNodeOptions, type NodeOptions } from './command-line.ts'
+import { confirmMeant } from './confirm-meant.ts'
 import { meantText } from './meant-text.ts'
 import { plain, table, type Colors } from './output.ts'
 import { preferenceOf, withPreference, type PreferenceFlags } from './preference.ts'
@@ -13,6 +14,7 @@ import { createNaming, showMs, showWay } from './show-way.ts'
 interface RouteFlags extends NodeOptions, PreferenceFlags {
   tool?: string
   explain?: boolean
+  confirm?: boolean
 }
 
 /** Candidates that an error names. */
@@ -31,6 +33,7 @@ export function addRoute(program: Command): void {
     )
       .option('--tool <name>', 'tool that the numbers are for (default: the first one)')
       .option('--explain', 'show every candidate, its numbers, and why it would be called or not')
+      .option('--confirm', 'say that the first is what is meant by the words, so that the node learns it (meaning.learn)')
   )
     .addHelpText(
       'after',
@@ -61,6 +64,8 @@ Numbers of --explain:
       const client = await connectToNode(dataDir)
       const explanation = await client.get<RouteAnswer>(`/mesh/route?${query.toString()}`)
       const first = firstOf(explanation)
+      if (flags.confirm === true && explanation.meaning !== undefined)
+        await confirmMeant(client, target, explanation.meaning.matches[0]!.capability)
       if (first === undefined) process.exitCode = EXIT.failure
       if (output.json) return output.out(`${JSON.stringify(explanation)}\n`)
       // Those on the way need not be candidates.
@@ -122,7 +127,9 @@ export function showExplanation(
 function understoodBy({ meaning }: RouteAnswer, { dim }: Colors): string[] {
   if (meaning === undefined) return []
   const { path, reason } = meaning.by
-  return [dim(plain(`understood by ${path === 'both' ? 'words and vectors' : 'words alone'}: ${reason}`))]
+  const written = meaning.matches.flatMap(({ capability, examplesBy }) => (examplesBy === 'model' ? [capability] : []))
+  const from = written.length === 0 ? '' : `; the examples of ${written.join(' and ')} were written by a model`
+  return [dim(plain(`understood by ${path === 'both' ? 'words and vectors' : 'words alone'}: ${reason}${from}`))]
 }
 
 function firstOf({ candidates }: Pick<RouteAnswer, 'candidates'>): ExplainedCandidate | undefined {

@@ -21,6 +21,7 @@ import { openAiErrors } from './openai/openai-errors.ts'
 import { openAiRoutes } from './openai/routes.ts'
 import { openApiRoutes } from './openapi-routes.ts'
 import { queryGuard } from './query.ts'
+import { exampleRoutes } from './example-routes.ts'
 import { routeRoutes } from './route-routes.ts'
 import { deadLetterRoutes, fireRoute, outboxRoutes } from './trigger-routes.ts'
 import { treatyRoutes } from './treaty-routes.ts'
@@ -89,6 +90,7 @@ export function createRouter(init: AppInit): Hono {
   app.route('/mesh', meshRoutes({ mesh, stop }))
   app.route('/mesh', memberRoutes({ mesh }))
   app.route('/mesh', routeRoutes({ mesh }))
+  app.route('/mesh', exampleRoutes({ mesh }))
   app.route('/mesh', treatyRoutes({ mesh }))
   app.route('/mesh', agentRoutes({ mesh, agents: init.agents }))
   app.route('/mesh', changeRoutes({ change: init.change }))

@@ -74,6 +74,7 @@ describe('the local API of a node beside another', function () {
       await get(`/mesh/${path}`)
     for (const path of ['/health', '/health/detailed', '/discover', '/v1/models', '/mesh/agents']) await get(path)
     await get('/mesh/route?target=kettle', '/mesh/route')
+    await get('/mesh/meaning/examples')
     await get('/mesh/meaning?text=boil+water+for+tea', '/mesh/meaning')
     const { status, json } = await call('boil')
     assert.equal(fits('post', '/capabilities/{id}/tools/{tool}', status, json), undefined, JSON.stringify(json))

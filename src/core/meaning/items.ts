@@ -38,13 +38,22 @@ export function isAlone({ capability }: MeantCapability): boolean {
   return toolOf(capability, ASK_TOOL) !== undefined
 }
 
-/** As the index takes it. Not its state or metadata: those change often, and say nothing of what it is for. */
+/**
+ * As the index takes it. Not its state or metadata: those change often, and say nothing of what it is for.
+ * @param more examples beside its own.
+ */
 export function meaningItem(
   key: string,
-  { id, type, name, description, keywords, examples, tools, triggers }: CapabilityDeclaration
+  { id, type, name, description, keywords, examples, tools, triggers }: CapabilityDeclaration,
+  more: readonly string[] = []
 ): MeaningItem {
   const said = [id, name, type, description, ...(keywords ?? [])]
   for (const tool of tools ?? []) said.push(tool.name, tool.description)
   for (const trigger of triggers ?? []) said.push(trigger.event, trigger.description)
-  return { key, description: said.filter((text) => typeof text === 'string').join('\n'), examples: examples ?? [] }
+  const own = examples ?? []
+  return {
+    key,
+    description: said.filter((text) => typeof text === 'string').join('\n'),
+    examples: more.length === 0 ? own : [...new Set([...own, ...more])]
+  }
 }

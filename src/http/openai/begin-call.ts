@@ -3,14 +3,15 @@ import { isMeshError, type MeshError } from '../../errors.ts'
 import type { Call, CallItem, CallOptions, CapabilityView, Mesh } from '../../mesh-api.ts'
 import type { JsonValue } from '../../../protocols/json.ts'
 import { chooseModels, type ModelTarget } from './choose-model.ts'
-import { findModel, type ModelNeeds } from './find-model.ts'
+import { findModel, isAuto, type ModelNeeds } from './find-model.ts'
+import { meantModels } from './meant-model.ts'
 import { toolFor, type ModelUse } from './model-uses.ts'
 
 /** Models that are tried for one request at most, each on up to three nodes. */
 export const MAX_MODELS_TRIED = 3
 
 /** The part of a node that the OpenAI API needs. */
-export type ModelMesh = Pick<Mesh, 'capabilities' | 'call' | 'explain'>
+export type ModelMesh = Pick<Mesh, 'capabilities' | 'call' | 'explain' | 'understand'>
 
 /** What a request asks of which model. */
 export interface ModelRequest {
@@ -20,6 +21,8 @@ export interface ModelRequest {
   needs?: ModelNeeds
   /** The input for one that was chosen. */
   input(view: CapabilityView): JsonValue
+  /** What is asked, in words, of an input: where any model will do, they say which one is meant. Default: the load alone says it. */
+  words?: (input: JsonValue) => string
   options: Omit<CallOptions, 'stream'>
   /** What is sent with it, anew for each model that is tried. */
   stream?: () => NonNullable<CallOptions['stream']>
@@ -35,10 +38,20 @@ export interface BegunCall {
 }
 
 /** Calls a model. Another one takes over while nothing has come, if several are meant and the mesh has a retry left. @throws what the last of them fails with. */
-export async function beginCall({ mesh, use, model, needs = {}, input, options, stream }: ModelRequest): Promise<BegunCall> {
+export async function beginCall({
+  mesh,
+  use,
+  model,
+  needs = {},
+  input,
+  words,
+  options,
+  stream
+}: ModelRequest): Promise<BegunCall> {
   const all = mesh.capabilities()
   const fit = findModel(all, model, use, needs)
-  const targets = chooseModels(mesh, all, fit, use.tool).slice(0, MAX_MODELS_TRIED)
+  const meant = words !== undefined && isAuto(model) ? await meantModels(mesh, fit, use.tool, words(input(fit[0]!))) : undefined
+  const targets = chooseModels(mesh, all, fit, use.tool, meant).slice(0, MAX_MODELS_TRIED)
   let after: MeshError | undefined
   for (const [at, target] of targets.entries()) {
     const { id, node, notNode, view } = target

@@ -3,6 +3,7 @@ import { Hono } from 'hono'
 import type { JsonObject } from '../../../protocols/json.ts'
 import { MeshError } from '../../errors.ts'
 import { readJsonObject } from '../json-body.ts'
+import { lastSaid } from './meant-model.ts'
 import { answeredBy, beginCall, type BegunCall, type ModelMesh } from './begin-call.ts'
 import { chatAsked, type ChatAsked } from './chat-request.ts'
 import { chunksOf, createChunkShape, shapeCompletion, type AnswerHead } from './completion-shape.ts'
@@ -38,7 +39,7 @@ export function chatRoutes({ mesh }: { mesh: ModelMesh }): Hono<OpenAiEnv> {
 
 /** Calls a model that chats, up to the first that it says. */
 export function beginChat({ model, needs, input }: ChatAsked, { mesh, signal, traceparent }: CallContext): Promise<BegunCall> {
-  return beginCall({ mesh, use: MODEL_USES.chat, model, needs, input, options: { signal, traceparent } })
+  return beginCall({ mesh, use: MODEL_USES.chat, model, needs, input, words: lastSaid, options: { signal, traceparent } })
 }
 
 /** What an answer is called if its server gives it no name. */

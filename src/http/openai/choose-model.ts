@@ -14,18 +14,20 @@ export interface ModelTarget extends Pick<CallOptions, 'node' | 'notNode'> {
  * choose: the dispatch of the mesh decides at the moment of the call.
  * @param all capabilities of the mesh.
  * @param fit those that were meant.
+ * @param first ids of those that what is asked means: they go before the others.
  */
 export function chooseModels(
   mesh: Pick<Mesh, 'explain'>,
   all: readonly CapabilityView[],
   fit: readonly CapabilityView[],
-  tool: string
+  tool: string,
+  first: ReadonlySet<string> = new Set()
 ): ModelTarget[] {
   const targets = targetsOf(all, fit)
   if (targets.length === 1) return targets
   return targets
-    .map((target) => ({ target, score: scoreOf(mesh, target, tool) }))
-    .sort((a, b) => a.score - b.score)
+    .map((target) => ({ target, isFirst: first.has(target.id), score: scoreOf(mesh, target, tool) }))
+    .sort((a, b) => Number(b.isFirst) - Number(a.isFirst) || a.score - b.score)
     .map(({ target }) => target)
 }
 

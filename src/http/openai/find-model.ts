@@ -16,6 +16,11 @@ export interface ModelNeeds {
   vision?: boolean
 }
 
+/** True if any model will do, or any of a type. */
+export function isAuto(model: string): boolean {
+  return model === AUTO || model.startsWith(`${AUTO}:`)
+}
+
 const MAX_NAMED = 10
 const MAX_SHOWN = 128
 
@@ -25,14 +30,14 @@ const MAX_SHOWN = 128
  * @throws a refusal: 404 with the nearest name, 503 if none can be called now.
  */
 export function findModel(all: readonly CapabilityView[], model: string, use: ModelUse, needs: ModelNeeds): CapabilityView[] {
-  const isAuto = model === AUTO || model.startsWith(`${AUTO}:`)
-  const named = isAuto ? ofType(all, model.slice(AUTO.length + 1) || use.type) : byName(all, model)
+  const any = isAuto(model)
+  const named = any ? ofType(all, model.slice(AUTO.length + 1) || use.type) : byName(all, model)
   const fit = named.filter((one) => isFor(use, one))
-  if (fit.length === 0) throw isAuto || named.length === 0 ? notFound(all, model, use) : otherUse(named[0]!, model, use)
+  if (fit.length === 0) throw any || named.length === 0 ? notFound(all, model, use) : otherUse(named[0]!, model, use)
   const callable = fit.filter(isCallable)
   if (callable.length === 0) throw away(fit, model)
   const able = callable.filter((one) => !lacks(one, needs))
-  if (!isAuto) return able.length === 0 ? callable : able
+  if (!any) return able.length === 0 ? callable : able
   if (able.length === 0) throw refused(404, `no model of the mesh ${needed(needs, use)}`, 'model', 'model_not_found')
   return able.some(isOfHome) ? able.filter(isOfHome) : able
 }

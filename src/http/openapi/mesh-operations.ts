@@ -97,6 +97,35 @@ export const MESH_OPERATIONS: readonly Operation[] = [
   },
   {
     method: 'get',
+    path: '/mesh/meaning/examples',
+    tag: 'mesh',
+    summary: 'What this node has learned of what words mean',
+    answers: answers(object({ learns: flag('More are taken.'), examples: list(ref('MeaningExample'), 'The oldest first.') }))
+  },
+  {
+    method: 'post',
+    path: '/mesh/meaning/examples',
+    tag: 'mesh',
+    summary: 'Say what a text means',
+    description: 'It becomes an example of the capability, on this node alone. 501 where the node is not set up to learn.',
+    body: json(object({ text: text('At most 2,000 characters.'), capability: text('Id, or ID@NODE.') }), {
+      text: 'how warm is it in the bath',
+      capability: 'thermometer'
+    }),
+    answers: answers(ref('MeaningExample'), 'Kept.', 201),
+    errors: [400, 404, 409, 413, 501, 503]
+  },
+  {
+    method: 'delete',
+    path: '/mesh/meaning/examples',
+    tag: 'mesh',
+    summary: 'Forget what was learned of what words mean: all of it, or some',
+    query: { capability: text('Only the examples of this id.'), text: text('Only this one.') },
+    answers: answers(object({ forgotten: number() })),
+    errors: [501]
+  },
+  {
+    method: 'get',
     path: '/mesh/routes',
     tag: 'mesh',
     summary: 'Ways to nodes, and the nearest providers of each type',

@@ -72,7 +72,8 @@ const Understanding = object({
       name: text(),
       description: orNull(text()),
       score: number('Below 1 it is not near enough.'),
-      nodes: list(text())
+      nodes: list(text()),
+      'examplesBy?': oneOf(['model'], 'Its examples were written by a model: it has none of its own.')
     }),
     'The best first.'
   ),
@@ -84,5 +85,12 @@ const Understanding = object({
   })
 })
 
+const MeaningExample = object({
+  capability: text(),
+  type: text(),
+  text: text(),
+  by: oneOf(['person', 'model'], 'Who says so: somebody who has confirmed it, or a model that has written it.')
+})
+
 /** By their names. */
-export const ROUTE_SCHEMAS: Record<string, Schema> = { Routes, Explanation, Understanding }
+export const ROUTE_SCHEMAS: Record<string, Schema> = { Routes, Explanation, Understanding, MeaningExample }

@@ -168,6 +168,25 @@ describe('cli with a node', function () {
     assert.equal((await atmo(['events', 'discard', '1-6'])).stdout, '1-6 is forgotten\n')
     assert.equal((await atmo(['events'])).stdout, 'None.\n')
   })
+  it('examples lists, adds and forgets, and asks what to forget', async () => {
+    assert.equal((await atmo(['examples'])).stdout, 'None.\n')
+    assert.equal((await atmo(['examples', 'add', 'demo', 'ring the bell'])).stdout, '"ring the bell" means demo\n')
+    const [list, json, unknown, wrong, nothing] = await Promise.all([
+      atmo(['examples']),
+      atmo(['examples', '--json']),
+      atmo(['examples', 'add', 'nosuch', 'x', '--json']),
+      atmo(['examples', 'learn']),
+      atmo(['examples', 'forget'])
+    ])
+    assert.match(list.stdout, /^MEANS +TEXT +BY *\ndemo +ring the bell +person *\n$/)
+    const examples = [{ capability: 'demo', type: 'test/demo', text: 'ring the bell', by: 'person' }]
+    assert.deepEqual(json.lines, [{ learns: true, examples }])
+    assert.deepEqual([unknown.code, unknown.lines[0]?.error?.code], [1, 'unknown_capability'])
+    assert.deepEqual([wrong.code, nothing.code], [2, 2])
+    await atmo(['route', 'please do it', '--confirm'])
+    assert.equal((await atmo(['examples', 'forget', 'demo', '--text', 'please do it'])).stdout, '1 forgotten\n')
+    assert.deepEqual((await atmo(['examples', 'forget', '--all', '--json'])).lines, [{ forgotten: 1 }])
+  })
   it('dead-letters lists, discards, and knows no others', async () => {
     const list = await atmo(['dead-letters'])
     assert.match(list.stdout, /^ID +EVENT[^\n]*\n1-7 +demo bell +door +tool_failed +no arms +Somebody rings\./)

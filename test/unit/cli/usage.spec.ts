@@ -40,6 +40,7 @@ const COMMANDS = [
   'call',
   'agents',
   'ask',
+  'examples',
   'mcp',
   'fire',
   'events',
