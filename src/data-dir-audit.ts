@@ -51,6 +51,9 @@ export interface AuditOptions {
 /** Longest arguments of a call that are kept whole where that is asked for, in bytes of JSON; of longer ones the digest and the size. */
 export const MAX_AUDITED_ARGUMENTS = 16 * 1024
 
+/** Lines of the log of calls are written so long after they happened at most, in ms, many together: a node that is killed keeps none of these last ones. All others are written at once. */
+export const GATHER_CALLS_MS = 50
+
 /** Goes on with the log of the directory. @param onTrouble told once when a file cannot be written, and again after it could. */
 export async function openAuditLog(
   dir: string,
@@ -59,7 +62,12 @@ export async function openAuditLog(
   { arguments: keepsArguments = false }: AuditOptions = {}
 ): Promise<AuditLog> {
   const logs = new Map(
-    await Promise.all(LOGS.map(async (name) => [name, await openChainLog({ dir, name, now, onTrouble })] as const))
+    await Promise.all(
+      LOGS.map(async (name) => {
+        const gatherMs = name === 'audit.calls' ? GATHER_CALLS_MS : 0
+        return [name, await openChainLog({ dir, name, now, gatherMs, onTrouble })] as const
+      })
+    )
   )
   return {
     record(event) {

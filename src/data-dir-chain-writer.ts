@@ -44,12 +44,14 @@ export interface ChainLogInit {
   /** Of its files, without the end. */
   name: string
   now: () => Date
+  /** What is appended may wait so long for what comes after it, in ms: to open, write and close a file costs as much for many lines as for one. Default: it does not wait. */
+  gatherMs?: number
   /** Told once when it cannot be written, and again after it could. */
   onTrouble: (message: string) => void
 }
 
 /** Goes on with a log, or begins it. */
-export async function openChainLog({ dir, name, now, onTrouble }: ChainLogInit): Promise<ChainLog> {
+export async function openChainLog({ dir, name, now, gatherMs = 0, onTrouble }: ChainLogInit): Promise<ChainLog> {
   const file = chainFile(dir, name, 0)
   const head = await readChainHead(dir, name)
   const end = await endOfChain(dir, name, head)
@@ -73,6 +75,7 @@ export async function openChainLog({ dir, name, now, onTrouble }: ChainLogInit):
   /** Somebody waits for all to be on disk. */
   let hurry = false
   let timer: ReturnType<typeof setTimeout> | undefined
+  let gathering: ReturnType<typeof setTimeout> | undefined
 
   function stamp(): string {
     return now().toISOString()
@@ -160,7 +163,15 @@ export async function openChainLog({ dir, name, now, onTrouble }: ChainLogInit):
     timer.unref()
   }
 
+  /** In a while; at once where that is enough for a write of its own. */
+  function startSoon(): void {
+    if (gatherMs === 0 || queuedBytes >= BATCH_BYTES || queue.length >= MAX_QUEUED / 2) return void start()
+    gathering ??= setTimeout(() => void start(), gatherMs).unref()
+  }
+
   function start(): Promise<void> {
+    clearTimeout(gathering)
+    gathering = undefined
     return (writing ??= write().finally(() => {
       writing = undefined
       if (queue.length > 0) void start()
@@ -173,7 +184,7 @@ export async function openChainLog({ dir, name, now, onTrouble }: ChainLogInit):
       if (queue.length >= MAX_QUEUED || queuedBytes + bytes > MAX_QUEUED_BYTES) return void lost++
       queue.push({ entry: { ...entry }, bytes })
       queuedBytes += bytes
-      void start()
+      startSoon()
     },
     async flush() {
       hurry = true

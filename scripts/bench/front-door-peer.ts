@@ -1,5 +1,8 @@
-/** Two processes of the suite `front-door`: `upstream`, a server of chat completions that computes nothing, and `client`, which asks by one way after the other. */
-import { Agent, createServer, request, type IncomingMessage, type ServerResponse } from 'node:http'
+/**
+ * Processes of the suite `front-door`: `upstream`, a server of chat completions that computes nothing; `proxy URL`, which hands each request on as it came and its answer back;
+ * `client`, which asks by one way after the other.
+ */
+import { Agent, createServer, request, type IncomingMessage, type RequestListener, type ServerResponse } from 'node:http'
 import type { AddressInfo } from 'node:net'
 import { setImmediate as nextTurn } from 'node:timers/promises'
 import { json as readJson } from 'node:stream/consumers'
@@ -39,8 +42,26 @@ const WORD = 'token '
 /** One connection for each way, which is kept. */
 const agents = new Map<string, Agent>()
 
-async function startUpstream(): Promise<Peer<FrontDoorRequest>> {
-  const server = createServer({ noDelay: true, keepAliveTimeout: 600_000 }, (asked, answer) => void reply(asked, answer))
+function startUpstream(): Promise<Peer<FrontDoorRequest>> {
+  return serve((asked, answer) => void reply(asked, answer))
+}
+
+/** What any way over a node costs here that reads nothing, checks nothing and encrypts nothing: two sockets, and twice `node:http`. */
+function startProxy(to: string): Promise<Peer<FrontDoorRequest>> {
+  const agent = new Agent({ keepAlive: true, noDelay: true })
+  return serve((asked, answer) => {
+    const { method, headers } = asked
+    const onward = request(`${to}${asked.url}`, { method, headers, agent }, (come) => {
+      answer.writeHead(come.statusCode!, come.headers)
+      come.pipe(answer)
+    })
+    onward.on('error', () => answer.destroy())
+    asked.pipe(onward)
+  })
+}
+
+async function serve(listener: RequestListener): Promise<Peer<FrontDoorRequest>> {
+  const server = createServer({ noDelay: true, keepAliveTimeout: 600_000 }, listener)
   await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve))
   return {
     ready: { url: `http://127.0.0.1:${(server.address() as AddressInfo).port}` },
@@ -156,7 +177,9 @@ async function measure({ ways, whole, streams, tokens, prompt }: FrontDoorReques
 }
 
 await answerParent(async (): Promise<Peer<FrontDoorRequest>> => {
-  if (process.argv[2] === 'upstream') return startUpstream()
+  const [, , role, to = ''] = process.argv
+  if (role === 'upstream') return startUpstream()
+  if (role === 'proxy') return startProxy(to)
   return Promise.resolve({
     ready: {},
     answer: measure,

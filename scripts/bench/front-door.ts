@@ -1,4 +1,4 @@
-/** What the front door of a node adds to a model of another node: client → node → node → server, beside the server itself, and beside a gateway of others. */
+/** What the front door of a node adds to a model of another node: client → node → node → server, beside the server itself, two proxies that only hand on, and a gateway of others. */
 import { mkdtempSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
@@ -42,7 +42,7 @@ const root = join(import.meta.dirname, '../..')
 export const frontDoor: Suite = {
   name: 'front-door',
   about:
-    'what the OpenAI API of a node adds to a model of another node, beside the model itself and a gateway from npm [--requests N] [--streams N] [--tokens N]',
+    'what the OpenAI API of a node adds to a model of another node, beside the model itself, two proxies that do nothing, and a gateway from npm [--requests N] [--streams N] [--tokens N]',
   entries: [PEER],
   options: ['requests', 'streams', 'tokens'],
   async run(context) {
@@ -87,11 +87,15 @@ async function measureAll({ compiled, option, execArgv, log }: SuiteContext, dir
   const client = keep(await startChild<Request<FrontDoorRequest>>(peer, ['client'], execArgv))
   const all: Record<string, Figures> = {}
   for (const [model, server] of Object.entries(servers)) {
+    // The floor: what two processes cost that only hand bytes on.
+    const inner = keep(await startChild<Request<FrontDoorRequest>>(peer, ['proxy', server], execArgv))
+    const outer = keep(await startChild<Request<FrontDoorRequest>>(peer, ['proxy', String(inner.ready['url'])], execArgv))
     const trusted = { 'x-portkey-provider': 'openai', 'x-portkey-custom-host': `${server}/v1`, authorization: 'Bearer none' }
     const ways: Way[] = [
       { name: 'direct', url: `${server}/v1`, headers: {}, model },
       { name: 'atmo', url: front.url, headers: headersOf(front), model },
       { name: 'atmoOneNode', url: behind.url, headers: headersOf(behind), model },
+      { name: 'twoProxies', url: `${String(outer.ready['url'])}/v1`, headers: {}, model },
       ...(portkey === undefined ? [] : [{ name: 'portkey', url: portkey.url, headers: trusted, model }])
     ]
     const asked = { do: 'ask' as const, ways, prompt: PROMPT, tokens: { whole: 16, stream: tokens } }
@@ -101,7 +105,7 @@ async function measureAll({ compiled, option, execArgv, log }: SuiteContext, dir
   }
   const worst = Math.max(...Object.values(all).map((ways) => ways['atmo']!.added.wholeMs.p95))
   const versions = { node: process.version, portkey: portkey === undefined ? null : PORTKEY.version }
-  const settings = { requests, streams, tokens, hops: { atmo: 2, atmoOneNode: 1, portkey: 1 } }
+  const settings = { requests, streams, tokens, hops: { atmo: 2, atmoOneNode: 1, twoProxies: 2, portkey: 1 } }
   const limit = { addedP95Ms: LIMIT_ADDED_P95_MS, worstAddedP95Ms: worst, ok: worst < LIMIT_ADDED_P95_MS }
   return { versions, settings, upstreams: all, limit }
 }
@@ -146,7 +150,7 @@ function tableOf({ upstreams, limit, versions }: Results): string {
   const verdict = `added at p95, worst: ${limit.worstAddedP95Ms} ms of ${limit.addedP95Ms} (${limit.ok ? 'within' : 'OVER'})`
   return [
     ...lines,
-    `portkey: ${PORTKEY.name} ${versions.portkey ?? 'not installed'}; atmo has two nodes in between`,
+    `portkey: ${PORTKEY.name} ${versions.portkey ?? 'not installed'}; atmo has two nodes in between, twoProxies two that only hand bytes on`,
     verdict
   ].join('\n')
 }

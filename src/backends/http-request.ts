@@ -2,13 +2,27 @@
  * One request over HTTP, by `node:http`. The `fetch` of Node gives up after 300 s without headers or without a piece of the body, whatever its caller allows,
  * and that can only be changed with a package of its own; a language model may think for longer.
  */
-import { request as requestHttp } from 'node:http'
+import { Agent as HttpAgent, request as requestHttp } from 'node:http'
 import type { ClientRequest, IncomingMessage } from 'node:http'
-import { request as requestHttps } from 'node:https'
+import { Agent as HttpsAgent, request as requestHttps } from 'node:https'
 import { MeshError, abortError } from '../errors.ts'
 
 /** A server has so long to take a connection, TLS included, if nothing is given, in ms. */
 export const DEFAULT_CONNECT_MS = 10_000
+/** A connection that nobody uses is kept so long, in ms: less than servers do, which close theirs after 5 s or more. A server that says less is heeded. */
+export const KEEP_MS = 4_000
+/** Connections that nobody uses, of one server at most. */
+const MAX_KEPT = 8
+/** That a kept connection was closed meanwhile shows so soon, in ms. What fails later, the server may have begun. */
+const STALE_MS = 1_000
+/** So long the end of an answer may take of which all that matters has come, in ms, if its connection is to be kept. */
+const END_MS = 250
+/** What is told of a connection that the other side has closed. */
+const CLOSED_CODES: ReadonlySet<string | undefined> = new Set(['ECONNRESET', 'EPIPE'])
+
+// A timeout of an agent ends connections that nobody uses, and no others.
+const KEPT = { keepAlive: true, maxFreeSockets: MAX_KEPT, timeout: KEEP_MS }
+const kept = { 'http:': new HttpAgent(KEPT), 'https:': new HttpsAgent(KEPT) } as const
 
 /** How long parts of a request may take, in ms. All of it: the signal. */
 export interface HttpTimes {
@@ -27,6 +41,11 @@ export interface HttpRequest {
   headers?: Record<string, string>
   body?: string | FormData
   times?: HttpTimes
+  /**
+   * Doing it twice does no harm: then it goes over a connection that an earlier one has left, if there is one. Should that have been closed meanwhile, it is sent again, over
+   * one of its own. Default: over one of its own at once.
+   */
+  mayRepeat?: boolean
   signal: AbortSignal
 }
 
@@ -40,15 +59,17 @@ export interface HttpAnswer {
   body: AsyncIterable<Uint8Array>
   /** Leaves the rest; the connection ends. */
   cancel(): void
+  /** All that matters was read. Who leaves the body from now on leaves the connection to others, if its end comes soon. */
+  complete(): void
 }
 
 /**
- * Sends a request, over a connection of its own: none that is kept can have been closed meanwhile.
+ * Sends a request, over a connection of its own unless it `mayRepeat`: one that is kept can have been closed meanwhile.
  * @throws MeshError `unavailable` after `connectMs`, `deadline_exceeded` after `firstByteMs`; what the signal aborts with; errors of Node, `TypeError` for an address or
  * header that cannot be.
  */
 export async function httpRequest(url: string | URL, asked: HttpRequest): Promise<HttpAnswer> {
-  const { method = 'GET', signal, times = {} } = asked
+  const { method = 'GET', signal, times = {}, mayRepeat = false } = asked
   const target = new URL(url)
   // Neither would be seen by who reads the configuration, nor hidden from who reads an error.
   if (target.username !== '' || target.password !== '') throw new TypeError('an address has no user and no password')
@@ -59,14 +80,24 @@ export async function httpRequest(url: string | URL, asked: HttpRequest): Promis
     ...(type !== undefined && { 'content-type': type }),
     ...asked.headers
   }
-  const send = target.protocol === 'https:' ? requestHttps : requestHttp
-  const request = send(target, { method, headers, agent: false, signal })
+  const isTls = target.protocol === 'https:'
+  const send = (agent: HttpAgent | HttpsAgent | false): ClientRequest =>
+    (isTls ? requestHttps : requestHttp)(target, { method, headers, agent, signal })
+  const sentAt = performance.now()
+  const first = send(mayRepeat && kept[isTls ? 'https:' : 'http:'])
   try {
-    const response = await answerTo(request, bytes, times)
+    const response = await answerTo(first, bytes, times).catch((error: unknown) => {
+      if (signal.aborted || !wasStale(first, error) || performance.now() - sentAt > STALE_MS) throw error
+      return answerTo(send(false), bytes, times)
+    })
     return answerOf(response, times.idleMs, signal)
   } catch (error) {
     throw signal.aborted ? abortError(signal) : error
   }
+}
+
+function wasStale({ reusedSocket }: ClientRequest, error: unknown): boolean {
+  return reusedSocket && CLOSED_CODES.has((error as NodeJS.ErrnoException).code)
 }
 
 /** A body and the content type that belongs to it. A form has one with a boundary that only its encoder knows. */
@@ -83,12 +114,14 @@ function answerTo(request: ClientRequest, bytes: Uint8Array | undefined, times: 
   let timer: ReturnType<typeof setTimeout> | undefined = setTimeout(() => {
     giveUp(new MeshError('unavailable', `the server has taken no connection within ${connectMs} ms`))
   }, connectMs)
+  const connected = (): void => {
+    clearTimeout(timer)
+    if (firstByteMs === undefined) return
+    timer = setTimeout(() => giveUp(tooLate(`has not begun to answer within ${firstByteMs} ms`)), firstByteMs)
+  }
   request.once('socket', (socket) => {
-    socket.once('encrypted' in socket ? 'secureConnect' : 'connect', () => {
-      clearTimeout(timer)
-      if (firstByteMs === undefined) return
-      timer = setTimeout(() => giveUp(tooLate(`has not begun to answer within ${firstByteMs} ms`)), firstByteMs)
-    })
+    if (request.reusedSocket) connected()
+    else socket.once('encrypted' in socket ? 'secureConnect' : 'connect', connected)
   })
   return new Promise<IncomingMessage>((resolve, reject) => {
     request.once('response', resolve)
@@ -105,23 +138,37 @@ function answerOf(response: IncomingMessage, idleMs: number | undefined, signal:
   const headers = new Headers()
   for (const [name, values = []] of Object.entries(response.headersDistinct))
     for (const value of values) headers.append(name, value)
+  let isComplete = false
+  const leave = (): void => (isComplete ? awaitEnd(response) : void response.destroy())
   return {
     status,
     ok: status >= 200 && status < 300,
     headers,
-    body: piecesOf(response, idleMs, signal),
-    cancel: () => void response.destroy()
+    body: piecesOf(response, { idleMs, signal, leave }),
+    cancel: leave,
+    complete: () => void (isComplete = true)
   }
 }
 
-async function* piecesOf(response: IncomingMessage, idleMs: number | undefined, signal: AbortSignal): AsyncGenerator<Uint8Array> {
+/** Lets the rest of an answer come, which is nothing but its end, if it is as it should be. */
+function awaitEnd(response: IncomingMessage): void {
+  if (response.readableEnded || response.destroyed) return
+  const timer = setTimeout(() => response.destroy(), END_MS)
+  timer.unref()
+  response.once('close', () => clearTimeout(timer)).resume()
+}
+
+async function* piecesOf(
+  response: IncomingMessage,
+  { idleMs, signal, leave }: { idleMs: number | undefined; signal: AbortSignal; leave: () => void }
+): AsyncGenerator<Uint8Array> {
   const wait = (): ReturnType<typeof setTimeout> | undefined =>
     idleMs === undefined
       ? undefined
       : setTimeout(() => response.destroy(tooLate(`has said nothing for ${idleMs} ms, in the middle of its answer`)), idleMs)
   let timer = wait()
   try {
-    for await (const piece of response as AsyncIterable<Uint8Array>) {
+    for await (const piece of response.iterator({ destroyOnReturn: false }) as AsyncIterable<Uint8Array>) {
       clearTimeout(timer)
       yield piece
       timer = wait()
@@ -130,7 +177,7 @@ async function* piecesOf(response: IncomingMessage, idleMs: number | undefined, 
     throw signal.aborted ? abortError(signal) : error
   } finally {
     clearTimeout(timer)
-    response.destroy()
+    leave()
   }
 }
 

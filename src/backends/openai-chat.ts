@@ -28,7 +28,7 @@ export function createOpenAiChatBackend(
   const id = chatCapabilityId(config)
   const { model, timeoutMs = DEFAULT_ANSWER_MS, firstByteMs, idleMs = DEFAULT_IDLE_MS } = config
   const endpoint = createOpenAiEndpoint(
-    { ...config, timeoutMs, maxAnswerBytes: MAX_ANSWER_BYTES },
+    { ...config, timeoutMs, maxAnswerBytes: MAX_ANSWER_BYTES, mayRepeat: true },
     { baseDir: '.', env: init.env }
   )
   const handler = (input: JsonObject, { signal }: { signal: AbortSignal }) => {

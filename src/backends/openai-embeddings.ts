@@ -27,7 +27,7 @@ export function createOpenAiEmbeddingsBackend(
 ): Backend {
   const id = chatCapabilityId(config)
   const { model, timeoutMs = DEFAULT_EMBED_MS } = config
-  const endpoint = createOpenAiEndpoint({ ...config, timeoutMs, maxAnswerBytes: MAX_EMBED_ANSWER_BYTES }, init)
+  const endpoint = createOpenAiEndpoint({ ...config, timeoutMs, maxAnswerBytes: MAX_EMBED_ANSWER_BYTES, mayRepeat: true }, init)
   const declaration = declare(config, id)
   const calls = createHandlerCalls(lookupIn(id, new Map([[EMBED_TOOL, embed]])))
   const recheck = createRecheck(async (signal) => onlineUnless(declaration, await endpoint.problem(signal)), {

@@ -29,6 +29,8 @@ export interface OpenAiEndpointConfig {
   maxAnswerBytes: number
   /** Headers that the server wants beside, names in lower case. */
   headers?: Record<string, string>
+  /** What is asked of it may be done twice: see `HttpRequest`. */
+  mayRepeat?: boolean
 }
 
 /** See {@link createOpenAiEndpoint}. */
@@ -83,7 +85,7 @@ export function createOpenAiEndpoint(config: OpenAiEndpointConfig, init: SecretI
   ): Promise<HttpAnswer> {
     const isForm = body instanceof FormData
     const content = isForm ? { body } : { body: JSON.stringify(body), headers: { 'content-type': 'application/json' } }
-    const response = await send(path, key, { method: 'POST', signal, ...content })
+    const response = await send(path, key, { method: 'POST', signal, mayRepeat: config.mayRepeat, ...content })
     if (response.ok) return response
     throw statusError(response.status, without(key, reasonIn(await textOf(response))), response.headers)
   }
@@ -123,7 +125,7 @@ export function createOpenAiEndpoint(config: OpenAiEndpointConfig, init: SecretI
         const pieces = paced(response.body, stall)
         if (!isEventStream(response)) return objectIn(await textOf({ ...response, body: pieces }))
         for await (const data of serverSentData(pieces)) {
-          if (data === STREAM_END) return
+          if (data === STREAM_END) return response.complete()
           const object = objectIn(data)
           const { error } = object
           if (error !== undefined && error !== null) throw errorEvent(without(key, reasonIn(data)), error)

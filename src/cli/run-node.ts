@@ -1,4 +1,5 @@
 /** A node as the foreground process of a terminal or a service: says that it is ready, tells its events, ends on signals. */
+import { setTimeout as delay } from 'node:timers/promises'
 import type { Settings } from '../config-file.ts'
 import { runNode, type NodeInit, type RunningNode } from '../node-run.ts'
 import type { Mesh, MeshEvent } from '../mesh-api.ts'
@@ -7,6 +8,9 @@ import { plain, showPath, type Output } from './output.ts'
 import { createPeerNames } from './peer-names.ts'
 import { showMesh } from './show-mesh.ts'
 import { showEvent } from './show-event.ts'
+
+/** Events are written so long after they came at most, in ms, many together: a write to a pipe holds up the node until it is done, twice for each of its calls. */
+const GATHER_EVENTS_MS = 50
 
 /**
  * Runs a node until a signal, `atmo stop` or a failure ends it. SIGINT, SIGTERM and SIGHUP stop it in order; a second one
@@ -55,20 +59,30 @@ async function tell(node: RunningNode, settings: Settings, output: Output, signa
   // No wait between the two: nothing is told twice.
   const before = eventsOf(node.mesh)
   const names = createPeerNames([node.mesh, ...node.mesh.peers()])
-  const print = (event: MeshEvent) => {
+  const lineOf = (event: MeshEvent): string => {
     names.learn(event)
-    return output.out(output.json ? `${JSON.stringify(event)}\n` : showEvent(event, output.colors, names.nameOf))
+    return output.json ? `${JSON.stringify(event)}\n` : showEvent(event, output.colors, names.nameOf)
   }
-  let pending = events.next()
+  let pending = nextOf(events)
   await output.out(output.json ? `${JSON.stringify(readyLine(node))}\n` : readyText(node, settings, output))
-  for (const event of before) await print(event)
+  for (const event of before) await output.out(lineOf(event))
   while (true) {
-    const next = await pending.catch(() => ({ done: true }) as const)
-    if (next.done) return
-    await print(next.value)
-    pending = events.next()
+    const next = await pending
+    if (next.done === true) return
+    let text = lineOf(next.value)
+    pending = nextOf(events)
+    const late = delay(GATHER_EVENTS_MS, undefined, { ref: false })
+    for (let more = await Promise.race([pending, late]); more !== undefined && more.done !== true;) {
+      text += lineOf(more.value)
+      pending = nextOf(events)
+      more = await Promise.race([pending, late])
+    }
+    await output.out(text)
   }
 }
+
+const nextOf = (events: AsyncIterator<MeshEvent>): Promise<IteratorResult<MeshEvent, unknown>> =>
+  events.next().catch(() => ({ done: true, value: undefined }) as const)
 
 /** What the node knows, as the events that would have told it. */
 function eventsOf(mesh: Mesh): MeshEvent[] {

@@ -140,6 +140,84 @@ describe('HTTP requests of backends', () => {
     }
   })
 
+  describe('of what may be done twice', () => {
+    const repeatable = { method: 'POST', body: 'x', mayRepeat: true } as const
+    let connections: number
+    let asked: number
+    const count = (): void => void connections++
+    before(() => server.on('connection', count))
+    after(() => server.off('connection', count))
+    beforeEach(async () => {
+      server.closeAllConnections()
+      ;[connections, asked] = [0, 0]
+      answer = async (incoming, outgoing) => {
+        asked++
+        outgoing.end(await buffer(incoming))
+      }
+      // The first may meet what an earlier test has left, which is closed now; the second leaves a connection in any case.
+      for (let n = 0; n < 2; n++) await read(await ask(repeatable))
+      ;[connections, asked] = [0, 0]
+    })
+
+    it('use the connection that an earlier one has left, and no others do', async () => {
+      for (let n = 0; n < 3; n++) assert.equal(await read(await ask({ ...repeatable, times: { firstByteMs: 10_000 } })), 'x')
+      assert.deepEqual([connections, asked], [0, 3])
+      await read(await ask({ ...repeatable, mayRepeat: false }))
+      assert.equal(connections, 1)
+    })
+
+    it('are sent again where the server has closed that connection, once, and over one of their own', async () => {
+      answer = (_, outgoing) => {
+        asked++
+        outgoing.destroy()
+      }
+      await assert.rejects(ask(repeatable))
+      assert.deepEqual([connections, asked], [1, 2])
+      // One that is new was not closed meanwhile.
+      await assert.rejects(ask(repeatable))
+      assert.deepEqual([connections, asked], [2, 3])
+    })
+
+    it('are not sent again once their answer has begun, nor when they are called off', async () => {
+      answer = (_, outgoing) => {
+        asked++
+        outgoing.writeHead(200, { 'content-length': '10' }).write('half', () => outgoing.destroy())
+      }
+      await assert.rejects(read(await ask(repeatable)))
+      assert.deepEqual([connections, asked], [0, 1])
+      const abort = new AbortController()
+      answer = () => {
+        asked++
+        abort.abort()
+      }
+      await assert.rejects(ask({ ...repeatable, signal: abort.signal }), is('cancelled', /./))
+      assert.equal(asked, 2)
+    })
+
+    it('leave the connection to others when all that matters was read, if the end of the answer comes soon', async () => {
+      for (const ends of [true, false]) {
+        const closed = new Promise<void>((resolve) => {
+          answer = (_, outgoing) => {
+            outgoing.once('close', resolve).write('all that matters')
+            if (ends) outgoing.end()
+          }
+        })
+        const { body, complete } = await ask(repeatable)
+        for await (const _ of body) {
+          complete()
+          break
+        }
+        await closed
+        answer = (_, outgoing) => void outgoing.end()
+        // What comes over another connection, comes after the end over the first.
+        await read(await ask())
+        connections = 0
+        await read(await ask(repeatable))
+        assert.equal(connections, ends ? 0 : 1)
+      }
+    })
+  })
+
   it('takes no address with a password, and no header that cannot be', async () => {
     await assert.rejects(httpRequest('http://u:p@127.0.0.1/', { signal }), TypeError)
     await assert.rejects(httpRequest('nonsense', { signal }), TypeError)

@@ -2,10 +2,12 @@ import assert from 'node:assert/strict'
 import { appendFile, mkdir, mkdtemp, readFile, readdir, rename, rm, rmdir, stat, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
+import { setImmediate as nextTurn } from 'node:timers/promises'
 import type { AuditEvent } from '../../src/core/audit.ts'
 import { MAX_AUDITED_ARGUMENTS, openAuditLog, readAuditLog } from '../../src/data-dir-audit.ts'
-import { MAX_CHAIN_BYTES, MAX_CHAIN_FILES, chainFile } from '../../src/data-dir-chain.ts'
-import { MAX_LINE_BYTES, MAX_QUEUED_BYTES } from '../../src/data-dir-chain-writer.ts'
+import { MAX_CHAIN_BYTES, MAX_CHAIN_FILES, chainFile, readChain } from '../../src/data-dir-chain.ts'
+import { MAX_LINE_BYTES, MAX_QUEUED_BYTES, openChainLog } from '../../src/data-dir-chain-writer.ts'
+import { eventually } from '../fixtures/eventually.ts'
 
 const call = (n: number): AuditEvent => ({
   event: 'call',
@@ -203,6 +205,35 @@ describe('audit log', () => {
         ['call', 3]
       ]
     )
+  })
+
+  it('writes calls that come one after the other together, soon, and what was decided at once', async () => {
+    const calls = await opened()
+    calls.record(call(1))
+    calls.record({ event: 'start', node: 'n' })
+    await eventually(async () => assert.equal((await readAuditLog(dir)).lines.length, 2))
+    const where = { dir, name: 'slow', now: () => new Date(), onTrouble: (message: string) => troubles.push(message) }
+    const slow = await openChainLog({ ...where, gatherMs: 600_000 })
+    const at = new Date().toISOString()
+    for (const event of ['one', 'two']) {
+      slow.append({ at, event })
+      await nextTurn()
+    }
+    assert.equal(await stat(chainFile(dir, 'slow', 0)).catch(({ code }: NodeJS.ErrnoException) => code), 'ENOENT')
+    await slow.flush()
+    const { lines } = await readChain(dir, 'slow')
+    assert.deepEqual(
+      lines.map(({ n, event }) => [n, event]),
+      [
+        [1, 'one'],
+        [2, 'two']
+      ]
+    )
+    // As much as one write takes does not wait.
+    slow.append({ at, event: 'long' }, MAX_QUEUED_BYTES)
+    await eventually(async () => assert.equal((await readChain(dir, 'slow')).lines.length, 3))
+    assert.deepEqual(troubles, [])
+    await Promise.all([calls.flush(), slow.flush()])
   })
 
   it('keeps what was decided, and who was refused, whatever the number of calls', async function () {
