@@ -12,6 +12,8 @@ const PLACE = 'http://node.invalid/mcp'
 const PROTOCOL_VERSION = 'io.modelcontextprotocol/protocolVersion'
 const SESSION_HEADER = 'mcp-session-id'
 const RENEWAL_ID = 'atmo-renewal'
+/** What may be other than before at a node that has started anew. */
+const LISTS = ['tools', 'resources']
 const INTERNAL_ERROR = -32_603
 const GOODBYE_MS = 1_000
 /** Time that a node has to begin a session again, in ms: what is asked meanwhile waits for it. */
@@ -42,6 +44,8 @@ interface Open {
   /** Resolves when the node has it, or will not. */
   sent: Promise<void>
   isSent: boolean
+  /** The node has done it. */
+  onDone(): void
 }
 
 const GONE = 'unavailable: the node went away before it had answered'
@@ -49,6 +53,8 @@ const GONE = 'unavailable: the node went away before it had answered'
 /** Runs until the client goes or `signal` aborts; what runs then is cancelled. A node that starts anew is found again, and the session with it begun again. */
 export async function bridgeMcp({ client, fetch, renewalMs = RENEWAL_MS }: McpBridgeInit, signal: AbortSignal): Promise<void> {
   const open = new Map<string | number, Open>()
+  /** Resources that an old client is subscribed to in its session. */
+  const subscribed = new Set<string>()
   let handshake: JSONRPCRequest | undefined
   let renewing: Promise<void> | undefined
   let onRenewed: ((answer: JSONRPCMessage) => void) | undefined
@@ -90,7 +96,15 @@ export async function bridgeMcp({ client, fetch, renewalMs = RENEWAL_MS }: McpBr
     node = next
     await before.close()
     for (const [id, { isSent, isStateless }] of open) if (isSent && !isStateless) fail(id, GONE)
-    await toClient({ jsonrpc: '2.0', method: 'notifications/tools/list_changed' })
+    await Promise.all([...subscribed].map((uri, at) => subscribeAgain(next, uri, at)))
+    for (const list of LISTS) await toClient({ jsonrpc: '2.0', method: `notifications/${list}/list_changed` })
+  }
+
+  /** The client is told nothing of it: where the node has no room for it, nothing comes, and what is read there says so. */
+  async function subscribeAgain(next: StreamableHTTPClientTransport, uri: string, at: number): Promise<void> {
+    const message = { jsonrpc: '2.0' as const, id: `${RENEWAL_ID}-${at}`, method: 'resources/subscribe', params: { uri } }
+    const requestSignal = AbortSignal.any([AbortSignal.timeout(renewalMs), ending.signal])
+    await next.send(message, { requestSignal }).catch(() => {})
   }
 
   /** Rejects if the node goes meanwhile, says no or takes too long. */
@@ -116,7 +130,10 @@ export async function bridgeMcp({ client, fetch, renewalMs = RENEWAL_MS }: McpBr
     const version = 'result' in message ? message.result['protocolVersion'] : undefined
     if (typeof version === 'string' && (id === RENEWAL_ID || id === handshake?.id)) transport.setProtocolVersion(version)
     if (id === RENEWAL_ID) return onRenewed?.(message)
+    if (typeof id === 'string' && id.startsWith(`${RENEWAL_ID}-`)) return
+    const asked = id === undefined ? undefined : open.get(id)
     if (id !== undefined) open.delete(id)
+    if ('result' in message) asked?.onDone()
     void toClient(message)
   }
 
@@ -140,7 +157,10 @@ export async function bridgeMcp({ client, fetch, renewalMs = RENEWAL_MS }: McpBr
 
   function request(message: JSONRPCRequest): void {
     const { id, method, params } = message
-    if (method === 'initialize') handshake = message
+    if (method === 'initialize') {
+      handshake = message
+      subscribed.clear()
+    }
     const abort = new AbortController()
     const sent = deliver(message, abort).then(
       () => void (one.isSent = true),
@@ -148,8 +168,15 @@ export async function bridgeMcp({ client, fetch, renewalMs = RENEWAL_MS }: McpBr
         if (!abort.signal.aborted) fail(id, reasonOf(error))
       }
     )
-    const one: Open = { isStateless: typeof params?._meta?.[PROTOCOL_VERSION] === 'string', abort, sent, isSent: false }
+    const isStateless = typeof params?._meta?.[PROTOCOL_VERSION] === 'string'
+    const one: Open = { isStateless, abort, sent, isSent: false, onDone: () => keep(message) }
     open.set(id, one)
+  }
+
+  /** What the session of an old client is subscribed to now; the node bounds it. */
+  function keep({ method, params }: JSONRPCRequest): void {
+    if (method === 'resources/subscribe') subscribed.add(String(params?.['uri']))
+    if (method === 'resources/unsubscribe') subscribed.delete(String(params?.['uri']))
   }
 
   async function notification(message: JSONRPCMessage): Promise<void> {

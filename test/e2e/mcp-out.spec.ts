@@ -12,6 +12,10 @@ const EVERYTHING = fileURLToPath(
 )
 const FIXTURE = fileURLToPath(new URL('../backends/mcp-fixture-server.mjs', import.meta.url))
 
+/** A source of events, which this test fires by hand. */
+const NEW_YEAR = { event: 'new_year', cron: '0 0 1 1 *', description: 'Another year.', routeHint: 'agent/*' }
+const CLOCK = { kind: 'schedule', id: 'clock', triggers: [NEW_YEAR] }
+
 /** What a client starts. */
 function commandOf(node: string, { dir }: Atmo): McpPlace {
   const [command, ...args] = atmoCommand() as [string, ...string[]]
@@ -28,13 +32,19 @@ describe('MCP out, over two nodes', function () {
     world = await createAtmo()
     const config = join(world.dir, 'b.json')
     const server = (id: string, ...args: string[]) => ({ kind: 'mcp', id, command: [process.execPath, ...args] })
-    await writeFile(config, JSON.stringify({ backends: [server('everything', EVERYTHING, 'stdio'), server('fixture', FIXTURE)] }))
+    await writeFile(
+      config,
+      JSON.stringify({ backends: [server('everything', EVERYTHING, 'stdio'), server('fixture', FIXTURE), CLOCK] })
+    )
     const { address } = await world.start('b', ['--open', '--config', config])
     const { ready } = await world.start('a', ['--open', '--peer', address])
     const token = (await readFile(join(world.dir, 'a', 'api-token'), 'utf8')).trim()
     http = { url: `${String(ready['api'])}/mcp`, headers: { authorization: `Bearer ${token}` } }
     stdio = commandOf('a', world)
-    await eventually(async () => assert.match(await world.ok('a', 'capabilities', '--json'), /everything[^]*fixture/), 30_000)
+    await eventually(
+      async () => assert.match(await world.ok('a', 'capabilities', '--json'), /clock[^]*everything[^]*fixture/),
+      30_000
+    )
   })
   after(() => world.close())
 
@@ -74,6 +84,34 @@ describe('MCP out, over two nodes', function () {
           await eventually(async () => assert.equal((await client.call('fixture__waiting')).content[0]!.text, '0'), 20_000)
         })
       })
+
+  it('all clients are told when a trigger of the other node fires, and read the event, until they end that', async () => {
+    const places = MCP_KINDS.flatMap((kind) => [http, stdio].map((place) => ({ kind, place })))
+    const clients = await Promise.all(places.map(({ kind, place }) => connectMcp(kind, place)))
+    const [trigger] = (await clients[0]!.resources()).filter(({ name }) => name === 'clock/new_year')
+    const { uri, description } = trigger!
+    assert.match(uri, /^atmosphere:\/\/trigger\/clock@12D3KooW\w+\/new_year$/)
+    assert.equal(description, 'Events "new_year" of clock at b. Another year.')
+    const fire = (missed: number) =>
+      world.ok('b', 'fire', 'clock', 'new_year', JSON.stringify({ scheduledAt: '2027-01-01T00:00:00Z', missed }))
+    const subscribe = async (client: McpTestClient) => {
+      let tell = (_uri: string): void => {}
+      const told = new Promise<string>((resolve) => (tell = resolve))
+      return { told, end: await client.subscribe([uri], (one) => tell(one)) }
+    }
+    const subscriptions = await Promise.all(clients.map(subscribe))
+    await eventually(async () => assert.equal((await clients[0]!.read(uri)).state, 'open'))
+    await fire(7)
+    for (const [at, { told, end }] of subscriptions.entries()) {
+      assert.equal(await told, uri)
+      const { total, events } = await clients[at]!.read(uri)
+      assert.deepEqual([total, events.map(({ data }) => data)], [1, [{ scheduledAt: '2027-01-01T00:00:00Z', missed: 7 }]])
+      await end()
+    }
+    // The last one has ended it for all, and it may take a moment until a stream is seen to be closed.
+    await eventually(async () => assert.equal((await clients[0]!.read(uri)).state, 'unsubscribed'))
+    for (const client of clients) await client.close()
+  })
 
   it('all clients hear that the tools of the other node have changed', async () => {
     const places = MCP_KINDS.flatMap((kind) => [http, stdio].map((place) => ({ kind, place })))
@@ -119,20 +157,35 @@ describe('MCP out, over two nodes', function () {
 describe('atmo mcp, whose node starts anew', function () {
   this.timeout(120_000)
   let world: Atmo
-  before(async () => (world = await createAtmo()))
+  let config: string
+  before(async () => {
+    world = await createAtmo()
+    config = join(world.dir, 'clock.json')
+    await writeFile(config, JSON.stringify({ backends: [{ kind: 'system' }, CLOCK] }))
+  })
   after(() => world.close())
 
   for (const kind of MCP_KINDS)
     it(`goes on for a ${kind} client`, async () => {
-      const node = await world.start(kind, ['--open'])
+      const node = await world.start(kind, ['--open', '--config', config])
       const client = await connectMcp(kind, commandOf(kind, world))
       const [name] = (await client.tools()).map((tool) => String(tool['name'])).filter((one) => /__echo/.test(one))
       assert.equal((await client.call(name!, { value: 1 })).isError, undefined)
+      const [trigger] = await client.resources()
+      let told = (_uri: string): void => {}
+      const fired = new Promise<string>((resolve) => (told = resolve))
+      const subscribe = () => client.subscribe([trigger!.uri], (uri) => told(uri))
+      await subscribe()
       await world.ok(kind, 'stop')
       await node.child.ended
       await assert.rejects(client.call(name!, { value: 2 }), /No node is running here/)
-      await world.start(kind, ['--open'])
+      await world.start(kind, ['--open', '--config', config])
       assert.equal((await client.call(name!, { value: 3 })).isError, undefined)
+      // Its stream has ended with the node, and the SDK told it so; the session of an old client is what it was.
+      if (kind === 'new') await subscribe()
+      await eventually(async () => assert.equal((await client.read(trigger!.uri)).state, 'open'))
+      await world.ok(kind, 'fire', 'clock', 'new_year', JSON.stringify({ scheduledAt: '2027-01-01T00:00:00Z', missed: 0 }))
+      assert.equal(await fired, trigger!.uri)
       await client.close()
     })
 })

@@ -7,6 +7,9 @@ import { MAX_BODY_BYTES, MAX_BODY_DEPTH, readBytes } from '../json-body.ts'
 import { createMcpServer, listed, type McpWishes } from './mcp-server.ts'
 import { createMcpSessions, refusal } from './mcp-sessions.ts'
 import { createToolCatalog } from './tool-catalog.ts'
+import { createTriggerCatalog, listedTrigger } from './trigger-catalog.ts'
+import { listenTriggers } from './trigger-resources.ts'
+import { createTriggerWatches } from './trigger-watches.ts'
 
 /** Streams of changes that are open at once. */
 export const MAX_SUBSCRIPTIONS = 64
@@ -44,9 +47,20 @@ export function createMcpEndpoint(init: McpEndpointInit): McpEndpoint {
   const { mesh, closing = new AbortController().signal, heartbeatMs, debounceMs = LIST_CHANGED_DEBOUNCE_MS } = init
   const now = (): number => performance.now()
   const catalog = createToolCatalog(mesh, now)
+  const triggerCatalog = createTriggerCatalog(mesh, now)
+  const watches = createTriggerWatches({ mesh, catalog: triggerCatalog })
+  const triggers = { catalog: triggerCatalog, watches }
   const wishesOf = new WeakMap<Request, McpWishes>()
   const createServer = (request: Request | undefined, onCall?: (context: ServerContext) => () => void) =>
-    createMcpServer({ mesh, catalog, wishes: (request && wishesOf.get(request)) ?? { all: false }, now, heartbeatMs, onCall })
+    createMcpServer({
+      mesh,
+      catalog,
+      triggers,
+      wishes: (request && wishesOf.get(request)) ?? { all: false },
+      now,
+      heartbeatMs,
+      onCall
+    })
 
   const sessions = createMcpSessions({ createServer, now })
   const stateless = createMcpHandler(({ requestInfo }) => createServer(requestInfo), {
@@ -55,12 +69,39 @@ export function createMcpEndpoint(init: McpEndpointInit): McpEndpoint {
     responseMode: 'sse',
     maxSubscriptions: MAX_SUBSCRIPTIONS
   })
-  const tellChanged = (): void => {
-    sessions.toolsChanged()
-    stateless.notify.toolsChanged()
+  const tools: Shown = {
+    stale: catalog.stale,
+    shown: () => shownOf(catalog),
+    tellChanged() {
+      sessions.toolsChanged()
+      stateless.notify.toolsChanged()
+    }
   }
-  closing.addEventListener('abort', () => void Promise.all([sessions.close(), stateless.close()]), { once: true })
-  void watch(mesh, closing, debounceMs, { stale: catalog.stale, shown: () => shownOf(catalog), tellChanged })
+  const resources: Shown = {
+    stale: triggerCatalog.stale,
+    shown: () => JSON.stringify(triggerCatalog.triggers().map(listedTrigger)),
+    tellChanged() {
+      sessions.resourcesChanged()
+      stateless.notify.resourcesChanged()
+    }
+  }
+  const end = (): void => {
+    watches.close()
+    void Promise.all([sessions.close(), stateless.close()])
+  }
+  closing.addEventListener('abort', end, { once: true })
+  void watch(mesh, closing, debounceMs, { lists: [tools, resources], onChanges: watches.changed })
+
+  /** Triggers that the stream wants are watched before the client is told so, and for as long as it is open. */
+  async function handleStateless(request: Request, body: unknown): Promise<Response> {
+    const listening = listenTriggers(body, watches, stateless.notify.resourceUpdated)
+    if (listening === undefined) return stateless.fetch(request, { parsedBody: body })
+    request.signal.addEventListener('abort', listening.end, { once: true })
+    const response = await stateless.fetch(request, { parsedBody: listening.body })
+    const isStream = response.headers.get('content-type') === 'text/event-stream'
+    if (!isStream || request.signal.aborted) listening.end()
+    return response
+  }
 
   return {
     async fetch(request, wishes) {
@@ -68,7 +109,7 @@ export function createMcpEndpoint(init: McpEndpointInit): McpEndpoint {
       const read = request.method === 'POST' ? await readMessage(request) : { body: undefined }
       if ('refused' in read) return read.refused
       if (await isLegacyRequest(request, read.body)) return sessions.handle(request, read.body)
-      return stateless.fetch(request, { parsedBody: read.body })
+      return handleStateless(request, read.body)
     },
     sessions: () => sessions.count()
   }
@@ -94,25 +135,37 @@ function shownOf(catalog: ReturnType<typeof createToolCatalog>): string {
   return [true, false].map((all) => JSON.stringify(listed(catalog, { all }))).join('\n')
 }
 
+/** A list that clients are shown. */
+interface Shown {
+  /** The mesh has changed. */
+  stale(): void
+  /** As a text to compare. */
+  shown(): string
+  tellChanged(): void
+}
+
 /** Tells clients when what they are shown has changed; not each time that something of the mesh has. */
 async function watch(
   mesh: Pick<Mesh, 'events'>,
   signal: AbortSignal,
   debounceMs: number,
-  { stale, shown, tellChanged }: { stale(): void; shown(): string; tellChanged(): void }
+  { lists, onChanges }: { lists: readonly Shown[]; onChanges(): void }
 ): Promise<void> {
-  let before = shown()
+  const before = new Map(lists.map((list) => [list, list.shown()]))
   let timer: ReturnType<typeof setTimeout> | undefined
   const compare = (): void => {
     timer = undefined
-    const after = shown()
-    if (after === before) return
-    before = after
-    tellChanged()
+    onChanges()
+    for (const list of lists) {
+      const after = list.shown()
+      if (after === before.get(list)) continue
+      before.set(list, after)
+      list.tellChanged()
+    }
   }
   for await (const { event } of mesh.events({ signal })) {
     if (!CHANGES.includes(event)) continue
-    stale()
+    for (const { stale } of lists) stale()
     timer ??= setTimeout(compare, debounceMs)
   }
   clearTimeout(timer)

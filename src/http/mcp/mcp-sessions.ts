@@ -12,6 +12,8 @@ export interface McpSessions {
   handle(request: Request, body: unknown): Promise<Response>
   /** Tells all that the list of tools has changed. */
   toolsChanged(): void
+  /** The same of the list of triggers. */
+  resourcesChanged(): void
   count(): number
   close(): Promise<void>
 }
@@ -64,7 +66,9 @@ export function createMcpSessions({ createServer, now }: McpSessionsInit): McpSe
       return leave
     })
     const session: Session = { server, transport, usedAt: now(), uses: 0 }
+    const { onclose } = server
     server.onclose = () => {
+      onclose?.()
       if (transport.sessionId !== undefined) sessions.delete(transport.sessionId)
     }
     await server.connect(transport)
@@ -101,6 +105,9 @@ export function createMcpSessions({ createServer, now }: McpSessionsInit): McpSe
     },
     toolsChanged() {
       for (const { server } of sessions.values()) void server.sendToolListChanged().catch(() => {})
+    },
+    resourcesChanged() {
+      for (const { server } of sessions.values()) void server.sendResourceListChanged().catch(() => {})
     },
     count: () => sessions.size,
     close: async () => void (await Promise.all([...sessions.values()].map(({ server }) => server.close())))

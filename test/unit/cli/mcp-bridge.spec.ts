@@ -9,7 +9,7 @@ const INITIALIZE = {
 }
 const SERVED = { protocolVersion: '2025-06-18', capabilities: { tools: {} }, serverInfo: { name: 's', version: '1' } }
 
-type Asked = { id?: string | number; method: string }
+type Asked = { id?: string | number; method: string; params?: { uri?: string } }
 type Answer = (asked: Asked, signal: AbortSignal) => Response | Promise<Response>
 
 const json = (body: object, session?: string) =>
@@ -32,6 +32,8 @@ describe('atmo mcp: a session that begins again', () => {
   let renewal: Answer
   let renewals: AbortSignal[]
   let isOver: boolean
+  /** What the second session was subscribed to, in order. */
+  let again: (string | undefined)[]
   let abort: AbortController
   let bridge: Promise<void>
 
@@ -46,6 +48,7 @@ describe('atmo mcp: a session that begins again', () => {
       return renewal(asked, init.signal!)
     }
     if (asked.id === undefined) return new Response(null, { status: 202 })
+    if (isOver && asked.method === 'resources/subscribe') again.push(asked.params?.uri)
     const isFirst = new Headers(init.headers).get('mcp-session-id') === 'first'
     return isOver && isFirst ? new Response('{}', { status: 404 }) : json({ jsonrpc: '2.0', id: asked.id, result: { tools: [] } })
   }
@@ -53,6 +56,7 @@ describe('atmo mcp: a session that begins again', () => {
   beforeEach(async () => {
     told = []
     renewals = []
+    again = []
     isOver = false
     onTold = () => {}
     abort = new AbortController()
@@ -85,6 +89,21 @@ describe('atmo mcp: a session that begins again', () => {
     await answered
     return found()!
   }
+
+  it('is subscribed to what the one before was, once it has begun', async () => {
+    isOver = false
+    for (const [at, uri] of ['a://1', 'a://2', 'a://3'].entries()) await answerTo(10 + at, 'resources/subscribe', { uri })
+    await answerTo(13, 'resources/unsubscribe', { uri: 'a://2' })
+    isOver = true
+    renewal = begun
+    const before = told.length
+    assert.ok('result' in (await answerTo(14, 'tools/list')))
+    assert.deepEqual(again, ['a://1', 'a://3'])
+    assert.deepEqual(
+      told.slice(before).map((one) => ('method' in one ? one.method : 'id' in one && one.id)),
+      ['notifications/tools/list_changed', 'notifications/resources/list_changed', 14]
+    )
+  })
 
   it('is begun once, and the client need not know', async () => {
     renewal = begun

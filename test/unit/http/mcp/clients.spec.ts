@@ -1,8 +1,9 @@
 import assert from 'node:assert/strict'
 import type { JsonObject } from '../../../../protocols/json.ts'
-import type { CapabilityView } from '../../../../src/mesh-api.ts'
+import type { CapabilityView, ObservedEvent } from '../../../../src/mesh-api.ts'
 import { MeshError } from '../../../../src/errors.ts'
 import { createApp, type FetchHandler } from '../../../../src/http/app.ts'
+import { eventually } from '../../../fixtures/eventually.ts'
 import { createFakeMesh, type FakeMesh } from '../../../fixtures/fake-mesh.ts'
 import { MCP_KINDS, connectMcp, type McpKind, type McpTestClient } from '../../../fixtures/mcp-clients.ts'
 
@@ -50,6 +51,34 @@ function world(): { mesh: FakeMesh; app: FetchHandler; closing: AbortController 
   )
   const closing = new AbortController()
   return { mesh, app: createApp({ mesh, tokens: [TOKEN], closing: closing.signal }), closing }
+}
+
+/** One of the trigger of the stand-in. */
+function bell(payload: JsonObject): ObservedEvent {
+  return {
+    id: '1-1',
+    mesh: 'mesh',
+    node: '12D3KooWFakeKitchen',
+    capability: 'demo',
+    capabilityType: 'test/demo',
+    event: 'bell',
+    type: 'test.demo.bell',
+    sequence: '0'.repeat(26),
+    priority: 'normal',
+    intent: 'Somebody rings.',
+    payload,
+    depth: 0,
+    coalesced: 1,
+    lost: 0,
+    causes: []
+  }
+}
+
+function nothingObserved(mesh: FakeMesh): Promise<void> {
+  return eventually(async () => {
+    await new Promise((resolve) => setImmediate(resolve))
+    assert.deepEqual(mesh.subscribed(), [])
+  })
 }
 
 /** As over a socket: what is sent has a signal of its own. */
@@ -131,6 +160,43 @@ for (const kind of MCP_KINDS)
       const { content, structuredContent } = await client.call('demo__photo')
       assert.deepEqual(content[0], { type: 'image', data: Buffer.from(PNG).toString('base64'), mimeType: 'image/png' })
       assert.deepEqual(structuredContent, { mediaType: 'image/png', bytes: 8 })
+    })
+
+    it('subscribes to a trigger, is told when it fires, and reads what came', async () => {
+      const uri = 'atmosphere://trigger/demo@12D3KooWFakeKitchen/bell'
+      assert.deepEqual(
+        (await client.resources()).map((one) => [one.uri, one['name'], one['mimeType']]),
+        [[uri, 'demo/bell', 'application/json']]
+      )
+      assert.deepEqual(await client.read(uri), { state: 'unsubscribed', total: 0, events: [] })
+      let onTold = (_uri: string): void => {}
+      const told = new Promise<string>((resolve) => (onTold = resolve))
+      const end = await client.subscribe([uri], (one) => onTold(one))
+      assert.deepEqual(await client.read(uri), { state: 'asking', total: 0, events: [] })
+      await mesh.copy(bell({ door: 'front' }))
+      assert.equal(await told, uri)
+      const { total, events } = await client.read(uri)
+      assert.deepEqual([total, events.map(({ data }) => data)], [1, [{ door: 'front' }]])
+      await end()
+      await nothingObserved(mesh)
+      assert.equal((await client.read(uri)).state, 'unsubscribed')
+      await assert.rejects(client.read('atmosphere://trigger/demo/bell'), { code: -32_602 })
+    })
+
+    it('ends its subscriptions when it goes, and hears that triggers have come', async () => {
+      const uri = 'atmosphere://trigger/demo@12D3KooWFakeKitchen/bell'
+      await client.subscribe([uri], () => {})
+      assert.deepEqual(mesh.subscribed(), ['test/demo:bell'])
+      const changed = client.resourcesChanged()
+      mesh.capabilities()[0]!.triggers.push({ event: 'alarm' })
+      mesh.raise({ event: 'capability:updated', node: '12D3KooWFakeKitchen', capability: mesh.capabilities()[0]! })
+      await changed
+      assert.deepEqual(
+        (await client.resources()).map((one) => one['name']),
+        ['demo/alarm', 'demo/bell']
+      )
+      await client.close()
+      await nothingObserved(mesh)
     })
 
     it('cancels, and the tool is told', async () => {

@@ -4,6 +4,9 @@ import { MAX_BODY_BYTES } from '../../../../src/http/json-body.ts'
 import { createMcpServer } from '../../../../src/http/mcp/mcp-server.ts'
 import { MAX_SESSIONS, SESSION_IDLE_MS, createMcpSessions, type McpSessions } from '../../../../src/http/mcp/mcp-sessions.ts'
 import { createToolCatalog } from '../../../../src/http/mcp/tool-catalog.ts'
+import { createTriggerCatalog } from '../../../../src/http/mcp/trigger-catalog.ts'
+import { MAX_SUBSCRIBED } from '../../../../src/http/mcp/trigger-resources.ts'
+import { createTriggerWatches, type TriggerWatches } from '../../../../src/http/mcp/trigger-watches.ts'
 import { createFakeMesh, type FakeMesh } from '../../../fixtures/fake-mesh.ts'
 
 const TOKEN = 'T'.repeat(43)
@@ -166,14 +169,18 @@ describe('http mcp: the endpoint', () => {
 describe('http mcp: sessions', () => {
   let mesh: FakeMesh
   let sessions: McpSessions
+  let watches: TriggerWatches
   let time: number
   beforeEach(() => {
     time = 0
     mesh = createFakeMesh({ slow: (_input, signal) => new Promise((end) => signal.addEventListener('abort', () => end(null))) })
     const now = (): number => time
     const catalog = createToolCatalog(mesh, now)
+    const triggerCatalog = createTriggerCatalog(mesh, now)
+    watches = createTriggerWatches({ mesh, catalog: triggerCatalog })
+    const triggers = { catalog: triggerCatalog, watches }
     sessions = createMcpSessions({
-      createServer: (_request, onCall) => createMcpServer({ mesh, catalog, wishes: { all: false }, now, onCall }),
+      createServer: (_request, onCall) => createMcpServer({ mesh, catalog, triggers, wishes: { all: false }, now, onCall }),
       now
     })
   })
@@ -217,6 +224,30 @@ describe('http mcp: sessions', () => {
     time += SESSION_IDLE_MS + 1
     assert.equal(await ping(id), 404)
     assert.equal(sessions.count(), 0)
+  })
+
+  it('observe nothing any more when they end', async () => {
+    const [, id] = [await begin(), await begin()]
+    const uri = 'atmosphere://trigger/demo@12D3KooWFakeKitchen/bell'
+    await handle({ jsonrpc: '2.0', id: 2, method: 'resources/subscribe', params: { uri } }, id)
+    assert.deepEqual([mesh.subscribed(), watches.read(uri).state], [['test/demo:bell'], 'asking'])
+    await handle(undefined, id, { method: 'DELETE' })
+    assert.deepEqual([mesh.subscribed(), watches.read(uri).state, sessions.count()], [[], 'unsubscribed', 1])
+  })
+
+  it('subscribe to what is a trigger, and to so many', async () => {
+    const id = await begin()
+    const subscribe = async (uri: string) => {
+      const response = await handle({ jsonrpc: '2.0', id: 2, method: 'resources/subscribe', params: { uri } }, id)
+      return (await messageOf(response)).error
+    }
+    assert.equal((await subscribe('file:///etc/passwd'))?.code, -32_602)
+    const uriOf = (n: number): string => `atmosphere://trigger/c${n}@12D3KooWFakeKitchen/bell`
+    for (let n = 0; n < MAX_SUBSCRIBED; n++) assert.equal(await subscribe(uriOf(n)), undefined)
+    assert.equal(await subscribe(uriOf(0)), undefined)
+    assert.match((await subscribe(uriOf(MAX_SUBSCRIBED)))?.message ?? '', /^busy: this session is subscribed to 64 triggers/)
+    await handle({ jsonrpc: '2.0', id: 3, method: 'resources/unsubscribe', params: { uri: uriOf(0) } }, id)
+    assert.equal(await subscribe(uriOf(MAX_SUBSCRIBED)), undefined)
   })
 
   it('leave nothing of a call that was cancelled', async () => {
