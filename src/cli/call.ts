@@ -40,11 +40,11 @@ export function addCall(program: Command): void {
       'after',
       `
 Examples:
-  $ atmo call system info
+  $ atmo call system@kitchen info
   $ atmo call system@kitchen count --param to=5 --param intervalMs=200
   $ atmo call files read --param path=photos/cat.jpg --out cat.jpg
-  $ atmo call llm/chat complete --params @question.json --prefer cheap --not-node laptop
-  $ echo '{"text":"hello"}' | atmo call system echo --params -`
+  $ atmo call llm/chat chat --params @question.json --prefer cheap --not-node laptop
+  $ echo '{"text":"hello"}' | atmo call system@kitchen echo --params -`
     )
     .action(async (capability: string, tool: string, flags: CallFlags) => {
       const { dataDir, output } = contextOf(flags)

@@ -53,7 +53,7 @@ export async function createProgram(quiet: boolean, argv: readonly string[] = []
       getErrHasColors: () => wantsColor(process.stderr)
     })
     .showHelpAfterError('(see --help)')
-    .addHelpText('after', '\nExit codes: 0 done, 1 failed, 2 wrong usage. With --json every command prints JSON, its errors too.')
+    .addHelpText('after', '\nExit codes: 0 done, 1 failed, 2 wrong usage. With --json commands print JSON, their errors too.')
   const [name = ''] = argv
   const isOne = Object.hasOwn(COMMANDS, name) && name !== NEEDS_ALL
   const loaded = await Promise.all((isOne ? [COMMANDS[name]!] : Object.values(COMMANDS)).map((load) => load()))

@@ -1,5 +1,6 @@
 import { InvalidArgumentError, type Command } from 'commander'
 import { createInterface } from 'node:readline/promises'
+import { resolveDataDir } from '../data-dir.ts'
 import type { Scan } from '../node-scan.ts'
 import {
   contextOf,
@@ -123,8 +124,11 @@ async function share(
       `  none of the tools of ${mcp.map(({ shareName }) => shareName).join(', ')} yet: name them in tools.allow there\n`
     )
   const running = await runningNode(dataDir)
+  const where = dataDir === resolveDataDir(undefined) ? '' : ` --data-dir ${showPath(dataDir)}`
   const next =
-    running === undefined ? 'Start the node with: atmo start' : 'The node reads it at its next start: atmo stop, then atmo start'
+    running === undefined
+      ? `Start the node with: atmo start${where}`
+      : `The node reads it at its next start: atmo stop${where}, then atmo start${where}`
   await output.out(dim(`  ${next}\n`))
   return true
 }

@@ -189,7 +189,7 @@ for (const kind of MCP_KINDS)
       assert.deepEqual(mesh.subscribed(), ['test/demo:bell'])
       const changed = client.resourcesChanged()
       mesh.capabilities()[0]!.triggers.push({ event: 'alarm' })
-      mesh.raise({ event: 'capability:updated', node: '12D3KooWFakeKitchen', capability: mesh.capabilities()[0]! })
+      mesh.raise({ at: 1, event: 'capability:updated', node: '12D3KooWFakeKitchen', capability: mesh.capabilities()[0]! })
       await changed
       assert.deepEqual(
         (await client.resources()).map((one) => one['name']),
