@@ -3,7 +3,6 @@ import { decodeCbor, encodeCbor } from '../../protocols/cbor.ts'
 import { MAX_BYTES_PER_ITEM, MAX_INPUT_BYTES, decodeItem, encodeItem } from '../../protocols/call/messages.ts'
 import type { JsonValue } from '../../protocols/json.ts'
 import { asJson } from '../../protocols/shape.ts'
-import { readAtMost } from '../../protocols/bytes-at-most.ts'
 import { untilAborted } from '../core/until-aborted.ts'
 import { MeshError } from '../errors.ts'
 import { createWindowBudget } from './receive-queue.ts'
@@ -84,8 +83,7 @@ export class LongInputs {
     }
     try {
       const late = AbortSignal.timeout(Math.min(ms, MAX_INPUT_MS))
-      const read = await untilAborted(readAtMost(bytesIn(pieces, take), bytes, wrong), AbortSignal.any([signal, late]))
-      if (read.length !== bytes) throw wrong()
+      const read = await untilAborted(joined(pieces, bytes, take), AbortSignal.any([signal, late]))
       return { input: asJson(decodeCbor(read)), release }
     } catch (error) {
       release()
@@ -108,13 +106,25 @@ export class LongInputs {
   }
 }
 
-async function* bytesIn(pieces: AsyncIterable<unknown>, take: (length: number) => void): AsyncGenerator<Uint8Array, void, void> {
+/** Copied, and each piece as long as it may be: a list of tiny ones would take many times the memory of their bytes. */
+async function joined(pieces: AsyncIterable<unknown>, bytes: number, take: (length: number) => void): Promise<Uint8Array> {
+  // Grows with what has come: announcing an input costs this node nothing.
+  let whole = new Uint8Array(Math.min(bytes, MAX_BYTES_PER_ITEM))
+  let at = 0
   for await (const body of pieces) {
     const item = decodeItem(body)
-    if (item.kind !== 'bytes') throw wrong()
+    if (item.kind !== 'bytes' || at === bytes || item.bytes.length !== Math.min(MAX_BYTES_PER_ITEM, bytes - at)) throw wrong()
     take(item.bytes.length)
-    yield item.bytes
+    if (at + item.bytes.length > whole.length) {
+      const before = whole
+      whole = new Uint8Array(Math.min(bytes, before.length * 2))
+      whole.set(before)
+    }
+    whole.set(item.bytes, at)
+    at += item.bytes.length
   }
+  if (at !== bytes) throw wrong()
+  return whole
 }
 
 function wrong(): MeshError {

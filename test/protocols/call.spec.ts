@@ -166,7 +166,10 @@ describe('call protocol', () => {
       ['not sent', encoded.length, undefined],
       ['no bytes', encoded.length, [encodeItem({ kind: 'json', value: {} })]],
       ['no CBOR', 3, [piece(Uint8Array.of(0xff, 0xff, 0xff))]],
-      ['no JSON', bytesOf(encoded).length, [piece(bytesOf(encoded))]]
+      ['no JSON', bytesOf(encoded).length, [piece(bytesOf(encoded))]],
+      ['in tiny pieces', encoded.length, [...encoded].map((byte) => piece(Uint8Array.of(byte)))],
+      ['with an empty piece before it', encoded.length, [piece(new Uint8Array()), piece(encoded)]],
+      ['with an empty piece after it', encoded.length, [piece(encoded), piece(new Uint8Array())]]
     ]
     for (const [what, inputBytes, pieces] of WRONG)
       it(`${what} is protocol_error, and runs nothing`, async () => {
@@ -202,6 +205,21 @@ describe('call protocol', () => {
       await receive('b')
       await assert.rejects(receive('c'), isFull)
     })
+
+    for (const [what, size] of [
+      ['empty', 0],
+      ['tiny', 1],
+      ['not quite full', MAX_BYTES_PER_ITEM - 1]
+    ] as const)
+      it(`is given up at the first piece that is ${what}`, async () => {
+        let asked = 0
+        async function* pieces(): AsyncGenerator<unknown, void, void> {
+          for (; asked < 1_000; asked++) yield piece(new Uint8Array(size))
+        }
+        const received = new LongInputs().receive(pieces(), { bytes: MAX_INPUT_BYTES, peer: 'a', ms: 60_000, ...never() })
+        await assert.rejects(received, (error) => isMeshError(error, 'protocol_error'))
+        assert.equal(asked, 0)
+      })
 
     it('that stops coming is given up in time', async () => {
       async function* stalls(): AsyncGenerator<unknown, void, void> {
