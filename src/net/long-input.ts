@@ -5,16 +5,13 @@ import type { JsonValue } from '../../protocols/json.ts'
 import { asJson } from '../../protocols/shape.ts'
 import { untilAborted } from '../core/until-aborted.ts'
 import { MeshError } from '../errors.ts'
-import { createWindowBudget } from './receive-queue.ts'
 
 /** Inputs with more characters go in pieces; below, no frame of them is too large: a character has at most three bytes. */
 export const LONG_INPUT_CHARACTERS = 1024 * 1024
 /** Characters that any value but a text counts. */
 const OTHER_VALUE = 3
-/** Bytes of long inputs that a node keeps at once, for all calls that run here; past it: `busy`. */
+/** Bytes of long inputs that a node keeps at once, for all calls that run here. One peer has no more of them than it leaves free; past it: `busy`. */
 export const MAX_LONG_INPUT_BYTES = 128 * 1024 * 1024
-/** Those of one peer. */
-export const MAX_PEER_INPUT_BYTES = 64 * 1024 * 1024
 /** Longest time that an input may be under way, in ms. */
 export const MAX_INPUT_MS = 60_000
 
@@ -58,8 +55,13 @@ export interface ReceivedInput {
 
 /** Receives long inputs, within bounds on what a node keeps of one peer and of all. */
 export class LongInputs {
-  readonly #room = createWindowBudget(MAX_LONG_INPUT_BYTES)
   readonly #ofPeers = new Map<string, number>()
+  #free: number
+
+  /** @param bytes that it keeps at once. */
+  constructor(bytes = MAX_LONG_INPUT_BYTES) {
+    this.#free = bytes
+  }
 
   /**
    * Reads the input of a call. What does not come in time is given up.
@@ -93,13 +95,15 @@ export class LongInputs {
 
   #take(peer: string, bytes: number): boolean {
     const its = (this.#ofPeers.get(peer) ?? 0) + bytes
-    if (its > MAX_PEER_INPUT_BYTES || !this.#room.take(bytes)) return false
+    // So that there is room for one more, however many have theirs.
+    if (its > this.#free - bytes) return false
+    this.#free -= bytes
     this.#ofPeers.set(peer, its)
     return true
   }
 
   #give(peer: string, bytes: number): void {
-    this.#room.give(bytes)
+    this.#free += bytes
     const left = (this.#ofPeers.get(peer) ?? 0) - bytes
     if (left > 0) this.#ofPeers.set(peer, left)
     else this.#ofPeers.delete(peer)

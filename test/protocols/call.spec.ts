@@ -11,7 +11,7 @@ import { encodeCbor } from '../../protocols/cbor.ts'
 import type { Invoke, Item, Load, LoadQuestion, ToolRequest } from '../../src/core/invoke.ts'
 import { MeshError, isMeshError } from '../../src/errors.ts'
 import { callOver, createCallProtocol } from '../../src/net/call.ts'
-import { LongInputs } from '../../src/net/long-input.ts'
+import { LongInputs, piecesOf } from '../../src/net/long-input.ts'
 import { startPair, within, type Pair } from '../fixtures/libp2p-pair.ts'
 import { protocolContract } from './contract.ts'
 
@@ -137,6 +137,7 @@ describe('call protocol', () => {
     it('goes after it, with all else of the call', async () => {
       let seen: ToolRequest | undefined
       const { call, stop } = await over(async function* (incoming) {
+        if (incoming.ahead === true) return
         seen = incoming
         yield { kind: 'result', value: (incoming.input as typeof long).text.length }
       })
@@ -174,7 +175,8 @@ describe('call protocol', () => {
     for (const [what, inputBytes, pieces] of WRONG)
       it(`${what} is protocol_error, and runs nothing`, async () => {
         let ran = 0
-        const protocol = createCallProtocol(async function* () {
+        const protocol = createCallProtocol(async function* ({ ahead }) {
+          if (ahead === true) return
           ran++
           yield { kind: 'result', value: null }
         })
@@ -188,22 +190,45 @@ describe('call protocol', () => {
         a.abort(new MeshError('cancelled', 'over'))
       })
 
-    it('takes room of its peer, until the call is over', async () => {
-      const inputs = new LongInputs()
-      async function* pieces(): AsyncGenerator<unknown, void, void> {
-        for (let at = 0; at < bytes.length; at += MAX_BYTES_PER_ITEM) yield piece(bytes.subarray(at, at + MAX_BYTES_PER_ITEM))
+    it('takes room of its peer, until the call is over, and no more than it leaves to others', async () => {
+      const unit = 4 * MAX_BYTES_PER_ITEM
+      const inputs = new LongInputs(4 * unit)
+      const receive = (peer: string, bytes = unit) => {
+        const sent = bytesOf('x'.repeat(bytes - 5))
+        assert.equal(sent.length, bytes)
+        return inputs.receive(piecesOf(sent), { bytes, peer, ms: 60_000, ...never() })
       }
-      const bytes = bytesOf('x'.repeat(MAX_INPUT_BYTES - 5))
-      assert.equal(bytes.length, MAX_INPUT_BYTES)
-      const receive = (peer: string) => inputs.receive(pieces(), { bytes: bytes.length, peer, ms: 60_000, ...never() })
       const isFull = (error: unknown) => isMeshError(error, 'busy') && error.details['notStarted'] === true
-      const [first] = [await receive('a'), await receive('a')]
+      const [first, second] = [await receive('a'), await receive('a')]
       await assert.rejects(receive('a'), isFull)
       first.release()
-      await receive('a')
-      await receive('b')
-      await receive('b')
-      await assert.rejects(receive('c'), isFull)
+      const third = await receive('a')
+      const other = await receive('b')
+      await assert.rejects(receive('b'), isFull)
+      await assert.rejects(receive('c'), isFull, 'half of it is left to one more')
+      await receive('c', unit / 2)
+      for (const one of [second, third, other]) one.release()
+      await receive('c')
+    })
+
+    it('takes no room, and is not waited for, where its call may not run anyway', async () => {
+      const seen: ToolRequest[] = []
+      const protocol = createCallProtocol((incoming) => {
+        seen.push(incoming)
+        throw new MeshError('permission_denied', 'not you')
+      })
+      const [a] = await pair.sessions({ b: (exchange) => protocol.handle(exchange, 'the caller') })
+      async function* stalls(): AsyncGenerator<unknown, void, void> {
+        await new Promise(() => undefined)
+        yield null
+      }
+      const open = encodeRequest({ ...asked(), inputBytes: MAX_INPUT_BYTES, idempotencyKey: 'k' })
+      const replies = a.request(open, { input: stalls() })
+      await assert.rejects(within(replies.next(), 'its answer'), (error) => isMeshError(error, 'permission_denied'))
+      const { capability, tool } = asked()
+      const ahead = { capability, tool, input: null, ahead: true, idempotencyKey: 'k', causes: undefined, caller: 'the caller' }
+      assert.deepEqual(seen, [ahead])
+      a.abort(new MeshError('cancelled', 'over'))
     })
 
     for (const [what, size] of [
