@@ -110,9 +110,9 @@ export function callOver(session: Session): Invoke {
     const { stream, question } = request
     const cancellation = Cancellation.of(options)
     if (question?.only === true) return probeOver(session, request, question, cancellation)
+    const bytes = isLongInput(request.input) ? longInput(request.input) : undefined
     // Streams are not for both: an input beside one has to fit the open frame.
-    if (stream === undefined && isLongInput(request.input)) {
-      const bytes = longInput(request.input)
+    if (bytes !== undefined && stream === undefined) {
       const open = encodeRequest({ ...toWire(request), inputBytes: bytes.length })
       return new RemoteItems(session.request(open, { cancellation, input: piecesOf(bytes) }), question)
     }

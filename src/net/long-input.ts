@@ -1,5 +1,5 @@
 /** Inputs of calls that are too long for their open frame: sent in pieces after it, as CBOR, so that calls on the same stream share it. */
-import { decodeCbor, encodeCbor } from '../../protocols/cbor.ts'
+import { MAX_VALUES, decodeCbor, encodeCbor } from '../../protocols/cbor.ts'
 import { MAX_BYTES_PER_ITEM, MAX_INPUT_BYTES, decodeItem, encodeItem } from '../../protocols/call/messages.ts'
 import type { JsonValue } from '../../protocols/json.ts'
 import { asJson } from '../../protocols/shape.ts'
@@ -8,8 +8,8 @@ import { MeshError } from '../errors.ts'
 
 /** Inputs with more characters go in pieces; below, no frame of them is too large: a character has at most three bytes. */
 export const LONG_INPUT_CHARACTERS = 1024 * 1024
-/** Characters that any value but a text counts. */
-const OTHER_VALUE = 3
+/** Characters that any value and any key counts, beside its own: an input of too many values for one message is long as well, with room for what else the open frame holds. */
+const EACH_VALUE = 5
 /** Bytes of long inputs that a node keeps at once, for all calls that run here. One peer has no more of them than it leaves free; past it: `busy`. */
 export const MAX_LONG_INPUT_BYTES = 128 * 1024 * 1024
 /** Longest time that an input may be under way, in ms. */
@@ -19,11 +19,11 @@ export const MAX_INPUT_MS = 60_000
 export function isLongInput(input: JsonValue): boolean {
   let left = LONG_INPUT_CHARACTERS
   const count = (value: JsonValue): void => {
+    left -= EACH_VALUE
     if (typeof value === 'string') left -= value.length
-    else left -= OTHER_VALUE
     if (left < 0 || typeof value !== 'object' || value === null) return
     for (const [key, one] of Object.entries(value)) {
-      left -= Array.isArray(value) ? 0 : key.length
+      left -= Array.isArray(value) ? 0 : EACH_VALUE + key.length
       if (left < 0) return
       count(one)
     }
@@ -32,9 +32,24 @@ export function isLongInput(input: JsonValue): boolean {
   return left < 0
 }
 
+/** Values of an input as a peer counts them that decodes it: keys, too. It is no cycle. */
+function valuesOf(value: JsonValue): number {
+  if (typeof value !== 'object' || value === null) return 1
+  let count = 1
+  if (Array.isArray(value)) for (const one of value) count += valuesOf(one)
+  else for (const one of Object.values(value)) count += one === undefined ? 0 : 1 + valuesOf(one)
+  return count
+}
+
 /** An input as CBOR. @throws MeshError `too_large`. */
 export function longInput(input: JsonValue): Uint8Array {
   const bytes = encodeCbor(input)
+  // Each value takes a byte at least.
+  const values = bytes.length <= MAX_VALUES ? 0 : valuesOf(input)
+  if (values > MAX_VALUES) {
+    const message = `an input of ${values} values is over the limit of ${MAX_VALUES}; send it in several calls`
+    throw new MeshError('too_large', message, { values, limit: MAX_VALUES })
+  }
   if (bytes.length <= MAX_INPUT_BYTES) return bytes
   const message = `an input of ${bytes.length} bytes is over the limit of ${MAX_INPUT_BYTES}; stream it, or send less`
   throw new MeshError('too_large', message, { bytes: bytes.length, limit: MAX_INPUT_BYTES })

@@ -7,7 +7,8 @@ import {
   encodeRequest,
   type CallRequest
 } from '../../protocols/call/messages.ts'
-import { encodeCbor } from '../../protocols/cbor.ts'
+import { MAX_VALUES, encodeCbor } from '../../protocols/cbor.ts'
+import type { JsonValue } from '../../protocols/json.ts'
 import type { Invoke, Item, Load, LoadQuestion, ToolRequest } from '../../src/core/invoke.ts'
 import { MeshError, isMeshError } from '../../src/errors.ts'
 import { callOver, createCallProtocol } from '../../src/net/call.ts'
@@ -158,6 +159,26 @@ describe('call protocol', () => {
       )
       stop()
     })
+
+    const LISTS: [what: string, valuesOf: (count: number) => JsonValue][] = [
+      ['numbers', (count) => Array.from({ length: count - 1 }, (_, n) => n % 20)],
+      ['empty texts', (count) => Array.from({ length: count - 1 }, () => '')],
+      ['keys', (count) => Object.fromEntries(Array.from({ length: (count - 2) / 2 }, (_, n) => [n.toString(36), null]))]
+    ]
+    for (const [what, valuesOf] of LISTS)
+      it(`of many ${what} comes whole, or is refused by the caller that has too many`, async () => {
+        const { call, stop } = await over(async function* ({ ahead }) {
+          if (ahead !== true) yield { kind: 'result', value: true }
+        })
+        for (const count of [200_000, MAX_VALUES])
+          assert.deepEqual(await read(call(request({ input: valuesOf(count) }), never())), [{ kind: 'result', value: true }])
+        for (const stream of [undefined, (async function* (): AsyncGenerator<Item, void, void> {})()])
+          assert.throws(
+            () => call(request({ input: valuesOf(MAX_VALUES + 2), ...(stream && { stream }) }), never()),
+            (error) => isMeshError(error, 'too_large') && error.details['limit'] === MAX_VALUES
+          )
+        stop()
+      })
 
     const encoded = bytesOf({ a: 1 })
     const piece = (bytes: Uint8Array): unknown => encodeItem({ kind: 'bytes', bytes })
