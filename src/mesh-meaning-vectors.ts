@@ -6,8 +6,9 @@ import { MAX_EMBED_BATCH, checkEmbedded, type Embedded, type Embedder } from './
 import { MAX_CACHED_TEXTS, createEmbeddingCache } from './core/meaning/embedding-cache.ts'
 import type { LexicalIndex, MeaningItem, MeaningMatches } from './core/meaning/lexical-index.ts'
 import { untilAborted } from './core/until-aborted.ts'
-import { MeshError, abortError, toMeshError } from './errors.ts'
+import { MeshError, toMeshError } from './errors.ts'
 import type { MeaningBy } from './mesh-api-meaning.ts'
+import { BUILDING_SHARE } from './mesh-meaning-index.ts'
 import { inPieces, pause } from './mesh-meaning-pieces.ts'
 
 /** How long a request waits for its own vector, in ms: a small model takes a few. After that words answer. */
@@ -69,10 +70,12 @@ export function findByWords({ text, limit, among }: MeaningQuestion, lexical: Le
 /** See {@link MeaningVectors}. */
 export function createMeaningVectors({ embedder, form, now }: MeaningVectorsComponents): MeaningVectors {
   const cache = createEmbeddingCache(form)
-  const asked = new Map<string, Embedded>()
+  const asked = createEmbeddingCache('float', MAX_CACHED_QUERIES)
   const stopping = new AbortController()
   let built: { said: string; index: DenseIndex } | undefined
-  let making: { said: string; abort: AbortController; done: number; of: number } | undefined
+  let making: { done: number; of: number } | undefined
+  /** Until when another index is not built, beside the one that is there: of all that changes a new one would never be done. */
+  let nextAt = 0
   let rest = { until: 0, ms: 0, reason: '' }
   let queries = 0
   /** Of which model the embedder's vectors are, as it last said. */
@@ -90,28 +93,23 @@ export function createMeaningVectors({ embedder, form, now }: MeaningVectorsComp
     rest = { until: now() + ms, ms, reason }
   }
 
-  /** Begins to make the vectors of what is known, unless that is done, or somebody has to rest. */
+  /** Begins to make the vectors of what is known, unless that is done or under way, or somebody has to rest. */
   function make({ said, lexical, items }: KnownWords): void {
-    if (built?.said === said || making?.said === said || now() < rest.until || stopping.signal.aborted) return
-    making?.abort.abort()
-    const own = (making = { said, abort: new AbortController(), done: 0, of: 0 })
+    if (making !== undefined || built?.said === said || now() < rest.until || stopping.signal.aborted) return
+    if (built !== undefined && now() < nextAt) return
+    const own = (making = { done: 0, of: 0 })
     const work = async (): Promise<void> => {
       const all = items()
       await embedAll(all, own)
+      const from = now()
       const index = buildDenseIndex({ items: all, vectorOf: cache.get, form, heldOut: lexical.heldOut })
-      const made = await inPieces(index, now, AbortSignal.any([own.abort.signal, stopping.signal]))
-      // Others are made by now: those count.
-      if (making !== own) return
-      built = { said, index: made }
+      built = { said, index: await inPieces(index, now, stopping.signal) }
+      nextAt = now() + (now() - from) / BUILDING_SHARE
       rest = { until: 0, ms: 0, reason: '' }
     }
     work()
-      .catch((error: unknown) => {
-        if (making === own) failed(`${embedder.name}: ${toMeshError(error).message}`)
-      })
-      .finally(() => {
-        if (making === own) making = undefined
-      })
+      .catch((error: unknown) => failed(`${embedder.name}: ${toMeshError(error).message}`))
+      .finally(() => (making = undefined))
   }
 
   async function embedAll(items: readonly MeaningItem[], own: NonNullable<typeof making>): Promise<void> {
@@ -125,28 +123,28 @@ export function createMeaningVectors({ embedder, form, now }: MeaningVectorsComp
       for (let from = 0; from < texts.length; from += MAX_EMBED_BATCH) {
         const batch = texts.slice(from, from + MAX_EMBED_BATCH)
         const missing = batch.filter((text) => cache.modelOf(text) !== latest || latest === undefined)
-        const vectors = missing.length === 0 ? [] : await embed(missing, own.abort.signal)
+        const vectors = missing.length === 0 ? [] : await embed(missing, stopping.signal)
         vectors.forEach((vector, n) => cache.put(missing[n]!, vector))
         own.done += batch.length
         if (missing.length === 0) await pause()
-        if (own.abort.signal.aborted) throw abortError(own.abort.signal)
       }
     }
   }
 
   /** Its vector is kept once it is there, though nobody waits for it any more. */
-  async function embedQuery(text: string, signal: AbortSignal | undefined): Promise<Embedded | 'busy' | 'late'> {
+  async function embedQuery(
+    text: string,
+    index: DenseIndex,
+    signal: AbortSignal | undefined
+  ): Promise<Embedded | 'busy' | 'late'> {
     const known = asked.get(text) ?? cache.get(text)
-    if (known !== undefined) return known
+    // One of a model of before says nothing about the index.
+    if (known !== undefined && known.model === latest && index.comparable(known) > 0) return known
     if (queries >= MAX_QUERIES) return 'busy'
     queries++
     const work = embed([text], signal ?? stopping.signal)
       .then(([vector]) => {
-        asked.set(text, vector!)
-        for (const oldest of asked.keys()) {
-          if (asked.size <= MAX_CACHED_QUERIES) break
-          asked.delete(oldest)
-        }
+        asked.put(text, vector!)
         return vector!
       })
       .finally(() => queries--)
@@ -164,7 +162,7 @@ export function createMeaningVectors({ embedder, form, now }: MeaningVectorsComp
     const { index } = built
     let query: Awaited<ReturnType<typeof embedQuery>>
     try {
-      query = await embedQuery(text, signal)
+      query = await embedQuery(text, index, signal)
     } catch (error) {
       if (signal?.aborted === true) throw error
       failed(`${embedder.name}: ${toMeshError(error).message}`)

@@ -6,6 +6,8 @@ import { CHOICES, decideMeaning } from './core/meaning/decision.ts'
 import { isAlone, meaningItem, meantCapabilities, meantKey, type MeantCapability } from './core/meaning/items.ts'
 import { FUSED_DEPTH } from './core/meaning/dense-calibration.ts'
 import type { LexicalIndex, MeaningItem } from './core/meaning/lexical-index.ts'
+import { MAX_TEXT_CHARS } from './core/meaning/text-features.ts'
+import { cutText } from './core/cut-text.ts'
 import { untilAborted } from './core/until-aborted.ts'
 import type { EventHandler } from './core/triggers/trigger-routes.ts'
 import { toolOf } from './core/query.ts'
@@ -87,7 +89,9 @@ export function createMeshMeaning({
     text: string,
     { tool, type, ids, atOnce = false, signal }: UnderstandOptions = {}
   ): Promise<Understanding> {
-    if (text.trim() === '') throw new MeshError('invalid_argument', 'say what is wanted, in words', { key: 'text' })
+    // Words read no more of it either, and a vector of more says less of what is wanted.
+    const said = cutText(text, MAX_TEXT_CHARS)
+    if (said.trim() === '') throw new MeshError('invalid_argument', 'say what is wanted, in words', { key: 'text' })
     const lexical = atOnce ? readyIndex() : await (signal === undefined ? index.current() : untilAborted(index.current(), signal))
     const { meant, items } = offered()
     writer?.begin(meant)
@@ -96,7 +100,7 @@ export function createMeshMeaning({
       if (capability === undefined || (tool !== undefined && toolOf(capability, tool) === undefined)) return false
       return (type === undefined || matchGlob(type, capability.type)) && (ids?.includes(capability.id) ?? true)
     }
-    const question = { text, limit: MAX_MATCHES, among, signal }
+    const question = { text: said, limit: MAX_MATCHES, among, signal }
     const words = { said: String(index.revision), lexical, items: () => [...items.values()] }
     const { found, by } =
       (atOnce ? undefined : await vectors?.find(question, words)) ?? findByWords(question, lexical, atOnce ? AT_ONCE : NO_VECTORS)

@@ -60,8 +60,9 @@ export function createProvider({ self, find, replays, authorize, meter, now, onB
   return (request, options) => {
     const { idempotencyKey, question } = request
     if (question?.only === true) return probe(request)
+    if (request.ahead === true) return checkAhead(request)
     if (idempotencyKey === undefined) return run(request, options)
-    const key = JSON.stringify([request.caller, request.capability, request.tool, idempotencyKey, request.causes, request.agent])
+    const key = keyOf(request)
     const call = { key, caller: request.caller, causes: request.causes, input: request.input }
     return replays.follow(call, (signal, onRun) => run(request, { signal }, onRun), options.signal)
   }
@@ -73,6 +74,21 @@ export function createProvider({ self, find, replays, authorize, meter, now, onB
     const local = find(request.capability, request.tool)
     if (request.caller !== self || request.causes !== undefined) await authorize(local, request, NOBODY_IS_ASKED)
     request.question!.answer(local.load.now())
+  }
+
+  /** What would be asked about, may come. What is refused counts as a call: none follows. */
+  async function* checkAhead(request: ToolRequest): AsyncGenerator<Item, void, void> {
+    // Its outcome is told again, whatever has become of the tool.
+    if (request.idempotencyKey !== undefined && replays.has(keyOf(request))) return
+    try {
+      const local = find(request.capability, request.tool)
+      if (request.caller === self && request.causes === undefined) return
+      authorize(local, request, NOBODY_IS_ASKED)?.catch(() => undefined)
+    } catch (thrown) {
+      onBegin(request)
+      onServed({ request, durationMs: 0, error: failure(thrown) })
+      throw thrown
+    }
   }
 
   /** @param onRun is told right before the backend begins. */
@@ -150,6 +166,9 @@ export function createProvider({ self, find, replays, authorize, meter, now, onB
 const NOBODY_IS_ASKED: InvokeOptions = {
   signal: AbortSignal.abort(new MeshError('permission_denied', 'the owner is not asked who may know how busy a tool is'))
 }
+
+const keyOf = ({ caller, capability, tool, idempotencyKey, causes, agent }: ToolRequest): string =>
+  JSON.stringify([caller, capability, tool, idempotencyKey, causes, agent])
 
 /** @throws MeshError `busy` with the load, as far as it is known. */
 async function enter({ admission, load }: LocalTool, request: ToolRequest, cancellation: Cancellation): Promise<void> {

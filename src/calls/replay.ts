@@ -55,6 +55,8 @@ interface Run {
  * the call runs to its end even if nobody follows any more: only so a retry learns what became of it. Whoever loses its rights loses that, too.
  */
 export interface Replays {
+  /** A call with this key runs, or its outcome is kept. */
+  has(key: string): boolean
   /** @param start its signal aborts when nobody follows any more and the backend has not begun. */
   follow(call: KeyedCall, start: StartCall, signal: AbortSignal): AsyncGenerator<Item, void, void>
   /** Ends what runs for a node that is no member any more, or is one with fewer rights, and forgets its outcomes. What others run on its behalf as well. */
@@ -128,6 +130,10 @@ export function createReplays(now: () => number): Replays {
   }
 
   return {
+    has(key) {
+      dropExpired()
+      return runs.has(key)
+    },
     async *follow(call, start, signal) {
       dropExpired()
       const digest = bytesToHex(sha256(utf8ToBytes(canonicalJson(call.input))))

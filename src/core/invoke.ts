@@ -10,6 +10,8 @@ export interface ToolRequest {
   capability: string
   tool: string
   input: JsonValue
+  /** Only whether it may run, as far as that can be said without its input and without asking a person: then nothing is yielded. The same request follows with its input. */
+  ahead?: boolean
   /** Items that the caller streams in, for tools with `acceptsStream`. */
   stream?: AsyncIterable<Item>
   /** Verified PeerId of who calls. */

@@ -46,13 +46,18 @@ export function createCallProtocol(provider: Invoke): Protocol {
       const decoded = decodeRequest(exchange.body)
       const { capability, tool, idempotencyKey, traceparent, elsewhere } = decoded
       const askedAt = performance.now()
+      const causes = decoded.causes?.map(originId)
+      if (decoded.inputBytes !== undefined) {
+        // Who may not call takes no room with its input.
+        const ahead = { capability, tool, input: null, ahead: true, idempotencyKey, causes, caller: peer }
+        for await (const item of provider(ahead, exchange.cancellation)) void item
+      }
       const long: ReceivedInput | undefined = await received(decoded, exchange, peer)
       const input = long === undefined ? decoded.input : long.input
       const remainingMs =
         long === undefined || decoded.remainingMs === undefined
           ? decoded.remainingMs
           : decoded.remainingMs - (performance.now() - askedAt)
-      const causes = decoded.causes?.map(originId)
       const stream = exchange.input === undefined || long !== undefined ? undefined : pipe(exchange.input, items)
       let load: Load | undefined
       const question = decoded.tellLoad === true ? { only: false, answer: (told: Load) => void (load = told) } : undefined
@@ -105,9 +110,9 @@ export function callOver(session: Session): Invoke {
     const { stream, question } = request
     const cancellation = Cancellation.of(options)
     if (question?.only === true) return probeOver(session, request, question, cancellation)
+    const bytes = isLongInput(request.input) ? longInput(request.input) : undefined
     // Streams are not for both: an input beside one has to fit the open frame.
-    if (stream === undefined && isLongInput(request.input)) {
-      const bytes = longInput(request.input)
+    if (bytes !== undefined && stream === undefined) {
       const open = encodeRequest({ ...toWire(request), inputBytes: bytes.length })
       return new RemoteItems(session.request(open, { cancellation, input: piecesOf(bytes) }), question)
     }

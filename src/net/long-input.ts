@@ -1,21 +1,17 @@
 /** Inputs of calls that are too long for their open frame: sent in pieces after it, as CBOR, so that calls on the same stream share it. */
-import { decodeCbor, encodeCbor } from '../../protocols/cbor.ts'
+import { MAX_VALUES, decodeCbor, encodeCbor } from '../../protocols/cbor.ts'
 import { MAX_BYTES_PER_ITEM, MAX_INPUT_BYTES, decodeItem, encodeItem } from '../../protocols/call/messages.ts'
 import type { JsonValue } from '../../protocols/json.ts'
 import { asJson } from '../../protocols/shape.ts'
-import { readAtMost } from '../../protocols/bytes-at-most.ts'
 import { untilAborted } from '../core/until-aborted.ts'
 import { MeshError } from '../errors.ts'
-import { createWindowBudget } from './receive-queue.ts'
 
 /** Inputs with more characters go in pieces; below, no frame of them is too large: a character has at most three bytes. */
 export const LONG_INPUT_CHARACTERS = 1024 * 1024
-/** Characters that any value but a text counts. */
-const OTHER_VALUE = 3
-/** Bytes of long inputs that a node keeps at once, for all calls that run here; past it: `busy`. */
+/** Characters that any value and any key counts, beside its own: an input of too many values for one message is long as well, with room for what else the open frame holds. */
+const EACH_VALUE = 5
+/** Bytes of long inputs that a node keeps at once, for all calls that run here. One peer has no more of them than it leaves free; past it: `busy`. */
 export const MAX_LONG_INPUT_BYTES = 128 * 1024 * 1024
-/** Those of one peer. */
-export const MAX_PEER_INPUT_BYTES = 64 * 1024 * 1024
 /** Longest time that an input may be under way, in ms. */
 export const MAX_INPUT_MS = 60_000
 
@@ -23,11 +19,11 @@ export const MAX_INPUT_MS = 60_000
 export function isLongInput(input: JsonValue): boolean {
   let left = LONG_INPUT_CHARACTERS
   const count = (value: JsonValue): void => {
+    left -= EACH_VALUE
     if (typeof value === 'string') left -= value.length
-    else left -= OTHER_VALUE
     if (left < 0 || typeof value !== 'object' || value === null) return
     for (const [key, one] of Object.entries(value)) {
-      left -= Array.isArray(value) ? 0 : key.length
+      left -= Array.isArray(value) ? 0 : EACH_VALUE + key.length
       if (left < 0) return
       count(one)
     }
@@ -36,9 +32,24 @@ export function isLongInput(input: JsonValue): boolean {
   return left < 0
 }
 
+/** Values of an input as a peer counts them that decodes it: keys, too. It is no cycle. */
+function valuesOf(value: JsonValue): number {
+  if (typeof value !== 'object' || value === null) return 1
+  let count = 1
+  if (Array.isArray(value)) for (const one of value) count += valuesOf(one)
+  else for (const one of Object.values(value)) count += one === undefined ? 0 : 1 + valuesOf(one)
+  return count
+}
+
 /** An input as CBOR. @throws MeshError `too_large`. */
 export function longInput(input: JsonValue): Uint8Array {
   const bytes = encodeCbor(input)
+  // Each value takes a byte at least.
+  const values = bytes.length <= MAX_VALUES ? 0 : valuesOf(input)
+  if (values > MAX_VALUES) {
+    const message = `an input of ${values} values is over the limit of ${MAX_VALUES}; send it in several calls`
+    throw new MeshError('too_large', message, { values, limit: MAX_VALUES })
+  }
   if (bytes.length <= MAX_INPUT_BYTES) return bytes
   const message = `an input of ${bytes.length} bytes is over the limit of ${MAX_INPUT_BYTES}; stream it, or send less`
   throw new MeshError('too_large', message, { bytes: bytes.length, limit: MAX_INPUT_BYTES })
@@ -59,8 +70,13 @@ export interface ReceivedInput {
 
 /** Receives long inputs, within bounds on what a node keeps of one peer and of all. */
 export class LongInputs {
-  readonly #room = createWindowBudget(MAX_LONG_INPUT_BYTES)
   readonly #ofPeers = new Map<string, number>()
+  #free: number
+
+  /** @param bytes that it keeps at once. */
+  constructor(bytes = MAX_LONG_INPUT_BYTES) {
+    this.#free = bytes
+  }
 
   /**
    * Reads the input of a call. What does not come in time is given up.
@@ -84,8 +100,7 @@ export class LongInputs {
     }
     try {
       const late = AbortSignal.timeout(Math.min(ms, MAX_INPUT_MS))
-      const read = await untilAborted(readAtMost(bytesIn(pieces, take), bytes, wrong), AbortSignal.any([signal, late]))
-      if (read.length !== bytes) throw wrong()
+      const read = await untilAborted(joined(pieces, bytes, take), AbortSignal.any([signal, late]))
       return { input: asJson(decodeCbor(read)), release }
     } catch (error) {
       release()
@@ -95,26 +110,40 @@ export class LongInputs {
 
   #take(peer: string, bytes: number): boolean {
     const its = (this.#ofPeers.get(peer) ?? 0) + bytes
-    if (its > MAX_PEER_INPUT_BYTES || !this.#room.take(bytes)) return false
+    // So that there is room for one more, however many have theirs.
+    if (its > this.#free - bytes) return false
+    this.#free -= bytes
     this.#ofPeers.set(peer, its)
     return true
   }
 
   #give(peer: string, bytes: number): void {
-    this.#room.give(bytes)
+    this.#free += bytes
     const left = (this.#ofPeers.get(peer) ?? 0) - bytes
     if (left > 0) this.#ofPeers.set(peer, left)
     else this.#ofPeers.delete(peer)
   }
 }
 
-async function* bytesIn(pieces: AsyncIterable<unknown>, take: (length: number) => void): AsyncGenerator<Uint8Array, void, void> {
+/** Copied, and each piece as long as it may be: a list of tiny ones would take many times the memory of their bytes. */
+async function joined(pieces: AsyncIterable<unknown>, bytes: number, take: (length: number) => void): Promise<Uint8Array> {
+  // Grows with what has come: announcing an input costs this node nothing.
+  let whole = new Uint8Array(Math.min(bytes, MAX_BYTES_PER_ITEM))
+  let at = 0
   for await (const body of pieces) {
     const item = decodeItem(body)
-    if (item.kind !== 'bytes') throw wrong()
+    if (item.kind !== 'bytes' || at === bytes || item.bytes.length !== Math.min(MAX_BYTES_PER_ITEM, bytes - at)) throw wrong()
     take(item.bytes.length)
-    yield item.bytes
+    if (at + item.bytes.length > whole.length) {
+      const before = whole
+      whole = new Uint8Array(Math.min(bytes, before.length * 2))
+      whole.set(before)
+    }
+    whole.set(item.bytes, at)
+    at += item.bytes.length
   }
+  if (at !== bytes) throw wrong()
+  return whole
 }
 
 function wrong(): MeshError {

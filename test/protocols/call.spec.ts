@@ -7,11 +7,12 @@ import {
   encodeRequest,
   type CallRequest
 } from '../../protocols/call/messages.ts'
-import { encodeCbor } from '../../protocols/cbor.ts'
+import { MAX_VALUES, encodeCbor } from '../../protocols/cbor.ts'
+import type { JsonValue } from '../../protocols/json.ts'
 import type { Invoke, Item, Load, LoadQuestion, ToolRequest } from '../../src/core/invoke.ts'
 import { MeshError, isMeshError } from '../../src/errors.ts'
 import { callOver, createCallProtocol } from '../../src/net/call.ts'
-import { LongInputs } from '../../src/net/long-input.ts'
+import { LongInputs, piecesOf } from '../../src/net/long-input.ts'
 import { startPair, within, type Pair } from '../fixtures/libp2p-pair.ts'
 import { protocolContract } from './contract.ts'
 
@@ -137,6 +138,7 @@ describe('call protocol', () => {
     it('goes after it, with all else of the call', async () => {
       let seen: ToolRequest | undefined
       const { call, stop } = await over(async function* (incoming) {
+        if (incoming.ahead === true) return
         seen = incoming
         yield { kind: 'result', value: (incoming.input as typeof long).text.length }
       })
@@ -158,6 +160,26 @@ describe('call protocol', () => {
       stop()
     })
 
+    const LISTS: [what: string, valuesOf: (count: number) => JsonValue][] = [
+      ['numbers', (count) => Array.from({ length: count - 1 }, (_, n) => n % 20)],
+      ['empty texts', (count) => Array.from({ length: count - 1 }, () => '')],
+      ['keys', (count) => Object.fromEntries(Array.from({ length: (count - 2) / 2 }, (_, n) => [n.toString(36), null]))]
+    ]
+    for (const [what, valuesOf] of LISTS)
+      it(`of many ${what} comes whole, or is refused by the caller that has too many`, async () => {
+        const { call, stop } = await over(async function* ({ ahead }) {
+          if (ahead !== true) yield { kind: 'result', value: true }
+        })
+        for (const count of [200_000, MAX_VALUES])
+          assert.deepEqual(await read(call(request({ input: valuesOf(count) }), never())), [{ kind: 'result', value: true }])
+        for (const stream of [undefined, (async function* (): AsyncGenerator<Item, void, void> {})()])
+          assert.throws(
+            () => call(request({ input: valuesOf(MAX_VALUES + 2), ...(stream && { stream }) }), never()),
+            (error) => isMeshError(error, 'too_large') && error.details['limit'] === MAX_VALUES
+          )
+        stop()
+      })
+
     const encoded = bytesOf({ a: 1 })
     const piece = (bytes: Uint8Array): unknown => encodeItem({ kind: 'bytes', bytes })
     const WRONG: [what: string, length: number, pieces: unknown[] | undefined][] = [
@@ -166,12 +188,16 @@ describe('call protocol', () => {
       ['not sent', encoded.length, undefined],
       ['no bytes', encoded.length, [encodeItem({ kind: 'json', value: {} })]],
       ['no CBOR', 3, [piece(Uint8Array.of(0xff, 0xff, 0xff))]],
-      ['no JSON', bytesOf(encoded).length, [piece(bytesOf(encoded))]]
+      ['no JSON', bytesOf(encoded).length, [piece(bytesOf(encoded))]],
+      ['in tiny pieces', encoded.length, [...encoded].map((byte) => piece(Uint8Array.of(byte)))],
+      ['with an empty piece before it', encoded.length, [piece(new Uint8Array()), piece(encoded)]],
+      ['with an empty piece after it', encoded.length, [piece(encoded), piece(new Uint8Array())]]
     ]
     for (const [what, inputBytes, pieces] of WRONG)
       it(`${what} is protocol_error, and runs nothing`, async () => {
         let ran = 0
-        const protocol = createCallProtocol(async function* () {
+        const protocol = createCallProtocol(async function* ({ ahead }) {
+          if (ahead === true) return
           ran++
           yield { kind: 'result', value: null }
         })
@@ -185,23 +211,61 @@ describe('call protocol', () => {
         a.abort(new MeshError('cancelled', 'over'))
       })
 
-    it('takes room of its peer, until the call is over', async () => {
-      const inputs = new LongInputs()
-      async function* pieces(): AsyncGenerator<unknown, void, void> {
-        for (let at = 0; at < bytes.length; at += MAX_BYTES_PER_ITEM) yield piece(bytes.subarray(at, at + MAX_BYTES_PER_ITEM))
+    it('takes room of its peer, until the call is over, and no more than it leaves to others', async () => {
+      const unit = 4 * MAX_BYTES_PER_ITEM
+      const inputs = new LongInputs(4 * unit)
+      const receive = (peer: string, bytes = unit) => {
+        const sent = bytesOf('x'.repeat(bytes - 5))
+        assert.equal(sent.length, bytes)
+        return inputs.receive(piecesOf(sent), { bytes, peer, ms: 60_000, ...never() })
       }
-      const bytes = bytesOf('x'.repeat(MAX_INPUT_BYTES - 5))
-      assert.equal(bytes.length, MAX_INPUT_BYTES)
-      const receive = (peer: string) => inputs.receive(pieces(), { bytes: bytes.length, peer, ms: 60_000, ...never() })
       const isFull = (error: unknown) => isMeshError(error, 'busy') && error.details['notStarted'] === true
-      const [first] = [await receive('a'), await receive('a')]
+      const [first, second] = [await receive('a'), await receive('a')]
       await assert.rejects(receive('a'), isFull)
       first.release()
-      await receive('a')
-      await receive('b')
-      await receive('b')
-      await assert.rejects(receive('c'), isFull)
+      const third = await receive('a')
+      const other = await receive('b')
+      await assert.rejects(receive('b'), isFull)
+      await assert.rejects(receive('c'), isFull, 'half of it is left to one more')
+      await receive('c', unit / 2)
+      for (const one of [second, third, other]) one.release()
+      await receive('c')
     })
+
+    it('takes no room, and is not waited for, where its call may not run anyway', async () => {
+      const seen: ToolRequest[] = []
+      const protocol = createCallProtocol((incoming) => {
+        seen.push(incoming)
+        throw new MeshError('permission_denied', 'not you')
+      })
+      const [a] = await pair.sessions({ b: (exchange) => protocol.handle(exchange, 'the caller') })
+      async function* stalls(): AsyncGenerator<unknown, void, void> {
+        await new Promise(() => undefined)
+        yield null
+      }
+      const open = encodeRequest({ ...asked(), inputBytes: MAX_INPUT_BYTES, idempotencyKey: 'k' })
+      const replies = a.request(open, { input: stalls() })
+      await assert.rejects(within(replies.next(), 'its answer'), (error) => isMeshError(error, 'permission_denied'))
+      const { capability, tool } = asked()
+      const ahead = { capability, tool, input: null, ahead: true, idempotencyKey: 'k', causes: undefined, caller: 'the caller' }
+      assert.deepEqual(seen, [ahead])
+      a.abort(new MeshError('cancelled', 'over'))
+    })
+
+    for (const [what, size] of [
+      ['empty', 0],
+      ['tiny', 1],
+      ['not quite full', MAX_BYTES_PER_ITEM - 1]
+    ] as const)
+      it(`is given up at the first piece that is ${what}`, async () => {
+        let asked = 0
+        async function* pieces(): AsyncGenerator<unknown, void, void> {
+          for (; asked < 1_000; asked++) yield piece(new Uint8Array(size))
+        }
+        const received = new LongInputs().receive(pieces(), { bytes: MAX_INPUT_BYTES, peer: 'a', ms: 60_000, ...never() })
+        await assert.rejects(received, (error) => isMeshError(error, 'protocol_error'))
+        assert.equal(asked, 0)
+      })
 
     it('that stops coming is given up in time', async () => {
       async function* stalls(): AsyncGenerator<unknown, void, void> {

@@ -4,9 +4,11 @@ import type { CapabilityDeclaration } from '../../protocols/capability.ts'
 import type { JsonValue } from '../../protocols/json.ts'
 import type { Offer } from '../../src/core/candidates.ts'
 import { MAX_EMBED_BATCH, type Embedded, type Embedder } from '../../src/core/meaning/embedder.ts'
+import { MAX_TEXT_CHARS } from '../../src/core/meaning/text-features.ts'
 import { MeshError, isMeshError } from '../../src/errors.ts'
 import type { Mesh, MeaningBy } from '../../src/mesh-api.ts'
 import { createCapabilityEmbedder } from '../../src/mesh-meaning-embedder.ts'
+import { pause } from '../../src/mesh-meaning-pieces.ts'
 import { createMeaningVectors, MAX_QUERIES, MIN_REST_MS } from '../../src/mesh-meaning-vectors.ts'
 import { createMeshMeaning } from '../../src/mesh-meaning.ts'
 import { createRandom } from '../../scripts/simulate/random.ts'
@@ -191,6 +193,76 @@ describe('vectors beside words', () => {
     later += MIN_REST_MS
     await until(async () => (await by('how frosty')).model === 'other', 'vectors of the other model')
     assert.equal(await first('how frosty'), 'heater')
+  })
+
+  it('that were of a model of before are asked for anew, and say nothing against those of capabilities', async () => {
+    await ready()
+    for (const text of ['how frosty', 'so gloomy']) assert.equal((await by(text)).model, 'wise')
+    hand.model = 'other'
+    await by('some new tune')
+    later += MIN_REST_MS
+    await until(async () => (await by('some new tune')).model === 'other', 'vectors of the other model')
+    hand.asked = []
+    for (const text of ['how frosty', 'so gloomy', 'how frosty']) {
+      const { path, model, reason } = await by(text)
+      assert.deepEqual([path, model], ['both', 'other'], reason)
+    }
+    assert.deepEqual(hand.asked, [['how frosty'], ['so gloomy']])
+  })
+
+  it('of what has changed are made after those under way, which nothing stops, and after a rest', async () => {
+    let go = (): void => undefined
+    const gate = new Promise<void>((resolve) => (go = resolve))
+    const answer = hand.answer
+    hand.answer = (texts) => gate.then(() => answer(texts))
+    await by('make it warm')
+    for (let n = 0; n < 5; n++) {
+      const examples = ['into the water', `swim ${n} lengths`]
+      const pool = { id: 'pool', type: 'home/pool', description: 'a pool', examples }
+      offers = [...ALL, pool].map((one) => offer(one))
+      await by('make it warm')
+    }
+    assert.deepEqual([hand.asked.length, hand.left], [1, 0])
+    go()
+    await until(async () => (await by('make it warm')).path === 'both', 'the first vectors')
+    later += 3_600_000
+    const of = `${ALL.length + 1} of ${ALL.length + 1}`
+    await until(async () => (await by('make it warm')).reason.includes(of), 'the vectors of the new one')
+    const all = hand.asked.flat()
+    assert.equal(new Set(all).size, all.length, 'each text once')
+    assert.ok(!all.includes('swim 3 lengths'), 'what was there for a moment is not made')
+  })
+
+  it('are not made again at once after each change', async () => {
+    let at = 0
+    const cost = 40
+    const clocked = createMeaningVectors({ embedder: hand.embedder, form: 'int8', now: () => (at += cost) })
+    const clock = createMeshMeaning({ offers: () => offers, now: () => 0, random: createRandom(1), vectors: clocked })
+    const reason = async (): Promise<string> => (await clock.understand('make it warm')).by.reason
+    await until(async () => (await reason()).startsWith('vectors'), 'the vectors')
+    hand.asked = []
+    offers = [...offers, offer({ id: 'pool', type: 'home/pool', description: 'a pool', examples: ['into the water'] })]
+    for (let n = 0; n < 20; n++) {
+      await reason()
+      await pause()
+    }
+    assert.deepEqual(hand.asked, [], 'it rests')
+    at += 3_600_000
+    await reason()
+    await until(() => hand.asked.length > 0, 'the vectors of the new one')
+    assert.deepEqual(hand.asked.flat().at(-1), 'into the water')
+    assert.equal(hand.asked.flat().length, 2, 'of that alone')
+    clock.stop()
+  })
+
+  it('are of the first characters of a long text, as words are', async () => {
+    await ready()
+    hand.asked = []
+    const start = `how frosty ${'x'.repeat(MAX_TEXT_CHARS)}`.slice(0, MAX_TEXT_CHARS)
+    assert.equal((await by(`${start}${'y'.repeat(1_000_000)}`)).path, 'both')
+    assert.equal((await by(`${start}${'z'.repeat(1_000_000)}`)).path, 'both')
+    assert.deepEqual(hand.asked, [[start]])
+    await assert.rejects(meaning.understand(`${' '.repeat(MAX_TEXT_CHARS)}how frosty`), { code: 'invalid_argument' })
   })
 
   it('are no longer waited for by who goes, nor by anybody once the node stops', async () => {

@@ -4,6 +4,7 @@ import type { Call, CallItem, CallOptions, CapabilityView, Mesh } from '../../me
 import type { JsonValue } from '../../../protocols/json.ts'
 import { chooseModels, type ModelTarget } from './choose-model.ts'
 import { findModel, isAuto, type ModelNeeds } from './find-model.ts'
+import { byName } from './model-names.ts'
 import { meantModels } from './meant-model.ts'
 import { toolFor, type ModelUse } from './model-uses.ts'
 
@@ -49,7 +50,7 @@ export async function beginCall({
   stream
 }: ModelRequest): Promise<BegunCall> {
   const all = mesh.capabilities()
-  const fit = findModel(all, model, use, needs)
+  const fit = fitting(mesh, all, model, use, needs)
   const meant = words !== undefined && isAuto(model) ? await meantModels(mesh, fit, use.tool, words(input(fit[0]!))) : undefined
   const targets = chooseModels(mesh, all, fit, use.tool, meant).slice(0, MAX_MODELS_TRIED)
   let after: MeshError | undefined
@@ -69,6 +70,31 @@ export async function beginCall({
     }
   }
   throw new TypeError('there is at least one model')
+}
+
+/** The capabilities that are meant. @throws where there are none also what the mesh knows of it: a node that is away has not taken their names with it. */
+function fitting(
+  mesh: ModelMesh,
+  all: readonly CapabilityView[],
+  model: string,
+  use: ModelUse,
+  needs: ModelNeeds
+): CapabilityView[] {
+  try {
+    return findModel(all, model, use, needs)
+  } catch (error) {
+    if (byName(all, model).length === 0 && !isAuto(model)) checkAway(mesh, model, use.tool)
+    throw error
+  }
+}
+
+/** @throws MeshError `unavailable` if a model has this id at nodes to which no way is known now. */
+function checkAway(mesh: ModelMesh, model: string, tool: string): void {
+  try {
+    mesh.explain(model, tool)
+  } catch (error) {
+    if (isMeshError(error, 'unavailable') && error.details['reason'] === 'unreachable') throw error
+  }
 }
 
 /** The next item that is no progress. A call ends with its result, or throws. */

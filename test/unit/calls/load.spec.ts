@@ -52,6 +52,7 @@ describe('load that a provider tells', () => {
   let now = 0
   const served: ServedCall[] = []
   let allowed = true
+  let denied = false
   function provider(invoke: Invoke, { concurrency = 2, queue = 100 } = {}) {
     const admission = createAdmission('t', concurrency, queue)
     const load = createToolLoad(admission, () => now)
@@ -60,6 +61,7 @@ describe('load that a provider tells', () => {
       find: () => ({ capability: { id: 'c', type: 't' }, tool: { name: 't', acceptsStream: true }, invoke, admission, load }),
       replays: createReplays(() => now),
       authorize(_local, _request, { signal }) {
+        if (denied) throw new MeshError('permission_denied', 'not you')
         if (allowed) return undefined
         // As a policy that asks: nobody is asked once the signal is aborted.
         return signal.aborted ? Promise.reject(signal.reason as Error) : new Promise<void>(() => undefined)
@@ -95,6 +97,7 @@ describe('load that a provider tells', () => {
     now = 0
     served.length = 0
     allowed = true
+    denied = false
   })
 
   it('comes with a good end, and counts no time in which the caller holds an item', async () => {
@@ -123,6 +126,32 @@ describe('load that a provider tells', () => {
     const { run, request, load } = provider(takes(30))
     await read(run(request({ stream: (async function* () {})() }), options()))
     assert.equal(load.now().serviceMs, undefined)
+  })
+
+  it('says ahead of an input who may not call, without asking anybody, and runs nothing', async () => {
+    let ran = 0
+    const { run, request } = provider(async function* () {
+      ran++
+    })
+    const ahead = (change: Partial<ToolRequest> = {}) => read(run(request({ ahead: true, ...change }), options()))
+    assert.deepEqual(await ahead(), [])
+    allowed = false
+    assert.deepEqual(await within(ahead(), 'who is asked about may send its input'), [])
+    assert.deepEqual([ran, served], [0, []])
+    denied = true
+    await assert.rejects(ahead(), { code: 'permission_denied' })
+    assert.deepEqual(
+      served.splice(0).map(({ error }) => error?.code),
+      ['permission_denied'],
+      'it is told like a call that was refused'
+    )
+    assert.deepEqual(await ahead({ caller: 'me' }), [])
+    ;[denied, allowed] = [false, true]
+    await read(run(request({ idempotencyKey: 'k' }), options()))
+    denied = true
+    assert.deepEqual(await ahead({ idempotencyKey: 'k' }), [], 'the outcome of before is told again')
+    await assert.rejects(ahead({ idempotencyKey: 'another' }), { code: 'permission_denied' })
+    assert.equal(ran, 1)
   })
 
   it('is told without a call to who may call, at a rate, and counts as none', async () => {

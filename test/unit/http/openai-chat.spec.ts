@@ -56,6 +56,13 @@ const failing = (code: ErrorCode, items: CallItem[] = [], details = {}): FakeMod
   }
 
 describe('http openai chat', () => {
+  it('a model of a node that has gone is away, and not unknown', async () => {
+    const { chat } = world({ id: 'qwen', answer: says('x') })
+    const { status, json } = await chat({ model: 'lost-model' })
+    assert.deepEqual([status, json.error.code], [503, 'unavailable'])
+    assert.equal((await chat({ model: 'nobody-has-it' })).status, 404)
+  })
+
   it('passes on what it is asked, and answers with what the model says, and who it was', async () => {
     const { chat, calls } = world({ id: 'qwen', answer: says('two ', 'words') })
     const tools = Array.from({ length: 200 }, (_, n) => ({ type: 'function', function: { name: `f${n}`, parameters: {} } }))
