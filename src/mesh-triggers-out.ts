@@ -107,6 +107,7 @@ export function createOutgoingEvents(components: OutgoingEventsComponents): Outg
   const outbox = effects.around(() =>
     createOutbox<RaisedEvent>({
       route: ({ route }) => routes.route(route).handlers,
+      undecided: ({ route }) => routes.route(route).undecided,
       wayOf: ({ route }) => wayOf(route),
       isOrdered: (handler) => routes.isOrdered(handler),
       payloadTo: ({ dataRef }, handler) => (dataRef === undefined ? undefined : nodeOf(handler)),

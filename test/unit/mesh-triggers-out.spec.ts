@@ -114,6 +114,32 @@ describe('outgoing events', () => {
     assert.deepEqual([route, by], ['meaning', [`guard@${SELF}`]])
   })
 
+  it('by meaning goes after a restart to whom has accepted it, once it is known that it is meant', async () => {
+    const written: JsonObject[] = []
+    append = (record) => {
+      written.push(record)
+      return Promise.resolve()
+    }
+    const other = { ...guard, capability: 'first' }
+    ;[handlers, answer] = [[guard], 'accepted']
+    learned = (_, all) => all
+    assert.equal((await out.fire('cam', 'said', null, {})).outcome, 'delivered')
+    out.stop()
+    let know: (() => void) | undefined
+    learning = new Promise((resolve) => (know = resolve))
+    create(true, structuredClone(written))
+    ;[learned, delivered, answer] = [undefined, [], 'done']
+    handlers = [other, guard]
+    out.handlersChanged([`first@${SELF}`, `guard@${SELF}`])
+    now = 60_000
+    out.tick(now)
+    assert.deepEqual(delivered, [])
+    learned = (_, all) => all
+    know!()
+    await new Promise((resolve) => setImmediate(resolve))
+    assert.deepEqual([delivered, out.waitingEvents().total], [['guard'], 0])
+  })
+
   it('by meaning waits for somebody, where nobody is meant and there is no sink', async () => {
     handlers = [guard]
     learned = () => []

@@ -14,12 +14,13 @@ const isKept = ({ priority }: { priority: Priority }): boolean => priority !== '
 
 /** See {@link Outbox}. */
 export function createOutbox<E extends OutboxEvent>(init: OutboxInit<E>): Outbox<E> {
-  const { route, wayOf = () => '', isOrdered = () => false, payloadTo = () => undefined, emit, random } = init
+  const { route, undecided = () => undefined, wayOf = () => '', isOrdered = () => false } = init
+  const { payloadTo = () => undefined, emit, random } = init
   const room = createOutboxRoom<E>()
   const letters = createDeadLetters<E>((id) => emit({ kind: 'erased', id }))
   const expiries = createDeadlines<string>()
   const moves = createOutboxMoves<E>({
-    ...{ route, wayOf, isOrdered, emit, random, room, isKept },
+    ...{ route, undecided, wayOf, isOrdered, emit, random, room, isKept },
     onOver: (entry, leg) => fail(entry, leg, 'expired')
   })
   const { set } = moves
@@ -124,6 +125,7 @@ export function createOutbox<E extends OutboxEvent>(init: OutboxInit<E>): Outbox
     const until = leg.state === 'sent' ? waitedFor(entry, leg) : now
     if (until > now) return moves.due.set(leg, until)
     if (leg.state === 'sent' && !isKept(entry.event)) return fail(entry, leg, 'unanswered')
+    if (moves.isUndecided(entry, leg)) return moves.askTaker(entry, leg, now)
     // Who has it and is gone has had its time to come back, as who has not answered.
     noteMiss(leg, now)
     moves.retry(entry, leg, now)

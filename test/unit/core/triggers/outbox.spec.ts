@@ -672,6 +672,33 @@ describe('outbox', () => {
       assert.ok(done().join().includes('send 1 to a,send 4 to a'))
     })
 
+    it('is kept while it is not known where an older one goes, at those where that may be', () => {
+      let undecided: string[] | undefined = ['a', 'c']
+      Object.assign(routes, { words: [], b: ['b'], ab: ['a', 'b'] })
+      create({
+        route: (one) => new Set(routes[(one as { way?: string }).way ?? '']),
+        undecided: (one) => ((one as { way?: string }).way === 'words' && undecided ? new Set(undecided) : undefined),
+        wayOf: (one) => (one as { way?: string }).way ?? '',
+        isOrdered: () => true
+      })
+      add('1', way({ way: 'words' }))
+      add('2', way())
+      add('3', way({ way: 'b' }))
+      assert.deepEqual(done(), ['append 1', 'append 2', 'append 3', 'send 3 to b'])
+      outbox.handlersChanged(time, ['a'])
+      assert.deepEqual(done(), [])
+      ;[undecided, routes['words']] = [undefined, ['a']]
+      outbox.handlersChanged(time)
+      assert.deepEqual(done(), ['send 1 to a', 'send 2 to a'])
+      ;[undecided, routes['words']] = [['a'], []]
+      add('4', way({ way: 'words' }))
+      add('5', way())
+      done()
+      undecided = undefined
+      outbox.handlersChanged(time)
+      assert.deepEqual(done(), ['send 5 to a'], 'nobody is meant by the older one')
+    })
+
     it('is not held up by one that wants two handlers where one is', () => {
       for (const id of ['1', '2', '3']) add(id, way({ fanOut: 2 }))
       add('4', way())

@@ -59,8 +59,14 @@ describe('routes of events by meaning', () => {
     let known = false
     const routes = createEventRoutes(ALL, (_, among) => (known ? among.slice(0, 1) : undefined))
     assert.deepEqual([routes.route(event).by, routes.route(event).handlers.size], [undefined, 0])
+    assert.deepEqual([...routes.route(event).undecided!].sort(), ['alarm@n2', 'guard@n1', 'research@n1'], 'the sink as well')
+    assert.deepEqual([...routes.route({ ...event, sink: undefined, text: 'dark' }).undecided!].sort(), [
+      'guard@n1',
+      'research@n1'
+    ])
+    assert.equal(routes.route({ ...event, hint: 'meaning:robot/*' }).undecided, undefined, 'there is none of the types')
     known = true
-    assert.equal(routes.route(event).by, 'meaning')
+    assert.deepEqual([routes.route(event).by, routes.route(event).undecided], ['meaning', undefined])
   })
 
   it('are the same for what says the same', () => {
