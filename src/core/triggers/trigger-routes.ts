@@ -77,6 +77,8 @@ export function wayOf({ hint, sink, text }: EventToRoute): string {
 
 /** Names in routes that are remembered, in all; past it they are made anew. */
 export const MAX_ROUTED_NAMES = 65_536
+/** What a route is found by, with the words of its events, counts as a name for each so many characters. */
+export const NAME_CHARACTERS = 64
 
 /** Looks at each handler once, then at those alone that a hint may mean. @param meant Default: words mean nobody. */
 export function createEventRoutes(handlers: readonly EventHandler[], meant: MeantHandlers = () => []): EventRoutes {
@@ -164,10 +166,11 @@ export function createEventRoutes(handlers: readonly EventHandler[], meant: Mean
       if (known !== undefined) return known
       const route = findRoute(event)
       if (route === undefined) return undecidedOf(event)
-      names += route.handlers.size + 1
+      const more = route.handlers.size + Math.ceil(key.length / NAME_CHARACTERS)
+      names += more
       if (names > MAX_ROUTED_NAMES) {
         routes.clear()
-        names = route.handlers.size + 1
+        names = more
       }
       routes.set(key, route)
       return route
