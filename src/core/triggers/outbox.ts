@@ -58,7 +58,13 @@ export function createOutbox<E extends OutboxEvent>(init: OutboxInit<E>): Outbox
     return { outcome: handlers.length > 0 ? 'sent' : 'queued', handlers }
   }
 
+  /** It was sent once, and ends without an answer: it may not have come there. */
+  function noteLost({ event }: OutboxEntry<E>, { state, handler }: Leg): void {
+    if (state === 'sent' && !isKept(event) && isOrdered(handler!)) losses.lost(handler!, event)
+  }
+
   function leave(entry: OutboxEntry<E>): void {
+    for (const leg of entry.legs) noteLost(entry, leg)
     moves.leave(entry)
     expiries.delete(entry.event.id)
     room.delete(entry)
@@ -90,6 +96,7 @@ export function createOutbox<E extends OutboxEvent>(init: OutboxInit<E>): Outbox
     for (const leg of entry.legs) {
       if (isFinal(leg) || (hasTaker(leg) && !isLast)) continue
       entry.reason = isLast ? 'unanswered' : 'expired'
+      noteLost(entry, leg)
       set(entry, leg, 'failed', leg.handler, Infinity)
     }
     finish(entry)
@@ -104,7 +111,7 @@ export function createOutbox<E extends OutboxEvent>(init: OutboxInit<E>): Outbox
   }
 
   function fail(entry: OutboxEntry<E>, leg: Leg, reason: DeadLetter<E>['reason']): void {
-    if (reason === 'unanswered' && isOrdered(leg.handler!)) losses.lost(leg.handler!, entry.event)
+    if (reason === 'unanswered') noteLost(entry, leg)
     // It keeps its handler: no other leg is to go there.
     entry.reason = reason
     set(entry, leg, 'failed', leg.handler, Infinity)

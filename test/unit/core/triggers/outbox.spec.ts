@@ -842,6 +842,27 @@ describe('outbox', () => {
       assert.equal(lost(11, { way: 'orderless' }, 'orderless'), undefined)
     })
 
+    it('what is of low priority and ends on its way there is named as well: withdrawn, past its time, or for want of room', () => {
+      const lost = (number: number, given: Partial<OutboxEvent> = {}): number | undefined => {
+        add(`${number}`, way({ sequence: { incarnation: 1, number }, ...given }))
+        return outbox.sent(`${number}`, 'a', time)!.lost
+      }
+      const answered = (number: number): void => outbox.done(`${number}`, 'a', time)
+      lost(1, { priority: 'low' })
+      outbox.withdraw('1', time)
+      assert.equal(lost(2), 1)
+      answered(2)
+      lost(3, { priority: 'low', expiresMs: 100 })
+      tick(time + 100)
+      assert.equal(lost(4), 3)
+      answered(4)
+      lost(5, { priority: 'low' })
+      for (let n = 0; n < MAX_OUTBOX_EVENTS; n++) add(`other ${n}`, { priority: 'high' })
+      assert.ok(done().includes('dropped 5: full'))
+      for (let n = 0; n < 2; n++) outbox.withdraw(`other ${n}`, time)
+      assert.equal(lost(6), 5)
+    })
+
     it('what waits for older ones to go to whom has accepted it has its time, too', () => {
       taken({ 1: 'normal', 2: 'normal' })
       tick(ACK_WAIT_MS)
