@@ -79,14 +79,14 @@ export function createInbox<E extends InboxEvent, R>(init: InboxInit<E, R>): Inb
     if (event.expiresAt < Infinity) expiries.set(keyOf(event), event.expiresAt)
   }
 
-  function enter(event: E, to: R, missing: number, now: number): boolean {
+  function enter(event: E, to: R, now: number): boolean {
     if (!room.hasBytes(event)) return false
     if (!room.hasPlace(event, isOrdered(event.handler))) {
       const victim = event.priority === 'low' ? lanes.get(event.handler)?.oldestLow(event.node) : undefined
       if (victim === undefined) return false
       refuse(victim, BUSY, now)
     }
-    put(event, to, false, missing, now)
+    put(event, to, false, laneOf(event.handler).hear(event, now), now)
     return true
   }
 
@@ -184,15 +184,12 @@ export function createInbox<E extends InboxEvent, R>(init: InboxInit<E, R>): Inb
 
   return {
     receive(event, to, now) {
-      const missing = isHere(event.handler) ? laneOf(event.handler).hear(event, now) : 0
       const known = seen.begin(event.node, seenKey(event), now, event.round)
       if (known === 'done') return answer(to, 'done')
       if (known === 'failed') return answer(to, FAILED_BEFORE)
       if (known === 'handling') return comeAgain(held.get(keyOf(event)), to, now)
       const failure =
-        known === 'full'
-          ? BUSY
-          : (admit?.(event) ?? (isTooEarly(event, now) || !enter(event, to, missing, now) ? BUSY : undefined))
+        known === 'full' ? BUSY : (admit?.(event) ?? (isTooEarly(event, now) || !enter(event, to, now) ? BUSY : undefined))
       if (failure !== undefined) {
         if (known === 'new') seen.forget(event.node, seenKey(event))
         note(event, failure, now)
