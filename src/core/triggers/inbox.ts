@@ -98,8 +98,8 @@ export function createInbox<E extends InboxEvent, R>(init: InboxInit<E, R>): Inb
   /** Its source sends it again, and nothing of its subject is to overtake it. What a handler has failed at is overtaken, there as here; what is of low priority does not come again. */
   function note(event: E, { code, retryable }: FailedAnswer, now: number): void {
     if (!retryable || !NOT_COUNTED.has(code) || event.priority === 'low') return
-    const { node, handler, sequence } = event
-    if (isOrdered(handler) || !isHere(handler)) refused.refused(node, subjectKey(event), sequence, now)
+    const { node, handler, sequence, expiresAt } = event
+    if (isOrdered(handler) || !isHere(handler)) refused.refused(node, subjectKey(event), sequence, now, expiresAt)
   }
 
   /** It is here already. */
