@@ -20,6 +20,8 @@ import type { Settled } from './seen-events.ts'
 interface Held<E, R> {
   event: E
   to: R | undefined
+  /** 1 if one before it was lost on its way here: told again with each further try here. */
+  missing: number
   isKept: boolean
   /** It is being handled. */
   isBegun: boolean
@@ -68,7 +70,7 @@ export function createInbox<E extends InboxEvent, R>(init: InboxInit<E, R>): Inb
   // ---- in ---------------------------------------------------------------------------------------
   function put(event: E, to: R | undefined, isKept: boolean, missing: number, now: number): void {
     const lane = laneOf(event.handler)
-    held.set(keyOf(event), { event, to, isKept, isBegun: false, tries: 0, holdsSubject: false })
+    held.set(keyOf(event), { event, to, missing, isKept, isBegun: false, tries: 0, holdsSubject: false })
     room.add(event)
     lane.count++
     wait(event)
@@ -261,7 +263,7 @@ export function createInbox<E extends InboxEvent, R>(init: InboxInit<E, R>): Inb
         const one = held.get(key)!
         const { event } = one
         const lane = laneOf(event.handler)
-        lane.add(event, 0, now)
+        lane.add(event, one.missing, now)
         if (one.holdsSubject) lane.end(event, now)
         one.holdsSubject = false
         emit({ kind: 'ready', handler: event.handler })

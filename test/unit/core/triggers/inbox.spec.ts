@@ -410,6 +410,23 @@ describe('inbox', () => {
       ])
     })
 
+    it('says so again to one that was turned away and comes again, and to a further try here', () => {
+      receive(1)
+      refusal = { ...AGAIN, code: 'busy' }
+      receive(3, { lost: 2 })
+      refusal = undefined
+      inbox.finish(inbox.take('ordered', 0)!.item, 'done', 0)
+      receive(3, { lost: 2 })
+      inbox.kept(ordered(3))
+      const first = inbox.take('ordered', 0)!
+      assert.deepEqual([first.item.id, first.missing], ['1-3', 1])
+      over.add('r')
+      inbox.finish(first.item, { ...AGAIN, code: 'unavailable' }, 0)
+      const at = inbox.nextAt
+      inbox.tick(at)
+      assert.deepEqual([inbox.take('ordered', at)?.missing], [1])
+    })
+
     it('remembers nothing of a source that is turned away', () => {
       refusal = { ...NEVER, code: 'permission_denied' }
       receive(9)
