@@ -1,5 +1,5 @@
 import { Hono } from 'hono'
-import { MeshError } from '../errors.ts'
+import { ERROR_CODES, MeshError } from '../errors.ts'
 import type { FireView, Mesh } from '../mesh-api.ts'
 import { refusal } from './errors.ts'
 import { IDEMPOTENCY_KEY, idempotencyKeyOf } from './idempotency-key.ts'
@@ -58,9 +58,14 @@ export function deadLetterRoutes({ mesh }: { mesh: Mesh }): Hono {
 }
 
 /** An event that goes nowhere is a failure of the request, and says so. */
-export function dropped({ reason = 'unknown', ...view }: Pick<FireView, 'reason'>): MeshError {
+export function dropped({ reason = 'unknown', ...view }: Pick<FireView, 'reason'> & Partial<FireView>): MeshError {
   const isLater = LATER.includes(reason)
-  const message = `the event goes nowhere: ${REASONS[reason] ?? reason}`
+  const { tried = [] } = view
+  // What a handler says of an event is not what this node says of the request.
+  const isRefused = tried.length > 0 && Object.hasOwn(ERROR_CODES, reason)
+  const message = isRefused
+    ? `the event is refused by ${tried.join(', ')} (${reason}); atmo dead-letters shows what was said`
+    : `the event goes nowhere: ${REASONS[reason] ?? reason}`
   return refusal({ status: isLater ? 503 : 409 }, isLater ? 'unavailable' : 'conflict', message, { ...view, reason })
 }
 

@@ -1,5 +1,6 @@
 import assert from 'node:assert/strict'
 import { serveApi, type ApiServer } from '../../../src/http/serve.ts'
+import { dropped } from '../../../src/http/trigger-routes.ts'
 import { ask, type ApiAnswer } from '../../fixtures/api-request.ts'
 import { createFakeMesh, type FakeMesh } from '../../fixtures/fake-mesh.ts'
 
@@ -35,6 +36,12 @@ describe('http triggers', () => {
       const { status: given, json } = await fire(reason)
       assert.deepEqual([given, json.error?.code, json.error?.details['reason']], [status, code, reason])
     }
+  })
+
+  it('what a handler has refused says who that was, and where it stands what it said', () => {
+    const { message } = dropped({ reason: 'invalid_argument', tried: ['guard@kitchen'] })
+    assert.match(message, /refused by guard@kitchen \(invalid_argument\); atmo dead-letters/)
+    assert.match(dropped({ reason: 'too_deep', tried: ['guard@kitchen'] }).message, /goes nowhere: too_deep/)
   })
 
   it('any JSON is a payload, and none is null; what is none is refused, and so are unknown triggers', async () => {
