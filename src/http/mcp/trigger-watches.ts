@@ -8,8 +8,9 @@ import { isTriggerUri, triggerUri, type CatalogTrigger, type TriggerCatalog } fr
 export const MAX_WATCHED = 256
 /** Kinds of them, by type and event: a node can observe 64 kinds, and others want to as well. */
 export const MAX_WATCHED_KINDS = 32
-/** Events that are kept of each: the newest, and how many characters of JSON they may have together. */
+/** Events that are kept of each: the newest. */
 export const MAX_KEPT_EVENTS = 16
+/** And how many characters of JSON they may have together. */
 export const MAX_KEPT_CHARACTERS = 128 * 1024
 /** Shortest time between two `resources/updated` of one trigger, in ms: what comes in between is told with the next. */
 export const MIN_UPDATED_MS = 100
