@@ -122,8 +122,10 @@ function speechAsked(body: JsonObject): (view: CapabilityView) => JsonObject {
     const known = propertiesOf(view)
     const knows = (key: string): boolean => Object.hasOwn(known, key)
     const formats = formatsIn(known)
-    if (!formats.includes(format as string))
-      throw wrongField('response_format', `one of ${formats.join(', ')}: this model gives nothing else`)
+    if (!formats.includes(format as string)) {
+      const known = formats.length === 1 ? formats[0]! : `one of ${formats.join(', ')}`
+      throw wrongField('response_format', `${known}: this model gives nothing else`)
+    }
     return {
       text,
       ...(knows('bytes') && { bytes: true }),
