@@ -45,14 +45,16 @@ async function source() {
   const file = openSync(positionFile, 'a+')
   closeSync(file)
   const position = openSync(positionFile, 'r+')
+  const firedAt = timesIn(`${positionFile}.times`)
   let done = begun
   const ahead = new Set()
   const note = () => writeSync(position, String(done).padStart(12, '0'), 0)
   const told = setInterval(() => print('position', { done, ...usage() }), 500)
   await fireAll(begun, count, async (n) => {
     const { event, subject } = subjectOf(n, handlers, subjects)
+    const payload = payloadOf(name, n, subject, firedAt(n))
     for (;;) {
-      const { outcome, reason, kept } = await node.fire(name, event, payloadOf(name, n, subject, clock()), {
+      const { outcome, reason, kept } = await node.fire(name, event, payload, {
         waitMs: WAIT_MS,
         key: String(n)
       })
@@ -66,6 +68,21 @@ async function source() {
   })
   clearInterval(told)
   print('fired', usage())
+}
+
+/** When each number was fired first, also before a kill: the same key is the same event, with the same payload. A line that a kill has cut has no end, and does not count. */
+function timesIn(path) {
+  const text = existsSync(path) ? readFileSync(path, 'utf8') : ''
+  const times = new Map([...text.matchAll(/^(\d+) ([\d.]+);$/gm)].map(([, n, at]) => [Number(n), Number(at)]))
+  const file = openSync(path, 'a')
+  if (text !== '' && !text.endsWith('\n')) writeSync(file, '\n')
+  return (n) => {
+    const known = times.get(n)
+    if (known !== undefined) return known
+    const at = clock()
+    writeSync(file, `${n} ${at};\n`)
+    return at
+  }
 }
 
 /** Does what an event asks for, once: by its id, as the guide says. */
