@@ -135,8 +135,7 @@ export function createMeshMeaning({
     const { outcome, matches } = decideMeaning(found, (key) => byKey.get(key)![0]!.type)
     return outcome === 'one' ? matches.flatMap(({ key }) => byKey.get(key)!) : []
   }
-  const revision = (): number | undefined => (index.peek() === undefined ? undefined : index.revision)
-  const events = { among: meantAmong, ready: index.current, revision }
+  const events = { among: meantAmong, ready: index.current }
 
   const stop = (): void => {
     index.stop()

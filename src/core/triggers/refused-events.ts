@@ -9,8 +9,7 @@ export const MAX_REFUSED_SUBJECTS = 4_096
 export interface RefusedEvents {
   /** True if one before it was refused, and has not come again. @param node its source. @param of handler and subject. */
   isBehind(node: string, of: string, sequence: EventSequence, now: number): boolean
-  /** @param expiresAt when its time is over: it does not come again after that. */
-  refused(node: string, of: string, sequence: EventSequence, now: number, expiresAt?: number): void
+  refused(node: string, of: string, sequence: EventSequence, now: number): void
   /** It is in. */
   taken(node: string, of: string, sequence: EventSequence): void
   readonly size: number
@@ -51,10 +50,10 @@ export function createRefusedEvents(): RefusedEvents {
       drop(node, of)
       return false
     },
-    refused(node, of, sequence, now, expiresAt = Infinity) {
+    refused(node, of, sequence, now) {
       const one = shares.get(node)?.get(of)
       if (one === undefined || one.until <= now || !isBefore(one.sequence, sequence))
-        add(node, of, { sequence, until: Math.min(now + REFUSED_MS, expiresAt) })
+        add(node, of, { sequence, until: now + REFUSED_MS })
     },
     taken(node, of, sequence) {
       const one = shares.get(node)?.get(of)
