@@ -10,6 +10,8 @@ import type { RaisedEvent } from './raise.ts'
 
 /** Who has accepted an event is written down so long after it has, in ms, unless it is done by then: most are, and cost no record. */
 export const ACCEPTED_MS = 50
+/** At once when so many wait for that: after a kill as many more would take places of those that nobody has. */
+export const MAX_ACCEPTED_LATE = 64
 
 /** See {@link createOutboxLog}. */
 export interface OutboxLog {
@@ -170,9 +172,16 @@ export function createOutboxLog(log: EventLog, { self, mesh, clock, now, onDamag
   function acceptedBy(entry: Entry, accepted: string[]): void {
     entry.accepted = accepted
     late.add(entry.event.id)
+    if (late.size >= MAX_ACCEPTED_LATE) return writeLate()
     if (timer !== undefined) return
     timer = setTimeout(writeLate, ACCEPTED_MS)
     ;(timer as { unref?: () => void }).unref?.()
+  }
+
+  /** It is done: nobody is to be asked for it. */
+  function leave(id: string): boolean {
+    late.delete(id)
+    return entries.delete(id)
   }
 
   function writeLate(): void {
@@ -224,10 +233,10 @@ export function createOutboxLog(log: EventLog, { self, mesh, clock, now, onDamag
         return [{ k: 'handled', id: effect.id, by: effect.handler }, false]
       }
       case 'withdrawn':
-        return entries.delete(effect.event.id) ? [{ k: 'settled', id: effect.event.id }, true] : undefined
+        return leave(effect.event.id) ? [{ k: 'settled', id: effect.event.id }, true] : undefined
       case 'settled': {
         const { id, key, digest } = effect.event
-        const wasKept = entries.delete(id)
+        const wasKept = leave(id)
         if (key === undefined) return wasKept ? [{ k: 'settled', id }, false] : undefined
         const done = { key, id, by: [...effect.by], ...(digest !== undefined && { digest }), at: time.at() }
         remember(done)
@@ -236,7 +245,7 @@ export function createOutboxLog(log: EventLog, { self, mesh, clock, now, onDamag
       case 'dead': {
         const { id } = effect.letter.event
         const at = entries.get(id)?.at ?? time.at()
-        entries.delete(id)
+        leave(id)
         letters.set(id, { ...effect.letter, at })
         return [deadOf(effect.letter), false]
       }

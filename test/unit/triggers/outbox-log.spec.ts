@@ -6,7 +6,7 @@ import { FIRED_MS, MAX_FIRED_KEYS } from '../../../src/core/triggers/fired-keys.
 import type { OutboxEffect } from '../../../src/core/triggers/outbox-contract.ts'
 import { bytesOfText, textOfBytes } from '../../../src/triggers/event-text.ts'
 import { CLOCK_JUMP_MS, MAX_AWAY_MS } from '../../../src/triggers/log-clock.ts'
-import { createOutboxLog, type OutboxLog } from '../../../src/triggers/outbox-log.ts'
+import { MAX_ACCEPTED_LATE, createOutboxLog, type OutboxLog } from '../../../src/triggers/outbox-log.ts'
 import type { RaisedEvent } from '../../../src/triggers/raise.ts'
 import { until } from '../../fixtures/libp2p-pair.ts'
 import { MESH, SELF, raisedEvent } from '../../fixtures/raised-event.ts'
@@ -70,6 +70,17 @@ describe('the log of the outbox', () => {
       disk = compacted()
       restart()
       assert.deepEqual(acceptedBy(), [['a@1']])
+    })
+
+    it('is written at once when many are not done', () => {
+      const all = Array.from({ length: 2 * MAX_ACCEPTED_LATE }, (_, n) => raisedEvent(n))
+      for (const [n, event] of all.entries()) {
+        note(append(event), accepted(event.id, 'a@1'))
+        if (n < MAX_ACCEPTED_LATE) note({ kind: 'settled', event, by: ['a@1'] })
+      }
+      assert.equal(disk.filter(({ k }) => k === 'accepted').length, MAX_ACCEPTED_LATE, 'what is done costs none')
+      restart()
+      assert.deepEqual(acceptedBy(), Array(MAX_ACCEPTED_LATE).fill(['a@1']))
     })
 
     it('is written when the node stops', () => {
