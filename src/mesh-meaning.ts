@@ -135,7 +135,8 @@ export function createMeshMeaning({
     const { outcome, matches } = decideMeaning(found, (key) => byKey.get(key)![0]!.type)
     return outcome === 'one' ? matches.flatMap(({ key }) => byKey.get(key)!) : []
   }
-  const events = { among: meantAmong, ready: index.current }
+  const revision = (): number | undefined => (index.peek() === undefined ? undefined : index.revision)
+  const events = { among: meantAmong, ready: index.current, revision }
 
   const stop = (): void => {
     index.stop()

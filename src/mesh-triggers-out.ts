@@ -34,6 +34,8 @@ export interface OutgoingEvents extends EventDesk {
   fire(capability: string, event: string, payload: JsonValue, options: FireOptions): Promise<FireView>
   /** There are other handlers than before. @param appeared those that were not there. */
   handlersChanged(appeared: readonly string[]): void
+  /** What is offered may say something else of itself than before, to words of events that wait. */
+  offersChanged(): void
   /** Payloads that are too large for their events. */
   readonly payloads: Pick<PayloadKeeper, 'read' | 'own' | 'has'>
   /** Does what follows from a change, also where this began elsewhere. */
@@ -72,8 +74,12 @@ export interface OutgoingEventsComponents extends Pick<
 export function createOutgoingEvents(components: OutgoingEventsComponents): OutgoingEvents {
   const { self, membership, incarnation, now, random, log, events, find, handlers, connect, deliver, change, count } = components
   const { mesh } = membership
-  const meant = createMeantHandlers(components.meaning, () => change(() => outbox.handlersChanged(now())))
-  const routes = createCurrentRoutes(handlers, meant)
+  const meant = createMeantHandlers(
+    components.meaning,
+    () => change(() => outbox.handlersChanged(now())),
+    () => outbox.waiting > 0
+  )
+  const routes = createCurrentRoutes(handlers, meant.among)
   const waits = createFireWaits()
   let stopped = false
   /** Told once, until it goes well again. */
@@ -107,6 +113,7 @@ export function createOutgoingEvents(components: OutgoingEventsComponents): Outg
   const outbox = effects.around(() =>
     createOutbox<RaisedEvent>({
       route: ({ route }) => routes.route(route).handlers,
+      undecided: ({ route }) => routes.route(route).undecided,
       wayOf: ({ route }) => wayOf(route),
       isOrdered: (handler) => routes.isOrdered(handler),
       payloadTo: ({ dataRef }, handler) => (dataRef === undefined ? undefined : nodeOf(handler)),
@@ -247,6 +254,7 @@ export function createOutgoingEvents(components: OutgoingEventsComponents): Outg
   return {
     fire,
     payloads,
+    offersChanged: meant.changed,
     handlersChanged: (appeared) => change(() => outbox.handlersChanged(now(), appeared)),
     ...createEventDesk({ outbox, change, now }),
     around: effects.around,

@@ -190,6 +190,7 @@ export function createMeshTriggers(components: MeshTriggersComponents): MeshTrig
     back.clear()
     incoming.changed()
     if (isOther) outgoing.handlersChanged(appeared)
+    outgoing.offersChanged()
   }
 
   return {

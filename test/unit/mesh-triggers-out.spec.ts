@@ -24,6 +24,7 @@ describe('outgoing events', () => {
   /** Whom words mean; undefined: not known yet, but when `learning` is done. */
   let learned: MeantHandlers | undefined
   let learning: Promise<void>
+  let revision: number | undefined
   let out: OutgoingEvents
   const create = (withDisk = true, initial: JsonObject[] = [], payloads = createPayloadMemory()): void => {
     const log: EventLog = { initial, append: (record) => append(record), onCompact: () => undefined }
@@ -46,7 +47,11 @@ describe('outgoing events', () => {
             }
           : undefined,
       handlers: () => handlers,
-      meaning: { among: (text, all) => (learned === undefined ? undefined : learned(text, all)), ready: () => learning },
+      meaning: {
+        among: (text, all) => (learned === undefined ? undefined : learned(text, all)),
+        ready: () => learning,
+        revision: () => revision
+      },
       connect: () => Promise.reject(new MeshError('unavailable', 'nobody')),
       deliver(delivery, to) {
         delivered.push(delivery.handler)
@@ -67,6 +72,7 @@ describe('outgoing events', () => {
     answer = undefined
     learned = undefined
     learning = Promise.resolve()
+    revision = 1
     ;[logged, counted, raised, delivered] = [[], [], [], []]
     create()
   })
@@ -114,11 +120,78 @@ describe('outgoing events', () => {
     assert.deepEqual([route, by], ['meaning', [`guard@${SELF}`]])
   })
 
+  it('by meaning goes after a restart to whom has accepted it, once it is known that it is meant', async () => {
+    const written: JsonObject[] = []
+    append = (record) => {
+      written.push(record)
+      return Promise.resolve()
+    }
+    const other = { ...guard, capability: 'first' }
+    ;[handlers, answer] = [[guard], 'accepted']
+    learned = (_, all) => all
+    assert.equal((await out.fire('cam', 'said', null, {})).outcome, 'delivered')
+    out.stop()
+    let know: (() => void) | undefined
+    learning = new Promise((resolve) => (know = resolve))
+    create(true, structuredClone(written))
+    ;[learned, delivered, answer] = [undefined, [], 'done']
+    handlers = [other, guard]
+    out.handlersChanged([`first@${SELF}`, `guard@${SELF}`])
+    now = 60_000
+    out.tick(now)
+    assert.deepEqual(delivered, [])
+    learned = (_, all) => all
+    know!()
+    await new Promise((resolve) => setImmediate(resolve))
+    assert.deepEqual([delivered, out.waitingEvents().total], [['guard'], 0])
+  })
+
   it('by meaning waits for somebody, where nobody is meant and there is no sink', async () => {
     handlers = [guard]
     learned = () => []
     const { outcome, reason } = await out.fire('cam', 'said', null, { waitMs: 5 })
     assert.deepEqual([outcome, reason, delivered], ['queued', 'no_handler', []])
+  })
+
+  it('by meaning that meant nobody goes to whom it means once that says something else, and asks no more than that', async () => {
+    handlers = [guard]
+    let asked = 0
+    const mean = (count: number): void => {
+      learned = (_, all) => {
+        asked++
+        return all.slice(0, count)
+      }
+    }
+    mean(0)
+    answer = 'done'
+    out.offersChanged()
+    assert.equal(asked, 0, 'no event goes by words')
+    await out.fire('cam', 'said', null, { waitMs: 0 })
+    out.offersChanged()
+    const change = (): void => {
+      handlers = [...handlers]
+      out.offersChanged()
+    }
+    const before = asked
+    change()
+    assert.deepEqual([delivered, asked], [[], before], 'what is offered says what it said')
+    mean(1)
+    revision = undefined
+    change()
+    assert.deepEqual(delivered, [])
+    revision = 2
+    await new Promise((resolve) => setImmediate(resolve))
+    assert.deepEqual([delivered, out.waitingEvents().total], [['guard'], 0])
+    const last = asked
+    revision = 3
+    change()
+    assert.equal(asked, last, 'no event waits')
+    mean(0)
+    await out.fire('cam', 'said', null, { waitMs: 0 })
+    mean(1)
+    revision = 4
+    change()
+    assert.deepEqual(delivered, ['guard', 'guard'], 'somebody else has learned it')
   })
 
   it('that says nobody, at a node without a default sink, goes nowhere, takes no room, and is observed', async () => {

@@ -7,7 +7,7 @@ import { createSubjectOrder, type Ordered, type SubjectOrder } from './subject-o
 export interface InboxLane<E> {
   /** Events that are here, those that are being handled included. */
   count: number
-  /** One has arrived, whatever becomes of it. @returns how many before it are missing, see {@link SubjectOrder.hear}. */
+  /** One has arrived, and is taken in. @returns how many before it are missing, see {@link SubjectOrder.hear}. */
   hear(event: E, now: number): number
   add(event: E, missing: number, now: number): void
   /** One of low priority that waits long, of a node if it has one. */
@@ -70,7 +70,7 @@ export function createInboxLane<E extends InboxEvent>(isOrdered: () => boolean):
 
   return {
     count: 0,
-    hear: ({ of, sequence, lost }, now) => ordered(now)?.hear(of, sequence, lost) ?? 0,
+    hear: ({ node, of, sequence, lost }, now) => ordered(now)?.hear(node, of, sequence, lost) ?? 0,
     add(event, missing, now) {
       const into = ordered(now)
       if (into === undefined) queues.add(event, event.priority, now)
@@ -88,10 +88,10 @@ export function createInboxLane<E extends InboxEvent>(isOrdered: () => boolean):
       const event = queues.take(now)
       return event && { item: event, missing: 0, late: false }
     },
-    begin({ of, sequence }) {
+    begin({ node, of, sequence }) {
       if (order === undefined) return
       running.add(of)
-      order.begin(of, sequence)
+      order.begin(node, of, sequence)
     },
     end({ of }, now) {
       if (!running.delete(of)) return false

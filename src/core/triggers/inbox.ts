@@ -20,6 +20,8 @@ import type { Settled } from './seen-events.ts'
 interface Held<E, R> {
   event: E
   to: R | undefined
+  /** 1 if one before it was lost on its way here: told again with each further try here. */
+  missing: number
   isKept: boolean
   /** It is being handled. */
   isBegun: boolean
@@ -68,7 +70,7 @@ export function createInbox<E extends InboxEvent, R>(init: InboxInit<E, R>): Inb
   // ---- in ---------------------------------------------------------------------------------------
   function put(event: E, to: R | undefined, isKept: boolean, missing: number, now: number): void {
     const lane = laneOf(event.handler)
-    held.set(keyOf(event), { event, to, isKept, isBegun: false, tries: 0, holdsSubject: false })
+    held.set(keyOf(event), { event, to, missing, isKept, isBegun: false, tries: 0, holdsSubject: false })
     room.add(event)
     lane.count++
     wait(event)
@@ -79,14 +81,14 @@ export function createInbox<E extends InboxEvent, R>(init: InboxInit<E, R>): Inb
     if (event.expiresAt < Infinity) expiries.set(keyOf(event), event.expiresAt)
   }
 
-  function enter(event: E, to: R, missing: number, now: number): boolean {
+  function enter(event: E, to: R, now: number): boolean {
     if (!room.hasBytes(event)) return false
     if (!room.hasPlace(event, isOrdered(event.handler))) {
       const victim = event.priority === 'low' ? lanes.get(event.handler)?.oldestLow(event.node) : undefined
       if (victim === undefined) return false
       refuse(victim, BUSY, now)
     }
-    put(event, to, false, missing, now)
+    put(event, to, false, laneOf(event.handler).hear(event, now), now)
     return true
   }
 
@@ -98,8 +100,8 @@ export function createInbox<E extends InboxEvent, R>(init: InboxInit<E, R>): Inb
   /** Its source sends it again, and nothing of its subject is to overtake it. What a handler has failed at is overtaken, there as here; what is of low priority does not come again. */
   function note(event: E, { code, retryable }: FailedAnswer, now: number): void {
     if (!retryable || !NOT_COUNTED.has(code) || event.priority === 'low') return
-    const { node, handler, sequence } = event
-    if (isOrdered(handler) || !isHere(handler)) refused.refused(node, subjectKey(event), sequence, now)
+    const { node, handler, sequence, expiresAt } = event
+    if (isOrdered(handler) || !isHere(handler)) refused.refused(node, subjectKey(event), sequence, now, expiresAt)
   }
 
   /** It is here already. */
@@ -184,15 +186,12 @@ export function createInbox<E extends InboxEvent, R>(init: InboxInit<E, R>): Inb
 
   return {
     receive(event, to, now) {
-      const missing = isHere(event.handler) ? laneOf(event.handler).hear(event, now) : 0
       const known = seen.begin(event.node, seenKey(event), now, event.round)
       if (known === 'done') return answer(to, 'done')
       if (known === 'failed') return answer(to, FAILED_BEFORE)
       if (known === 'handling') return comeAgain(held.get(keyOf(event)), to, now)
       const failure =
-        known === 'full'
-          ? BUSY
-          : (admit?.(event) ?? (isTooEarly(event, now) || !enter(event, to, missing, now) ? BUSY : undefined))
+        known === 'full' ? BUSY : (admit?.(event) ?? (isTooEarly(event, now) || !enter(event, to, now) ? BUSY : undefined))
       if (failure !== undefined) {
         if (known === 'new') seen.forget(event.node, seenKey(event))
         note(event, failure, now)
@@ -264,7 +263,7 @@ export function createInbox<E extends InboxEvent, R>(init: InboxInit<E, R>): Inb
         const one = held.get(key)!
         const { event } = one
         const lane = laneOf(event.handler)
-        lane.add(event, 0, now)
+        lane.add(event, one.missing, now)
         if (one.holdsSubject) lane.end(event, now)
         one.holdsSubject = false
         emit({ kind: 'ready', handler: event.handler })

@@ -143,6 +143,8 @@ export interface Outbox<E extends OutboxEvent> {
 export interface OutboxInit<E> {
   /** Who may handle an event, who is to be asked first, first. Asked often. */
   route(event: E): ReadonlySet<string>
+  /** Those that an event may go to, as long as it is not known who of them may handle it, and `route` has nobody; undefined: it is known. `handlersChanged` says when. Default: it is. */
+  undecided?(event: E): ReadonlySet<string> | undefined
   /** What decides that, beside the subject: the same text for events that go to the same handlers. Default: nothing. */
   wayOf?(event: E): string
   /** Whether a handler wants the events of a subject in their order. Default: none does. */

@@ -4,6 +4,7 @@ import { chooseHandler, createLeg, hasTaker, isFree, isOut, noteRefusal, type Le
 import { createOutboxLanes } from './outbox-lanes.ts'
 import { createOutboxPlaces } from './outbox-places.ts'
 import type { OutboxEntry, OutboxRoom } from './outbox-room.ts'
+import { returnMs } from './retry-times.ts'
 import { MAX_FAN_OUT } from './trigger-routes.ts'
 
 /** Where the legs of events go: to which handler, when, and behind which others. */
@@ -21,6 +22,8 @@ export interface OutboxMoves<E> {
   offerElsewhere(entry: OutboxEntry<E>, leg: Leg, now: number): void
   /** Who has accepted it gets it again, if it is there; else it is waited for. */
   askTaker(entry: OutboxEntry<E>, leg: Leg, now: number): void
+  /** It waits for who has accepted it, and it is not known whether that one may be asked: no time of it is counted. */
+  isUndecided(entry: OutboxEntry<E>, leg: Leg): boolean
   /** It goes to the next handler, if it may still. */
   retry(entry: OutboxEntry<E>, leg: Leg, now: number): void
   /** The same, after a while if it was to be the first of its subject there: those behind it wait for it. */
@@ -34,7 +37,9 @@ export interface OutboxMoves<E> {
 }
 
 /** What they need. */
-export interface OutboxMovesInit<E> extends Required<Pick<OutboxInit<E>, 'route' | 'wayOf' | 'isOrdered' | 'emit' | 'random'>> {
+export interface OutboxMovesInit<E> extends Required<
+  Pick<OutboxInit<E>, 'route' | 'undecided' | 'wayOf' | 'isOrdered' | 'emit' | 'random'>
+> {
   room: OutboxRoom<E>
   isKept(event: E): boolean
   /** Its time is over, and nobody has it. */
@@ -46,15 +51,17 @@ type Choice = { handler: string } | { handler: undefined; state: 'idle' | 'behin
 
 /** See {@link OutboxMoves}. */
 export function createOutboxMoves<E extends OutboxEvent>(init: OutboxMovesInit<E>): OutboxMoves<E> {
-  const { route, wayOf, isOrdered, emit, random, room, isKept, onOver } = init
+  const { route, undecided, wayOf, isOrdered, emit, random, room, isKept, onOver } = init
   const due = createDeadlines<Leg>()
   const lanes = createOutboxLanes<OutboxEntry<E>>({
-    reaches: ({ event }, handler) => route(event).has(handler),
+    reaches: ({ event }, handler) => (undecided(event) ?? route(event)).has(handler),
     wayOf: ({ event }) => wayOf(event)
   })
   const places = createOutboxPlaces<OutboxEntry<E>>()
   /** A leg of theirs has left its handler, which another one may have now, or has another, which no other may have. */
   const loosened = new Set<OutboxEntry<E>>()
+  /** Legs whose taker was to be asked when it was not known whether it may be. */
+  const unasked = new WeakSet<Leg>()
 
   function set(
     entry: OutboxEntry<E>,
@@ -151,10 +158,21 @@ export function createOutboxMoves<E extends OutboxEvent>(init: OutboxMovesInit<E
 
   function askTaker(entry: OutboxEntry<E>, leg: Leg, now: number): void {
     const handler = leg.handler!
+    if (isUndecided(entry, leg)) holdForTaker(entry, leg, now)
     // It may have given it back, with an older one of its subject, and the answer was lost: that goes first.
-    if (isAhead(entry, leg, handler)) defer(entry, leg)
+    else if (isAhead(entry, leg, handler)) defer(entry, leg)
     else if (route(entry.event).has(handler)) offer(entry, leg, handler, now)
     else due.set(leg, leg.returnBy)
+  }
+
+  const isUndecided = ({ event }: OutboxEntry<E>, leg: Leg): boolean =>
+    leg.state === 'waiting' && hasTaker(leg) && undecided(event)?.has(leg.handler!) === true
+
+  /** Its taker may be there: its time to come back begins when it is known. */
+  function holdForTaker({ event }: OutboxEntry<E>, leg: Leg, now: number): void {
+    unasked.add(leg)
+    leg.returnBy = now + returnMs(event.priority)
+    due.set(leg, leg.returnBy)
   }
 
   function enter(entry: OutboxEntry<E>): void {
@@ -189,6 +207,7 @@ export function createOutboxMoves<E extends OutboxEvent>(init: OutboxMovesInit<E
       else offer(entry, leg, handler, now)
     },
     askTaker,
+    isUndecided,
     askLater(entry, leg, handler, pauseMs, now) {
       if (!isTooEarly(entry, leg, handler)) noteRefusal(leg, pauseMs, entry.event.priority, now, random)
       retry(entry, leg, now)
@@ -208,7 +227,8 @@ export function createOutboxMoves<E extends OutboxEvent>(init: OutboxMovesInit<E
       for (const entry of room.entries()) {
         for (const leg of entry.legs) {
           for (const asked of leg.asked.keys()) if (back.has(asked)) leg.asked.delete(asked)
-          if (leg.state === 'waiting' && hasTaker(leg) && back.has(leg.handler!)) askTaker(entry, leg, now)
+          if (leg.state !== 'waiting' || !hasTaker(leg)) continue
+          if (unasked.delete(leg) || back.has(leg.handler!)) askTaker(entry, leg, now)
         }
         if (entry.legs.some(isFree)) dispatch(entry, now)
       }

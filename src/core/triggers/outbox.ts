@@ -14,12 +14,13 @@ const isKept = ({ priority }: { priority: Priority }): boolean => priority !== '
 
 /** See {@link Outbox}. */
 export function createOutbox<E extends OutboxEvent>(init: OutboxInit<E>): Outbox<E> {
-  const { route, wayOf = () => '', isOrdered = () => false, payloadTo = () => undefined, emit, random } = init
+  const { route, undecided = () => undefined, wayOf = () => '', isOrdered = () => false } = init
+  const { payloadTo = () => undefined, emit, random } = init
   const room = createOutboxRoom<E>()
   const letters = createDeadLetters<E>((id) => emit({ kind: 'erased', id }))
   const expiries = createDeadlines<string>()
   const moves = createOutboxMoves<E>({
-    ...{ route, wayOf, isOrdered, emit, random, room, isKept },
+    ...{ route, undecided, wayOf, isOrdered, emit, random, room, isKept },
     onOver: (entry, leg) => fail(entry, leg, 'expired')
   })
   const { set } = moves
@@ -57,7 +58,13 @@ export function createOutbox<E extends OutboxEvent>(init: OutboxInit<E>): Outbox
     return { outcome: handlers.length > 0 ? 'sent' : 'queued', handlers }
   }
 
+  /** It was sent once, and ends without an answer: it may not have come there. */
+  function noteLost({ event }: OutboxEntry<E>, { state, handler }: Leg): void {
+    if (state === 'sent' && !isKept(event) && isOrdered(handler!)) losses.lost(handler!, event)
+  }
+
   function leave(entry: OutboxEntry<E>): void {
+    for (const leg of entry.legs) noteLost(entry, leg)
     moves.leave(entry)
     expiries.delete(entry.event.id)
     room.delete(entry)
@@ -89,6 +96,7 @@ export function createOutbox<E extends OutboxEvent>(init: OutboxInit<E>): Outbox
     for (const leg of entry.legs) {
       if (isFinal(leg) || (hasTaker(leg) && !isLast)) continue
       entry.reason = isLast ? 'unanswered' : 'expired'
+      noteLost(entry, leg)
       set(entry, leg, 'failed', leg.handler, Infinity)
     }
     finish(entry)
@@ -103,7 +111,7 @@ export function createOutbox<E extends OutboxEvent>(init: OutboxInit<E>): Outbox
   }
 
   function fail(entry: OutboxEntry<E>, leg: Leg, reason: DeadLetter<E>['reason']): void {
-    if (reason === 'unanswered' && isOrdered(leg.handler!)) losses.lost(leg.handler!, entry.event)
+    if (reason === 'unanswered') noteLost(entry, leg)
     // It keeps its handler: no other leg is to go there.
     entry.reason = reason
     set(entry, leg, 'failed', leg.handler, Infinity)
@@ -124,6 +132,7 @@ export function createOutbox<E extends OutboxEvent>(init: OutboxInit<E>): Outbox
     const until = leg.state === 'sent' ? waitedFor(entry, leg) : now
     if (until > now) return moves.due.set(leg, until)
     if (leg.state === 'sent' && !isKept(entry.event)) return fail(entry, leg, 'unanswered')
+    if (moves.isUndecided(entry, leg)) return moves.askTaker(entry, leg, now)
     // Who has it and is gone has had its time to come back, as who has not answered.
     noteMiss(leg, now)
     moves.retry(entry, leg, now)

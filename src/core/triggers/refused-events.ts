@@ -9,7 +9,8 @@ export const MAX_REFUSED_SUBJECTS = 4_096
 export interface RefusedEvents {
   /** True if one before it was refused, and has not come again. @param node its source. @param of handler and subject. */
   isBehind(node: string, of: string, sequence: EventSequence, now: number): boolean
-  refused(node: string, of: string, sequence: EventSequence, now: number): void
+  /** @param expiresAt when its time is over: it does not come again after that. */
+  refused(node: string, of: string, sequence: EventSequence, now: number, expiresAt?: number): void
   /** It is in. */
   taken(node: string, of: string, sequence: EventSequence): void
   readonly size: number
@@ -50,10 +51,10 @@ export function createRefusedEvents(): RefusedEvents {
       drop(node, of)
       return false
     },
-    refused(node, of, sequence, now) {
+    refused(node, of, sequence, now, expiresAt = Infinity) {
       const one = shares.get(node)?.get(of)
       if (one === undefined || one.until <= now || !isBefore(one.sequence, sequence))
-        add(node, of, { sequence, until: now + REFUSED_MS })
+        add(node, of, { sequence, until: Math.min(now + REFUSED_MS, expiresAt) })
     },
     taken(node, of, sequence) {
       const one = shares.get(node)?.get(of)

@@ -1,7 +1,7 @@
 import type { EventSequence } from '../../../protocols/trigger/messages.ts'
 import { isBefore } from './refused-events.ts'
 
-/** Sources and subjects of which it is remembered what was begun; past it the one that was silent longest begins anew. */
+/** Sources and subjects of which it is remembered what was begun; past it, of the node with the most, the one that was silent longest begins anew. */
 export const MAX_ORDERED_SUBJECTS = 4_096
 
 /** An event in its place. */
@@ -18,8 +18,8 @@ export interface Ordered<T> {
  * went elsewhere, or is lost, cannot be told from what is still to come.
  */
 export interface SubjectOrder<T> {
-  /** One has arrived, whatever becomes of it. @param lost number of the last one before it that may not have. @returns 1 if that did not, else none. */
-  hear(key: string, sequence: EventSequence, lost: number | undefined): number
+  /** One has arrived, and is taken in. @param node its source. @param lost number of the last one before it that may not have. @returns 1 if that did not, else none. */
+  hear(node: string, key: string, sequence: EventSequence, lost: number | undefined): number
   /** It waits. @param key source and subject. */
   push(key: string, sequence: EventSequence, item: T, missing: number): void
   /** It waits no longer. @returns false if it did not. */
@@ -29,7 +29,7 @@ export interface SubjectOrder<T> {
   /** The same: it waits no longer. */
   take(key: string): Ordered<T> | undefined
   /** One that was taken is begun: what is older is late from now on. */
-  begin(key: string, sequence: EventSequence): void
+  begin(node: string, key: string, sequence: EventSequence): void
   /** The first that fits, of whatever subject. */
   find(fits: (item: T) => boolean): T | undefined
   /** Subjects of which something is remembered. */
@@ -44,6 +44,7 @@ interface Waiting<T> {
 
 /** The newest of a subject that has arrived, and that was begun. */
 interface Newest {
+  node: string
   heard: EventSequence | undefined
   begun: EventSequence | undefined
 }
@@ -54,11 +55,33 @@ export function createSubjectOrder<T>(): SubjectOrder<T> {
   const waiting = new Map<string, Waiting<T>[]>()
   /** The one that was silent longest first. */
   const newest = new Map<string, Newest>()
+  const subjectsOf = new Map<string, number>()
 
-  function note(key: string, heard: EventSequence | undefined, begun: EventSequence | undefined): void {
+  function count(node: string, more: 1 | -1): void {
+    const left = (subjectsOf.get(node) ?? 0) + more
+    if (left === 0) subjectsOf.delete(node)
+    else subjectsOf.set(node, left)
+  }
+
+  function forget(key: string): void {
+    const one = newest.get(key)
+    if (one === undefined) return
     newest.delete(key)
-    newest.set(key, { heard, begun })
-    if (newest.size > MAX_ORDERED_SUBJECTS) newest.delete(newest.keys().next().value!)
+    count(one.node, -1)
+  }
+
+  /** A node that sends about much makes this one forget nothing of others. */
+  function makeRoom(): void {
+    if (newest.size <= MAX_ORDERED_SUBJECTS) return
+    const [largest] = [...subjectsOf].reduce((a, b) => (b[1] > a[1] ? b : a))
+    for (const [key, { node }] of newest) if (node === largest) return forget(key)
+  }
+
+  function note(key: string, one: Newest): void {
+    forget(key)
+    newest.set(key, one)
+    count(one.node, 1)
+    makeRoom()
   }
 
   function leave(key: string, list: Waiting<T>[], at: number): void {
@@ -67,9 +90,9 @@ export function createSubjectOrder<T>(): SubjectOrder<T> {
   }
 
   return {
-    hear(key, sequence, lost) {
+    hear(node, key, sequence, lost) {
       const { heard, begun } = newest.get(key) ?? {}
-      note(key, heard !== undefined && isBefore(sequence, heard) ? heard : sequence, begun)
+      note(key, { node, heard: heard !== undefined && isBefore(sequence, heard) ? heard : sequence, begun })
       // What came before this node began is not known here.
       if (heard === undefined || lost === undefined) return 0
       return isBefore(heard, { incarnation: sequence.incarnation, number: lost }) ? 1 : 0
@@ -96,9 +119,9 @@ export function createSubjectOrder<T>(): SubjectOrder<T> {
       const begun = newest.get(key)?.begun
       return { item, missing, late: begun !== undefined && isBefore(sequence, begun) }
     },
-    begin(key, sequence) {
+    begin(node, key, sequence) {
       const { heard, begun = sequence } = newest.get(key) ?? {}
-      note(key, heard, isBefore(sequence, begun) ? begun : sequence)
+      note(key, { node, heard, begun: isBefore(sequence, begun) ? begun : sequence })
     },
     find(fits) {
       for (const list of waiting.values()) for (const { item } of list) if (fits(item)) return item

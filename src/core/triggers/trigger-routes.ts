@@ -29,6 +29,8 @@ export interface EventRoute {
   by: RoutedBy | undefined
   /** See {@link handlerKey}; who is to be tried first, first. */
   handlers: ReadonlySet<string>
+  /** It is not known yet whom its words mean: nobody is asked, and one of these may be. Left out: it is known. */
+  undecided?: ReadonlySet<string>
 }
 
 /** Who handles which events, of the handlers that there are at a time. What is asked again costs little. */
@@ -75,6 +77,8 @@ export function wayOf({ hint, sink, text }: EventToRoute): string {
 
 /** Names in routes that are remembered, in all; past it they are made anew. */
 export const MAX_ROUTED_NAMES = 65_536
+/** What a route is found by, with the words of its events, counts as a name for each so many characters. */
+export const NAME_CHARACTERS = 64
 
 /** Looks at each handler once, then at those alone that a hint may mean. @param meant Default: words mean nobody. */
 export function createEventRoutes(handlers: readonly EventHandler[], meant: MeantHandlers = () => []): EventRoutes {
@@ -83,6 +87,8 @@ export function createEventRoutes(handlers: readonly EventHandler[], meant: Mean
   const byType = new Map<string, EventHandler[]>()
   /** By hint. */
   const named = new Map<string, ReadonlySet<string>>()
+  /** By hint and sink, of what is not known yet. */
+  const undecided = new Map<string, EventRoute>()
   const routes = new Map<string, EventRoute>()
   let names = 0
 
@@ -125,6 +131,19 @@ export function createEventRoutes(handlers: readonly EventHandler[], meant: Mean
     return among.length === 0 ? [] : meant(event.text ?? '', among)?.map(handlerKey)
   }
 
+  /** Whoever is of its types, or a sink, may be who it goes to. */
+  function undecidedOf({ hint = '', sink }: EventToRoute): EventRoute {
+    const key = `${hint}\n${sink ?? ''}`
+    let route = undecided.get(key)
+    if (route === undefined) {
+      const types = typesMeant(hint)!
+      const all = [...byType].flatMap(([type, of]) => (matchGlob(types, type) ? of.map(handlerKey) : []))
+      route = { ...NOWHERE, undecided: new Set([...all, ...(sink === undefined ? [] : namedBy(sink))]) }
+      undecided.set(key, route)
+    }
+    return route
+  }
+
   /** Undefined: it is not known yet. */
   function findRoute(event: EventToRoute): EventRoute | undefined {
     const { hint, sink, node, capability, subject } = event
@@ -146,11 +165,12 @@ export function createEventRoutes(handlers: readonly EventHandler[], meant: Mean
       const known = routes.get(key)
       if (known !== undefined) return known
       const route = findRoute(event)
-      if (route === undefined) return NOWHERE
-      names += route.handlers.size + 1
+      if (route === undefined) return undecidedOf(event)
+      const more = route.handlers.size + Math.ceil(key.length / NAME_CHARACTERS)
+      names += more
       if (names > MAX_ROUTED_NAMES) {
         routes.clear()
-        names = route.handlers.size + 1
+        names = more
       }
       routes.set(key, route)
       return route

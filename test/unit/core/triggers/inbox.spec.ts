@@ -392,18 +392,48 @@ describe('inbox', () => {
       assert.equal(inbox.nextAt, Infinity)
     })
 
-    it('says that one is missing which was lost on its way, not one that came and was refused, or whose answer was lost', () => {
+    it('says that one is missing which was lost on its way or turned away, not one that came in and whose answer was lost', () => {
       receive(1)
       receive(3, { lost: 2 })
       refusal = { ...NEVER, code: 'permission_denied' }
       receive(4)
       refusal = undefined
       receive(5, { lost: 4 })
+      receive(6)
+      receive(7, { lost: 6 })
       assert.deepEqual(shown(), [
         ['1-1', 0, false],
         ['1-3', 1, false],
-        ['1-5', 0, false]
+        ['1-5', 1, false],
+        ['1-6', 0, false],
+        ['1-7', 0, false]
       ])
+    })
+
+    it('says so again to one that was turned away and comes again, and to a further try here', () => {
+      receive(1)
+      refusal = { ...AGAIN, code: 'busy' }
+      receive(3, { lost: 2 })
+      refusal = undefined
+      inbox.finish(inbox.take('ordered', 0)!.item, 'done', 0)
+      receive(3, { lost: 2 })
+      inbox.kept(ordered(3))
+      const first = inbox.take('ordered', 0)!
+      assert.deepEqual([first.item.id, first.missing], ['1-3', 1])
+      over.add('r')
+      inbox.finish(first.item, { ...AGAIN, code: 'unavailable' }, 0)
+      const at = inbox.nextAt
+      inbox.tick(at)
+      assert.deepEqual([inbox.take('ordered', at)?.missing], [1])
+    })
+
+    it('remembers nothing of a source that is turned away', () => {
+      refusal = { ...NEVER, code: 'permission_denied' }
+      receive(9)
+      refusal = undefined
+      receive(1)
+      receive(3, { lost: 2 })
+      assert.deepEqual(shown().at(-1), ['1-3', 1, false])
     })
 
     it('says nothing of what was lost before it began: what a node had when it ended is not known', () => {

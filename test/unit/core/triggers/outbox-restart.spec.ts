@@ -10,6 +10,8 @@ const NOW = 1_000
 
 describe('an outbox after a restart', () => {
   let there: string[]
+  /** Those that may be meant, as long as that is not known. */
+  let undecided: string[] | undefined
   let sent: string[]
   let settled: string[]
   let outbox: Outbox<OutboxEvent>
@@ -22,9 +24,10 @@ describe('an outbox after a restart', () => {
     ...given
   })
   const restart = (...kept: Partial<Kept<OutboxEvent>>[]): void => {
-    ;[there, sent, settled] = [[], [], []]
+    ;[there, sent, settled, undecided] = [[], [], [], undefined]
     outbox = createOutbox<OutboxEvent>({
-      route: () => new Set(there),
+      route: () => new Set(undecided === undefined ? there : []),
+      undecided: () => undecided && new Set(undecided),
       emit(effect) {
         if (effect.kind === 'send') sent.push(`${effect.event.id} to ${effect.handler}`)
         if (effect.kind === 'settled') settled.push(`${effect.event.id} by ${effect.by.join()}`)
@@ -49,6 +52,29 @@ describe('an outbox after a restart', () => {
     outbox.done('1', 'a', NOW)
     assert.deepEqual(settled, ['1 by a'])
   })
+
+  for (const [priority, ms] of [
+    ['normal', RETURN_MS],
+    ['critical', CRITICAL_ACK_WAIT_MS]
+  ] as const)
+    it(`asks that one, and no other, however long it takes to know whether it is meant, ${priority}`, () => {
+      for (const isMeant of [true, false]) {
+        restart({ event: event('1', { priority }), acceptedBy: ['a'] })
+        undecided = ['a', 'b']
+        outbox.handlersChanged(NOW, ['a', 'b'])
+        const known = NOW + 10 * ms
+        for (let now = outbox.nextAt; now <= known; now = outbox.nextAt) outbox.tick(now)
+        assert.deepEqual([sent, outbox.pending()[0]!.reason, outbox.pending()[0]!.tries], [[], 'away', 0])
+        ;[there, undecided] = [isMeant ? ['b', 'a'] : ['b'], undefined]
+        outbox.handlersChanged(known)
+        assert.deepEqual(sent, isMeant ? ['1 to a'] : [])
+        outbox.handlersChanged(known)
+        outbox.tick(known + ms - 1)
+        assert.deepEqual(sent, isMeant ? ['1 to a'] : [])
+        outbox.tick(known + ms)
+        assert.deepEqual(sent, isMeant ? ['1 to a'] : ['1 to b'], 'who is not meant is not waited for without end')
+      }
+    })
 
   for (const [priority, ms] of [
     ['normal', RETURN_MS],

@@ -672,6 +672,33 @@ describe('outbox', () => {
       assert.ok(done().join().includes('send 1 to a,send 4 to a'))
     })
 
+    it('is kept while it is not known where an older one goes, at those where that may be', () => {
+      let undecided: string[] | undefined = ['a', 'c']
+      Object.assign(routes, { words: [], b: ['b'], ab: ['a', 'b'] })
+      create({
+        route: (one) => new Set(routes[(one as { way?: string }).way ?? '']),
+        undecided: (one) => ((one as { way?: string }).way === 'words' && undecided ? new Set(undecided) : undefined),
+        wayOf: (one) => (one as { way?: string }).way ?? '',
+        isOrdered: () => true
+      })
+      add('1', way({ way: 'words' }))
+      add('2', way())
+      add('3', way({ way: 'b' }))
+      assert.deepEqual(done(), ['append 1', 'append 2', 'append 3', 'send 3 to b'])
+      outbox.handlersChanged(time, ['a'])
+      assert.deepEqual(done(), [])
+      ;[undecided, routes['words']] = [undefined, ['a']]
+      outbox.handlersChanged(time)
+      assert.deepEqual(done(), ['send 1 to a', 'send 2 to a'])
+      ;[undecided, routes['words']] = [['a'], []]
+      add('4', way({ way: 'words' }))
+      add('5', way())
+      done()
+      undecided = undefined
+      outbox.handlersChanged(time)
+      assert.deepEqual(done(), ['send 5 to a'], 'nobody is meant by the older one')
+    })
+
     it('is not held up by one that wants two handlers where one is', () => {
       for (const id of ['1', '2', '3']) add(id, way({ fanOut: 2 }))
       add('4', way())
@@ -813,6 +840,27 @@ describe('outbox', () => {
       lost(10, { priority: 'low', way: 'orderless' }, 'orderless')
       outbox.lost('10', 'orderless', time)
       assert.equal(lost(11, { way: 'orderless' }, 'orderless'), undefined)
+    })
+
+    it('what is of low priority and ends on its way there is named as well: withdrawn, past its time, or for want of room', () => {
+      const lost = (number: number, given: Partial<OutboxEvent> = {}): number | undefined => {
+        add(`${number}`, way({ sequence: { incarnation: 1, number }, ...given }))
+        return outbox.sent(`${number}`, 'a', time)!.lost
+      }
+      const answered = (number: number): void => outbox.done(`${number}`, 'a', time)
+      lost(1, { priority: 'low' })
+      outbox.withdraw('1', time)
+      assert.equal(lost(2), 1)
+      answered(2)
+      lost(3, { priority: 'low', expiresMs: 100 })
+      tick(time + 100)
+      assert.equal(lost(4), 3)
+      answered(4)
+      lost(5, { priority: 'low' })
+      for (let n = 0; n < MAX_OUTBOX_EVENTS; n++) add(`other ${n}`, { priority: 'high' })
+      assert.ok(done().includes('dropped 5: full'))
+      for (let n = 0; n < 2; n++) outbox.withdraw(`other ${n}`, time)
+      assert.equal(lost(6), 5)
     })
 
     it('what waits for older ones to go to whom has accepted it has its time, too', () => {

@@ -28,6 +28,12 @@ describe('events that were refused', () => {
     assert.equal(refused.size, 0)
   })
 
+  it('hold back nothing once their time to be handled is over: they do not come again', () => {
+    refused.refused('n', 'door', at(5), 0, 100)
+    assert.equal(refused.isBehind('n', 'door', at(6), 99), true)
+    assert.equal(refused.isBehind('n', 'door', at(6), 100), false)
+  })
+
   it('are so many at most, and a node that is refused much makes this one forget none of others', () => {
     for (let n = 0; n < 100; n++) refused.refused('quiet', `s${n}`, at(1), 0)
     for (let n = 0; n < 2 * MAX_REFUSED_SUBJECTS; n++) refused.refused('loud', `s${n}`, at(1), 0)

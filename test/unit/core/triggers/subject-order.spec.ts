@@ -9,16 +9,16 @@ describe('order of a subject', () => {
   }
   beforeEach(create)
   /** Arrives, and waits. */
-  const push = (number: number, lost?: number, key = 'a', incarnation = 1): void => {
+  const push = (number: number, lost?: number, key = 'a', incarnation = 1, node = 'n'): void => {
     const sequence = { incarnation, number }
-    order.push(key, sequence, number, order.hear(key, sequence, lost))
+    order.push(key, sequence, number, order.hear(node, key, sequence, lost))
   }
   /** All that wait are begun, one after the other. */
   const begun = (key = 'a', incarnation = 1): string[] => {
     const shown: string[] = []
     for (let one = order.take(key); one !== undefined; one = order.take(key)) {
       const { item, missing, late } = one
-      order.begin(key, { incarnation, number: item })
+      order.begin('n', key, { incarnation, number: item })
       shown.push(`${item}${missing > 0 ? ` after ${missing} missing` : ''}${late ? ' late' : ''}`)
     }
     return shown
@@ -61,7 +61,7 @@ describe('order of a subject', () => {
     push(9, 8)
     push(8, 7)
     assert.deepEqual(begun(), ['1', '4 after 1 missing', '6', '7', '8', '9 after 1 missing'])
-    order.hear('a', { incarnation: 1, number: 10 }, undefined)
+    order.hear('n', 'a', { incarnation: 1, number: 10 }, undefined)
     push(11, 10)
     assert.deepEqual(begun(), ['11'], 'it came, and was refused')
     push(5, 4, 'a', 2)
@@ -106,6 +106,16 @@ describe('order of a subject', () => {
     assert.deepEqual(begun('s'), ['0'], 'it begins anew')
   })
 
+  it('forgets nothing of a node that sends about little for one that sends about much', () => {
+    for (let n = 0; n < 100; n++) push(1, undefined, `quiet ${n}`)
+    for (let n = 0; n < 2 * MAX_ORDERED_SUBJECTS; n++) push(1, undefined, `loud ${n}`, 1, 'loud')
+    assert.equal(order.size, MAX_ORDERED_SUBJECTS)
+    for (let n = 0; n < 100; n++) {
+      push(3, 2, `quiet ${n}`)
+      assert.deepEqual(begun(`quiet ${n}`), ['1', '3 after 1 missing'])
+    }
+  })
+
   it('loses nothing, and says what is late and missing, whatever comes and when', () => {
     const steps = fc.array(
       fc.oneof(fc.tuple(fc.nat(30), fc.constantFrom(1, 1, 2), fc.option(fc.nat(30))), fc.constant('begin')),
@@ -127,7 +137,7 @@ describe('order of a subject', () => {
             assert.equal(taken?.item, first)
             if (taken === undefined) continue
             assert.deepEqual([taken.late, taken.missing], [taken.item < last, missing.get(taken.item)])
-            order.begin('a', { incarnation: Math.floor(taken.item / 1_000), number: taken.item % 1_000 })
+            order.begin('n', 'a', { incarnation: Math.floor(taken.item / 1_000), number: taken.item % 1_000 })
             last = Math.max(last, taken.item)
             continue
           }
@@ -136,7 +146,7 @@ describe('order of a subject', () => {
           missing.set(item, Number(heard >= 0 && previous !== null && 1_000 * incarnation + previous > heard))
           heard = Math.max(heard, item)
           const sequence = { incarnation, number }
-          order.push('a', sequence, item, order.hear('a', sequence, previous ?? undefined))
+          order.push('a', sequence, item, order.hear('n', 'a', sequence, previous ?? undefined))
           waits.push(item)
         }
       })

@@ -4,6 +4,7 @@ import { rendezvousOrder } from '../../../../src/core/triggers/rendezvous.ts'
 import {
   MAX_FAN_OUT,
   MAX_ROUTED_NAMES,
+  NAME_CHARACTERS,
   checkRouteHint,
   createCurrentRoutes,
   createEventRoutes,
@@ -59,8 +60,32 @@ describe('routes of events by meaning', () => {
     let known = false
     const routes = createEventRoutes(ALL, (_, among) => (known ? among.slice(0, 1) : undefined))
     assert.deepEqual([routes.route(event).by, routes.route(event).handlers.size], [undefined, 0])
+    assert.deepEqual([...routes.route(event).undecided!].sort(), ['alarm@n2', 'guard@n1', 'research@n1'], 'the sink as well')
+    assert.deepEqual([...routes.route({ ...event, sink: undefined, text: 'dark' }).undecided!].sort(), [
+      'guard@n1',
+      'research@n1'
+    ])
+    assert.equal(routes.route({ ...event, hint: 'meaning:robot/*' }).undecided, undefined, 'there is none of the types')
     known = true
-    assert.equal(routes.route(event).by, 'meaning')
+    assert.deepEqual([routes.route(event).by, routes.route(event).undecided], ['meaning', undefined])
+  })
+
+  it('are remembered for so many characters of words at most', () => {
+    let asked = 0
+    const routes = createEventRoutes(ALL, (_, among) => {
+      asked++
+      return among.slice(0, 1)
+    })
+    const say = (n: number): EventRoute => routes.route({ ...event, text: `${n}`.padEnd(2_048) })
+    say(0)
+    const count = Math.floor((MAX_ROUTED_NAMES * NAME_CHARACTERS) / 2_048)
+    for (let n = 1; n < count * 0.9; n++) say(n)
+    const before = asked
+    say(0)
+    assert.equal(asked, before)
+    for (let n = 0; n < count * 0.1; n++) say(-1 - n)
+    say(0)
+    assert.ok(asked > before + Math.floor(count * 0.1), 'it was forgotten')
   })
 
   it('are the same for what says the same', () => {
