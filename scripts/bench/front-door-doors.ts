@@ -1,5 +1,6 @@
 /** What stands between a client and a model in the suite `front-door`: nodes of this project as users start them, and a gateway from the npm registry. */
 import { spawn, spawnSync } from 'node:child_process'
+import { once } from 'node:events'
 import { existsSync, mkdirSync, mkdtempSync, renameSync, rmSync, writeFileSync } from 'node:fs'
 import { readFile } from 'node:fs/promises'
 import { homedir } from 'node:os'
@@ -79,14 +80,14 @@ function installed(log: (line: string) => void): string | undefined {
 function startProcess(args: string[], end: NodeJS.Signals, env: Record<string, string> = {}) {
   const child = spawn(process.execPath, args, { stdio: ['ignore', 'pipe', 'inherit'], env: { ...process.env, ...env } })
   const ended = new Promise<void>((resolve) => child.once('exit', () => resolve()))
-  const lines = createInterface({ input: child.stdout })[Symbol.asyncIterator]()
+  // What comes after its first line is read and left: an iterator would stop it.
+  const lines = createInterface({ input: child.stdout })
+  const first = once(lines, 'line') as Promise<[string]>
   return {
     async line(): Promise<string> {
-      const step = (await lines.next()) as IteratorResult<string, undefined>
-      if (step.done === true) throw new Error(`${args.join(' ')} has ended`)
-      // What comes later is not read, but must not stop it.
-      child.stdout.resume()
-      return step.value
+      const said = await Promise.race([first, ended])
+      if (said === undefined) throw new Error(`${args.join(' ')} has ended`)
+      return said[0]
     },
     async stop() {
       child.kill(end)

@@ -11,6 +11,8 @@ import { showEvent } from './show-event.ts'
 
 /** Events are written so long after they came at most, in ms, many together: a write to a pipe holds up the node until it is done, twice for each of its calls. */
 const GATHER_EVENTS_MS = 50
+/** So long the last events of a node that has stopped may take to be read, in ms: who reads no more keeps no process. */
+const LAST_EVENTS_MS = 2_000
 
 /**
  * Runs a node until a signal, `atmo stop` or a failure ends it. SIGINT, SIGTERM and SIGHUP stop it in order; a second one
@@ -44,7 +46,9 @@ export async function runInForeground(
       if (asked) stop()
       how = await node.stopped
       events.abort()
-      await telling
+      const isTold = await Promise.race([telling.then(() => true), delay(LAST_EVENTS_MS, false, { ref: false })])
+      // What is not read would keep the process.
+      if (!isTold && (asked || how !== 'changed')) process.exit(EXIT.ok)
       if (asked) return
     }
   } finally {

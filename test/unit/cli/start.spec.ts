@@ -1,10 +1,12 @@
 import assert from 'node:assert/strict'
+import { once } from 'node:events'
 import { mkdtemp, readdir, rm, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { lockHolder } from '../../../src/data-dir-lock.ts'
 import { readNodeFile } from '../../../src/data-dir.ts'
 import { startAtmo, startChild, type Child } from '../../fixtures/child.ts'
+import { until } from '../../fixtures/libp2p-pair.ts'
 
 type Line = Record<string, unknown> & { error?: { code: string; message: string } }
 
@@ -68,6 +70,18 @@ describe('cli start and stop', function () {
       if (line.includes('guard handle')) told.push(line.replace(/^.*ok /, ''))
     }
     assert.deepEqual(told, ['kitchen 7 ms', 'fake 7 ms', '…akeAttic 7 ms'])
+  })
+  it('SIGTERM ends it although nobody reads on what it prints', async () => {
+    const node = fake({}, '--json')
+    await node.line()
+    node.process.stdout.pause()
+    // More than a pipe holds.
+    node.process.stdin.write(`${JSON.stringify({ at: 1, event: 'peer:join', peerId: 'p', name: 'x'.repeat(4_000_000) })}\n`)
+    await until(() => node.process.stdout.readableLength > 0, 'it is printed')
+    node.process.kill('SIGTERM')
+    await once(node.process, 'exit')
+    assert.equal(node.process.exitCode, 0)
+    assert.equal(await lockHolder(dir), undefined)
   })
   it('a second signal ends it at once', async () => {
     const node = fake({ FAKE_STOP: 'never' }, '--json')
