@@ -51,8 +51,10 @@ export async function readJson(request: Request, maxBytes: number = MAX_BODY_BYT
 
 /** Reads a body as it came. Throws `too_large`. */
 export async function readBytes(request: Request, maxBytes: number): Promise<Uint8Array> {
-  // A length that is announced is refused before a byte is read.
-  if (Number(request.headers.get('content-length') ?? 0) > maxBytes) throw tooLarge(maxBytes)
+  const length = request.headers.get('content-length')
+  // A length that is announced is refused before a byte is read; within it the server reads no more.
+  if (Number(length ?? 0) > maxBytes) throw tooLarge(maxBytes)
+  if (length !== null && /^\d+$/.test(length)) return new Uint8Array(await request.arrayBuffer())
   return readAtMost(piecesOf(request), maxBytes, () => tooLarge(maxBytes))
 }
 

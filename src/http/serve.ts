@@ -2,7 +2,7 @@
 import { createServer, type Server } from 'node:http'
 import { hostname } from 'node:os'
 import { isIP, type AddressInfo } from 'node:net'
-import { getRequestListener } from '@hono/node-server'
+import { getRequestListener, type HttpBindings } from '@hono/node-server'
 import { MeshError } from '../errors.ts'
 import type { Agents } from '../agents/agents.ts'
 import type { Hooks } from '../mesh-api-hooks.ts'
@@ -13,6 +13,7 @@ import type { MeshChange } from './change-routes.ts'
 import { errorResponse } from './errors.ts'
 import type { NodeReadings } from './health.ts'
 import { LOOPBACK_HOSTS } from './guard.ts'
+import { answerAtOnce } from './serve-answer.ts'
 import { createWebSockets, serveWebSockets, type WebSockets } from './serve-websocket.ts'
 
 /** Time for the headers of a request, in ms. */
@@ -78,7 +79,9 @@ export async function serveApi(init: ServeInit): Promise<ApiServer> {
     closing: closing.signal,
     heartbeatMs: init.heartbeatMs
   })
-  const listener = getRequestListener(fetch, {
+  const answer = async (request: Request, served: HttpBindings): Promise<Response> =>
+    answerAtOnce(await fetch(request, served), served.outgoing)
+  const listener = getRequestListener((request, served) => answer(request, served as HttpBindings), {
     // The globals of the process are not ours to replace.
     overrideGlobalObjects: false,
     errorHandler: (error) =>
