@@ -14,17 +14,10 @@ export interface CapabilityOptions {
 }
 
 /** How the events of one trigger travel, and what they ask for. */
-export interface TriggerOptions {
-  description?: string
-  intentTemplate?: string
-  subject?: string
-  routeHint?: string
-  fanOut?: 'one' | 'all' | number
-  priority?: 'low' | 'normal' | 'high' | 'critical'
-  throttleMs?: number
-  debounceMs?: number
-  expiresMs?: number
-}
+export type TriggerOptions = Pick<
+  TriggerDeclaration,
+  'description' | 'intentTemplate' | 'subject' | 'routeHint' | 'fanOut' | 'priority' | 'throttleMs' | 'debounceMs' | 'expiresMs'
+>
 
 /** Options of triggers by their names; `false` leaves one out. */
 export type TriggerChoices<Event extends string> = { [E in Event]?: TriggerOptions | false }
