@@ -91,10 +91,11 @@ function partFor(found: FoundModel, { id, server, apiKeyEnv, env, timeoutMs, con
   const secrets = { baseDir: '.', env, recheckMs: NEVER_MS }
   switch (found.type) {
     case 'llm/chat':
-      return createOpenAiChatBackend(chatConfig({ ...common, baseUrl, headers, timeoutMs, concurrency }, found), {
-        env,
-        everyMs: NEVER_MS
-      })
+      return createOpenAiChatBackend(
+        // Models of a project may have tools of MCP servers, which LlamaFarm runs.
+        chatConfig({ ...common, baseUrl, headers, timeoutMs, concurrency, runsTools: server.engine === 'llamafarm' }, found),
+        { env, everyMs: NEVER_MS }
+      )
     case 'llm/embed':
       return createOpenAiEmbeddingsBackend({ ...common, kind: 'openai-embeddings', baseUrl, timeoutMs, concurrency }, secrets)
     case 'image/generation':

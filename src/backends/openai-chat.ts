@@ -26,9 +26,9 @@ export function createOpenAiChatBackend(
   init: { env?: Record<string, string | undefined>; everyMs?: number } = {}
 ): Backend {
   const id = chatCapabilityId(config)
-  const { model, timeoutMs = DEFAULT_ANSWER_MS, firstByteMs, idleMs = DEFAULT_IDLE_MS } = config
+  const { model, timeoutMs = DEFAULT_ANSWER_MS, firstByteMs, idleMs = DEFAULT_IDLE_MS, runsTools = false } = config
   const endpoint = createOpenAiEndpoint(
-    { ...config, timeoutMs, maxAnswerBytes: MAX_ANSWER_BYTES, mayRepeat: true },
+    { ...config, timeoutMs, maxAnswerBytes: MAX_ANSWER_BYTES, mayRepeat: !runsTools },
     { baseDir: '.', env: init.env }
   )
   const handler = (input: JsonObject, { signal }: { signal: AbortSignal }) => {
@@ -98,7 +98,7 @@ function checked(answer: JsonObject): JsonObject {
 }
 
 function declarationOf(id: string, config: OpenAiChatConfig): CapabilityDeclaration {
-  const { name, description, model, tools = true, vision = false, aliases, examples, keywords } = config
+  const { name, description, model, tools = true, vision = false, runsTools = false, aliases, examples, keywords } = config
   const { timeoutMs = DEFAULT_ANSWER_MS, concurrency = DEFAULT_CHATS } = config
   const declaration: CapabilityDeclaration = {
     id,
@@ -116,7 +116,7 @@ function declarationOf(id: string, config: OpenAiChatConfig): CapabilityDeclarat
         input: CHAT_INPUT,
         timeoutMs,
         concurrency,
-        idempotent: true,
+        idempotent: !runsTools,
         streams: true
       }
     ]

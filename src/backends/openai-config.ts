@@ -19,6 +19,8 @@ export interface OpenAiChatConfig {
   tools?: boolean
   /** The model looks at images. Default false. */
   vision?: boolean
+  /** The server runs tools itself while it answers: no request is sent to it, or to another provider, a second time. Default false. */
+  runsTools?: boolean
   /** Other names by which the OpenAI API of nodes knows it. */
   aliases?: string[]
   /** Where the server may fetch what messages name by its address. Default: nowhere. */
@@ -84,6 +86,11 @@ export const openAiChatConfigSchema: JsonObject = {
     },
     tools: { type: 'boolean', description: 'The model calls tools. Default true.' },
     vision: { type: 'boolean', description: 'The model looks at images. Default false.' },
+    runsTools: {
+      type: 'boolean',
+      description:
+        'The server runs tools by itself while it answers, such as those of MCP servers: no request is sent a second time, to it or to another provider. Default false.'
+    },
     aliases: MODEL_ALIASES,
     imageHosts: imageHostsSchema(
       'Where the server may fetch images that messages name by their address: https://HOST:PORT. Without a scheme: that of baseUrl. Default: nowhere.'

@@ -102,6 +102,8 @@ export function createProvider({ self, find, replays, authorize, meter, now, onB
     let used: Meter | undefined
     let begun = false
     let ended = false
+    // With a key the call may go on when its caller has left, and a tool may take its time to end.
+    const letGo = request.keepInput?.()
     onBegin(request)
     try {
       const local = find(request.capability, request.tool)
@@ -129,7 +131,10 @@ export function createProvider({ self, find, replays, authorize, meter, now, onB
       onRun?.()
       const counted =
         used === undefined || request.stream === undefined ? request.stream : metered(request.stream, used, cancellation)
-      steps = begin(invoke, withInput(request, input, counted, deadline.remaining()), cancellation, admission)
+      steps = begin(invoke, withInput(request, input, counted, deadline.remaining()), cancellation, () => {
+        admission.leave()
+        letGo?.()
+      })
       let tookMs = 0
       for (;;) {
         const askedAt = now()
@@ -153,7 +158,8 @@ export function createProvider({ self, find, replays, authorize, meter, now, onB
       throw error
     } finally {
       deadline?.clear()
-      steps?.close()
+      if (steps === undefined) letGo?.()
+      else steps.close()
       used?.leave(begun && !ended)
       // Left while it waited: nobody is to be asked any more.
       if (asked !== undefined) cancellation.abort(new MeshError('cancelled', 'the caller left'))
@@ -219,11 +225,12 @@ function pause(ms: number, cancellation: Cancellation): Promise<void> {
   })
 }
 
-function begin(invoke: Invoke, request: ToolRequest, cancellation: Cancellation, admission: Admission): AbortableSteps<Item> {
+/** @param onSettled runs once, when the tool has ended, or has not begun. */
+function begin(invoke: Invoke, request: ToolRequest, cancellation: Cancellation, onSettled: () => void): AbortableSteps<Item> {
   try {
-    return abortableSteps(invoke(request, cancellation), cancellation, () => admission.leave())
+    return abortableSteps(invoke(request, cancellation), cancellation, onSettled)
   } catch (error) {
-    admission.leave()
+    onSettled()
     throw error
   }
 }

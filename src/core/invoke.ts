@@ -12,6 +12,11 @@ export interface ToolRequest {
   input: JsonValue
   /** Only whether it may run, as far as that can be said without its input and without asking a person: then nothing is yielded. The same request follows with its input. */
   ahead?: boolean
+  /**
+   * Of an input whose room is counted here: whoever holds the input for longer than its caller reads calls it before that, and what it returns once the input is not held any
+   * more (again does nothing). Never sent.
+   */
+  keepInput?: () => () => void
   /** Items that the caller streams in, for tools with `acceptsStream`. */
   stream?: AsyncIterable<Item>
   /** Verified PeerId of who calls. */

@@ -26,10 +26,8 @@ import { LongInputs, MAX_INPUT_MS, isLongInput, longInput, piecesOf, type Receiv
 import type { Protocol } from './protocol.ts'
 import type { Session } from './session.ts'
 
-/** The call protocol: a tool call is one exchange. `provider` runs the calls that arrive. */
-export function createCallProtocol(provider: Invoke): Protocol {
-  const longInputs = new LongInputs()
-
+/** The call protocol: a tool call is one exchange. `provider` runs the calls that arrive. @param longInputs room for inputs that come in pieces. */
+export function createCallProtocol(provider: Invoke, longInputs = new LongInputs()): Protocol {
   /** Undefined for an input that came with the open frame. */
   function received({ inputBytes, remainingMs }: CallRequest, exchange: IncomingExchange, peer: string) {
     if (inputBytes === undefined) return undefined
@@ -66,6 +64,7 @@ export function createCallProtocol(provider: Invoke): Protocol {
         capability,
         tool,
         input,
+        keepInput: long?.keep,
         remainingMs,
         idempotencyKey,
         traceparent,

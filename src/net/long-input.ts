@@ -3,6 +3,7 @@ import { MAX_VALUES, decodeCbor, encodeCbor } from '../../protocols/cbor.ts'
 import { MAX_BYTES_PER_ITEM, MAX_INPUT_BYTES, decodeItem, encodeItem } from '../../protocols/call/messages.ts'
 import type { JsonValue } from '../../protocols/json.ts'
 import { asJson } from '../../protocols/shape.ts'
+import type { ToolRequest } from '../core/invoke.ts'
 import { untilAborted } from '../core/until-aborted.ts'
 import { MeshError } from '../errors.ts'
 
@@ -64,7 +65,9 @@ export async function* piecesOf(bytes: Uint8Array): AsyncGenerator<unknown, void
 /** An input that has come. */
 export interface ReceivedInput {
   input: JsonValue
-  /** Gives its room back, when the call is over. */
+  /** It is held by one more. */
+  keep: NonNullable<ToolRequest['keepInput']>
+  /** The call is over. Its room is given back once nobody holds the input any more. */
   release(): void
 }
 
@@ -89,10 +92,19 @@ export class LongInputs {
     if (pieces === undefined) throw new MeshError('protocol_error', 'a peer announces an input and sends none')
     let taken = 0
     let isOver = false
-    const release = (): void => {
-      isOver = true
-      this.#give(peer, taken)
+    let holders = 0
+    const keep = (): (() => void) => {
+      let held = true
+      holders++
+      return () => {
+        if (!held) return
+        held = false
+        if (--holders > 0) return
+        isOver = true
+        this.#give(peer, taken)
+      }
     }
+    const release = keep()
     const take = (length: number): void => {
       if (isOver || !this.#take(peer, length))
         throw new MeshError('busy', 'too many long inputs are kept here', { notStarted: true, reason: 'input' })
@@ -101,7 +113,7 @@ export class LongInputs {
     try {
       const late = AbortSignal.timeout(Math.min(ms, MAX_INPUT_MS))
       const read = await untilAborted(joined(pieces, bytes, take), AbortSignal.any([signal, late]))
-      return { input: asJson(decodeCbor(read)), release }
+      return { input: asJson(decodeCbor(read)), keep, release }
     } catch (error) {
       release()
       throw error

@@ -148,6 +148,7 @@ describe('backend local-ai', () => {
     await node.until((all) => all.length === 2, 'both')
     const [one, other] = node.ids()
     assert.deepEqual([one, other?.startsWith('llama3.2:3b:ollama')], ['llama3.2:3b', true])
+    assert.equal(node.all()[0]?.tools?.[0]?.idempotent, true)
     await second.close()
     await node.until((all) => all.length === 1, 'one')
     assert.deepEqual(node.ids(), ['llama3.2:3b'])
@@ -171,6 +172,8 @@ describe('backend local-ai', () => {
         llamas?.tools?.map(({ name }) => name),
         ['chat', 'rag_query', 'speak']
       )
+      // It may run tools of MCP servers while it answers.
+      assert.equal(llamas?.tools?.[0]?.idempotent, false)
       assert.match(llamas?.description ?? '', /Knows all about llamas/)
       const answer = (await resultOf(invoke(backend, id, 'chat', ask('hello')))) as JsonObject
       assert.equal(answer['model'], 'default-model')

@@ -174,6 +174,41 @@ describe('backend openai-chat', () => {
     }
   })
 
+  for (const [runsTools, asked] of [
+    [true, 1],
+    [false, 2],
+    [undefined, 2]
+  ] as const)
+    it(`a server that dies at a request ${runsTools === true ? 'and runs tools itself gets it once' : 'over a kept connection gets it again'} (runsTools: ${runsTools})`, async () => {
+      const running = run(make({ runsTools }))
+      assert.equal((await running.snapshot()).tools?.[0]?.idempotent, runsTools !== true)
+      await running.stop()
+      let dies = false
+      let count = 0
+      const server = createServer((incoming, outgoing) => {
+        incoming.resume().on('end', () => {
+          if (dies) count++
+          if (dies) outgoing.destroy()
+          else outgoing.end('{"choices":[]}')
+        })
+      })
+      await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve))
+      const backend = make({ runsTools, baseUrl: `http://127.0.0.1:${(server.address() as AddressInfo).port}/v1` })
+      try {
+        for (const stream of [false, true]) {
+          dies = false
+          count = 0
+          await resultOf(invoke(backend, 'talk', 'chat', ask('open the gate')))
+          dies = true
+          await errorOf(invoke(backend, 'talk', 'chat', { ...ask('open the gate'), stream }), 'unavailable')
+          assert.equal(count, asked, `stream: ${stream}`)
+        }
+      } finally {
+        server.closeAllConnections()
+        server.close()
+      }
+    })
+
   it('is offline with the reason while it cannot be used, and online as soon as it can', async () => {
     const gone = await startScriptedModel()
     await gone.close()

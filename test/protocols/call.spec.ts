@@ -9,11 +9,15 @@ import {
 } from '../../protocols/call/messages.ts'
 import { MAX_VALUES, encodeCbor } from '../../protocols/cbor.ts'
 import type { JsonValue } from '../../protocols/json.ts'
+import { createProvider } from '../../src/calls/provider.ts'
+import { createReplays } from '../../src/calls/replay.ts'
+import { createToolLoad } from '../../src/calls/tool-load.ts'
+import { createAdmission } from '../../src/core/admission.ts'
 import type { Invoke, Item, Load, LoadQuestion, ToolRequest } from '../../src/core/invoke.ts'
 import { MeshError, isMeshError } from '../../src/errors.ts'
 import { callOver, createCallProtocol } from '../../src/net/call.ts'
-import { LongInputs, piecesOf } from '../../src/net/long-input.ts'
-import { startPair, within, type Pair } from '../fixtures/libp2p-pair.ts'
+import { LONG_INPUT_CHARACTERS, LongInputs, piecesOf } from '../../src/net/long-input.ts'
+import { startPair, until, within, type Pair } from '../fixtures/libp2p-pair.ts'
 import { protocolContract } from './contract.ts'
 
 const provider: Invoke = async function* (request, { signal }): AsyncGenerator<Item, void, void> {
@@ -92,6 +96,7 @@ describe('call protocol', () => {
         idempotencyKey: 'k',
         traceparent,
         causes,
+        keepInput: undefined,
         stream: undefined,
         question: undefined,
         elsewhere: undefined
@@ -230,6 +235,50 @@ describe('call protocol', () => {
       await receive('c', unit / 2)
       for (const one of [second, third, other]) one.release()
       await receive('c')
+    })
+
+    it('takes its room for as long as a call with a key goes on that its caller has left', async () => {
+      const finish: (() => void)[] = []
+      const declared = { id: 'c', type: 'x', name: 'C', description: '', tools: [] }
+      const admission = createAdmission('echo')
+      const run = createProvider({
+        self: 'me',
+        find: () => ({
+          capability: declared,
+          tool: { name: 'echo', description: '' },
+          admission,
+          load: createToolLoad(admission, () => 0),
+          async *invoke({ input }) {
+            await new Promise<void>((resolve) => finish.push(resolve))
+            yield { kind: 'result', value: (input as string).length }
+          }
+        }),
+        replays: createReplays(() => 0),
+        authorize: () => undefined,
+        meter: () => undefined,
+        now: () => performance.now(),
+        onBegin: () => undefined,
+        onServed: () => undefined
+      })
+      const input = 'x'.repeat(LONG_INPUT_CHARACTERS)
+      const protocol = createCallProtocol(run, new LongInputs(4 * LONG_INPUT_CHARACTERS))
+      const [a] = await pair.sessions({ b: (exchange) => protocol.handle(exchange, 'the caller') })
+      const call = (idempotencyKey: string, signal = never().signal) =>
+        read(callOver(a)(request({ input, remainingMs: 86_400_000, idempotencyKey }), { signal }))
+      const leaves = new AbortController()
+      const left = call('first', leaves.signal)
+      await until(() => finish.length === 1, 'the tool has begun')
+      leaves.abort(new MeshError('cancelled', 'the caller leaves'))
+      await assert.rejects(left, { code: 'cancelled' })
+      await until(() => a.active === 0, 'the exchange is over')
+      await assert.rejects(within(call('second'), 'its answer'), { code: 'busy' })
+      finish[0]!()
+      await until(() => admission.running === 0, 'the tool is over')
+      const third = call('third')
+      await until(() => finish.length === 2, 'there is room again')
+      finish[1]!()
+      assert.deepEqual(await third, [{ kind: 'result', value: input.length }])
+      a.abort(new MeshError('cancelled', 'over'))
     })
 
     it('takes no room, and is not waited for, where its call may not run anyway', async () => {

@@ -4,6 +4,7 @@ import { isDeeper } from '../../../protocols/json.ts'
 import { isMeshError } from '../../errors.ts'
 import type { Mesh } from '../../mesh-api.ts'
 import { MAX_BODY_BYTES, MAX_BODY_DEPTH, readBytes } from '../json-body.ts'
+import { boundedStream } from './bounded-stream.ts'
 import { createMcpServer, listed, type McpWishes } from './mcp-server.ts'
 import { createMcpSessions, refusal } from './mcp-sessions.ts'
 import { createToolCatalog } from './tool-catalog.ts'
@@ -33,6 +34,8 @@ export interface McpEndpointInit {
   closing?: AbortSignal
   heartbeatMs?: number
   debounceMs?: number
+  /** See `StreamBound`. */
+  maxUnreadBytes?: number
 }
 
 /** The endpoint. */
@@ -44,7 +47,13 @@ export interface McpEndpoint {
 
 /** See {@link McpEndpoint}. It looks at the mesh until `closing` aborts. */
 export function createMcpEndpoint(init: McpEndpointInit): McpEndpoint {
-  const { mesh, closing = new AbortController().signal, heartbeatMs, debounceMs = LIST_CHANGED_DEBOUNCE_MS } = init
+  const {
+    mesh,
+    closing = new AbortController().signal,
+    heartbeatMs,
+    debounceMs = LIST_CHANGED_DEBOUNCE_MS,
+    maxUnreadBytes
+  } = init
   const now = (): number => performance.now()
   const catalog = createToolCatalog(mesh, now)
   const triggerCatalog = createTriggerCatalog(mesh, now)
@@ -62,7 +71,7 @@ export function createMcpEndpoint(init: McpEndpointInit): McpEndpoint {
       onCall
     })
 
-  const sessions = createMcpSessions({ createServer, now })
+  const sessions = createMcpSessions({ createServer, now, maxUnreadBytes })
   const stateless = createMcpHandler(({ requestInfo }) => createServer(requestInfo), {
     legacy: 'reject',
     // Headers at once, and a sign of life every 15 s: an answer may take longer than anybody waits for headers.
@@ -95,12 +104,11 @@ export function createMcpEndpoint(init: McpEndpointInit): McpEndpoint {
   /** Triggers that the stream wants are watched before the client is told so, and for as long as it is open. */
   async function handleStateless(request: Request, body: unknown): Promise<Response> {
     const listening = listenTriggers(body, watches, stateless.notify.resourceUpdated)
-    if (listening === undefined) return stateless.fetch(request, { parsedBody: body })
+    if (listening === undefined) return boundedStream(await stateless.fetch(request, { parsedBody: body }), { maxUnreadBytes })
     request.signal.addEventListener('abort', listening.end, { once: true })
     const response = await stateless.fetch(request, { parsedBody: listening.body })
-    const isStream = response.headers.get('content-type') === 'text/event-stream'
-    if (!isStream || request.signal.aborted) listening.end()
-    return response
+    if (request.signal.aborted) listening.end()
+    return boundedStream(response, { maxUnreadBytes, onOver: listening.end })
   }
 
   return {

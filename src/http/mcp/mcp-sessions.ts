@@ -1,4 +1,5 @@
 import { WebStandardStreamableHTTPServerTransport, type Server, type ServerContext } from '@modelcontextprotocol/server'
+import { boundedStream } from './bounded-stream.ts'
 
 /** Sessions at once. One more ends the one that has been idle for longest; if none is, it is refused. */
 export const MAX_SESSIONS = 64
@@ -24,6 +25,8 @@ export interface McpSessionsInit {
   createServer(request: Request, onCall: (context: ServerContext) => () => void): Server
   /** Monotonic, in ms. */
   now(): number
+  /** See `StreamBound`. */
+  maxUnreadBytes?: number | undefined
 }
 
 interface Session {
@@ -35,7 +38,7 @@ interface Session {
 }
 
 /** See {@link McpSessions}. */
-export function createMcpSessions({ createServer, now }: McpSessionsInit): McpSessions {
+export function createMcpSessions({ createServer, now, maxUnreadBytes }: McpSessionsInit): McpSessions {
   const sessions = new Map<string, Session>()
 
   /** Takes a place of a session, until what is returned is called. */
@@ -74,7 +77,7 @@ export function createMcpSessions({ createServer, now }: McpSessionsInit): McpSe
     await server.connect(transport)
     const response = await transport.handleRequest(request, { parsedBody: body })
     if (transport.sessionId === undefined) await server.close()
-    return response
+    return boundedStream(response, { maxUnreadBytes })
   }
 
   async function makeRoom(): Promise<boolean> {
@@ -100,8 +103,10 @@ export function createMcpSessions({ createServer, now }: McpSessionsInit): McpSe
       if (session === undefined) return refusal(404, 'this session is over; begin anew with initialize')
       session.usedAt = now()
       const response = await session.transport.handleRequest(request, { parsedBody: body })
-      if (request.method === 'GET' && response.ok) request.signal.addEventListener('abort', use(session), { once: true })
-      return response
+      if (request.method !== 'GET') return boundedStream(response, { maxUnreadBytes })
+      const leave = use(session)
+      request.signal.addEventListener('abort', leave, { once: true })
+      return boundedStream(response, { maxUnreadBytes, onOver: leave })
     },
     toolsChanged() {
       for (const { server } of sessions.values()) void server.sendToolListChanged().catch(() => {})

@@ -6,7 +6,7 @@ import { isObject } from './request-fields.ts'
 export interface MemoryBounds {
   /** Responses. */
   count: number
-  /** Characters of them and of their conversations. */
+  /** Characters of them and of their conversations, {@link CHARACTERS_OF_EACH} of each value and each key among them. */
   characters: number
   /** How long one is kept. */
   ms: number
@@ -14,6 +14,9 @@ export interface MemoryBounds {
 
 /** Bounds of a node. */
 export const RESPONSES_KEPT: MemoryBounds = { count: 1_000, characters: 16 * 1024 * 1024, ms: 60 * 60 * 1_000 }
+
+/** What each value and each key counts beside its own, in characters: an empty one takes memory, too. */
+export const CHARACTERS_OF_EACH = 16
 
 /** A response that is kept. */
 export interface KeptResponse {
@@ -31,6 +34,8 @@ export interface ResponsesMemory {
   item(id: string): JsonObject | undefined
   /** @returns false if there was none. */
   forget(id: string): boolean
+  /** Responses now. */
+  readonly size: number
 }
 
 /** Makes one: what is over its bounds goes, the oldest first, and what is over them alone is not kept. @param now in ms. */
@@ -38,6 +43,7 @@ export function createResponsesMemory(now: () => number = Date.now, bounds: Memo
   const all = new Map<string, KeptResponse & { characters: number; until: number }>()
   const items = new Map<string, JsonObject>()
   let characters = 0
+  let timer: ReturnType<typeof setTimeout> | undefined
 
   function forget(id: string): boolean {
     const kept = all.get(id)
@@ -55,6 +61,21 @@ export function createResponsesMemory(now: () => number = Date.now, bounds: Memo
     }
   }
 
+  /** Conversations go when their time is over, also where nobody asks any more. */
+  function arm(): void {
+    const [oldest] = all.values()
+    if (timer !== undefined || oldest === undefined) return
+    timer = setTimeout(
+      () => {
+        timer = undefined
+        forgetOld()
+        arm()
+      },
+      Math.max(1, oldest.until - now())
+    )
+    ;(timer as { unref?: () => void }).unref?.()
+  }
+
   return {
     keep(id, kept) {
       const its = charactersOf(kept.messages as JsonObject[]) + charactersOf(kept.response)
@@ -64,6 +85,7 @@ export function createResponsesMemory(now: () => number = Date.now, bounds: Memo
       characters += its
       for (const item of outputOf(kept)) items.set(item['id'] as string, item)
       forgetOld()
+      arm()
     },
     find(id) {
       forgetOld()
@@ -73,7 +95,10 @@ export function createResponsesMemory(now: () => number = Date.now, bounds: Memo
       forgetOld()
       return items.get(id)
     },
-    forget
+    forget,
+    get size() {
+      return all.size
+    }
   }
 }
 
@@ -82,8 +107,9 @@ function outputOf({ response: { output } }: KeptResponse): JsonObject[] {
 }
 
 function charactersOf(value: JsonValue): number {
-  if (typeof value === 'string') return value.length
-  if (Array.isArray(value)) return value.reduce<number>((sum, one) => sum + charactersOf(one), 0)
-  if (!isObject(value)) return 1
-  return Object.entries(value).reduce((sum, [key, one]) => sum + key.length + charactersOf(one), 0)
+  if (typeof value === 'string') return CHARACTERS_OF_EACH + value.length
+  if (typeof value !== 'object' || value === null) return CHARACTERS_OF_EACH
+  if (Array.isArray(value)) return value.reduce<number>((sum, one) => sum + charactersOf(one), CHARACTERS_OF_EACH)
+  const ofKeys = (key: string): number => CHARACTERS_OF_EACH + key.length
+  return Object.entries(value).reduce((sum, [key, one]) => sum + ofKeys(key) + charactersOf(one), CHARACTERS_OF_EACH)
 }

@@ -34,6 +34,11 @@ const NOT_THERE: Readonly<Record<string, string>> = {
   context_management: 'is not supported: send a shorter input',
   moderation: 'is not supported'
 }
+/** Keys of `metadata`. */
+const MAX_METADATA = 16
+/** Of each, in characters. */
+const MAX_METADATA_KEY = 64
+const MAX_METADATA_VALUE = 512
 const WITH_MODE = ['none', 'auto', 'required']
 
 /** A request that was checked. */
@@ -53,7 +58,7 @@ export function responseAsked(body: JsonObject, memory: Pick<ResponsesMemory, 'f
   for (const [key, why] of Object.entries(NOT_THERE)) refuseFields(given, [key], why)
   refuseWhatNobodyDoes(given)
   const { input, instructions, stream, stream_options: options, store = true, tools = [], tool_choice: choice, ...more } = given
-  const { text, reasoning, metadata = {}, max_output_tokens: most, previous_response_id: previous, ...rest } = more
+  const { text, reasoning, metadata: noted = {}, max_output_tokens: most, previous_response_id: previous, ...rest } = more
   const { background: _b, include: _i, max_tool_calls: _m, top_logprobs: _l, truncation: _t, ...passed } = rest
   if (options !== undefined && stream !== true)
     throw refused(400, 'stream_options goes with stream: true alone', 'stream_options', 'invalid_value')
@@ -79,7 +84,7 @@ export function responseAsked(body: JsonObject, memory: Pick<ResponsesMemory, 'f
   const echo = {
     instructions: instructions ?? null,
     max_output_tokens: most ?? null,
-    metadata,
+    metadata: metadataIn(noted as JsonObject),
     parallel_tool_calls: given['parallel_tool_calls'] ?? true,
     previous_response_id: previous ?? null,
     reasoning: { effort: effort ?? null, summary: null },
@@ -104,6 +109,16 @@ function refuseWhatNobodyDoes({ background, truncation, top_logprobs: logprobs, 
   const at = (include as JsonValue[]).indexOf('message.output_text.logprobs')
   if (at >= 0)
     throw refused(400, `include[${at}] is not supported here; /v1/chat/completions has it`, `include[${at}]`, 'unsupported_value')
+}
+
+/** https://platform.openai.com/docs/api-reference/responses/create#responses-create-metadata */
+function metadataIn(metadata: JsonObject): JsonObject {
+  const entries = Object.entries(metadata)
+  if (entries.length > MAX_METADATA || entries.some(([key]) => key.length > MAX_METADATA_KEY))
+    throw wrongField('metadata', `an object of at most ${MAX_METADATA} keys, each of at most ${MAX_METADATA_KEY} characters`)
+  const wrong = entries.find(([, value]) => typeof value !== 'string' || value.length > MAX_METADATA_VALUE)
+  if (wrong !== undefined) throw wrongField(`metadata.${wrong[0]}`, `a string of at most ${MAX_METADATA_VALUE} characters`)
+  return metadata
 }
 
 /** The conversation that a response ended. */

@@ -349,6 +349,45 @@ describe('provider', () => {
     assert.deepEqual(cut, [false, true, true, true, false], 'says which calls did not come to their end')
   })
 
+  it('holds an input until the tool has ended, also one that does not listen, and none that it refuses', async () => {
+    let held = 0
+    const keepInput = (): (() => void) => {
+      let isHeld = true
+      held++
+      return () => {
+        if (isHeld) held--
+        isHeld = false
+      }
+    }
+    let end!: () => void
+    const deaf = provider(async function* () {
+      await new Promise<void>((resolve) => (end = resolve))
+      yield { kind: 'result', value: 1 }
+    })
+    for (const idempotencyKey of ['k', undefined]) {
+      const leaves = new AbortController()
+      const left = read(deaf.run(request({ keepInput, idempotencyKey }), { signal: leaves.signal }))
+      await until(() => deaf.admission.running === 1, 'it runs')
+      leaves.abort(new MeshError('cancelled', 'left'))
+      await assert.rejects(left, fails('cancelled'))
+      assert.equal(held, 1, 'the tool has it still')
+      end()
+      await until(() => held === 0, 'it has ended')
+    }
+    const refuses: [code: ErrorCode, of: ReturnType<typeof provider>][] = [
+      ['invalid_argument', provider(echo, { input: { type: 'string' } })],
+      [
+        'tool_failed',
+        provider(() => {
+          throw new Error('at once')
+        })
+      ]
+    ]
+    for (const [code, { run }] of refuses) await assert.rejects(read(run(request({ keepInput }), options())), fails(code))
+    assert.equal((await read(provider(echo).run(request({ keepInput }), options()))).length, 1)
+    assert.equal(held, 0)
+  })
+
   it('validates the input, applies defaults, and validates the result', async () => {
     const { run } = provider(echo, { input: { type: 'object', properties: { a: { default: 1 } }, additionalProperties: false } })
     assert.deepEqual(await read(run(request(), options())), [{ kind: 'result', value: { a: 1 } }])

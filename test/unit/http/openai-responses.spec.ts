@@ -2,8 +2,9 @@ import assert from 'node:assert/strict'
 import OpenAI from 'openai'
 import { createApp } from '../../../src/http/app.ts'
 import { MeshError } from '../../../src/errors.ts'
-import { createResponsesMemory } from '../../../src/http/openai/responses-memory.ts'
-import type { JsonObject } from '../../../src/core/invoke.ts'
+import { CHARACTERS_OF_EACH, createResponsesMemory } from '../../../src/http/openai/responses-memory.ts'
+import type { JsonObject, JsonValue } from '../../../src/core/invoke.ts'
+import { until } from '../../fixtures/libp2p-pair.ts'
 import { chunkItem, completion, createModelMesh, says, type FakeModel } from '../../fixtures/model-mesh.ts'
 
 const token = 'T'.repeat(43)
@@ -269,8 +270,11 @@ describe('http openai responses', () => {
     })
 
     it('is bounded in number, size and time', () => {
+      // Of one of these without its text: 8 values and 4 keys, with 29 characters.
+      const empty = 12 * CHARACTERS_OF_EACH + 29
+      const characters = 2 * empty + 42
       let now = 0
-      const memory = createResponsesMemory(() => now, { count: 2, characters: 100, ms: 10 })
+      const memory = createResponsesMemory(() => now, { count: 2, characters, ms: 10 })
       const kept = (id: string, text: string) =>
         memory.keep(id, { response: { output: [{ id: `${id}-item` }] }, messages: [{ role: 'user', content: text }] })
       const ids = () =>
@@ -279,13 +283,53 @@ describe('http openai responses', () => {
       assert.deepEqual(ids(), ['b', 'c'])
       kept('d', 'x'.repeat(70))
       assert.deepEqual(ids(), ['d'])
-      kept('a', 'x'.repeat(101))
+      kept('a', 'x'.repeat(characters - empty + 1))
       assert.deepEqual(ids(), ['d'], 'what is too large alone makes no other go')
       kept('b', '')
       now = 10
       assert.deepEqual(ids(), [])
       assert.equal(memory.item('b-item'), undefined)
     })
+  })
+
+  for (const [what, empty] of [
+    ['empty lists', []],
+    ['empty objects', {}],
+    ['empty texts', ''],
+    ['nulls', null],
+    ['empty keys', { '': {} }]
+  ] as [string, JsonValue][])
+    it(`counts ${what} of what it keeps`, () => {
+      const memory = createResponsesMemory(() => 0, { count: 9, characters: CHARACTERS_OF_EACH * 1_000, ms: 10 })
+      const message = (count: number) => ({ role: 'user', content: Array.from({ length: count }, () => empty) })
+      memory.keep('few', { response: {}, messages: [message(300)] })
+      memory.keep('many', { response: {}, messages: [message(1_000)] })
+      memory.keep('many said back', { response: { tools: message(1_000).content }, messages: [] })
+      assert.deepEqual(
+        ['few', 'many', 'many said back'].map((id) => memory.find(id) !== undefined),
+        [true, false, false]
+      )
+    })
+
+  it('forgets when the time has come, also if nobody asks', async () => {
+    let now = 0
+    const memory = createResponsesMemory(() => now, { count: 9, characters: 1_000, ms: 2 })
+    for (const id of ['a', 'b']) memory.keep(id, { response: {}, messages: [] })
+    now = 1
+    memory.keep('c', { response: {}, messages: [] })
+    now = 2
+    await until(() => memory.size === 1, 'the first two are forgotten')
+    memory.forget('c')
+    memory.keep('d', { response: {}, messages: [] })
+    now = 4
+    await until(() => memory.size === 0, 'so is a later one')
+  })
+
+  it('takes metadata as OpenAI does', async () => {
+    const { respond } = world()
+    const most = Object.fromEntries(Array.from({ length: 16 }, (_, n) => [`${n}`.padStart(64, 'k'), 'v'.repeat(512)]))
+    assert.deepEqual((await respond({ metadata: most })).json['metadata'], most)
+    assert.deepEqual((await respond({ metadata: null })).json['metadata'], {})
   })
 
   it('ends an answer that has no end', async () => {
@@ -344,6 +388,12 @@ describe('http openai responses', () => {
       [{ tools: [{ type: 'function', name: 'a' }, { type: 'web_search' }] }, 'tools[1].type'],
       [{ tool_choice: 'maybe' }, 'tool_choice'],
       [{ tool_choice: { type: 'allowed_tools' } }, 'tool_choice'],
+      [{ metadata: ['a'] }, 'metadata'],
+      [{ metadata: Object.fromEntries(Array.from({ length: 17 }, (_, n) => [`k${n}`, ''])) }, 'metadata'],
+      [{ metadata: { ['k'.repeat(65)]: '' } }, 'metadata'],
+      [{ metadata: { a: 'v'.repeat(513) } }, 'metadata.a'],
+      [{ metadata: { a: '', b: [] } }, 'metadata.b'],
+      [{ metadata: { a: null } }, 'metadata.a'],
       [{ text: { format: 'json' } }, 'text.format'],
       [{ text: { format: { type: 'grammar' } } }, 'text.format.type'],
       [{ text: { format: { type: 'json_schema' } } }, 'text.format.name'],

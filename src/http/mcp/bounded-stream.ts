@@ -1,0 +1,50 @@
+/** Bytes that wait for a client which does not read its stream. What comes past them ends it: the client sees that once it reads again, and comes back. One message may be longer, if nothing waits before it. */
+export const MAX_UNREAD_BYTES = 1024 * 1024
+
+/** How a stream is bounded. */
+export interface StreamBound {
+  /** Default {@link MAX_UNREAD_BYTES}. */
+  maxUnreadBytes?: number | undefined
+  /** The stream is over, whoever has ended it. */
+  onOver?: () => void
+}
+
+/**
+ * A response of server-sent events that keeps no more than its bound for a client that does not read; any other as it is. The SDK writes whatever there is to
+ * write, however much of it waits.
+ */
+export function boundedStream(response: Response, { maxUnreadBytes = MAX_UNREAD_BYTES, onOver }: StreamBound): Response {
+  const { body, status, statusText, headers } = response
+  if (body === null || headers.get('content-type') !== 'text/event-stream') {
+    onOver?.()
+    return response
+  }
+  const source = body.getReader()
+  const bounded = new ReadableStream<Uint8Array>(
+    {
+      start: (controller) => void pass(source, controller).finally(() => onOver?.()),
+      // Ends the loop above.
+      cancel: (reason) => source.cancel(reason)
+    },
+    new ByteLengthQueuingStrategy({ highWaterMark: maxUnreadBytes })
+  )
+  return new Response(bounded, { status, statusText, headers })
+}
+
+/** Reads at once whatever comes. Never rejects. */
+async function pass(
+  source: ReadableStreamDefaultReader<Uint8Array>,
+  controller: ReadableStreamDefaultController<Uint8Array>
+): Promise<void> {
+  try {
+    for (let step = await source.read(); !step.done; step = await source.read()) {
+      // What waits is still given to the client: messages are whole.
+      if (!(controller.desiredSize! > 0)) break
+      controller.enqueue(step.value)
+    }
+    controller.close()
+  } catch {
+    // The client has gone, and nothing can be closed any more.
+  }
+  await source.cancel().catch(() => {})
+}
