@@ -12,8 +12,8 @@ export const isOfHome: Fits = ({ mesh }) => mesh === undefined
 const OTHERS: readonly Fits[] = [isOfHome, () => true]
 
 /**
- * Capabilities with this name, of any use: of the nearest scope that has it, and there those with this id, else those that declare this model, else those with this alias. With those of this
- * node what is the same on other nodes: of the same type, by the same kind of name, and of the own mesh, unless the node matters. `NAME@NODE` is what this node itself calls so, else what
+ * Capabilities with this name, of any use: of the nearest scope that has it, and there of each node the one with this id, else those that declare this model; else those with this alias. With
+ * those of this node what is the same on other nodes: of the same type, by the same kind of name, and of the own mesh, unless the node matters. `NAME@NODE` is what this node itself calls so, else what
  * NAME means at NODE, and never what another node calls so: it could take over what is meant for one that is away.
  * @throws MeshError `ambiguous` if several nodes are NODE.
  */
@@ -63,12 +63,16 @@ function kindsOf(name: string): [Fits, Fits, Fits] {
   return [({ id }) => id === name, (one) => modelOf(one) === name, (one) => aliasesOf(one).includes(name)]
 }
 
+/**
+ * Of each node what it calls so, by its id, else by its model. Among nodes neither goes before the other: who announces an id gets no more by that than who declares the model. An alias only
+ * stands in for something, so it is one where nobody has the name.
+ */
 function called(some: readonly CapabilityView[], name: string): CapabilityView[] {
-  return (
-    kindsOf(name)
-      .map((fits) => some.filter(fits))
-      .find(({ length }) => length > 0) ?? []
-  )
+  const [isId, isModel, isAlias] = kindsOf(name)
+  const ids = some.filter(isId)
+  const withId = new Set(ids.map(({ node }) => node))
+  const named = [...ids, ...some.filter((one) => isModel(one) && !withId.has(one.node))]
+  return named.length > 0 ? named : some.filter(isAlias)
 }
 
 function sameElsewhere(models: readonly CapabilityView[], own: readonly CapabilityView[], name: string): CapabilityView[] {

@@ -29,10 +29,10 @@ export function modelsRoutes({ mesh }: { mesh: ModelMesh }): Hono<OpenAiEnv> {
     })
 }
 
-/** The id, if that means it and no other thing. */
+/** The id, if that means it and nothing of another kind. */
 function nameOf(one: CapabilityView, all: readonly CapabilityView[]): string {
   const meant = byName(all, one.id)
-  const isOneThing = meant.every(({ id, type, scope }) => id === one.id && type === one.type && scope !== 'node')
+  const isOneThing = meant.every(({ type, scope }) => type === one.type && scope !== 'node')
   if (meant.includes(one) && (isOneThing || meant.length === 1)) return one.id
   return refOf(one, all)
 }

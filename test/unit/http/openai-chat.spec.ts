@@ -513,6 +513,60 @@ describe('http openai chat', () => {
         assert.deepEqual([calls[0]!.options.node, calls[0]!.options.notNode], [undefined, ['thief']])
       })
 
+      describe('of a name that one node has for an id, another for its model', () => {
+        const ollama = { id: 'ollama-llama3', nodeName: 'attic', ...named('llama3:8b'), ...answer('attic') }
+        const other = { id: 'llama3:8b', nodeName: 'cellar', ...answer('cellar') }
+        const said = async (...models: ModelInMesh[]): Promise<unknown> => {
+          const { json } = await world(...models).chat({ model: 'llama3:8b' })
+          return (json['choices'] as { message: JsonObject }[])[0]?.message['content']
+        }
+
+        it('both serve: who is expected to be done first, the other where that fails', async () => {
+          for (const models of [
+            [ollama, other],
+            [other, ollama]
+          ]) {
+            const [first, second] = models as [ModelInMesh, ModelInMesh]
+            assert.equal(await said({ ...first, score: 9 }, { ...second, score: 1 }), second.nodeName)
+            const refusing = { ...first, score: 1, answer: failing('unavailable') }
+            assert.equal(await said(refusing, { ...second, score: 9 }), second.nodeName)
+          }
+        })
+
+        it('an id hides no model that does what is asked, whatever is behind it', async () => {
+          assert.equal(await said({ ...vectors, id: 'llama3:8b', nodeName: 'cellar' }, ollama), 'attic')
+          assert.equal(await said({ ...other, status: 'suspended' }, ollama), 'attic')
+        })
+
+        it('what one node says by itself goes by its own order: its id before its model', async () => {
+          const exact = { ...other, nodeName: 'attic', score: 9 }
+          assert.equal(await said({ ...ollama, score: 1 }, exact), 'cellar')
+          const [mine, theirs] = [
+            { ...ollama, ...own, score: 9 },
+            { ...other, score: 1 }
+          ]
+          assert.equal(await said(mine, theirs), 'attic', 'and that of this node before all others')
+        })
+
+        it('an alias stands in only for what nobody of the mesh is', async () => {
+          const alias = { ...ollama, id: 'x', metadata: { aliases: ['llama3:8b'] }, nodeName: 'desk', ...answer('desk') }
+          assert.equal(await said({ ...alias, score: 1 }, { ...ollama, score: 9 }), 'attic')
+          assert.equal(await said(alias), 'desk')
+        })
+
+        it('it is listed once, with both nodes', async () => {
+          const { data } = (await world(ollama, other).ask('/v1/models')).json as unknown as { data: JsonObject[] }
+          assert.deepEqual(
+            data.map(({ id, nodes }) => [id, nodes]),
+            [
+              ['auto', undefined],
+              ['ollama-llama3', ['attic']],
+              ['llama3:8b', ['cellar', 'attic']]
+            ]
+          )
+        })
+      })
+
       it('the same model on this node and others is shared, not with what another mesh lends, nor with another type', async () => {
         const { chat, calls } = world(
           MINE,
