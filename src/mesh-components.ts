@@ -70,6 +70,8 @@ export interface MeshComponents {
   examples?: ExampleStore | undefined
   /** A model of the mesh writes examples for what has none. Default: false. */
   writeExamples?: boolean | undefined
+  /** What models of other nodes say of themselves decides where any model will do. Default: false. */
+  believeOthers?: boolean | undefined
   /** What calls on this node cost beside time. Default: nothing. */
   cost?: NodeCost | undefined
   /** Higher than at any start before with the same key. */

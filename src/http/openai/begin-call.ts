@@ -12,7 +12,7 @@ import { toolFor, type ModelUse } from './model-uses.ts'
 export const MAX_MODELS_TRIED = 3
 
 /** The part of a node that the OpenAI API needs. */
-export type ModelMesh = Pick<Mesh, 'capabilities' | 'call' | 'explain' | 'understand'>
+export type ModelMesh = Pick<Mesh, 'capabilities' | 'call' | 'explain' | 'understand' | 'believesOthers'>
 
 /** What a request asks of which model. */
 export interface ModelRequest {
