@@ -58,6 +58,8 @@ export interface MeshComponents {
   /** Default: nothing is kept. */
   audit?: Audit
   changedDescriptors: ChangedDescriptors
+  /** What models of other nodes say of themselves decides where any model will do. Default: false. */
+  believeOthers?: boolean | undefined
   /** Default: what others first said of themselves is known until the node stops. */
   pins?: PinStore
   /** Default: events are known until the node stops. */
@@ -70,8 +72,6 @@ export interface MeshComponents {
   examples?: ExampleStore | undefined
   /** A model of the mesh writes examples for what has none. Default: false. */
   writeExamples?: boolean | undefined
-  /** What models of other nodes say of themselves decides where any model will do. Default: false. */
-  believeOthers?: boolean | undefined
   /** What calls on this node cost beside time. Default: nothing. */
   cost?: NodeCost | undefined
   /** Higher than at any start before with the same key. */
