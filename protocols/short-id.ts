@@ -1,3 +1,8 @@
+/** True for what looks like a PeerId, whether one has it or not: base58 of at least 46 characters. */
+export function isPeerId(text: string): boolean {
+  return /^[1-9A-HJ-NP-Za-km-z]{46,}$/.test(text)
+}
+
 /** Fewest characters of the end of a PeerId that mean it. */
 export const MIN_SHORT_ID = 6
 

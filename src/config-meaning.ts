@@ -7,6 +7,8 @@ export interface MeaningConfig {
   /** Where vectors of texts come from. Default: from nowhere, and words alone count. */
   embeddings?: { capability: string } | { transformers: { model: string } }
   vectors?: VectorForm
+  /** Models of other nodes are chosen by what they say of themselves, too. Default: false. */
+  believeOthers?: boolean
   /** What somebody says that was meant becomes an example, on this node. Default: false. */
   learn?: boolean
   /** A model of the mesh writes examples for capabilities that have none. Default: false. */
@@ -22,6 +24,11 @@ export const MEANING_SCHEMA: JsonSchema = {
   dependentRequired: { vectors: ['embeddings'] },
   description: 'How requests in words are understood: atmo route "…", atmo ask "…". Default: by their words alone.',
   properties: {
+    believeOthers: {
+      type: 'boolean',
+      description:
+        'What models of other nodes say of themselves decides, too, which one a chat of "auto" at the OpenAI API means. Whoever says that it is for everything is sent everything. Default: false, only models of this node are chosen by that.'
+    },
     learn: {
       type: 'boolean',
       description:

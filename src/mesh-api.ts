@@ -61,6 +61,8 @@ export interface Mesh extends AsyncDisposable, MeshMeaning, MeshRoutes, MeshTrig
   /** Members as far as this node knows them; itself first. */
   members(): MemberView[]
   capabilities(query?: CapabilityQuery): CapabilityView[]
+  /** What models of other nodes say of themselves decides, too, which one the OpenAI API asks where any will do. False: that of models of this node alone (`meaning.believeOthers`). */
+  readonly believesOthers: boolean
   /**
    * Accepts what a capability of another node, named by PeerId or a name that only one has, says of itself now, where views show it as `changed`.
    * `hash`: at least 8 characters of the one that was looked at. Throws `invalid_argument` if nothing is flagged, `conflict` if it has changed

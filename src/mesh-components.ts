@@ -58,6 +58,8 @@ export interface MeshComponents {
   /** Default: nothing is kept. */
   audit?: Audit
   changedDescriptors: ChangedDescriptors
+  /** What models of other nodes say of themselves decides where any model will do. Default: false. */
+  believeOthers?: boolean | undefined
   /** Default: what others first said of themselves is known until the node stops. */
   pins?: PinStore
   /** Default: events are known until the node stops. */

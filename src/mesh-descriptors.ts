@@ -1,3 +1,4 @@
+import { nodeCalled } from '../protocols/named-node.ts'
 import type { Audit } from './core/audit.ts'
 import type { Directory, DirectoryEvent } from './core/directory.ts'
 import { createPins, type ChangedDescriptors, type StoredPins } from './core/pins.ts'
@@ -102,17 +103,15 @@ export function createDescriptors(components: DescriptorsComponents): Descriptor
     return directory.get(origin)?.document?.info.name ?? origin
   }
 
-  /** By PeerId, else by a name that only one has. */
+  /** By PeerId, else by a name that only one has, or the end of its PeerId. */
   function find(node: string): ReturnType<Directory['visible']>[number] {
     const visible = directory.visible().filter(({ origin }) => origin !== self)
-    const exact = visible.find(({ origin }) => origin === node)
-    const fitting = exact === undefined ? visible.filter(({ document }) => document?.info.name === node) : [exact]
-    const [one] = fitting
+    const meant = nodeCalled(
+      visible.map(({ origin, document }) => ({ node: origin, nodeName: document!.info.name })),
+      node
+    )
+    const one = visible.find(({ origin }) => origin === meant)
     if (one === undefined) throw new MeshError('unavailable', `no other node "${node}" is here; see atmo peers`, { node })
-    if (fitting.length > 1)
-      throw new MeshError('ambiguous', `${fitting.length} nodes are named "${node}"; name one by its PeerId`, {
-        nodes: fitting.map(({ origin }) => origin)
-      })
     return one
   }
 }

@@ -1,12 +1,10 @@
 import type { SignedCertificate } from '../protocols/member/messages.ts'
+import { isPeerId, isShortIdOf } from '../protocols/short-id.ts'
 import { MeshError } from './errors.ts'
 import type { MemberView, MeshStatus } from './mesh-api.ts'
 import type { AdmissionGate } from './net/admission-gate.ts'
 import type { CheckedMember } from './trust/certificate.ts'
 import { OPEN_MESH, type Membership } from './trust/membership.ts'
-
-/** Least characters of the end of a PeerId that name a member. */
-const SHORT_ID = 6
 
 /** The mesh of a node, for its status. */
 export function meshOf({ mesh: id, name, role, revocation }: Membership): MeshStatus['mesh'] {
@@ -61,10 +59,10 @@ export function createRoster({ self, membership, gate, checked, nameOf }: Roster
   }
 
   function find(node: string): { peerId: string; name: string; role: MemberView['role'] | undefined } {
-    // As the tables show it, which cut the beginning off: `…WdeStfHA`.
-    const end = node.replace(/^…/, '')
+    // Whoever calls itself so must not keep that one from being revoked, or be taken for it.
+    const isName = !isPeerId(node) && !node.startsWith('…')
     const fitting = members().filter(
-      ({ peerId, name }) => peerId === node || name === node || (end.length >= SHORT_ID && peerId.endsWith(end))
+      ({ peerId, name }) => peerId === node || (isName && name === node) || isShortIdOf(peerId, node)
     )
     const [one] = fitting
     if (fitting.length > 1)

@@ -1,12 +1,12 @@
 /** Routes as a person sees them, and who is on the way to a node. */
-import { findNamed, parseTarget } from './core/candidates.ts'
+import { findNamed } from './core/candidates.ts'
 import type { Directory, DirectoryEntry } from './core/directory.ts'
 import type { Offer } from './core/candidates.ts'
 import { statusOf } from './core/query.ts'
 import { UNITS_PER_MS } from './core/routing/metric.ts'
 import { DEMOTED_COST } from './core/routing/neighbour-trust.ts'
 import { nearest } from '../protocols/nearest.ts'
-import { isShortIdOf } from '../protocols/short-id.ts'
+import { nodeCalled, parseTarget } from '../protocols/named-node.ts'
 import { MeshError, abortError } from './errors.ts'
 import type { GradientRow, MeshRoutes, RouteView, RoutesView, TraceHop } from './mesh-api.ts'
 import type { MeshRouting } from './mesh-routing.ts'
@@ -90,13 +90,11 @@ export function createRouteViews(components: RouteViewsComponents): Pick<MeshRou
   /** PeerId of the node that is meant: by PeerId or the end of it, by name, or by what it offers. */
   function nodeOf(target: string): string {
     const all = [...directory.entries()].filter(({ document }) => document !== undefined)
-    const exact = all.filter(({ origin, document }) => origin === target || document!.info.name === target)
-    const named = exact.length > 0 ? exact : all.filter(({ origin }) => isShortIdOf(origin, target))
-    if (named.length > 1)
-      throw new MeshError('ambiguous', `${named.length} nodes are meant by "${target}"; use a PeerId`, {
-        nodes: named.map(({ origin }) => origin)
-      })
-    if (named[0] !== undefined) return named[0].origin
+    const named = nodeCalled(
+      all.map(({ origin, document }) => ({ node: origin, nodeName: document!.info.name, local: origin === self })),
+      target
+    )
+    if (named !== undefined) return named
     const isNamed = offers().some(({ id, type }) => id === target || type === target)
     if (!isNamed && parseTarget(target).node === undefined) throw unknown(target, all)
     const [first] = findNamed(offers(), target).named.sort((a, b) => byMetric(gradientRow(a, 0), gradientRow(b, 0)))

@@ -248,6 +248,7 @@ export async function createMesh(components: MeshComponents): Promise<Mesh> {
     call: calls.call,
     explain: calls.explain,
     understand: meaning.understand,
+    believesOthers: components.believeOthers === true,
     examples: meaning.examples,
     ...createRouteViews({ self, directory, routing, offers: () => offers.all(), nameOf, now }),
     addBackend: (backend) => runner.add(backend),

@@ -59,6 +59,7 @@ export interface NodeOptions {
   /**
    * Vectors beside words, for requests in words. `embeddings`: a capability of the mesh, or the absolute path of the folder of a model for `@huggingface/transformers`,
    * which has to be installed beside this package. `vectors`: how they are kept, default `int8`. Default: words alone.
+   * `believeOthers`: what models of other nodes say of themselves decides which one is asked where any will do; default: false.
    * `learn`: what somebody says that was meant becomes an example, kept in the data directory; default: false.
    * `writeExamples`: a model of the mesh writes examples for capabilities that have none; default: false.
    */
@@ -139,6 +140,7 @@ export async function createNode(options: NodeOptions = {}): Promise<Mesh> {
       events,
       sink: options.events?.sink,
       cost: options.cost,
+      believeOthers: options.meaning?.believeOthers,
       meaning: meaningComponents(options.meaning),
       examples,
       writeExamples: options.meaning?.writeExamples,

@@ -1,11 +1,11 @@
 /** Agents that wait for each other: whom an agent asks is told who waits for the answer, so that nobody asks one of those whose places are all taken by that. */
 import type { ToolDeclaration } from '../../protocols/capability.ts'
-import { parseTarget } from '../core/candidates.ts'
+import { parseTarget } from '../../protocols/named-node.ts'
 import type { JsonObject, JsonSchema, JsonValue } from '../core/invoke.ts'
 import { MeshError } from '../errors.ts'
 import type { CapabilityView } from '../mesh-api.ts'
 import { ASK_TOOL, WAITING_KEY } from '../model-tools/ask-schema.ts'
-import { isMeant } from './meant.ts'
+import { meantBy } from './meant.ts'
 
 /** Agents in it at most: more than a chain of calls may have. */
 const MAX_WAITING = 16
@@ -45,7 +45,7 @@ export function chooseAsked(
   capabilities: readonly CapabilityView[],
   { target, node, input, waiting }: { target: string; node: string | undefined; input: JsonValue; waiting: readonly string[] }
 ): AskChoice {
-  const meant = capabilities.filter((one) => isMeant(one, target, node))
+  const meant = meantBy(capabilities, target, node)
   if (meant.length === 0 || !meant.every(takesWaiting) || typeof input !== 'object' || input === null || Array.isArray(input))
     return { input, notNode: [] }
   const free = meant.filter((one) => !isTaken(one, waiting))

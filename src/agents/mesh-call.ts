@@ -1,5 +1,5 @@
 import { matchGlob } from '../../protocols/glob.ts'
-import { parseTarget } from '../core/candidates.ts'
+import { parseTarget } from '../../protocols/named-node.ts'
 import type { JsonValue } from '../core/invoke.ts'
 import { tokensOf } from '../core/limits.ts'
 import type { Call, CapabilityView } from '../mesh-api.ts'

@@ -2,7 +2,7 @@ import { CHAT_TYPE } from '../core/chat.ts'
 import { MeshError } from '../errors.ts'
 import type { CallOptions, CapabilityView } from '../mesh-api.ts'
 import { cutText } from '../core/cut-text.ts'
-import { isMeant } from './meant.ts'
+import { meantBy } from './meant.ts'
 import { isAway } from '../model-tools/callable-tool.ts'
 
 /** Which capability an agent talks to, for a call. */
@@ -36,7 +36,7 @@ const MAX_SHOWN_MODEL = 100
 
 /** Why an agent cannot work with its model now, in words that other nodes may see; undefined if it can. */
 export function lackOfModel(capabilities: readonly CapabilityView[], model: string): string | undefined {
-  const named = capabilities.filter((one) => isMeant(one, model))
+  const named = meantBy(capabilities, model)
   const shown = cutText(model, MAX_SHOWN_MODEL)
   if (named.length === 0) return `its model "${shown}" is not there: no node of the mesh offers it, by id or type`
   const able = named.filter(({ metadata }) => metadata?.['tools'] !== false)

@@ -1,5 +1,5 @@
 import { nearest } from '../../protocols/nearest.ts'
-import { isShortIdOf } from '../../protocols/short-id.ts'
+import { isPeerId, isShortIdOf } from '../../protocols/short-id.ts'
 import { MeshError } from '../errors.ts'
 
 /** A node as people name it. */
@@ -9,9 +9,6 @@ export interface KnownNode {
   nodeName: string
 }
 
-/** A PeerId needs not be known: one cannot be mistyped into another. */
-const PEER_ID = /^[1-9A-HJ-NP-Za-km-z]{46,}$/
-
 /**
  * PeerIds of the nodes that must not run a call, each given by PeerId, by the end of one as tables show it, or by name, which may be that of several.
  * @throws MeshError `invalid_argument`: a name that nobody has would exclude nobody, without a word.
@@ -19,7 +16,8 @@ const PEER_ID = /^[1-9A-HJ-NP-Za-km-z]{46,}$/
 export function excludedNodes(notNode: readonly string[], known: Iterable<KnownNode>): string[] {
   const all = [...known]
   return notNode.flatMap((given) => {
-    if (PEER_ID.test(given)) return [given]
+    // It needs not be known: one cannot be mistyped into another.
+    if (isPeerId(given)) return [given]
     const named = all.filter(({ node, nodeName }) => node === given || nodeName === given)
     const meant = named.length > 0 ? named : all.filter(({ node }) => isShortIdOf(node, given))
     if (meant.length === 0) throw unknownNode(given, all)

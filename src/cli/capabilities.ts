@@ -1,5 +1,6 @@
 import { Option, type Command } from 'commander'
 import { CAPABILITY_STATUSES } from '../../protocols/capability.ts'
+import { parseTarget } from '../../protocols/named-node.ts'
 import { shortId } from '../../protocols/short-id.ts'
 import type { CapabilityView } from '../mesh-api.ts'
 import { connectToNode } from './client.ts'
@@ -31,10 +32,8 @@ export function addCapabilities(program: Command): void {
     .action(async (id: string | undefined, options: NodeOptions & Filters) => {
       const { dataDir, output } = contextOf(options)
       // The same names that `call` takes: what the list shows can be asked for.
-      const at = id?.lastIndexOf('@') ?? -1
-      const named: Record<string, string> =
-        id === undefined ? {} : at > 0 ? { id: id.slice(0, at), node: id.slice(at + 1) } : { id }
-      const query = new URLSearchParams(named)
+      const { name, node } = parseTarget(id ?? '')
+      const query = new URLSearchParams({ ...(id !== undefined && { id: name }), ...(node !== undefined && { node }) })
       for (const key of FILTERS) if (options[key] !== undefined) query.set(key, options[key])
       const answer = await (
         await connectToNode(dataDir)

@@ -4,7 +4,7 @@ import type { NodeCost } from './dispatch/candidate.ts'
 import { Provider, compareOffers, createProviderClasses, type ProviderClasses } from './provider-classes.ts'
 import { statusOf, toolOf } from './query.ts'
 import { nearest } from '../../protocols/nearest.ts'
-import { isShortIdOf } from '../../protocols/short-id.ts'
+import { nodeCalled, parseTarget } from '../../protocols/named-node.ts'
 
 /** A capability of some node, as the choice of a provider sees it. */
 export interface Offer {
@@ -41,12 +41,6 @@ export interface Candidates {
   offers: Offer[]
   /** The same, for the choice among them. */
   providers: ProviderClasses
-}
-
-/** `name` and `@node` of a target. */
-export function parseTarget(target: string): { name: string; node: string | undefined } {
-  const at = target.lastIndexOf('@')
-  return at > 0 ? { name: target.slice(0, at), node: target.slice(at + 1) } : { name: target, node: undefined }
 }
 
 /**
@@ -163,21 +157,8 @@ function notAccepted(offers: readonly Offer[], name: string): MeshError {
 }
 
 function onNode(offers: readonly Offer[], node: string): readonly Offer[] {
-  const exact = offers.filter((offer) => offer.node === node)
-  if (exact.length > 0) return exact
-  const called = offers.filter((offer) => offer.nodeName === node)
-  const home = called.filter((offer) => offer.mesh === undefined)
-  // A node of another mesh may call itself as it likes: it takes no name from one of the own.
-  const byName = home.length > 0 ? home : called
-  const named = byName.length > 0 ? byName : offers.filter((offer) => isShortIdOf(offer.node, node))
-  const nodes = [...new Set(named.map((offer) => offer.node))]
-  if (nodes.length > 1) {
-    throw new MeshError('ambiguous', `${nodes.length} nodes are meant by "${node}"; use a PeerId: ${nodes.join(', ')}`, {
-      node,
-      nodes
-    })
-  }
-  if (named.length > 0) return named
+  const meant = nodeCalled(offers, node)
+  if (meant !== undefined) return offers.filter((offer) => offer.node === meant)
   const known = [...new Set(offers.map((offer) => offer.nodeName))]
   throw new MeshError('unavailable', `no node "${node}" is here; known: ${known.slice(0, 20).join(', ') || 'none'}`, {
     node,

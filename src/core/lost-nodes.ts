@@ -1,8 +1,7 @@
 /** Nodes that are known and cannot be reached now: what they offer is not unknown, it is out of reach. */
 import { MeshError, isMeshError } from '../errors.ts'
-import { parseTarget } from './candidates.ts'
+import { nodesCalled, parseTarget } from '../../protocols/named-node.ts'
 import type { DirectoryEntry } from './directory.ts'
-import { isShortIdOf } from '../../protocols/short-id.ts'
 
 /** What is remembered of one. */
 export type LostNode = Pick<DirectoryEntry, 'origin' | 'document' | 'lost'>
@@ -25,11 +24,11 @@ export function whyNotFound(error: unknown, target: string, node: string | undef
   const parsed = parseTarget(target)
   const wanted = node ?? parsed.node
   const name = wanted === undefined ? target : parsed.name
-  const isMeant = ({ origin, document }: LostNode): boolean =>
-    wanted === undefined || wanted === origin || wanted === document!.info.name || isShortIdOf(origin, wanted)
+  const named = lost.map(({ origin, document }) => ({ node: origin, nodeName: document!.info.name }))
+  const meant = wanted === undefined ? undefined : nodesCalled(named, wanted)
   const offers = ({ document }: LostNode): boolean =>
     [...document!.capabilities.values()].some(({ id, type }) => id === name || type === name)
-  const holders = lost.filter((one) => isMeant(one) && offers(one))
+  const holders = lost.filter((one) => (meant?.includes(one.origin) ?? true) && offers(one))
   if (holders.length === 0) return error
   const names = holders.slice(0, MAX_NAMED).map(({ document }) => document!.info.name)
   return new MeshError('unavailable', `"${name}" is on ${names.join(', ')}, to which no way is known now`, {

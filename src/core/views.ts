@@ -1,7 +1,7 @@
 import type { CapabilityQuery, CapabilityView, ChangedDescriptor } from '../mesh-api.ts'
 import type { DirectoryEntry } from './directory.ts'
 import { matches, statusOf } from './query.ts'
-import { isShortIdOf } from '../../protocols/short-id.ts'
+import { isPeerId, isShortIdOf } from '../../protocols/short-id.ts'
 
 /** How a capability of an origin differs from what is pinned of it; undefined if it does not. */
 export type ChangedOf = (origin: string, id: string) => ChangedDescriptor | undefined
@@ -21,8 +21,8 @@ export function capabilityViews(
     const { document, origin } = entry
     if (document === undefined) continue
     const { node } = query
-    if (node !== undefined && node !== origin && node !== document.info.name && !isShortIdOf(origin, node)) continue
-    const nodeRef = sharesName(entries, entry) ? origin : document.info.name
+    if (node !== undefined && node !== origin && !hasName(document.info.name, node) && !isShortIdOf(origin, node)) continue
+    const nodeRef = hasNameAlone(entries, entry) ? document.info.name : origin
     for (const stored of document.capabilities.values()) {
       if (query.id !== undefined && stored.id !== query.id) continue
       const { declaration } = stored
@@ -65,8 +65,14 @@ export function capabilityView(
   return capabilityViews(entries, self, changedOf, { node: entry.origin, id })[0]
 }
 
-function sharesName(entries: DirectoryEntry[], entry: DirectoryEntry): boolean {
-  return entries.some((other) => other !== entry && other.document?.info.name === entry.document?.info.name)
+/** What looks like a PeerId, or the end of one, means that node and no name. */
+function hasName(name: string, given: string): boolean {
+  return name === given && !isPeerId(given) && !given.startsWith('…')
+}
+
+function hasNameAlone(entries: DirectoryEntry[], entry: DirectoryEntry): boolean {
+  const { name } = entry.document!.info
+  return hasName(name, name) && !entries.some((other) => other !== entry && other.document?.info.name === name)
 }
 
 function compareText(a: string, b: string): number {

@@ -14,6 +14,17 @@ const failure = async (options: NodeOptions): Promise<MeshError> => {
 }
 
 describe('createNode', () => {
+  it('believes what other nodes say of their models only if its owner wants that', async () => {
+    for (const [meaning, believes] of [
+      [{ believeOthers: true }, true],
+      [{ learn: true }, false]
+    ] as const) {
+      const mesh = await createNode({ name: 'n', open: true, mdns: false, listen: ['/ip4/127.0.0.1/tcp/0'], meaning })
+      assert.equal(mesh.believesOthers, believes)
+      await mesh.stop()
+    }
+  })
+
   it('says in one line that an address is taken', async () => {
     const server = createServer()
     await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve))

@@ -12,7 +12,7 @@ import { toolFor, type ModelUse } from './model-uses.ts'
 export const MAX_MODELS_TRIED = 3
 
 /** The part of a node that the OpenAI API needs. */
-export type ModelMesh = Pick<Mesh, 'capabilities' | 'call' | 'explain' | 'understand'>
+export type ModelMesh = Pick<Mesh, 'capabilities' | 'call' | 'explain' | 'understand' | 'believesOthers'>
 
 /** What a request asks of which model. */
 export interface ModelRequest {
@@ -24,6 +24,8 @@ export interface ModelRequest {
   input(view: CapabilityView): JsonValue
   /** What is asked, in words, of an input: where any model will do, they say which one is meant. Default: the load alone says it. */
   words?: (input: JsonValue) => string
+  /** This one, whatever the name means by now. Default: by the name. */
+  chosen?: ModelTarget | undefined
   options: Omit<CallOptions, 'stream'>
   /** What is sent with it, anew for each model that is tried. */
   stream?: () => NonNullable<CallOptions['stream']>
@@ -39,20 +41,8 @@ export interface BegunCall {
 }
 
 /** Calls a model. Another one takes over while nothing has come, if several are meant and the mesh has a retry left. @throws what the last of them fails with. */
-export async function beginCall({
-  mesh,
-  use,
-  model,
-  needs = {},
-  input,
-  words,
-  options,
-  stream
-}: ModelRequest): Promise<BegunCall> {
-  const all = mesh.capabilities()
-  const fit = fitting(mesh, all, model, use, needs)
-  const meant = words !== undefined && isAuto(model) ? await meantModels(mesh, fit, use.tool, words(input(fit[0]!))) : undefined
-  const targets = chooseModels(mesh, all, fit, use.tool, meant).slice(0, MAX_MODELS_TRIED)
+export async function beginCall({ mesh, use, input, options, stream, ...request }: ModelRequest): Promise<BegunCall> {
+  const targets = request.chosen === undefined ? await choose({ mesh, use, input, ...request }) : [request.chosen]
   let after: MeshError | undefined
   for (const [at, target] of targets.entries()) {
     const { id, node, notNode, view } = target
@@ -70,6 +60,14 @@ export async function beginCall({
     }
   }
   throw new TypeError('there is at least one model')
+}
+
+/** Those to try, in order. */
+async function choose({ mesh, use, model, needs = {}, input, words }: Omit<ModelRequest, 'options'>): Promise<ModelTarget[]> {
+  const all = mesh.capabilities()
+  const fit = fitting(mesh, all, model, use, needs)
+  const meant = words !== undefined && isAuto(model) ? await meantModels(mesh, fit, use.tool, words(input(fit[0]!))) : undefined
+  return chooseModels(mesh, all, fit, use.tool, meant).slice(0, MAX_MODELS_TRIED)
 }
 
 /** The capabilities that are meant. @throws where there are none also what the mesh knows of it: a node that is away has not taken their names with it. */

@@ -14,21 +14,26 @@ export interface ModelTarget extends Pick<CallOptions, 'node' | 'notNode'> {
  * choose: the dispatch of the mesh decides at the moment of the call.
  * @param all capabilities of the mesh.
  * @param fit those that were meant.
- * @param first ids of those that what is asked means: they go before the others.
+ * @param first those that what is asked means: they go before the others.
  */
 export function chooseModels(
   mesh: Pick<Mesh, 'explain'>,
   all: readonly CapabilityView[],
   fit: readonly CapabilityView[],
   tool: string,
-  first: ReadonlySet<string> = new Set()
+  first: readonly CapabilityView[] = []
 ): ModelTarget[] {
   const targets = targetsOf(all, fit)
   if (targets.length === 1) return targets
   return targets
-    .map((target) => ({ target, isFirst: first.has(target.id), score: scoreOf(mesh, target, tool) }))
+    .map((target) => ({ target, isFirst: first.some((one) => isOf(target, one)), score: scoreOf(mesh, target, tool) }))
     .sort((a, b) => Number(b.isFirst) - Number(a.isFirst) || a.score - b.score)
     .map(({ target }) => target)
+}
+
+/** By the id alone only where it is one thing everywhere. */
+function isOf({ id, node }: ModelTarget, one: CapabilityView): boolean {
+  return one.id === id && (node === undefined || one.node === node)
 }
 
 /** The same id and type on several nodes is one thing, unless the node matters. */

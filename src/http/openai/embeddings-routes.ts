@@ -35,9 +35,9 @@ export function embeddingsRoutes({ mesh }: { mesh: ModelMesh }): Hono<OpenAiEnv>
     let first: BegunCall | undefined
     for (const texts of callsOf(input)) {
       // All vectors of an answer are of one model: those after the first go where that went.
-      const pinned = first === undefined ? model : `${first.target.id}@${first.call.provider?.node}`
+      const chosen = first && { ...first.target, node: first.call.provider!.node }
       const asked = () => ({ ...more, input: texts })
-      const call = await beginCall({ mesh, use: MODEL_USES.embed, model: pinned, input: asked, options: { signal, traceparent } })
+      const call = await beginCall({ mesh, use: MODEL_USES.embed, model, chosen, input: asked, options: { signal, traceparent } })
       first ??= call
       const answer = await resultOf(call)
       const vectors = vectorsInOrder(answer['data'], textsIn(texts))

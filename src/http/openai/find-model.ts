@@ -1,9 +1,10 @@
 /** Which capabilities a `model` of a request means. */
 import { matchGlob } from '../../../protocols/glob.ts'
+import { parseTarget } from '../../../protocols/named-node.ts'
 import { nearest } from '../../../protocols/nearest.ts'
 import type { MeshError } from '../../errors.ts'
 import type { CapabilityView } from '../../mesh-api.ts'
-import { byName, isOfHome } from './model-names.ts'
+import { byName, calledElsewhere, isOfHome, refOf } from './model-names.ts'
 import { aliasesOf, isCallable, isFor, modelOf, useOf, type ModelUse } from './model-uses.ts'
 import { refused } from './openai-errors.ts'
 
@@ -57,7 +58,11 @@ function needed({ tools = false, vision = false }: ModelNeeds, { what }: ModelUs
 /** The error for a name that no model has; names what is near. */
 export function notFound(all: readonly CapabilityView[], given: string, use?: ModelUse): MeshError {
   const models = all.filter((one) => (use === undefined ? useOf(one) !== undefined : isFor(use, one)))
-  const names = [...new Set(models.flatMap((one) => [one.id, modelOf(one) ?? one.id, ...aliasesOf(one)]))]
+  // What others call by a name with @ is not asked for so.
+  const isName = (one: CapabilityView, name: string): boolean => one.local || parseTarget(name).node === undefined
+  const names = [
+    ...new Set(models.flatMap((one) => [one.id, modelOf(one) ?? one.id, ...aliasesOf(one)].filter((name) => isName(one, name))))
+  ]
   const lower = given.toLowerCase()
   const near =
     nearest(given, names) ??
@@ -67,7 +72,13 @@ export function notFound(all: readonly CapabilityView[], given: string, use?: Mo
     names.length === 0
       ? `no node offers a model that ${use?.what ?? 'can be used here'}`
       : `there are: ${names.slice(0, MAX_NAMED).join(', ')}`
-  const hint = near === undefined ? there : `did you mean "${near}"?`
+  const elsewhere = calledElsewhere(all, given).map((one) => refOf(one, all))
+  const hint =
+    elsewhere.length > 0
+      ? `what other nodes call so is asked for by its id: ${elsewhere.slice(0, MAX_NAMED).join(', ')}`
+      : near === undefined
+        ? there
+        : `did you mean "${near}"?`
   return refused(404, `The model "${given.slice(0, MAX_SHOWN)}" does not exist in this mesh; ${hint}`, 'model', 'model_not_found')
 }
 

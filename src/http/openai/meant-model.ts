@@ -6,24 +6,29 @@ import { isObject } from './request-fields.ts'
 
 /** Of what is asked so much is looked at, in characters. */
 const MAX_ASKED_CHARS = 2_000
-const NONE: ReadonlySet<string> = new Set()
+const NONE: readonly CapabilityView[] = []
 
 /**
- * Ids of the models that the words mean, by what these say of themselves; none where that is not clear, where all say the same, or where it is not known at once: nobody waits for it.
+ * The models that the words mean, by what these say of themselves: those of this node alone, unless its owner believes others as well, since a member that says that it is for everything would
+ * get everything. None where that is not clear, where all say the same, or where it is not known at once: nobody waits for it.
  * @param fit those that are able.
  */
 export async function meantModels(
-  mesh: Pick<Mesh, 'understand'>,
+  mesh: Pick<Mesh, 'understand' | 'believesOthers'>,
   fit: readonly CapabilityView[],
   tool: string,
   words: string
-): Promise<ReadonlySet<string>> {
-  const ids = [...new Set(fit.map(({ id }) => id))]
-  const said = new Set(fit.map(({ description = '' }) => description))
+): Promise<readonly CapabilityView[]> {
+  const believed = mesh.believesOthers ? fit : fit.filter(({ local }) => local)
+  const ids = [...new Set(believed.map(({ id }) => id))]
+  const said = new Set(believed.map(({ description = '' }) => description))
   if (ids.length < 2 || said.size < 2 || words.trim() === '') return NONE
+  const [type, ...otherTypes] = new Set(believed.map((one) => one.type))
   try {
-    const { outcome, matches } = await mesh.understand(words, { tool, ids, atOnce: true })
-    return outcome === 'one' ? new Set(matches.map(({ capability }) => capability)) : NONE
+    const options = { tool, ids, ...(otherTypes.length === 0 && { type }), atOnce: true }
+    const { outcome, matches } = await mesh.understand(words, options)
+    if (outcome !== 'one') return NONE
+    return believed.filter((one) => matches.some((match) => match.capability === one.id && match.type === one.type))
   } catch (error) {
     if (isMeshError(error)) return NONE
     throw error

@@ -4,7 +4,7 @@ import type { JsonObject } from '../../../protocols/json.ts'
 import type { CapabilityView } from '../../mesh-api.ts'
 import type { ModelMesh } from './begin-call.ts'
 import { AUTO, notFound } from './find-model.ts'
-import { byName } from './model-names.ts'
+import { byName, refOf } from './model-names.ts'
 import { aliasesOf, isCallable, modelOf, useOf } from './model-uses.ts'
 import type { OpenAiEnv } from './openai-errors.ts'
 
@@ -29,14 +29,12 @@ export function modelsRoutes({ mesh }: { mesh: ModelMesh }): Hono<OpenAiEnv> {
     })
 }
 
-/** The id, if that means it and no other thing. */
+/** The id, if that means it and nothing of another kind. */
 function nameOf(one: CapabilityView, all: readonly CapabilityView[]): string {
   const meant = byName(all, one.id)
-  const isOneThing = meant.every(({ id, type, scope }) => id === one.id && type === one.type && scope !== 'node')
+  const isOneThing = meant.every(({ type, scope }) => type === one.type && scope !== 'node')
   if (meant.includes(one) && (isOneThing || meant.length === 1)) return one.id
-  const there = `${one.id}@${one.nodeName}`
-  const isOnlyOne = byName(all, there).every((other) => other === one)
-  return isOnlyOne ? there : `${one.id}@${one.node}`
+  return refOf(one, all)
 }
 
 /** `created` is when its maker made it, which nobody here knows. */

@@ -1,6 +1,7 @@
 import assert from 'node:assert/strict'
 import type { CapabilityDeclaration } from '../../../protocols/capability.ts'
-import { findCandidates, findNamed, parseTarget, type Offer } from '../../../src/core/candidates.ts'
+import { findCandidates, findNamed, type Offer } from '../../../src/core/candidates.ts'
+import { parseTarget } from '../../../protocols/named-node.ts'
 import { matches, toolOf } from '../../../src/core/query.ts'
 import { DEFAULT_CONCURRENCY } from '../../../src/core/admission.ts'
 import type { Provider } from '../../../src/core/provider-classes.ts'
@@ -165,6 +166,25 @@ describe('candidates', () => {
     const twins = [offer('same', 'echo', { node: 'p1' }), offer('same', 'echo', { node: 'p2' })]
     fails('ambiguous', /p1, p2/, () => nodesOf(twins, 'echo@same'))
     assert.equal(findCandidates(twins, 'echo@p2', 'echo').offers.length, 1)
+  })
+
+  it('a PeerId means that node and no other, whatever others call themselves, and though it is away', () => {
+    const peer = `12D3KooW${'A'.repeat(44)}`
+    const thief = offer(peer, 'echo', { node: 'thief' })
+    const shown = offer(`…${peer.slice(-8)}`, 'echo', { node: 'thief' })
+    for (const target of [`echo@${peer}`, `demo/echo@${peer}`]) fails('unavailable', /no node/, () => nodesOf([thief], target))
+    fails('unavailable', /no node/, () => nodesOf([thief], 'echo', peer))
+    fails('unavailable', /no node/, () => nodesOf([shown], 'echo', `…${peer.slice(-8)}`))
+    assert.deepEqual(nodesOf([thief, offer('attic', 'echo', { node: peer })], `echo@${peer}`), ['attic'])
+  })
+
+  it('the name of this node means this node, whoever else has it', () => {
+    const mine = offer('desk', 'echo', { local: true })
+    const others = [offer('desk', 'echo', { node: 'thief' }), offer('desk', 'echo', { node: 'lender', mesh: 'club' })]
+    assert.deepEqual(
+      findCandidates([...others, mine], 'echo@desk', 'echo').offers.map(({ node }) => node),
+      ['peer-desk']
+    )
   })
 
   it('names what is near when nothing is found', () => {

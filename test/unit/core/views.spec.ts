@@ -22,4 +22,17 @@ describe('views of capabilities', () => {
     assert.deepEqual(of('aaaaHALL'), ['hall'])
     assert.deepEqual(of('…LAR'), [])
   })
+
+  it('are not those of a node that calls itself by the PeerId of another, or by the end of one; they are named by its own', () => {
+    const peer = `12D3KooW${'A'.repeat(44)}`
+    for (const name of [peer, '…AAAAAAAA']) {
+      const all = [...entries, entry('12D3KooWthief', name)]
+      assert.deepEqual(
+        capabilityViews(all, 'self', () => undefined, { node: name }),
+        []
+      )
+      const refs = capabilityViews(all, 'self', () => undefined).map(({ ref }) => ref)
+      assert.deepEqual(new Set(refs), new Set(['lamp@hall', 'lamp@cellar', 'lamp@12D3KooWthief']))
+    }
+  })
 })

@@ -428,6 +428,145 @@ describe('http openai chat', () => {
           assert.equal(calls.length, 1)
         })
 
+      const PEER = `12D3KooW${'A'.repeat(44)}`
+      const named = (model: string) => ({ metadata: { model } })
+      const REFUSED: [what: string, model: string, others: ModelInMesh[], status: number, code: string, message: RegExp][] = [
+        [
+          'a model that looks like a name at a node that is away',
+          'llava@attic',
+          [{ id: 'x', ...named('llava@attic') }, MINE],
+          404,
+          'model_not_found',
+          /what other nodes call so is asked for by its id: x@kitchen/
+        ],
+        [
+          'an alias that looks like a name at a node that has no such model',
+          'qwen@attic',
+          [{ id: 'x', metadata: { aliases: ['qwen@attic'] } }, eyes, MINE],
+          404,
+          'model_not_found',
+          /by its id: x@kitchen/
+        ],
+        [
+          'an alias with the PeerId of a node that is away',
+          `eyes@${PEER}`,
+          [{ id: 'x', metadata: { aliases: [`eyes@${PEER}`] } }, MINE],
+          404,
+          'model_not_found',
+          /by its id/
+        ],
+        [
+          'a node that is called by the PeerId of one that is away',
+          `eyes@${PEER}`,
+          [{ id: 'eyes', node: 'thief', nodeName: PEER, ...answer('thief') }, MINE],
+          404,
+          'model_not_found',
+          /does not exist/
+        ],
+        [
+          'a node that is called by the end of the PeerId of one that is away, as tables show it',
+          'eyes@…AAAAAAAA',
+          [{ id: 'eyes', node: 'thief', nodeName: '…AAAAAAAA' }, MINE],
+          404,
+          'model_not_found',
+          /does not exist/
+        ],
+        [
+          'a node that is away, as the mesh knows it',
+          'lost@attic',
+          [{ id: 'x', metadata: { aliases: ['lost@attic'] } }],
+          503,
+          'unavailable',
+          /on attic/
+        ],
+        [
+          'two nodes of one name',
+          'eyes@attic',
+          [{ id: 'eyes', node: 'thief', nodeName: 'attic', score: -1 }, eyes],
+          409,
+          'ambiguous',
+          /2 nodes are meant by "attic"; use a PeerId: (thief, 12D3KooWattic|12D3KooWattic, thief)/
+        ],
+        [
+          'two nodes of one name, one of which has no models',
+          'eyes@attic',
+          [
+            { id: 'eyes', node: 'thief', nodeName: 'attic' },
+            { id: 'lamp', type: 'home/lamp', tools: [], nodeName: 'attic' }
+          ],
+          409,
+          'ambiguous',
+          /use a PeerId/
+        ]
+      ]
+      for (const [what, model, models, status, code, message] of REFUSED)
+        it(`is nobody's: ${what}`, async () => {
+          const { chat, calls } = world(...models)
+          const { json, ...got } = await chat({ model })
+          assert.deepEqual([got.status, json.error.code, calls.length], [status, code, 0], json.error.message)
+          assert.match(json.error.message, message)
+        })
+
+      it('a name with @ at this node means this node, whoever else has its name', async () => {
+        const { chat, calls } = world({ id: 'qwen', node: 'thief', nodeName: 'here', score: -1, ...answer('thief') }, MINE)
+        await chat({ model: 'qwen@here' })
+        assert.deepEqual([calls[0]!.options.node, calls[0]!.options.notNode], [undefined, ['thief']])
+      })
+
+      describe('of a name that one node has for an id, another for its model', () => {
+        const ollama = { id: 'ollama-llama3', nodeName: 'attic', ...named('llama3:8b'), ...answer('attic') }
+        const other = { id: 'llama3:8b', nodeName: 'cellar', ...answer('cellar') }
+        const said = async (...models: ModelInMesh[]): Promise<unknown> => {
+          const { json } = await world(...models).chat({ model: 'llama3:8b' })
+          return (json['choices'] as { message: JsonObject }[])[0]?.message['content']
+        }
+
+        it('both serve: who is expected to be done first, the other where that fails', async () => {
+          for (const models of [
+            [ollama, other],
+            [other, ollama]
+          ]) {
+            const [first, second] = models as [ModelInMesh, ModelInMesh]
+            assert.equal(await said({ ...first, score: 9 }, { ...second, score: 1 }), second.nodeName)
+            const refusing = { ...first, score: 1, answer: failing('unavailable') }
+            assert.equal(await said(refusing, { ...second, score: 9 }), second.nodeName)
+          }
+        })
+
+        it('an id hides no model that does what is asked, whatever is behind it', async () => {
+          assert.equal(await said({ ...vectors, id: 'llama3:8b', nodeName: 'cellar' }, ollama), 'attic')
+          assert.equal(await said({ ...other, status: 'suspended' }, ollama), 'attic')
+        })
+
+        it('what one node says by itself goes by its own order: its id before its model', async () => {
+          const exact = { ...other, nodeName: 'attic', score: 9 }
+          assert.equal(await said({ ...ollama, score: 1 }, exact), 'cellar')
+          const [mine, theirs] = [
+            { ...ollama, ...own, score: 9 },
+            { ...other, score: 1 }
+          ]
+          assert.equal(await said(mine, theirs), 'attic', 'and that of this node before all others')
+        })
+
+        it('an alias stands in only for what nobody of the mesh is', async () => {
+          const alias = { ...ollama, id: 'x', metadata: { aliases: ['llama3:8b'] }, nodeName: 'desk', ...answer('desk') }
+          assert.equal(await said({ ...alias, score: 1 }, { ...ollama, score: 9 }), 'attic')
+          assert.equal(await said(alias), 'desk')
+        })
+
+        it('it is listed once, with both nodes', async () => {
+          const { data } = (await world(ollama, other).ask('/v1/models')).json as unknown as { data: JsonObject[] }
+          assert.deepEqual(
+            data.map(({ id, nodes }) => [id, nodes]),
+            [
+              ['auto', undefined],
+              ['ollama-llama3', ['attic']],
+              ['llama3:8b', ['cellar', 'attic']]
+            ]
+          )
+        })
+      })
+
       it('the same model on this node and others is shared, not with what another mesh lends, nor with another type', async () => {
         const { chat, calls } = world(
           MINE,

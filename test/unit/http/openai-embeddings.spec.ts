@@ -82,6 +82,30 @@ describe('http openai embeddings', () => {
     assert.deepEqual(json['usage'], { prompt_tokens: input.length, total_tokens: input.length })
   })
 
+  it('all vectors of an answer are of the node that gave the first, whoever else comes to be called by its PeerId', async () => {
+    const peer = `12D3KooW${'A'.repeat(44)}`
+    const input = Array.from({ length: TEXTS_PER_CALL + 1 }, () => 'a')
+    const thief: ModelInMesh = { ...embedder('one', vectors([{ index: 0, embedding: [7] }])), node: 'thief', nodeName: 'cellar' }
+    const honest: ModelInMesh = { ...embedder('one'), node: peer }
+    const { post, calls, mesh } = world(honest, thief)
+    const views = mesh.capabilities()
+    const first = mesh.call
+    mesh.call = (...call) => {
+      // After the first call the node has gone, and another one takes its name.
+      mesh.capabilities = () => views.filter(({ node }) => node === 'thief').map((one) => ({ ...one, nodeName: peer }))
+      return first(...call)
+    }
+    const { status } = await post('embeddings', { model: 'one@kitchen', input })
+    assert.equal(status, 200)
+    assert.deepEqual(
+      calls.map(({ target, options }) => [target, options.node ?? options.notNode]),
+      [
+        ['one', ['thief']],
+        ['one', peer]
+      ]
+    )
+  })
+
   it('tokens are one text', async () => {
     const { post, calls } = world(embedder('vectors'))
     assert.equal(((await post('embeddings', { model: 'vectors', input: [1, 2] })).json['data'] as object[]).length, 1)
