@@ -5,6 +5,8 @@ import { inPieces } from './mesh-meaning-pieces.ts'
 
 /** Of more items than this share, that have come, gone or changed since it was built, it is built anew before it is asked. */
 export const MAX_CHANGED = 0.25
+/** So often it is built anew for whoever waits: the one under way, and one of all that was there when it was asked. What has changed by then is taken in, however much it is. */
+export const MAX_BUILDS_WAITED = 2
 /** Share of the time that may go into building it anew for less. */
 export const BUILDING_SHARE = 0.02
 
@@ -90,8 +92,9 @@ export function createMeaningIndex(components: MeaningIndexComponents): MeaningI
     one.of === items() || changesOf(one.items, items()).size + one.changed <= one.index.size * MAX_CHANGED
 
   async function current(): Promise<LexicalIndex> {
-    while (built === undefined || !isNear(built)) await build()
-    while (built.of !== items()) await patch(built)
+    for (let waited = 0; built === undefined || (waited < MAX_BUILDS_WAITED && !isNear(built)); waited++) await build()
+    // What is being taken in may be for the one of before, and `peek` says nothing meanwhile.
+    while (patching !== undefined || built.of !== items()) await (patching ?? patch(built))
     if (stopping.signal.aborted) throw abortError(stopping.signal)
     const { changed, builtAt, costMs, index } = built
     // Nobody waits for it; what stops it is the stop of the node.
