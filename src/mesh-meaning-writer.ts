@@ -32,6 +32,8 @@ const ORDER =
 export interface ExampleWriterComponents {
   call: Mesh['call']
   now: () => number
+  /** Examples are there that were not. Default: nobody is told. */
+  onWritten?: (() => void) | undefined
   /** Default: by the clock. */
   wait?: (ms: number, signal: AbortSignal) => Promise<void>
 }
@@ -61,13 +63,14 @@ interface Written {
 /** If a node is set up for it. */
 export function exampleWriter(
   { writeExamples, now }: Pick<MeshComponents, 'writeExamples' | 'now'>,
-  call: Mesh['call']
+  call: Mesh['call'],
+  onWritten: () => void
 ): ExampleWriter | undefined {
-  return writeExamples === true ? createExampleWriter({ call, now }) : undefined
+  return writeExamples === true ? createExampleWriter({ call, now, onWritten }) : undefined
 }
 
 /** See {@link ExampleWriter}. */
-export function createExampleWriter({ call, now, wait = delay }: ExampleWriterComponents): ExampleWriter {
+export function createExampleWriter({ call, now, onWritten, wait = delay }: ExampleWriterComponents): ExampleWriter {
   const written = new Map<string, Written>()
   const stopping = new AbortController()
   let meant: ReadonlyMap<string, MeantCapability> = new Map()
@@ -93,6 +96,7 @@ export function createExampleWriter({ call, now, wait = delay }: ExampleWriterCo
       written.set(meantKey(type, id), { capability: id, type, hash, texts })
       rest = { until: -Infinity, ms: 0 }
       revision++
+      onWritten?.()
       await wait(PAUSE_MS, stopping.signal)
     }
   }
