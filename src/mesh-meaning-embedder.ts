@@ -1,6 +1,6 @@
 /** Vectors of texts from a capability of the mesh, by ordinary calls. */
 import type { JsonValue } from '../protocols/json.ts'
-import type { Offer } from './core/candidates.ts'
+import { parseTarget, type Offer } from './core/candidates.ts'
 import { EMBED_TOOL } from './core/embed.ts'
 import type { Embedder } from './core/meaning/embedder.ts'
 import { MeshError } from './errors.ts'
@@ -46,7 +46,9 @@ export function createCapabilityEmbedder({ target, call, offers }: CapabilityEmb
 
 /** The name of the model, or else of the capability: only what it says itself can tell models apart. */
 function modelAt(offers: readonly Offer[], node: string, target: string): string {
-  const offer = offers.find((one) => one.node === node && (target.startsWith(one.id) || one.type === target))
+  const { name } = parseTarget(target)
+  const there = offers.filter((one) => one.node === node)
+  const offer = there.find(({ id }) => id === name) ?? there.find(({ type }) => type === name)
   const model = offer?.capability.metadata?.['model']
   return typeof model === 'string' ? model : (offer?.id ?? target)
 }

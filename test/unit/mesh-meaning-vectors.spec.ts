@@ -291,7 +291,8 @@ describe('vectors from a capability of the mesh', () => {
       asked.push(args.slice(0, 3))
       return { result: Promise.resolve({ result, provider }) }
     }) as unknown as Mesh['call']
-    const embedder = createCapabilityEmbedder({ target, call, offers: () => [nomic('one', 'm1'), nomic('two', 'm2')] })
+    const short = offer({ id: 'no', type: 'llm/other', metadata: { model: 'of another name' } }, 'one')
+    const embedder = createCapabilityEmbedder({ target, call, offers: () => [short, nomic('one', 'm1'), nomic('two', 'm2')] })
     return embedder.embed(['a', 'b'], { signal: new AbortController().signal })
   }
   const data = [{ embedding: [1, 0] }, { embedding: [0, 1] }]
