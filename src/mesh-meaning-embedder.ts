@@ -3,6 +3,7 @@ import type { JsonValue } from '../protocols/json.ts'
 import { parseTarget, type Offer } from './core/candidates.ts'
 import { EMBED_TOOL } from './core/embed.ts'
 import type { Embedder } from './core/meaning/embedder.ts'
+import { leftOut } from './core/meaning/left-out.ts'
 import { MeshError } from './errors.ts'
 import type { Mesh } from './mesh-api.ts'
 import type { MeshComponents } from './mesh-components.ts'
@@ -22,7 +23,7 @@ export function meaningVectors(
 
 /** What it needs. */
 export interface CapabilityEmbedderComponents {
-  /** Id, type or ID@NODE of what embeds. */
+  /** Id, type or ID@NODE of what embeds. It is of the own mesh, unless NODE is the PeerId of another. */
   target: string
   call: Mesh['call']
   offers(): Offer[]
@@ -33,7 +34,8 @@ export function createCapabilityEmbedder({ target, call, offers }: CapabilityEmb
   return {
     name: `capability ${target}`,
     async embed(texts, { signal }) {
-      const { result, provider } = await call(target, EMBED_TOOL, { input: [...texts] }, { signal }).result
+      const { result, provider } = await call(target, EMBED_TOOL, { input: [...texts] }, { signal, ...leftOut(target, offers()) })
+        .result
       const { data, model: answered } = isObject(result) ? result : {}
       if (!Array.isArray(data)) throw noVectors()
       const declared = modelAt(offers(), provider, target)

@@ -17,7 +17,7 @@ export function createUnderstanding(
     ...components,
     offers,
     vectors: meaningVectors(components, call, offers),
-    writer: exampleWriter(components, call, onLearned),
+    writer: exampleWriter(components, call, offers, onLearned),
     onLearned
   })
 }
