@@ -55,6 +55,8 @@ export function createMeaningIndex(components: MeaningIndexComponents): MeaningI
   let built: Built | undefined
   let building: Promise<void> | undefined
   let patching: Promise<void> | undefined
+  /** What is there says something else than the index, as was seen when it was asked for last. */
+  let unlike: { of: MeaningItems; index: LexicalIndex } | undefined
   let revision = 0
   const stopping = new AbortController()
 
@@ -104,9 +106,16 @@ export function createMeaningIndex(components: MeaningIndexComponents): MeaningI
 
   function peek(): LexicalIndex | undefined {
     if (built === undefined || patching !== undefined) return undefined
-    if (built.of !== items() && changesOf(built.items, items()).size > 0) return undefined
-    built.of = items()
-    return built.index
+    const [of, { index }] = [items(), built]
+    if (built.of === of) return index
+    // Each of a thousand events asks.
+    if (unlike?.of === of && unlike.index === index) return undefined
+    if (changesOf(built.items, of).size > 0) {
+      unlike = { of, index }
+      return undefined
+    }
+    built.of = of
+    return index
   }
 
   return {

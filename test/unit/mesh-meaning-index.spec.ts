@@ -150,6 +150,22 @@ describe('the index of what is offered', () => {
     assert.equal((await before).size, 2)
   })
 
+  it('is not compared again with what is there, however often it is asked for while that is not known', async () => {
+    await index.current()
+    let compared = 0
+    const counting = { ...item('k1', 'zebrafish'), toJSON: () => ++compared }
+    change(counting)
+    for (let n = 0; n < 1_000; n++) assert.equal(index.peek(), undefined)
+    assert.equal(compared, 1)
+    await index.current()
+    assert.notEqual(index.peek(), undefined)
+    // The same words as before, of other objects.
+    items = new Map(items)
+    assert.notEqual(index.peek(), undefined)
+    change('k2')
+    assert.equal(index.peek(), undefined)
+  })
+
   it('is waited for through two builds, however much changes in each, and is of what is there then', async () => {
     index = createMeaningIndex({
       items: () => items,
