@@ -11,8 +11,8 @@ export interface MeaningConfig {
   believeOthers?: boolean
   /** What somebody says that was meant becomes an example, on this node. Default: false. */
   learn?: boolean
-  /** A model of the mesh writes examples for capabilities that have none. Default: false. */
-  writeExamples?: boolean
+  /** A model of this node, or that of this name, writes examples for capabilities that have none. Default: false. */
+  writeExamples?: boolean | string
 }
 
 const text = { type: 'string', minLength: 1 } satisfies JsonSchema
@@ -35,9 +35,11 @@ export const MEANING_SCHEMA: JsonSchema = {
         'What somebody says that was meant (atmo ask, atmo examples) becomes an example of it, on this node alone. Default: false.'
     },
     writeExamples: {
-      type: 'boolean',
+      type: ['boolean', 'string'],
+      minLength: 1,
       description:
-        'A model of the mesh (llm/chat) writes examples for capabilities that have none. It is sent what they say of themselves. Default: false.'
+        'A model (llm/chat) writes examples for capabilities that have none. It is sent what they say of themselves. true: one of this node. Or the one of this name: its id, or ID@NODE; llm/chat: any of the mesh. One of another mesh only as ID@PEERID. Default: false.',
+      examples: [true, 'qwen', 'qwen@attic']
     },
     embeddings: {
       description: 'Where vectors of texts come from, which are compared beside words. Until they are there, words answer.',
@@ -50,7 +52,7 @@ export const MEANING_SCHEMA: JsonSchema = {
             capability: {
               ...text,
               description:
-                'A capability of the mesh of type llm/embed: its id, its type, or ID@NODE. It is sent what capabilities say of themselves, and what is asked.',
+                'A capability of the mesh of type llm/embed: its id, its type, or ID@NODE; one of another mesh only as ID@PEERID. It is sent what capabilities say of themselves, and what is asked.',
               examples: ['nomic-embed-text', 'llm/embed']
             }
           }

@@ -58,6 +58,9 @@ export interface MeaningExample {
   text: string
   /** Who says so: somebody who has confirmed it, or a model that has written it for what has no examples. */
   by: 'person' | 'model'
+  /** PeerId and name of the node whose model has written it. */
+  node?: string
+  nodeName?: string
 }
 
 /** What this node has learned of what words mean. It is told to no other node. */

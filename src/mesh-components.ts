@@ -70,8 +70,8 @@ export interface MeshComponents {
   meaning?: MeaningComponents | undefined
   /** Where examples are kept that this node learns. Default: it learns none. */
   examples?: ExampleStore | undefined
-  /** A model of the mesh writes examples for what has none. Default: false. */
-  writeExamples?: boolean | undefined
+  /** A model of this node, or that of this name, writes examples for what has none. Default: false. */
+  writeExamples?: boolean | string | undefined
   /** What calls on this node cost beside time. Default: nothing. */
   cost?: NodeCost | undefined
   /** Higher than at any start before with the same key. */

@@ -1,8 +1,9 @@
 /** Vectors of texts from a capability of the mesh, by ordinary calls. */
 import type { JsonValue } from '../protocols/json.ts'
-import type { Offer } from './core/candidates.ts'
+import { parseTarget, type Offer } from './core/candidates.ts'
 import { EMBED_TOOL } from './core/embed.ts'
 import type { Embedder } from './core/meaning/embedder.ts'
+import { leftOut } from './core/meaning/left-out.ts'
 import { MeshError } from './errors.ts'
 import type { Mesh } from './mesh-api.ts'
 import type { MeshComponents } from './mesh-components.ts'
@@ -22,7 +23,7 @@ export function meaningVectors(
 
 /** What it needs. */
 export interface CapabilityEmbedderComponents {
-  /** Id, type or ID@NODE of what embeds. */
+  /** Id, type or ID@NODE of what embeds. It is of the own mesh, unless NODE is the PeerId of another. */
   target: string
   call: Mesh['call']
   offers(): Offer[]
@@ -33,7 +34,8 @@ export function createCapabilityEmbedder({ target, call, offers }: CapabilityEmb
   return {
     name: `capability ${target}`,
     async embed(texts, { signal }) {
-      const { result, provider } = await call(target, EMBED_TOOL, { input: [...texts] }, { signal }).result
+      const { result, provider } = await call(target, EMBED_TOOL, { input: [...texts] }, { signal, ...leftOut(target, offers()) })
+        .result
       const { data, model: answered } = isObject(result) ? result : {}
       if (!Array.isArray(data)) throw noVectors()
       const declared = modelAt(offers(), provider, target)
@@ -46,7 +48,9 @@ export function createCapabilityEmbedder({ target, call, offers }: CapabilityEmb
 
 /** The name of the model, or else of the capability: only what it says itself can tell models apart. */
 function modelAt(offers: readonly Offer[], node: string, target: string): string {
-  const offer = offers.find((one) => one.node === node && (target.startsWith(one.id) || one.type === target))
+  const { name } = parseTarget(target)
+  const there = offers.filter((one) => one.node === node)
+  const offer = there.find(({ id }) => id === name) ?? there.find(({ type }) => type === name)
   const model = offer?.capability.metadata?.['model']
   return typeof model === 'string' ? model : (offer?.id ?? target)
 }

@@ -25,11 +25,15 @@ export interface MeshExamples extends MeaningExamples {
   readonly revision: number
 }
 
-/** @param store without one nothing is learned. @param writer without one nothing is written. */
+/**
+ * @param store without one nothing is learned. @param writer without one nothing is written. @param onChange something was learned or forgotten; of what it writes the
+ * writer tells.
+ */
 export function createMeshExamples(
   store: ExampleStore | undefined,
   writer: ExampleWriter | undefined,
-  offers: () => readonly Offer[]
+  offers: () => readonly Offer[],
+  onChange: () => void
 ): MeshExamples {
   const known = createLearnedExamples(store?.initial)
   return {
@@ -55,15 +59,16 @@ export function createMeshExamples(
       const { id, type } = meantBy(offers(), capability)
       const example = { capability: id, type, text: line }
       known.add(example)
+      onChange()
       await kept.save(known.all())
       return { ...example, by: 'person' }
     },
     async forget(which = {}) {
       const forgotten = writer?.forget(which) ?? 0
-      if (store === undefined && writer !== undefined) return forgotten
-      const kept = asked(store)
-      const gone = known.forget(which)
-      if (gone.length > 0) await kept.save(known.all())
+      const kept = store === undefined && writer !== undefined ? undefined : asked(store)
+      const gone = kept === undefined ? [] : known.forget(which)
+      if (forgotten + gone.length > 0) onChange()
+      if (gone.length > 0) await kept?.save(known.all())
       return forgotten + gone.length
     }
   }

@@ -5,6 +5,8 @@ import { inPieces } from './mesh-meaning-pieces.ts'
 
 /** Of more items than this share, that have come, gone or changed since it was built, it is built anew before it is asked. */
 export const MAX_CHANGED = 0.25
+/** So often it is built anew for whoever waits: the one under way, and one of all that was there when it was asked. What has changed by then is taken in, however much it is. */
+export const MAX_BUILDS_WAITED = 2
 /** Share of the time that may go into building it anew for less. */
 export const BUILDING_SHARE = 0.02
 
@@ -53,6 +55,8 @@ export function createMeaningIndex(components: MeaningIndexComponents): MeaningI
   let built: Built | undefined
   let building: Promise<void> | undefined
   let patching: Promise<void> | undefined
+  /** What is there says something else than the index, as was seen when it was asked for last. */
+  let unlike: { of: MeaningItems; index: LexicalIndex } | undefined
   let revision = 0
   const stopping = new AbortController()
 
@@ -90,8 +94,9 @@ export function createMeaningIndex(components: MeaningIndexComponents): MeaningI
     one.of === items() || changesOf(one.items, items()).size + one.changed <= one.index.size * MAX_CHANGED
 
   async function current(): Promise<LexicalIndex> {
-    while (built === undefined || !isNear(built)) await build()
-    while (built.of !== items()) await patch(built)
+    for (let waited = 0; built === undefined || (waited < MAX_BUILDS_WAITED && !isNear(built)); waited++) await build()
+    // What is being taken in may be for the one of before, and `peek` says nothing meanwhile.
+    while (patching !== undefined || built.of !== items()) await (patching ?? patch(built))
     if (stopping.signal.aborted) throw abortError(stopping.signal)
     const { changed, builtAt, costMs, index } = built
     // Nobody waits for it; what stops it is the stop of the node.
@@ -101,9 +106,16 @@ export function createMeaningIndex(components: MeaningIndexComponents): MeaningI
 
   function peek(): LexicalIndex | undefined {
     if (built === undefined || patching !== undefined) return undefined
-    if (built.of !== items() && changesOf(built.items, items()).size > 0) return undefined
-    built.of = items()
-    return built.index
+    const [of, { index }] = [items(), built]
+    if (built.of === of) return index
+    // Each of a thousand events asks.
+    if (unlike?.of === of && unlike.index === index) return undefined
+    if (changesOf(built.items, of).size > 0) {
+      unlike = { of, index }
+      return undefined
+    }
+    built.of = of
+    return index
   }
 
   return {

@@ -37,6 +37,8 @@ export interface MeshMeaningComponents {
   examples?: ExampleStore | undefined
   /** Default: nothing is written. */
   writer?: ExampleWriter | undefined
+  /** Something was learned or forgotten: words may mean something else. Default: nobody is told. */
+  onLearned?: () => void
 }
 
 /** What is offered, as long as the list of it is the same, and nothing is learned. */
@@ -54,10 +56,11 @@ export function createMeshMeaning({
   random,
   vectors,
   examples: store,
-  writer
+  writer,
+  onLearned = () => undefined
 }: MeshMeaningComponents): MeshMeaning & { events: EventMeaning; stop(): void } {
   const itemOf = createItems()
-  const examples = createMeshExamples(store, writer, offers)
+  const examples = createMeshExamples(store, writer, offers, onLearned)
   let known: Known | undefined
 
   /** What is offered now. */

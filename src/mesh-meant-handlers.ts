@@ -18,44 +18,62 @@ export interface CurrentMeaning {
   changed(): void
 }
 
+/** Shortest time from one look at all routes to the next, in ms, and how long it is for each text that is looked up at one: each takes a tenth of a ms, or one of ten thousand capabilities. */
+export const [MIN_LOOK_REST_MS, REST_A_TEXT_MS] = [250, 10] as const
+
 /**
  * For the routes of events, which cannot wait: what is not known yet is learned meanwhile.
  * @param meaning undefined: words mean nobody. @param onKnown it has become known; routes are to be asked again. @param waits whether an event may go elsewhere than
- * it did.
+ * it did. @param rest resolves after so many ms.
  */
 export function createMeantHandlers(
   meaning: EventMeaning | undefined,
   onKnown: () => void,
-  waits: () => boolean
+  waits: () => boolean,
+  rest: (ms: number) => Promise<void> = after
 ): CurrentMeaning {
   let isLearning = false
   let wasAsked = false
+  /** Something was asked that was not known. */
+  let isMissing = false
   /** What routes were asked by last. */
   let revision: number | undefined
+  /** Texts that were looked up at this look. */
+  let texts = 0
+  /** All routes are looked at only once it is over: whoever changes what it says of itself all the time costs no more by that. */
+  let resting: Promise<void> | undefined
 
-  function known(): void {
-    revision = meaning?.revision()
-    onKnown()
+  /** One at a time, until all that was asked is known. */
+  async function learn(from: EventMeaning): Promise<void> {
+    isLearning = true
+    do {
+      await resting
+      try {
+        await from.ready()
+      } catch {
+        // The node stops.
+        break
+      }
+      look(from)
+    } while (isMissing)
+    isLearning = false
   }
 
-  async function learn(): Promise<void> {
-    isLearning = true
-    try {
-      await meaning?.ready()
-    } catch {
-      // The node stops.
-      return
-    } finally {
-      isLearning = false
-    }
-    known()
+  function look(by: EventMeaning): void {
+    isMissing = false
+    texts = 0
+    revision = by.revision()
+    onKnown()
+    resting = rest(Math.max(MIN_LOOK_REST_MS, texts * REST_A_TEXT_MS))
   }
 
   function among(text: string, handlers: readonly EventHandler[]): readonly EventHandler[] | undefined {
     if (meaning === undefined) return []
     wasAsked = true
     const found = meaning.among(text, handlers)
-    if (found === undefined && !isLearning) void learn()
+    if (found !== undefined) texts++
+    else isMissing = true
+    if (found === undefined && !isLearning) void learn(meaning)
     return found
   }
 
@@ -65,8 +83,14 @@ export function createMeantHandlers(
       wasAsked = wasAsked && waits()
       if (meaning === undefined || !wasAsked || isLearning) return
       const current = meaning.revision()
-      if (current === undefined) void learn()
-      else if (current !== revision) known()
+      if (current === undefined || current !== revision) void learn(meaning)
     }
   }
+}
+
+function after(ms: number): Promise<void> {
+  return new Promise((resolve) => {
+    const timer = setTimeout(resolve, ms)
+    timer.unref?.()
+  })
 }

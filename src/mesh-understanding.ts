@@ -6,16 +6,18 @@ import { createMeshMeaning } from './mesh-meaning.ts'
 import { meaningVectors } from './mesh-meaning-embedder.ts'
 import { exampleWriter } from './mesh-meaning-writer.ts'
 
-/** @param offers the same list as long as nothing has changed. */
+/** @param offers the same list as long as nothing has changed. @param onLearned something was learned, written or forgotten: words may mean something else. */
 export function createUnderstanding(
   components: MeshComponents,
   call: Mesh['call'],
-  offers: () => Offer[]
+  offers: () => Offer[],
+  onLearned: () => void
 ): ReturnType<typeof createMeshMeaning> {
   return createMeshMeaning({
     ...components,
     offers,
     vectors: meaningVectors(components, call, offers),
-    writer: exampleWriter(components, call)
+    writer: exampleWriter(components, call, offers, onLearned),
+    onLearned
   })
 }

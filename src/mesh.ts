@@ -114,7 +114,12 @@ export async function createMesh(components: MeshComponents): Promise<Mesh> {
     onFault
   })
 
-  const meaning = createUnderstanding(components, calls.call, () => federation.offers(offers.all()))
+  const meaning = createUnderstanding(
+    components,
+    calls.call,
+    () => federation.offers(offers.all()),
+    () => triggers.changed()
+  )
 
   const triggers = createMeshTriggers({
     ...components,

@@ -61,7 +61,7 @@ export interface NodeOptions {
    * which has to be installed beside this package. `vectors`: how they are kept, default `int8`. Default: words alone.
    * `believeOthers`: what models of other nodes say of themselves decides which one is asked where any will do; default: false.
    * `learn`: what somebody says that was meant becomes an example, kept in the data directory; default: false.
-   * `writeExamples`: a model of the mesh writes examples for capabilities that have none; default: false.
+   * `writeExamples`: a model of this node (true), or that of this name, writes examples for capabilities that have none; default: false.
    */
   meaning?: MeaningConfig
   /** What the audit log of the data directory keeps. `arguments`: those of calls as well, not their digests alone. */

@@ -1,4 +1,5 @@
 import type { Command } from 'commander'
+import { shortId } from '../../protocols/short-id.ts'
 import type { MeaningExample, MeaningExamples } from '../mesh-api.ts'
 import { connectToNode } from './client.ts'
 import { contextOf, refuseUnknownCommand, usageError, withNodeOptions, type NodeOptions } from './command-line.ts'
@@ -24,8 +25,8 @@ export function addExamples(program: Command): void {
   addForget(examples)
 }
 
-function rowOf({ capability, text, by }: MeaningExample): string[] {
-  return [plain(capability), plain(text), by]
+function rowOf({ capability, text, by, node, nodeName = '' }: MeaningExample): string[] {
+  return [plain(capability), plain(text), node === undefined ? by : `${by} at ${plain(nodeName)} ${shortId(node)}`]
 }
 
 function addAdd(examples: Command): void {

@@ -76,6 +76,11 @@ describe('config', () => {
       'audit: { argments: true }\n',
       /^atmo\.yaml:1:10 audit\.argments: unknown key; did you mean 'arguments'/
     ],
+    [
+      'a number for a model',
+      'meaning: { writeExamples: 5 }\n',
+      'atmo.yaml:1:27 meaning.writeExamples: must be boolean or string'
+    ],
     ['a power that there is not', 'cost: { power: solar }\n', /^atmo\.yaml:1:16 cost\.power: .*mains.*battery.*low-battery/],
     ['a price below nothing', 'cost: { price: -1 }\n', /^atmo\.yaml:1:16 cost\.price: must be 0 to 1000000$/],
     ['a typo at the top', 'nmae: a\n', "atmo.yaml:1:1 nmae: unknown key; did you mean 'name'?"],

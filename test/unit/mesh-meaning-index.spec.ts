@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict'
 import { buildLexicalIndex, type MeaningItem } from '../../src/core/meaning/lexical-index.ts'
 import { isMeshError } from '../../src/errors.ts'
-import { BUILDING_SHARE, createMeaningIndex, type MeaningIndex } from '../../src/mesh-meaning-index.ts'
+import { BUILDING_SHARE, MAX_BUILDS_WAITED, createMeaningIndex, type MeaningIndex } from '../../src/mesh-meaning-index.ts'
 import { createRandom } from '../../scripts/simulate/random.ts'
 
 const COUNT = 40
@@ -123,6 +123,63 @@ describe('the index of what is offered', () => {
     assert.equal(most, 1)
     assert.ok(builds <= 1 + asked.length, `${builds} builds`)
     assert.deepEqual((await index.current()).find('zebra', 3).matches, [])
+  })
+
+  it('is known at once when it has been waited for, though changes were still being taken into the one of before', async () => {
+    const whole = <T>(work: Generator<undefined, T>): T => {
+      for (let step = work.next(); ; step = work.next()) if (step.done === true) return step.value
+    }
+    index = createMeaningIndex({
+      items: () => items,
+      now: () => (clock += step),
+      random: createRandom(1),
+      *build(all, random) {
+        return whole(buildLexicalIndex(all, random))
+      }
+    })
+    await index.current()
+    // A pause after each change.
+    step = 10
+    change(...Array.from({ length: COUNT / 5 }, (_, n) => item(`k${n}`, `zebra${n}`)))
+    const before = index.current()
+    // Most of the mesh is lost.
+    change(...[...items.keys()].slice(2))
+    const small = await index.current()
+    assert.equal(index.peek(), small)
+    assert.equal(small.size, 2)
+    assert.equal((await before).size, 2)
+  })
+
+  it('is not compared again with what is there, however often it is asked for while that is not known', async () => {
+    await index.current()
+    let compared = 0
+    const counting = { ...item('k1', 'zebrafish'), toJSON: () => ++compared }
+    change(counting)
+    for (let n = 0; n < 1_000; n++) assert.equal(index.peek(), undefined)
+    assert.equal(compared, 1)
+    await index.current()
+    assert.notEqual(index.peek(), undefined)
+    // The same words as before, of other objects.
+    items = new Map(items)
+    assert.notEqual(index.peek(), undefined)
+    change('k2')
+    assert.equal(index.peek(), undefined)
+  })
+
+  it('is waited for through two builds, however much changes in each, and is of what is there then', async () => {
+    index = createMeaningIndex({
+      items: () => items,
+      now: () => (clock += step),
+      random: createRandom(1),
+      *build(all, random) {
+        // It would have ended somewhen, without a bound.
+        if (++builds <= 20) change(...WORDS.map((_, n) => item(`k${n}`, `walrus${builds}`)), item('new', `unicorn${builds}`))
+        return yield* buildLexicalIndex(all, random)
+      }
+    })
+    const found = (await index.current()).find(`unicorn${MAX_BUILDS_WAITED}`, 1).matches[0]?.key
+    assert.deepEqual([found, builds], ['new', MAX_BUILDS_WAITED])
+    assert.notEqual(index.peek(), undefined)
   })
 
   it('is nobody’s once it is stopped', async () => {

@@ -6,7 +6,7 @@ import type { Offer } from '../../src/core/candidates.ts'
 import { MAX_EMBED_BATCH, type Embedded, type Embedder } from '../../src/core/meaning/embedder.ts'
 import { MAX_TEXT_CHARS } from '../../src/core/meaning/text-features.ts'
 import { MeshError, isMeshError } from '../../src/errors.ts'
-import type { Mesh, MeaningBy } from '../../src/mesh-api.ts'
+import type { CallOptions, Mesh, MeaningBy } from '../../src/mesh-api.ts'
 import { createCapabilityEmbedder } from '../../src/mesh-meaning-embedder.ts'
 import { pause } from '../../src/mesh-meaning-pieces.ts'
 import { createMeaningVectors, MAX_QUERIES, MIN_REST_MS } from '../../src/mesh-meaning-vectors.ts'
@@ -291,7 +291,8 @@ describe('vectors from a capability of the mesh', () => {
       asked.push(args.slice(0, 3))
       return { result: Promise.resolve({ result, provider }) }
     }) as unknown as Mesh['call']
-    const embedder = createCapabilityEmbedder({ target, call, offers: () => [nomic('one', 'm1'), nomic('two', 'm2')] })
+    const short = offer({ id: 'no', type: 'llm/other', metadata: { model: 'of another name' } }, 'one')
+    const embedder = createCapabilityEmbedder({ target, call, offers: () => [short, nomic('one', 'm1'), nomic('two', 'm2')] })
     return embedder.embed(['a', 'b'], { signal: new AbortController().signal })
   }
   const data = [{ embedding: [1, 0] }, { embedding: [0, 1] }]
@@ -309,6 +310,25 @@ describe('vectors from a capability of the mesh', () => {
         [0, 1]
       ]
     )
+  })
+
+  it('are made by nobody of another mesh, unless it is named by its PeerId', async () => {
+    const lent = { ...nomic('stranger', 'm3'), mesh: 'another' }
+    const asked: [string, readonly string[] | undefined][] = []
+    const call = ((target: string, _tool: string, _input: JsonValue, { notNode }: CallOptions) => {
+      asked.push([target, notNode])
+      return { result: Promise.resolve({ result: { data }, provider: 'one' }) }
+    }) as unknown as Mesh['call']
+    for (const target of ['nomic', 'llm/embed', 'nomic@one', 'nomic@stranger']) {
+      const embedder = createCapabilityEmbedder({ target, call, offers: () => [lent, nomic('one', 'm1')] })
+      await embedder.embed(['a', 'b'], { signal: new AbortController().signal })
+    }
+    assert.deepEqual(asked, [
+      ['nomic', ['stranger']],
+      ['llm/embed', ['stranger']],
+      ['nomic@one', ['stranger']],
+      ['nomic@stranger', undefined]
+    ])
   })
 
   for (const [what, result] of [

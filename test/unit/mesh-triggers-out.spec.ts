@@ -8,6 +8,7 @@ import { MeshError, isMeshError } from '../../src/errors.ts'
 import { createOutgoingEvents, type OutgoingEvents } from '../../src/mesh-triggers-out.ts'
 import type { EventLog } from '../../src/triggers/event-store.ts'
 import { createPayloadMemory } from '../../src/triggers/payload-store.ts'
+import { until } from '../backends/contract.ts'
 
 const SELF = '12D3KooWGC6TvWhfapngX6wvJHMYvKpDMXPb3ZnCZ6dMoaMtimQ5'
 const MESH = '12D3KooWJ6fyt5HxZdsx7mpkmR5tSTMswCC5vbwWVoUsPCzAhrjR'
@@ -191,6 +192,7 @@ describe('outgoing events', () => {
     mean(1)
     revision = 4
     change()
+    await until(() => delivered.length > 1, 'the second one')
     assert.deepEqual(delivered, ['guard', 'guard'], 'somebody else has learned it')
   })
 

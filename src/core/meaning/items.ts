@@ -7,7 +7,7 @@ import type { MeaningItem } from './lexical-index.ts'
 export interface MeantCapability {
   id: string
   type: string
-  /** As the first of them says it. */
+  /** As this node says it, else as the first of its mesh does: nobody else says what these are. */
   capability: CapabilityDeclaration
   offers: Offer[]
 }
@@ -20,14 +20,27 @@ export function meantKey(type: string, id: string): string {
 /** What may be meant, by key: everything that is offered here and may be chosen. */
 export function meantCapabilities(offers: readonly Offer[]): Map<string, MeantCapability> {
   const meant = new Map<string, MeantCapability>()
+  /** By key: of whoever says what it is so far. */
+  const nearest = new Map<string, number>()
   for (const offer of offers) {
     if (offer.blocked === true) continue
     const key = meantKey(offer.type, offer.id)
-    const one = meant.get(key)
-    if (one === undefined) meant.set(key, { id: offer.id, type: offer.type, capability: offer.capability, offers: [offer] })
-    else one.offers.push(offer)
+    const { id, type, capability } = offer
+    const near = nearnessOf(offer)
+    const one = meant.get(key) ?? { id, type, capability, offers: [] }
+    meant.set(key, one)
+    one.offers.push(offer)
+    if (near <= (nearest.get(key) ?? -1)) continue
+    nearest.set(key, near)
+    one.capability = capability
   }
   return meant
+}
+
+/** Of who says what something is: this node before its mesh, that before those that lend. */
+function nearnessOf({ local, mesh }: Offer): number {
+  if (local) return 2
+  return mesh === undefined ? 1 : 0
 }
 
 /** Tool of every agent, with which it is asked. */

@@ -89,7 +89,9 @@ const MeaningExample = object({
   capability: text(),
   type: text(),
   text: text(),
-  by: oneOf(['person', 'model'], 'Who says so: somebody who has confirmed it, or a model that has written it.')
+  by: oneOf(['person', 'model'], 'Who says so: somebody who has confirmed it, or a model that has written it.'),
+  'node?': text('PeerId of the node whose model has written it.'),
+  'nodeName?': text('Its name.')
 })
 
 /** By their names. */

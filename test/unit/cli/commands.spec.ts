@@ -171,6 +171,7 @@ describe('cli with a node', function () {
   it('examples lists, adds and forgets, and asks what to forget', async () => {
     assert.equal((await atmo(['examples'])).stdout, 'None.\n')
     assert.equal((await atmo(['examples', 'add', 'demo', 'ring the bell'])).stdout, '"ring the bell" means demo\n')
+    await atmo(['examples', 'add', 'demo', 'a model said so'])
     const [list, json, unknown, wrong, nothing] = await Promise.all([
       atmo(['examples']),
       atmo(['examples', '--json']),
@@ -178,14 +179,21 @@ describe('cli with a node', function () {
       atmo(['examples', 'learn']),
       atmo(['examples', 'forget'])
     ])
-    assert.match(list.stdout, /^MEANS +TEXT +BY *\ndemo +ring the bell +person *\n$/)
-    const examples = [{ capability: 'demo', type: 'test/demo', text: 'ring the bell', by: 'person' }]
+    assert.match(
+      list.stdout,
+      /^MEANS +TEXT +BY *\ndemo +ring the bell +person *\ndemo +a model said so +model at kitchen …eKitchen *\n$/
+    )
+    const demo = { capability: 'demo', type: 'test/demo' }
+    const examples = [
+      { ...demo, text: 'ring the bell', by: 'person' },
+      { ...demo, text: 'a model said so', by: 'model', node: '12D3KooWFakeKitchen', nodeName: 'kitchen' }
+    ]
     assert.deepEqual(json.lines, [{ learns: true, examples }])
     assert.deepEqual([unknown.code, unknown.lines[0]?.error?.code], [1, 'unknown_capability'])
     assert.deepEqual([wrong.code, nothing.code], [2, 2])
     await atmo(['route', 'please do it', '--confirm'])
     assert.equal((await atmo(['examples', 'forget', 'demo', '--text', 'please do it'])).stdout, '1 forgotten\n')
-    assert.deepEqual((await atmo(['examples', 'forget', '--all', '--json'])).lines, [{ forgotten: 1 }])
+    assert.deepEqual((await atmo(['examples', 'forget', '--all', '--json'])).lines, [{ forgotten: 2 }])
   })
   it('dead-letters lists, discards, and knows no others', async () => {
     const list = await atmo(['dead-letters'])

@@ -92,6 +92,7 @@ describe('http openapi', () => {
     ['post', '/discover', 200, { words: 'demo', type: '**' }],
     ['get', '/mesh/meaning', 200, undefined, '/mesh/meaning?text=demo'],
     ['get', '/mesh/meaning/examples', 200],
+    ['post', '/mesh/meaning/examples', 201, { text: 'as a model says', capability: 'demo' }],
     ['post', '/mesh/meaning/examples', 201, { text: 'ring', capability: 'demo' }],
     ['delete', '/mesh/meaning/examples', 200],
     ['get', '/mesh/routes', 200],
