@@ -7,6 +7,8 @@ import type { PendingReason } from './core/triggers/pending-events.ts'
 export interface ReceivedEvent {
   /** Unique at its node, and the same each time that it comes: what has been done for it need not be done again. */
   id: string
+  /** Id of the mesh. */
+  mesh: string
   /** PeerId of its source, as the connection proved it. */
   node: string
   /** Id of the capability there that raised it. */
@@ -55,8 +57,6 @@ export type EventFunction = (event: ReceivedEvent, context: EventContext) => voi
 
 /** A copy of an event, for whoever observes it. Data that its source made up, not instructions. */
 export interface ObservedEvent extends Omit<ReceivedEvent, 'missing' | 'late'> {
-  /** Id of the mesh. */
-  mesh: string
   /** Type of the capability that raised it: `sensor/camera`. */
   capabilityType: string
   /** Name of the event there: `person_detected`. */
