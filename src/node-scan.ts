@@ -12,7 +12,7 @@ import { defaultConfigFile, loadSettings } from './config-file.ts'
 import { backendId } from './config-backends.ts'
 import { parseConfig } from './config.ts'
 import { readHardware, type Hardware } from './node-hardware.ts'
-import { findMcpServers, type McpFind } from './node-mcp-clients.ts'
+import { findMcpServers, type McpFind, type UnreadConfig } from './node-mcp-clients.ts'
 import { VERSION } from './version.ts'
 
 /** Longest id of a backend; numbers of those of one name fit in. */
@@ -47,6 +47,8 @@ export interface Scan {
   /** Programs that answer where such servers listen, but are none. */
   others: { url: string; because: string }[]
   mcp: ScannedMcp[]
+  /** Configurations of programs that may know MCP servers, and are broken. */
+  unread: UnreadConfig[]
   hardware: Hardware
   /** The configuration that sharing goes to. */
   configFile: string
@@ -75,11 +77,16 @@ export async function scanMachine({ dataDir, config: configFlag, ports, signal }
     },
     { version: VERSION }
   )
-  const [sightings, mcp, hardware] = await Promise.all([survey.look(signal), findMcpServers(), readHardware()])
+  const [sightings, { servers: mcp, unread }, hardware] = await Promise.all([
+    survey.look(signal),
+    findMcpServers(),
+    readHardware()
+  ])
   return {
     servers: sightings.flatMap((one) => (one.saw === 'server' ? [scannedServer(one.server, own ?? { share: [] })] : [])),
     others: sightings.flatMap((one) => ('because' in one ? [{ url: one.url, because: one.because }] : [])),
     mcp: namedMcp(mcp, settings.config.backends ?? []),
+    unread,
     hardware,
     configFile: settings.file ?? defaultConfigFile(settings.dataDir),
     hasConfig: settings.file !== undefined

@@ -52,13 +52,41 @@ describe('scan', () => {
     )
     await put('.cursor/mcp.json', '{"mcpServers": "broken"}')
     await put('.claude.json', 'no JSON')
-    assert.deepEqual(await findMcpServers({ home: root, platform: 'linux', env: {} }), [
+    const { servers, unread } = await findMcpServers({ home: root, platform: 'linux', env: {} })
+    assert.deepEqual(servers, [
       { name: 'files', client: 'Claude Desktop', command: [files.command, ...files.args] },
       { name: 'web', client: 'VS Code', url: 'http://127.0.0.1:3001/mcp' },
       { name: 'asks', client: 'VS Code', withheld: 'it asks its client for values' }
     ])
+    assert.deepEqual(unread, [
+      { client: 'Claude Code', file: join(root, '.claude.json'), problem: 'is no JSON (line 1, column 2)' },
+      { client: 'Cursor', file: join(root, '.cursor/mcp.json'), problem: 'has a key "mcpServers" that is no object' }
+    ])
     const mac = await findMcpServers({ home: root, platform: 'darwin', env: {} })
-    assert.deepEqual(mac, [])
+    assert.deepEqual(mac, { servers: [], unread })
+  })
+
+  it('names a configuration that it cannot read, where it is broken, and none of its words', async () => {
+    await put('.cursor/mcp.json', '\uFEFF{"mcpServers":{"web":{"url":"http://127.0.0.1:3001/mcp"}}}')
+    await put(
+      '.config/Code/User/mcp.json',
+      '\n\n  // mine\n{\n  "servers": { "x": { "command": "npx", "env": { "K": hunter2 } } }\n}\n'
+    )
+    await put('.config/Claude/claude_desktop_config.json', '[]')
+    await mkdir(join(root, '.claude.json'))
+    const { servers, unread } = await findMcpServers({ home: root, platform: 'linux', env: {} })
+    assert.deepEqual(servers, [{ name: 'web', client: 'Cursor', url: 'http://127.0.0.1:3001/mcp' }])
+    assert.deepEqual(
+      unread.map(({ client, problem }) => [client, problem]),
+      [
+        ['Claude Desktop', 'is no JSON object'],
+        ['Claude Code', 'cannot be read (EISDIR)'],
+        ['VS Code', 'is no JSON (line 5, column 55)']
+      ]
+    )
+    const shown = showScan({ ...scan(), unread }, picocolors.createColors(false))
+    assert.match(shown, /Code\/User\/mcp\.json of VS Code is no JSON \(line 5, column 55\): the MCP servers/)
+    assert.ok(!shown.includes('hunter'))
   })
 
   it('copies no secret of them', async () => {
@@ -91,7 +119,7 @@ describe('scan', () => {
       )
     }
     await put('.cursor/mcp.json', JSON.stringify({ mcpServers: servers }))
-    const finds = await findMcpServers({ home: root, platform: 'linux', env: {} })
+    const { servers: finds } = await findMcpServers({ home: root, platform: 'linux', env: {} })
     assert.equal(finds.length, Object.keys(servers).length)
     for (const find of finds) assert.deepEqual(Object.keys(find), ['name', 'client', 'withheld'], find.name)
     for (const text of [secret, opaque, '3f2a9c10', 'postgresql'])
@@ -235,6 +263,7 @@ backends:
       { name: 'files', client: 'Cursor', command: ['npx', 'x'], id: 'files', shareName: 'mcp/files', shared: false },
       { name: 'git', client: 'Cursor', withheld: 'secret', id: 'git', shareName: 'mcp/git', shared: false }
     ],
+    unread: [],
     hardware: { cpu: { model: 'm', cores: 2, architecture: 'x64' }, memoryBytes: 1e9, gpus: [], cameras: [], microphones: [] },
     configFile: '/x/atmo.yaml',
     hasConfig: false
