@@ -226,7 +226,7 @@ export interface MeshTriggers {
    * @throws MeshError `invalid_argument` for a bad pattern, `busy` if there are too many subscriptions.
    */
   on(pattern: string, observer: ObserverFunction, options?: SubscriptionOptions): Subscription
-  /** Raises a trigger of a capability of this node. @throws MeshError `unknown_capability`, `unavailable` while a backend is still starting, `invalid_argument`, `too_large`. */
+  /** Raises a trigger of a capability of this node. @throws MeshError `unknown_capability`, `unknown_trigger`, `unavailable` while a backend is still starting, `invalid_argument`, `too_large`. */
   fire(capability: string, event: string, payload?: JsonValue, options?: FireOptions): Promise<FireView>
   /** What is not done: the most urgent first, then the oldest; 1,000 of them at most, `total` says how many there are. */
   waitingEvents(): WaitingEvents

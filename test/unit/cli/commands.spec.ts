@@ -138,7 +138,7 @@ describe('cli with a node', function () {
     )
     assert.deepEqual([full.code, full.lines[0]?.error?.code, full.lines[0]?.error?.details['reason']], [1, 'unavailable', 'full'])
     assert.deepEqual([json.code, json.lines[0]?.['outcome'], (json.lines[0]?.['tried'] as string[]).length], [0, 'delivered', 1])
-    assert.deepEqual([none.code, none.lines[0]?.error?.code], [1, 'invalid_argument'])
+    assert.deepEqual([none.code, none.lines[0]?.error?.code], [1, 'unknown_trigger'])
     assert.equal(usage.code, 2)
     const [again, other, wrong] = await Promise.all([
       fire('1', '--key', 'again'),
