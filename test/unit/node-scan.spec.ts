@@ -2,6 +2,7 @@ import assert from 'node:assert/strict'
 import { mkdir, mkdtemp, rm, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { dirname, join } from 'node:path'
+import fc from 'fast-check'
 import picocolors from 'picocolors'
 import { namesToShare, shareable, showScan } from '../../src/cli/show-scan.ts'
 import { addShares } from '../../src/config-edit.ts'
@@ -168,6 +169,37 @@ describe('scan', () => {
     ])
     const text = addShares('', 'atmo.yaml', { backends: namedMcp(finds, []).map((one) => mcpBackend(one, [])) }).text
     assert.equal(parseConfig(text, 'atmo.yaml').backends?.length, 7)
+  })
+
+  it('makes readable ids of names in any script, the same each time, and none twice', () => {
+    const ids = (...names: string[]): string[] =>
+      namedMcp(
+        names.map((name, n) => ({ client: 'Cursor', name, command: ['npx', String(n)] })),
+        []
+      ).map(({ id }) => id)
+    assert.deepEqual(ids('Übersicht', 'Café №2', 'ＦＵＬＬ', 'ﬁles', 'My Files!'), [
+      'ubersicht',
+      'cafe-no2',
+      'full',
+      'files',
+      'my-files'
+    ])
+    const [files, weather, mixed, drawn, street] = ids('файлы', '天気', 'Wetter 天気 7', '📁', 'Straße')
+    assert.match(files!, /^mcp-[0-9a-f]{8}$/)
+    assert.match(weather!, /^mcp-[0-9a-f]{8}$/)
+    assert.match(mixed!, /^wetter-7-[0-9a-f]{8}$/)
+    assert.match(drawn!, /^mcp-[0-9a-f]{8}$/)
+    assert.match(street!, /^stra-e-[0-9a-f]{8}$/)
+    assert.deepEqual(ids('📁', '天気', 'файлы'), [drawn, weather, files], 'whatever else is there')
+    assert.deepEqual(ids('が'.normalize('NFD')), ids('が'.normalize('NFC')), 'composed or not')
+    assert.deepEqual(ids('天気', '天気'), [weather, `${weather}-2`])
+    fc.assert(
+      fc.property(fc.array(fc.string({ unit: 'grapheme', maxLength: 200 }), { maxLength: 20 }), (names) => {
+        const made = ids(...names)
+        assert.equal(new Set(made).size, names.length)
+        for (const id of made) assert.match(id, /^[a-z0-9][a-z0-9._:-]{0,127}$/)
+      })
+    )
   })
 
   it('offers no tool of an MCP server that is not named', () => {
