@@ -9,6 +9,7 @@ export const ERROR_CODES = {
   permission_denied: { retryable: false, httpStatus: 403, meaning: 'The caller may not do this.' },
   unknown_capability: { retryable: false, httpStatus: 404, meaning: 'No node of the mesh offers this capability.' },
   unknown_tool: { retryable: false, httpStatus: 404, meaning: 'The capability exists, but has no tool of this name.' },
+  unknown_trigger: { retryable: false, httpStatus: 404, meaning: 'The capability exists, but declares no trigger of this name.' },
   ambiguous: { retryable: false, httpStatus: 409, meaning: 'The name fits several different things; say which one.' },
   conflict: { retryable: false, httpStatus: 409, meaning: 'The name or the resource is taken.' },
   too_large: { retryable: false, httpStatus: 413, meaning: 'A message, an input or a table is over its limit.' },

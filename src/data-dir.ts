@@ -10,7 +10,8 @@ import { lockDataDir } from './data-dir-lock.ts'
 import { MeshError } from './errors.ts'
 
 const KEY_FILE = 'identity.key'
-const TOKEN_FILE = 'api-token'
+/** Name of the file in the data directory that has the token of the local API. */
+export const TOKEN_FILE = 'api-token'
 const NODE_FILE = 'node.json'
 const INCARNATION_FILE = 'incarnation'
 /** Bits of the API token. */

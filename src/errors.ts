@@ -37,9 +37,11 @@ function systemError(error: unknown): string | undefined {
   return advice === undefined ? undefined : `${path === undefined ? syscall : `cannot ${syscall} ${path}`}: ${advice} (${code})`
 }
 
-/** The error that an aborted signal stands for; `cancelled` unless its reason says otherwise. */
-export function abortError(signal: AbortSignal): MeshError {
-  return toMeshError(signal.reason ?? new DOMException('aborted', 'AbortError'))
+/** The error that an aborted signal stands for; `cancelled` unless its reason is a MeshError or a timeout. */
+export function abortError({ reason }: AbortSignal): MeshError {
+  const mesh = toMeshError(reason ?? new DOMException('aborted', 'AbortError'))
+  // Who aborts gives whatever reason he likes, such as the server whose client has gone: nothing has failed here.
+  return mesh.code !== 'internal' || isMeshError(reason) ? mesh : new MeshError('cancelled', mesh.message, {}, { cause: reason })
 }
 
 /** JSON form of an error: what the CLI, the local API and the wire show. Never a stack, never a cause. */

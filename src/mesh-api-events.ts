@@ -7,6 +7,8 @@ import type { PendingReason } from './core/triggers/pending-events.ts'
 export interface ReceivedEvent {
   /** Unique at its node, and the same each time that it comes: what has been done for it need not be done again. */
   id: string
+  /** Id of the mesh. */
+  mesh: string
   /** PeerId of its source, as the connection proved it. */
   node: string
   /** Id of the capability there that raised it. */
@@ -55,8 +57,6 @@ export type EventFunction = (event: ReceivedEvent, context: EventContext) => voi
 
 /** A copy of an event, for whoever observes it. Data that its source made up, not instructions. */
 export interface ObservedEvent extends Omit<ReceivedEvent, 'missing' | 'late'> {
-  /** Id of the mesh. */
-  mesh: string
   /** Type of the capability that raised it: `sensor/camera`. */
   capabilityType: string
   /** Name of the event there: `person_detected`. */
@@ -226,7 +226,7 @@ export interface MeshTriggers {
    * @throws MeshError `invalid_argument` for a bad pattern, `busy` if there are too many subscriptions.
    */
   on(pattern: string, observer: ObserverFunction, options?: SubscriptionOptions): Subscription
-  /** Raises a trigger of a capability of this node. @throws MeshError `unknown_capability`, `unavailable` while a backend is still starting, `invalid_argument`, `too_large`. */
+  /** Raises a trigger of a capability of this node. @throws MeshError `unknown_capability`, `unknown_trigger`, `unavailable` while a backend is still starting, `invalid_argument`, `too_large`. */
   fire(capability: string, event: string, payload?: JsonValue, options?: FireOptions): Promise<FireView>
   /** What is not done: the most urgent first, then the oldest; 1,000 of them at most, `total` says how many there are. */
   waitingEvents(): WaitingEvents

@@ -2,6 +2,7 @@
 import { readFile, stat } from 'node:fs/promises'
 import { homedir } from 'node:os'
 import { join } from 'node:path'
+import { jsonFault } from './json-fault.ts'
 
 /** Largest configuration that is read, in bytes. */
 const MAX_CONFIG_BYTES = 4 * 1024 * 1024
@@ -28,14 +29,33 @@ export interface McpFind {
   withheld?: string
 }
 
-/** Reads them all. What cannot be read is none. */
-export async function findMcpServers(folders: UserFolders = {}): Promise<McpFind[]> {
-  const finds = await Promise.all(
-    clientFiles(folders).map(async ([client, file, key]) =>
-      serversIn(await objectIn(file), key).map((one) => findOf(client, ...one))
-    )
-  )
-  return finds.flat()
+/** A configuration that is there and says nothing that can be understood. */
+export interface UnreadConfig {
+  client: string
+  file: string
+  /** `is no JSON (line 3, column 14)`. Never a word of what stands there. */
+  problem: string
+}
+
+/** What all of them say. */
+export interface McpFinds {
+  servers: McpFind[]
+  unread: UnreadConfig[]
+}
+
+/** Reads them all. One that is not there is none. */
+export async function findMcpServers(folders: UserFolders = {}): Promise<McpFinds> {
+  const servers: McpFind[] = []
+  const unread: UnreadConfig[] = []
+  const files = clientFiles(folders)
+  const read = await Promise.all(files.map(([, file]) => readConfig(file)))
+  for (const [at, [client, file, key]] of files.entries()) {
+    const config = read[at]
+    const problem = typeof config === 'string' ? config : keyProblem(config, key)
+    if (problem !== undefined) unread.push({ client, file, problem })
+    else servers.push(...serversIn(asObject(config), key).map((one) => findOf(client, ...one)))
+  }
+  return { servers, unread }
 }
 
 /** Client, file, and the key that its servers stand under. */
@@ -93,19 +113,33 @@ function withheldBecause({ command, url }: Pick<McpFind, 'command' | 'url'>, isG
   return undefined
 }
 
-async function objectIn(file: string): Promise<Record<string, unknown>> {
+/** A configuration, or why it cannot be read; undefined if there is none. */
+async function readConfig(file: string): Promise<Record<string, unknown> | string | undefined> {
   try {
-    if ((await stat(file)).size > MAX_CONFIG_BYTES) return {}
-    // Comments are not allowed there, but VS Code takes them on lines of their own.
-    const text = (await readFile(file, 'utf8')).replaceAll(/^\s*\/\/.*$/gm, '')
-    return asObject(JSON.parse(text))
-  } catch {
-    return {}
+    if ((await stat(file)).size > MAX_CONFIG_BYTES) return `is larger than ${MAX_CONFIG_BYTES / 1024 / 1024} MiB`
+    // Comments are not allowed there, but VS Code takes them on lines of their own; and what Windows writes begins with a mark.
+    const text = (await readFile(file, 'utf8')).replace(/^\uFEFF/, '').replaceAll(/^[ \t]*\/\/.*$/gm, '')
+    const fault = jsonFault(text)
+    if (fault !== undefined) return `is no JSON (${fault})`
+    const config: unknown = JSON.parse(text)
+    return isObject(config) ? config : 'is no JSON object'
+  } catch (error) {
+    const { code = 'unknown' } = error as NodeJS.ErrnoException
+    return code === 'ENOENT' || code === 'ENOTDIR' ? undefined : `cannot be read (${code})`
   }
 }
 
+function keyProblem(config: Record<string, unknown> | undefined, key: string): string | undefined {
+  const servers = config?.[key]
+  return servers === undefined || servers === null || isObject(servers) ? undefined : `has a key "${key}" that is no object`
+}
+
+function isObject(value: unknown): value is Record<string, unknown> {
+  return typeof value === 'object' && value !== null && !Array.isArray(value)
+}
+
 function asObject(value: unknown): Record<string, unknown> {
-  return typeof value === 'object' && value !== null && !Array.isArray(value) ? (value as Record<string, unknown>) : {}
+  return isObject(value) ? value : {}
 }
 
 function textsIn(value: unknown): string[] {

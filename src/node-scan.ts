@@ -1,4 +1,5 @@
 /** What `atmo scan` finds on this machine, and how what is to be shared gets into the configuration of the node. Node only. */
+import { createHash } from 'node:crypto'
 import { mkdir, readFile, rename, writeFile } from 'node:fs/promises'
 import { dirname } from 'node:path'
 import type { BackendConfig } from './backends/index.ts'
@@ -12,11 +13,13 @@ import { defaultConfigFile, loadSettings } from './config-file.ts'
 import { backendId } from './config-backends.ts'
 import { parseConfig } from './config.ts'
 import { readHardware, type Hardware } from './node-hardware.ts'
-import { findMcpServers, type McpFind } from './node-mcp-clients.ts'
+import { findMcpServers, type McpFind, type UnreadConfig } from './node-mcp-clients.ts'
 import { VERSION } from './version.ts'
 
 /** Longest id of a backend; numbers of those of one name fit in. */
 const MAX_ID = 128
+/** Of the hash that tells names apart, in hex. */
+const HASH_DIGITS = 8
 
 /** A model, and whether it is shared. */
 export interface ScannedModel extends Omit<FoundModel, 'headers' | 'path' | 'voicePath'> {
@@ -47,6 +50,8 @@ export interface Scan {
   /** Programs that answer where such servers listen, but are none. */
   others: { url: string; because: string }[]
   mcp: ScannedMcp[]
+  /** Configurations of programs that may know MCP servers, and are broken. */
+  unread: UnreadConfig[]
   hardware: Hardware
   /** The configuration that sharing goes to. */
   configFile: string
@@ -75,11 +80,16 @@ export async function scanMachine({ dataDir, config: configFlag, ports, signal }
     },
     { version: VERSION }
   )
-  const [sightings, mcp, hardware] = await Promise.all([survey.look(signal), findMcpServers(), readHardware()])
+  const [sightings, { servers: mcp, unread }, hardware] = await Promise.all([
+    survey.look(signal),
+    findMcpServers(),
+    readHardware()
+  ])
   return {
     servers: sightings.flatMap((one) => (one.saw === 'server' ? [scannedServer(one.server, own ?? { share: [] })] : [])),
     others: sightings.flatMap((one) => ('because' in one ? [{ url: one.url, because: one.because }] : [])),
     mcp: namedMcp(mcp, settings.config.backends ?? []),
+    unread,
     hardware,
     configFile: settings.file ?? defaultConfigFile(settings.dataDir),
     hasConfig: settings.file !== undefined
@@ -119,16 +129,24 @@ function whatItIs(one: { command?: string[]; url?: string }): string {
 
 /** An id that nothing else has. */
 function freeId(name: string, taken: ReadonlySet<string>): string {
-  const id =
-    name
-      .toLowerCase()
-      .replaceAll(/[^a-z0-9._:-]+/g, '-')
-      .replace(/^[^a-z0-9]+/, '')
-      .slice(0, MAX_ID) || 'mcp'
+  const id = idOf(name)
   for (let n = 1; ; n++) {
     const numbered = n === 1 ? id : `${id.slice(0, MAX_ID - 4)}-${n}`
     if (!taken.has(numbered)) return numbered
   }
+}
+
+/** A name as an id: `Übersicht` is `ubersicht`. What has no letters of ASCII, as `файлы`, is told apart by a hash of the name, the same each time. */
+function idOf(name: string): string {
+  const plain = name.normalize('NFKD').replaceAll(/\p{M}/gu, '').toLowerCase()
+  const id = plain
+    .replaceAll(/[^a-z0-9._:-]+/g, '-')
+    .replace(/^[^a-z0-9]+/, '')
+    .replace(/-+$/, '')
+  const isWhole = id !== '' && !/[\p{L}\p{N}]/u.test(plain.replaceAll(/[a-z0-9]/g, ''))
+  if (isWhole) return id.slice(0, MAX_ID)
+  const hash = createHash('sha256').update(name.normalize('NFC')).digest('hex').slice(0, HASH_DIGITS)
+  return `${(id || 'mcp').slice(0, MAX_ID - HASH_DIGITS - 1)}-${hash}`
 }
 
 /** An MCP server as a backend of the configuration. @param allow its tools that are offered: names or globs. */

@@ -2,6 +2,7 @@ import type { JsonSchema } from '../../protocols/json.ts'
 import type { ChatFunction } from '../core/chat.ts'
 import { cutText } from '../core/cut-text.ts'
 import { anyObject, shownSchema } from '../model-tools/shown-schema.ts'
+import { shownText } from '../model-tools/shown-text.ts'
 
 /** All functions that a model is shown at once, in characters: they go with each question, and count as tokens each time. */
 export const MAX_FUNCTIONS_CHARACTERS = 48 * 1024
@@ -22,7 +23,7 @@ export interface Describable {
  */
 export function shownFunctions(all: readonly Describable[]): ChatFunction[] {
   const functions = all.map(({ name, description = '', schema }): ChatFunction => {
-    const text = cutText(description, MAX_DESCRIPTION)
+    const text = shownText(description, MAX_DESCRIPTION)
     return { type: 'function', function: { name, description: text, parameters: shownSchema(schema) } }
   })
   const sized = functions.map((one) => ({ one: one.function, schema: JSON.stringify(one.function.parameters).length }))

@@ -132,6 +132,8 @@ class RunningCall implements Call {
     this.#startedAt = now()
     onBegin(this, this.#target, this.#tool)
     let error: MeshError | undefined
+    /** What its reader is told of right now: who leaves at the news that the provider was lost, leaves for that. */
+    let news: MeshError | undefined
     let deadline: Deadline | undefined
     const unlink = link(options.signal, this.#cancellation)
     try {
@@ -200,7 +202,9 @@ class RunningCall implements Call {
           if (next !== undefined && choice.mayGoOn(failed, place + 1, request.elsewhere === true)) place++
           else if (isLost(failed) && again < MAX_AGAIN) again++
           else throw withTried(failed, this.#tried)
+          news = failed
           if (items > 0) yield { kind: 'restart', provider: plan.at(place, now())!.node, reason: failed.code }
+          news = undefined
           items = 0
         } finally {
           if (this.#outcome === undefined) failed ??= new MeshError('cancelled', LEFT)
@@ -216,7 +220,7 @@ class RunningCall implements Call {
     } finally {
       deadline?.clear()
       unlink()
-      if (this.#outcome === undefined) error ??= new MeshError('cancelled', LEFT)
+      if (this.#outcome === undefined) error ??= news ?? new MeshError('cancelled', LEFT)
       const [capability, tool, provider] = [this.#target, this.#tool, this.#offer?.node]
       onMade({ capability, tool, provider, durationMs: now() - this.#startedAt, error }, this)
       if (this.#outcome === undefined) this.#finished.reject(error!)

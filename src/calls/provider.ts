@@ -160,14 +160,17 @@ export function createProvider({ self, find, replays, authorize, meter, now, onB
       deadline?.clear()
       if (steps === undefined) letGo?.()
       else steps.close()
+      if (!ended) error ??= cancellation.reason ?? new MeshError('cancelled', LEFT)
       used?.leave(begun && !ended)
       // Left while it waited: nobody is to be asked any more.
-      if (asked !== undefined) cancellation.abort(new MeshError('cancelled', 'the caller left'))
+      if (asked !== undefined) cancellation.abort(new MeshError('cancelled', LEFT))
       cancellation.release()
       onServed({ request, durationMs: now() - startedAt, error })
     }
   }
 }
+
+const LEFT = 'the caller left'
 
 const NOBODY_IS_ASKED: InvokeOptions = {
   signal: AbortSignal.abort(new MeshError('permission_denied', 'the owner is not asked who may know how busy a tool is'))

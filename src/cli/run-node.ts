@@ -1,6 +1,8 @@
 /** A node as the foreground process of a terminal or a service: says that it is ready, tells its events, ends on signals. */
+import { join } from 'node:path'
 import { setTimeout as delay } from 'node:timers/promises'
 import type { Settings } from '../config-file.ts'
+import { TOKEN_FILE } from '../data-dir.ts'
 import { runNode, type NodeInit, type RunningNode } from '../node-run.ts'
 import type { Mesh, MeshEvent } from '../mesh-api.ts'
 import { EXIT } from './command-line.ts'
@@ -130,7 +132,8 @@ function readyText({ mesh, api, dataDir }: RunningNode, { file }: Settings, { co
     ...(addresses.length > 0
       ? addresses.map((address, index) => row(index === 0 ? 'listening' : '', address))
       : [row('listening', 'nowhere')]),
-    row('local API', api),
+    row('local API', `${api} ${colors.dim(`described at ${api}/docs`)}`),
+    row('token', showPath(join(dataDir, TOKEN_FILE))),
     row('data', showPath(dataDir)),
     ...(file === undefined ? [] : [row('config', showPath(file))]),
     colors.dim('  Ctrl-C stops it. In another terminal: atmo peers, atmo capabilities\n')

@@ -59,7 +59,12 @@ export function showScan(scan: Scan, colors: Colors): string {
   if (scan.others.length > 0)
     parts.push(scan.others.map(({ url, because }) => colors.dim(`${url}: ${plain(because)}\n`)).join(''))
   if (scan.mcp.length > 0) parts.push(`${colors.bold('MCP servers of your programs')}\n${mcpTable(scan, numbers, colors)}`)
+  if (scan.unread.length > 0) parts.push(scan.unread.map((one) => unreadText(one, colors)).join(''))
   return [...parts, hardwareText(scan, colors), colors.dim(`Configuration: ${showPath(scan.configFile)}\n`)].join('\n')
+}
+
+function unreadText({ client, file, problem }: Scan['unread'][number], { yellow }: Colors): string {
+  return `${yellow('!')} ${plain(showPath(file))} of ${client} ${plain(problem)}: the MCP servers that it names are not listed\n`
 }
 
 const MODEL_COLUMNS = ['', 'name', 'type', 'context', 'state', 'can']

@@ -3,7 +3,7 @@ import { matchName } from '../../protocols/glob.ts'
 import { shortId } from '../../protocols/short-id.ts'
 import type { LiveEvent } from '../http/event-log.ts'
 import { EVENT_NAMES } from '../mesh-api-live.ts'
-import type { ObservedNodeView } from '../mesh-api.ts'
+import type { CapabilityView, ObservedNodeView } from '../mesh-api.ts'
 import { connectToNode, type NodeClient } from './client.ts'
 import { contextOf, interruptSignal, isCancelled, withNodeOptions, type NodeOptions } from './command-line.ts'
 import type { Output } from './output.ts'
@@ -11,6 +11,7 @@ import { readPeerNames } from './peer-names.ts'
 import { showCloudEvent, sourceOf, type CloudEvent } from './show-cloud-event.ts'
 import { showEvent } from './show-event.ts'
 import { createSourceNotes } from './show-sources.ts'
+import { showUnmatched, unmatchedBy } from './show-unmatched.ts'
 
 /** `atmo watch [PATTERN]`: events as they happen, until Ctrl-C or until the node stops; both are exit code 0. */
 export function addWatch(program: Command): void {
@@ -64,6 +65,13 @@ async function watchEvents(client: NodeClient, pattern: string, output: Output, 
   const seen = new Set<string>([client.node.peerId])
   let nameOf: ((node: string) => string) | undefined
   const notes = createSourceNotes()
+  const { capabilities } = await client.get<{ capabilities: CapabilityView[] }>('/mesh/capabilities')
+  const unmatched = unmatchedBy(pattern, capabilities)
+  const opened = async (): Promise<void> => {
+    await say(output, `watching events ${pattern} of the mesh`)
+    if (unmatched !== undefined)
+      await (output.json ? output.err(`${JSON.stringify({ unmatched })}\n`) : note(output, showUnmatched(unmatched)))
+  }
   const learn = async (nodes: string[]): Promise<void> => {
     if (nodes.some((node) => !seen.has(node))) nameOf = (await readPeerNames(client)).nameOf
     for (const node of nodes) seen.add(node)
@@ -72,7 +80,7 @@ async function watchEvents(client: NodeClient, pattern: string, output: Output, 
     method: 'GET',
     path,
     signal,
-    onOpen: () => void say(output, `watching events ${pattern} of the mesh`)
+    onOpen: () => void opened()
   })
   for await (const line of lines) {
     const told = JSON.parse(line) as CloudEvent | { sources: ObservedNodeView[] }
@@ -82,8 +90,7 @@ async function watchEvents(client: NodeClient, pattern: string, output: Output, 
     }
     if ('sources' in told) {
       await learn(told.sources.map(({ node }) => node))
-      const { yellow } = output.errorColors
-      for (const note of notes.next(told.sources, nameOf ?? shortId)) await output.err(`${yellow('note:')} ${note}\n`)
+      for (const one of notes.next(told.sources, nameOf ?? shortId)) await note(output, one)
       continue
     }
     const event = told
@@ -92,6 +99,10 @@ async function watchEvents(client: NodeClient, pattern: string, output: Output, 
     const where = node === client.node.peerId ? 'this node' : nameOf?.(node)
     await output.out(showCloudEvent(event, output.colors, where))
   }
+}
+
+async function note(output: Output, what: string): Promise<void> {
+  await output.err(`${output.errorColors.yellow('note:')} ${what}\n`)
 }
 
 async function say(output: Output, what: string): Promise<void> {

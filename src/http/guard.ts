@@ -45,6 +45,10 @@ export function hostGuard({ hosts = LOOPBACK_HOSTS, anyAddress = false }: GuardI
   }
 }
 
+/** Whoever asks may be anybody: the path of the data directory is not told, only how its owner learns it. */
+const WHERE =
+  'the token is the file "api-token" in the data directory of the node, which atmo status names. What the API takes is described at /docs, without a token'
+
 /** Refuses a request without `Authorization: Bearer TOKEN` with 401. */
 export function tokenGuard({ tokens }: GuardInit): MiddlewareHandler {
   // Digests have one length, as a comparison in constant time needs. That of WebCrypto would wait twice for a thread, for each request.
@@ -61,8 +65,8 @@ export function tokenGuard({ tokens }: GuardInit): MiddlewareHandler {
         { status: 401, headers: { 'www-authenticate': 'Bearer realm="atmosphere"' } },
         'permission_denied',
         given === undefined
-          ? 'a token is needed: send the header "Authorization: Bearer TOKEN"; the token is in the data directory of the node'
-          : 'the token is wrong'
+          ? `a token is needed: send the header "Authorization: Bearer TOKEN"; ${WHERE}`
+          : `the token is wrong; ${WHERE}`
       )
     }
     await next()

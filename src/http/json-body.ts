@@ -22,17 +22,17 @@ export async function readJsonObject(request: Request, maxBytes: number = MAX_BO
   return value
 }
 
+/** As {@link readJson}, also where nothing is said of the body, since there is none: `curl -X POST URL`. */
+export async function readJsonIfAny(request: Request): Promise<JsonValue | undefined> {
+  if (request.headers.has('content-type')) return readJson(request)
+  for await (const piece of piecesOf(request)) if (piece.byteLength > 0) throw notJson(null)
+  return undefined
+}
+
 /** Reads any JSON; undefined for an absent body. Throws as {@link readJsonObject}. */
 export async function readJson(request: Request, maxBytes: number = MAX_BODY_BYTES): Promise<JsonValue | undefined> {
   const type = request.headers.get('content-type')?.split(';', 1)[0]?.trim().toLowerCase()
-  if (type !== 'application/json') {
-    throw refusal(
-      { status: 415, headers: { accept: 'application/json' } },
-      'invalid_argument',
-      'send JSON: content-type must be application/json',
-      { contentType: type ?? null }
-    )
-  }
+  if (type !== 'application/json') throw notJson(type ?? null)
   const text = new TextDecoder().decode(await readBytes(request, maxBytes))
   if (text.trim() === '') return undefined
   let value: unknown
@@ -47,6 +47,11 @@ export async function readJson(request: Request, maxBytes: number = MAX_BODY_BYT
   if (isDeeper(value, MAX_BODY_DEPTH))
     throw new MeshError('invalid_argument', `the body is nested too deep; ${MAX_BODY_DEPTH} levels are the most`)
   return value as JsonValue
+}
+
+function notJson(contentType: string | null): MeshError {
+  const http = { status: 415, headers: { accept: 'application/json' } }
+  return refusal(http, 'invalid_argument', 'send JSON: content-type must be application/json', { contentType })
 }
 
 /** Reads a body as it came. Throws `too_large`. */

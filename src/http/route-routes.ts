@@ -56,8 +56,8 @@ async function explainTarget(
     if (!isMeshError(error, 'unknown_capability')) throw error
     const meaning = await mesh.understand(target, { signal, ...(tool !== undefined && { tool }) })
     const { outcome, matches } = meaning
-    if (outcome === 'none') throw error
     const ids = [...new Set(matches.map(({ capability }) => capability))]
+    if (outcome === 'none') throw isName(target) || error.details['near'] !== undefined ? error : meantByNone(meaning, ids)
     if (outcome === 'ambiguous')
       throw new MeshError('ambiguous', `"${target}" may mean ${ids.join(' or ')}; name one of them, or say more`, {
         target,
@@ -66,6 +66,18 @@ async function explainTarget(
     // Of several it is one of these that does it, not another of their type.
     return { ...(ids.length === 1 ? explain(ids[0]!) : explain(matches[0]!.type, ids)), target, meaning }
   }
+}
+
+/** As ids and types look, perhaps with a node: who says something else has not mistyped a name. */
+function isName(target: string): boolean {
+  const at = target.lastIndexOf('@')
+  return /^[a-z0-9][a-z0-9._:/-]*$/.test(at > 0 ? target.slice(0, at) : target)
+}
+
+function meantByNone({ text, matches }: Understanding, ids: readonly string[]): MeshError {
+  const near = ids.length === 0 ? '' : `; what comes nearest is ${ids.join(', ')}, and not near enough`
+  const message = `no capability is meant by "${text}"${near}. Say it in other words, as the descriptions and examples of \`atmo capabilities\` do, or name one of them`
+  return new MeshError('unknown_capability', message, { target: text, matches })
 }
 
 function targetOf(target: string | undefined): string {

@@ -3,7 +3,7 @@ import { ERROR_CODES, MeshError } from '../errors.ts'
 import type { FireView, Mesh } from '../mesh-api.ts'
 import { refusal } from './errors.ts'
 import { IDEMPOTENCY_KEY, idempotencyKeyOf } from './idempotency-key.ts'
-import { readJson } from './json-body.ts'
+import { readJsonIfAny } from './json-body.ts'
 
 /** Longest time that a request may wait for a handler, in ms. */
 export const MAX_WAIT_MS = 60_000
@@ -16,13 +16,13 @@ const REASONS: Readonly<Record<string, string>> = {
   no_route: 'its trigger has no routeHint, and this node has no default sink (events.sink)'
 }
 
-/** `POST /trigger/CAPABILITY/EVENT`: the body is the payload, any JSON; with the header `Idempotency-Key` it is fired once. 200: a handler has it; 202: it waits for one, or goes with others. */
+/** `POST /trigger/CAPABILITY/EVENT`: the body is the payload, any JSON, or none: then it is null; with the header `Idempotency-Key` it is fired once. 200: a handler has it; 202: it waits for one, or goes with others. */
 export function fireRoute({ mesh }: { mesh: Mesh }): Hono {
   return new Hono().post('/:capability/:event', async (context) => {
     const { capability, event } = context.req.param()
     const waitMs = waitOf(context.req.query('waitMs'))
     const key = idempotencyKeyOf(context.req.header(IDEMPOTENCY_KEY))
-    const payload = await readJson(context.req.raw)
+    const payload = await readJsonIfAny(context.req.raw)
     const options = { ...(waitMs !== undefined && { waitMs }), ...(key !== undefined && { key }) }
     const view = await mesh.fire(capability, event, payload ?? null, options)
     if (view.outcome === 'dropped') throw dropped(view)

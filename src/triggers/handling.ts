@@ -238,6 +238,7 @@ function viewOf({ event, node, causes }: ArrivedEvent, payload: JsonValue, missi
   const { source, hopDepth, coalesced } = event
   return {
     ...eventFields(event),
+    mesh: source.mesh,
     node,
     capability: source.capability,
     payload,

@@ -30,6 +30,9 @@ import { MeshError } from '../errors.ts'
 /** Largest payload within an event, encoded, in bytes: beside it the event has room for what is said of it. A larger one goes by reference. */
 export const MAX_PAYLOAD_BYTES = 54 * 1024
 
+/** Most names of triggers that an error has. */
+const MAX_KNOWN = 32
+
 /** What goes with an event that is raised while another one is handled. */
 export interface RaiseOptions {
   /** How many events that one follows from. */
@@ -69,7 +72,7 @@ export type Raised =
 
 /** See {@link createRaise}. */
 export interface Raise {
-  /** @throws MeshError `unknown_capability`, `invalid_argument`, `too_large`. */
+  /** @throws MeshError `unknown_capability`, `unknown_trigger`, `invalid_argument`, `too_large`. */
   raise(capability: string, event: string, payload: JsonValue, options?: RaiseOptions): Raised
   tick(now: number): void
   /** When `tick` is next to be called; Infinity if nothing waits. */
@@ -141,8 +144,14 @@ export function createRaise(components: RaiseComponents): Raise {
     if (trigger === undefined) {
       const known = (declaration.triggers ?? []).map((one) => one.event)
       const near = nearest(event, known)
-      const hint = near !== undefined ? `; did you mean "${near}"?` : known.length > 0 ? `; it has ${known.join(', ')}` : ''
-      throw new MeshError('invalid_argument', `"${capability}" declares no trigger "${event}"${hint}`, { capability, event })
+      const hint =
+        near !== undefined
+          ? `; did you mean "${near}"?`
+          : known.length > 0
+            ? `; it has ${known.slice(0, MAX_KNOWN).join(', ')}`
+            : ''
+      const details = { capability, event, ...(near !== undefined && { near }), known: known.slice(0, MAX_KNOWN) }
+      throw new MeshError('unknown_trigger', `"${capability}" declares no trigger "${event}"${hint}`, details)
     }
     const before = compiled.get(trigger)
     if (before !== undefined) return before

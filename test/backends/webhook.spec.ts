@@ -4,6 +4,7 @@ import { mkdtemp, rm, writeFile } from 'node:fs/promises'
 import type { ServerResponse } from 'node:http'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
+import { encodeSource } from '../../protocols/trigger/event-names.ts'
 import type { Backend } from '../../src/backends/backend.ts'
 import type { WebhookOutConfig } from '../../src/backends/webhook-config.ts'
 import { MAX_HEADER_LENGTH } from '../../src/backends/webhook-sender.ts'
@@ -92,7 +93,8 @@ describe('webhook backend, events out', () => {
     assert.deepEqual(JSON.parse(first.body.toString()), {
       specversion: '1.0',
       id: '12-4',
-      source: 'atm:12D3KooWSource/cam',
+      // As who watches events is told it, and as nodes tell it each other.
+      source: encodeSource({ mesh: 'open', node: '12D3KooWSource', capability: 'cam' }),
       type: 'sensor.camera.person',
       subject: 'the door',
       time: '2026-11-29T12:00:00.000Z',

@@ -57,6 +57,7 @@ describe('events from node to node', function () {
       [
         {
           id: fired.id,
+          mesh: source.status().mesh.id,
           node: source.peerId,
           capability: 'cam',
           type: 'sensor.camera.person',

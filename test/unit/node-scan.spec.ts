@@ -2,6 +2,7 @@ import assert from 'node:assert/strict'
 import { mkdir, mkdtemp, rm, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { dirname, join } from 'node:path'
+import fc from 'fast-check'
 import picocolors from 'picocolors'
 import { namesToShare, shareable, showScan } from '../../src/cli/show-scan.ts'
 import { addShares } from '../../src/config-edit.ts'
@@ -52,13 +53,41 @@ describe('scan', () => {
     )
     await put('.cursor/mcp.json', '{"mcpServers": "broken"}')
     await put('.claude.json', 'no JSON')
-    assert.deepEqual(await findMcpServers({ home: root, platform: 'linux', env: {} }), [
+    const { servers, unread } = await findMcpServers({ home: root, platform: 'linux', env: {} })
+    assert.deepEqual(servers, [
       { name: 'files', client: 'Claude Desktop', command: [files.command, ...files.args] },
       { name: 'web', client: 'VS Code', url: 'http://127.0.0.1:3001/mcp' },
       { name: 'asks', client: 'VS Code', withheld: 'it asks its client for values' }
     ])
+    assert.deepEqual(unread, [
+      { client: 'Claude Code', file: join(root, '.claude.json'), problem: 'is no JSON (line 1, column 2)' },
+      { client: 'Cursor', file: join(root, '.cursor/mcp.json'), problem: 'has a key "mcpServers" that is no object' }
+    ])
     const mac = await findMcpServers({ home: root, platform: 'darwin', env: {} })
-    assert.deepEqual(mac, [])
+    assert.deepEqual(mac, { servers: [], unread })
+  })
+
+  it('names a configuration that it cannot read, where it is broken, and none of its words', async () => {
+    await put('.cursor/mcp.json', '\uFEFF{"mcpServers":{"web":{"url":"http://127.0.0.1:3001/mcp"}}}')
+    await put(
+      '.config/Code/User/mcp.json',
+      '\n\n  // mine\n{\n  "servers": { "x": { "command": "npx", "env": { "K": hunter2 } } }\n}\n'
+    )
+    await put('.config/Claude/claude_desktop_config.json', '[]')
+    await mkdir(join(root, '.claude.json'))
+    const { servers, unread } = await findMcpServers({ home: root, platform: 'linux', env: {} })
+    assert.deepEqual(servers, [{ name: 'web', client: 'Cursor', url: 'http://127.0.0.1:3001/mcp' }])
+    assert.deepEqual(
+      unread.map(({ client, problem }) => [client, problem]),
+      [
+        ['Claude Desktop', 'is no JSON object'],
+        ['Claude Code', 'cannot be read (EISDIR)'],
+        ['VS Code', 'is no JSON (line 5, column 55)']
+      ]
+    )
+    const shown = showScan({ ...scan(), unread }, picocolors.createColors(false))
+    assert.match(shown, /Code\/User\/mcp\.json of VS Code is no JSON \(line 5, column 55\): the MCP servers/)
+    assert.ok(!shown.includes('hunter'))
   })
 
   it('copies no secret of them', async () => {
@@ -91,7 +120,7 @@ describe('scan', () => {
       )
     }
     await put('.cursor/mcp.json', JSON.stringify({ mcpServers: servers }))
-    const finds = await findMcpServers({ home: root, platform: 'linux', env: {} })
+    const { servers: finds } = await findMcpServers({ home: root, platform: 'linux', env: {} })
     assert.equal(finds.length, Object.keys(servers).length)
     for (const find of finds) assert.deepEqual(Object.keys(find), ['name', 'client', 'withheld'], find.name)
     for (const text of [secret, opaque, '3f2a9c10', 'postgresql'])
@@ -140,6 +169,37 @@ describe('scan', () => {
     ])
     const text = addShares('', 'atmo.yaml', { backends: namedMcp(finds, []).map((one) => mcpBackend(one, [])) }).text
     assert.equal(parseConfig(text, 'atmo.yaml').backends?.length, 7)
+  })
+
+  it('makes readable ids of names in any script, the same each time, and none twice', () => {
+    const ids = (...names: string[]): string[] =>
+      namedMcp(
+        names.map((name, n) => ({ client: 'Cursor', name, command: ['npx', String(n)] })),
+        []
+      ).map(({ id }) => id)
+    assert.deepEqual(ids('Übersicht', 'Café №2', 'ＦＵＬＬ', 'ﬁles', 'My Files!'), [
+      'ubersicht',
+      'cafe-no2',
+      'full',
+      'files',
+      'my-files'
+    ])
+    const [files, weather, mixed, drawn, street] = ids('файлы', '天気', 'Wetter 天気 7', '📁', 'Straße')
+    assert.match(files!, /^mcp-[0-9a-f]{8}$/)
+    assert.match(weather!, /^mcp-[0-9a-f]{8}$/)
+    assert.match(mixed!, /^wetter-7-[0-9a-f]{8}$/)
+    assert.match(drawn!, /^mcp-[0-9a-f]{8}$/)
+    assert.match(street!, /^stra-e-[0-9a-f]{8}$/)
+    assert.deepEqual(ids('📁', '天気', 'файлы'), [drawn, weather, files], 'whatever else is there')
+    assert.deepEqual(ids('が'.normalize('NFD')), ids('が'.normalize('NFC')), 'composed or not')
+    assert.deepEqual(ids('天気', '天気'), [weather, `${weather}-2`])
+    fc.assert(
+      fc.property(fc.array(fc.string({ unit: 'grapheme', maxLength: 200 }), { maxLength: 20 }), (names) => {
+        const made = ids(...names)
+        assert.equal(new Set(made).size, names.length)
+        for (const id of made) assert.match(id, /^[a-z0-9][a-z0-9._:-]{0,127}$/)
+      })
+    )
   })
 
   it('offers no tool of an MCP server that is not named', () => {
@@ -235,6 +295,7 @@ backends:
       { name: 'files', client: 'Cursor', command: ['npx', 'x'], id: 'files', shareName: 'mcp/files', shared: false },
       { name: 'git', client: 'Cursor', withheld: 'secret', id: 'git', shareName: 'mcp/git', shared: false }
     ],
+    unread: [],
     hardware: { cpu: { model: 'm', cores: 2, architecture: 'x64' }, memoryBytes: 1e9, gpus: [], cameras: [], microphones: [] },
     configFile: '/x/atmo.yaml',
     hasConfig: false

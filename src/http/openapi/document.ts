@@ -80,7 +80,7 @@ export function operationId({ method, path }: Pick<Operation, 'method' | 'path'>
 const capital = (word: string): string => `${word.slice(0, 1).toUpperCase()}${word.slice(1)}`
 
 function operationObject(operation: Operation): JsonObject {
-  const { tag, summary, description, body, access } = operation
+  const { tag, summary, description, body, mayBeEmpty, access } = operation
   return {
     operationId: operationId(operation),
     tags: [tag],
@@ -88,7 +88,7 @@ function operationObject(operation: Operation): JsonObject {
     ...(description !== undefined && { description }),
     ...(access !== undefined && { security: [] }),
     parameters: parametersOf(operation),
-    ...(body !== undefined && { requestBody: { required: true, content: contentOf(body) } }),
+    ...(body !== undefined && { requestBody: { required: mayBeEmpty !== true, content: contentOf(body) } }),
     responses: { ...answersOf(operation), ...errorsOf(operation) }
   }
 }

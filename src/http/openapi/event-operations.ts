@@ -31,7 +31,8 @@ export const EVENT_OPERATIONS: readonly Operation[] = [
     parameters: { capability: 'Id of the capability.', event: 'Name of its trigger.' },
     query: { waitMs: number('How long to wait for a handler, up to 60,000. Default: 2,000.') },
     headers: { 'Idempotency-Key': 'With the same key again it is the same event.' },
-    body: json(anything('The payload.'), { location: 'door' }),
+    body: json(anything('The payload. Without a body, and a content type, it is null.'), { location: 'door' }),
+    mayBeEmpty: true,
     answers: { ...answers(ref('Fired'), 'A handler has it.'), ...answers(ref('Fired'), 'It waits, or goes with others.', 202) },
     errors: [400, 404, 409, 413, 503]
   },

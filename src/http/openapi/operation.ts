@@ -42,6 +42,8 @@ export interface Operation {
   headers?: Record<string, string>
   /** Of the request. */
   body?: Content
+  /** The request may have none. */
+  mayBeEmpty?: true
   answers: Record<number, Answer>
   /** Statuses of errors beside those that every route may answer. */
   errors?: readonly number[]

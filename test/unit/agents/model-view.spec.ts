@@ -3,7 +3,8 @@ import { createToolTable, MAX_SHOWN_TOOLS, type AgentToolRule } from '../../../s
 import { findModel } from '../../../src/agents/model-choice.ts'
 import { MAX_DATA_CHARACTERS, dataBlock } from '../../../src/agents/prompt.ts'
 import { MAX_FUNCTIONS_CHARACTERS } from '../../../src/agents/shown-functions.ts'
-import { isAway } from '../../../src/model-tools/callable-tool.ts'
+import { listedTool } from '../../../src/http/mcp/tool-listing.ts'
+import { isAway, type CallableTool } from '../../../src/model-tools/callable-tool.ts'
 import { MAX_SCHEMA_CHARACTERS } from '../../../src/model-tools/shown-schema.ts'
 import { MAX_FUNCTION_NAME, functionName, type KnownTools } from '../../../src/model-tools/tool-names.ts'
 import { LEFT_OUT, MAX_TRANSCRIPT_CHARACTERS, addMessage, lengthOf } from '../../../src/agents/transcript.ts'
@@ -133,6 +134,24 @@ describe('tools that a model is shown', () => {
     assert.deepEqual(shown({ description: 'x'.repeat(MAX_SCHEMA_CHARACTERS) }), { type: 'object', properties: {} })
     assert.deepEqual(shown(true), { type: 'object', properties: {} })
     assert.deepEqual(shown({ $schema: 'x', required: ['a'] }), { type: 'object', properties: {}, required: ['a'] })
+  })
+
+  it('are described as a person beside the model would read it, and as MCP clients are shown it', () => {
+    const hidden = 'Reads\u0000 the\u001b[31m\u202e heat\u{e0041}\u200b.\n\tIn °C.'
+    const input = { type: 'object', properties: { room: { type: 'string', description: hidden } } }
+    const of = capability('bath', {
+      tools: [
+        { name: 'read', description: hidden, input },
+        { name: 'long', description: `\u200b${'x'.repeat(5_000)}` }
+      ]
+    })
+    const [, read, long] = tableOf([of]).functions.map((one) => one.function)
+    assert.equal(read!.description, 'Reads the[31m heat.\n\tIn °C.')
+    assert.deepEqual(read!.parameters['properties'], { room: { type: 'string', description: read!.description } })
+    assert.equal(long!.description, 'x'.repeat(1_024))
+    const callable: CallableTool = { kind: 'call', name: 'bath__read', target: 'bath', id: 'bath', tool: of.tools[0]! }
+    const { description } = listedTool({ name: 'bath__read', capability: of, callable })
+    assert.equal(read!.description, description)
   })
 
   it('have a bound together: the longest schemas go first, those of others stay', () => {

@@ -181,6 +181,36 @@ describe('caller', () => {
     )
   })
 
+  it('was not cancelled where its provider was lost, also if its reader leaves at the news', async () => {
+    const { call, made, sent } = mesh([throws('unavailable', [item]), answers('second')], { idempotent: true })
+    const lost = call('echo', 'echo')
+    for await (const one of lost) if (one.kind === 'restart') break
+    await assert.rejects(lost.result, fails('unavailable'))
+    assert.deepEqual(
+      [made, sent].map(([one]) => one?.error?.code),
+      ['unavailable', 'unavailable']
+    )
+    // Whoever takes the news and leaves later, cancels what has begun anew.
+    const again = mesh([throws('unavailable', [item]), silent], { idempotent: true })
+    let restarted = false
+    for await (const one of again.call('echo', 'echo')) {
+      if (restarted) break
+      restarted = one.kind === 'restart'
+    }
+    assert.deepEqual(again.made[0]?.error?.code, 'cancelled')
+  })
+
+  it('is cancelled by whoever aborts its signal, whatever the reason that is given', async () => {
+    const { call, made } = mesh([silent])
+    for (const reason of [new Error('Client connection prematurely closed.'), 'enough']) {
+      const controller = new AbortController()
+      const { result } = call('echo', 'echo', {}, { signal: controller.signal })
+      setImmediate(() => controller.abort(reason))
+      await assert.rejects(result, fails('cancelled'))
+    }
+    assert.match(made[0]!.error!.message, /prematurely closed/)
+  })
+
   it('runs once: a second reader is told so', async () => {
     const { call, asked } = mesh([answers('x')])
     const one = call('echo', 'echo')
@@ -459,7 +489,17 @@ describe('provider', () => {
     controller.abort(new MeshError('cancelled', 'enough'))
     await assert.rejects(items.next(), fails('cancelled'))
     await until(() => stopped === 2 && admission.running === 0, 'stopped')
-    assert.equal(served.length, 2)
+    // As the session does when its peer is gone: told, and left while it holds an item.
+    const gone = new AbortController()
+    const held = run(request(), { signal: gone.signal })[Symbol.asyncIterator]()
+    await held.next()
+    gone.abort(new MeshError('unavailable', 'the peer closed the session'))
+    await held.return!()
+    await until(() => stopped === 3 && admission.running === 0, 'stopped')
+    assert.deepEqual(
+      served.map(({ error }) => error?.code),
+      ['cancelled', 'cancelled', 'unavailable']
+    )
   })
 
   it('runs as many as the tool allows, the rest wait or are told busy', async () => {

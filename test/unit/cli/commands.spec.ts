@@ -138,7 +138,7 @@ describe('cli with a node', function () {
     )
     assert.deepEqual([full.code, full.lines[0]?.error?.code, full.lines[0]?.error?.details['reason']], [1, 'unavailable', 'full'])
     assert.deepEqual([json.code, json.lines[0]?.['outcome'], (json.lines[0]?.['tried'] as string[]).length], [0, 'delivered', 1])
-    assert.deepEqual([none.code, none.lines[0]?.error?.code], [1, 'invalid_argument'])
+    assert.deepEqual([none.code, none.lines[0]?.error?.code], [1, 'unknown_trigger'])
     assert.equal(usage.code, 2)
     const [again, other, wrong] = await Promise.all([
       fire('1', '--key', 'again'),
@@ -437,6 +437,7 @@ describe('cli with a node', function () {
     for (const child of [text, json]) child.process.kill('SIGINT')
     for (const child of [text, json]) assert.deepEqual([(await child.ended).code, (await child.ended).stdout], [0, ''])
     assert.deepEqual(said.text.trimEnd().split('\n').slice(1), [
+      'note: nothing that is announced now raises events of sensor/*; events are raised by test/demo; what comes later is shown',
       'note: kitchen does not let this node observe mic',
       'note: events of kitchen do not come now',
       'note: events of kitchen come again',
@@ -444,7 +445,8 @@ describe('cli with a node', function () {
       'note: kitchen lets this node observe mic, cam[31m now',
       'note: events of kitchen do not come any more'
     ])
-    const [first] = said.json.split('\n')
+    const [unmatched, first] = said.json.split('\n')
+    assert.deepEqual(JSON.parse(unmatched!), { unmatched: { pattern: 'sensor/*', known: ['test/demo'] } })
     assert.deepEqual(JSON.parse(first!), { sources: [{ node: '12D3KooWFakeKitchen', state: 'open', refused: ['mic'] }] })
     const wrong = await atmo(['watch', 'Sensor/*'])
     assert.deepEqual([wrong.code, wrong.stdout], [1, ''])

@@ -66,7 +66,10 @@ describe('cli routes, route, trace', function () {
     assert.match(meant.stdout, /^"ring it please" means \S+, 90 % sure: \S+ \S+ → /)
     assert.deepEqual([meant.code, unclear.code, nothing.code, asked.code, unasked.code, nobody.code], [0, 1, 1, 1, 1, 1])
     assert.match(unclear.stderr, /"perhaps that" may mean demo or other; name one of them/)
-    assert.match(nothing.stderr, /nothing in the mesh is called "nothing like it"/)
+    assert.match(
+      nothing.stderr,
+      /^error: no capability is meant by "nothing like it"\. Say it in other words, .* or name one of them\n$/
+    )
     assert.match(asked.stderr, /this may be meant for demo or other/)
     // The one that is meant was called: of the stand-in that is no agent.
     assert.match(unasked.stdout + unasked.stderr, /demo has no tool ask/)

@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict'
 import { once } from 'node:events'
-import { mkdtemp, readdir, rm, writeFile } from 'node:fs/promises'
+import { mkdtemp, readFile, readdir, rm, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { lockHolder } from '../../../src/data-dir-lock.ts'
@@ -127,6 +127,13 @@ describe('cli start and stop', function () {
     assert.equal(await node.line(), '● fake is up')
     assert.match(await node.line(), /^ {2}mesh {9}fake mesh, private/)
     assert.match(await node.line(), /^ {2}peer id {6}12D3/)
+    const lines = new Map<string, string>()
+    while (!lines.has('token')) {
+      const [, label = '', value = ''] = /^ {2}(.{13})(.*)$/.exec(await node.line()) ?? []
+      lines.set(label.trim(), value)
+    }
+    assert.match(lines.get('local API')!, /^(http:\/\/127\.0\.0\.1:\d+) described at \1\/docs$/)
+    assert.match(await readFile(lines.get('token')!, 'utf8'), /^[\w-]{43}$/)
   })
   it('a broken configuration names line and key, and starts nothing', async () => {
     const file = join(dir, 'broken.yaml')

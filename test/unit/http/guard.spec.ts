@@ -113,6 +113,13 @@ describe('http guard', () => {
       it(`refuses one that is ${what}`, async () =>
         assert.equal((await ask(server.url, '/mesh/status', { token: value })).status, 401))
     }
+    it('says where the token is and where the API is described, whether there was none or a wrong one', async () => {
+      for (const given of [undefined, 'wrong']) {
+        const { json } = await ask(server.url, '/mesh/status', given === undefined ? {} : { token: given })
+        assert.match(json.error?.message ?? '', /"api-token" in the data directory .*atmo status.* described at \/docs/)
+      }
+      assert.equal((await ask(server.url, '/docs')).status, 200)
+    })
     it('refuses other schemes and tokens in the URL', async () => {
       assert.equal((await status({ authorization: `Basic ${token}` })).status, 401)
       assert.equal((await status({ authorization: token })).status, 401)

@@ -80,6 +80,12 @@ describe('http openapi', () => {
     }
   })
 
+  it('says which bodies may be left out', () => {
+    const paths = openApiDocument()['paths'] as Record<string, Record<string, { requestBody?: { required: boolean } }>>
+    assert.equal(paths['/trigger/{capability}/{event}']?.['post']?.requestBody?.required, false)
+    assert.equal(paths['/capabilities/{id}/tools/{tool}']?.['post']?.requestBody?.required, true)
+  })
+
   /** Requests to the stand-in, and the statuses that they have to get. */
   const REQUESTS: [method: string, path: string, status: number, body?: unknown, asked?: string][] = [
     ['get', '/mesh/status', 200],

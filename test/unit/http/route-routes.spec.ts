@@ -70,6 +70,22 @@ describe('http routes', () => {
     const [none, tool] = [await get('/mesh/route?target=nothing'), await get('/mesh/route?target=demo&tool=x')]
     assert.deepEqual([none.status, none.json.error?.code], [404, 'unknown_capability'])
     assert.deepEqual([tool.status, tool.json.error?.code], [404, 'unknown_tool'])
+    assert.match(none.json.error?.message ?? '', /nothing in the mesh is called "nothing"/)
+  })
+  it('GET /mesh/route says of words that mean nothing that no capability is meant, and what to try', async () => {
+    for (const [words, told] of [
+      [
+        'sing a song',
+        /^no capability is meant by "sing a song"\. Say it in other words, .*`atmo capabilities`.*, or name one of them$/
+      ],
+      ['nearly a song', /^no capability is meant by "nearly a song"; what comes nearest is demo, and not near enough\. Say it/],
+      ['唱歌', /^no capability is meant by "唱歌"\. /],
+      ['sing@my house', /^nothing in the mesh is called "sing@my house"/]
+    ] as const) {
+      const { status, json } = await get(`/mesh/route?target=${encodeURIComponent(words)}`)
+      assert.deepEqual([status, json.error?.code], [404, 'unknown_capability'])
+      assert.match(json.error?.message ?? '', told)
+    }
   })
   for (const [query, message] of [
     ['', /name a target/],

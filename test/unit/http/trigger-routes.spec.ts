@@ -53,12 +53,16 @@ describe('http triggers', () => {
     }
     await fire([1, 'x'])
     await ask(server.url, '/trigger/demo/bell', { token, method: 'POST', headers: { 'content-type': 'application/json' } })
-    assert.deepEqual(fired, [[1, 'x'], {}, null, {}])
+    // `curl -X POST URL`, and a client that says that there is nothing.
+    await ask(server.url, '/trigger/demo/bell', { token, method: 'POST' })
+    await ask(server.url, '/trigger/demo/bell', { token, method: 'POST', headers: { 'content-length': '0' } })
+    assert.deepEqual(fired, [[1, 'x'], {}, null, {}, null, {}, null, {}])
     const text = { token, body: 'x', headers: { 'content-type': 'application/json' } }
     assert.equal((await ask(server.url, '/trigger/demo/bell', text)).status, 400)
     assert.equal((await ask(server.url, '/trigger/demo/bell', { token, body: '1' })).status, 415)
     assert.equal((await fire(1, '/trigger/lamp/bell')).status, 404)
-    assert.equal((await fire(1, '/trigger/demo/ring')).status, 400)
+    const unknown = await fire(1, '/trigger/demo/ring')
+    assert.deepEqual([unknown.status, unknown.json.error?.code], [404, 'unknown_trigger'])
     assert.equal((await fire(1, '/trigger/demo/bell?waitMs=x')).status, 400)
     assert.equal((await fire(1, '/trigger/demo/bell?wait=1')).status, 400)
     assert.equal((await ask(server.url, '/trigger/demo/bell', { json: 1 })).status, 401)

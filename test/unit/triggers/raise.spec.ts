@@ -72,6 +72,7 @@ describe('raising events', () => {
 
   it('what nobody declares is refused, with what was meant perhaps', () => {
     throws('unknown_capability', () => raise.raise('lamp', 'person', null))
+    throws('unknown_trigger', () => raise.raise('cam', 'persn', null))
     assert.throws(() => raise.raise('cam', 'persn', null), /did you mean "person"/)
     declare({ payload: { type: 'object', required: ['n'], properties: { n: { type: 'integer' } } } })
     throws('invalid_argument', () => raise.raise('cam', 'person', { n: 'x' }))
