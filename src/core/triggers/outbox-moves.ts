@@ -37,9 +37,7 @@ export interface OutboxMoves<E> {
 }
 
 /** What they need. */
-export interface OutboxMovesInit<E> extends Required<
-  Pick<OutboxInit<E>, 'route' | 'undecided' | 'wayOf' | 'isOrdered' | 'emit' | 'random'>
-> {
+export interface OutboxMovesInit<E> extends Required<Pick<OutboxInit<E>, 'route' | 'wayOf' | 'isOrdered' | 'emit' | 'random'>> {
   room: OutboxRoom<E>
   isKept(event: E): boolean
   /** Its time is over, and nobody has it. */
@@ -51,11 +49,14 @@ type Choice = { handler: string } | { handler: undefined; state: 'idle' | 'behin
 
 /** See {@link OutboxMoves}. */
 export function createOutboxMoves<E extends OutboxEvent>(init: OutboxMovesInit<E>): OutboxMoves<E> {
-  const { route, undecided, wayOf, isOrdered, emit, random, room, isKept, onOver } = init
+  const { route, wayOf, isOrdered, emit, random, room, isKept, onOver } = init
   const due = createDeadlines<Leg>()
   const lanes = createOutboxLanes<OutboxEntry<E>>({
-    reaches: ({ event }, handler) => (undecided(event) ?? route(event)).has(handler),
-    mayReach: ({ event }, handler) => undecided(event)?.has(handler) === true,
+    reaches({ event }, handler) {
+      const { handlers, undecided } = route(event)
+      return (undecided ?? handlers).has(handler)
+    },
+    mayReach: ({ event }, handler) => route(event).undecided?.has(handler) === true,
     wayOf: ({ event }) => wayOf(event)
   })
   const places = createOutboxPlaces<OutboxEntry<E>>()
@@ -91,7 +92,7 @@ export function createOutboxMoves<E extends OutboxEvent>(init: OutboxMovesInit<E
   /** Of those who do not have the event, and for whom it is not too early. @param without is not asked. */
   function choose(entry: OutboxEntry<E>, leg: Leg, now: number, tooEarly = isTooEarly, without?: string): Choice {
     const { event, legs, handled } = entry
-    const handlers = route(event)
+    const { handlers } = route(event)
     const others = new Set(legs.flatMap(({ handler }, n) => (handler === undefined || legs[n] === leg ? [] : [handler])))
     const candidates = leg.fixed === undefined ? handlers : handlers.has(leg.fixed) ? [leg.fixed] : []
     let isBehind = false
@@ -125,7 +126,7 @@ export function createOutboxMoves<E extends OutboxEvent>(init: OutboxMovesInit<E
   /** Of what is for all, and has not gone to them yet, those who are there. */
   function targetsOf({ event, legs, handled }: OutboxEntry<E>): string[] {
     if (event.fanOut !== 'all' || legs.length !== 1 || legs[0]!.fixed !== undefined) return []
-    return [...route(event)].filter((one) => !handled.includes(one)).slice(0, MAX_FAN_OUT)
+    return [...route(event).handlers].filter((one) => !handled.includes(one)).slice(0, MAX_FAN_OUT)
   }
 
   /** It is for all, and some are there: those are all. Many legs take room, so it has its place before it has them. */
@@ -154,7 +155,7 @@ export function createOutboxMoves<E extends OutboxEvent>(init: OutboxMovesInit<E
   /** It is not known whether it goes to its handler, or an older one goes there first. */
   function isUnsure(entry: OutboxEntry<E>, leg: Leg): boolean {
     const handler = leg.handler!
-    return undecided(entry.event)?.has(handler) === true || (isOrdered(handler) && lanes.isUnsure(entry, leg, handler))
+    return route(entry.event).undecided?.has(handler) === true || (isOrdered(handler) && lanes.isUnsure(entry, leg, handler))
   }
 
   /** It stays with who has accepted it, and goes there when those before it have gone, or it is known where they go. */
@@ -172,7 +173,7 @@ export function createOutboxMoves<E extends OutboxEvent>(init: OutboxMovesInit<E
     deferred.delete(leg)
     // It may have given it back, with an older one of its subject, and the answer was lost: that goes first.
     if (isUnknown || isAhead(entry, leg, handler)) defer(entry, leg, isUnknown)
-    else if (route(entry.event).has(handler)) offer(entry, leg, handler, now)
+    else if (route(entry.event).handlers.has(handler)) offer(entry, leg, handler, now)
     else due.set(leg, leg.returnBy)
   }
 

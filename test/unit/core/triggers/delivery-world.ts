@@ -376,7 +376,7 @@ export class DeliveryWorld {
 
   #createOutbox(): Outbox<Event> {
     return createOutbox<Event>({
-      route: (event) => new Set(this.#routeOf(event)),
+      route: (event) => ({ handlers: new Set(this.#routeOf(event)) }),
       wayOf: ({ trigger }) => trigger,
       isOrdered: (name) => this.#plan.ordered.includes(name),
       emit: (effect) => this.#onOutbox(effect),

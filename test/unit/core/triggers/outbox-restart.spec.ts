@@ -30,8 +30,10 @@ describe('an outbox after a restart', () => {
     ;[there, sent, settled, undecided, named, by] = [[], [], [], undefined, [], ['b', 'a']]
     const isNamed = ({ id }: OutboxEvent): boolean => named.includes(id)
     outbox = createOutbox<OutboxEvent>({
-      route: (one) => new Set(isNamed(one) ? by : undecided === undefined ? there : []),
-      undecided: (one) => (undecided === undefined || isNamed(one) ? undefined : new Set(undecided)),
+      route(one) {
+        if (isNamed(one)) return { handlers: new Set(by) }
+        return undecided === undefined ? { handlers: new Set(there) } : { handlers: new Set(), undecided: new Set(undecided) }
+      },
       wayOf: (one) => (isNamed(one) ? 'name' : 'words'),
       isOrdered: (handler) => handler === 'a',
       emit(effect) {

@@ -42,7 +42,12 @@ describe('outbox', () => {
   let time: number
   const create = (init: Partial<OutboxInit<OutboxEvent>> = {}): void => {
     effects = []
-    outbox = createOutbox({ route: () => new Set(handlers), emit: (effect) => effects.push(effect), random: () => 0, ...init })
+    outbox = createOutbox({
+      route: () => ({ handlers: new Set(handlers) }),
+      emit: (effect) => effects.push(effect),
+      random: () => 0,
+      ...init
+    })
   }
   beforeEach(() => {
     handlers = ['a', 'b']
@@ -632,7 +637,7 @@ describe('outbox', () => {
       chance = 0
       create({
         random: () => chance,
-        route: (one) => new Set(routes[(one as { way?: string }).way ?? '']),
+        route: (one) => ({ handlers: new Set(routes[(one as { way?: string }).way ?? '']) }),
         wayOf: (one) => (one as { way?: string }).way ?? '',
         isOrdered: (handler) => handler !== 'orderless'
       })
@@ -676,8 +681,10 @@ describe('outbox', () => {
       let undecided: string[] | undefined = ['a', 'c']
       Object.assign(routes, { words: [], b: ['b'], ab: ['a', 'b'] })
       create({
-        route: (one) => new Set(routes[(one as { way?: string }).way ?? '']),
-        undecided: (one) => ((one as { way?: string }).way === 'words' && undecided ? new Set(undecided) : undefined),
+        route(one) {
+          const { way: of = '' } = one as { way?: string }
+          return { handlers: new Set(routes[of]), undecided: of === 'words' && undecided ? new Set(undecided) : undefined }
+        },
         wayOf: (one) => (one as { way?: string }).way ?? '',
         isOrdered: () => true
       })
@@ -697,6 +704,25 @@ describe('outbox', () => {
       undecided = undefined
       outbox.handlersChanged(time)
       assert.deepEqual(done(), ['send 5 to a'], 'nobody is meant by the older one')
+    })
+
+    it('costs one look at each older one of its subject with words of its own, at each step', () => {
+      let looks = 0
+      create({
+        route(one) {
+          looks++
+          return { handlers: new Set((one as { way?: string }).way === undefined ? ['a'] : []) }
+        },
+        wayOf: (one) => (one as { way?: string }).way ?? '',
+        isOrdered: () => true
+      })
+      for (let n = 0; n < 100; n++) add(`words ${n}`, way({ way: `words ${n}` }))
+      looks = 0
+      add('1', way())
+      assert.ok(looks <= 110, `${looks} to send it`)
+      looks = 0
+      go('1', 'a')
+      assert.ok(looks <= 110, `${looks} when it goes`)
     })
 
     it('is not held up by one that wants two handlers where one is', () => {
@@ -878,7 +904,7 @@ describe('outbox', () => {
     create({
       route() {
         asked++
-        return new Set(handlers)
+        return { handlers: new Set(handlers) }
       }
     })
     handlers = ['a']
