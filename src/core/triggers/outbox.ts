@@ -16,7 +16,7 @@ const isKept = ({ priority }: { priority: Priority }): boolean => priority !== '
 export function createOutbox<E extends OutboxEvent>(init: OutboxInit<E>): Outbox<E> {
   const { route, wayOf = () => '', isOrdered = () => false } = init
   const { payloadTo = () => undefined, emit, random } = init
-  const room = createOutboxRoom<E>()
+  const room = createOutboxRoom<E>(route)
   const letters = createDeadLetters<E>((id) => emit({ kind: 'erased', id }))
   const expiries = createDeadlines<string>()
   const moves = createOutboxMoves<E>({
@@ -47,7 +47,7 @@ export function createOutbox<E extends OutboxEvent>(init: OutboxInit<E>): Outbox
   }
 
   function add(event: E, handled: string[], now: number): Added {
-    const victims = room.victimsFor(event, () => route(event).handlers.size > 0)
+    const victims = room.victimsFor(event)
     if (typeof victims === 'string') return { outcome: 'refused', reason: victims }
     for (const victim of victims) giveUp(victim, 'full')
     const entry = enter(event, now + event.expiresMs, handled)

@@ -951,6 +951,29 @@ describe('outbox', () => {
       assert.deepEqual(add('x'), { outcome: 'refused', reason: 'full' }, 'all have a handler now')
     })
 
+    it('is kept by those of which it is not known yet whom they are for, and given to them, as if somebody was there', () => {
+      let undecided: Set<string> | undefined = new Set(['a'])
+      const begin = (): void =>
+        create({
+          route: ({ bytes }) => (bytes === 2 && undecided ? { handlers: new Set(), undecided } : { handlers: new Set(handlers) })
+        })
+      begin()
+      fill('normal', MAX_OUTBOX_EVENTS)
+      done()
+      add('by words', { bytes: 2 })
+      assert.deepEqual(done(), ['dead normal-0: full', 'append by words'])
+      begin()
+      fill('normal', MAX_OUTBOX_EVENTS, 2)
+      handlers = ['a']
+      done()
+      assert.deepEqual([add('named'), done()], [{ outcome: 'refused', reason: 'full' }, []])
+      add('urgent', { priority: 'high' })
+      assert.deepEqual(done(), ['dead normal-0: full', 'append urgent', 'send urgent to a'])
+      undecided = undefined
+      add('named')
+      assert.deepEqual(done(), ['dead normal-1: full', 'append named', 'send named to a'], 'nobody is meant')
+    })
+
     it('is made for what is more urgent: what goes for it is a dead letter, critical ones never do', () => {
       fill('normal', MAX_OUTBOX_EVENTS)
       done()
