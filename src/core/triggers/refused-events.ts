@@ -1,4 +1,5 @@
 import type { EventSequence } from '../../../protocols/trigger/messages.ts'
+import { createNodeShares } from './node-shares.ts'
 
 /** What follows an event that had to be sent again later is refused as well, for so long, ms: its source sends them again in their order. */
 export const REFUSED_MS = 30_000
@@ -26,57 +27,38 @@ interface Refused {
 
 /** See {@link RefusedEvents}. A node that is refused much makes this one forget none of others. */
 export function createRefusedEvents(): RefusedEvents {
-  /** By node and subject, the subject that was refused last at the end; in the order of their numbers. */
-  const shares = new Map<string, Map<string, Refused[]>>()
-  let size = 0
-
-  function drop(node: string, of: string): void {
-    const share = shares.get(node)
-    if (share?.delete(of) !== true) return
-    size--
-    if (share.size === 0) shares.delete(node)
-  }
-
-  function add(node: string, of: string, list: Refused[]): void {
-    drop(node, of)
-    const share = shares.get(node) ?? new Map<string, Refused[]>()
-    shares.set(node, share.set(of, list))
-    if (++size <= MAX_REFUSED_SUBJECTS) return
-    const [from, largest] = [...shares].reduce((a, b) => (b[1].size > a[1].size ? b : a))
-    drop(from, largest.keys().next().value!)
-  }
-
-  const listOf = (node: string, of: string): Refused[] => shares.get(node)?.get(of) ?? []
+  /** By node and subject, in the order of their numbers. */
+  const subjects = createNodeShares<Refused[]>(MAX_REFUSED_SUBJECTS)
 
   /** Without it, if it is there. */
   function forget(node: string, of: string, sequence: EventSequence): void {
-    const list = listOf(node, of)
+    const list = subjects.get(node, of) ?? []
     const at = list.findIndex((one) => !isBefore(one.sequence, sequence))
     if (at < 0 || isBefore(sequence, list[at]!.sequence)) return
     list.splice(at, 1)
-    if (list.length === 0) drop(node, of)
+    if (list.length === 0) subjects.delete(node, of)
   }
 
   return {
     isBehind(node, of, sequence, now) {
-      const list = listOf(node, of)
+      const list = subjects.get(node, of) ?? []
       const first = list.findIndex(({ until }) => until > now)
       list.splice(0, first < 0 ? list.length : first)
-      if (list.length === 0) drop(node, of)
+      if (list.length === 0) subjects.delete(node, of)
       return list.length > 0 && isBefore(list[0]!.sequence, sequence)
     },
     refused(node, of, sequence, now, expiresAt = Infinity) {
       forget(node, of, sequence)
-      const list = listOf(node, of)
+      const list = subjects.get(node, of) ?? []
       const at = list.findIndex((one) => isBefore(sequence, one.sequence))
       list.splice(at < 0 ? list.length : at, 0, { sequence, until: Math.min(now + REFUSED_MS, expiresAt) })
       // What is sent for the first time is newer than the last; what comes again does so in its order.
       if (list.length > MAX_REFUSED_OF_SUBJECT) list.splice(MAX_REFUSED_OF_SUBJECT - 1, 1)
-      add(node, of, list)
+      subjects.set(node, of, list)
     },
     taken: forget,
     get size() {
-      return size
+      return subjects.size
     }
   }
 }
