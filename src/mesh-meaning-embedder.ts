@@ -1,6 +1,7 @@
 /** Vectors of texts from a capability of the mesh, by ordinary calls. */
 import type { JsonValue } from '../protocols/json.ts'
-import { parseTarget, type Offer } from './core/candidates.ts'
+import { parseTarget } from '../protocols/named-node.ts'
+import type { Offer } from './core/candidates.ts'
 import { EMBED_TOOL } from './core/embed.ts'
 import type { Embedder } from './core/meaning/embedder.ts'
 import { leftOut } from './core/meaning/left-out.ts'

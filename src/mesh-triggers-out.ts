@@ -76,10 +76,15 @@ export function createOutgoingEvents(components: OutgoingEventsComponents): Outg
   const { mesh } = membership
   const meant = createMeantHandlers(
     components.meaning,
-    () => change(() => outbox.handlersChanged(now())),
+    () =>
+      change(() => {
+        routes.again()
+        outbox.handlersChanged(now())
+      }),
     () => outbox.waiting > 0
   )
-  const routes = createCurrentRoutes(handlers, meant.among)
+  // Many events are looked at together, and one of them asks.
+  const routes = createCurrentRoutes(handlers, (...asked) => meant.among(...asked) ?? void queueMicrotask(routes.again))
   const waits = createFireWaits()
   let stopped = false
   /** Told once, until it goes well again. */
@@ -112,8 +117,7 @@ export function createOutgoingEvents(components: OutgoingEventsComponents): Outg
   })
   const outbox = effects.around(() =>
     createOutbox<RaisedEvent>({
-      route: ({ route }) => routes.route(route).handlers,
-      undecided: ({ route }) => routes.route(route).undecided,
+      route: ({ route }) => routes.route(route),
       wayOf: ({ route }) => wayOf(route),
       isOrdered: (handler) => routes.isOrdered(handler),
       payloadTo: ({ dataRef }, handler) => (dataRef === undefined ? undefined : nodeOf(handler)),

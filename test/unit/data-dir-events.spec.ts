@@ -169,7 +169,7 @@ describe('events in the data directory', () => {
     it('is there again after any end, as it was', async () => {
       const log = logOf(await opened(), 1_000)
       const outbox = createOutbox<RaisedEvent>({
-        route: () => new Set(['a@1', 'b@2']),
+        route: () => ({ handlers: new Set(['a@1', 'b@2']) }),
         emit: (effect) => {
           effects.push(effect)
           notes.push(log.note(effect))

@@ -121,6 +121,26 @@ describe('outgoing events', () => {
     assert.deepEqual([route, by], ['meaning', [`guard@${SELF}`]])
   })
 
+  it('by meaning asks once for all that wait, each time that they are looked at, until it is known who is meant', async () => {
+    handlers = [guard]
+    let asked = 0
+    learned = () => void asked++
+    let know: (() => void) | undefined
+    learning = new Promise((resolve) => (know = resolve))
+    for (let n = 0; n < 20; n++) await out.fire('cam', 'said', null, { waitMs: 0 })
+    for (let n = 0; n < 2; n++) {
+      asked = 0
+      out.handlersChanged([])
+      assert.equal(asked, 1)
+      await new Promise((resolve) => setImmediate(resolve))
+    }
+    answer = 'done'
+    learned = (_, all) => all
+    know!()
+    await new Promise((resolve) => setImmediate(resolve))
+    assert.deepEqual([delivered.length, out.waitingEvents().total], [20, 0])
+  })
+
   it('by meaning goes after a restart to whom has accepted it, once it is known that it is meant', async () => {
     const written: JsonObject[] = []
     append = (record) => {

@@ -1,4 +1,5 @@
-import { parseTarget, type Offer } from '../candidates.ts'
+import { parseTarget } from '../../../protocols/named-node.ts'
+import type { Offer } from '../candidates.ts'
 
 /**
  * PeerIds of the nodes of other meshes that lend to this one, which must not see what it says and asks, as `notNode` of a call. Not of one that the target names by its

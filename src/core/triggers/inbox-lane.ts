@@ -45,7 +45,7 @@ export function createInboxLane<E extends InboxEvent>(isOrdered: () => boolean):
   }
 
   function push(into: SubjectOrder<E>, event: E, missing: number, now: number): void {
-    into.push(event.of, event.sequence, event, missing)
+    into.push(event.node, event.of, event.sequence, event, missing)
     line(event.of, now)
   }
 

@@ -139,12 +139,18 @@ export interface Outbox<E extends OutboxEvent> {
   readonly bytes: number
 }
 
+/** Where an event may go, as things stand. */
+export interface OutboxRoute {
+  /** Who may handle it; who is to be asked first, first. */
+  handlers: ReadonlySet<string>
+  /** It is not known yet who may handle it, and one of these may turn out to: `handlersChanged` says when. Nobody is in `handlers` then. Undefined: it is known. */
+  undecided?: ReadonlySet<string> | undefined
+}
+
 /** What an outbox is given. */
 export interface OutboxInit<E> {
-  /** Who may handle an event, who is to be asked first, first. Asked often. */
-  route(event: E): ReadonlySet<string>
-  /** Those that an event may go to, as long as it is not known who of them may handle it, and `route` has nobody; undefined: it is known. `handlersChanged` says when. Default: it is. */
-  undecided?(event: E): ReadonlySet<string> | undefined
+  /** Who may handle an event. Asked often. */
+  route(event: E): OutboxRoute
   /** What decides that, beside the subject: the same text for events that go to the same handlers. Default: nothing. */
   wayOf?(event: E): string
   /** Whether a handler wants the events of a subject in their order. Default: none does. */

@@ -20,6 +20,8 @@ export interface OutboxLanes<N extends LaneEntry> {
   isBehind(entry: N, leg: Leg, handler: string): boolean
   /** The same, or one is with the link of the handler, and has not gone. */
   isAhead(entry: N, leg: Leg, handler: string): boolean
+  /** True if it is not known of an older one that is with nobody whether it could go to the handler. */
+  isUnsure(entry: N, leg: Leg, handler: string): boolean
   /** One that waits for who has accepted it goes there after older ones: `follow` says when there are none. As long as nothing else becomes of it. */
   defer(entry: N, leg: Leg): void
   /** Those that are behind, of each subject of which one has left its place since the last call, the oldest first, as long as they go. */
@@ -30,6 +32,8 @@ export interface OutboxLanes<N extends LaneEntry> {
 export interface OutboxLanesInit<N> {
   /** Whether an event may go to a handler, as things stand. */
   reaches(entry: N, handler: string): boolean
+  /** Whether that is not known, and it may. */
+  mayReach(entry: N, handler: string): boolean
   /** What decides where it may go, beside its subject: the same for events that reach the same handlers. */
   wayOf(entry: N): string
 }
@@ -69,7 +73,7 @@ interface Place<N> extends Spread {
 const NOBODY: readonly string[] = []
 
 /** See {@link OutboxLanes}. */
-export function createOutboxLanes<N extends LaneEntry>({ reaches, wayOf }: OutboxLanesInit<N>): OutboxLanes<N> {
+export function createOutboxLanes<N extends LaneEntry>({ reaches, mayReach, wayOf }: OutboxLanesInit<N>): OutboxLanes<N> {
   const subjects = new Map<string, Subject<N>>()
   const places = new Map<Leg, Place<N>>()
   /** Subjects of which one has left its place, and whom it kept others from. */
@@ -143,12 +147,13 @@ export function createOutboxLanes<N extends LaneEntry>({ reaches, wayOf }: Outbo
     if (next !== undefined) put(entry, leg, next)
   }
 
-  function isBehind({ event: { of }, order }: N, leg: Leg, handler: string): boolean {
+  /** Whether one of those that are with nobody is older, does not have the handler already, and holds it. */
+  function isBehind({ event: { of }, order }: N, leg: Leg, handler: string, holds = reaches): boolean {
     if (of === undefined || leg.isOvertaken) return false
     for (const { fixed, excluded, spots } of subjects.get(of)?.free.values() ?? []) {
       const { entry: first } = spots[0]!
       if (first.order >= order || (fixed !== undefined && fixed !== handler) || excluded.includes(handler)) continue
-      if (reaches(first, handler)) return true
+      if (holds(first, handler)) return true
     }
     return false
   }
@@ -179,6 +184,7 @@ export function createOutboxLanes<N extends LaneEntry>({ reaches, wayOf }: Outbo
       if (of !== undefined) subjectOf(of).behind.add(leg)
     },
     isBehind,
+    isUnsure: (entry, leg, handler) => isBehind(entry, leg, handler, mayReach),
     isAhead(entry, leg, handler) {
       const { of } = entry.event
       if (of === undefined || leg.isOvertaken) return false

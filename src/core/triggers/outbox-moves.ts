@@ -22,7 +22,7 @@ export interface OutboxMoves<E> {
   offerElsewhere(entry: OutboxEntry<E>, leg: Leg, now: number): void
   /** Who has accepted it gets it again, if it is there; else it is waited for. */
   askTaker(entry: OutboxEntry<E>, leg: Leg, now: number): void
-  /** It waits for who has accepted it, and it is not known whether that one may be asked: no time of it is counted. */
+  /** It waits for who has accepted it, and it is not known whether that one may be asked, or an older one goes there first: no time of it is counted. */
   isUndecided(entry: OutboxEntry<E>, leg: Leg): boolean
   /** It goes to the next handler, if it may still. */
   retry(entry: OutboxEntry<E>, leg: Leg, now: number): void
@@ -37,9 +37,7 @@ export interface OutboxMoves<E> {
 }
 
 /** What they need. */
-export interface OutboxMovesInit<E> extends Required<
-  Pick<OutboxInit<E>, 'route' | 'undecided' | 'wayOf' | 'isOrdered' | 'emit' | 'random'>
-> {
+export interface OutboxMovesInit<E> extends Required<Pick<OutboxInit<E>, 'route' | 'wayOf' | 'isOrdered' | 'emit' | 'random'>> {
   room: OutboxRoom<E>
   isKept(event: E): boolean
   /** Its time is over, and nobody has it. */
@@ -51,17 +49,21 @@ type Choice = { handler: string } | { handler: undefined; state: 'idle' | 'behin
 
 /** See {@link OutboxMoves}. */
 export function createOutboxMoves<E extends OutboxEvent>(init: OutboxMovesInit<E>): OutboxMoves<E> {
-  const { route, undecided, wayOf, isOrdered, emit, random, room, isKept, onOver } = init
+  const { route, wayOf, isOrdered, emit, random, room, isKept, onOver } = init
   const due = createDeadlines<Leg>()
   const lanes = createOutboxLanes<OutboxEntry<E>>({
-    reaches: ({ event }, handler) => (undecided(event) ?? route(event)).has(handler),
+    reaches({ event }, handler) {
+      const { handlers, undecided } = route(event)
+      return (undecided ?? handlers).has(handler)
+    },
+    mayReach: ({ event }, handler) => route(event).undecided?.has(handler) === true,
     wayOf: ({ event }) => wayOf(event)
   })
   const places = createOutboxPlaces<OutboxEntry<E>>()
   /** A leg of theirs has left its handler, which another one may have now, or has another, which no other may have. */
   const loosened = new Set<OutboxEntry<E>>()
-  /** Legs whose taker was to be asked when it was not known whether it may be. */
-  const unasked = new WeakSet<Leg>()
+  /** Legs whose taker was to be asked when others were to go there first, or it was not known whether any goes there: whether that was it. */
+  const deferred = new WeakMap<Leg, boolean>()
 
   function set(
     entry: OutboxEntry<E>,
@@ -90,7 +92,7 @@ export function createOutboxMoves<E extends OutboxEvent>(init: OutboxMovesInit<E
   /** Of those who do not have the event, and for whom it is not too early. @param without is not asked. */
   function choose(entry: OutboxEntry<E>, leg: Leg, now: number, tooEarly = isTooEarly, without?: string): Choice {
     const { event, legs, handled } = entry
-    const handlers = route(event)
+    const { handlers } = route(event)
     const others = new Set(legs.flatMap(({ handler }, n) => (handler === undefined || legs[n] === leg ? [] : [handler])))
     const candidates = leg.fixed === undefined ? handlers : handlers.has(leg.fixed) ? [leg.fixed] : []
     let isBehind = false
@@ -124,7 +126,7 @@ export function createOutboxMoves<E extends OutboxEvent>(init: OutboxMovesInit<E
   /** Of what is for all, and has not gone to them yet, those who are there. */
   function targetsOf({ event, legs, handled }: OutboxEntry<E>): string[] {
     if (event.fanOut !== 'all' || legs.length !== 1 || legs[0]!.fixed !== undefined) return []
-    return [...route(event)].filter((one) => !handled.includes(one)).slice(0, MAX_FAN_OUT)
+    return [...route(event).handlers].filter((one) => !handled.includes(one)).slice(0, MAX_FAN_OUT)
   }
 
   /** It is for all, and some are there: those are all. Many legs take room, so it has its place before it has them. */
@@ -150,29 +152,29 @@ export function createOutboxMoves<E extends OutboxEvent>(init: OutboxMovesInit<E
     room.update(entry)
   }
 
-  /** It stays with who has accepted it, and goes there when those before it have gone. */
-  function defer(entry: OutboxEntry<E>, leg: Leg): void {
+  /** It is not known whether it goes to its handler, or an older one goes there first. */
+  function isUnsure(entry: OutboxEntry<E>, leg: Leg): boolean {
+    const handler = leg.handler!
+    return route(entry.event).undecided?.has(handler) === true || (isOrdered(handler) && lanes.isUnsure(entry, leg, handler))
+  }
+
+  /** It stays with who has accepted it, and goes there when those before it have gone, or it is known where they go. */
+  function defer(entry: OutboxEntry<E>, leg: Leg, isUnknown: boolean): void {
     set(entry, leg, 'waiting', leg.handler, leg.returnBy)
     lanes.defer(entry, leg)
+    deferred.set(leg, isUnknown)
   }
 
   function askTaker(entry: OutboxEntry<E>, leg: Leg, now: number): void {
     const handler = leg.handler!
-    if (isUndecided(entry, leg)) holdForTaker(entry, leg, now)
+    const isUnknown = isUnsure(entry, leg)
+    // It is there: its time to come back begins when it is known whether it may be asked.
+    if (isUnknown || deferred.get(leg) === true) leg.returnBy = now + returnMs(entry.event.priority)
+    deferred.delete(leg)
     // It may have given it back, with an older one of its subject, and the answer was lost: that goes first.
-    else if (isAhead(entry, leg, handler)) defer(entry, leg)
-    else if (route(entry.event).has(handler)) offer(entry, leg, handler, now)
+    if (isUnknown || isAhead(entry, leg, handler)) defer(entry, leg, isUnknown)
+    else if (route(entry.event).handlers.has(handler)) offer(entry, leg, handler, now)
     else due.set(leg, leg.returnBy)
-  }
-
-  const isUndecided = ({ event }: OutboxEntry<E>, leg: Leg): boolean =>
-    leg.state === 'waiting' && hasTaker(leg) && undecided(event)?.has(leg.handler!) === true
-
-  /** Its taker may be there: its time to come back begins when it is known. */
-  function holdForTaker({ event }: OutboxEntry<E>, leg: Leg, now: number): void {
-    unasked.add(leg)
-    leg.returnBy = now + returnMs(event.priority)
-    due.set(leg, leg.returnBy)
   }
 
   function enter(entry: OutboxEntry<E>): void {
@@ -207,7 +209,7 @@ export function createOutboxMoves<E extends OutboxEvent>(init: OutboxMovesInit<E
       else offer(entry, leg, handler, now)
     },
     askTaker,
-    isUndecided,
+    isUndecided: (entry, leg) => leg.state === 'waiting' && hasTaker(leg) && isUnsure(entry, leg),
     askLater(entry, leg, handler, pauseMs, now) {
       if (!isTooEarly(entry, leg, handler)) noteRefusal(leg, pauseMs, entry.event.priority, now, random)
       retry(entry, leg, now)
@@ -215,7 +217,7 @@ export function createOutboxMoves<E extends OutboxEvent>(init: OutboxMovesInit<E
     mayGo(entry, leg, handler, now) {
       if (!isAhead(entry, leg, handler)) return true
       if (hasTaker(leg) && leg.returnBy > now) {
-        defer(entry, leg)
+        askTaker(entry, leg, now)
         return false
       }
       set(entry, leg, 'behind', undefined, Infinity, true)
@@ -228,7 +230,7 @@ export function createOutboxMoves<E extends OutboxEvent>(init: OutboxMovesInit<E
         for (const leg of entry.legs) {
           for (const asked of leg.asked.keys()) if (back.has(asked)) leg.asked.delete(asked)
           if (leg.state !== 'waiting' || !hasTaker(leg)) continue
-          if (unasked.delete(leg) || back.has(leg.handler!)) askTaker(entry, leg, now)
+          if (deferred.has(leg) || back.has(leg.handler!)) askTaker(entry, leg, now)
         }
         if (entry.legs.some(isFree)) dispatch(entry, now)
       }

@@ -1,6 +1,13 @@
 import { PRIORITIES, type Priority } from '../../../protocols/trigger/messages.ts'
 import type { DeadLetter } from './dead-letters.ts'
-import { LEG_BYTES, MAX_OUTBOX_BYTES, MAX_OUTBOX_EVENTS, type OutboxEvent, type Refusal } from './outbox-contract.ts'
+import {
+  LEG_BYTES,
+  MAX_OUTBOX_BYTES,
+  MAX_OUTBOX_EVENTS,
+  type OutboxEvent,
+  type OutboxInit,
+  type Refusal
+} from './outbox-contract.ts'
 import { hasTaker, isFinal, isTaken, type Leg } from './outbox-leg.ts'
 
 /** An event that is in. */
@@ -40,9 +47,9 @@ export interface OutboxRoom<E> {
   takenBy(id: string): string[]
   /**
    * What would have to go for an event: the oldest low ones, then others of lower priority, none that a handler has, or had. For one that somebody is there to
-   * handle also those of its priority for which nobody is.
+   * handle also those of its priority for which nobody is. Where that is not known, somebody may be.
    */
-  victimsFor(event: E, hasHandler: () => boolean): OutboxEntry<E>[] | Refusal
+  victimsFor(event: E): OutboxEntry<E>[] | Refusal
   add(entry: OutboxEntry<E>): void
   delete(entry: OutboxEntry<E>): void
   /** It has other legs, of which nobody has had any. */
@@ -64,7 +71,7 @@ export function weightOf(event: OutboxEvent, legs: number): number {
 const isIdle = ({ state }: Leg): boolean => state === 'idle'
 
 /** See {@link OutboxRoom}. */
-export function createOutboxRoom<E extends OutboxEvent>(): OutboxRoom<E> {
+export function createOutboxRoom<E extends OutboxEvent>(route: OutboxInit<E>['route']): OutboxRoom<E> {
   const entries: Record<Priority, Map<string, OutboxEntry<E>>> = {
     low: new Map(),
     normal: new Map(),
@@ -82,6 +89,13 @@ export function createOutboxRoom<E extends OutboxEvent>(): OutboxRoom<E> {
     queued += sign
     queuedBytes += sign * weight
   }
+
+  function mayHaveHandler(event: E): boolean {
+    const { handlers, undecided } = route(event)
+    return undecided !== undefined || handlers.size > 0
+  }
+
+  const isForNobody = ({ event, legs }: OutboxEntry<E>): boolean => legs.every(isIdle) && route(event).undecided === undefined
 
   return {
     get: (id) => byId.get(id),
@@ -102,7 +116,7 @@ export function createOutboxRoom<E extends OutboxEvent>(): OutboxRoom<E> {
       const { handled = [], legs = [] } = byId.get(id) ?? {}
       return [...handled, ...legs.flatMap(({ state, handler }) => (state === 'accepted' ? [handler!] : []))]
     },
-    victimsFor(event, hasHandler) {
+    victimsFor(event) {
       if (byId.has(event.id)) return 'known'
       if (event.bytes > MAX_OUTBOX_BYTES) return 'too_large'
       const victims: OutboxEntry<E>[] = []
@@ -113,11 +127,11 @@ export function createOutboxRoom<E extends OutboxEvent>(): OutboxRoom<E> {
       for (const priority of PRIORITIES) {
         // Of the same priority what somebody may handle is kept, and who brings more is told. What nobody is there for must not keep all others out.
         const isSame = priority === event.priority && priority !== 'low'
-        if (fits() || (isSame && !hasHandler())) break
+        if (fits() || (isSame && !mayHaveHandler(event))) break
         for (const entry of entries[priority].values()) {
           if (fits()) break
           if (entry.wasTaken) continue
-          if (isSame ? !entry.legs.every(isIdle) : entry.legs.some(hasTaker)) continue
+          if (isSame ? !isForNobody(entry) : entry.legs.some(hasTaker)) continue
           victims.push(entry)
           events++
           room += entry.weight

@@ -14,13 +14,13 @@ const isKept = ({ priority }: { priority: Priority }): boolean => priority !== '
 
 /** See {@link Outbox}. */
 export function createOutbox<E extends OutboxEvent>(init: OutboxInit<E>): Outbox<E> {
-  const { route, undecided = () => undefined, wayOf = () => '', isOrdered = () => false } = init
+  const { route, wayOf = () => '', isOrdered = () => false } = init
   const { payloadTo = () => undefined, emit, random } = init
-  const room = createOutboxRoom<E>()
+  const room = createOutboxRoom<E>(route)
   const letters = createDeadLetters<E>((id) => emit({ kind: 'erased', id }))
   const expiries = createDeadlines<string>()
   const moves = createOutboxMoves<E>({
-    ...{ route, undecided, wayOf, isOrdered, emit, random, room, isKept },
+    ...{ route, wayOf, isOrdered, emit, random, room, isKept },
     onOver: (entry, leg) => fail(entry, leg, 'expired')
   })
   const { set } = moves
@@ -47,7 +47,7 @@ export function createOutbox<E extends OutboxEvent>(init: OutboxInit<E>): Outbox
   }
 
   function add(event: E, handled: string[], now: number): Added {
-    const victims = room.victimsFor(event, () => route(event).size > 0)
+    const victims = room.victimsFor(event)
     if (typeof victims === 'string') return { outcome: 'refused', reason: victims }
     for (const victim of victims) giveUp(victim, 'full')
     const entry = enter(event, now + event.expiresMs, handled)

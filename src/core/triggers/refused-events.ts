@@ -1,11 +1,14 @@
 import type { EventSequence } from '../../../protocols/trigger/messages.ts'
+import { createNodeShares } from './node-shares.ts'
 
 /** What follows an event that had to be sent again later is refused as well, for so long, ms: its source sends them again in their order. */
 export const REFUSED_MS = 30_000
 /** Subjects of which that is remembered; past it the oldest of the node with the most is not any more. */
 export const MAX_REFUSED_SUBJECTS = 4_096
+/** Of each of them, events that are: the first ones, and the last. */
+export const MAX_REFUSED_OF_SUBJECT = 16
 
-/** The first event of each subject that was refused: nothing of the subject is to come in before it, or the order would be lost. */
+/** Events that were refused, and have not come again: nothing of their subject is to come in before them, or the order would be lost. Each counts for its own time. */
 export interface RefusedEvents {
   /** True if one before it was refused, and has not come again. @param node its source. @param of handler and subject. */
   isBehind(node: string, of: string, sequence: EventSequence, now: number): boolean
@@ -13,6 +16,7 @@ export interface RefusedEvents {
   refused(node: string, of: string, sequence: EventSequence, now: number, expiresAt?: number): void
   /** It is in. */
   taken(node: string, of: string, sequence: EventSequence): void
+  /** Subjects. */
   readonly size: number
 }
 
@@ -23,45 +27,38 @@ interface Refused {
 
 /** See {@link RefusedEvents}. A node that is refused much makes this one forget none of others. */
 export function createRefusedEvents(): RefusedEvents {
-  /** By node and subject, the oldest first. */
-  const shares = new Map<string, Map<string, Refused>>()
-  let size = 0
+  /** By node and subject, in the order of their numbers. */
+  const subjects = createNodeShares<Refused[]>(MAX_REFUSED_SUBJECTS)
 
-  function drop(node: string, of: string): void {
-    const share = shares.get(node)
-    if (share?.delete(of) !== true) return
-    size--
-    if (share.size === 0) shares.delete(node)
-  }
-
-  function add(node: string, of: string, one: Refused): void {
-    drop(node, of)
-    const share = shares.get(node) ?? new Map<string, Refused>()
-    shares.set(node, share.set(of, one))
-    if (++size <= MAX_REFUSED_SUBJECTS) return
-    const [from, largest] = [...shares].reduce((a, b) => (b[1].size > a[1].size ? b : a))
-    drop(from, largest.keys().next().value!)
+  /** Without it, if it is there. */
+  function forget(node: string, of: string, sequence: EventSequence): void {
+    const list = subjects.get(node, of) ?? []
+    const at = list.findIndex((one) => !isBefore(one.sequence, sequence))
+    if (at < 0 || isBefore(sequence, list[at]!.sequence)) return
+    list.splice(at, 1)
+    if (list.length === 0) subjects.delete(node, of)
   }
 
   return {
     isBehind(node, of, sequence, now) {
-      const one = shares.get(node)?.get(of)
-      if (one === undefined) return false
-      if (one.until > now) return isBefore(one.sequence, sequence)
-      drop(node, of)
-      return false
+      const list = subjects.get(node, of) ?? []
+      const first = list.findIndex(({ until }) => until > now)
+      list.splice(0, first < 0 ? list.length : first)
+      if (list.length === 0) subjects.delete(node, of)
+      return list.length > 0 && isBefore(list[0]!.sequence, sequence)
     },
     refused(node, of, sequence, now, expiresAt = Infinity) {
-      const one = shares.get(node)?.get(of)
-      if (one === undefined || one.until <= now || !isBefore(one.sequence, sequence))
-        add(node, of, { sequence, until: Math.min(now + REFUSED_MS, expiresAt) })
+      forget(node, of, sequence)
+      const list = subjects.get(node, of) ?? []
+      const at = list.findIndex((one) => isBefore(sequence, one.sequence))
+      list.splice(at < 0 ? list.length : at, 0, { sequence, until: Math.min(now + REFUSED_MS, expiresAt) })
+      // What is sent for the first time is newer than the last; what comes again does so in its order.
+      if (list.length > MAX_REFUSED_OF_SUBJECT) list.splice(MAX_REFUSED_OF_SUBJECT - 1, 1)
+      subjects.set(node, of, list)
     },
-    taken(node, of, sequence) {
-      const one = shares.get(node)?.get(of)
-      if (one !== undefined && !isBefore(one.sequence, sequence) && !isBefore(sequence, one.sequence)) drop(node, of)
-    },
+    taken: forget,
     get size() {
-      return size
+      return subjects.size
     }
   }
 }

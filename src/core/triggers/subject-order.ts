@@ -1,4 +1,5 @@
 import type { EventSequence } from '../../../protocols/trigger/messages.ts'
+import { createNodeShares } from './node-shares.ts'
 import { isBefore } from './refused-events.ts'
 
 /** Sources and subjects of which it is remembered what was begun; past it, of the node with the most, the one that was silent longest begins anew. */
@@ -21,7 +22,7 @@ export interface SubjectOrder<T> {
   /** One has arrived, and is taken in. @param node its source. @param lost number of the last one before it that may not have. @returns 1 if that did not, else none. */
   hear(node: string, key: string, sequence: EventSequence, lost: number | undefined): number
   /** It waits. @param key source and subject. */
-  push(key: string, sequence: EventSequence, item: T, missing: number): void
+  push(node: string, key: string, sequence: EventSequence, item: T, missing: number): void
   /** It waits no longer. @returns false if it did not. */
   delete(key: string, item: T): boolean
   /** The next one of a subject. */
@@ -37,6 +38,7 @@ export interface SubjectOrder<T> {
 }
 
 interface Waiting<T> {
+  node: string
   item: T
   sequence: EventSequence
   missing: number
@@ -44,7 +46,6 @@ interface Waiting<T> {
 
 /** The newest of a subject that has arrived, and that was begun. */
 interface Newest {
-  node: string
   heard: EventSequence | undefined
   begun: EventSequence | undefined
 }
@@ -53,36 +54,7 @@ interface Newest {
 export function createSubjectOrder<T>(): SubjectOrder<T> {
   /** Of each subject, the oldest first. */
   const waiting = new Map<string, Waiting<T>[]>()
-  /** The one that was silent longest first. */
-  const newest = new Map<string, Newest>()
-  const subjectsOf = new Map<string, number>()
-
-  function count(node: string, more: 1 | -1): void {
-    const left = (subjectsOf.get(node) ?? 0) + more
-    if (left === 0) subjectsOf.delete(node)
-    else subjectsOf.set(node, left)
-  }
-
-  function forget(key: string): void {
-    const one = newest.get(key)
-    if (one === undefined) return
-    newest.delete(key)
-    count(one.node, -1)
-  }
-
-  /** A node that sends about much makes this one forget nothing of others. */
-  function makeRoom(): void {
-    if (newest.size <= MAX_ORDERED_SUBJECTS) return
-    const [largest] = [...subjectsOf].reduce((a, b) => (b[1] > a[1] ? b : a))
-    for (const [key, { node }] of newest) if (node === largest) return forget(key)
-  }
-
-  function note(key: string, one: Newest): void {
-    forget(key)
-    newest.set(key, one)
-    count(one.node, 1)
-    makeRoom()
-  }
+  const newest = createNodeShares<Newest>(MAX_ORDERED_SUBJECTS)
 
   function leave(key: string, list: Waiting<T>[], at: number): void {
     list.splice(at, 1)
@@ -91,18 +63,18 @@ export function createSubjectOrder<T>(): SubjectOrder<T> {
 
   return {
     hear(node, key, sequence, lost) {
-      const { heard, begun } = newest.get(key) ?? {}
-      note(key, { node, heard: heard !== undefined && isBefore(sequence, heard) ? heard : sequence, begun })
+      const { heard, begun } = newest.get(node, key) ?? {}
+      newest.set(node, key, { heard: heard !== undefined && isBefore(sequence, heard) ? heard : sequence, begun })
       // What came before this node began is not known here.
       if (heard === undefined || lost === undefined) return 0
       return isBefore(heard, { incarnation: sequence.incarnation, number: lost }) ? 1 : 0
     },
-    push(key, sequence, item, missing) {
+    push(node, key, sequence, item, missing) {
       const list = waiting.get(key) ?? []
       waiting.set(key, list)
       let at = list.length
       while (at > 0 && isBefore(sequence, list[at - 1]!.sequence)) at--
-      list.splice(at, 0, { item, sequence, missing })
+      list.splice(at, 0, { node, item, sequence, missing })
     },
     delete(key, item) {
       const list = waiting.get(key) ?? []
@@ -114,14 +86,14 @@ export function createSubjectOrder<T>(): SubjectOrder<T> {
     take(key) {
       const list = waiting.get(key)
       if (list === undefined) return undefined
-      const { item, sequence, missing } = list[0]!
+      const { node, item, sequence, missing } = list[0]!
       leave(key, list, 0)
-      const begun = newest.get(key)?.begun
+      const begun = newest.get(node, key)?.begun
       return { item, missing, late: begun !== undefined && isBefore(sequence, begun) }
     },
     begin(node, key, sequence) {
-      const { heard, begun = sequence } = newest.get(key) ?? {}
-      note(key, { node, heard, begun: isBefore(sequence, begun) ? begun : sequence })
+      const { heard, begun = sequence } = newest.get(node, key) ?? {}
+      newest.set(node, key, { heard, begun: isBefore(sequence, begun) ? begun : sequence })
     },
     find(fits) {
       for (const list of waiting.values()) for (const { item } of list) if (fits(item)) return item

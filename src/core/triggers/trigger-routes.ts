@@ -42,6 +42,8 @@ export interface EventRoutes {
   route(event: EventToRoute): EventRoute
   /** Whether one of this name wants the events of a subject in their order. */
   isOrdered(handler: string): boolean
+  /** What words mean may be known now. Where it was not, it is not asked again before. */
+  again(): void
 }
 
 /** What is known of an event before it is known where it goes. */
@@ -89,8 +91,14 @@ export function createEventRoutes(handlers: readonly EventHandler[], meant: Mean
   const named = new Map<string, ReadonlySet<string>>()
   /** By hint and sink, of what is not known yet. */
   const undecided = new Map<string, EventRoute>()
+  /** By what decides them, and by event: to find those takes many words. */
   const routes = new Map<string, EventRoute>()
+  let found = new WeakMap<EventToRoute, EventRoute>()
   let names = 0
+  /** Words were asked about, and it is not known what they mean. */
+  let isUnknown = false
+  /** By glob over types. */
+  const ofTypes = new Map<string, readonly EventHandler[]>()
 
   for (const handler of handlers) {
     const { capability, type, healthy, ordered: isOrdered } = handler
@@ -122,13 +130,25 @@ export function createEventRoutes(handlers: readonly EventHandler[], meant: Mean
     return [...namedBy(hint)].filter((one) => one !== own)
   }
 
+  function typed(types: string): readonly EventHandler[] {
+    let all = ofTypes.get(types)
+    if (all === undefined) ofTypes.set(types, (all = [...byType].flatMap(([type, of]) => (matchGlob(types, type) ? of : []))))
+    return all
+  }
+
   /** Those of its types that its words mean. Undefined: it is not known yet. */
   function meantOf(event: EventToRoute, types: string): string[] | undefined {
     const own = handlerKey(event)
-    const among = [...byType]
-      .flatMap(([type, all]) => (matchGlob(types, type) ? all : []))
-      .filter((one) => handlerKey(one) !== own)
+    const among = typed(types).filter((one) => handlerKey(one) !== own)
     return among.length === 0 ? [] : meant(event.text ?? '', among)?.map(handlerKey)
+  }
+
+  /** Words mean somebody of its types, or nobody, and nothing is known of words. */
+  function isUndecided(event: EventToRoute): boolean {
+    const types = isUnknown ? typesMeant(event.hint) : undefined
+    if (types === undefined) return false
+    const own = handlerKey(event)
+    return typed(types).some((one) => handlerKey(one) !== own)
   }
 
   /** Whoever is of its types, or a sink, may be who it goes to. */
@@ -136,8 +156,7 @@ export function createEventRoutes(handlers: readonly EventHandler[], meant: Mean
     const key = `${hint}\n${sink ?? ''}`
     let route = undecided.get(key)
     if (route === undefined) {
-      const types = typesMeant(hint)!
-      const all = [...byType].flatMap(([type, of]) => (matchGlob(types, type) ? of.map(handlerKey) : []))
+      const all = typed(typesMeant(hint)!).map(handlerKey)
       route = { ...NOWHERE, undecided: new Set([...all, ...(sink === undefined ? [] : namedBy(sink))]) }
       undecided.set(key, route)
     }
@@ -159,23 +178,36 @@ export function createEventRoutes(handlers: readonly EventHandler[], meant: Mean
     return left.length === 0 ? NOWHERE : { by: 'sink', handlers: inOrder(left) }
   }
 
+  function remember(key: string, route: EventRoute): void {
+    const more = route.handlers.size + Math.ceil(key.length / NAME_CHARACTERS)
+    names += more
+    if (names > MAX_ROUTED_NAMES) {
+      routes.clear()
+      found = new WeakMap()
+      names = more
+    }
+    routes.set(key, route)
+  }
+
   return {
     route(event) {
+      const before = found.get(event)
+      if (before !== undefined) return before
+      if (isUndecided(event)) return undecidedOf(event)
       const key = `${wayOf(event)}\n${event.node} ${event.capability} ${event.subject ?? ''}`
-      const known = routes.get(key)
-      if (known !== undefined) return known
-      const route = findRoute(event)
-      if (route === undefined) return undecidedOf(event)
-      const more = route.handlers.size + Math.ceil(key.length / NAME_CHARACTERS)
-      names += more
-      if (names > MAX_ROUTED_NAMES) {
-        routes.clear()
-        names = more
+      const route = routes.get(key) ?? findRoute(event)
+      if (route === undefined) {
+        isUnknown = true
+        return undecidedOf(event)
       }
-      routes.set(key, route)
+      if (!routes.has(key)) remember(key, route)
+      found.set(event, route)
       return route
     },
-    isOrdered: (handler) => ordered.has(handler)
+    isOrdered: (handler) => ordered.has(handler),
+    again() {
+      isUnknown = false
+    }
   }
 }
 
@@ -189,7 +221,11 @@ export function createCurrentRoutes(handlers: () => readonly EventHandler[], mea
     list = next
     return (routes = createEventRoutes(list, meant))
   }
-  return { route: (event) => current().route(event), isOrdered: (handler) => current().isOrdered(handler) }
+  return {
+    route: (event) => current().route(event),
+    isOrdered: (handler) => current().isOrdered(handler),
+    again: () => current().again()
+  }
 }
 
 /** Which types a hint reaches: a glob over types, or a domain, `security` or `security/*`, which is any segment of theirs. */

@@ -1,5 +1,5 @@
 import assert from 'node:assert/strict'
-import type { EventSequence, Priority } from '../../../../protocols/trigger/messages.ts'
+import { MAX_EVENT_AGE_MS, type EventSequence, type Priority } from '../../../../protocols/trigger/messages.ts'
 import type { DeadLetter } from '../../../../src/core/triggers/dead-letters.ts'
 import { createDeliveryWindow, type DeliveryWindow } from '../../../../src/core/triggers/delivery-window.ts'
 import { createInbox } from '../../../../src/core/triggers/inbox.ts'
@@ -11,7 +11,8 @@ import type {
   Kept,
   Outbox,
   OutboxEffect,
-  OutboxEvent
+  OutboxEvent,
+  Sending
 } from '../../../../src/core/triggers/outbox-contract.ts'
 import { createSeenEvents, type SeenEvents } from '../../../../src/core/triggers/seen-events.ts'
 
@@ -23,7 +24,7 @@ interface Reply {
 }
 /** On its way, over an exchange that may end before it is there. */
 type Message = EventMessage | (Way & { answer: InboxAnswer })
-type EventMessage = Way & { event: Event; lost: number | undefined }
+type EventMessage = Way & { event: Event; sending: Sending }
 type Way = { handler: string; epoch: number; number: number }
 
 interface Handler {
@@ -114,12 +115,12 @@ export class DeliveryWorld {
     this.outbox = this.#createOutbox()
   }
 
-  add(priority: Priority, fanOut: 'all' | number, subject = 0, trigger = 'any'): Added {
+  add(priority: Priority, fanOut: 'all' | number, subject = 0, trigger = 'any', expiresMs = MAX_EVENT_AGE_MS): Added {
     const number = (this.#numbers.get(subject) ?? 0) + 1
     this.#numbers.set(subject, number)
     const id = `e${this.#count++}`
     const event: Event = {
-      ...{ id, priority, bytes: 10, fanOut, expiresMs: 86_400_000 },
+      ...{ id, priority, bytes: 10, fanOut, expiresMs },
       of: `${subject}`,
       sequence: { incarnation: 1, number },
       subject,
@@ -150,7 +151,7 @@ export class DeliveryWorld {
     assert.ok(!isEarly, `${id} overtakes another one on its way to ${name}`)
     this.#sent.add(`${id} ${name}`)
     const number = handler.window.open(id, name, 10)
-    this.messages.push({ handler: name, epoch: handler.epoch, event, number, lost: sending.lost })
+    this.messages.push({ handler: name, epoch: handler.epoch, event, number, sending })
   }
 
   /** One message arrives; those of one exchange and direction in their order. */
@@ -204,10 +205,10 @@ export class DeliveryWorld {
     return this.#plan.triggers[trigger]!.filter((name) => this.handlers.get(name)!.up)
   }
 
-  #receive({ handler, epoch, number, event, lost }: EventMessage): void {
-    const { id, priority, of, sequence, expiresMs, bytes, round = 0 } = event
+  #receive({ handler, epoch, number, event, sending: { remainingMs, lost } }: EventMessage): void {
+    const { id, priority, of, sequence, bytes, round = 0 } = event
     this.#arrived.add(`${id} ${handler}`)
-    const expiresAt = this.now + expiresMs
+    const expiresAt = this.now + remainingMs
     const arrived = { node: 'source', id, handler, priority, bytes, of, sequence, lost, expiresAt, round }
     this.handlers.get(handler)!.inbox.receive(arrived, { epoch, number }, this.now)
   }
@@ -302,6 +303,11 @@ export class DeliveryWorld {
     this.outbox.handlersChanged(this.now, up ? [name] : [])
   }
 
+  /** It is told that a handler was not there for a moment, which has not cost it its link. */
+  appear(name: string): void {
+    if (this.handlers.get(name)!.up) this.outbox.handlersChanged(this.now, [name])
+  }
+
   /** A handler dies, and begins anew with what it has written down. */
   crashHandler(name: string): void {
     const handler = this.handlers.get(name)!
@@ -370,7 +376,7 @@ export class DeliveryWorld {
 
   #createOutbox(): Outbox<Event> {
     return createOutbox<Event>({
-      route: (event) => new Set(this.#routeOf(event)),
+      route: (event) => ({ handlers: new Set(this.#routeOf(event)) }),
       wayOf: ({ trigger }) => trigger,
       isOrdered: (name) => this.#plan.ordered.includes(name),
       emit: (effect) => this.#onOutbox(effect),

@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict'
 import fc from 'fast-check'
 import { createRandom } from '../../../../scripts/simulate/random.ts'
-import { PRIORITIES } from '../../../../protocols/trigger/messages.ts'
+import { MAX_EVENT_AGE_MS, PRIORITIES } from '../../../../protocols/trigger/messages.ts'
 import { MAX_OUTBOX_EVENTS } from '../../../../src/core/triggers/outbox-contract.ts'
 import { SEEN_MS } from '../../../../src/core/triggers/seen-events.ts'
 import { DeliveryWorld } from './delivery-world.ts'
@@ -119,8 +119,9 @@ describe('delivery', () => {
       fc.nat(4),
       fc.constantFrom<'breakLink' | 'stopHandler' | 'crashHandler'>('breakLink', 'stopHandler', 'crashHandler')
     )
+    const raised = fc.tuple(fc.nat(1), fc.constantFrom(MAX_EVENT_AGE_MS, MAX_EVENT_AGE_MS, 500, 5_000, 20_000))
     const trouble = fc.oneof(
-      step(6, 'add', fc.nat(1), (world, subject) => world.add('normal', 1, subject)),
+      step(6, 'add', raised, (world, [subject, ms]) => world.add('normal', 1, subject, 'any', ms)),
       step(6, 'pump', fc.constant('a'), (world, one) => world.pump(one)),
       step(8, 'deliver', fc.nat(5), (world, at) => world.deliver(at)),
       step(4, 'write', fc.constant('a'), (world, one) => world.write(one)),
@@ -129,6 +130,7 @@ describe('delivery', () => {
       step(2, 'give back', givenBack, giveBack),
       step(1, 'break', fc.constant('a'), (world, one) => world.breakLink(one)),
       step(1, 'up', fc.boolean(), (world, up) => world.setUp('a', up)),
+      step(1, 'appear', fc.constant('a'), (world, one) => world.appear(one)),
       step(1, 'turn away', fc.constant('a'), (world, one) => world.turnAway(one)),
       step(1, 'crash', fc.option(fc.constant('a')), (world, one) => (one === null ? world.crash() : world.crashHandler(one))),
       step(1, 'stop', fc.constant('a'), (world, one) => world.stopHandler(one)),
@@ -147,7 +149,9 @@ describe('delivery', () => {
         }
         world.settle()
         assert.equal(world.late, 0)
-        assert.equal(world.settled.size, world.added.size)
+        assert.equal(world.settled.size + world.letters.size, world.added.size)
+        for (const { event } of world.letters.values())
+          assert.ok(event.expiresMs < MAX_EVENT_AGE_MS, `${event.id} had the time to be done`)
       }),
       { numRuns: 500 * RUNS }
     )

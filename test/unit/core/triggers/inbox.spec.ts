@@ -497,6 +497,31 @@ describe('inbox', () => {
         assert.equal(done()[0], 'keep 1-3', 'it has had its time')
       })
 
+    it('nothing overtakes what was turned away behind another one whose time is over since', () => {
+      refusal = { ...AGAIN, code: 'unavailable' }
+      receive(1, { expiresAt: 100 })
+      refusal = undefined
+      inbox.receive(ordered(2), 'r', 99)
+      inbox.receive(ordered(3), 'r', 101)
+      assert.deepEqual(done(), ['r: unavailable, again', 'r: busy, again', 'r: busy, again'])
+      for (const number of [2, 3]) inbox.receive(ordered(number), 'r', 5_000)
+      const [first] = [inbox.take('ordered', 5_000)!]
+      inbox.finish(first.item, 'done', 5_000)
+      const second = inbox.take('ordered', 5_000)!
+      assert.deepEqual([first.item.id, second.item.id, second.late], ['1-2', '1-3', false])
+    })
+
+    it('nothing overtakes what was turned away behind another one that has come again', () => {
+      refusal = { ...AGAIN, code: 'unavailable' }
+      for (const number of [1, 2]) receive(number)
+      refusal = undefined
+      receive(1)
+      receive(3)
+      assert.equal(done().at(-1), 'r: busy, again', 'its source may not know yet that it is to send the second again')
+      for (const number of [2, 3]) receive(number)
+      assert.equal(inbox.size, 3)
+    })
+
     for (const code of ['busy', 'unavailable'])
       it(`nothing that is here overtakes what comes again with ${code}`, () => {
         for (const number of [1, 2, 3]) receive(number)

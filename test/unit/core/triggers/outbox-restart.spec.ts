@@ -3,7 +3,7 @@ import fc from 'fast-check'
 import { PRIORITIES } from '../../../../protocols/trigger/messages.ts'
 import { createOutbox } from '../../../../src/core/triggers/outbox.ts'
 import type { Kept, Outbox, OutboxEvent } from '../../../../src/core/triggers/outbox-contract.ts'
-import { CRITICAL_ACK_WAIT_MS, RETURN_MS } from '../../../../src/core/triggers/retry-times.ts'
+import { CRITICAL_ACK_WAIT_MS, RETURN_MS, askTakerMs } from '../../../../src/core/triggers/retry-times.ts'
 
 /** Long enough for everything, and far from the end of an event. */
 const NOW = 1_000
@@ -12,6 +12,9 @@ describe('an outbox after a restart', () => {
   let there: string[]
   /** Those that may be meant, as long as that is not known. */
   let undecided: string[] | undefined
+  /** Events that go by a name, whatever words mean, and to whom. */
+  let named: string[]
+  let by: string[]
   let sent: string[]
   let settled: string[]
   let outbox: Outbox<OutboxEvent>
@@ -24,10 +27,15 @@ describe('an outbox after a restart', () => {
     ...given
   })
   const restart = (...kept: Partial<Kept<OutboxEvent>>[]): void => {
-    ;[there, sent, settled, undecided] = [[], [], [], undefined]
+    ;[there, sent, settled, undecided, named, by] = [[], [], [], undefined, [], ['b', 'a']]
+    const isNamed = ({ id }: OutboxEvent): boolean => named.includes(id)
     outbox = createOutbox<OutboxEvent>({
-      route: () => new Set(undecided === undefined ? there : []),
-      undecided: () => undecided && new Set(undecided),
+      route(one) {
+        if (isNamed(one)) return { handlers: new Set(by) }
+        return undecided === undefined ? { handlers: new Set(there) } : { handlers: new Set(), undecided: new Set(undecided) }
+      },
+      wayOf: (one) => (isNamed(one) ? 'name' : 'words'),
+      isOrdered: (handler) => handler === 'a',
       emit(effect) {
         if (effect.kind === 'send') sent.push(`${effect.event.id} to ${effect.handler}`)
         if (effect.kind === 'settled') settled.push(`${effect.event.id} by ${effect.by.join()}`)
@@ -75,6 +83,68 @@ describe('an outbox after a restart', () => {
         assert.deepEqual(sent, isMeant ? ['1 to a'] : ['1 to b'], 'who is not meant is not waited for without end')
       }
     })
+
+  for (const [priority, ms] of [
+    ['normal', RETURN_MS],
+    ['critical', CRITICAL_ACK_WAIT_MS]
+  ] as const)
+    describe(`where it is not known whether an older one of its subject is meant for that one, ${priority}`, () => {
+      const known = NOW + 10 * ms + 1
+      const of = 'cam'
+      beforeEach(() => {
+        restart(
+          { event: event('1', { priority, of }) },
+          ...['2', '3'].map((id) => ({ event: event(id, { priority, of }), acceptedBy: ['a'] }))
+        )
+        ;[named, undecided] = [
+          ['2', '3'],
+          ['a', 'b']
+        ]
+        outbox.handlersChanged(NOW, ['a', 'b'])
+        for (let now = outbox.nextAt; now <= known; now = outbox.nextAt) outbox.tick(now)
+        assert.deepEqual(sent, [], 'both wait as long as that takes')
+        undecided = undefined
+      })
+
+      it('asks that one, and no other, as soon as nobody is meant', () => {
+        outbox.handlersChanged(known)
+        assert.deepEqual(sent, ['2 to a'])
+        outbox.sent('2', 'a', known)
+        assert.deepEqual(sent, ['2 to a', '3 to a'])
+      })
+
+      it('asks that one, and no other, after the older one where it is meant', () => {
+        there = ['a', 'b']
+        outbox.handlersChanged(known)
+        assert.deepEqual(sent, ['1 to a'])
+        // Their time to be asked begins when it is known.
+        outbox.tick(known + ms - 1)
+        for (const id of ['1', '2', '3']) outbox.sent(id, 'a', known + ms - 1)
+        assert.deepEqual(sent, ['1 to a', '2 to a', '3 to a'])
+      })
+
+      it('asks that one, and no other, when nobody wants the older one any more', () => {
+        undecided = ['a', 'b']
+        outbox.withdraw('1', known)
+        assert.deepEqual(sent, ['2 to a'])
+      })
+    })
+
+  it('asks whom had accepted one again, over a lost way, when it is known that an older one is not meant for that one', () => {
+    restart()
+    ;[named, by] = [['2'], ['a']]
+    for (const id of ['1', '2']) outbox.add(event(id, { of: 'cam' }), NOW)
+    outbox.sent('2', 'a', NOW)
+    outbox.accepted('2', 'a', NOW)
+    undecided = ['a']
+    outbox.lost('2', 'a', NOW)
+    const askAt = NOW + askTakerMs('normal')
+    outbox.tick(askAt)
+    assert.deepEqual(sent, ['2 to a'])
+    undecided = undefined
+    outbox.handlersChanged(askAt)
+    assert.deepEqual(sent, ['2 to a', '2 to a'])
+  })
 
   for (const [priority, ms] of [
     ['normal', RETURN_MS],

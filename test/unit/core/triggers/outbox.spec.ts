@@ -42,7 +42,12 @@ describe('outbox', () => {
   let time: number
   const create = (init: Partial<OutboxInit<OutboxEvent>> = {}): void => {
     effects = []
-    outbox = createOutbox({ route: () => new Set(handlers), emit: (effect) => effects.push(effect), random: () => 0, ...init })
+    outbox = createOutbox({
+      route: () => ({ handlers: new Set(handlers) }),
+      emit: (effect) => effects.push(effect),
+      random: () => 0,
+      ...init
+    })
   }
   beforeEach(() => {
     handlers = ['a', 'b']
@@ -632,7 +637,7 @@ describe('outbox', () => {
       chance = 0
       create({
         random: () => chance,
-        route: (one) => new Set(routes[(one as { way?: string }).way ?? '']),
+        route: (one) => ({ handlers: new Set(routes[(one as { way?: string }).way ?? '']) }),
         wayOf: (one) => (one as { way?: string }).way ?? '',
         isOrdered: (handler) => handler !== 'orderless'
       })
@@ -676,8 +681,10 @@ describe('outbox', () => {
       let undecided: string[] | undefined = ['a', 'c']
       Object.assign(routes, { words: [], b: ['b'], ab: ['a', 'b'] })
       create({
-        route: (one) => new Set(routes[(one as { way?: string }).way ?? '']),
-        undecided: (one) => ((one as { way?: string }).way === 'words' && undecided ? new Set(undecided) : undefined),
+        route(one) {
+          const { way: of = '' } = one as { way?: string }
+          return { handlers: new Set(routes[of]), undecided: of === 'words' && undecided ? new Set(undecided) : undefined }
+        },
         wayOf: (one) => (one as { way?: string }).way ?? '',
         isOrdered: () => true
       })
@@ -697,6 +704,25 @@ describe('outbox', () => {
       undecided = undefined
       outbox.handlersChanged(time)
       assert.deepEqual(done(), ['send 5 to a'], 'nobody is meant by the older one')
+    })
+
+    it('costs one look at each older one of its subject with words of its own, at each step', () => {
+      let looks = 0
+      create({
+        route(one) {
+          looks++
+          return { handlers: new Set((one as { way?: string }).way === undefined ? ['a'] : []) }
+        },
+        wayOf: (one) => (one as { way?: string }).way ?? '',
+        isOrdered: () => true
+      })
+      for (let n = 0; n < 100; n++) add(`words ${n}`, way({ way: `words ${n}` }))
+      looks = 0
+      add('1', way())
+      assert.ok(looks <= 110, `${looks} to send it`)
+      looks = 0
+      go('1', 'a')
+      assert.ok(looks <= 110, `${looks} when it goes`)
     })
 
     it('is not held up by one that wants two handlers where one is', () => {
@@ -878,7 +904,7 @@ describe('outbox', () => {
     create({
       route() {
         asked++
-        return new Set(handlers)
+        return { handlers: new Set(handlers) }
       }
     })
     handlers = ['a']
@@ -923,6 +949,29 @@ describe('outbox', () => {
       assert.deepEqual(done(), ['dead normal-0: full', 'append wanted', 'send wanted to a'])
       outbox.handlersChanged(time, ['a'])
       assert.deepEqual(add('x'), { outcome: 'refused', reason: 'full' }, 'all have a handler now')
+    })
+
+    it('is kept by those of which it is not known yet whom they are for, and given to them, as if somebody was there', () => {
+      let undecided: Set<string> | undefined = new Set(['a'])
+      const begin = (): void =>
+        create({
+          route: ({ bytes }) => (bytes === 2 && undecided ? { handlers: new Set(), undecided } : { handlers: new Set(handlers) })
+        })
+      begin()
+      fill('normal', MAX_OUTBOX_EVENTS)
+      done()
+      add('by words', { bytes: 2 })
+      assert.deepEqual(done(), ['dead normal-0: full', 'append by words'])
+      begin()
+      fill('normal', MAX_OUTBOX_EVENTS, 2)
+      handlers = ['a']
+      done()
+      assert.deepEqual([add('named'), done()], [{ outcome: 'refused', reason: 'full' }, []])
+      add('urgent', { priority: 'high' })
+      assert.deepEqual(done(), ['dead normal-0: full', 'append urgent', 'send urgent to a'])
+      undecided = undefined
+      add('named')
+      assert.deepEqual(done(), ['dead normal-1: full', 'append named', 'send named to a'], 'nobody is meant')
     })
 
     it('is made for what is more urgent: what goes for it is a dead letter, critical ones never do', () => {

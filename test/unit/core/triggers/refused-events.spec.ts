@@ -1,5 +1,6 @@
 import assert from 'node:assert/strict'
 import {
+  MAX_REFUSED_OF_SUBJECT,
   MAX_REFUSED_SUBJECTS,
   REFUSED_MS,
   createRefusedEvents,
@@ -22,6 +23,9 @@ describe('events that were refused', () => {
     assert.equal(refused.isBehind('n', 'door', at(6), 1), true, 'another one is in')
     refused.taken('n', 'door', at(5))
     assert.equal(refused.isBehind('n', 'door', at(6), 1), false)
+    assert.equal(refused.isBehind('n', 'door', at(8), 1), true, 'behind the other one that was refused')
+    refused.taken('n', 'door', at(7))
+    assert.equal(refused.isBehind('n', 'door', at(8), 1), false)
     refused.refused('n', 'door', at(5), 10)
     assert.equal(refused.isBehind('n', 'door', at(6), 9 + REFUSED_MS), true)
     assert.equal(refused.isBehind('n', 'door', at(6), 10 + REFUSED_MS), false)
@@ -32,6 +36,44 @@ describe('events that were refused', () => {
     refused.refused('n', 'door', at(5), 0, 100)
     assert.equal(refused.isBehind('n', 'door', at(6), 99), true)
     assert.equal(refused.isBehind('n', 'door', at(6), 100), false)
+  })
+
+  it('hold back each what follows it: when the time of one is over, the next one that was refused still does', () => {
+    refused.refused('n', 'door', at(1), 0, 100)
+    assert.equal(refused.isBehind('n', 'door', at(2), 99), true)
+    refused.refused('n', 'door', at(2), 99)
+    assert.equal(refused.isBehind('n', 'door', at(3), 101), true)
+    refused.refused('n', 'door', at(3), 101)
+    assert.equal(refused.isBehind('n', 'door', at(2), 102), false, 'it is refused no longer than what is before it')
+    refused.taken('n', 'door', at(2))
+    assert.equal(refused.isBehind('n', 'door', at(4), 102), true)
+    refused.taken('n', 'door', at(3))
+    assert.deepEqual([refused.isBehind('n', 'door', at(4), 102), refused.size], [false, 0])
+  })
+
+  it('are remembered one by one where many of a subject run out of time together', () => {
+    const count = MAX_REFUSED_OF_SUBJECT - 1
+    for (let n = count; n > 0; n--) refused.refused('n', 'door', at(n), 0, 100 + n)
+    for (let n = 1; n <= count; n++) {
+      assert.equal(refused.isBehind('n', 'door', at(n), 99 + n), false, `${n}`)
+      assert.equal(refused.isBehind('n', 'door', at(n + 1), 99 + n), true, `${n + 1}`)
+    }
+    assert.equal(refused.isBehind('n', 'door', at(count + 1), 100 + count), false)
+  })
+
+  it('of a subject are so many at most, the first ones and the last', () => {
+    for (let n = 1; n <= 3 * MAX_REFUSED_OF_SUBJECT; n++) refused.refused('n', 'door', at(n), 0)
+    for (let n = 1; n < MAX_REFUSED_OF_SUBJECT; n++) {
+      assert.equal(refused.isBehind('n', 'door', at(n), 0), false)
+      refused.taken('n', 'door', at(n))
+    }
+    const last = 3 * MAX_REFUSED_OF_SUBJECT
+    assert.deepEqual(
+      [last, last + 1].map((n) => refused.isBehind('n', 'door', at(n), 0)),
+      [false, true]
+    )
+    refused.taken('n', 'door', at(last))
+    assert.equal(refused.size, 0)
   })
 
   it('are so many at most, and a node that is refused much makes this one forget none of others', () => {

@@ -11,7 +11,7 @@ describe('order of a subject', () => {
   /** Arrives, and waits. */
   const push = (number: number, lost?: number, key = 'a', incarnation = 1, node = 'n'): void => {
     const sequence = { incarnation, number }
-    order.push(key, sequence, number, order.hear(node, key, sequence, lost))
+    order.push(node, key, sequence, number, order.hear(node, key, sequence, lost))
   }
   /** All that wait are begun, one after the other. */
   const begun = (key = 'a', incarnation = 1): string[] => {
@@ -146,7 +146,7 @@ describe('order of a subject', () => {
           missing.set(item, Number(heard >= 0 && previous !== null && 1_000 * incarnation + previous > heard))
           heard = Math.max(heard, item)
           const sequence = { incarnation, number }
-          order.push('a', sequence, item, order.hear('n', 'a', sequence, previous ?? undefined))
+          order.push('n', 'a', sequence, item, order.hear('n', 'a', sequence, previous ?? undefined))
           waits.push(item)
         }
       })

@@ -67,7 +67,49 @@ describe('routes of events by meaning', () => {
     ])
     assert.equal(routes.route({ ...event, hint: 'meaning:robot/*' }).undecided, undefined, 'there is none of the types')
     known = true
+    routes.again()
     assert.deepEqual([routes.route(event).by, routes.route(event).undecided], ['meaning', undefined])
+  })
+
+  /** Many events, each with words of its own, and how often anybody has read those. */
+  function worded(count: number): { events: EventToRoute[]; reads: () => number } {
+    let reads = 0
+    const events = Array.from({ length: count }, (_, n) => ({
+      ...event,
+      get text() {
+        reads++
+        return `somebody is at door ${n}`
+      }
+    }))
+    return { events, reads: () => reads }
+  }
+
+  it('are asked about once as long as it is not known, however many wait for that, whatever they say', () => {
+    let asked = 0
+    const routes = createEventRoutes(ALL, () => void asked++)
+    const { events, reads } = worded(1_000)
+    for (const one of events) assert.ok(routes.route(one).undecided?.has('guard@n1'))
+    assert.equal(asked, 1)
+    assert.ok(reads() < 10, `${reads()} looks at words`)
+    assert.equal(routes.route({ ...event, hint: 'meaning:robot/*' }).by, 'sink', 'that is known')
+    assert.equal(routes.route({ ...event, hint: 'agent/*' }).by, 'type')
+    assert.equal(routes.route({ ...event, hint: 'meaning:security/*', node: 'n2', capability: 'alarm' }).undecided, undefined)
+    routes.again()
+    for (const one of events) routes.route(one)
+    assert.equal(asked, 2)
+  })
+
+  it('are looked up by their words once for each event', () => {
+    let asked = 0
+    const routes = createEventRoutes(ALL, () => {
+      asked++
+      return []
+    })
+    const { events, reads } = worded(100)
+    for (const one of events) assert.equal(routes.route(one).by, 'sink')
+    const before = reads()
+    for (let n = 0; n < 10; n++) for (const one of events) assert.equal(routes.route(one).by, 'sink')
+    assert.deepEqual([asked, reads()], [100, before])
   })
 
   it('are remembered for so many characters of words at most', () => {
