@@ -27,7 +27,10 @@ export interface MeaningBy {
 
 /** What a request in words means. */
 export interface Understanding {
+  /** What was asked, the first 256 characters of it. */
   text: string
+  /** How many it has in all. */
+  characters: number
   /** `one`: that is meant. `ambiguous`: one of these is, and whoever asks has to say which. `none`: nothing that is here; what comes nearest is named. */
   outcome: 'one' | 'ambiguous' | 'none'
   /** The best first. Of `one`: with those of the same type that are as good, unless it is an agent. At most three of the others. */

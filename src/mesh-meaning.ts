@@ -21,6 +21,8 @@ import { findByWords, type MeaningVectors } from './mesh-meaning-vectors.ts'
 
 /** Matches that are looked at: those of one type may be many. */
 const MAX_MATCHES = 32
+/** Most characters of a request that its answer says again. */
+export const MAX_ECHO_CHARS = 256
 const NO_VECTORS = 'no embeddings are set up'
 const AT_ONCE = 'vectors were not waited for'
 
@@ -115,7 +117,8 @@ export function createMeshMeaning({
     )
     const shown = outcome === 'one' ? matches : matches.slice(0, CHOICES)
     return {
-      text,
+      text: cutText(text, MAX_ECHO_CHARS),
+      characters: text.length,
       outcome,
       likelihood: rounded(likelihood),
       by,

@@ -149,7 +149,7 @@ function showFirst(
   colors: Colors
 ): string {
   const { capability, tool, nodeName, node, etaMs, avoided } = first
-  const before = meaning === undefined ? '' : `"${meaning.text}" means ${meantIn(candidates)}, ${likely(meaning.likelihood)}: `
+  const before = meaning === undefined ? '' : `${quoted(meaning)} means ${meantIn(candidates)}, ${likely(meaning.likelihood)}: `
   const way = `${showWay(first, nameOf)}${avoided ? ', avoided' : ''}`
   const time = etaMs === null ? 'not known yet how long it takes' : `done in about ${showMs(etaMs)}`
   return `${plain(`${before}${capability} ${tool}`)} → ${colors.bold(plain(nodeName))} ${colors.dim(plain(shortId(node)))}, ${way}, ${time}`
@@ -164,6 +164,11 @@ const likely = (likelihood: number): string => `${Math.round(likelihood * 100)} 
 /** What was asked for. */
 function asked({ target, meaning, tool }: RouteAnswer): string {
   return meaning === undefined ? `${target} ${tool}` : `"${target}"`
+}
+
+/** Words, as far as the node says them again. */
+function quoted({ text, characters }: NonNullable<RouteAnswer['meaning']>): string {
+  return `"${text}${characters > text.length ? '…' : ''}"`
 }
 
 function showGuess(ms: number | null): string {

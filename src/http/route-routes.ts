@@ -55,16 +55,16 @@ async function explainTarget(
   } catch (error) {
     if (!isMeshError(error, 'unknown_capability')) throw error
     const meaning = await mesh.understand(target, { signal, ...(tool !== undefined && { tool }) })
-    const { outcome, matches } = meaning
+    const { outcome, matches, text } = meaning
     const ids = [...new Set(matches.map(({ capability }) => capability))]
     if (outcome === 'none') throw isName(target) || error.details['near'] !== undefined ? error : meantByNone(meaning, ids)
     if (outcome === 'ambiguous')
-      throw new MeshError('ambiguous', `"${target}" may mean ${ids.join(' or ')}; name one of them, or say more`, {
-        target,
+      throw new MeshError('ambiguous', `${quoted(meaning)} may mean ${ids.join(' or ')}; name one of them, or say more`, {
+        target: text,
         matches
       })
     // Of several it is one of these that does it, not another of their type.
-    return { ...(ids.length === 1 ? explain(ids[0]!) : explain(matches[0]!.type, ids)), target, meaning }
+    return { ...(ids.length === 1 ? explain(ids[0]!) : explain(matches[0]!.type, ids)), target: text, meaning }
   }
 }
 
@@ -74,9 +74,15 @@ function isName(target: string): boolean {
   return /^[a-z0-9][a-z0-9._:/-]*$/.test(at > 0 ? target.slice(0, at) : target)
 }
 
-function meantByNone({ text, matches }: Understanding, ids: readonly string[]): MeshError {
+/** What was asked, as far as it is said again. */
+function quoted({ text, characters }: Understanding): string {
+  return `"${text}${characters > text.length ? '…' : ''}"`
+}
+
+function meantByNone(meaning: Understanding, ids: readonly string[]): MeshError {
+  const { text, matches } = meaning
   const near = ids.length === 0 ? '' : `; what comes nearest is ${ids.join(', ')}, and not near enough`
-  const message = `no capability is meant by "${text}"${near}. Say it in other words, as the descriptions and examples of \`atmo capabilities\` do, or name one of them`
+  const message = `no capability is meant by ${quoted(meaning)}${near}. Say it in other words, as the descriptions and examples of \`atmo capabilities\` do, or name one of them`
   return new MeshError('unknown_capability', message, { target: text, matches })
 }
 

@@ -2,7 +2,7 @@ import assert from 'node:assert/strict'
 import { performance } from 'node:perf_hooks'
 import type { CapabilityDeclaration } from '../../protocols/capability.ts'
 import type { Offer } from '../../src/core/candidates.ts'
-import { createMeshMeaning } from '../../src/mesh-meaning.ts'
+import { MAX_ECHO_CHARS, createMeshMeaning } from '../../src/mesh-meaning.ts'
 import { isMeshError, type ErrorCode } from '../../src/errors.ts'
 import { createRandom } from '../../scripts/simulate/random.ts'
 
@@ -92,6 +92,15 @@ describe('what words mean to a node', () => {
     const { outcome, matches } = await meaning.understand('żółw')
     assert.deepEqual([outcome, matches], ['none', []])
     await assert.rejects(meaning.understand('  '), fails('invalid_argument'))
+  })
+
+  it('says no more of a request again than its beginning, and how long it was', async () => {
+    const short = await meaning.understand('turn the light on')
+    assert.deepEqual([short.text, short.characters], ['turn the light on', 17])
+    // A character of two code units at the place of the cut is left out whole.
+    const request = `${'turn the light on '.padEnd(MAX_ECHO_CHARS - 1, '.')}💡${'.'.repeat(5_000)}`
+    const long = await meaning.understand(request)
+    assert.deepEqual([long.text, long.characters], [request.slice(0, MAX_ECHO_CHARS - 1), request.length])
   })
 
   it('follows what comes, changes and goes, and nothing else', async () => {

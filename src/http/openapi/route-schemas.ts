@@ -63,7 +63,8 @@ const Explanation = object({
 })
 
 const Understanding = object({
-  text: text(),
+  text: text('What was asked, the first 256 characters of it.'),
+  characters: count('How many it has in all.'),
   outcome: oneOf(['one', 'ambiguous', 'none']),
   matches: list(
     object({

@@ -357,7 +357,7 @@ describe('cli routes, route, trace', function () {
       const candidates = [candidate('attic', 1), candidate('cellar', 2)]
       const explanation = { target: 'light/lamp', tool: 'on', candidates }
       const by = { path: 'words', model: null, reason: 'no embeddings are set up' } as const
-      const meaning: Understanding = { text: 'make it dark', outcome: 'one', likelihood: 0.914, by, matches: [] }
+      const meaning: Understanding = { text: 'make it dark', characters: 12, outcome: 'one', likelihood: 0.914, by, matches: [] }
       const show = (change: object): string => showExplanation({ ...explanation, ...change }, () => 'pi', plainColors, 80)
       const shown = show({})
       assert.match(shown, /^lamp-attic on → attic …12345678, 3 hops via pi, done in about 119 ms\n\n/)
@@ -404,7 +404,7 @@ describe('cli routes, route, trace', function () {
       const other = { ...candidate, capability: 'x', place: null }
       const change = { at: 1, event: 'route', node: 'n', nodeName: HOSTILE, via: HOSTILE, hops: 2, metricMs: null } as const
       const by = { path: 'both', model: HOSTILE, reason: HOSTILE } as const
-      const meaning: Understanding = { text: HOSTILE, outcome: 'one', likelihood: 1, by, matches: [] }
+      const meaning: Understanding = { text: HOSTILE, characters: HOSTILE.length, outcome: 'one', likelihood: 1, by, matches: [] }
       const printed = [
         showRoutes({ nodes, types }, plainColors),
         ...[meaning, undefined].flatMap((meaning) =>

@@ -42,7 +42,7 @@ describe('http routes', () => {
   })
   it('GET /mesh/route takes words, and says what they mean, or that it is not clear', async () => {
     const { status, json } = await get('/mesh/route?target=ring%20it%20please&tool=ping')
-    const meaning = { text: 'ring it please', outcome: 'one', likelihood: 0.9 }
+    const meaning = { text: 'ring it please', characters: 14, outcome: 'one', likelihood: 0.9 }
     const { target, candidates, ...answer } = json as { target: string; candidates: unknown[]; meaning: object }
     assert.deepEqual([status, target, candidates.length > 0], [200, 'ring it please', true])
     assert.deepEqual({ ...answer.meaning, ...meaning }, answer.meaning)
@@ -51,6 +51,16 @@ describe('http routes', () => {
     const unclear = await get('/mesh/route?target=perhaps%20that')
     assert.deepEqual([unclear.status, unclear.json.error?.code], [409, 'ambiguous'])
     assert.match(unclear.json.error?.message ?? '', /"perhaps that" may mean demo or other/)
+  })
+  it('GET /mesh/route says no more of long words again than their beginning', async () => {
+    for (const words of ['please ', 'perhaps ', 'nothing like it ']) {
+      const target = words.padEnd(3_000, 'x')
+      const { json } = await get(`/mesh/route?target=${encodeURIComponent(target)}`)
+      const told = JSON.stringify(json)
+      assert.ok(told.includes(target.slice(0, 256)) && !told.includes(target.slice(0, 257)), told.slice(0, 400))
+      if (json.error !== undefined) assert.ok(json.error.message.includes(`${target.slice(0, 256)}…"`))
+      else assert.equal((json as { meaning?: { characters: number } }).meaning?.characters, 3_000)
+    }
   })
   it('GET /mesh/route of words is about those that are meant, not about others of their type', async () => {
     assert.equal((await get('/mesh/route?target=either%20please&tool=ping')).status, 200)

@@ -55,6 +55,7 @@ describe('http discover', () => {
         asked.push({ tool, type })
         return {
           text,
+          characters: text.length,
           outcome: outcomes[text]!,
           matches: ['c', 'a'].map(match),
           likelihood: 0.5,
