@@ -220,8 +220,12 @@ export function createOutboxMoves<E extends OutboxEvent>(init: OutboxMovesInit<E
         askTaker(entry, leg, now)
         return false
       }
-      set(entry, leg, 'behind', undefined, Infinity, true)
-      room.update(entry)
+      // Whom it is for has changed since it was given to the link.
+      if (!route(entry.event).handlers.has(handler)) retry(entry, leg, now)
+      else {
+        set(entry, leg, 'behind', undefined, Infinity, true)
+        room.update(entry)
+      }
       if (loosened.has(entry)) loosen(entry, now)
       return false
     },

@@ -12,6 +12,7 @@ import type {
   Outbox,
   OutboxEffect,
   OutboxEvent,
+  OutboxRoute,
   Sending
 } from '../../../../src/core/triggers/outbox-contract.ts'
 import { createSeenEvents, type SeenEvents } from '../../../../src/core/triggers/seen-events.ts'
@@ -62,6 +63,8 @@ export interface Plan {
   ordered: string[]
   /** By trigger, who handles its events. */
   triggers: Record<string, string[]>
+  /** Triggers whose events go by meaning, each with words of its own. Default: none. */
+  words?: string[]
   /** Each event that is sent is looked at, and all that are older: whether it overtakes one. */
   isWatched?: boolean
 }
@@ -75,6 +78,8 @@ export class DeliveryWorld {
   messages: Message[] = []
   /** The append log, and the dead letters, as they stand on a disk. */
   readonly log = new Map<string, Kept<Event> & { at: number }>()
+  /** Who has accepted each, the last one last; it is written down a little later. */
+  readonly #takers = new Map<string, string[]>()
   readonly letters = new Map<string, DeadLetter<Event>>()
   readonly added = new Map<string, Event>()
   readonly settled = new Map<string, string[]>()
@@ -99,6 +104,8 @@ export class DeliveryWorld {
   readonly #numbers = new Map<number, number>()
   readonly #random: () => number
   readonly #plan: Plan
+  /** Whom words mean; undefined: it is not known. */
+  #meant: readonly string[] | undefined = []
   #count = 0
   #isTurningAway = false
 
@@ -176,11 +183,12 @@ export class DeliveryWorld {
 
   #couldGo({ id, fanOut, trigger }: Event, handler: string, surely: boolean): boolean {
     const [pending] = this.outbox.pending(id)
-    if (pending === undefined || !this.#plan.triggers[trigger]!.includes(handler) || !this.handlers.get(handler)!.up) return false
+    if (pending === undefined || !this.handlers.get(handler)!.up) return false
     const what = `${id} ${handler}`
     if (pending.handlers.includes(handler))
       return (this.#offered.has(what) && (!surely || !this.#accepted.has(what))) || (!surely && this.#away.has(what))
-    if (pending.handled.includes(handler)) return false
+    const { handlers, undecided } = this.#routeOf(trigger)
+    if (pending.handled.includes(handler) || !(undecided ?? handlers).has(handler)) return false
     const routed = this.#routed.get(id)
     if (fanOut === 'all') return routed === undefined || routed.includes(handler)
     return fanOut > pending.handlers.length + pending.handled.length
@@ -192,8 +200,9 @@ export class DeliveryWorld {
       const one = this.added.get(event.id)!
       const used = [...handlers, ...handled]
       const routed = this.#routed.get(event.id)
-      const others = this.#routeOf(one).filter((name) => !used.includes(name) && (routed?.includes(name) ?? true))
-      if (this.failed.has(event.id) || event.priority === 'low') continue
+      const { handlers: there, undecided } = this.#routeOf(one.trigger)
+      const others = [...there].filter((name) => !used.includes(name) && (routed?.includes(name) ?? true))
+      if (this.failed.has(event.id) || event.priority === 'low' || undecided !== undefined) continue
       // Of one that is for all, others may wait for a time.
       if (reason === 'no_handler' && event.fanOut !== 'all') assert.deepEqual(others, [], `${event.id} is given to nobody`)
       const isBehind = (name: string): boolean => this.#plan.ordered.includes(name) && this.isBehind(one, name, false)
@@ -201,8 +210,27 @@ export class DeliveryWorld {
     }
   }
 
-  #routeOf({ trigger }: Event): string[] {
-    return this.#plan.triggers[trigger]!.filter((name) => this.handlers.get(name)!.up)
+  #routeOf(trigger: string): OutboxRoute {
+    const there = this.#plan.triggers[trigger]!.filter((name) => this.handlers.get(name)!.up)
+    if (there.length === 0 || !this.#isByWords(trigger)) return { handlers: new Set(there) }
+    const meant = this.#meant
+    if (meant === undefined) return { handlers: new Set(), undecided: new Set(there) }
+    return { handlers: new Set(there.filter((name) => meant.includes(name))) }
+  }
+
+  #isByWords(trigger: string): boolean {
+    return this.#plan.words?.includes(trigger) === true
+  }
+
+  /** It is not known any more whom words mean. */
+  forget(): void {
+    this.#meant = undefined
+  }
+
+  /** Words mean these. */
+  learn(meant: readonly string[]): void {
+    this.#meant = meant
+    this.outbox.handlersChanged(this.now)
   }
 
   #receive({ handler, epoch, number, event, sending: { remainingMs, lost } }: EventMessage): void {
@@ -329,15 +357,23 @@ export class DeliveryWorld {
     this.crashHandler(name)
   }
 
-  /** The source dies, and begins anew with what it has written down. */
-  crash(): void {
+  /** The source dies, and begins anew with what it has written down. @param isAlone it does not see the handlers yet; else all at once. */
+  crash(isAlone = false): void {
     for (const handler of this.handlers.values())
-      Object.assign(handler, { epoch: handler.epoch + 1, queue: [], window: createDeliveryWindow() })
-    this.#offered.clear()
-    this.#accepted.clear()
-    this.#away.clear()
+      Object.assign(handler, { epoch: handler.epoch + 1, queue: [], window: createDeliveryWindow(), up: handler.up && !isAlone })
+    for (const known of [this.#offered, this.#accepted, this.#away, this.#takers]) known.clear()
     this.outbox = this.#createOutbox()
-    this.outbox.handlersChanged(this.now)
+    for (const [id, { acceptedBy = [] }] of this.log) {
+      this.#takers.set(id, acceptedBy)
+      for (const what of acceptedBy.map((name) => `${id} ${name}`))
+        for (const known of [this.#accepted, this.#away]) known.add(what)
+    }
+    if (!isAlone) this.outbox.handlersChanged(this.now)
+  }
+
+  /** The source writes down who has accepted what. */
+  note(): void {
+    for (const [id, acceptedBy] of this.#takers) if (this.log.has(id)) this.log.get(id)!.acceptedBy = acceptedBy
   }
 
   wait(ms: number): void {
@@ -376,8 +412,8 @@ export class DeliveryWorld {
 
   #createOutbox(): Outbox<Event> {
     return createOutbox<Event>({
-      route: (event) => ({ handlers: new Set(this.#routeOf(event)) }),
-      wayOf: ({ trigger }) => trigger,
+      route: ({ trigger }) => this.#routeOf(trigger),
+      wayOf: ({ id, trigger }) => (this.#isByWords(trigger) ? `${trigger} ${id}` : trigger),
       isOrdered: (name) => this.#plan.ordered.includes(name),
       emit: (effect) => this.#onOutbox(effect),
       random: this.#random,
@@ -433,6 +469,18 @@ export class DeliveryWorld {
     }
   }
 
+  #takersOf(id: string, without: string): string[] {
+    return (this.#takers.get(id) ?? []).filter((name) => name !== without)
+  }
+
+  /** As many others as there are handlings beside this one may have it still: those that took it last. */
+  #sentTo({ id, fanOut }: Event, name: string): void {
+    const takers = this.#takers.get(id) ?? []
+    if (fanOut === 'all' || takers.includes(name)) return
+    const others = Math.max(0, fanOut - (this.log.get(id)?.handled.length ?? 0) - 1)
+    this.#takers.set(id, takers.slice(Math.max(0, takers.length - others)))
+  }
+
   #onOutbox(effect: OutboxEffect<Event>): void {
     switch (effect.kind) {
       case 'append':
@@ -446,6 +494,7 @@ export class DeliveryWorld {
         break
       case 'handled':
         this.log.get(effect.id)!.handled.push(effect.handler)
+        this.#takers.set(effect.id, this.#takersOf(effect.id, effect.handler))
         break
       case 'withdrawn':
         this.log.delete(effect.event.id)
@@ -468,10 +517,12 @@ export class DeliveryWorld {
         this.letters.delete(effect.id)
         break
       case 'send':
+        this.#sentTo(effect.event, effect.handler)
         this.handlers.get(effect.handler)!.queue.push(effect.event.id)
         this.#offered.add(`${effect.event.id} ${effect.handler}`)
         break
       case 'accepted':
+        this.#takers.set(effect.id, [...this.#takersOf(effect.id, effect.handler), effect.handler])
         this.#accepted.add(`${effect.id} ${effect.handler}`)
         this.#away.delete(`${effect.id} ${effect.handler}`)
         break

@@ -28,6 +28,8 @@ const command = fc.oneof(
   step(1, 'break', name, (world, one) => world.breakLink(one)),
   step(1, 'up', fc.tuple(name, fc.boolean()), (world, given) => world.setUp(...given)),
   step(1, 'crash', fc.option(name), (world, one) => (one === null ? world.crash() : world.crashHandler(one))),
+  step(1, 'kill', fc.constant(true), (world, isAlone) => world.crash(isAlone)),
+  step(2, 'note', fc.constant(0), (world) => world.note()),
   step(1, 'stop', name, (world, one) => world.stopHandler(one)),
   step(1, 'replay', fc.nat(5), (world, at) => world.replay(at)),
   step(2, 'wait', fc.constantFrom(1, 500, 1_000, 5_000, 30_000, 300_000), (world, ms) => world.wait(ms))
@@ -133,6 +135,8 @@ describe('delivery', () => {
       step(1, 'appear', fc.constant('a'), (world, one) => world.appear(one)),
       step(1, 'turn away', fc.constant('a'), (world, one) => world.turnAway(one)),
       step(1, 'crash', fc.option(fc.constant('a')), (world, one) => (one === null ? world.crash() : world.crashHandler(one))),
+      step(1, 'kill', fc.constant(true), (world, isAlone) => world.crash(isAlone)),
+      step(2, 'note', fc.constant(0), (world) => world.note()),
       step(1, 'stop', fc.constant('a'), (world, one) => world.stopHandler(one)),
       step(2, 'wait', fc.constantFrom(1, 500, 1_000, 5_000, 30_000), (world, ms) => {
         // What is on its way arrives, or is lost with its link, before much else is due.
@@ -162,14 +166,15 @@ describe('delivery', () => {
     const plan = {
       isWatched: true,
       ordered: ['a', 'c'],
-      triggers: { p: ['a'], q: ['a', 'b'], r: ['b', 'c'], s: ['a', 'b', 'c', 'd'], t: ['d'] }
+      triggers: { p: ['a'], q: ['a', 'b'], r: ['b', 'c'], s: ['a', 'b', 'c', 'd'], t: ['d'], u: ['a', 'b', 'c'] },
+      words: ['u']
     }
     const one = fc.constantFrom(...names)
     const raised = fc.tuple(
       fc.constantFrom('normal' as const, 'normal' as const, 'high' as const, 'critical' as const),
       fc.constantFrom(1, 1, 2, 3, 'all' as const),
       fc.nat(1),
-      fc.constantFrom('p', 'q', 'r', 's', 't')
+      fc.constantFrom('p', 'q', 'r', 's', 't', 'u')
     )
     const trouble = fc.oneof(
       step(6, 'add', raised, (world, given) => world.add(...given)),
@@ -184,6 +189,10 @@ describe('delivery', () => {
       step(3, 'up', fc.tuple(one, fc.boolean()), (world, given) => world.setUp(...given)),
       step(1, 'turn away', one, (world, name) => world.turnAway(name)),
       step(1, 'crash', fc.option(one), (world, name) => (name === null ? world.crash() : world.crashHandler(name))),
+      step(1, 'kill', fc.constant(true), (world, isAlone) => world.crash(isAlone)),
+      step(2, 'note', fc.constant(0), (world) => world.note()),
+      step(1, 'forget', fc.constant(0), (world) => world.forget()),
+      step(2, 'learn', fc.subarray(names), (world, meant) => world.learn(meant)),
       step(2, 'wait', fc.constantFrom(1, 500, 1_000, 5_000, 30_000, 60_000), (world, ms) => world.wait(ms))
     )
     fc.assert(
@@ -193,6 +202,7 @@ describe('delivery', () => {
           run(world)
           world.checkWaits()
         }
+        world.learn(names)
         // Of three handlings, where two handlers are, one is left.
         for (const name of names) world.setUp(name, true)
         for (const { event } of world.outbox.pending())

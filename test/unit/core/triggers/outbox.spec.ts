@@ -706,6 +706,19 @@ describe('outbox', () => {
       assert.deepEqual(done(), ['send 5 to a'], 'nobody is meant by the older one')
     })
 
+    it('holds nothing at a handler that it has made way at, and that it does not go to any more', () => {
+      Object.assign(routes, { words: ['a'] })
+      add('1', way())
+      add('2', way({ way: 'words' }))
+      go('1', 'a')
+      routes['words'] = ['b']
+      outbox.handlersChanged(time)
+      tick(ACK_WAIT_MS)
+      done()
+      assert.equal(outbox.sent('2', 'a', time), undefined)
+      assert.deepEqual(done(), ['send 2 to b'])
+    })
+
     it('costs one look at each older one of its subject with words of its own, at each step', () => {
       let looks = 0
       create({
