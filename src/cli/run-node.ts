@@ -5,7 +5,7 @@ import type { Settings } from '../config-file.ts'
 import { TOKEN_FILE } from '../data-dir.ts'
 import { runNode, type NodeInit, type RunningNode } from '../node-run.ts'
 import type { Mesh, MeshEvent } from '../mesh-api.ts'
-import { EXIT } from './command-line.ts'
+import { EXIT, tellFailure } from './command-line.ts'
 import { plain, showPath, type Output } from './output.ts'
 import { createPeerNames } from './peer-names.ts'
 import { showMesh } from './show-mesh.ts'
@@ -46,11 +46,18 @@ export async function runInForeground(
       events = new AbortController()
       const telling = tell(node, settings, output, events.signal)
       if (asked) stop()
-      how = await node.stopped
+      const ended = await node.stopped.then(
+        (value) => ({ how: value }),
+        (error: unknown) => ({ error })
+      )
       events.abort()
       const isTold = await Promise.race([telling.then(() => true), delay(LAST_EVENTS_MS, false, { ref: false })])
+      const failed = 'error' in ended
       // What is not read would keep the process.
-      if (!isTold && (asked || how !== 'changed')) process.exit(EXIT.ok)
+      if (!isTold && (failed || asked || ended.how === 'stopped'))
+        process.exit(failed ? await tellFailure(ended.error, []) : EXIT.ok)
+      if (failed) throw ended.error
+      how = ended.how
       if (asked) return
     }
   } finally {

@@ -11,7 +11,8 @@ export async function answerAtOnce(response: Response, outgoing: ServerResponse)
   if (body === null) return response
   if (isJson(headers)) {
     const bytes = new Uint8Array(await response.arrayBuffer())
-    outgoing.writeHead(status, { ...Object.fromEntries(headers), 'content-length': bytes.length }).end(bytes)
+    // In pairs: one name may come several times.
+    outgoing.writeHead(status, [...headers, ['content-length', String(bytes.length)]].flat()).end(bytes)
     return RESPONSE_ALREADY_SENT
   }
   // RFC 9112, 7.1: not to clients of HTTP/1.0. What has a length is no stream.

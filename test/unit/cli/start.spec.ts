@@ -77,7 +77,8 @@ describe('cli start and stop', function () {
     node.process.stdout.pause()
     // More than a pipe holds.
     node.process.stdin.write(`${JSON.stringify({ at: 1, event: 'peer:join', peerId: 'p', name: 'x'.repeat(4_000_000) })}\n`)
-    await until(() => node.process.stdout.readableLength > 0, 'it is printed')
+    const { stdout } = node.process
+    await until(() => stdout.readableLength >= stdout.readableHighWaterMark, 'it is printed')
     node.process.kill('SIGTERM')
     await once(node.process, 'exit')
     assert.equal(node.process.exitCode, 0)
