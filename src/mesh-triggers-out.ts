@@ -83,8 +83,7 @@ export function createOutgoingEvents(components: OutgoingEventsComponents): Outg
       }),
     () => outbox.waiting > 0
   )
-  // Many events are looked at together, and one of them asks.
-  const routes = createCurrentRoutes(handlers, (...asked) => meant.among(...asked) ?? void queueMicrotask(routes.again))
+  const routes = createCurrentRoutes(handlers, meant)
   const waits = createFireWaits()
   let stopped = false
   /** Told once, until it goes well again. */
@@ -272,6 +271,7 @@ export function createOutgoingEvents(components: OutgoingEventsComponents): Outg
     flush: () => change(() => raise.flush()),
     stop() {
       stopped = true
+      meant.stop()
       sender.stop()
       stored?.flush()
       payloads.stop()

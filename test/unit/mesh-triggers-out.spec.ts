@@ -1,10 +1,11 @@
 import assert from 'node:assert/strict'
 import { MAX_OUTBOX_EVENTS } from '../../src/core/triggers/outbox-contract.ts'
-import type { EventHandler, MeantHandlers } from '../../src/core/triggers/trigger-routes.ts'
+import type { EventHandler } from '../../src/core/triggers/trigger-routes.ts'
 import { fromString } from 'uint8arrays/from-string'
 import type { JsonObject, JsonValue } from '../../protocols/json.ts'
 import { decodeEvent } from '../../protocols/trigger/messages.ts'
 import { MeshError, isMeshError } from '../../src/errors.ts'
+import { MAX_LOOKUPS, type EventMeaning } from '../../src/mesh-meant-handlers.ts'
 import { createOutgoingEvents, type OutgoingEvents } from '../../src/mesh-triggers-out.ts'
 import type { EventLog } from '../../src/triggers/event-store.ts'
 import { createPayloadMemory } from '../../src/triggers/payload-store.ts'
@@ -23,7 +24,7 @@ describe('outgoing events', () => {
   let raised: string[]
   let delivered: string[]
   /** Whom words mean; undefined: not known yet, but when `learning` is done. */
-  let learned: MeantHandlers | undefined
+  let learned: EventMeaning['among'] | undefined
   let learning: Promise<void>
   let revision: number | undefined
   let out: OutgoingEvents
@@ -42,6 +43,8 @@ describe('outgoing events', () => {
               triggers: [
                 { event: 'person', routeHint: 'agent/*' },
                 { event: 'said', routeHint: 'meaning:agent/*', intentTemplate: 'Somebody is at the door.' },
+                { event: 'heard', routeHint: 'meaning:agent/*', intentTemplate: '{what}' },
+                { event: 'named', routeHint: 'capability:log' },
                 { event: 'tick' },
                 { event: 'level', routeHint: 'agent/*', priority: 'low' }
               ]
@@ -214,6 +217,59 @@ describe('outgoing events', () => {
     change()
     await until(() => delivered.length > 1, 'the second one')
     assert.deepEqual(delivered, ['guard', 'guard'], 'somebody else has learned it')
+  })
+
+  /** So many events wait, of words of their own. */
+  async function hearAll(count: number): Promise<void> {
+    for (let n = 0; n < count; n++) await out.fire('cam', 'heard', { location: 'door', what: `noise ${n}` }, { waitMs: 0 })
+    await new Promise((resolve) => setImmediate(resolve))
+  }
+
+  it('by meaning are looked up at a pace however often handlers come and go, and each of them is', async () => {
+    const other = { ...guard, capability: 'cook', type: 'agent/cook' }
+    ;[handlers, answer] = [[guard, other], 'done']
+    let asked: string[] = []
+    let meant = 0
+    learned = (text, all) => {
+      asked.push(text)
+      return all.slice(0, meant)
+    }
+    const count = 3 * MAX_LOOKUPS
+    await hearAll(count)
+    assert.equal(asked.length, count, 'each at once, for the first time')
+    asked = []
+    for (let n = 0; n < 20; n++) {
+      handlers = n % 2 === 0 ? [guard] : [guard, other]
+      out.handlersChanged(n % 2 === 0 ? [] : ['cook'])
+      out.offersChanged()
+      await new Promise((resolve) => setImmediate(resolve))
+    }
+    // As many for each rest that is over meanwhile, for a machine that is slow.
+    assert.ok(asked.length > 0 && asked.length <= 10 * MAX_LOOKUPS, `${asked.length} look-ups`)
+    meant = 1
+    handlers = [guard]
+    out.handlersChanged([])
+    await until(() => out.waitingEvents().total === 0, 'all of them')
+    assert.equal(delivered.length, count)
+  })
+
+  it('by name does not look up words again when a node has said the same of itself once more', async () => {
+    handlers = [guard, { ...guard, capability: 'log', type: 'log/file', ordered: true }]
+    let asked = 0
+    learned = () => {
+      asked++
+      return []
+    }
+    await hearAll(10)
+    assert.equal(asked, 10)
+    handlers = structuredClone(handlers)
+    out.offersChanged()
+    await out.fire('cam', 'named', { location: 'door' }, { waitMs: 0 })
+    assert.deepEqual([asked, delivered], [10, ['log']])
+    handlers = structuredClone(handlers)
+    revision = 2
+    await out.fire('cam', 'named', { location: 'door' }, { waitMs: 0 })
+    assert.ok(asked > 10, 'words may mean something else')
   })
 
   it('that says nobody, at a node without a default sink, goes nowhere, takes no room, and is observed', async () => {

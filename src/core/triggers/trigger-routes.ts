@@ -61,10 +61,14 @@ export interface EventToRoute {
 }
 
 /**
- * Whom words mean of these, as one thing that several may do: none where it may be something else as well, or nothing of what is there. Undefined: it is not known
- * yet, and is to be asked again.
+ * Whom words of an event mean of these, as one thing that several may do: none where it may be something else as well, or nothing of what is there. Undefined: nothing
+ * is known of words yet; `later`: too much was asked, and of others it may be known. Both are to be asked again.
  */
-export type MeantHandlers = (text: string, among: readonly EventHandler[]) => readonly EventHandler[] | undefined
+export type MeantHandlers = (
+  text: string,
+  among: readonly EventHandler[],
+  event: EventToRoute
+) => readonly EventHandler[] | 'later' | undefined
 
 /** How a handler is named: `capability@PeerId`. */
 export function handlerKey({ node, capability }: Pick<EventHandler, 'node' | 'capability'>): string {
@@ -97,6 +101,8 @@ export function createEventRoutes(handlers: readonly EventHandler[], meant: Mean
   let names = 0
   /** Words were asked about, and it is not known what they mean. */
   let isUnknown = false
+  /** It is not known of these. */
+  let later = new WeakSet<EventToRoute>()
   /** By glob over types. */
   const ofTypes = new Map<string, readonly EventHandler[]>()
 
@@ -140,7 +146,12 @@ export function createEventRoutes(handlers: readonly EventHandler[], meant: Mean
   function meantOf(event: EventToRoute, types: string): string[] | undefined {
     const own = handlerKey(event)
     const among = typed(types).filter((one) => handlerKey(one) !== own)
-    return among.length === 0 ? [] : meant(event.text ?? '', among)?.map(handlerKey)
+    if (among.length === 0) return []
+    const found = meant(event.text ?? '', among, event)
+    if (found === undefined) isUnknown = true
+    else if (found === 'later') later.add(event)
+    else return found.map(handlerKey)
+    return undefined
   }
 
   /** Words mean somebody of its types, or nobody, and nothing is known of words. */
@@ -193,13 +204,10 @@ export function createEventRoutes(handlers: readonly EventHandler[], meant: Mean
     route(event) {
       const before = found.get(event)
       if (before !== undefined) return before
-      if (isUndecided(event)) return undecidedOf(event)
+      if (later.has(event) || isUndecided(event)) return undecidedOf(event)
       const key = `${wayOf(event)}\n${event.node} ${event.capability} ${event.subject ?? ''}`
       const route = routes.get(key) ?? findRoute(event)
-      if (route === undefined) {
-        isUnknown = true
-        return undecidedOf(event)
-      }
+      if (route === undefined) return undecidedOf(event)
       if (!routes.has(key)) remember(key, route)
       found.set(event, route)
       return route
@@ -207,25 +215,72 @@ export function createEventRoutes(handlers: readonly EventHandler[], meant: Mean
     isOrdered: (handler) => ordered.has(handler),
     again() {
       isUnknown = false
+      later = new WeakSet()
     }
   }
 }
 
-/** The same by the handlers that there are when it is asked. @param handlers the same list, until something has changed. */
-export function createCurrentRoutes(handlers: () => readonly EventHandler[], meant?: MeantHandlers): EventRoutes {
+/** What words mean, as far as it is known now. */
+export interface WordsOfRoutes {
+  among: MeantHandlers
+  /** Another number where words may mean something else than before. Undefined: what is known is not of now. */
+  revision(): number | undefined
+}
+
+const NO_WORDS: WordsOfRoutes = { among: () => [], revision: () => undefined }
+
+/**
+ * The same by the handlers that there are when it is asked: made anew where these are others, or words may mean something else.
+ * @param handlers the same list, until something has changed. @param words Default: they mean nobody.
+ */
+export function createCurrentRoutes(handlers: () => readonly EventHandler[], words = NO_WORDS): EventRoutes {
   let list: readonly EventHandler[] = []
-  let routes = createEventRoutes(list, meant)
-  const current = (): EventRoutes => {
+  /** By which the first words were looked up. */
+  let revision: number | undefined
+  let isAsking = false
+  let routes = createEventRoutes(list, among)
+
+  function among(...asked: Parameters<MeantHandlers>): ReturnType<MeantHandlers> {
+    const found = words.among(...asked)
+    if (found !== undefined && found !== 'later') revision ??= words.revision()
+    else if (!isAsking) {
+      // Many events are looked at together, and one of them asks.
+      isAsking = true
+      queueMicrotask(again)
+    }
+    return found
+  }
+
+  function again(): void {
+    isAsking = false
+    routes.again()
+  }
+
+  function current(): EventRoutes {
     const next = handlers()
     if (next === list) return routes
+    const isSame = areSame(list, next) && (revision === undefined || revision === words.revision())
     list = next
-    return (routes = createEventRoutes(list, meant))
+    if (isSame) return routes
+    revision = undefined
+    return (routes = createEventRoutes(list, among))
   }
+
   return {
     route: (event) => current().route(event),
     isOrdered: (handler) => current().isOrdered(handler),
     again: () => current().again()
   }
+}
+
+/** Whether they are the same in all that routes go by. */
+function areSame(list: readonly EventHandler[], next: readonly EventHandler[]): boolean {
+  return list.length === next.length && list.every((one, n) => isSame(one, next[n]!))
+}
+
+function isSame(a: EventHandler, b: EventHandler): boolean {
+  const isOfSame = a.node === b.node && a.capability === b.capability && a.type === b.type
+  return isOfSame && a.healthy === b.healthy && (a.ordered === true) === (b.ordered === true)
 }
 
 /** Which types a hint reaches: a glob over types, or a domain, `security` or `security/*`, which is any segment of theirs. */

@@ -99,6 +99,75 @@ describe('routes of events by meaning', () => {
     assert.equal(asked, 2)
   })
 
+  it('are asked about one by one where too much was asked, of each once until they are asked again', () => {
+    const asked: string[] = []
+    const routes = createEventRoutes(ALL, (text, among) => {
+      asked.push(text)
+      return asked.length % 2 === 1 ? among.slice(0, 1) : 'later'
+    })
+    const [one, two, three] = ['1', '2', '3'].map((text) => ({ ...event, text }))
+    const ask = (): unknown[] => [one!, two!, three!].map((of) => routes.route(of).by ?? routes.route(of).undecided?.size)
+    assert.deepEqual(ask(), ['meaning', 3, 'meaning'])
+    assert.deepEqual(ask(), ['meaning', 3, 'meaning'])
+    assert.deepEqual(asked, ['1', '2', '3'])
+    routes.again()
+    asked.length = 0
+    assert.deepEqual([ask(), asked], [['meaning', 'meaning', 'meaning'], ['2']])
+  })
+
+  /** Of handlers that change, and words that do. */
+  function current(): { of: { list: EventHandler[]; revision: number | undefined }; asked: () => number; route(): EventRoute } {
+    let asked = 0
+    const of = { list: ALL, revision: 1 as number | undefined }
+    const among = (_: string, all: readonly EventHandler[]): readonly EventHandler[] | undefined => {
+      asked++
+      return of.revision === undefined ? undefined : all.slice(0, 1)
+    }
+    const routes = createCurrentRoutes(() => of.list, { among, revision: () => of.revision })
+    return { of, asked: () => asked, route: () => routes.route(event) }
+  }
+
+  it('are kept where handlers are the same in all that routes go by, and made anew where one is not', () => {
+    const { of, asked, route } = current()
+    const first = route()
+    for (let n = 0; n < 10; n++) {
+      of.list = structuredClone(of.list)
+      assert.equal(route(), first)
+    }
+    of.list = of.list.map((one) => ({ ...one, ordered: false }))
+    assert.deepEqual([route() === first, asked()], [true, 1], 'that is the default')
+    const changes = [{ node: 'n9' }, { capability: 'x' }, { type: 'agent/x' }, { healthy: false }, { ordered: true }]
+    for (const [n, change] of changes.entries()) {
+      of.list = [ALL[0]!, { ...ALL[1]!, ...change }, ALL[2]!]
+      route()
+      assert.equal(asked(), 2 * n + 2, JSON.stringify(change))
+      of.list = ALL
+      route()
+    }
+    of.list = ALL.slice(0, 2)
+    route()
+    assert.equal(asked(), 2 * changes.length + 2)
+  })
+
+  it('are made anew where words may mean something else, or it is not known whether', async () => {
+    const { of, asked, route } = current()
+    const change = (revision: number | undefined): EventRoute => {
+      of.revision = revision
+      of.list = [...of.list]
+      return route()
+    }
+    const first = route()
+    assert.notEqual(change(2), first)
+    assert.equal(asked(), 2)
+    assert.ok(change(undefined).undecided?.has('guard@n1'))
+    assert.ok(change(undefined).undecided?.has('guard@n1'))
+    assert.equal(asked(), 3)
+    await Promise.resolve()
+    assert.equal(change(3).by, 'meaning')
+    assert.equal(change(3).by, 'meaning')
+    assert.equal(asked(), 4)
+  })
+
   it('are looked up by their words once for each event', () => {
     let asked = 0
     const routes = createEventRoutes(ALL, () => {
