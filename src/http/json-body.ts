@@ -1,5 +1,6 @@
 import { MeshError } from '../errors.ts'
 import { readAtMost } from '../../protocols/bytes-at-most.ts'
+import { MAX_VALUES } from '../../protocols/cbor.ts'
 import { isDeeper, type JsonObject, type JsonValue } from '../../protocols/json.ts'
 import { MAX_JSON_DEPTH } from '../../protocols/shape.ts'
 import { refusal } from './errors.ts'
@@ -9,6 +10,12 @@ export const MAX_BODY_BYTES = 32 * 1024 * 1024
 
 /** Deepest request body: an input of the most levels in its envelope of two. What checks and encodes it is recursive. */
 export const MAX_BODY_DEPTH = MAX_JSON_DEPTH + 2
+
+/**
+ * Most values of a request body, keys among them: an input has half as many, of which an empty array counts two here. Past it the body is not even parsed: what it is made into takes many times
+ * its bytes, and the node would do nothing else for seconds.
+ */
+export const MAX_BODY_VALUES = 2 * MAX_VALUES
 
 /**
  * Reads a JSON object. An absent body is `{}`. Throws `invalid_argument` (status 415 for another content type:
@@ -33,7 +40,12 @@ export async function readJsonIfAny(request: Request): Promise<JsonValue | undef
 export async function readJson(request: Request, maxBytes: number = MAX_BODY_BYTES): Promise<JsonValue | undefined> {
   const type = request.headers.get('content-type')?.split(';', 1)[0]?.trim().toLowerCase()
   if (type !== 'application/json') throw notJson(type ?? null)
-  const text = new TextDecoder().decode(await readBytes(request, maxBytes))
+  const bytes = await readBytes(request, maxBytes)
+  if (hasMoreValues(bytes, MAX_BODY_VALUES)) {
+    const message = `the body has more than ${MAX_BODY_VALUES} values; send it in several requests`
+    throw new MeshError('too_large', message, { limit: MAX_BODY_VALUES })
+  }
+  const text = new TextDecoder().decode(bytes)
   if (text.trim() === '') return undefined
   let value: unknown
   try {
@@ -47,6 +59,21 @@ export async function readJson(request: Request, maxBytes: number = MAX_BODY_BYT
   if (isDeeper(value, MAX_BODY_DEPTH))
     throw new MeshError('invalid_argument', `the body is nested too deep; ${MAX_BODY_DEPTH} levels are the most`)
   return value as JsonValue
+}
+
+const [QUOTE, COMMA, COLON, BRACKET, BACKSLASH, BRACE] = [0x22, 0x2c, 0x3a, 0x5b, 0x5c, 0x7b] as const
+
+/** Whether JSON has more values than that, by its marks alone, whatever else is wrong with it: one follows each comma, colon and opening outside of texts. */
+function hasMoreValues(json: Uint8Array, most: number): boolean {
+  let [left, isText] = [most, false]
+  for (let at = 0; at < json.length; at++) {
+    const byte = json[at]
+    if (byte === QUOTE) isText = !isText
+    else if (isText) at += Number(byte === BACKSLASH)
+    else if (byte === COMMA || byte === COLON || byte === BRACKET || byte === BRACE) left--
+    if (left <= 0) return true
+  }
+  return false
 }
 
 function notJson(contentType: string | null): MeshError {

@@ -30,6 +30,9 @@ export interface Sessions {
 /** Nothing was sent, and there may be another way. */
 const LOST = { lost: true, notStarted: true } as const
 
+/** Peers of which is remembered that they speak a protocol. */
+const MAX_SPEAKERS = 4_096
+
 interface OpenSession {
   session: Session
   kind: 'direct' | 'circuit' | 'their circuit'
@@ -49,6 +52,8 @@ export interface SessionsComponents {
 export function createSessions({ libp2p, now, onInbound, onFault }: SessionsComponents, protocol: Protocol): Sessions {
   const open = new Map<string, OpenSession[]>()
   const opening = new Map<string, Promise<Session>>()
+  /** Peers that have spoken it. */
+  const speakers = new Set<string>()
   const rates = createTokenBuckets(STREAM_RATE, now)
   let stopped = false
 
@@ -68,6 +73,8 @@ export function createSessions({ libp2p, now, onInbound, onFault }: SessionsComp
     const list = open.get(peer) ?? []
     const kind = limits === undefined ? 'direct' : direction === 'outbound' ? 'circuit' : 'their circuit'
     open.set(peer, [...list, { session, kind }])
+    speakers.add(peer)
+    if (speakers.size > MAX_SPEAKERS) speakers.delete(speakers.values().next().value!)
     void session.closed.then((error) => {
       const left = (open.get(peer) ?? []).filter((other) => other.session !== session)
       if (left.length === 0) open.delete(peer)
@@ -98,6 +105,8 @@ export function createSessions({ libp2p, now, onInbound, onFault }: SessionsComp
       return session
     } catch (error) {
       if ((error as Error).name === 'UnsupportedProtocolError') {
+        // It takes no more of what it did: a program that has left the mesh, and not one that cannot.
+        if (speakers.has(peer)) throw new MeshError('unavailable', 'the peer is stopping', LOST, { cause: error })
         throw new MeshError(
           'unsupported',
           `the peer does not speak ${protocol.id}`,

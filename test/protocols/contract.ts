@@ -204,8 +204,17 @@ export function protocolContract(name: string, factory: () => Promise<ContractSu
       await attacker.unhandle(subject.protocol.id)
     })
 
-    it('says unsupported to who does not speak it', async () => {
-      await assert.rejects(sessions.get(attacker.peerId.toString()), (error) => isMeshError(error, 'unsupported'))
+    it('says unsupported of who does not speak it, unavailable of who has spoken it', async () => {
+      const stranger = await startNode()
+      try {
+        await node.dial(stranger.getMultiaddrs())
+        await assert.rejects(sessions.get(stranger.peerId.toString()), (error) => isMeshError(error, 'unsupported'))
+      } finally {
+        await stranger.stop()
+      }
+      await accepted().then(({ stream }) => stream.close())
+      await until(() => sessions.peek(attacker.peerId.toString()) === undefined, 'the session is over')
+      await assert.rejects(sessions.get(attacker.peerId.toString()), (error) => isMeshError(error, 'unavailable'))
     })
 
     it('survives a reset in the middle of a frame, and of an exchange', async () => {

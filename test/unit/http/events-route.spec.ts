@@ -43,6 +43,14 @@ describe('http events', () => {
   })
   afterEach(() => server.close())
 
+  it('HEAD opens no stream', async () => {
+    for (let n = 0; n <= MAX_EVENT_STREAMS; n++)
+      assert.equal((await ask(server.url, '/mesh/events', { token, method: 'HEAD' })).status, 200)
+    const answer = await stream(server.url, '/mesh/events', { token })
+    assert.equal(answer.status, 200)
+    answer.cut()
+  })
+
   it('streams lines of JSON, from the moment of the headers on', async () => {
     const answer = await stream(server.url, '/mesh/events', { token })
     assert.match(answer.headers['content-type'] ?? '', /x-ndjson/)
