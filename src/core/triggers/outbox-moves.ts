@@ -166,6 +166,9 @@ export function createOutboxMoves<E extends OutboxEvent>(init: OutboxMovesInit<E
     deferred.set(leg, isUnknown)
   }
 
+  /** It waits behind another one of its subject that has gone to who has accepted it, or waits for that one, too: `follow` comes to it. */
+  const isFollower = (leg: Leg): boolean => isOrdered(leg.handler!) && lanes.isFollower(leg)
+
   function askTaker(entry: OutboxEntry<E>, leg: Leg, now: number): void {
     const handler = leg.handler!
     const isUnknown = isUnsure(entry, leg)
@@ -236,7 +239,7 @@ export function createOutboxMoves<E extends OutboxEvent>(init: OutboxMovesInit<E
         for (const leg of entry.legs) {
           for (const asked of leg.asked.keys()) if (back.has(asked)) leg.asked.delete(asked)
           if (leg.state !== 'waiting' || !hasTaker(leg)) continue
-          if (deferred.has(leg) || back.has(leg.handler!)) askTaker(entry, leg, now)
+          if (deferred.has(leg) ? !isFollower(leg) : back.has(leg.handler!)) askTaker(entry, leg, now)
         }
         if (entry.legs.some(isFree)) dispatch(entry, now)
       }
