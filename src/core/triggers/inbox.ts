@@ -98,10 +98,10 @@ export function createInbox<E extends InboxEvent, R>(init: InboxInit<E, R>): Inb
   }
 
   /** Its source sends it again, and nothing of its subject is to overtake it. What a handler has failed at is overtaken, there as here; what is of low priority does not come again. */
-  function note(event: E, { code, retryable }: FailedAnswer, now: number): void {
-    if (!retryable || !NOT_COUNTED.has(code) || event.priority === 'low') return
+  function note(event: E, { code, retryable }: FailedAnswer, now: number, isBehind = false): void {
     const { node, handler, sequence, expiresAt } = event
-    if (isOrdered(handler) || !isHere(handler)) refused.refused(node, subjectKey(event), sequence, now, expiresAt)
+    if (!retryable || !NOT_COUNTED.has(code) || event.priority === 'low') return refused.taken(node, subjectKey(event), sequence)
+    if (isOrdered(handler) || !isHere(handler)) refused.refused(node, subjectKey(event), sequence, now, { expiresAt, isBehind })
   }
 
   /** It is here already. */
@@ -190,11 +190,12 @@ export function createInbox<E extends InboxEvent, R>(init: InboxInit<E, R>): Inb
       if (known === 'done') return answer(to, 'done')
       if (known === 'failed') return answer(to, FAILED_BEFORE)
       if (known === 'handling') return comeAgain(held.get(keyOf(event)), to, now)
-      const failure =
-        known === 'full' ? BUSY : (admit?.(event) ?? (isTooEarly(event, now) || !enter(event, to, now) ? BUSY : undefined))
+      const refusal = known === 'full' ? BUSY : admit?.(event)
+      const isBehind = refusal === undefined && isTooEarly(event, now)
+      const failure = refusal ?? (isBehind || !enter(event, to, now) ? BUSY : undefined)
       if (failure !== undefined) {
         if (known === 'new') seen.forget(event.node, seenKey(event))
-        note(event, failure, now)
+        note(event, failure, now, isBehind)
         return answer(to, failure)
       }
       refused.taken(event.node, subjectKey(event), event.sequence)

@@ -24,6 +24,8 @@ export interface OutboxLanes<N extends LaneEntry> {
   isUnsure(entry: N, leg: Leg, handler: string): boolean
   /** One that waits for who has accepted it goes there after older ones: `follow` says when there are none. As long as nothing else becomes of it. */
   defer(entry: N, leg: Leg): void
+  /** True if it is not the first of those of its subject that are with the link of its handler, or wait for that one. */
+  isFollower(leg: Leg): boolean
   /** Those that are behind, of each subject of which one has left its place since the last call, the oldest first, as long as they go. */
   follow(go: (entry: N, leg: Leg) => void): void
 }
@@ -190,6 +192,10 @@ export function createOutboxLanes<N extends LaneEntry>({ reaches, mayReach, wayO
       if (of === undefined || leg.isOvertaken) return false
       const first = subjects.get(of)?.links.get(handler)?.spots[0]
       return (first !== undefined && first.entry.order < entry.order) || isBehind(entry, leg, handler)
+    },
+    isFollower(leg) {
+      const place = places.get(leg)
+      return place !== undefined && !isFree(leg) && place.lanes.get(place.key)!.spots[0]!.leg !== leg
     },
     follow(go) {
       for (const [subject, whom] of left) {

@@ -22,7 +22,7 @@ export interface OutboxMoves<E> {
   offerElsewhere(entry: OutboxEntry<E>, leg: Leg, now: number): void
   /** Who has accepted it gets it again, if it is there; else it is waited for. */
   askTaker(entry: OutboxEntry<E>, leg: Leg, now: number): void
-  /** It waits for who has accepted it, and it is not known whether that one may be asked, or an older one goes there first: no time of it is counted. */
+  /** It waits for who has accepted it, and it is not known whether that one may be asked, or an older one goes there first, or was not when it was looked at last: no time of it is counted. */
   isUndecided(entry: OutboxEntry<E>, leg: Leg): boolean
   /** It goes to the next handler, if it may still. */
   retry(entry: OutboxEntry<E>, leg: Leg, now: number): void
@@ -62,7 +62,7 @@ export function createOutboxMoves<E extends OutboxEvent>(init: OutboxMovesInit<E
   const places = createOutboxPlaces<OutboxEntry<E>>()
   /** A leg of theirs has left its handler, which another one may have now, or has another, which no other may have. */
   const loosened = new Set<OutboxEntry<E>>()
-  /** Legs whose taker was to be asked when others were to go there first, or it was not known whether any goes there: whether that was it. */
+  /** Legs whose taker was to be asked when others were to go there first, or it was not known whether any goes there: whether that was it. As long as nothing else becomes of them. */
   const deferred = new WeakMap<Leg, boolean>()
 
   function set(
@@ -77,6 +77,7 @@ export function createOutboxMoves<E extends OutboxEvent>(init: OutboxMovesInit<E
     const before = Number(isOut(leg))
     leg.state = state
     leg.handler = handler
+    deferred.delete(leg)
     places.changed(entry, Number(isOut(leg)) - before)
     if (at === Infinity) due.delete(leg)
     else due.set(leg, at)
@@ -165,6 +166,9 @@ export function createOutboxMoves<E extends OutboxEvent>(init: OutboxMovesInit<E
     deferred.set(leg, isUnknown)
   }
 
+  /** It waits behind another one of its subject that has gone to who has accepted it, or waits for that one, too: `follow` comes to it. */
+  const isFollower = (leg: Leg): boolean => isOrdered(leg.handler!) && lanes.isFollower(leg)
+
   function askTaker(entry: OutboxEntry<E>, leg: Leg, now: number): void {
     const handler = leg.handler!
     const isUnknown = isUnsure(entry, leg)
@@ -209,7 +213,8 @@ export function createOutboxMoves<E extends OutboxEvent>(init: OutboxMovesInit<E
       else offer(entry, leg, handler, now)
     },
     askTaker,
-    isUndecided: (entry, leg) => leg.state === 'waiting' && hasTaker(leg) && isUnsure(entry, leg),
+    // What it waited for may have left just now, and it was not looked at since: it is to have its time from now on.
+    isUndecided: (entry, leg) => leg.state === 'waiting' && hasTaker(leg) && (deferred.get(leg) === true || isUnsure(entry, leg)),
     askLater(entry, leg, handler, pauseMs, now) {
       if (!isTooEarly(entry, leg, handler)) noteRefusal(leg, pauseMs, entry.event.priority, now, random)
       retry(entry, leg, now)
@@ -234,7 +239,7 @@ export function createOutboxMoves<E extends OutboxEvent>(init: OutboxMovesInit<E
         for (const leg of entry.legs) {
           for (const asked of leg.asked.keys()) if (back.has(asked)) leg.asked.delete(asked)
           if (leg.state !== 'waiting' || !hasTaker(leg)) continue
-          if (deferred.has(leg) || back.has(leg.handler!)) askTaker(entry, leg, now)
+          if (deferred.has(leg) ? !isFollower(leg) : back.has(leg.handler!)) askTaker(entry, leg, now)
         }
         if (entry.legs.some(isFree)) dispatch(entry, now)
       }

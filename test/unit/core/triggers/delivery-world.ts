@@ -97,7 +97,7 @@ export class DeliveryWorld {
   readonly #accepted = new Set<string>()
   /** Accepted over a link that is lost: to be asked again before what follows. */
   readonly #away = new Set<string>()
-  /** Sent to the handler once at least; and arrived there since it began. */
+  /** Sent to the handler once at least; and taken in there since it began. */
   readonly #sent = new Set<string>()
   readonly #arrived = new Set<string>()
   readonly #routed = new Map<string, string[]>()
@@ -235,13 +235,12 @@ export class DeliveryWorld {
 
   #receive({ handler, epoch, number, event, sending: { remainingMs, lost } }: EventMessage): void {
     const { id, priority, of, sequence, bytes, round = 0 } = event
-    this.#arrived.add(`${id} ${handler}`)
     const expiresAt = this.now + remainingMs
     const arrived = { node: 'source', id, handler, priority, bytes, of, sequence, lost, expiresAt, round }
     this.handlers.get(handler)!.inbox.receive(arrived, { epoch, number }, this.now)
   }
 
-  /** Of low priority, and so sent once, or no more: sent to a handler, and lost on the way. */
+  /** Of low priority, and so sent once, or no more: sent to a handler, and lost on the way, or turned away there. */
   #isLostBefore({ of, sequence }: InboxEvent, handler: string): boolean {
     return [...this.added.values()].some(({ id, priority, of: other, number }) => {
       const isBefore = other === of && number < sequence.number && priority === 'low'
@@ -446,8 +445,10 @@ export class DeliveryWorld {
 
   #onInbox(handler: Handler, effect: InboxEffect<InboxEvent, Reply>): void {
     this.#checkPromise(handler, effect)
-    if (effect.kind === 'keep') handler.unwritten.push(effect.event)
-    else if (effect.kind === 'release') {
+    if (effect.kind === 'keep') {
+      handler.unwritten.push(effect.event)
+      this.#arrived.add(`${effect.event.id} ${handler.name}`)
+    } else if (effect.kind === 'release') {
       handler.disk.delete(effect.event.id)
       handler.unwritten = handler.unwritten.filter(({ id }) => id !== effect.event.id)
     } else if (effect.kind === 'answer') {

@@ -244,6 +244,20 @@ describe('delivery', () => {
     assert.equal(world.missing, 1)
   })
 
+  it('a low event that is turned away when its source has given it up is told as missing', () => {
+    const world = new DeliveryWorld(['a'], createRandom(1))
+    for (const priority of ['critical', 'low'] as const) world.add(priority, 1)
+    world.pump('a')
+    world.deliver(0)
+    world.take('a')
+    world.finish('a', 'later')
+    world.pump('a')
+    world.add('low', 1)
+    world.wait(5_000)
+    world.settle()
+    assert.equal(world.missing, 1)
+  })
+
   it('never holds more than it may, however many events come and nobody takes them', () => {
     const world = new DeliveryWorld(['a'], createRandom(1))
     world.setUp('a', false)

@@ -3,7 +3,7 @@ import { createInbox } from '../../../../src/core/triggers/inbox.ts'
 import { BUSY_MS, type Inbox, type InboxEffect, type InboxEvent } from '../../../../src/core/triggers/inbox-contract.ts'
 import type { FailedAnswer } from '../../../../src/core/triggers/outbox-contract.ts'
 import { QUEUE_ROOM, QUEUE_WEIGHTS } from '../../../../src/core/triggers/priority-queues.ts'
-import { REFUSED_MS } from '../../../../src/core/triggers/refused-events.ts'
+import { BEHIND_MS, REFUSED_MS } from '../../../../src/core/triggers/refused-events.ts'
 import { ACK_WAIT_MS, CRITICAL_ACK_WAIT_MS } from '../../../../src/core/triggers/retry-times.ts'
 import { createSeenEvents } from '../../../../src/core/triggers/seen-events.ts'
 
@@ -520,6 +520,40 @@ describe('inbox', () => {
       assert.equal(done().at(-1), 'r: busy, again', 'its source may not know yet that it is to send the second again')
       for (const number of [2, 3]) receive(number)
       assert.equal(inbox.size, 3)
+    })
+
+    it('what goes to others each time that it is turned away behind another one, is turned away for a minute at most', () => {
+      refusal = { ...AGAIN, code: 'unavailable' }
+      receive(1)
+      refusal = undefined
+      const taken: number[] = []
+      for (let second = 1; second <= 100; second++) {
+        inbox.receive(ordered(second + 1), 'r', second * 1_000)
+        if (inbox.size > taken.length) taken.push(second * 1_000)
+      }
+      assert.deepEqual([taken.length, taken[0]], [100 - BEHIND_MS / 1_000 + 1, BEHIND_MS])
+    })
+
+    it('and for a minute after the last one that was turned away for what it is itself', () => {
+      let at = 0
+      for (; inbox.size === 0; at += 1_000) {
+        refusal = at === 0 || at === 40_000 ? { ...AGAIN, code: 'unavailable' } : undefined
+        inbox.receive(ordered(at + 1), 'r', at)
+      }
+      assert.equal(at - 1_000, 40_000 + BEHIND_MS)
+    })
+
+    it('nothing is turned away behind one that came again and was turned away for good', () => {
+      for (const final of [NEVER, { ...NEVER, code: 'permission_denied' }, AGAIN]) {
+        create()
+        refusal = { ...AGAIN, code: 'unavailable' }
+        receive(1)
+        refusal = final
+        receive(1)
+        refusal = undefined
+        receive(2)
+        assert.deepEqual([inbox.size, done().includes('keep 1-2')], [1, true], final.code)
+      }
     })
 
     for (const code of ['busy', 'unavailable'])

@@ -128,6 +128,44 @@ describe('an outbox after a restart', () => {
         outbox.withdraw('1', known)
         assert.deepEqual(sent, ['2 to a'])
       })
+
+      it('asks that one, and no other, for each of them when the link is slow after that', () => {
+        undecided = ['a', 'b']
+        outbox.withdraw('1', known)
+        const timeOfBoth = NOW + 11 * ms
+        outbox.tick(timeOfBoth)
+        assert.deepEqual(sent, ['2 to a'])
+        outbox.tick(timeOfBoth + ms - 1)
+        outbox.sent('2', 'a', timeOfBoth + ms - 1)
+        assert.deepEqual(sent, ['2 to a', '3 to a'], 'the time of the second began when it was known that it may go')
+      })
+
+      it('asks it in its time where that one has accepted it once more and was lost', () => {
+        outbox.accepted('2', 'a', known)
+        assert.deepEqual(sent.splice(0), ['3 to a'])
+        outbox.lost('2', 'a', known)
+        outbox.handlersChanged(known)
+        outbox.tick(known + askTakerMs(priority) - 1)
+        assert.deepEqual(sent, [])
+        outbox.tick(known + askTakerMs(priority))
+        assert.deepEqual(sent, ['2 to a'])
+      })
+
+      it('asks that one, and no other, when the time of the older one is over together with its own', () => {
+        restart(
+          { event: event('1', { priority, of, expiresMs: 5 * ms }) },
+          ...['2', '3'].map((id) => ({ event: event(id, { priority, of }), acceptedBy: ['a'] }))
+        )
+        ;[named, undecided] = [
+          ['2', '3'],
+          ['a', 'b']
+        ]
+        outbox.handlersChanged(NOW, ['a', 'b'])
+        for (let now = outbox.nextAt; now <= NOW + 5 * ms; now = outbox.nextAt) outbox.tick(now)
+        assert.deepEqual([sent, outbox.size], [['2 to a'], 2])
+        outbox.sent('2', 'a', NOW + 5 * ms)
+        assert.deepEqual(sent, ['2 to a', '3 to a'])
+      })
     })
 
   it('asks whom had accepted one again, over a lost way, when it is known that an older one is not meant for that one', () => {

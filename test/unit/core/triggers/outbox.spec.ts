@@ -738,6 +738,46 @@ describe('outbox', () => {
       assert.ok(looks <= 110, `${looks} when it goes`)
     })
 
+    it('costs one look at each of those for all that one has accepted, when handlers change', () => {
+      let looks = 0
+      let isKnown = true
+      create({
+        route(one) {
+          looks++
+          const { way: words } = one as { way?: string }
+          if (words === undefined) return { handlers: new Set(['a']) }
+          return { handlers: new Set(), undecided: isKnown || words !== 'words 99' ? undefined : new Set(['a']) }
+        },
+        wayOf: (one) => (one as { way?: string }).way ?? '',
+        isOrdered: () => true
+      })
+      for (let n = 0; n < 100; n++) add(`words ${n}`, way({ way: `words ${n}` }))
+      for (let n = 0; n < 100; n++) {
+        add(`${n}`, way())
+        go(`${n}`, 'a')
+        outbox.accepted(`${n}`, 'a', time)
+      }
+      isKnown = false
+      for (let n = 0; n < 100; n++) outbox.lost(`${n}`, 'a', time)
+      tick(ACK_WAIT_MS)
+      done()
+      looks = 0
+      for (let n = 0; n < 100; n++) outbox.handlersChanged(time)
+      assert.ok(looks <= 100 * 500, `${looks}`)
+      isKnown = true
+      outbox.handlersChanged(time)
+      const sent: string[] = []
+      for (let next = done(); next.length > 0; next = done())
+        for (const one of next) {
+          sent.push(one)
+          go(one.split(' ')[1]!, 'a')
+        }
+      assert.deepEqual(
+        sent,
+        Array.from({ length: 100 }, (_, n) => `send ${n} to a`)
+      )
+    })
+
     it('is not held up by one that wants two handlers where one is', () => {
       for (const id of ['1', '2', '3']) add(id, way({ fanOut: 2 }))
       add('4', way())

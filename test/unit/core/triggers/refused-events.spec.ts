@@ -1,5 +1,6 @@
 import assert from 'node:assert/strict'
 import {
+  BEHIND_MS,
   MAX_REFUSED_OF_SUBJECT,
   MAX_REFUSED_SUBJECTS,
   REFUSED_MS,
@@ -33,13 +34,13 @@ describe('events that were refused', () => {
   })
 
   it('hold back nothing once their time to be handled is over: they do not come again', () => {
-    refused.refused('n', 'door', at(5), 0, 100)
+    refused.refused('n', 'door', at(5), 0, { expiresAt: 100 })
     assert.equal(refused.isBehind('n', 'door', at(6), 99), true)
     assert.equal(refused.isBehind('n', 'door', at(6), 100), false)
   })
 
   it('hold back each what follows it: when the time of one is over, the next one that was refused still does', () => {
-    refused.refused('n', 'door', at(1), 0, 100)
+    refused.refused('n', 'door', at(1), 0, { expiresAt: 100 })
     assert.equal(refused.isBehind('n', 'door', at(2), 99), true)
     refused.refused('n', 'door', at(2), 99)
     assert.equal(refused.isBehind('n', 'door', at(3), 101), true)
@@ -51,9 +52,30 @@ describe('events that were refused', () => {
     assert.deepEqual([refused.isBehind('n', 'door', at(4), 102), refused.size], [false, 0])
   })
 
+  it('hold back what was refused for that alone no longer than a minute after the last one that was refused for what it is', () => {
+    const behind = (number: number, now: number): boolean => {
+      const is = refused.isBehind('n', 'door', at(number), now)
+      if (is) refused.refused('n', 'door', at(number), now, { isBehind: true })
+      return is
+    }
+    refused.refused('n', 'door', at(1), 0)
+    for (const now of [REFUSED_MS - 1, BEHIND_MS - 2, BEHIND_MS - 1]) assert.equal(behind(now, now), true, `${now}`)
+    assert.equal(behind(BEHIND_MS, BEHIND_MS), false)
+    assert.equal(refused.size, 0)
+    refused.refused('n', 'door', at(1), 0)
+    assert.equal(behind(2, REFUSED_MS - 1), true)
+    refused.refused('n', 'door', at(3), REFUSED_MS)
+    for (const now of [2 * REFUSED_MS - 1, 3 * REFUSED_MS - 2, REFUSED_MS + BEHIND_MS - 1]) assert.equal(behind(now, now), true)
+    assert.equal(behind(REFUSED_MS + BEHIND_MS, REFUSED_MS + BEHIND_MS), false)
+    refused.refused('n', 'door', at(1), 0)
+    refused.refused('n', 'door', at(2), 0, { isBehind: true, expiresAt: 100 })
+    refused.taken('n', 'door', at(1))
+    assert.deepEqual([behind(3, 99), refused.isBehind('n', 'door', at(3), 100)], [true, false])
+  })
+
   it('are remembered one by one where many of a subject run out of time together', () => {
     const count = MAX_REFUSED_OF_SUBJECT - 1
-    for (let n = count; n > 0; n--) refused.refused('n', 'door', at(n), 0, 100 + n)
+    for (let n = count; n > 0; n--) refused.refused('n', 'door', at(n), 0, { expiresAt: 100 + n })
     for (let n = 1; n <= count; n++) {
       assert.equal(refused.isBehind('n', 'door', at(n), 99 + n), false, `${n}`)
       assert.equal(refused.isBehind('n', 'door', at(n + 1), 99 + n), true, `${n + 1}`)
