@@ -1,7 +1,7 @@
 import { cutText } from '../core/cut-text.ts'
 import type { JsonValue } from '../core/invoke.ts'
 import type { MeshError } from '../errors.ts'
-import type { CallOptions, CapabilityView, Mesh } from '../mesh-api.ts'
+import type { Call, CallOptions, CapabilityView, Mesh } from '../mesh-api.ts'
 import type { Budget } from './budget.ts'
 import type { AgentStep, EventPort } from './intent.ts'
 import { ASK_TOOL } from '../model-tools/ask-schema.ts'
@@ -49,6 +49,8 @@ export interface RequestOptions extends Pick<CallOptions, 'node' | 'notNode'> {
   isConfigured?: boolean
   /** Is given the picture that the tool gives, if it gives one. */
   onPicture?: ((picture: Picture) => void) | undefined
+  /** Is given the call before it begins: its `provider` is whom it was sent to, if anybody, also where it fails. */
+  onCall?: (call: Call) => void
 }
 
 /** All that goes on around one intent: for what performs it. */
@@ -85,21 +87,20 @@ export function createContext(init: ContextInit): { context: AgentContext } & Pi
 
   async function request(target: string, tool: string, input: JsonValue, options: RequestOptions): Promise<CallOutcome> {
     signal.throwIfAborted()
-    const { timeoutMs: most, isConfigured = false, node, notNode: unwanted = [], onPicture } = options
+    const { timeoutMs: most, isConfigured = false, node, notNode: unwanted = [], onPicture, onCall } = options
     const asked = tool === ASK_TOOL ? chooseAsked(mesh.capabilities(), { target, node, input, waiting }) : { input, notNode: [] }
     const notNode = [...unwanted, ...asked.notNode]
-    return collectCall(
-      mesh.call(target, tool, asked.input, {
-        signal,
-        timeoutMs: Math.max(1, Math.min(most, budget.timeLeft)),
-        ...(causes !== undefined && { causes }),
-        ...(!isConfigured && { agent }),
-        ...(node !== undefined && { node }),
-        ...(notNode.length > 0 && { notNode }),
-        ...(traceparent !== undefined && { traceparent })
-      }),
-      onPicture
-    )
+    const call = mesh.call(target, tool, asked.input, {
+      signal,
+      timeoutMs: Math.max(1, Math.min(most, budget.timeLeft)),
+      ...(causes !== undefined && { causes }),
+      ...(!isConfigured && { agent }),
+      ...(node !== undefined && { node }),
+      ...(notNode.length > 0 && { notNode }),
+      ...(traceparent !== undefined && { traceparent })
+    })
+    onCall?.(call)
+    return collectCall(call, onPicture)
   }
 
   async function raise(event: string, payload: JsonValue): Promise<JsonValue> {

@@ -1,6 +1,7 @@
 import type { JsonObject, JsonValue } from '../core/invoke.ts'
 import { CHAT_TOOL, CHAT_TYPE, readChatAnswer, type ChatAnswer } from '../core/chat.ts'
 import { MeshError, isMeshError } from '../errors.ts'
+import type { Call, CapabilityView } from '../mesh-api.ts'
 import { MAX_INSTRUCTIONS, type DeclaredAgent } from './agent-config.ts'
 import { DEFAULT_CALL_MS, type AgentWork } from './agent-context.ts'
 import { completeLimits } from './budget.ts'
@@ -8,6 +9,7 @@ import { checkConcurrency, declare, type AgentDefinition } from './definition.ts
 import { modelTokens } from './mesh-call.ts'
 import { createToolTable, looksAtPictures, type ModelTool } from './mesh-tools.ts'
 import { findModel, lackOfModel } from './model-choice.ts'
+import { meantBy } from './meant.ts'
 import { pause } from './pause.ts'
 import { createPictures, type Picture, type Pictures } from './pictures.ts'
 import { openingMessages } from './prompt.ts'
@@ -87,24 +89,36 @@ export function createDeclaredAgent(config: DeclaredAgent): AgentDefinition {
   }
 }
 
-/** Asks again while it is busy or away. What it has answered badly it would answer so again. */
+/**
+ * Asks again while it is busy or away. What it has answered badly it would answer so again; and what runs tools itself is not asked again if it may have begun,
+ * nor is an event delivered again for that.
+ */
 async function askModel(work: AgentWork, model: string, body: ToolLoopRequest, pictures: Pictures): Promise<ChatAnswer> {
   const { task, context, budget } = work
   const isEvent = task.intent.kind === 'event'
   const waits = isEvent ? EVENT_RETRY_MS : MODEL_RETRY_MS
   for (let again = 0; ; again++) {
+    let call: Call | undefined
+    let offered: CapabilityView[] = []
     try {
       // Anew each time: what is there may have changed.
-      const all = context.capabilities()
+      const all = (offered = context.capabilities())
       const { target, notNode } = findModel(all, model)
       const input = looksAtPictures(all, target) ? { ...body, messages: pictures.among(body.messages) } : body
-      const options = { timeoutMs: budget.timeLeft, isConfigured: true, ...(notNode !== undefined && { notNode }) }
-      const { result } = await work.request(target, CHAT_TOOL, input as unknown as JsonValue, options)
+      const { result } = await work.request(target, CHAT_TOOL, input as unknown as JsonValue, {
+        timeoutMs: budget.timeLeft,
+        isConfigured: true,
+        ...(notNode !== undefined && { notNode }),
+        onCall: (made) => (call = made)
+      })
       return readChatAnswer(result)
     } catch (error) {
       const isUnknown = isEvent && isMeshError(error, 'unknown_capability')
       const isAway = isMeshError(error, 'busy') || isMeshError(error, 'unavailable')
       if (context.signal.aborted || !(isAway || isUnknown)) throw error
+      // Whoever has come meanwhile may be the one that was asked.
+      if (mayBeDone(error, call?.provider?.node, [...offered, ...context.capabilities()], model))
+        throw new MeshError(error.code, error.message, { ...error.details, retryable: false }, { cause: error })
       const asked = isMeshError(error) ? Number(error.details['retryAfterMs'] ?? 0) : 0
       const waitMs = Math.max(waits[again] ?? Infinity, asked)
       if (waitMs > MAX_RETRY_AFTER_MS) {
@@ -116,6 +130,21 @@ async function askModel(work: AgentWork, model: string, body: ToolLoopRequest, p
       if (!isUnknown) budget.step()
     }
   }
+}
+
+/**
+ * True if a chat that has failed so may have done what must not be done twice.
+ * @param node whom it was sent to; undefined: nobody.
+ */
+function mayBeDone(
+  { code, details }: MeshError,
+  node: string | undefined,
+  capabilities: readonly CapabilityView[],
+  model: string
+): boolean {
+  if (code !== 'unavailable' || details['notStarted'] === true || node === undefined) return false
+  const asked = meantBy(capabilities, model).filter((one) => one.node === node)
+  return asked.some(({ tools }) => tools.some(({ name, idempotent }) => name === CHAT_TOOL && idempotent === false))
 }
 
 async function runTool(

@@ -1,5 +1,6 @@
 import type { ToolDeclaration } from '../../protocols/capability.ts'
 import { findCandidates, type Candidates, type Offer } from '../core/candidates.ts'
+import { toolOf } from '../core/query.ts'
 import { Cancellation } from '../core/cancellation.ts'
 import type { Invoke, Item, JsonValue, ToolRequest } from '../core/invoke.ts'
 import { validate } from '../core/schema.ts'
@@ -160,8 +161,7 @@ class RunningCall implements Call {
         // Here and not a turn before it begins: of calls that waited for the same answer, each must see those that went before.
         plan.decideAgain(now())
       }
-      let items = 0
-      for (let place = 0, again = 0; ;) {
+      for (let place = 0, again = 0, items = 0; ;) {
         this.#cancellation.throwIfAborted()
         const provider = plan.at(place, now())
         // Those that were asked have told that they take longer than the call may.
@@ -197,7 +197,9 @@ class RunningCall implements Call {
           failed = this.#cancellation.reason ?? toMeshError(thrown)
           this.#tried.push({ provider: offer.node, code: failed.code })
           const isOver = this.#cancellation.aborted || options.failover === false
-          if (isOver || !mayRetry(failed, tool, items, stream?.begun ?? false)) throw withTried(failed, this.#tried)
+          // Of one type there may be those that a second run harms, and others.
+          const failing = toolOf(offer.capability, this.#tool) ?? tool
+          if (isOver || !mayRetry(failed, failing, items, stream?.begun ?? false)) throw withTried(failed, this.#tried)
           const next = place + 1 < MAX_ATTEMPTS ? plan.at(place + 1, now()) : undefined
           if (next !== undefined && choice.mayGoOn(failed, place + 1, request.elsewhere === true)) place++
           else if (isLost(failed) && again < MAX_AGAIN) again++

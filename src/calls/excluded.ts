@@ -10,7 +10,7 @@ export interface KnownNode {
 }
 
 /**
- * PeerIds of the nodes that must not run a call, each given by PeerId, by the end of one as tables show it, or by name, which may be that of several.
+ * PeerIds of the nodes that must not run a call, each given by PeerId, by the end of one as tables show it, or by name: each of which may be that of several, and all of them are meant.
  * @throws MeshError `invalid_argument`: a name that nobody has would exclude nobody, without a word.
  */
 export function excludedNodes(notNode: readonly string[], known: Iterable<KnownNode>): string[] {
@@ -18,8 +18,9 @@ export function excludedNodes(notNode: readonly string[], known: Iterable<KnownN
   return notNode.flatMap((given) => {
     // It needs not be known: one cannot be mistyped into another.
     if (isPeerId(given)) return [given]
-    const named = all.filter(({ node, nodeName }) => node === given || nodeName === given)
-    const meant = named.length > 0 ? named : all.filter(({ node }) => isShortIdOf(node, given))
+    // What has the mark of the end of a PeerId is never a name. Without it all that it may mean is excluded: who calls itself so must not get the call of another.
+    const isName = !given.startsWith('…')
+    const meant = all.filter(({ node, nodeName }) => node === given || (isName && nodeName === given) || isShortIdOf(node, given))
     if (meant.length === 0) throw unknownNode(given, all)
     return meant.map(({ node }) => node)
   })

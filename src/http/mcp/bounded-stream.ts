@@ -5,6 +5,8 @@ export const MAX_UNREAD_BYTES = 1024 * 1024
 export interface StreamBound {
   /** Default {@link MAX_UNREAD_BYTES}. */
   maxUnreadBytes?: number | undefined
+  /** It answers several requests: past the bound their answers are kept, one for each, and all else is left out, in place of the end of the stream. */
+  isBatch?: boolean
   /** The stream is over, whoever has ended it. */
   onOver?: () => void
 }
@@ -13,7 +15,10 @@ export interface StreamBound {
  * A response of server-sent events that keeps no more than its bound for a client that does not read; any other as it is. The SDK writes whatever there is to
  * write, however much of it waits.
  */
-export function boundedStream(response: Response, { maxUnreadBytes = MAX_UNREAD_BYTES, onOver }: StreamBound): Response {
+export function boundedStream(
+  response: Response,
+  { maxUnreadBytes = MAX_UNREAD_BYTES, isBatch = false, onOver }: StreamBound
+): Response {
   const { body, status, statusText, headers } = response
   if (body === null || headers.get('content-type') !== 'text/event-stream') {
     onOver?.()
@@ -22,7 +27,7 @@ export function boundedStream(response: Response, { maxUnreadBytes = MAX_UNREAD_
   const source = body.getReader()
   const bounded = new ReadableStream<Uint8Array>(
     {
-      start: (controller) => void pass(source, controller).finally(() => onOver?.()),
+      start: (controller) => void pass(source, controller, isBatch).finally(() => onOver?.()),
       // Ends the loop above.
       cancel: (reason) => source.cancel(reason)
     },
@@ -34,17 +39,31 @@ export function boundedStream(response: Response, { maxUnreadBytes = MAX_UNREAD_
 /** Reads at once whatever comes. Never rejects. */
 async function pass(
   source: ReadableStreamDefaultReader<Uint8Array>,
-  controller: ReadableStreamDefaultController<Uint8Array>
+  controller: ReadableStreamDefaultController<Uint8Array>,
+  isBatch: boolean
 ): Promise<void> {
   try {
     for (let step = await source.read(); !step.done; step = await source.read()) {
+      const hasRoom = controller.desiredSize! > 0
       // What waits is still given to the client: messages are whole.
-      if (!(controller.desiredSize! > 0)) break
-      controller.enqueue(step.value)
+      if (!hasRoom && !isBatch) break
+      // Answers come close together, also to one that reads; it cannot ask for them again.
+      if (hasRoom || isAnswer(step.value)) controller.enqueue(step.value)
     }
     controller.close()
   } catch {
     // The client has gone, and nothing can be closed any more.
   }
   await source.cancel().catch(() => {})
+}
+
+const DATA = '\ndata: '
+
+/** True for an answer to a request, not for what is told beside it. The SDK writes each message as one piece. */
+function isAnswer(piece: Uint8Array): boolean {
+  const text = new TextDecoder().decode(piece)
+  const at = text.indexOf(DATA)
+  if (at < 0) return false
+  const message = JSON.parse(text.slice(at + DATA.length)) as object
+  return 'result' in message || 'error' in message
 }

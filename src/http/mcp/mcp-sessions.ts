@@ -103,7 +103,7 @@ export function createMcpSessions({ createServer, now, maxUnreadBytes }: McpSess
       if (session === undefined) return refusal(404, 'this session is over; begin anew with initialize')
       session.usedAt = now()
       const response = await session.transport.handleRequest(request, { parsedBody: body })
-      if (request.method !== 'GET') return boundedStream(response, { maxUnreadBytes })
+      if (request.method !== 'GET') return boundedStream(response, { maxUnreadBytes, isBatch: Array.isArray(body) })
       const leave = use(session)
       request.signal.addEventListener('abort', leave, { once: true })
       return boundedStream(response, { maxUnreadBytes, onOver: leave })

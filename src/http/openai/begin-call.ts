@@ -52,8 +52,9 @@ export async function beginCall({ mesh, use, input, options, stream, ...request 
     try {
       return { call, target, first: await nextItem(rest), rest }
     } catch (error) {
-      const isHarmful = toolFor(view, use.tool)?.idempotent === false
-      if (at === targets.length - 1 || !isMeshError(error) || !error.retryable || isHarmful) throw error
+      if (at === targets.length - 1 || !isMeshError(error) || !error.retryable) throw error
+      // What runs tools itself may have run them.
+      if (toolFor(view, use.tool)?.idempotent === false && error.details['notStarted'] !== true) throw error
       // The mesh has refused another try.
       if (error === after) throw error
       after = error

@@ -6,7 +6,8 @@ import { createDeclaredAgent } from '../../../src/agents/declared-agent.ts'
 import { CUT_ANSWER } from '../../../src/agents/tool-loop.ts'
 import type { AgentStep } from '../../../src/agents/intent.ts'
 import type { JsonObject } from '../../../src/core/invoke.ts'
-import { isMeshError, type ErrorCode, type MeshError } from '../../../src/errors.ts'
+import { MeshError, isMeshError, type ErrorCode } from '../../../src/errors.ts'
+import type { Registration } from '../../../src/mesh-api.ts'
 import { MODEL_KEY, createAgentWorld, eventNumber, type AgentWorld } from '../../fixtures/agent-world.ts'
 import { until } from '../../fixtures/libp2p-pair.ts'
 import type { ModelRequest, Script } from '../../fixtures/scripted-model.ts'
@@ -328,4 +329,65 @@ describe('a declared agent', () => {
     await failed('try', 'protocol_error')
     assert.equal(world.model.requests.length, 1, 'what it answers badly it would answer so again')
   }).timeout(20_000)
+
+  describe('whose model runs tools itself', () => {
+    const answer = { choices: [{ message: { role: 'assistant', content: 'there' } }] }
+    const reset = (): MeshError => new MeshError('unavailable', 'its connection was reset', { notStarted: true })
+    let runner: Registration
+    let asked: number
+    afterEach(() => runner.remove())
+
+    /** It fails as these say, one after the other; then it answers. */
+    async function beginWith(...failures: MeshError[]): Promise<void> {
+      asked = 0
+      runner = world.mesh.register(
+        { id: 'runner', type: 'test/runner', tools: [{ name: 'chat', idempotent: false }] },
+        {
+          chat() {
+            const failure = failures[asked++]
+            if (failure !== undefined) throw failure
+            return answer
+          }
+        }
+      )
+      await until(() => world.mesh.capabilities({ id: 'runner', status: 'online' }).length === 1, 'the model')
+      await begin(() => ({ text: 'not this one' }), { model: 'test/runner' })
+    }
+
+    it('does not send it a chat again that may have begun, whatever that model says of it', async () => {
+      await beginWith(reset())
+      const { details } = await failed('heat', 'unavailable')
+      assert.deepEqual([asked, world.agents.task('keeper', String(details['task'])).used.steps], [1, 1])
+    })
+
+    it('nor when its event would come again: that is a dead letter', async () => {
+      await beginWith(reset())
+      const { signal } = new AbortController()
+      const handled = world.agents.handle('keeper', eventNumber(40), { signal, causes: [world.mesh.peerId], depth: 0 })
+      await assert.rejects(handled, (error) => isMeshError(error, 'unavailable') && error.details['retryable'] === false)
+      assert.deepEqual([asked, world.agents.tasks('keeper')[0]?.state], [1, 'failed'])
+    })
+
+    it('asks it again where it is busy, or was not there to be asked', async () => {
+      await beginWith(new MeshError('busy', 'one at a time'))
+      assert.equal((await ask('heat')).result['text'], 'there')
+      assert.equal(asked, 2)
+      runner.suspend('on holiday')
+      await until(() => world.mesh.capabilities({ id: 'runner', status: 'suspended' }).length === 1, 'it is away')
+      const missed = codeOfCall('test/runner')
+      const answered = ask('heat')
+      assert.equal(await missed, 'unavailable')
+      runner.resume()
+      assert.equal((await answered).result['text'], 'there')
+      assert.equal(asked, 3)
+    })
+  })
+
+  /** What the next call of a target ends with. */
+  async function codeOfCall(target: string): Promise<string | undefined> {
+    const { signal } = new AbortController()
+    for await (const event of world.mesh.events({ signal }))
+      if (event.event === 'call:end' && event.capability === target) return event.code
+    return undefined
+  }
 })

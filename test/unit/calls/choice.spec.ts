@@ -122,6 +122,17 @@ describe('choice of providers for calls', () => {
     assert.equal(await provider(mesh([answers('x'), answers('y')], {}, [{ cost: { power: 'battery' } }])), 'p1')
   })
 
+  it('goes by what the one says that failed, not by what another says, where a second run may do harm', async () => {
+    const project = { capability: { id: 'echo', type: 'demo/echo', tools: [{ name: 'echo', idempotent: false }] } }
+    const far = { rttMs: 400 }
+    const two = mesh([answers('plain'), throws('unavailable')], {}, [far, project])
+    await assert.rejects(two.call('echo', 'echo').result, fails('unavailable', /^scripted$/))
+    assert.deepEqual(two.asked, ['p1'])
+    const turned = mesh([answers('project'), throws('unavailable')], {}, [{ ...project, ...far }])
+    assert.equal(await provider(turned), 'p0')
+    assert.deepEqual(turned.asked, ['p1', 'p0'])
+  })
+
   it('tells a provider that it may refuse only where another one is at hand and a retry is left', async () => {
     const refuses = throws('busy', [], { running: 1, waiting: 2, slots: 1, serviceMs: 70, notStarted: true, elsewhere: true })
     const two = mesh([refuses, answers('y')], { idempotent: false })

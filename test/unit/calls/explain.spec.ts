@@ -154,6 +154,19 @@ describe('explain', () => {
     assert.equal(why(`12D3KooW${'x'.repeat(44)}`).length, 2, 'a PeerId need not be known')
   })
 
+  it('excludes the node that a table shows, whatever others call themselves', () => {
+    const end = '3cxZYTKS'
+    const excluded = (given: string, ...names: string[]): string[] => {
+      const nodes = [{ node: `p0-${end}` }, ...names.map((nodeName) => ({ nodeName }))]
+      const { candidates } = mesh([answers('meant'), ...names.map(answers)], {}, nodes).explain('echo', 'echo', {
+        notNode: [given]
+      })
+      return candidates.flatMap(({ nodeName, why }) => (why === 'excluded' ? [nodeName] : [])).sort()
+    }
+    assert.deepEqual(excluded(`…${end}`, `…${end}`, 'idle'), ['node0'], 'this is never a name')
+    assert.deepEqual(excluded(end, end, 'idle'), [end, 'node0'], 'this may be both')
+  })
+
   it('takes the first tool where none is named, and no words', () => {
     const all = mesh([answers('a'), answers('b'), answers('c')], {}, [
       declared('lamp', { description: 'The lamp over the desk', tools: [{ name: 'on' }, { name: 'off' }] }),

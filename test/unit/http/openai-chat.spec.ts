@@ -644,6 +644,23 @@ describe('http openai chat', () => {
       assert.equal(calls[2]!.options.attempt, undefined)
     })
 
+    const TAKEN_OVER: [what: string, code: ErrorCode, details: object, isTaken: boolean][] = [
+      ['cannot be reached', 'unavailable', { notStarted: true }, true],
+      ['is full', 'busy', { notStarted: true }, true],
+      ['is lost, and may have begun', 'unavailable', { lost: true }, false],
+      ['is busy after it may have begun', 'busy', {}, false]
+    ]
+    for (const [what, code, details, isTaken] of TAKEN_OVER)
+      it(`one that runs tools itself and ${what} is ${isTaken ? 'made good by another' : 'left at that'}`, async () => {
+        const { chat, calls } = world(
+          { id: 'project', score: 1, tools: [{ name: 'chat', idempotent: false }], answer: failing(code, [], details) },
+          { id: 'other', score: 2, ...answer('other') }
+        )
+        const { status, json } = await chat({ model: 'auto' })
+        assert.deepEqual([status === 200, calls.length, calls[0]!.target], [isTaken, isTaken ? 2 : 1, 'project'])
+        assert.equal(isTaken ? (json['choices'] as { message: JsonObject }[])[0]?.message['content'] : 'other', 'other')
+      })
+
     it('a mistake of the client is told by the first', async () => {
       const model = { metadata: { model: 'm' } }
       const { chat, calls } = world(

@@ -1,4 +1,5 @@
 import assert from 'node:assert/strict'
+import { isDeepStrictEqual } from 'node:util'
 import { MAX_UNREAD_BYTES, boundedStream } from '../../../../src/http/mcp/bounded-stream.ts'
 import { createMcpEndpoint, type McpEndpoint } from '../../../../src/http/mcp/mcp-endpoint.ts'
 import type { CapabilityView } from '../../../../src/mesh-api.ts'
@@ -15,6 +16,11 @@ const MAX_MESSAGE = 512
 /** Of one stream that nobody reads. */
 const unread = (pieces: ReadableStream<Uint8Array>, headers = { 'content-type': 'text/event-stream' }): Response =>
   new Response(pieces, { headers })
+
+const sse = (data: string): Uint8Array<ArrayBuffer> => new TextEncoder().encode(`event: message\ndata: ${data}\n\n`)
+/** Messages of a stream. */
+const messagesIn = (text: string): Record<string, unknown>[] =>
+  text.split('\n').flatMap((line) => (line.startsWith('data: ') ? [JSON.parse(line.slice(6)) as Record<string, unknown>] : []))
 
 describe('http mcp: a stream that its client does not read', () => {
   it('is over at its bound; what waits is read to its end', async () => {
@@ -57,6 +63,32 @@ describe('http mcp: a stream that its client does not read', () => {
     await until(() => over === 1, 'it is over')
   })
 
+  it('of a batch has all answers, and past its bound nothing else', async () => {
+    let write!: ReadableStreamDefaultController<Uint8Array>
+    const pieces = new ReadableStream<Uint8Array>({ start: (controller) => void (write = controller) })
+    let over = 0
+    const { body } = boundedStream(unread(pieces), { maxUnreadBytes: BOUND, isBatch: true, onOver: () => over++ })
+    const text = 'x'.repeat(BOUND)
+    const progress = { jsonrpc: '2.0', method: 'notifications/progress', params: { progress: 1, message: '"result":' } }
+    const messages = [
+      progress,
+      { jsonrpc: '2.0', id: 1, result: { text } },
+      progress,
+      { jsonrpc: '2.0', id: 'b', error: { code: 1, message: text } },
+      { jsonrpc: '2.0', id: 7, method: 'ping' },
+      { jsonrpc: '2.0', id: 3, result: {} }
+    ]
+    for (const message of messages) write.enqueue(sse(JSON.stringify(message)))
+    write.enqueue(new TextEncoder().encode(': keepalive\n\n'))
+    write.close()
+    await until(() => over === 1, 'the stream is over')
+    const told = messagesIn(await new Response(body).text())
+    assert.deepEqual(
+      told.map((message) => messages.findIndex((one) => isDeepStrictEqual(one, message))),
+      [0, 1, 3, 5]
+    )
+  })
+
   it('ends with its client, and is none where the answer is no stream', async () => {
     let over = 0
     let cancelled = 0
@@ -75,10 +107,16 @@ describe('http mcp: a client that stops reading', () => {
   let endpoint: McpEndpoint
   let closing: AbortController
   let cancelled: number
+  /** Ends the call of `late`. */
+  let finish: () => void
+  /** Answers of `big`. */
+  let given: number
   beforeEach(() => {
-    cancelled = 0
+    cancelled = given = 0
     mesh = createFakeMesh({
-      slow: (_input, signal) => new Promise((end) => signal.addEventListener('abort', () => (cancelled++, end(null))))
+      slow: (_input, signal) => new Promise((end) => signal.addEventListener('abort', () => (cancelled++, end(null)))),
+      late: () => new Promise((end) => (finish = () => end('late'))),
+      big: async () => (given++, 'x'.repeat(BOUND))
     })
     closing = new AbortController()
     endpoint = createMcpEndpoint({ mesh, closing: closing.signal, heartbeatMs: 1, debounceMs: 0, maxUnreadBytes: BOUND })
@@ -161,6 +199,24 @@ describe('http mcp: a client that stops reading', () => {
       const { length } = await within(other.text(), 'the end of the stream')
       assert.ok(length >= BOUND && length < BOUND + MAX_MESSAGE, `${length} bytes`)
     })
+
+  it('gets all answers of a batch once it reads, and little else was kept for it', async () => {
+    const session = await begin()
+    const call = (id: number, name: string) => ({
+      ...{ jsonrpc: '2.0', id, method: 'tools/call' },
+      params: { name: `demo__${name}`, _meta: { progressToken: id } }
+    })
+    const batch = await send([call(1, 'late'), ...[2, 3, 4].map((id) => call(id, 'big'))], session)
+    await until(() => given === 3, 'the large answers')
+    // Meanwhile much more progress of the last call is told than is kept.
+    await readOne(await send(call(5, 'slow'), await begin()), () => undefined)
+    finish()
+    const messages = messagesIn(await within(batch.text(), 'the answers'))
+    const answered = messages.flatMap(({ id, result }) => (result === undefined ? [] : [id]))
+    assert.deepEqual(answered.sort(), [1, 2, 3, 4])
+    const others = messages.filter(({ result }) => result === undefined)
+    assert.ok(JSON.stringify(others).length < BOUND + MAX_MESSAGE, `${others.length} others`)
+  })
 
   it('can open its stream of the session again', async () => {
     const session = await begin()
