@@ -131,6 +131,37 @@ describe('scan', () => {
       )
   })
 
+  it('withholds what offers the mesh to itself, however it is started', async () => {
+    const own = {
+      plain: { command: 'atmo', args: ['mcp'] },
+      place: { command: '/usr/local/bin/atmo', args: ['mcp', '--data-dir', '/home/me/kitchen'], env: { ATMO_DATA_DIR: '/x' } },
+      before: { command: 'atmo', args: ['--all-tools', 'mcp'] },
+      windows: { command: String.raw`C:\Program Files\nodejs\atmo.CMD`, args: ['mcp'] },
+      shell: { command: 'cmd', args: ['/c', 'atmo', 'mcp'] },
+      npx: { command: 'npx', args: ['-y', 'atmo', 'mcp'] },
+      package: { command: 'npx', args: ['-y', '--package', 'atmosphere-mesh@0.1.0', 'atmo', 'mcp'] },
+      named: { command: 'npx', args: ['atmosphere-mesh', 'mcp'] },
+      whole: { command: 'atmo mcp' },
+      script: { command: 'node', args: ['/opt/atmosphere/dist/src/cli/main.js', 'mcp'] }
+    }
+    const others = {
+      notes: { command: 'npx', args: ['-y', 'notes', '/home/me/atmo', 'mcp'] },
+      status: { command: 'atmo', args: ['status'] },
+      bridge: { command: 'node', args: ['/opt/bridge/main.js', 'mcp'] }
+    }
+    await put('.cursor/mcp.json', JSON.stringify({ mcpServers: { ...own, ...others } }))
+    const { servers } = await findMcpServers({ home: root, platform: 'linux', env: {} })
+    const because = 'it is Atmosphere itself: the tools of a mesh are in it already'
+    assert.deepEqual(
+      servers.filter(({ withheld }) => withheld !== undefined),
+      Object.keys(own).map((name) => ({ name, client: 'Cursor', withheld: because }))
+    )
+    assert.deepEqual(
+      servers.flatMap(({ name, withheld }) => (withheld === undefined ? [name] : [])),
+      Object.keys(others)
+    )
+  })
+
   it('gives each MCP server a name of its own, and says which are in the configuration', () => {
     const find = (client: string, name: string, ...command: string[]) => ({ client, name, command })
     const finds = [
