@@ -86,8 +86,22 @@ function findOf(client: string, name: string, server: Record<string, unknown>): 
   const what: Pick<McpFind, 'command' | 'url'> =
     typeof command === 'string' ? { command: [command, ...textsIn(args)] } : typeof url === 'string' ? { url } : {}
   const isGiven = Object.keys({ ...asObject(env), ...asObject(headers) }).length > 0
-  const withheld = withheldBecause(what, isGiven)
+  const withheld = isOwnProgram(what) ? IS_OWN : withheldBecause(what, isGiven)
   return withheld === undefined ? { ...known, ...what } : { ...known, withheld }
+}
+
+/** A mesh that is offered to itself is a loop. The backend `mcp` refuses what is not recognised here. */
+const IS_OWN = 'it is Atmosphere itself: the tools of a mesh are in it already'
+/** The command, as what starts programs names it: itself, its package, or a script of that. */
+const OWN_WORD = /^(atmo|atmosphere-mesh)(@\S*)?$|[/\\]dist[/\\]src[/\\]cli[/\\]main\.js$/
+const OWN_FILE = /^atmo(\.(cmd|exe|ps1))?$/i
+
+/** It starts `atmo mcp`: by itself, or by `npx`, `node` or a shell. */
+function isOwnProgram({ command = [] }: Pick<McpFind, 'command'>): boolean {
+  const words = command.flatMap((part) => part.split(/\s+/))
+  const isFile = OWN_FILE.test(command[0]?.split(/[/\\]/).at(-1) ?? '')
+  const at = isFile ? 0 : words.findIndex((word) => OWN_WORD.test(word))
+  return at >= 0 && words.indexOf('mcp', at + 1) > at
 }
 
 /** Words of options and variables that hold secrets. */

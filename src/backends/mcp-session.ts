@@ -4,6 +4,7 @@ import type { CallToolResult, Tool, Transport } from '@modelcontextprotocol/clie
 import { resolve } from 'node:path'
 import type { JsonObject } from '../core/invoke.ts'
 import type { ToolContext } from '../mesh-api.ts'
+import { PROGRAM } from '../version.ts'
 import { programEnv } from './child-process.ts'
 import type { ProgramGroup } from './child-process.ts'
 import type { McpConfig } from './mcp-config.ts'
@@ -17,6 +18,9 @@ export const PROBE_MS = 15_000
 const PROBE_TIMEOUT_MS = 10_000
 const GOODBYE_MS = 1_000
 const LIST_CHANGED_DEBOUNCE_MS = 100
+/** Why nothing of a node is offered: it would be announced, come back as new tools of that node, and so on without end; and who calls would be hidden from its policy. */
+const IS_NODE =
+  'the MCP server is a node of Atmosphere: what its mesh offers is in that already, and goes to another mesh by a treaty (atmo treaty)'
 /** The longest that a timer takes. Calls end by their signal; the SDK's own 60 s would end long ones. */
 const NO_TIMEOUT_MS = 2 ** 31 - 1
 
@@ -47,6 +51,9 @@ export interface McpSession {
   close(): Promise<void>
 }
 
+/** What a server says of itself keeps it from being used; how its process ends then says nothing more. */
+class RefusedServer extends Error {}
+
 /** Connects and lists the tools. Throws an Error for people if that fails; nothing is left then. */
 export async function openMcpSession(init: McpSessionInit, signal: AbortSignal): Promise<McpSession> {
   const { transport, endReason } = createTransport(init)
@@ -56,13 +63,15 @@ export async function openMcpSession(init: McpSessionInit, signal: AbortSignal):
   let checking = false
 
   const client = new Client(
-    { name: 'atmosphere', version: init.version },
+    { name: PROGRAM, version: init.version },
     {
       versionNegotiation: { mode: init.negotiation },
       listChanged: {
         tools: {
           debounceMs: LIST_CHANGED_DEBOUNCE_MS,
           onChanged: (error, tools) => {
+            // It may still change while it is being left.
+            if (over.signal.aborted) return
             if (error === null && tools !== null) init.onTools(tools, session)
             else session.check()
           }
@@ -108,9 +117,11 @@ export async function openMcpSession(init: McpSessionInit, signal: AbortSignal):
 
   try {
     await client.connect(transport, { signal, timeout: CONNECT_TIMEOUT_MS })
+    if (client.getServerVersion()?.name === PROGRAM) throw new RefusedServer(IS_NODE)
     init.onTools(await listTools(CONNECT_TIMEOUT_MS), session)
   } catch (error) {
     await session.close()
+    if (error instanceof RefusedServer) throw error
     throw new Error(endReason() ?? `cannot connect to the MCP server: ${reasonOf(error)}`, { cause: error })
   }
   if ('url' in init.config) void probe(session, init.probeMs ?? PROBE_MS, over.signal)

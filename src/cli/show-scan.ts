@@ -1,7 +1,7 @@
 /** How a scan looks, and what of it can be shared by which name. */
 import { matchName } from '../../protocols/glob.ts'
+import { MeshError } from '../errors.ts'
 import type { Scan, ScannedMcp, ScannedModel } from '../node-scan.ts'
-import { usageError } from './command-line.ts'
 import { plain, showBytes, showPath, table, type Colors } from './output.ts'
 
 /** Something that can be shared. Numbers count from 1, as the list shows them. */
@@ -23,7 +23,7 @@ export function shareable({ servers, mcp }: Pick<Scan, 'servers' | 'mcp'>): Shar
   return named.map((one, at) => ({ ...one, number: at + 1 }))
 }
 
-/** Names that were given as models and MCP servers, those of the latter that are not shared yet. @throws wrong usage for one that nothing here has. */
+/** Names that were given as models and MCP servers, those of the latter that are not shared yet. @throws MeshError `invalid_argument` for one that nothing here has, or that is withheld. */
 export function namesToShare(
   scan: Pick<Scan, 'servers' | 'mcp'>,
   names: readonly string[]
@@ -33,7 +33,7 @@ export function namesToShare(
     if (offered.some((one) => matchName(name, one.name))) continue
     const known = [...scan.servers.flatMap(({ models }) => models), ...scan.mcp].find((one) => one.shareName === name)
     const why = known?.withheld === undefined ? 'nothing of this name was found; see atmo scan' : known.withheld
-    throw usageError(`--share ${plain(name.slice(0, 200))}: ${plain(why)}`)
+    throw new MeshError('invalid_argument', `--share ${plain(name.slice(0, 200))}: ${plain(why)}`)
   }
   const isMcp = (name: string): boolean => name.startsWith('mcp/')
   return {

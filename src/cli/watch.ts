@@ -1,11 +1,13 @@
 import type { Command } from 'commander'
 import { matchName } from '../../protocols/glob.ts'
 import { shortId } from '../../protocols/short-id.ts'
+import { parseEventPattern } from '../../protocols/trigger/event-pattern.ts'
+import { isMeshError } from '../errors.ts'
 import type { LiveEvent } from '../http/event-log.ts'
 import { EVENT_NAMES } from '../mesh-api-live.ts'
 import type { CapabilityView, ObservedNodeView } from '../mesh-api.ts'
 import { connectToNode, type NodeClient } from './client.ts'
-import { contextOf, interruptSignal, isCancelled, withNodeOptions, type NodeOptions } from './command-line.ts'
+import { contextOf, interruptSignal, isCancelled, usageError, withNodeOptions, type NodeOptions } from './command-line.ts'
 import type { Output } from './output.ts'
 import { readPeerNames } from './peer-names.ts'
 import { showCloudEvent, sourceOf, type CloudEvent } from './show-cloud-event.ts'
@@ -24,11 +26,12 @@ export function addWatch(program: Command): void {
         'TYPE or TYPE:EVENT, such as "sensor/*": what capabilities of the mesh raise; or a glob over what nodes do, such as "peer:*"'
       )
   ).action(async (pattern: string | undefined, options: NodeOptions) => {
+    const ofCapabilities = pattern !== undefined && isOfCapabilities(pattern) ? eventPattern(pattern) : undefined
     const { dataDir, output } = contextOf(options)
     const client = await connectToNode(dataDir)
     const { signal, off } = interruptSignal()
     try {
-      if (pattern !== undefined && isOfCapabilities(pattern)) await watchEvents(client, pattern, output, signal)
+      if (ofCapabilities !== undefined) await watchEvents(client, ofCapabilities, output, signal)
       else await watchNode(client, pattern, output, signal)
     } catch (error) {
       if (!isCancelled(error)) throw error
@@ -42,6 +45,16 @@ export function addWatch(program: Command): void {
 function isOfCapabilities(pattern: string): boolean {
   const isOfNodes = pattern.split(',').some((glob) => EVENT_NAMES.some((name) => matchName(glob.trim(), name)))
   return pattern.includes('/') || pattern.includes('**') || !isOfNodes
+}
+
+/** The same pattern. @throws wrong usage for what is none. */
+function eventPattern(pattern: string): string {
+  try {
+    parseEventPattern(pattern)
+  } catch (error) {
+    throw isMeshError(error) ? usageError(error.message) : error
+  }
+  return pattern
 }
 
 async function watchNode(client: NodeClient, pattern: string | undefined, output: Output, signal: AbortSignal): Promise<void> {

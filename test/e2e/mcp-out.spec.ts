@@ -2,6 +2,10 @@ import assert from 'node:assert/strict'
 import { readFile, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
+import type { McpConfig } from '../../src/backends/mcp-config.ts'
+import { createMcpBackend } from '../../src/backends/mcp.ts'
+import { VERSION } from '../../src/version.ts'
+import { errorOf, invoke, run } from '../backends/contract.ts'
 import { createAtmo, type Atmo } from '../fixtures/atmo.ts'
 import { atmoCommand } from '../fixtures/child.ts'
 import { eventually } from '../fixtures/eventually.ts'
@@ -146,6 +150,25 @@ describe('MCP out, over two nodes', function () {
     await eventually(async () => assert.equal(await waiting(), '0'), 20_000)
     await other.close()
   })
+
+  for (const over of ['stdio', 'http'] as const)
+    it(`are in no mesh a second time: the backend mcp refuses a node as a server over ${over}`, async () => {
+      const place = over === 'http' ? http : stdio
+      const server: McpConfig =
+        'url' in place
+          ? { kind: 'mcp', id: 'again', ...place }
+          : { kind: 'mcp', id: 'again', command: [place.command, ...place.args] }
+      const backend = createMcpBackend(server, { baseDir: world.dir, version: VERSION, minRestartMs: 100 })
+      const running = run(backend)
+      try {
+        const { status, statusReason = '', tools } = await running.snapshot()
+        assert.deepEqual([status, tools], ['offline', []])
+        assert.match(statusReason, /^the MCP server is a node of Atmosphere: /)
+        await errorOf(invoke(backend, 'again', 'everything__echo', { message: 'x' }), 'unavailable')
+      } finally {
+        await running.stop()
+      }
+    })
 
   it('says on standard error, and nowhere else, that no node runs', async () => {
     const { code, stdout, stderr } = await world.atmo('nobody', ['mcp'])

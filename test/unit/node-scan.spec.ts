@@ -7,6 +7,7 @@ import picocolors from 'picocolors'
 import { namesToShare, shareable, showScan } from '../../src/cli/show-scan.ts'
 import { addShares } from '../../src/config-edit.ts'
 import { parseConfig } from '../../src/config.ts'
+import { isMeshError } from '../../src/errors.ts'
 import { readHardware } from '../../src/node-hardware.ts'
 import { findMcpServers } from '../../src/node-mcp-clients.ts'
 import { mcpBackend, namedMcp, type Scan } from '../../src/node-scan.ts'
@@ -129,6 +130,37 @@ describe('scan', () => {
           .join()
           .includes(text)
       )
+  })
+
+  it('withholds what offers the mesh to itself, however it is started', async () => {
+    const own = {
+      plain: { command: 'atmo', args: ['mcp'] },
+      place: { command: '/usr/local/bin/atmo', args: ['mcp', '--data-dir', '/home/me/kitchen'], env: { ATMO_DATA_DIR: '/x' } },
+      before: { command: 'atmo', args: ['--all-tools', 'mcp'] },
+      windows: { command: String.raw`C:\Program Files\nodejs\atmo.CMD`, args: ['mcp'] },
+      shell: { command: 'cmd', args: ['/c', 'atmo', 'mcp'] },
+      npx: { command: 'npx', args: ['-y', 'atmo', 'mcp'] },
+      package: { command: 'npx', args: ['-y', '--package', 'atmosphere-mesh@0.1.0', 'atmo', 'mcp'] },
+      named: { command: 'npx', args: ['atmosphere-mesh', 'mcp'] },
+      whole: { command: 'atmo mcp' },
+      script: { command: 'node', args: ['/opt/atmosphere/dist/src/cli/main.js', 'mcp'] }
+    }
+    const others = {
+      notes: { command: 'npx', args: ['-y', 'notes', '/home/me/atmo', 'mcp'] },
+      status: { command: 'atmo', args: ['status'] },
+      bridge: { command: 'node', args: ['/opt/bridge/main.js', 'mcp'] }
+    }
+    await put('.cursor/mcp.json', JSON.stringify({ mcpServers: { ...own, ...others } }))
+    const { servers } = await findMcpServers({ home: root, platform: 'linux', env: {} })
+    const because = 'it is Atmosphere itself: the tools of a mesh are in it already'
+    assert.deepEqual(
+      servers.filter(({ withheld }) => withheld !== undefined),
+      Object.keys(own).map((name) => ({ name, client: 'Cursor', withheld: because }))
+    )
+    assert.deepEqual(
+      servers.flatMap(({ name, withheld }) => (withheld === undefined ? [name] : [])),
+      Object.keys(others)
+    )
   })
 
   it('gives each MCP server a name of its own, and says which are in the configuration', () => {
@@ -339,6 +371,10 @@ backends:
       ['mcp/git', /secret/],
       ['ollama/zzz', /nothing of this name/]
     ] as const)
-      assert.throws(() => namesToShare(scan(), [name]), why)
+      // What was found decides that, not the command line alone: no wrong usage.
+      assert.throws(
+        () => namesToShare(scan(), [name]),
+        (error) => isMeshError(error, 'invalid_argument') && why.test(error.message)
+      )
   })
 })

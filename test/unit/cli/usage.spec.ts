@@ -127,6 +127,8 @@ describe('cli usage', function () {
     [['route', 'x', '--max-latency', '0'], /milliseconds above 0/],
     [['route', 'x', '--max-latency', '2s'], /milliseconds above 0/],
     [['route', 'x', '--not-node', 'a', '--node', 'b', '--not-node', 'b'], /--node and --not-node both name b: nobody is left/],
+    [['watch', ''], /a pattern of events must be TYPE or TYPE:EVENT/],
+    [['watch', 'a/b:c:d'], /a pattern of events must be TYPE or TYPE:EVENT/],
     [['trace'], /missing required argument 'target'/],
     [['treaty', 'revoke', 'x', '--reason', 'x'.repeat(3000)], /--reason: at most \d+ characters/],
     [['treaty', 'accept', 'atmo1-ABC'], /this is an invite.*atmo join/],
