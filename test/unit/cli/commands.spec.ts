@@ -191,6 +191,16 @@ describe('cli with a node', function () {
     assert.deepEqual(json.lines, [{ learns: true, examples }])
     assert.deepEqual([unknown.code, unknown.lines[0]?.error?.code], [1, 'unknown_capability'])
     assert.deepEqual([wrong.code, nothing.code], [2, 2])
+    const [near, far] = await Promise.all([
+      atmo(['examples', 'forget', 'dmeo']),
+      atmo(['examples', 'forget', 'demo', '--text', 'no such text', '--json'])
+    ])
+    assert.deepEqual([near.code, near.stdout], [1, ''])
+    assert.match(near.stderr, /^error: this node has no examples of "dmeo"; did you mean "demo"\?\n/)
+    assert.deepEqual(
+      [far.code, far.lines[0]?.error?.code, far.lines[0]?.error?.message],
+      [1, 'invalid_argument', 'no example of "demo" is "no such text"; see atmo examples']
+    )
     await atmo(['route', 'please do it', '--confirm'])
     assert.equal((await atmo(['examples', 'forget', 'demo', '--text', 'please do it'])).stdout, '1 forgotten\n')
     assert.deepEqual((await atmo(['examples', 'forget', '--all', '--json'])).lines, [{ forgotten: 2 }])
