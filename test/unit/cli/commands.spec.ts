@@ -205,6 +205,29 @@ describe('cli with a node', function () {
     assert.equal((await atmo(['examples', 'forget', 'demo', '--text', 'please do it'])).stdout, '1 forgotten\n')
     assert.deepEqual((await atmo(['examples', 'forget', '--all', '--json'])).lines, [{ forgotten: 2 }])
   })
+  it('route --explain says by what words were understood that mean nothing, or several things', async () => {
+    const by = { path: 'both', model: 'tiny', reason: 'vectors of tiny (capability nomic, int8) of 2 of 2 capabilities' }
+    const [none, several, plain, json] = await Promise.all([
+      atmo(['route', 'fly me to the moon', '--explain']),
+      atmo(['route', 'perhaps to the moon', '--explain']),
+      atmo(['route', 'fly me to the moon']),
+      atmo(['route', 'fly me to the moon', '--explain', '--json'])
+    ])
+    assert.match(
+      none.stderr,
+      /^error: no capability is meant by "fly me to the moon"[^\n]*\nunderstood by words and vectors: vectors of tiny [^\n]*\n$/
+    )
+    assert.match(
+      several.stderr,
+      /^error: "perhaps to the moon" may mean [^\n]*\nunderstood by words and vectors: vectors of tiny /
+    )
+    assert.doesNotMatch(plain.stderr, /understood by/)
+    assert.deepEqual(json.lines[0]?.error?.details?.['by'], by)
+    assert.deepEqual(
+      [none, several, plain, json].map(({ code }) => code),
+      [1, 1, 1, 1]
+    )
+  })
   it('dead-letters lists, discards, and knows no others', async () => {
     const list = await atmo(['dead-letters'])
     assert.match(list.stdout, /^ID +EVENT[^\n]*\n1-7 +demo bell +door +tool_failed +no arms +Somebody rings\./)
