@@ -1,7 +1,9 @@
 import type { Command } from 'commander'
+import { nearest } from '../../protocols/nearest.ts'
 import { shortId } from '../../protocols/short-id.ts'
+import { MeshError } from '../errors.ts'
 import type { MeaningExample, MeaningExamples } from '../mesh-api.ts'
-import { connectToNode } from './client.ts'
+import { connectToNode, type NodeClient } from './client.ts'
 import { contextOf, refuseUnknownCommand, usageError, withNodeOptions, type NodeOptions } from './command-line.ts'
 import { confirmMeant } from './confirm-meant.ts'
 import { plain, table } from './output.ts'
@@ -63,6 +65,20 @@ function addForget(examples: Command): void {
     const query = new URLSearchParams({ ...(capability !== undefined && { capability }), ...(text !== undefined && { text }) })
     const client = await connectToNode(dataDir)
     const answer = await client.delete<{ forgotten: number }>(`/mesh/meaning/examples?${query.toString()}`)
+    if (answer.forgotten === 0 && all !== true) throw await noneSuch(client, capability, text)
     await output.out(output.json ? `${JSON.stringify(answer)}\n` : `${answer.forgotten} forgotten\n`)
   })
+}
+
+/** What was named is mistyped, or was forgotten before. */
+async function noneSuch(client: NodeClient, capability: string | undefined, text: string | undefined): Promise<MeshError> {
+  const { examples } = await client.get<ReturnType<MeaningExamples['list']>>('/mesh/meaning/examples')
+  const ids = new Set(examples.map((one) => one.capability))
+  const isKnown = capability === undefined || ids.has(capability)
+  const near = isKnown ? undefined : nearest(capability, ids)
+  const hint = near === undefined ? 'see atmo examples' : `did you mean "${near}"?`
+  const what = isKnown
+    ? `no example${capability === undefined ? '' : ` of "${capability}"`} is "${text ?? ''}"`
+    : `this node has no examples of "${capability}"`
+  return new MeshError('invalid_argument', `${what}; ${hint}`, near === undefined ? {} : { near })
 }

@@ -1,9 +1,9 @@
 import { Help, type Command } from 'commander'
 import { shortId } from '../../protocols/short-id.ts'
-import { MeshError } from '../errors.ts'
+import { MeshError, isMeshError } from '../errors.ts'
 import type { RouteAnswer } from '../http/route-routes.ts'
-import type { ExplainedCandidate, PeerView } from '../mesh-api.ts'
-import { connectToNode } from './client.ts'
+import type { ExplainedCandidate, PeerView, Understanding } from '../mesh-api.ts'
+import { connectToNode, type NodeClient } from './client.ts'
 import { EXIT, contextOf, usageError, withNodeOptions, type NodeOptions } from './command-line.ts'
 import { confirmMeant } from './confirm-meant.ts'
 import { meantText } from './meant-text.ts'
@@ -62,7 +62,9 @@ Numbers of --explain:
         if (value !== undefined) query.set(key, String(value))
       for (const node of notNode) query.append('notNode', node)
       const client = await connectToNode(dataDir)
-      const explanation = await client.get<RouteAnswer>(`/mesh/route?${query.toString()}`)
+      const explanation = await client.get<RouteAnswer>(`/mesh/route?${query.toString()}`).catch(async (error: unknown) => {
+        throw flags.explain === true ? await withUnderstanding(client, target, flags.tool, error) : error
+      })
       const first = firstOf(explanation)
       if (flags.confirm === true && explanation.meaning !== undefined)
         await confirmMeant(client, target, explanation.meaning.matches[0]!.capability)
@@ -123,13 +125,24 @@ export function showExplanation(
   return `${[summary, ...understoodBy(explanation, colors), '', head, ...explained].join('\n')}\n`
 }
 
-/** By what words were understood, and why. */
+/** Words that mean nothing, or several things, are an error: what else `--explain` says of words goes with it. */
+async function withUnderstanding(client: NodeClient, target: string, tool: string | undefined, error: unknown): Promise<unknown> {
+  if (!isMeshError(error) || error.details['matches'] === undefined) return error
+  const query = new URLSearchParams({ text: meantText(target), ...(tool !== undefined && { tool }) })
+  const meaning = await client.get<Understanding>(`/mesh/meaning?${query.toString()}`)
+  const details = { ...error.details, by: meaning.by, hint: understoodText(meaning) }
+  return new MeshError(error.code, error.message, details, { cause: error })
+}
+
 function understoodBy({ meaning }: RouteAnswer, { dim }: Colors): string[] {
-  if (meaning === undefined) return []
-  const { path, reason } = meaning.by
-  const written = meaning.matches.flatMap(({ capability, examplesBy }) => (examplesBy === 'model' ? [capability] : []))
+  return meaning === undefined ? [] : [dim(plain(understoodText(meaning)))]
+}
+
+/** By what words were understood, and why. */
+function understoodText({ by: { path, reason }, matches }: Understanding): string {
+  const written = matches.flatMap(({ capability, examplesBy }) => (examplesBy === 'model' ? [capability] : []))
   const from = written.length === 0 ? '' : `; the examples of ${written.join(' and ')} were written by a model`
-  return [dim(plain(`understood by ${path === 'both' ? 'words and vectors' : 'words alone'}: ${reason}${from}`))]
+  return `understood by ${path === 'both' ? 'words and vectors' : 'words alone'}: ${reason}${from}`
 }
 
 function firstOf({ candidates }: Pick<RouteAnswer, 'candidates'>): ExplainedCandidate | undefined {

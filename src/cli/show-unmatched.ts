@@ -33,9 +33,13 @@ export function unmatchedBy(pattern: string, capabilities: readonly CapabilityVi
     shaped.set(shape, (shaped.get(shape) ?? new Set()).add(name))
   }
   for (const [type, event] of raised) add([type, event], namesEvents ? `${type}:${event}` : type)
-  // `per:*` may be meant as one of what nodes do.
-  for (const name of EVENT_NAMES) if (namesEvents && name.includes(':')) add(name.split(':') as Name, name)
-  const meant = nearest(pattern, shaped.keys())
+  // `per:*` or `trigr` may be meant as one of what nodes do.
+  for (const name of EVENT_NAMES) {
+    const [type = '', event = ''] = name.split(':')
+    if (namesEvents === name.includes(':') && !matchGlob(parsed.type, name)) add([type, event], name)
+  }
+  // Of a word that lost letters, a third of what it was may be wrong.
+  const meant = nearest(pattern, shaped.keys()) ?? [...shaped.keys()].find((shape) => nearest(shape, [pattern]) !== undefined)
   if (meant !== undefined) return { pattern, meant, known: [...shaped.get(meant)!].slice(0, MAX_NAMED) }
   return { pattern, known: [...new Set(raised.map(([type]) => type))].slice(0, MAX_NAMED) }
 }

@@ -191,9 +191,42 @@ describe('cli with a node', function () {
     assert.deepEqual(json.lines, [{ learns: true, examples }])
     assert.deepEqual([unknown.code, unknown.lines[0]?.error?.code], [1, 'unknown_capability'])
     assert.deepEqual([wrong.code, nothing.code], [2, 2])
+    const [near, far] = await Promise.all([
+      atmo(['examples', 'forget', 'dmeo']),
+      atmo(['examples', 'forget', 'demo', '--text', 'no such text', '--json'])
+    ])
+    assert.deepEqual([near.code, near.stdout], [1, ''])
+    assert.match(near.stderr, /^error: this node has no examples of "dmeo"; did you mean "demo"\?\n/)
+    assert.deepEqual(
+      [far.code, far.lines[0]?.error?.code, far.lines[0]?.error?.message],
+      [1, 'invalid_argument', 'no example of "demo" is "no such text"; see atmo examples']
+    )
     await atmo(['route', 'please do it', '--confirm'])
     assert.equal((await atmo(['examples', 'forget', 'demo', '--text', 'please do it'])).stdout, '1 forgotten\n')
     assert.deepEqual((await atmo(['examples', 'forget', '--all', '--json'])).lines, [{ forgotten: 2 }])
+  })
+  it('route --explain says by what words were understood that mean nothing, or several things', async () => {
+    const by = { path: 'both', model: 'tiny', reason: 'vectors of tiny (capability nomic, int8) of 2 of 2 capabilities' }
+    const [none, several, plain, json] = await Promise.all([
+      atmo(['route', 'fly me to the moon', '--explain']),
+      atmo(['route', 'perhaps to the moon', '--explain']),
+      atmo(['route', 'fly me to the moon']),
+      atmo(['route', 'fly me to the moon', '--explain', '--json'])
+    ])
+    assert.match(
+      none.stderr,
+      /^error: no capability is meant by "fly me to the moon"[^\n]*\nunderstood by words and vectors: vectors of tiny [^\n]*\n$/
+    )
+    assert.match(
+      several.stderr,
+      /^error: "perhaps to the moon" may mean [^\n]*\nunderstood by words and vectors: vectors of tiny /
+    )
+    assert.doesNotMatch(plain.stderr, /understood by/)
+    assert.deepEqual(json.lines[0]?.error?.details?.['by'], by)
+    assert.deepEqual(
+      [none, several, plain, json].map(({ code }) => code),
+      [1, 1, 1, 1]
+    )
   })
   it('dead-letters lists, discards, and knows no others', async () => {
     const list = await atmo(['dead-letters'])

@@ -29,6 +29,8 @@ describe('a pattern of events that nothing fits', () => {
     ['hoome/*/light', 'home/*/light', ['home/hall/light']],
     ['dorbell:*', 'doorbell:*', ['doorbell:rings']],
     ['per:*', 'peer:*', ['peer:join', 'peer:updated', 'peer:leave']],
+    ['trigr', 'trigger', ['trigger']],
+    ['netwrok', 'network', ['network']],
     ['test/quiet', undefined, ['sensor/camera', 'sensor/door', 'home/hall/light']],
     ['weather/rain/tomorrow', undefined, ['sensor/camera', 'sensor/door', 'home/hall/light']]
   ]
