@@ -19,6 +19,14 @@ export function toMeshError(error: unknown): MeshError {
   return new MeshError('internal', message, {}, { cause: error })
 }
 
+/**
+ * True if nothing of what was asked for was done, as who failed says: the mesh had not begun it (`details.notStarted`), or a backend could not hand it to its server
+ * (`details.notDone`). What must not be done twice may be asked for again.
+ */
+export function isUndone({ details }: MeshError): boolean {
+  return details['notStarted'] === true || details['notDone'] === true
+}
+
 /** What a person can do about it, by the code of Node's system errors. */
 const SYSTEM_ERRORS: Record<string, string> = {
   ENOSPC: 'the disk is full; make room and try again',

@@ -124,8 +124,8 @@ export function createMeantHandlers(
     },
     revision: () => meaning?.revision(),
     changed() {
-      wasAsked = wasAsked && waits()
-      if (meaning === undefined || !wasAsked || isLearning || isStopped) return
+      // Routes are kept as long as handlers are the same: what was asked once may be asked for no more, and wait by what it was told then.
+      if (meaning === undefined || !wasAsked || !waits() || isLearning || isStopped) return
       const current = meaning.revision()
       if (current === undefined || current !== revision) void learn(meaning)
     },

@@ -249,9 +249,10 @@ export function createOutgoingEvents(components: OutgoingEventsComponents): Outg
   /** It was fired before: how far it has come. */
   async function again(id: string, done: string[] | undefined): Promise<FireView> {
     const by = done ?? outbox.takenBy(id)
-    const isLow = outbox.pending(id)[0]?.event.priority === 'low'
-    const kept = (await keeping.isKept(id)) ?? (stored !== undefined && !isLow)
-    return { outcome: by.length > 0 ? 'delivered' : 'queued', id, kept, by: [...by], tried: [], duplicate: true }
+    const [pending] = outbox.pending(id)
+    const kept = (await keeping.isKept(id)) ?? (stored !== undefined && pending?.event.priority !== 'low')
+    const view = { id, ...(pending && { intent: pending.event.intent }), kept, by: [...by], tried: [], duplicate: true as const }
+    return by.length > 0 ? { outcome: 'delivered', ...view } : { outcome: 'queued', ...view, reason: whyWaits(id) }
   }
 
   return {

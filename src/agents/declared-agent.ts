@@ -1,6 +1,6 @@
 import type { JsonObject, JsonValue } from '../core/invoke.ts'
 import { CHAT_TOOL, CHAT_TYPE, readChatAnswer, type ChatAnswer } from '../core/chat.ts'
-import { MeshError, isMeshError } from '../errors.ts'
+import { MeshError, isMeshError, isUndone } from '../errors.ts'
 import type { Call, CapabilityView } from '../mesh-api.ts'
 import { MAX_INSTRUCTIONS, type DeclaredAgent } from './agent-config.ts'
 import { DEFAULT_CALL_MS, type AgentWork } from './agent-context.ts'
@@ -136,13 +136,8 @@ async function askModel(work: AgentWork, model: string, body: ToolLoopRequest, p
  * True if a chat that has failed so may have done what must not be done twice.
  * @param node whom it was sent to; undefined: nobody.
  */
-function mayBeDone(
-  { code, details }: MeshError,
-  node: string | undefined,
-  capabilities: readonly CapabilityView[],
-  model: string
-): boolean {
-  if (code !== 'unavailable' || details['notStarted'] === true || node === undefined) return false
+function mayBeDone(error: MeshError, node: string | undefined, capabilities: readonly CapabilityView[], model: string): boolean {
+  if (error.code !== 'unavailable' || isUndone(error) || node === undefined) return false
   const asked = meantBy(capabilities, model).filter((one) => one.node === node)
   return asked.some(({ tools }) => tools.some(({ name, idempotent }) => name === CHAT_TOOL && idempotent === false))
 }

@@ -112,7 +112,7 @@ function answerTo(request: ClientRequest, bytes: Uint8Array | undefined, times: 
   const { connectMs = DEFAULT_CONNECT_MS, firstByteMs } = times
   const giveUp = (error: MeshError): void => void request.destroy(error)
   let timer: ReturnType<typeof setTimeout> | undefined = setTimeout(() => {
-    giveUp(new MeshError('unavailable', `the server has taken no connection within ${connectMs} ms`))
+    giveUp(new MeshError('unavailable', `the server has taken no connection within ${connectMs} ms`, { notDone: true }))
   }, connectMs)
   const connected = (): void => {
     clearTimeout(timer)

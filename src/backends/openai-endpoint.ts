@@ -71,7 +71,7 @@ export function createOpenAiEndpoint(config: OpenAiEndpointConfig, init: SecretI
     answer.cancel()
     // Another address must not get the key.
     const message = `the server does not answer: it is elsewhere (HTTP ${status}), and redirects are not followed`
-    throw new MeshError('unavailable', message, { httpStatus: status })
+    throw new MeshError('unavailable', message, { httpStatus: status, notDone: true })
   }
 
   const keyOf = (): Promise<string | undefined> => readSecret({ variable: apiKeyEnv, file: apiKeyFile }, init)
@@ -99,7 +99,8 @@ export function createOpenAiEndpoint(config: OpenAiEndpointConfig, init: SecretI
     if (late?.aborted === true) return tooLate(timeoutMs!)
     if (error instanceof MeshError) return error
     return new MeshError('unavailable', without(key, `the server does not answer: ${networkReason(error)}`), {
-      notStarted: false
+      notStarted: false,
+      ...(wasNotReached(error) && { notDone: true })
     })
   }
 
@@ -203,6 +204,13 @@ function errorEvent(reason: string, error: JsonValue): MeshError {
   return statusError(typeof code === 'number' && code >= 400 && code < 600 ? code : 500, reason)
 }
 
+/** Codes of Node for connections that never came to be. */
+const NOT_REACHED: readonly unknown[] = ['ECONNREFUSED', 'EHOSTUNREACH', 'ENETUNREACH', 'ENOTFOUND', 'EAI_AGAIN']
+
+/** Nothing of the request has left. */
+const wasNotReached = (error: unknown): boolean =>
+  error instanceof Error && NOT_REACHED.includes((error as NodeJS.ErrnoException).code)
+
 function statusError(status: number, reason: string, headers?: Headers): MeshError {
   const message = `the server says HTTP ${status}${reason === '' ? '' : `: ${reason}`}`
   const details = { httpStatus: status }
@@ -214,7 +222,10 @@ function statusError(status: number, reason: string, headers?: Headers): MeshErr
     case 401:
     case 403:
       // What it says may repeat a part of the key.
-      return new MeshError('unavailable', `the server refuses the key of this node (HTTP ${status})`, details)
+      return new MeshError('unavailable', `the server refuses the key of this node (HTTP ${status})`, {
+        ...details,
+        notDone: true
+      })
     case 413:
       return new MeshError('too_large', message, details)
     case 429: {

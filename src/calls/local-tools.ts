@@ -106,7 +106,7 @@ export function createLocalTools(
         throw new MeshError(
           'unavailable',
           `"${capability}" is ${status}${declaration.statusReason === undefined ? '' : `: ${announcedReason(declaration.statusReason)}`}`,
-          { capability, status }
+          { capability, status, notStarted: true }
         )
       }
       const tool = declaration.tools?.find(({ name }) => name === toolName)

@@ -55,7 +55,7 @@ export async function runInForeground(
       const failed = 'error' in ended
       // What is not read would keep the process.
       if (!isTold && (failed || asked || ended.how === 'stopped'))
-        process.exit(failed ? await tellFailure(ended.error, []) : EXIT.ok)
+        process.exit(failed ? await Promise.race([tellFailure(ended.error, []), delay(LAST_EVENTS_MS, EXIT.failure)]) : EXIT.ok)
       if (failed) throw ended.error
       how = ended.how
       if (asked) return

@@ -44,13 +44,13 @@ function valuesOf(value: JsonValue): number {
 
 /** An input as CBOR. @throws MeshError `too_large`. */
 export function longInput(input: JsonValue): Uint8Array {
-  // Before it is encoded, which takes long for so many.
-  const values = valuesOf(input)
+  const bytes = encodeCbor(input)
+  // Each value takes a byte at least. What was encoded is no cycle.
+  const values = bytes.length <= MAX_VALUES ? 0 : valuesOf(input)
   if (values > MAX_VALUES) {
     const message = `an input of ${values} values is over the limit of ${MAX_VALUES}; send it in several calls`
     throw new MeshError('too_large', message, { values, limit: MAX_VALUES })
   }
-  const bytes = encodeCbor(input)
   if (bytes.length <= MAX_INPUT_BYTES) return bytes
   const message = `an input of ${bytes.length} bytes is over the limit of ${MAX_INPUT_BYTES}; stream it, or send less`
   throw new MeshError('too_large', message, { bytes: bytes.length, limit: MAX_INPUT_BYTES })

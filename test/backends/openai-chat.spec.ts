@@ -461,6 +461,18 @@ describe('backend openai-chat', () => {
 
   it('does not follow a redirect with its key', async () => {
     model.play(() => ({ status: 302, headers: { location: 'http://127.0.0.1:1/' } }))
-    assert.match((await errorOf(chat(ask('x')), 'unavailable')).message, /does not answer/)
+    const { message, details } = await errorOf(chat(ask('x')), 'unavailable')
+    assert.match(message, /does not answer/)
+    assert.equal(details['notDone'], true)
+  })
+
+  it('says whether its server may have done it', async () => {
+    for (const [play, notDone] of [
+      [() => ({ status: 401 }), true],
+      [() => ({ pieces: [], then: 'cut' as const }), undefined]
+    ] as const) {
+      model.play(play)
+      assert.equal((await errorOf(chat(ask('x')), 'unavailable')).details['notDone'], notDone)
+    }
   })
 })

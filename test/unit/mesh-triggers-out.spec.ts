@@ -219,6 +219,25 @@ describe('outgoing events', () => {
     assert.deepEqual(delivered, ['guard', 'guard'], 'somebody else has learned it')
   })
 
+  it('by meaning that meant nobody goes out then, also where another one said the same before, and is gone', async () => {
+    handlers = [guard]
+    let meant = 0
+    learned = (_, all) => all.slice(0, meant)
+    const change = (): void => {
+      handlers = [...handlers]
+      out.offersChanged()
+    }
+    const { id } = await out.fire('cam', 'said', null, { waitMs: 0 })
+    out.discardEvent(id!)
+    change()
+    await out.fire('cam', 'said', null, { waitMs: 0 })
+    answer = 'done'
+    meant = 1
+    revision = 2
+    change()
+    await until(() => delivered.length === 1, 'the second one')
+  })
+
   /** So many events wait, of words of their own. */
   async function hearAll(count: number): Promise<void> {
     for (let n = 0; n < count; n++) await out.fire('cam', 'heard', { location: 'door', what: `noise ${n}` }, { waitMs: 0 })
@@ -419,6 +438,7 @@ describe('outgoing events', () => {
     assert.equal(first.outcome, 'queued')
     const again = await keyed('a')
     assert.deepEqual([again.id, again.duplicate, again.kept, out.waitingEvents().total], [first.id, true, false, 1])
+    assert.deepEqual([again.outcome, again.intent, again.reason], ['queued', first.intent, first.reason], 'as the first one')
     answer = 'done'
     handlers = [guard]
     out.handlersChanged([`guard@${SELF}`])

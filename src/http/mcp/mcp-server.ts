@@ -11,7 +11,7 @@ import { isDeeper } from '../../../protocols/json.ts'
 import { MAX_JSON_DEPTH } from '../../../protocols/shape.ts'
 import { MeshError, toMeshError } from '../../errors.ts'
 import type { CallOptions, Mesh } from '../../mesh-api.ts'
-import { VERSION } from '../../version.ts'
+import { PROGRAM, VERSION } from '../../version.ts'
 import { readCall } from './call-outcome.ts'
 import { createCallProgress } from './call-progress.ts'
 import type { CatalogTool, ToolCatalog } from './tool-catalog.ts'
@@ -50,7 +50,7 @@ export interface McpServerInit {
 /** The tools and triggers of the mesh for one client: one of the 2025 protocols for as long as its session lasts, or one request of a newer one. */
 export function createMcpServer({ mesh, catalog, triggers, wishes, now, heartbeatMs, onCall }: McpServerInit): Server {
   const server = new Server(
-    { name: 'atmosphere', title: 'Atmosphere mesh', version: VERSION },
+    { name: PROGRAM, title: 'Atmosphere mesh', version: VERSION },
     {
       capabilities: { tools: { listChanged: true }, resources: { listChanged: true, subscribe: true } },
       instructions: INSTRUCTIONS

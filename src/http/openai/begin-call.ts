@@ -1,5 +1,5 @@
 /** Calls of models, up to their first item: until then another one may take over, and an error is an answer of its own. */
-import { isMeshError, type MeshError } from '../../errors.ts'
+import { isMeshError, isUndone, type MeshError } from '../../errors.ts'
 import type { Call, CallItem, CallOptions, CapabilityView, Mesh } from '../../mesh-api.ts'
 import type { JsonValue } from '../../../protocols/json.ts'
 import { chooseModels, type ModelTarget } from './choose-model.ts'
@@ -54,7 +54,7 @@ export async function beginCall({ mesh, use, input, options, stream, ...request 
     } catch (error) {
       if (at === targets.length - 1 || !isMeshError(error) || !error.retryable) throw error
       // What runs tools itself may have run them.
-      if (toolFor(view, use.tool)?.idempotent === false && error.details['notStarted'] !== true) throw error
+      if (toolFor(view, use.tool)?.idempotent === false && !isUndone(error)) throw error
       // The mesh has refused another try.
       if (error === after) throw error
       after = error

@@ -190,7 +190,7 @@ function imagesIn(bytes: Uint8Array, result: JsonValue): JsonObject[] {
 
 async function formOf(request: Request): Promise<FormData> {
   const type = request.headers.get('content-type') ?? ''
-  if (!/^multipart\/form-data\b/i.test(type)) throw refused(415, 'send multipart/form-data', null)
+  if (!/^multipart\/form-data\b/i.test(type)) throw refused(415, 'send multipart/form-data', null, 'invalid_argument')
   const bytes = await readBytes(request, MAX_BODY_BYTES)
   try {
     return await new Response(bytes as Uint8Array<ArrayBuffer>, { headers: { 'content-type': type } }).formData()

@@ -368,6 +368,12 @@ describe('a declared agent', () => {
       assert.deepEqual([asked, world.agents.tasks('keeper')[0]?.state], [1, 'failed'])
     })
 
+    it('asks it again where its server could not be reached', async () => {
+      await beginWith(new MeshError('unavailable', 'connection refused', { notDone: true }))
+      assert.equal((await ask('heat')).result['text'], 'there')
+      assert.equal(asked, 2)
+    })
+
     it('asks it again where it is busy, or was not there to be asked', async () => {
       await beginWith(new MeshError('busy', 'one at a time'))
       assert.equal((await ask('heat')).result['text'], 'there')
