@@ -33,6 +33,8 @@ describe('events by meaning, of what a node learns', function () {
       { event: 'wet', routeHint, intentTemplate: 'The carpet gets wet, rain is coming in.' }
     ]
     node.register({ id: 'ears', type: 'sensor/sound', triggers }, {})
+    const all = ['brain', 'guard', 'windows', 'ears']
+    await until(() => all.every((id) => node.capabilities({ id, status: 'online' }).length === 1), 'all that it offers')
   })
   after(async () => {
     await node?.stop()

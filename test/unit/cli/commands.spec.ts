@@ -482,7 +482,7 @@ describe('cli with a node', function () {
     assert.deepEqual(JSON.parse(unmatched!), { unmatched: { pattern: 'sensor/*', known: ['test/demo'] } })
     assert.deepEqual(JSON.parse(first!), { sources: [{ node: '12D3KooWFakeKitchen', state: 'open', refused: ['mic'] }] })
     const wrong = await atmo(['watch', 'Sensor/*'])
-    assert.deepEqual([wrong.code, wrong.stdout], [1, ''])
+    assert.deepEqual([wrong.code, wrong.stdout], [2, ''])
     assert.match(wrong.stderr, /^error: a pattern of events must be TYPE or TYPE:EVENT/)
   })
 })
