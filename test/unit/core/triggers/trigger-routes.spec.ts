@@ -1,12 +1,12 @@
 import assert from 'node:assert/strict'
 import fc from 'fast-check'
 import { rendezvousOrder } from '../../../../src/core/triggers/rendezvous.ts'
+import { createCurrentRoutes } from '../../../../src/core/triggers/current-routes.ts'
 import {
   MAX_FAN_OUT,
   MAX_ROUTED_NAMES,
   NAME_CHARACTERS,
   checkRouteHint,
-  createCurrentRoutes,
   createEventRoutes,
   fanOutOf,
   priorityOf,
