@@ -7,6 +7,7 @@ import { writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { announceVectors } from './vectors/announce.ts'
 import { callVectors } from './vectors/call.ts'
+import { embeddingVectors } from './vectors/embedding.ts'
 import { forwardVectors } from './vectors/forward.ts'
 import { framingVectors } from './vectors/framing.ts'
 import { gradientVectors } from './vectors/gradient.ts'
@@ -32,7 +33,8 @@ const ALL: Record<string, () => Vectors> = {
   lend: lendVectors,
   gradient: gradientVectors,
   forward: forwardVectors,
-  trigger: triggerVectors
+  trigger: triggerVectors,
+  embedding: embeddingVectors
 }
 
 for (const name of process.argv.length > 2 ? process.argv.slice(2) : Object.keys(ALL)) {

@@ -27,6 +27,8 @@ export interface PeerView extends OfMesh {
   addresses: string[]
   /** Ids of its capabilities; of a node of another mesh, those that it lends. */
   capabilities: string[]
+  /** The model of which it gives vectors of what its capabilities say; left out if it gives none. */
+  embeddings?: string
 }
 
 /** What a connection goes over. */

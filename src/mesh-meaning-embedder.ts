@@ -1,26 +1,12 @@
 /** Vectors of texts from a capability of the mesh, by ordinary calls. */
 import type { JsonValue } from '../protocols/json.ts'
 import { parseTarget } from '../protocols/named-node.ts'
-import type { Offer } from './core/candidates.ts'
+import { findCandidates, type Offer } from './core/candidates.ts'
 import { EMBED_TOOL } from './core/embed.ts'
 import type { Embedder } from './core/meaning/embedder.ts'
 import { leftOut } from './core/meaning/left-out.ts'
 import { MeshError } from './errors.ts'
 import type { Mesh } from './mesh-api.ts'
-import type { MeshComponents } from './mesh-components.ts'
-import { createMeaningVectors, type MeaningVectors } from './mesh-meaning-vectors.ts'
-
-/** Vectors beside words, where a node is set up for them. */
-export function meaningVectors(
-  { meaning, now }: Pick<MeshComponents, 'meaning' | 'now'>,
-  call: Mesh['call'],
-  offers: () => Offer[]
-): MeaningVectors | undefined {
-  if (meaning === undefined) return undefined
-  const { embedder, form } = meaning
-  const from = 'capability' in embedder ? createCapabilityEmbedder({ target: embedder.capability, call, offers }) : embedder
-  return createMeaningVectors({ embedder: from, form, now })
-}
 
 /** What it needs. */
 export interface CapabilityEmbedderComponents {
@@ -34,6 +20,14 @@ export interface CapabilityEmbedderComponents {
 export function createCapabilityEmbedder({ target, call, offers }: CapabilityEmbedderComponents): Embedder {
   return {
     name: `capability ${target}`,
+    ready() {
+      const { notNode = [] } = leftOut(target, offers())
+      try {
+        return findCandidates(offers(), target, EMBED_TOOL).offers.some(({ node }) => !notNode.includes(node))
+      } catch {
+        return false
+      }
+    },
     async embed(texts, { signal }) {
       const { result, provider } = await call(target, EMBED_TOOL, { input: [...texts] }, { signal, ...leftOut(target, offers()) })
         .result

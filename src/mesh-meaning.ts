@@ -3,7 +3,7 @@ import type { CapabilityDeclaration } from '../protocols/capability.ts'
 import { matchGlob } from '../protocols/glob.ts'
 import type { Offer } from './core/candidates.ts'
 import { CHOICES, decideMeaning } from './core/meaning/decision.ts'
-import { isAlone, meaningItem, meantCapabilities, meantKey, type MeantCapability } from './core/meaning/items.ts'
+import { isAlone, meaningItem, meantCapabilities, meantKey, saidByOthers, type MeantCapability } from './core/meaning/items.ts'
 import { FUSED_DEPTH } from './core/meaning/dense-calibration.ts'
 import type { LexicalIndex, MeaningItem } from './core/meaning/lexical-index.ts'
 import { MAX_TEXT_CHARS } from './core/meaning/text-features.ts'
@@ -106,7 +106,7 @@ export function createMeshMeaning({
       return (type === undefined || matchGlob(type, capability.type)) && (ids?.includes(capability.id) ?? true)
     }
     const question = { text: said, limit: MAX_MATCHES, among, signal }
-    const words = { said: String(index.revision), lexical, items: () => [...items.values()] }
+    const words = { revision: String(index.revision), lexical, items: () => [...items.values()], said: () => saidByOthers(meant) }
     const { found, by } =
       (atOnce ? undefined : await vectors?.find(question, words)) ?? findByWords(question, lexical, atOnce ? AT_ONCE : NO_VECTORS)
     const of = (key: string): MeantCapability => meant.get(key)!
@@ -147,7 +147,6 @@ export function createMeshMeaning({
   const stop = (): void => {
     index.stop()
     writer?.stop()
-    vectors?.stop()
   }
   return { understand, examples, events, stop }
 }

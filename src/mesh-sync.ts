@@ -2,6 +2,7 @@
 import type { Directory } from './core/directory.ts'
 import type { Offers } from './core/offers.ts'
 import type { MeshError } from './errors.ts'
+import { announcedAddresses } from './mesh-addresses.ts'
 import type { MeshComponents } from './mesh-components.ts'
 import { createAnnouncer, type Announcer } from './net/announce.ts'
 import { createLinks, type Link, type Links } from './net/links.ts'
@@ -18,6 +19,10 @@ export interface MeshSync {
   listen(): Promise<void>
   /** Links begin, once libp2p has started. */
   start(): void
+  /** Begins to say what this node offers, and where it is. */
+  announce(): Promise<void>
+  /** What this node says of itself may be another now. */
+  announceNode(): void
   /** Begins to compare with neighbours. */
   compare(): void
   /** In the order in which they are to run when the node stops. */
@@ -35,6 +40,8 @@ export interface MeshSyncComponents extends Pick<
   onFault(peer: string, error: MeshError): void
   /** A neighbour says the digest of the notices that it knows. */
   onNoticeDigest(peer: string, digest: Uint8Array): void
+  /** The model of which this node gives vectors. */
+  embeddings(): string | undefined
   onUp(link: Link): void
   /** @returns true while a way to it over others is looked for. */
   onDown(peer: string): boolean
@@ -100,6 +107,16 @@ export function createMeshSync(components: MeshSyncComponents): MeshSync {
       directory.setConnected(peer, false, now(), components.onDown(peer))
     }
   })
+  const announceNode = (): void => {
+    const { name, cost } = components
+    announcer.setInfo({
+      name,
+      version: VERSION,
+      addresses: announcedAddresses(libp2p),
+      cost,
+      embeddings: components.embeddings()
+    })
+  }
   const reconciler = createReconciler({ links, sync, directory, now, random, log: (message) => log('warn', message) })
 
   return {
@@ -107,10 +124,19 @@ export function createMeshSync(components: MeshSyncComponents): MeshSync {
     links,
     listen: () => sessions.start(),
     start: () => links.start(),
+    async announce() {
+      announceNode()
+      await announcer.start()
+      libp2p.addEventListener('self:peer:update', announceNode)
+    },
+    announceNode,
     compare: () => reconciler.start(),
     stops: {
       reconciler: () => reconciler.stop(),
-      announcer: () => announcer.stop('shutdown'),
+      announcer() {
+        libp2p.removeEventListener('self:peer:update', announceNode)
+        return announcer.stop('shutdown')
+      },
       links: () => links.stop(),
       sessions: () => sessions.stop()
     }

@@ -1,23 +1,30 @@
 /** What words mean to a node, with all that it is set up for: vectors, what it learns, what a model writes. */
-import type { Offer } from './core/candidates.ts'
-import type { Mesh } from './mesh-api.ts'
 import type { MeshComponents } from './mesh-components.ts'
 import { createMeshMeaning } from './mesh-meaning.ts'
-import { meaningVectors } from './mesh-meaning-embedder.ts'
 import { exampleWriter } from './mesh-meaning-writer.ts'
+import { createMeshVectors, type MeshVectors, type MeshVectorsComponents } from './mesh-vectors.ts'
 
-/** @param offers the same list as long as nothing has changed. @param onLearned something was learned, written or forgotten: words may mean something else. */
-export function createUnderstanding(
-  components: MeshComponents,
-  call: Mesh['call'],
-  offers: () => Offer[],
-  onLearned: () => void
-): ReturnType<typeof createMeshMeaning> {
-  return createMeshMeaning({
-    ...components,
-    offers,
-    vectors: meaningVectors(components, call, offers),
-    writer: exampleWriter(components, call, offers, onLearned),
-    onLearned
-  })
+/** What it needs. */
+export interface UnderstandingComponents extends MeshVectorsComponents, MeshComponents {
+  /** Something was learned, written or forgotten: words may mean something else. */
+  onLearned(): void
+}
+
+/** See the head of this file; `vectors` beside what is asked. */
+export function createUnderstanding(components: UnderstandingComponents): Omit<ReturnType<typeof createMeshMeaning>, 'stop'> & {
+  vectors: Omit<MeshVectors, 'vectors' | 'stop'>
+  stop(): Promise<void>
+} {
+  const { call, offers, onLearned } = components
+  const vectors = createMeshVectors(components)
+  const writer = exampleWriter(components, call, offers, onLearned)
+  const meaning = createMeshMeaning({ ...components, vectors: vectors.vectors, writer })
+  return {
+    ...meaning,
+    vectors,
+    async stop() {
+      meaning.stop()
+      await vectors.stop()
+    }
+  }
 }

@@ -30,7 +30,6 @@ import { stopInOrder } from './mesh-stop.ts'
 import { createUnderstanding } from './mesh-understanding.ts'
 import { createMeshTriggers } from './mesh-triggers.ts'
 import { createMeshTrust } from './mesh-trust.ts'
-import { VERSION } from './version.ts'
 
 /** Builds and starts a node. @throws MeshError if libp2p cannot listen. */
 export async function createMesh(components: MeshComponents): Promise<Mesh> {
@@ -47,6 +46,7 @@ export async function createMesh(components: MeshComponents): Promise<Mesh> {
     routing.directoryChanged(event)
     triggers.changed(event.kind === 'node-join' ? event.origin : undefined)
     if (event.origin === self) federation.changed()
+    meaning.vectors.changed(event.origin === self)
     if (event.kind === 'node-join' || event.kind === 'info') learn(event.origin)
     if (event.kind === 'node-leave') lastNames.note(event.origin, event.name)
     // It may be back after a lease, without a session with this node.
@@ -114,12 +114,16 @@ export async function createMesh(components: MeshComponents): Promise<Mesh> {
     onFault
   })
 
-  const meaning = createUnderstanding(
-    components,
-    calls.call,
-    () => federation.offers(offers.all()),
-    () => triggers.changed()
-  )
+  const meaning = createUnderstanding({
+    ...components,
+    call: calls.call,
+    offers: () => federation.offers(offers.all()),
+    modelOf: (node) => directory.get(node)?.document?.info.embeddings,
+    nameOf,
+    onAnnounce: () => sync.announceNode(),
+    onFault,
+    onLearned: () => triggers.changed()
+  })
 
   const triggers = createMeshTriggers({
     ...components,
@@ -143,6 +147,7 @@ export async function createMesh(components: MeshComponents): Promise<Mesh> {
     offers,
     count,
     onFault,
+    embeddings: () => meaning.vectors.announced(),
     onNoticeDigest: (peer, digest) => trust.noticesOf(peer, digest),
     onUp(link) {
       calls.forgive(link.peer)
@@ -195,13 +200,10 @@ export async function createMesh(components: MeshComponents): Promise<Mesh> {
   })
   const nodeViews = createNodeViews({ libp2p, directory, lists: [offers, federation], discovery, roster: trust.commands, now })
   const consent = createConsent({ ...components, self, nameOf, trust, federation, audit, emit: events.emit })
-  const onAddresses = (): void =>
-    announcer.setInfo({ name, version: VERSION, addresses: announcedAddresses(libp2p), cost: components.cost })
 
   // ---- stop ----------------------------------------------------------------------------------
   /** In this order: nobody new, say goodbye, let what runs finish, then sessions, backends and sockets. Each also undoes a start cut short. */
   const stops: (() => unknown)[] = [
-    () => libp2p.removeEventListener('self:peer:update', onAddresses),
     () => discovery.stop(),
     sync.stops.reconciler,
     sync.stops.announcer,
@@ -228,13 +230,12 @@ export async function createMesh(components: MeshComponents): Promise<Mesh> {
     await triggers.start()
     await routing.start()
     await federation.start()
+    await meaning.vectors.start()
     await sync.listen()
     await libp2p.start()
     trust.listen()
     sync.start()
-    onAddresses()
-    await announcer.start()
-    libp2p.addEventListener('self:peer:update', onAddresses)
+    await sync.announce()
     await discovery.start()
     sync.compare()
     for (const backend of [functions, ...components.backends]) runner.add(backend)

@@ -1,5 +1,6 @@
 /** Vectors of texts by a model in this process, with the package `@huggingface/transformers`, which nobody has to install who does not want this. */
-import { existsSync } from 'node:fs'
+import { createHash } from 'node:crypto'
+import { createReadStream, existsSync } from 'node:fs'
 import { basename, dirname, join, resolve } from 'node:path'
 import type { MeaningConfig } from './config-meaning.ts'
 import type { Embedder } from './core/meaning/embedder.ts'
@@ -25,6 +26,9 @@ const WEIGHTS = [
   ['model_int8.onnx', 'int8']
 ] as const
 
+/** Digits of the revision of a model, in hex. */
+const REVISION_DIGITS = 12
+
 /** What is needed for the vectors that a node is set up for, if it is. @throws MeshError `invalid_config`. */
 export function meaningComponents({ embeddings, vectors = 'int8' }: MeaningConfig = {}): MeaningComponents | undefined {
   if (embeddings === undefined) return undefined
@@ -40,7 +44,8 @@ export function resolvedMeaning(meaning: MeaningConfig | undefined, baseDir: str
 }
 
 /**
- * Loads the model with the first texts. Nothing is downloaded: what is not in the folder is missing.
+ * Loads the model with the first texts. Nothing is downloaded: what is not in the folder is missing. Its vectors are of `NAME@REVISION`: the name of the folder, and the
+ * beginning of a SHA-256 over its weights and tokenizer.
  * @param folder of the model: `config.json`, `tokenizer.json`, `onnx/model.onnx`. @param load gives the package.
  * @throws MeshError `invalid_config` if there is no such folder.
  */
@@ -52,10 +57,10 @@ export function createTransformersEmbedder(
   const weights = WEIGHTS.find(([file]) => existsSync(join(path, 'onnx', file)))
   if (weights === undefined)
     throw new MeshError('invalid_config', `${path} is no folder of a model: it has no onnx/${WEIGHTS[0][0]}`, { key: 'meaning' })
-  const model = basename(path)
-  let extraction: Promise<FeatureExtraction> | undefined
+  const name = basename(path)
+  let loaded: Promise<{ model: string; extract: FeatureExtraction }> | undefined
 
-  async function begin(): Promise<FeatureExtraction> {
+  async function begin(): Promise<{ model: string; extract: FeatureExtraction }> {
     const { env, pipeline } = await load().catch((cause: unknown) => {
       throw new MeshError('unavailable', `the package ${PACKAGE} cannot be loaded: npm install ${PACKAGE}`, {}, { cause })
     })
@@ -63,23 +68,35 @@ export function createTransformersEmbedder(
     // One thread: it shares the machine with a node.
     const session_options = { intraOpNumThreads: 1, interOpNumThreads: 1 }
     const options = { dtype: weights![1], device: 'cpu', local_files_only: true, session_options }
-    return pipeline('feature-extraction', model, options).catch((cause: unknown) => {
-      throw new MeshError('unavailable', `the model ${model} cannot be loaded: ${firstLine(cause)}`, {}, { cause })
-    })
+    try {
+      const extract = await pipeline('feature-extraction', name, options)
+      const files = [join('onnx', weights![0]), 'tokenizer.json'].map((file) => join(path, file))
+      return { model: `${name}@${await revisionOf(files)}`, extract }
+    } catch (cause) {
+      throw new MeshError('unavailable', `the model ${name} cannot be loaded: ${firstLine(cause)}`, {}, { cause })
+    }
   }
 
   return {
-    name: `transformers ${model}`,
+    name: `transformers ${name}`,
     async embed(texts, { signal }) {
       signal.throwIfAborted()
-      extraction ??= begin()
+      loaded ??= begin()
       // What is missing may be there when it is tried again.
-      extraction.catch(() => (extraction = undefined))
-      const { dims, data } = await (await extraction)(texts, { pooling: 'mean', normalize: false })
+      loaded.catch(() => (loaded = undefined))
+      const { model, extract } = await loaded
+      const { dims, data } = await extract(texts, { pooling: 'mean', normalize: false })
       const width = dims.at(-1) ?? 0
       return Array.from(texts, (_, n) => ({ model, values: data.slice(n * width, (n + 1) * width) }))
     }
   }
+}
+
+/** Two folders of one name need not hold one model: the beginning of a digest of the files that make the vectors. */
+async function revisionOf(files: readonly string[]): Promise<string> {
+  const hash = createHash('sha256')
+  for (const file of files) for await (const chunk of createReadStream(file)) hash.update(chunk as Buffer)
+  return hash.digest('hex').slice(0, REVISION_DIGITS)
 }
 
 function firstLine(error: unknown): string {

@@ -1,5 +1,6 @@
 import { decodeCbor, encodeCbor } from '../cbor.ts'
 import { MAX_CAPABILITY_BYTES } from '../capability.ts'
+import { modelName } from '../embedding/messages.ts'
 import { MeshError } from '../errors.ts'
 import { asArray, asBytes, asMap, asText, asUint, optional } from '../shape.ts'
 import { signingDomain } from '../signing.ts'
@@ -66,6 +67,8 @@ export interface NodeInfo {
   addresses: string[]
   /** Default: calls on it cost nothing but time. */
   cost?: NodeCost | undefined
+  /** The model of which it gives vectors of what it offers: see protocols/embedding. Default: it gives none. */
+  embeddings?: string | undefined
 }
 
 /** A head with its signature, as it came: bytes are kept, so that they can be passed on and checked by others. */
@@ -132,19 +135,21 @@ export function decodeHead(bytes: Uint8Array): Head {
 }
 
 /** Bytes of a NodeInfo. */
-export function encodeInfo({ name, version, addresses, cost }: NodeInfo): Uint8Array {
-  return encodeCbor({ name, version, addresses: addresses.slice(0, MAX_ADDRESSES), cost: encodeCost(cost) })
+export function encodeInfo({ name, version, addresses, cost, embeddings }: NodeInfo): Uint8Array {
+  return encodeCbor({ name, version, addresses: addresses.slice(0, MAX_ADDRESSES), cost: encodeCost(cost), embeddings })
 }
 
 /** @throws MeshError `protocol_error`. */
 export function decodeInfo(bytes: Uint8Array): NodeInfo {
   const map = asMap(decodeCbor(asBytes(bytes, 'info', MAX_INFO_BYTES)), 'info')
   const cost = optional(map['cost'], decodeCost)
+  const embeddings = optional(map['embeddings'], (value) => modelName(value, 'embeddings'))
   return {
     name: asText(map['name'], 'name', 64),
     version: asText(map['version'], 'version', 64),
     addresses: asArray(map['addresses'], 'addresses', MAX_ADDRESSES).map((address) => asText(address, 'address', 512)),
-    ...(cost !== undefined && { cost })
+    ...(cost !== undefined && { cost }),
+    ...(embeddings !== undefined && { embeddings })
   }
 }
 

@@ -93,6 +93,11 @@ export function announceVectors(): Vectors {
       message: 'info',
       bytes: encodeInfo({ name: 'pi', version: '0.1.0', addresses: [], cost: { power: 'low-battery' } })
     },
+    {
+      name: 'info of a node that gives vectors',
+      message: 'info',
+      bytes: encodeInfo({ name: 'attic', version: '0.1.0', addresses: [], embeddings: 'all-MiniLM-L6-v2@6fd5d72fe458' })
+    },
     { name: 'capability with a key that is not known', message: 'capability', bytes: CAPABILITY },
     { name: 'smallest capability', message: 'capability', bytes: encodeCapability({ id: 'a', type: 't' }) },
     {
@@ -181,6 +186,9 @@ export function announceVectors(): Vectors {
       info('price as text', 'price is a number', { ...facts, cost: { price: '5 cents' } }),
       info('negative price', `price is 0 to ${MAX_PRICE}`, { ...facts, cost: { price: -1 } }),
       info('price without end', `price is 0 to ${MAX_PRICE}`, { ...facts, cost: { price: MAX_PRICE + 1 } }),
+      info('a model without a name', 'empty', { ...facts, embeddings: '' }),
+      info('a model with a long name', 'over 256 characters', { ...facts, embeddings: 'm'.repeat(257) }),
+      info('a model that is no text', 'not text', { ...facts, embeddings: 7 }),
       capability('no id', 'id is needed', { type: 't' }),
       capability('id in capitals', 'ids are lower case', { ...least, id: 'Camera' }),
       capability('id __proto__', 'ids begin with a letter or digit', { ...least, id: '__proto__' }),

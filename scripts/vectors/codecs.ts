@@ -3,6 +3,7 @@ import { encodeAnnouncement, encodeHead, encodeInfo, encodeRecord } from '../../
 import * as call from '../../protocols/call/messages.ts'
 import { decodeCapability, encodeCapability } from '../../protocols/capability.ts'
 import { decodeCbor, encodeCbor } from '../../protocols/cbor.ts'
+import * as embedding from '../../protocols/embedding/messages.ts'
 import * as forward from '../../protocols/forward/messages.ts'
 import { decodeFrame, encodeFrame, readPrefix } from '../../protocols/framing/messages.ts'
 import * as gradient from '../../protocols/gradient/messages.ts'
@@ -99,5 +100,10 @@ export const CODECS: Record<string, Record<string, Codec>> = {
     copy: body(trigger.decodeCopy, trigger.encodeCopy),
     part: body(trigger.decodePayloadPart, (part) => part)
   },
-  lend: { request: body(lend.decodeLendRequest, lend.encodeLendRequest), item: body(lend.decodeLendItem, lend.encodeLendItem) }
+  lend: { request: body(lend.decodeLendRequest, lend.encodeLendRequest), item: body(lend.decodeLendItem, lend.encodeLendItem) },
+  embedding: {
+    request: body(embedding.decodeEmbeddingRequest, embedding.encodeEmbeddingRequest),
+    item: body(embedding.decodeEmbeddingItem, embedding.encodeEmbeddingItem),
+    end: body(embedding.decodeEmbeddingEnd, embedding.encodeEmbeddingEnd)
+  }
 }

@@ -160,17 +160,19 @@ export function createOffers(
         .map(({ origin, document }) => {
           const { link, route } = stats.get(origin) ?? {}
           const direct = link !== undefined
+          const { name, version, addresses, embeddings } = document!.info
           return {
             peerId: origin,
-            name: document!.info.name,
-            version: document!.info.version,
+            name,
+            version,
             rttMs: roundedRtt(link?.rttMs),
             direct,
             hops: direct ? 1 : (route?.hops ?? null),
             via: direct ? null : (route?.via ?? null),
             source: sourceOf(origin),
-            addresses: document!.info.addresses,
-            capabilities: [...document!.capabilities.keys()]
+            addresses,
+            capabilities: [...document!.capabilities.keys()],
+            ...(embeddings !== undefined && { embeddings })
           }
         })
         .sort((a, b) => (a.name < b.name ? -1 : a.name > b.name ? 1 : a.peerId < b.peerId ? -1 : 1))

@@ -5,14 +5,16 @@ import { join } from 'node:path'
 import { createBackend } from '../../src/backends/index.ts'
 import type { Embedder } from '../../src/core/meaning/embedder.ts'
 import type { CapabilityDeclaration } from '../../protocols/capability.ts'
+import type { JsonValue } from '../../protocols/json.ts'
 import type { Mesh, Understanding } from '../../src/mesh-api.ts'
+import { createEmbeddings } from '../../src/mesh-embeddings.ts'
 import { createMeaningVectors } from '../../src/mesh-meaning-vectors.ts'
 import { createMeshMeaning } from '../../src/mesh-meaning.ts'
 import { createTransformersEmbedder } from '../../src/node-transformers.ts'
 import { createPrograms } from '../../scripts/demo/programs.ts'
 import { writeModel } from '../../scripts/demo/security/gguf.ts'
 import { installLlama, installedLlama } from '../../scripts/demo/security/llama-install.ts'
-import { learnWordVectors } from '../../scripts/embeddings/lsa.ts'
+import { learnWordVectors, vectorOfText } from '../../scripts/embeddings/lsa.ts'
 import { writeOnnxModel } from '../../scripts/embeddings/onnx-model.ts'
 import { installTransformers, installedTransformers } from '../../scripts/embeddings/transformers.ts'
 import { createRandom } from '../../scripts/simulate/random.ts'
@@ -43,7 +45,7 @@ describe('requests in words, by words and vectors', function () {
   after(() => rmSync(folder, { recursive: true, force: true }))
 
   /** The same for both ways that vectors come. */
-  async function checkVectors(understand: Mesh['understand'], model: string, by: RegExp): Promise<Understanding> {
+  async function checkVectors(understand: Mesh['understand'], model: RegExp, by: RegExp): Promise<Understanding> {
     const first = await understand('turn on the light')
     assert.deepEqual([first.by.path, first.by.model, first.matches[0]?.capability], ['words', null, 'lamp'])
     assert.match(first.by.reason, /the vectors are being made/)
@@ -53,7 +55,8 @@ describe('requests in words, by words and vectors', function () {
       `vectors: ${last.by.reason}`,
       30_000
     )
-    assert.deepEqual([last.by.model, last.matches[0]?.capability], [model, 'lamp'])
+    assert.match(last.by.model ?? '', model)
+    assert.equal(last.matches[0]?.capability, 'lamp')
     assert.match(last.by.reason, by)
     assert.equal((await understand('who is at the door')).matches[0]?.capability, 'camera')
     return last
@@ -94,7 +97,7 @@ describe('requests in words, by words and vectors', function () {
     it('finds what is meant, and says by what; without the server by words alone', async () => {
       const { by } = await checkVectors(
         (...asked) => two.understand(...asked),
-        'words',
+        /^words$/,
         /^vectors of words \(capability llm\/embed, binary\) of \d+ of \d+/
       )
       assert.equal(by.path, 'both')
@@ -129,21 +132,30 @@ describe('requests in words, by words and vectors', function () {
       let later = 0
       const now = (): number => performance.now() + later
       const current: Embedder = { name: 'transformers', embed: (...asked) => embedder.embed(...asked) }
-      const vectors = createMeaningVectors({ embedder: current, form: 'int8', now })
+      const embeddings = createEmbeddings({ embedder: current, form: 'int8', now })
+      const vectors = createMeaningVectors({ embeddings, now })
       const common = { node: 'peer', nodeName: 'here', local: true, direct: true, rttMs: 0 }
       const offers = declarations.map((capability) => ({ ...common, id: capability.id, type: capability.type, capability }))
       const { understand, stop } = createMeshMeaning({ offers: () => offers, now, random: createRandom(1), vectors })
       try {
-        await checkVectors(understand, 'tiny-one', /^vectors of tiny-one \(transformers, int8\) of 6 of 6 capabilities$/)
+        await checkVectors(
+          understand,
+          /^tiny-one@[0-9a-f]{12}$/,
+          /^vectors of tiny-one@\w{12} \(transformers, int8\) of 6 of 6 capabilities$/
+        )
         embedder = modelOf('tiny-two', 8)
         await embedder.embed(['loaded'], { signal: AbortSignal.timeout(30_000) })
         const between = await understand('switch off the light')
         assert.deepEqual([between.by.path, between.matches[0]?.capability], ['words', 'lamp'])
-        assert.match(between.by.reason, /of tiny-two, 8 numbers, those of capabilities of tiny-one/)
+        assert.match(between.by.reason, /of tiny-two@\w{12}, 8 numbers, those of capabilities of tiny-one@/)
         later += 600_000
-        await until(async () => (await understand('switch off the light')).by.model === 'tiny-two', 'vectors of the other model')
+        await until(
+          async () => (await understand('switch off the light')).by.model?.startsWith('tiny-two@') === true,
+          'vectors of the other model'
+        )
       } finally {
         stop()
+        embeddings.stop()
       }
     })
 
@@ -157,6 +169,73 @@ describe('requests in words, by words and vectors', function () {
       const broken = modelOf('broken', 12)
       rmSync(join(folder, 'broken/tokenizer.json'))
       await assert.rejects(broken.embed(['x'], options), /the model broken cannot be loaded/)
+    })
+  })
+
+  describe('from nodes that have made them', () => {
+    const learned = learnWordVectors(texts, 12, createRandom(1))
+    const places = new Map<string, number>()
+    let mesh: TestMesh
+    /** What the embedder of the mesh was asked. */
+    const asked: string[] = []
+    before(async () => (mesh = await createTestMesh('told')))
+    after(() => mesh.stop())
+
+    /** A capability that embeds, and says that its vectors are of the model "words". */
+    const embedder = (id: string): CapabilityDeclaration => ({
+      ...{ id, type: 'llm/embed', metadata: { model: 'words' } },
+      tools: [{ name: 'embed' }]
+    })
+    const answer = (input: unknown, of: (text: string) => Float32Array): Promise<JsonValue> =>
+      Promise.resolve({ data: (input as string[]).map((text) => ({ embedding: [...of(text)] })) })
+
+    it('takes as they tell what is theirs, each text made once where it comes from; nothing of who tells another model than it names', async () => {
+      const hub = await mesh.join('member', { name: 'hub' })
+      hub.register(embedder('embedder'), {
+        embed: ({ input }) => {
+          asked.push(...(input as string[]))
+          return answer(input, (text) => vectorOfText(learned, places, text))
+        }
+      })
+      const options = { meaning: { embeddings: { capability: 'embedder' } }, peers: hub.multiaddrs() }
+      const home = await mesh.join('member', { ...options, name: 'home' })
+      for (const declaration of declarations) home.register(declaration, { use: () => Promise.resolve(null) })
+      const liar = await mesh.join('member', { name: 'liar', meaning: { embeddings: { capability: 'wrong' } } })
+      liar.register(embedder('wrong'), {
+        embed: ({ input }) =>
+          answer(input, (text) => Float32Array.from({ length: 12 }, (_, n) => (n === text.length % 12 ? 1 : 0)))
+      })
+      const lies = ['open the safe', 'unlock the safe please', 'turn on the light over the safe']
+      liar.register(
+        { id: 'safe', type: 'home/safe', examples: lies, tools: [{ name: 'use' }] },
+        { use: () => Promise.resolve(null) }
+      )
+
+      const warnings: string[] = []
+      const asker = await mesh.join('member', { ...options, name: 'asker', log: (_, message) => warnings.push(message) })
+      await asker.addPeer(home.multiaddrs()[0]!)
+      await asker.addPeer(liar.multiaddrs()[0]!)
+      const gives = (name: string): string | undefined => asker.peers().find((peer) => peer.name === name)?.embeddings
+      await until(() => gives('home') === 'words' && gives('liar') === 'words', 'those that have made theirs')
+      assert.equal(gives('hub'), undefined)
+      const own = asked.splice(0)
+      assert.deepEqual([own.length, new Set(own).size], [texts.length - said.length, texts.length - said.length])
+
+      let last = await asker.understand('turn on the light')
+      await until(async () => (last = await asker.understand('turn on the light')).by.path === 'both', 'vectors')
+      assert.equal(last.matches[0]?.capability, 'lamp')
+      assert.equal(
+        last.by.reason,
+        'vectors of words (capability embedder, int8) of 9 of 9 capabilities, of 6 as their nodes told them'
+      )
+      // A sample of what was told, the first text, the request, and all of who was not believed or tells nothing.
+      const again = asked.filter((text) => own.includes(text))
+      assert.ok(again.length <= Math.ceil(own.length / 16) + 1, `${again.length} of ${own.length} once more`)
+      assert.ok(lies.every((text) => asked.includes(text)))
+      assert.deepEqual(
+        warnings.filter((line) => line.includes('vectors')),
+        ['vectors that liar gives as those of words are not like those of this node, which makes them itself']
+      )
     })
   })
 

@@ -9,7 +9,10 @@ import { MeshError, isMeshError } from '../../src/errors.ts'
 import type { CallOptions, Mesh, MeaningBy } from '../../src/mesh-api.ts'
 import { createCapabilityEmbedder } from '../../src/mesh-meaning-embedder.ts'
 import { pause } from '../../src/mesh-meaning-pieces.ts'
-import { createMeaningVectors, MAX_QUERIES, MIN_REST_MS } from '../../src/mesh-meaning-vectors.ts'
+import { createEmbeddings, MIN_REST_MS, type Embeddings } from '../../src/mesh-embeddings.ts'
+import { createMeaningVectors, MAX_QUERIES } from '../../src/mesh-meaning-vectors.ts'
+import type { SaidText } from '../../src/core/meaning/items.ts'
+import type { ToldVectors } from '../../src/mesh-told-vectors.ts'
 import { createMeshMeaning } from '../../src/mesh-meaning.ts'
 import { createRandom } from '../../scripts/simulate/random.ts'
 import { until } from '../backends/contract.ts'
@@ -79,6 +82,7 @@ function createHand() {
 describe('vectors beside words', () => {
   let hand: ReturnType<typeof createHand>
   let offers: Offer[]
+  let embeddings: Embeddings
   let meaning: ReturnType<typeof createMeshMeaning>
   /** Moves the clock that rests go by. */
   let later: number
@@ -87,10 +91,15 @@ describe('vectors beside words', () => {
     offers = ALL.map((one) => offer(one))
     later = 0
     const now = (): number => performance.now() + later
-    const vectors = createMeaningVectors({ embedder: hand.embedder, form: 'int8', now })
+    embeddings = createEmbeddings({ embedder: hand.embedder, form: 'int8', now })
+    const vectors = createMeaningVectors({ embeddings, now })
     meaning = createMeshMeaning({ offers: () => offers, now, random: createRandom(1), vectors })
   })
-  afterEach(() => meaning.stop())
+  const stop = (): void => {
+    meaning.stop()
+    embeddings.stop()
+  }
+  afterEach(stop)
   const by = async (text: string): Promise<MeaningBy> => (await meaning.understand(text)).by
   const first = async (text: string): Promise<string | undefined> => (await meaning.understand(text)).matches[0]?.capability
   const ready = (): Promise<void> => until(async () => (await by('make it warm')).path === 'both', 'the vectors')
@@ -236,7 +245,9 @@ describe('vectors beside words', () => {
   it('are not made again at once after each change', async () => {
     let at = 0
     const cost = 40
-    const clocked = createMeaningVectors({ embedder: hand.embedder, form: 'int8', now: () => (at += cost) })
+    const ticking = (): number => (at += cost)
+    const made = createEmbeddings({ embedder: hand.embedder, form: 'int8', now: ticking })
+    const clocked = createMeaningVectors({ embeddings: made, now: ticking })
     const clock = createMeshMeaning({ offers: () => offers, now: () => 0, random: createRandom(1), vectors: clocked })
     const reason = async (): Promise<string> => (await clock.understand('make it warm')).by.reason
     await until(async () => (await reason()).startsWith('vectors'), 'the vectors')
@@ -253,6 +264,44 @@ describe('vectors beside words', () => {
     assert.deepEqual(hand.asked.flat().at(-1), 'into the water')
     assert.equal(hand.asked.flat().length, 2, 'of that alone')
     clock.stop()
+    made.stop()
+  })
+
+  it('are those that a node tells of what it says itself, for that alone', async () => {
+    offers = [
+      offer(
+        { id: 'oven', type: 'home/oven', description: 'a thing', examples: ['it is frosty', 'so frosty', 'how frosty'] },
+        'attic'
+      ),
+      offer(
+        { id: 'stove', type: 'home/stove', description: 'a thing', examples: ['it is cold', 'so cold', 'how cold'] },
+        'kitchen'
+      ),
+      ...ALL.map((one) => offer(one))
+    ]
+    const gathered: SaidText[] = []
+    const told: ToldVectors = {
+      // What the attic tells makes an oven of whatever is about music.
+      get: (node) => (node === 'attic' ? { model: 'wise', values: vectorOf('a song') } : undefined),
+      modelOf: (node) => (node === 'attic' ? 'wise' : undefined),
+      gather: (said) => Promise.resolve(void gathered.push(...said))
+    }
+    const now = (): number => performance.now()
+    const vectors = createMeaningVectors({ embeddings, told, now })
+    const both = createMeshMeaning({ offers: () => offers, now, random: createRandom(1), vectors })
+    let last = await both.understand('shiver')
+    await until(async () => (last = await both.understand('shiver')).by.path === 'both', 'the vectors')
+    assert.match(last.by.reason, / of 25 of 25 capabilities, of 1 as their nodes told them$/)
+    assert.ok(last.matches.some(({ capability }) => capability === 'stove'))
+    assert.ok(!last.matches.some(({ capability }) => capability === 'oven'))
+    assert.deepEqual(
+      gathered.filter(({ node }) => node !== 'peer').map(({ node, texts }) => [node, texts.length]),
+      [
+        ['attic', 4],
+        ['kitchen', 4]
+      ]
+    )
+    both.stop()
   })
 
   it('are of the first characters of a long text, as words are', async () => {
@@ -277,7 +326,7 @@ describe('vectors beside words', () => {
     // Who went is no fault of the embedder.
     const next = meaning.understand('how frosty')
     await until(() => hand.running === 2, 'the next request')
-    meaning.stop()
+    stop()
     assert.equal((await next).by.path, 'words')
     assert.equal(hand.left, 2)
   })

@@ -1,6 +1,6 @@
 import { likelihood } from './calibration.ts'
 import { FUSED_DEPTH, UNTAUGHT, calibrateDense, scoreOf, type DenseScale } from './dense-calibration.ts'
-import { bySpace, modelOfSpace, spaceOf, vectorOfItem } from './dense-item.ts'
+import { bySpace, modelOfSpace, spaceOf, vectorOfItem, type VectorOf } from './dense-item.ts'
 import type { Embedded } from './embedder.ts'
 import type { HeldOut, MeaningItem, MeaningMatch, MeaningMatches } from './lexical-index.ts'
 import { createVectorTable, type VectorForm, type VectorTable } from './vector-table.ts'
@@ -28,8 +28,8 @@ export interface DenseIndex {
 /** What it is built of. */
 export interface DenseIndexInit {
   items: readonly MeaningItem[]
-  /** Undefined: there is none, and the item is left to its words. */
-  vectorOf(text: string): Embedded | undefined
+  /** Of an item without one for each of its texts: it is left to its words. */
+  vectorOf: VectorOf
   form: VectorForm
   /** Of the lexical index over the same items. */
   heldOut: readonly HeldOut[]

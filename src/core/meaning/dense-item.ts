@@ -23,16 +23,16 @@ export const spaceOf = ({ model, values }: Embedded): string => `${values.length
 /** The model of a space. */
 export const modelOfSpace = (space: string): string => space.slice(space.indexOf(' ') + 1)
 
+/** The vector of a text of an item, by its key; undefined: there is none. */
+export type VectorOf = (text: string, key: string) => Embedded | undefined
+
 /** The items by space; those without a vector for each of their texts, or with vectors of several spaces, are left out. */
-export function* bySpace(
-  items: readonly MeaningItem[],
-  vectorOf: (text: string) => Embedded | undefined
-): Generator<undefined, Map<string, EmbeddedItem[]>> {
+export function* bySpace(items: readonly MeaningItem[], vectorOf: VectorOf): Generator<undefined, Map<string, EmbeddedItem[]>> {
   const found = new Map<string, EmbeddedItem[]>()
   for (const [n, { key, description, examples }] of items.entries()) {
     if (n % 64 === 0) yield
-    const own = vectorOf(description)
-    const others = examples.map((text) => ({ text, of: vectorOf(text) }))
+    const own = vectorOf(description, key)
+    const others = examples.map((text) => ({ text, of: vectorOf(text, key) }))
     if (own === undefined || !others.every(({ of }) => of !== undefined && spaceOf(of) === spaceOf(own))) continue
     const item = { key, description: own.values, examples: others.map(({ text, of }) => ({ text, vector: of!.values })) }
     const together = found.get(spaceOf(own))

@@ -1,6 +1,6 @@
 /** Vectors of texts, and what makes them. */
+import { MAX_DIMENSIONS } from '../../../protocols/embedding/messages.ts'
 import { MeshError } from '../../errors.ts'
-import { MAX_DIMENSIONS } from './vectors.ts'
 
 /** Most texts of one request. */
 export const MAX_EMBED_BATCH = 32
@@ -15,6 +15,8 @@ export interface Embedded {
 export interface Embedder {
   /** What it is, for people: `capability nomic`. */
   readonly name: string
+  /** Whether there is anybody to ask. Default: always. */
+  ready?(): boolean
   /**
    * One vector for each text, in their order, all of one model.
    * @param texts at most {@link MAX_EMBED_BATCH}. Rejects with MeshError.

@@ -7,6 +7,11 @@ import type { VectorForm } from './vector-table.ts'
 /** Most texts whose vectors are kept. */
 export const MAX_CACHED_TEXTS = 65_536
 
+/** SHA-256 of the UTF-8 of a text: what a text is called where it is not sent. */
+export function textDigest(text: string): Uint8Array {
+  return sha256(utf8ToBytes(text))
+}
+
 /** Vectors of texts, by a digest of the text: each text is embedded once. */
 export interface EmbeddingCache {
   readonly size: number
@@ -47,4 +52,4 @@ export function createEmbeddingCache(form: VectorForm, most = MAX_CACHED_TEXTS):
   }
 }
 
-const digest = (text: string): string => bytesToHex(sha256(utf8ToBytes(text)))
+const digest = (text: string): string => bytesToHex(textDigest(text))

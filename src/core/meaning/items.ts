@@ -9,6 +9,8 @@ export interface MeantCapability {
   type: string
   /** As this node says it, else as the first of its mesh does: nobody else says what these are. */
   capability: CapabilityDeclaration
+  /** Who says it. */
+  by: Offer
   offers: Offer[]
 }
 
@@ -27,12 +29,12 @@ export function meantCapabilities(offers: readonly Offer[]): Map<string, MeantCa
     const key = meantKey(offer.type, offer.id)
     const { id, type, capability } = offer
     const near = nearnessOf(offer)
-    const one = meant.get(key) ?? { id, type, capability, offers: [] }
+    const one = meant.get(key) ?? { id, type, capability, by: offer, offers: [] }
     meant.set(key, one)
     one.offers.push(offer)
     if (near <= (nearest.get(key) ?? -1)) continue
     nearest.set(key, near)
-    one.capability = capability
+    Object.assign(one, { capability, by: offer })
   }
   return meant
 }
@@ -49,6 +51,27 @@ const ASK_TOOL = 'ask'
 /** Whether nothing else of its type stands in for it. So it is with an agent: it has rights and a memory of its own, and what is meant for one must not be done by the next. */
 export function isAlone({ capability }: MeantCapability): boolean {
   return toolOf(capability, ASK_TOOL) !== undefined
+}
+
+/** What another node of the own mesh says of something that is meant. */
+export interface SaidText {
+  /** PeerId. */
+  node: string
+  texts: readonly string[]
+}
+
+/** All texts of what is meant that other nodes of the own mesh say, by key: these can be asked for their vectors. */
+export function saidByOthers(meant: ReadonlyMap<string, MeantCapability>): Map<string, SaidText> {
+  const said = new Map<string, SaidText>()
+  for (const [key, { capability, by }] of meant) {
+    if (!by.local && by.mesh === undefined) said.set(key, { node: by.node, texts: textsOf(meaningItem(key, capability)) })
+  }
+  return said
+}
+
+/** All texts of an item, as vectors are made of them; see protocols/embedding. */
+export function textsOf({ description, examples }: MeaningItem): string[] {
+  return [description, ...examples]
 }
 
 /**

@@ -1,6 +1,3 @@
-/** Most numbers of a vector. */
-export const MAX_DIMENSIONS = 4_096
-
 /** A vector in whole numbers from -127 to 127, in units of its own scale: a quarter of the size of floats, and as good within a fraction of a point. */
 export interface Int8Vector {
   scale: number

@@ -89,6 +89,7 @@ const Node = object({
   ageMs: number('Since something new was last heard of it; 0 while it is direct.'),
   addresses: list(text()),
   capabilities: list(text(), 'Ids of its capabilities; of a node of another mesh those that it lends.'),
+  'embeddings?': text('The model of which it gives vectors of what its capabilities say.'),
   ...ofMesh
 })
 

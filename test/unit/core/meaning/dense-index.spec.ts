@@ -6,7 +6,8 @@ import { checkEmbedded, type Embedded } from '../../../../src/core/meaning/embed
 import { createEmbeddingCache } from '../../../../src/core/meaning/embedding-cache.ts'
 import { buildLexicalIndex, type LexicalIndex, type MeaningItem } from '../../../../src/core/meaning/lexical-index.ts'
 import { RESCORED, VECTOR_FORMS, createVectorTable, type VectorForm } from '../../../../src/core/meaning/vector-table.ts'
-import { MAX_DIMENSIONS, centroidOf, dot, normalised, toSigns, hamming } from '../../../../src/core/meaning/vectors.ts'
+import { MAX_DIMENSIONS } from '../../../../protocols/embedding/messages.ts'
+import { centroidOf, dot, normalised, toSigns, hamming } from '../../../../src/core/meaning/vectors.ts'
 import { isMeshError } from '../../../../src/errors.ts'
 import { createRandom } from '../../../../scripts/simulate/random.ts'
 

@@ -1,0 +1,153 @@
+import assert from 'node:assert/strict'
+import { MAX_MODEL_NAME, type EmbeddingItem } from '../../protocols/embedding/messages.ts'
+import type { Offer } from '../../src/core/candidates.ts'
+import { textDigest } from '../../src/core/meaning/embedding-cache.ts'
+import { toInt8 } from '../../src/core/meaning/vectors.ts'
+import { MIN_REST_MS, createEmbeddings, type Embeddings } from '../../src/mesh-embeddings.ts'
+import { createOwnVectors, type OwnVectors } from '../../src/mesh-own-vectors.ts'
+import { until } from '../fixtures/libp2p-pair.ts'
+import { createHandEmbedder, directionOf, type HandEmbedder } from '../fixtures/hand-embedder.ts'
+
+const offer = (id: string, examples: string[], local = true): Offer => ({
+  ...{ node: local ? 'here' : 'there', nodeName: 'here', local, direct: true, rttMs: 0, id, type: 'home/thing' },
+  capability: { id, type: 'home/thing', description: `the ${id}`, examples, tools: [{ name: 'use', description: 'uses it' }] }
+})
+/** As protocols/embedding has it. */
+const describe_ = (id: string): string => `${id}\nhome/thing\nthe ${id}\nuse\nuses it`
+
+describe('vectors of what a node says itself', () => {
+  let hand: HandEmbedder
+  let embeddings: Embeddings
+  let own: OwnVectors
+  let offers: Offer[]
+  let announced: (string | undefined)[]
+  let later: number
+  beforeEach(() => {
+    hand = createHandEmbedder(directionOf)
+    later = 0
+    embeddings = createEmbeddings({ embedder: hand, form: 'int8', now: () => performance.now() + later })
+    offers = [offer('lamp', ['turn on the light', 'it is dark']), offer('radio', ['play jazz'], false)]
+    announced = []
+    own = createOwnVectors({ embeddings, offers: () => offers, onAnnounce: () => announced.push(own.announced) })
+  })
+  afterEach(() => {
+    embeddings.stop()
+    own.stop()
+  })
+  async function give(texts: string[], model = 'wise'): Promise<{ items: EmbeddingItem[]; model: string | undefined }> {
+    const items: EmbeddingItem[] = []
+    const vectors = own.give({ model, digests: texts.map(textDigest) }, new AbortController().signal)
+    for (;;) {
+      const step = await vectors.next()
+      if (step.done === true) return { items, model: step.value }
+      items.push(step.value)
+    }
+  }
+
+  it('are made once, then announced, and given as they are', async () => {
+    own.changed(true)
+    await until(() => announced.length > 0, 'the announcement')
+    assert.deepEqual(announced, ['wise'])
+    assert.deepEqual(hand.asked, [[describe_('lamp'), 'turn on the light', 'it is dark']])
+    own.changed(true)
+    const { items, model } = await give(['it is dark', describe_('lamp')])
+    assert.equal(model, 'wise')
+    assert.deepEqual(items, [
+      { index: 0, values: toInt8(directionOf('it is dark')).values },
+      { index: 1, values: toInt8(directionOf(describe_('lamp'))).values }
+    ])
+    assert.equal(hand.asked.length, 1)
+  })
+
+  it('are of its own texts alone, and of the model that is asked for', async () => {
+    own.changed(true)
+    await until(() => announced.length > 0, 'the announcement')
+    assert.deepEqual(await give(['play jazz', 'something', 'turn on the light'], 'wise'), {
+      items: [{ index: 2, values: toInt8(directionOf('turn on the light')).values }],
+      model: 'wise'
+    })
+    assert.deepEqual(await give(['turn on the light'], 'other'), { items: [], model: 'wise' })
+    assert.equal(hand.asked.length, 1)
+  })
+
+  it('that are missing are made when they are asked for, each once', async () => {
+    own.changed(true)
+    await until(() => announced.length > 0, 'the announcement')
+    offers = [offer('lamp', ['turn on the light', 'it is gloomy'])]
+    const both = await Promise.all([give(['it is gloomy', 'turn on the light']), give(['it is gloomy'])])
+    assert.deepEqual(
+      both.map(({ items }) => items.map(({ index }) => index)),
+      [[1, 0], [0]]
+    )
+    assert.deepEqual(hand.asked[1], ['it is gloomy'])
+    assert.equal(hand.asked.length, 2)
+  })
+
+  it('are given as far as they were made where the embedder fails', async () => {
+    own.changed(true)
+    await until(() => announced.length > 0, 'the announcement')
+    offers = [offer('lamp', ['turn on the light', 'it is gloomy'])]
+    hand.answer = () => Promise.reject(new Error('gone'))
+    assert.deepEqual(
+      (await give(['it is gloomy', 'turn on the light'])).items.map(({ index }) => index),
+      [1]
+    )
+    assert.match(embeddings.resting() ?? '', /gone/)
+  })
+
+  it('wait for an embedder that is not here, and begin when it is', async () => {
+    hand.isReady = false
+    own.changed(true)
+    own.changed(false)
+    assert.deepEqual([hand.asked, announced], [[], []])
+    hand.isReady = true
+    own.changed(false)
+    await until(() => announced.length > 0, 'the announcement')
+    const asked = hand.asked.length
+    own.changed(false)
+    assert.equal(hand.asked.length, asked)
+  })
+
+  it('are tried again after a rest, and a rest for who was missing ends when that is here', async () => {
+    const answer = hand.answer
+    hand.answer = () => Promise.reject(new Error('loading'))
+    own.changed(true)
+    await until(() => embeddings.resting() !== undefined, 'a rest')
+    hand.answer = answer
+    own.changed(true)
+    assert.equal(hand.asked.length, 1)
+    assert.ok(embeddings.restMs() > 0 && embeddings.restMs() <= MIN_REST_MS)
+    hand.isReady = false
+    later += MIN_REST_MS
+    embeddings.rest('nobody is here')
+    assert.equal(embeddings.resting(), 'nobody is here')
+    hand.isReady = true
+    assert.deepEqual([embeddings.resting(), embeddings.restMs()], [undefined, 0])
+  })
+
+  it('are made and announced anew when the embedder has another model', async () => {
+    own.changed(true)
+    await until(() => announced.length > 0, 'the announcement')
+    hand.model = 'wiser'
+    await embeddings.embed(['a request'], new AbortController().signal)
+    await until(() => announced.length > 1, 'the other model')
+    assert.deepEqual(announced, ['wise', 'wiser'])
+    assert.deepEqual((await give(['it is dark'], 'wise')).items, [])
+    assert.equal((await give(['it is dark'], 'wiser')).items.length, 1)
+  })
+
+  it('are not announced where nothing is offered, or the model has no name that fits', async () => {
+    hand.model = 'm'.repeat(MAX_MODEL_NAME + 1)
+    own.changed(true)
+    await until(() => hand.asked.length > 0, 'the vectors')
+    await embeddings.fill([])
+    assert.deepEqual(announced, [])
+    hand.model = 'wise'
+    await embeddings.embed(['a request'], new AbortController().signal)
+    await until(() => announced.length > 0, 'the announcement')
+    offers = []
+    own.changed(true)
+    await until(() => announced.length > 1, 'the end of it')
+    assert.deepEqual(announced, ['wise', undefined])
+  })
+})
