@@ -1,10 +1,10 @@
 /** Vectors of texts from a capability of the mesh, by ordinary calls. */
 import type { JsonValue } from '../protocols/json.ts'
 import { parseTarget } from '../protocols/named-node.ts'
-import { findCandidates, type Offer } from './core/candidates.ts'
+import type { Offer } from './core/candidates.ts'
 import { EMBED_TOOL } from './core/embed.ts'
 import type { Embedder } from './core/meaning/embedder.ts'
-import { leftOut } from './core/meaning/left-out.ts'
+import { embedTarget, modelOf } from './core/meaning/embed-target.ts'
 import { MeshError } from './errors.ts'
 import type { Mesh } from './mesh-api.ts'
 
@@ -16,24 +16,22 @@ export interface CapabilityEmbedderComponents {
   offers(): Offer[]
 }
 
-/** Which provider answers is for dispatch to choose; vectors are of the model that this one announces, and that its server names. */
+/** Vectors are of the model that their provider announces, and that its server names. */
 export function createCapabilityEmbedder({ target, call, offers }: CapabilityEmbedderComponents): Embedder {
+  /** The model that was asked last. */
+  let latest: string | undefined
   return {
     name: `capability ${target}`,
-    ready() {
-      const { notNode = [] } = leftOut(target, offers())
-      try {
-        return findCandidates(offers(), target, EMBED_TOOL).offers.some(({ node }) => !notNode.includes(node))
-      } catch {
-        return false
-      }
-    },
+    ready: () => embedTarget(offers(), target, latest).model !== undefined,
     async embed(texts, { signal }) {
-      const { result, provider } = await call(target, EMBED_TOOL, { input: [...texts] }, { signal, ...leftOut(target, offers()) })
-        .result
+      const chosen = embedTarget(offers(), target, latest)
+      latest = chosen.model
+      const { notNode } = chosen
+      const options = { signal, ...(notNode.length > 0 && { notNode }) }
+      const { result, provider } = await call(chosen.target, EMBED_TOOL, { input: [...texts] }, options).result
       const { data, model: answered } = isObject(result) ? result : {}
       if (!Array.isArray(data)) throw noVectors()
-      const declared = modelAt(offers(), provider, target)
+      const declared = modelAt(offers(), provider, chosen.target)
       // A server that has loaded another model than it was set up for says so, perhaps.
       const model = typeof answered !== 'string' || answered === declared ? declared : `${declared} (${answered})`
       return data.map((entry) => ({ model, values: vectorOf(entry) }))
@@ -41,13 +39,11 @@ export function createCapabilityEmbedder({ target, call, offers }: CapabilityEmb
   }
 }
 
-/** The name of the model, or else of the capability: only what it says itself can tell models apart. */
 function modelAt(offers: readonly Offer[], node: string, target: string): string {
   const { name } = parseTarget(target)
   const there = offers.filter((one) => one.node === node)
   const offer = there.find(({ id }) => id === name) ?? there.find(({ type }) => type === name)
-  const model = offer?.capability.metadata?.['model']
-  return typeof model === 'string' ? model : (offer?.id ?? target)
+  return offer === undefined ? target : modelOf(offer)
 }
 
 function vectorOf(entry: JsonValue): Float32Array {

@@ -13,6 +13,14 @@ import type { GiveVectors } from './net/embedding.ts'
 /** Most texts of this node of which vectors are given. */
 export const MAX_OWN_TEXTS = 16_384
 
+/** While there is nobody to ask, it is looked so often whether there is, at most, in ms: a mesh that meets is a thousand changes. */
+export const LOOK_MS = 250
+
+/** So often vectors are made one after the other, of what has changed meanwhile. */
+export const MAX_ROUNDS = 3
+/** After that, and when the embedder has another model, what is to be made waits so long, in ms: an embedder that flaps between two is asked for little. */
+export const REMAKE_MS = 30_000
+
 /** What it needs. */
 export interface OwnVectorsComponents {
   embeddings: Embeddings
@@ -20,6 +28,8 @@ export interface OwnVectorsComponents {
   offers(): Offer[]
   /** Another model is to be announced. */
   onAnnounce(): void
+  /** Default: {@link REMAKE_MS}. */
+  remakeMs?: number
 }
 
 /** See the head of this file. */
@@ -33,7 +43,7 @@ export interface OwnVectors {
 }
 
 /** See {@link OwnVectors}. */
-export function createOwnVectors({ embeddings, offers, onAnnounce }: OwnVectorsComponents): OwnVectors {
+export function createOwnVectors({ embeddings, offers, onAnnounce, remakeMs = REMAKE_MS }: OwnVectorsComponents): OwnVectors {
   const { stopping } = embeddings
   let announced: string | undefined
   /** Digests of what was made with the model of now. */
@@ -54,13 +64,13 @@ export function createOwnVectors({ embeddings, offers, onAnnounce }: OwnVectorsC
   }
 
   async function make(): Promise<void> {
-    do {
+    for (let round = 0; again && round < MAX_ROUNDS; round++) {
       again = false
       const all = [...texts()]
       const due = all.filter(([digest]) => !done.has(digest)).map(([, text]) => text)
       if ((await embeddings.fill(due)) > 0) embeddings.works()
       done = new Set(all.filter(([, text]) => embeddings.made.modelOf(text) === embeddings.model()).map(([digest]) => digest))
-    } while (again)
+    }
     announce(texts().size === 0 ? undefined : embeddings.model())
   }
 
@@ -76,31 +86,33 @@ export function createOwnVectors({ embeddings, offers, onAnnounce }: OwnVectorsC
     if (making || timer !== undefined || stopping.aborted) return
     // What embeds is not here yet: it is tried when something changes.
     if ((waits = !embeddings.ready())) return
-    if (embeddings.resting() !== undefined) return later()
+    if (embeddings.resting() !== undefined) return later(embeddings.restMs())
     making = true
     make()
       .catch((error: unknown) => {
         if (stopping.aborted) return
         embeddings.failed(error)
-        later()
+        later(embeddings.restMs())
       })
       .finally(() => {
         making = false
-        if (again && timer === undefined) begin()
+        if (again) later(remakeMs)
       })
   }
 
-  function later(): void {
-    timer = setTimeout(() => {
+  function later(ms: number): void {
+    if (stopping.aborted) return
+    timer ??= setTimeout(() => {
       timer = undefined
       begin()
-    }, embeddings.restMs())
+    }, ms)
     timer.unref?.()
   }
 
   embeddings.onModel(() => {
     done = new Set()
-    begin()
+    if (making) again = true
+    else later(remakeMs)
   })
 
   return {
@@ -108,7 +120,8 @@ export function createOwnVectors({ embeddings, offers, onAnnounce }: OwnVectorsC
       return announced
     },
     changed(here) {
-      if (here || waits) begin()
+      if (here) begin()
+      else if (waits) later(LOOK_MS)
     },
     async *give({ model, digests }, signal): AsyncGenerator<EmbeddingItem, string | undefined> {
       const asked = digests.map((digest) => texts().get(bytesToHex(digest)))

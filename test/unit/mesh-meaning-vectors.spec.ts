@@ -333,7 +333,8 @@ describe('vectors beside words', () => {
 })
 
 describe('vectors from a capability of the mesh', () => {
-  const nomic = (node: string, model: string): Offer => offer({ id: 'nomic', type: 'llm/embed', metadata: { model } }, node)
+  const nomic = (node: string, model: string, id = 'nomic'): Offer =>
+    offer({ id, type: 'llm/embed', metadata: { model }, tools: [{ name: 'embed' }] }, node)
   const embed = (result: JsonValue, provider = 'one', target = 'nomic'): Promise<Embedded[]> => {
     const asked: unknown[] = []
     const call = ((...args: unknown[]) => {
@@ -374,10 +375,41 @@ describe('vectors from a capability of the mesh', () => {
     }
     assert.deepEqual(asked, [
       ['nomic', ['stranger']],
-      ['llm/embed', ['stranger']],
+      ['nomic', ['stranger']],
       ['nomic@one', ['stranger']],
       ['nomic@stranger', undefined]
     ])
+  })
+
+  it('are of one model while somebody has it, however many the mesh has, and else of another', async () => {
+    let there = [nomic('two', 'm2'), nomic('one', 'm1'), nomic('three', 'm2', 'other'), nomic('four', 'm1', 'more')]
+    const asked: [string, readonly string[] | undefined][] = []
+    const call = ((target: string, _tool: string, _input: JsonValue, { notNode = [] }: CallOptions) => {
+      asked.push([target, notNode])
+      const provider = there.find(({ id, node }) => id === target && !notNode.includes(node))!.node
+      return { result: Promise.resolve({ result: { data }, provider }) }
+    }) as unknown as Mesh['call']
+    const embedder = createCapabilityEmbedder({ target: 'llm/embed', call, offers: () => there })
+    const model = async (): Promise<string | undefined> =>
+      (await embedder.embed(['a', 'b'], { signal: new AbortController().signal }))[0]?.model
+    assert.equal(await model(), 'm1')
+    there = [nomic('zero', 'm0', 'least'), ...there]
+    assert.equal(await model(), 'm1')
+    there = there.filter(({ node }) => node !== 'four')
+    assert.equal(await model(), 'm1')
+    there = there.filter(({ node }) => node !== 'one' && node !== 'zero')
+    assert.equal(await model(), 'm2')
+    there = [nomic('one', 'm1'), ...there]
+    assert.equal(await model(), 'm2')
+    assert.deepEqual(asked, [
+      ['more', []],
+      ['more', []],
+      ['nomic', ['two']],
+      ['nomic', []],
+      ['other', []]
+    ])
+    there = []
+    assert.equal(embedder.ready?.(), false)
   })
 
   for (const [what, result] of [

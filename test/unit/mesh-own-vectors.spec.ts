@@ -4,6 +4,7 @@ import type { Offer } from '../../src/core/candidates.ts'
 import { textDigest } from '../../src/core/meaning/embedding-cache.ts'
 import { toInt8 } from '../../src/core/meaning/vectors.ts'
 import { MIN_REST_MS, createEmbeddings, type Embeddings } from '../../src/mesh-embeddings.ts'
+import { pause } from '../../src/mesh-meaning-pieces.ts'
 import { createOwnVectors, type OwnVectors } from '../../src/mesh-own-vectors.ts'
 import { until } from '../fixtures/libp2p-pair.ts'
 import { createHandEmbedder, directionOf, type HandEmbedder } from '../fixtures/hand-embedder.ts'
@@ -28,7 +29,7 @@ describe('vectors of what a node says itself', () => {
     embeddings = createEmbeddings({ embedder: hand, form: 'int8', now: () => performance.now() + later })
     offers = [offer('lamp', ['turn on the light', 'it is dark']), offer('radio', ['play jazz'], false)]
     announced = []
-    own = createOwnVectors({ embeddings, offers: () => offers, onAnnounce: () => announced.push(own.announced) })
+    own = createOwnVectors({ embeddings, offers: () => offers, onAnnounce: () => announced.push(own.announced), remakeMs: 20 })
   })
   afterEach(() => {
     embeddings.stop()
@@ -134,6 +135,26 @@ describe('vectors of what a node says itself', () => {
     assert.deepEqual(announced, ['wise', 'wiser'])
     assert.deepEqual((await give(['it is dark'], 'wise')).items, [])
     assert.equal((await give(['it is dark'], 'wiser')).items.length, 1)
+  })
+
+  it('of an embedder that flaps between two models are made a few times, and then after a while', async () => {
+    const flap = createHandEmbedder(directionOf)
+    const flapping = createEmbeddings({ embedder: flap, form: 'int8', now: () => performance.now() })
+    let count = 0
+    flap.answer = (texts) =>
+      Promise.resolve(texts.map((text) => ({ model: `m${flap.asked.length % 2}`, values: directionOf(text) })))
+    const poor = createOwnVectors({ embeddings: flapping, offers: () => offers, onAnnounce: () => count++ })
+    poor.changed(true)
+    await until(() => count > 0, 'the end of it')
+    // Each time another model made what was made before unlike.
+    flap.asked = []
+    for (let n = 0; n < 5; n++) {
+      await flapping.embed(['a request'], new AbortController().signal)
+      await pause()
+    }
+    assert.deepEqual(flap.asked, Array(5).fill(['a request']))
+    flapping.stop()
+    poor.stop()
   })
 
   it('are not announced where nothing is offered, or the model has no name that fits', async () => {
