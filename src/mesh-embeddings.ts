@@ -1,4 +1,4 @@
-/** What makes the vectors of a node: its embedder, all that it has made, and its rests when it fails. */
+/** What makes the vectors of a node: its embedder, what it has made, whose turn it is, and its rests when it fails. */
 import type { VectorForm } from './core/meaning/vector-table.ts'
 import { MAX_EMBED_BATCH, checkEmbedded, type Embedded, type Embedder } from './core/meaning/embedder.ts'
 import { createEmbeddingCache, type EmbeddingCache } from './core/meaning/embedding-cache.ts'
@@ -19,6 +19,14 @@ export interface EmbeddingsComponents {
   now: () => number
 }
 
+/** How texts are made. */
+export interface FillOptions {
+  /** Before what others have begun: what other nodes wait for. Default: false. */
+  first?: boolean
+  /** After each batch, with how many texts have been looked at. */
+  onBatch?: (done: number) => void
+}
+
 /** See the head of this file. */
 export interface Embeddings {
   /** Of the embedder, for people. */
@@ -26,12 +34,16 @@ export interface Embeddings {
   readonly form: VectorForm
   /** Vectors made here, by their text. */
   readonly made: EmbeddingCache
+  /** Monotonic ms. */
+  readonly now: () => number
   /** Whether there is anybody to ask for vectors. */
   ready(): boolean
   /** Of which model the embedder's vectors are, as it last said. */
   model(): string | undefined
-  /** Is told whenever that is another. */
-  onModel(listener: () => void): void
+  /** How many numbers they have. */
+  width(): number | undefined
+  /** Is told whenever the model is another than before. */
+  onModel(listener: (before: string | undefined) => void): void
   /** Why the embedder is left alone now; undefined if it is not. */
   resting(): string | undefined
   /** Why it failed last. Empty if it did not. */
@@ -46,11 +58,8 @@ export interface Embeddings {
   works(): void
   /** Asks the embedder. Rejects with MeshError. */
   embed(texts: readonly string[], signal: AbortSignal): Promise<readonly Embedded[]>
-  /**
-   * Makes what is missing of these, of the model that the embedder has now; in batches, one after the other, whoever asks. Rejects with MeshError.
-   * @param onBatch after each batch, with how many texts have been looked at. @returns how many were made.
-   */
-  fill(texts: readonly string[], onBatch?: (done: number) => void): Promise<number>
+  /** Makes what is missing of these, of the model that the embedder has now; a batch at a time, whoever asks. Rejects with MeshError. @returns how many were made. */
+  fill(texts: readonly string[], options?: FillOptions): Promise<number>
   readonly stopping: AbortSignal
   stop(): void
 }
@@ -59,33 +68,41 @@ export interface Embeddings {
 export function createEmbeddings({ embedder, form, now }: EmbeddingsComponents): Embeddings {
   const made = createEmbeddingCache(form)
   const stop = new AbortController()
-  const listeners = new Set<() => void>()
+  const listeners = new Set<(before: string | undefined) => void>()
+  const turns = createTurns()
   /** `absent`: because there was nobody to ask. */
   let resting = { until: 0, ms: 0, reason: '', absent: false }
-  let latest: string | undefined
-  let line: Promise<unknown> = Promise.resolve()
+  let latest: { model: string; width: number } | undefined
 
   async function embed(texts: readonly string[], signal: AbortSignal): Promise<readonly Embedded[]> {
     const all = AbortSignal.any([signal, stop.signal, AbortSignal.timeout(EMBED_MS)])
     const vectors = checkEmbedded(await untilAborted(embedder.embed(texts, { signal: all }), all), texts.length)
-    const model = vectors[0]?.model
-    if (model !== undefined && model !== latest) {
-      latest = model
-      for (const listener of listeners) listener()
-    }
+    const [first] = vectors
+    if (first === undefined) return vectors
+    const before = latest?.model
+    latest = { model: first.model, width: first.values.length }
+    if (first.model !== before) for (const listener of listeners) listener(before)
     return vectors
   }
 
-  async function fillNow(texts: readonly string[], onBatch: (done: number) => void): Promise<number> {
+  async function fill(texts: readonly string[], { first = false, onBatch }: FillOptions = {}): Promise<number> {
+    const due = [...new Set(texts)]
     let count = 0
-    for (let from = 0; from < texts.length; from += MAX_EMBED_BATCH) {
-      const batch = texts.slice(from, from + MAX_EMBED_BATCH)
-      const missing = batch.filter((text) => latest === undefined || made.modelOf(text) !== latest)
-      const vectors = missing.length === 0 ? [] : await embed(missing, stop.signal)
-      vectors.forEach((vector, n) => made.put(missing[n]!, vector))
-      count += missing.length
-      onBatch(from + batch.length)
-      if (missing.length === 0) await pause()
+    for (let from = 0; from < due.length; from += MAX_EMBED_BATCH) {
+      const batch = due.slice(from, from + MAX_EMBED_BATCH)
+      await turns.take(first)
+      try {
+        const missing = batch.filter((text) => latest === undefined || made.modelOf(text) !== latest.model)
+        if (missing.length > 0) {
+          const vectors = await embed(missing, stop.signal)
+          vectors.forEach((vector, n) => made.put(missing[n]!, vector))
+        }
+        count += missing.length
+        onBatch?.(from + batch.length)
+        if (missing.length === 0) await pause()
+      } finally {
+        turns.done()
+      }
     }
     return count
   }
@@ -111,7 +128,9 @@ export function createEmbeddings({ embedder, form, now }: EmbeddingsComponents):
     name: embedder.name,
     form,
     made,
-    model: () => latest,
+    now,
+    model: () => latest?.model,
+    width: () => latest?.width,
     onModel: (listener) => void listeners.add(listener),
     ready,
     resting: () => (isResting() ? resting.reason : undefined),
@@ -123,12 +142,26 @@ export function createEmbeddings({ embedder, form, now }: EmbeddingsComponents):
     rest,
     works,
     embed,
-    fill(texts, onBatch = () => undefined) {
-      const work = line.then(() => fillNow(texts, onBatch))
-      line = work.catch(() => undefined)
-      return work
-    },
+    fill,
     stopping: stop.signal,
     stop: () => stop.abort(new MeshError('cancelled', 'the node stops'))
+  }
+}
+
+/** One at a time, those that go first before the others. */
+function createTurns(): { take(first: boolean): Promise<void>; done(): void } {
+  const waiting: [first: (() => void)[], others: (() => void)[]] = [[], []]
+  let taken = false
+  return {
+    take(first) {
+      if (taken) return new Promise((resolve) => waiting[first ? 0 : 1].push(resolve))
+      taken = true
+      return Promise.resolve()
+    },
+    done() {
+      const next = waiting[0].shift() ?? waiting[1].shift()
+      if (next === undefined) taken = false
+      else next()
+    }
   }
 }

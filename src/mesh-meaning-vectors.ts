@@ -4,7 +4,9 @@ import { buildDenseIndex, type DenseIndex } from './core/meaning/dense-index.ts'
 import type { VectorOf } from './core/meaning/dense-item.ts'
 import type { Embedded } from './core/meaning/embedder.ts'
 import { MAX_CACHED_TEXTS, createEmbeddingCache } from './core/meaning/embedding-cache.ts'
-import { textsOf, type SaidText } from './core/meaning/items.ts'
+import { CHOICES } from './core/meaning/decision.ts'
+import { textsOf } from './core/meaning/items.ts'
+import type { SaidByNode } from './core/meaning/said-texts.ts'
 import type { LexicalIndex, MeaningItem, MeaningMatches } from './core/meaning/lexical-index.ts'
 import type { MeaningBy } from './mesh-api-meaning.ts'
 import type { Embeddings } from './mesh-embeddings.ts'
@@ -46,7 +48,7 @@ export interface KnownWords {
   lexical: LexicalIndex
   items(): MeaningItem[]
   /** What of it other nodes say, by the key of the item. Default: nothing. */
-  said?: () => ReadonlyMap<string, SaidText>
+  said?: () => Generator<undefined, ReadonlyMap<string, SaidByNode>>
 }
 
 /** What was found, and by what. */
@@ -66,21 +68,30 @@ export function findByWords({ text, limit, among }: MeaningQuestion, lexical: Le
   return { found: lexical.find(text, limit, among), by: { path: 'words', model: null, reason } }
 }
 
+interface BuiltVectors {
+  /** Of which words; undefined if it is to be built anew when there is time. */
+  revision: string | undefined
+  index: DenseIndex
+  /** Items with vectors that others told, and that were not checked since. */
+  told: Map<string, SaidByNode>
+  /** How many of those it was built with. */
+  count: number
+}
+
 /** See {@link MeaningVectors}. */
 export function createMeaningVectors({ embeddings, told, now }: MeaningVectorsComponents): MeaningVectors {
   const { name, form, made } = embeddings
   const asked = createEmbeddingCache('float', MAX_CACHED_QUERIES)
-  /** `told`: of so many items the vectors, or some of them, were told by others. */
-  let built: { revision: string; index: DenseIndex; told: number } | undefined
+  let built: BuiltVectors | undefined
   let making: { done: number; of: number } | undefined
+  let checking = false
   /** Until when another index is not built, beside the one that is there: of all that changes a new one would never be done. */
   let nextAt = 0
   let queries = 0
 
   /** Begins to make the vectors of what is known, unless that is done or under way, or somebody has to rest. */
   function make(words: KnownWords): void {
-    const { revision } = words
-    if (making !== undefined || built?.revision === revision) return
+    if (making !== undefined || built?.revision === words.revision) return
     if (embeddings.resting() !== undefined || embeddings.stopping.aborted) return
     if (built !== undefined && now() < nextAt) return
     const own = (making = { done: 0, of: 0 })
@@ -90,44 +101,80 @@ export function createMeaningVectors({ embeddings, told, now }: MeaningVectorsCo
   }
 
   async function build({ revision, lexical, items, said }: KnownWords, own: NonNullable<typeof making>): Promise<void> {
+    const { stopping } = embeddings
     const all = items()
-    const saidBy = said?.() ?? new Map<string, SaidText>()
-    await gather(all, saidBy, own)
+    const saidBy = said === undefined ? new Map<string, SaidByNode>() : await inPieces(said(), now, stopping)
+    if ((await gather(all, saidBy, own)) > 0) embeddings.works()
     const from = now()
     const byOthers = new Set<string>()
     const vectorOf: VectorOf = (text, key) => {
-      const node = saidBy.get(key)?.node
-      const other = made.modelOf(text) === embeddings.model() || node === undefined ? undefined : told?.get(node, text)
-      if (other !== undefined) byOthers.add(key)
-      return other ?? made.get(text)
+      const vector = made.modelOf(text) === embeddings.model() ? undefined : toldOf(saidBy.get(key), text)
+      if (vector !== undefined) byOthers.add(key)
+      return vector ?? made.get(text)
     }
-    const index = buildDenseIndex({ items: all, vectorOf, form, heldOut: lexical.heldOut })
-    built = { revision, index: await inPieces(index, now, embeddings.stopping), told: byOthers.size }
+    const index = await inPieces(buildDenseIndex({ items: all, vectorOf, form, heldOut: lexical.heldOut }), now, stopping)
+    const told = new Map([...saidBy].filter(([key]) => byOthers.has(key) && index.has(key)))
+    built = { revision, index, told, count: told.size }
     nextAt = now() + (now() - from) / BUILDING_SHARE
-    embeddings.works()
   }
 
-  /** Vectors of all texts, of one model: those that others have made already, then the rest. */
+  /** By the digests that are known of what the node says. */
+  function toldOf(said: SaidByNode | undefined, text: string): Embedded | undefined {
+    const digest = said?.texts.find(([, own]) => own === text)?.[0]
+    return said === undefined || digest === undefined ? undefined : told?.get(said.node, digest)
+  }
+
+  /** Vectors of all texts, of one model: those that others have made already, then the rest. @returns how many were made here. */
   async function gather(
     items: readonly MeaningItem[],
-    said: ReadonlyMap<string, SaidText>,
+    said: ReadonlyMap<string, SaidByNode>,
     own: NonNullable<typeof making>
-  ): Promise<void> {
+  ): Promise<number> {
     const first = items[0]?.description
-    if (first === undefined) return
-    for (let round = 0; round < MAX_ROUNDS; round++) {
+    let count = 0
+    for (let round = 0; first !== undefined && round < MAX_ROUNDS; round++) {
       // Whom to ask depends on the model.
-      if (embeddings.model() === undefined) await embeddings.fill([first])
+      if (embeddings.model() === undefined) count += await embeddings.fill([first])
       const model = embeddings.model()
       await told?.gather(said.values())
-      const isTold = (node: string | undefined, text: string): boolean =>
-        node !== undefined && told?.modelOf(node, text) === model
-      const rest = items.flatMap((item) => textsOf(item).filter((text) => !isTold(said.get(item.key)?.node, text)))
-      const texts = [...new Set(rest)].slice(0, MAX_CACHED_TEXTS)
+      const texts = (await inPieces(untold(items, said), now, embeddings.stopping)).slice(0, MAX_CACHED_TEXTS)
       own.of = texts.length
-      await embeddings.fill(texts, (done) => (own.done = done))
-      if (embeddings.model() === model) return
+      count += await embeddings.fill(texts, { onBatch: (done) => (own.done = done) })
+      if (embeddings.model() === model) break
     }
+    return count
+  }
+
+  function* untold(items: readonly MeaningItem[], said: ReadonlyMap<string, SaidByNode>): Generator<undefined, string[]> {
+    const texts = new Set<string>()
+    for (const item of items) {
+      const by = said.get(item.key)
+      const known = new Set(by?.texts.filter(([digest]) => told?.has(by.node, digest) === true).map(([, text]) => text))
+      for (const text of textsOf(item)) if (!known.has(text)) texts.add(text)
+      yield
+    }
+    return [...texts]
+  }
+
+  /** What is found by vectors that another node has told is made here as well, once: who lies is found out by what it is asked for, and what was told counts no more. */
+  function checkFound(index: BuiltVectors, keys: readonly string[]): void {
+    const key = keys.find((one) => index.told.has(one))
+    if (key === undefined || checking || told === undefined) return
+    const said = index.told.get(key)!
+    index.told.delete(key)
+    checking = true
+    told
+      .check(said)
+      .then((agrees) => {
+        // A lie is not compared with any more; what was checked takes its place when there is time.
+        if (!agrees && built === index) built = undefined
+        else index.revision = undefined
+      })
+      .catch((error: unknown) => {
+        index.told.set(key, said)
+        embeddings.failed(error)
+      })
+      .finally(() => (checking = false))
   }
 
   /** Its vector is kept once it is there, though nobody waits for it any more. */
@@ -160,7 +207,8 @@ export function createMeaningVectors({ embeddings, told, now }: MeaningVectorsCo
     if (built === undefined) return byWords(whyNone())
     const resting = embeddings.resting()
     if (resting !== undefined) return byWords(resting)
-    const { index, told: byOthers } = built
+    const before = built
+    const { index } = before
     let query: Awaited<ReturnType<typeof embedQuery>>
     try {
       query = await embedQuery(text, index, signal)
@@ -184,7 +232,11 @@ export function createMeaningVectors({ embeddings, told, now }: MeaningVectorsCo
     }
     if (index.share(query) === 0) return byWords(`the examples say that vectors of ${model} add nothing to words`)
     const found = index.find(query, words.lexical.find(text, FUSED_DEPTH, among).matches, limit, among)
-    const by = byOthers === 0 ? '' : `, of ${byOthers} as their nodes told them`
+    checkFound(
+      before,
+      found.matches.slice(0, CHOICES).map(({ key }) => key)
+    )
+    const by = before.count === 0 ? '' : `, of ${before.count} as their nodes told them`
     const reason = `vectors of ${model} (${name}, ${form}) of ${compared} of ${words.lexical.size} capabilities${by}`
     return { found, by: { path: 'both', model, reason } }
   }

@@ -1,10 +1,9 @@
 /** Vectors of what this node says of its own capabilities: made once, and given to other nodes, so that these need not make them. */
 import { bytesToHex } from '@noble/hashes/utils.js'
-import { MAX_MODEL_NAME, type EmbeddingItem } from '../protocols/embedding/messages.ts'
-import type { CapabilityDeclaration } from '../protocols/capability.ts'
+import { isModelName, type EmbeddingItem } from '../protocols/embedding/messages.ts'
 import type { Offer } from './core/candidates.ts'
-import { textDigest } from './core/meaning/embedding-cache.ts'
-import { meaningItem, textsOf } from './core/meaning/items.ts'
+import { MAX_EMBED_BATCH } from './core/meaning/embedder.ts'
+import { saidTexts } from './core/meaning/said-texts.ts'
 import { toInt8 } from './core/meaning/vectors.ts'
 import { untilAborted } from './core/until-aborted.ts'
 import type { Embeddings } from './mesh-embeddings.ts'
@@ -12,12 +11,10 @@ import type { GiveVectors } from './net/embedding.ts'
 
 /** Most texts of this node of which vectors are given. */
 export const MAX_OWN_TEXTS = 16_384
-
-/** While there is nobody to ask, it is looked so often whether there is, at most, in ms: a mesh that meets is a thousand changes. */
-export const LOOK_MS = 250
-
+/** While there is nobody to ask, it is looked so often whether there is, in ms. */
+export const LOOK_MS = 1_000
 /** So often vectors are made one after the other, of what has changed meanwhile. */
-export const MAX_ROUNDS = 3
+export const MAX_REMAKES = 3
 /** After that, and when the embedder has another model, what is to be made waits so long, in ms: an embedder that flaps between two is asked for little. */
 export const REMAKE_MS = 30_000
 
@@ -28,54 +25,74 @@ export interface OwnVectorsComponents {
   offers(): Offer[]
   /** Another model is to be announced. */
   onAnnounce(): void
-  /** Default: {@link REMAKE_MS}. */
-  remakeMs?: number
+  /** Default: {@link REMAKE_MS}, {@link LOOK_MS}. */
+  times?: { remakeMs: number; lookMs: number }
 }
 
 /** See the head of this file. */
 export interface OwnVectors {
   /** The model to announce: all that this node says has been made with it. */
   readonly announced: string | undefined
-  /** Something that is offered may have changed: makes what is missing, and tries again while it cannot. @param here what this node says. */
-  changed(here: boolean): void
+  /** What this node says may have changed: makes what is missing, and tries again while it cannot. */
+  changed(): void
   give: GiveVectors
   stop(): void
 }
 
 /** See {@link OwnVectors}. */
-export function createOwnVectors({ embeddings, offers, onAnnounce, remakeMs = REMAKE_MS }: OwnVectorsComponents): OwnVectors {
-  const { stopping } = embeddings
-  let announced: string | undefined
-  /** Digests of what was made with the model of now. */
-  let done = new Set<string>()
-  let making = false
-  let waits = false
-  let again = false
-  let timer: ReturnType<typeof setTimeout> | undefined
+export function createOwnVectors(components: OwnVectorsComponents): OwnVectors {
+  const { embeddings, offers, onAnnounce } = components
+  const { remakeMs, lookMs } = components.times ?? { remakeMs: REMAKE_MS, lookMs: LOOK_MS }
+  const { stopping, made, now } = embeddings
+  /** By digest, all of one model. Not those of the cache, in which what others say takes the place of what was made long ago. */
+  let kept: { model: string | undefined; vectors: Map<string, Int8Array> } = { model: undefined, vectors: new Map() }
   let known: { of: Offer[]; texts: Map<string, string> } | undefined
+  let announced: string | undefined
+  let making = false
+  let again = false
+  /** Not before, on the clock of the embedder: see {@link REMAKE_MS}. */
+  let notBefore = 0
+  let timer: ReturnType<typeof setTimeout> | undefined
 
-  /** By their digests, in hex. */
+  /** What this node says, by digest. */
   function texts(): Map<string, string> {
     const of = offers()
     if (known?.of === of) return known.texts
-    const own = of.filter(({ local }) => local).flatMap(({ capability }) => saidBy(capability))
+    const own = of.filter(({ local }) => local).flatMap(({ capability }) => saidTexts(capability))
     known = { of, texts: new Map(own.slice(0, MAX_OWN_TEXTS)) }
     return known.texts
   }
 
-  async function make(): Promise<void> {
-    for (let round = 0; again && round < MAX_ROUNDS; round++) {
-      again = false
-      const all = [...texts()]
-      const due = all.filter(([digest]) => !done.has(digest)).map(([, text]) => text)
-      if ((await embeddings.fill(due)) > 0) embeddings.works()
-      done = new Set(all.filter(([, text]) => embeddings.made.modelOf(text) === embeddings.model()).map(([digest]) => digest))
+  /** Makes some of them, and keeps them. */
+  async function keep(digests: readonly string[]): Promise<void> {
+    for (let from = 0; from < digests.length; from += MAX_EMBED_BATCH) {
+      const batch = digests.slice(from, from + MAX_EMBED_BATCH).map((digest) => [digest, texts().get(digest)] as const)
+      const count = await embeddings.fill(
+        batch.flatMap(([, text]) => text ?? []),
+        { first: true }
+      )
+      if (count > 0) embeddings.works()
+      const model = embeddings.model()
+      if (kept.model !== model) kept = { model, vectors: new Map() }
+      for (const [digest, text] of batch) {
+        const vector = text === undefined ? undefined : made.get(text)
+        if (vector?.model === model && vector !== undefined) kept.vectors.set(digest, toInt8(vector.values).values)
+      }
     }
-    announce(texts().size === 0 ? undefined : embeddings.model())
+  }
+
+  async function make(): Promise<void> {
+    for (let round = 0; again && round < MAX_REMAKES; round++) {
+      again = false
+      if (kept.model !== embeddings.model()) kept = { model: embeddings.model(), vectors: new Map() }
+      for (const digest of kept.vectors.keys()) if (!texts().has(digest)) kept.vectors.delete(digest)
+      await keep([...texts().keys()].filter((digest) => !kept.vectors.has(digest)))
+    }
+    announce(texts().size === 0 ? undefined : kept.model)
   }
 
   function announce(model: string | undefined): void {
-    const next = model !== undefined && model.length <= MAX_MODEL_NAME ? model : undefined
+    const next = isModelName(model) ? model : undefined
     if (next === announced) return
     announced = next
     onAnnounce()
@@ -83,84 +100,70 @@ export function createOwnVectors({ embeddings, offers, onAnnounce, remakeMs = RE
 
   function begin(): void {
     again = true
-    if (making || timer !== undefined || stopping.aborted) return
-    // What embeds is not here yet: it is tried when something changes.
-    if ((waits = !embeddings.ready())) return
-    if (embeddings.resting() !== undefined) return later(embeddings.restMs())
+    if (making || stopping.aborted) return
+    clearTimeout(timer)
+    timer = undefined
+    if (texts().size === 0 && announced === undefined) return
+    if (!embeddings.ready()) return later(lookMs)
+    const waitMs = Math.max(embeddings.restMs(), notBefore - now())
+    if (waitMs > 0) return later(waitMs)
     making = true
     make()
       .catch((error: unknown) => {
-        if (stopping.aborted) return
-        embeddings.failed(error)
-        later(embeddings.restMs())
+        again = true
+        if (!stopping.aborted) embeddings.failed(error)
       })
       .finally(() => {
         making = false
-        if (again) later(remakeMs)
+        if (!again) return
+        if (embeddings.restMs() === 0) notBefore = now() + remakeMs
+        begin()
       })
   }
 
   function later(ms: number): void {
-    if (stopping.aborted) return
-    timer ??= setTimeout(() => {
-      timer = undefined
-      begin()
-    }, ms)
+    timer = setTimeout(begin, ms)
     timer.unref?.()
   }
 
-  embeddings.onModel(() => {
-    done = new Set()
-    if (making) again = true
-    else later(remakeMs)
+  embeddings.onModel((before) => {
+    if (before !== undefined) notBefore = now() + remakeMs
+    begin()
   })
 
   return {
     get announced() {
       return announced
     },
-    changed(here) {
-      if (here) begin()
-      else if (waits) later(LOOK_MS)
-    },
+    changed: begin,
     async *give({ model, digests }, signal): AsyncGenerator<EmbeddingItem, string | undefined> {
-      const asked = digests.map((digest) => texts().get(bytesToHex(digest)))
-      const isMade = (text: string): boolean => embeddings.made.modelOf(text) === model
+      const asked = digests.map((digest) => bytesToHex(digest))
       const given = new Set<number>()
       const due = function* (): Generator<EmbeddingItem> {
-        for (const [index, text] of asked.entries()) {
-          const vector = text === undefined || given.has(index) || !isMade(text) ? undefined : embeddings.made.get(text)
-          if (vector === undefined) continue
+        for (const [index, digest] of asked.entries()) {
+          const values = kept.model !== model || given.has(index) ? undefined : kept.vectors.get(digest)
+          if (values === undefined) continue
           given.add(index)
-          yield { index, values: toInt8(vector.values).values }
+          yield { index, values }
         }
       }
       yield* due()
-      const missing = asked.filter((text) => text !== undefined).filter((text) => !isMade(text))
-      if (missing.length > 0 && embeddings.model() === model && embeddings.resting() === undefined) {
-        // What cannot be made, the other side makes.
-        await untilAborted(embeddings.fill(missing), signal).catch((error: unknown) => {
+      const missing = asked.filter((digest) => texts().has(digest) && !kept.vectors.has(digest))
+      for (let from = 0; from < missing.length; from += MAX_EMBED_BATCH) {
+        if (kept.model !== model || embeddings.resting() !== undefined) break
+        try {
+          await untilAborted(keep(missing.slice(from, from + MAX_EMBED_BATCH)), signal)
+        } catch (error) {
+          // What cannot be made, the other side makes.
           if (!signal.aborted && !stopping.aborted) embeddings.failed(error)
-        })
+          break
+        }
         yield* due()
       }
-      return announced
+      return kept.model
     },
     stop() {
       clearTimeout(timer)
-      timer = undefined
     }
   }
-}
-
-const said = new WeakMap<CapabilityDeclaration, [digest: string, text: string][]>()
-
-/** Reckoned once as long as the declaration is held. */
-function saidBy(capability: CapabilityDeclaration): [digest: string, text: string][] {
-  let own = said.get(capability)
-  if (own === undefined) {
-    own = textsOf(meaningItem('', capability)).map((text) => [bytesToHex(textDigest(text)), text])
-    said.set(capability, own)
-  }
-  return own
 }

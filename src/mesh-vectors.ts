@@ -31,8 +31,8 @@ export interface MeshVectors {
   vectors: MeaningVectors | undefined
   /** The model of which this node gives vectors, to be announced. */
   announced(): string | undefined
-  /** What is offered may have changed. @param here by this node. */
-  changed(here: boolean): void
+  /** What this node offers may have changed. */
+  changed(): void
   /** Before libp2p starts. */
   start(): Promise<void>
   stop(): Promise<void>
@@ -48,8 +48,8 @@ export function createMeshVectors(components: MeshVectorsComponents): MeshVector
   const own = createOwnVectors({ embeddings, offers, onAnnounce })
   const sessions = createSessions({ libp2p, now, onFault }, createEmbeddingProtocol(own.give))
 
-  async function* ask(node: string, request: EmbeddingRequest, signal: AbortSignal): ReturnType<typeof askVectors> {
-    return yield* askVectors(await sessions.get(node), request, signal)
+  async function* ask(node: string, request: EmbeddingRequest, width: number): ReturnType<typeof askVectors> {
+    return yield* askVectors(await sessions.get(node), request, { width, signal: embeddings.stopping })
   }
   const told = createToldVectors({
     ...{ embeddings, modelOf, ask, random },

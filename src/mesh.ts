@@ -45,8 +45,7 @@ export async function createMesh(components: MeshComponents): Promise<Mesh> {
     offers.changed()
     routing.directoryChanged(event)
     triggers.changed(event.kind === 'node-join' ? event.origin : undefined)
-    if (event.origin === self) federation.changed()
-    meaning.vectors.changed(event.origin === self)
+    if (event.origin === self) for (const { changed } of [federation, meaning.vectors]) changed()
     if (event.kind === 'node-join' || event.kind === 'info') learn(event.origin)
     if (event.kind === 'node-leave') lastNames.note(event.origin, event.name)
     // It may be back after a lease, without a session with this node.

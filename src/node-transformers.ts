@@ -26,6 +26,8 @@ const WEIGHTS = [
   ['model_int8.onnx', 'int8']
 ] as const
 
+/** Files beside the weights that vectors depend on. */
+const SETTINGS = ['config.json', 'tokenizer.json', 'tokenizer_config.json'] as const
 /** Digits of the revision of a model, in hex. */
 const REVISION_DIGITS = 12
 
@@ -45,7 +47,7 @@ export function resolvedMeaning(meaning: MeaningConfig | undefined, baseDir: str
 
 /**
  * Loads the model with the first texts. Nothing is downloaded: what is not in the folder is missing. Its vectors are of `NAME@REVISION`: the name of the folder, and the
- * beginning of a SHA-256 over its weights and tokenizer.
+ * beginning of a SHA-256 over its weights, configuration and tokenizer.
  * @param folder of the model: `config.json`, `tokenizer.json`, `onnx/model.onnx`. @param load gives the package.
  * @throws MeshError `invalid_config` if there is no such folder.
  */
@@ -70,8 +72,8 @@ export function createTransformersEmbedder(
     const options = { dtype: weights![1], device: 'cpu', local_files_only: true, session_options }
     try {
       const extract = await pipeline('feature-extraction', name, options)
-      const files = [join('onnx', weights![0]), 'tokenizer.json'].map((file) => join(path, file))
-      return { model: `${name}@${await revisionOf(files)}`, extract }
+      const files = [join('onnx', weights![0]), join('onnx', `${weights![0]}_data`), ...SETTINGS].map((file) => join(path, file))
+      return { model: `${name}@${await revisionOf(files.filter((file) => existsSync(file)))}`, extract }
     } catch (cause) {
       throw new MeshError('unavailable', `the model ${name} cannot be loaded: ${firstLine(cause)}`, {}, { cause })
     }

@@ -1,6 +1,6 @@
 import { decodeCbor, encodeCbor } from '../cbor.ts'
 import { MAX_CAPABILITY_BYTES } from '../capability.ts'
-import { modelName } from '../embedding/messages.ts'
+import { isModelName } from '../embedding/messages.ts'
 import { MeshError } from '../errors.ts'
 import { asArray, asBytes, asMap, asText, asUint, optional } from '../shape.ts'
 import { signingDomain } from '../signing.ts'
@@ -143,13 +143,14 @@ export function encodeInfo({ name, version, addresses, cost, embeddings }: NodeI
 export function decodeInfo(bytes: Uint8Array): NodeInfo {
   const map = asMap(decodeCbor(asBytes(bytes, 'info', MAX_INFO_BYTES)), 'info')
   const cost = optional(map['cost'], decodeCost)
-  const embeddings = optional(map['embeddings'], (value) => modelName(value, 'embeddings'))
+  const embeddings = map['embeddings']
   return {
     name: asText(map['name'], 'name', 64),
     version: asText(map['version'], 'version', 64),
     addresses: asArray(map['addresses'], 'addresses', MAX_ADDRESSES).map((address) => asText(address, 'address', 512)),
     ...(cost !== undefined && { cost }),
-    ...(embeddings !== undefined && { embeddings })
+    // What is no such name, perhaps of a later version, counts as none said.
+    ...(isModelName(embeddings) && { embeddings })
   }
 }
 

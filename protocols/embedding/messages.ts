@@ -1,5 +1,5 @@
 import { MeshError } from '../errors.ts'
-import { asArray, asBytes, asMap, asText, asUint } from '../shape.ts'
+import { asArray, asBytes, asMap, asUint } from '../shape.ts'
 
 /** Protocol id: vectors of what a node says of its capabilities, as it has made them. */
 export const EMBEDDING_PROTOCOL = '/atmosphere/embedding/1'
@@ -38,6 +38,8 @@ export function decodeEmbeddingRequest(body: unknown): EmbeddingRequest {
   const map = asMap(body, 'request')
   if (map['o'] !== 'vectors') throw new MeshError('protocol_error', 'a request of a kind that this node does not know')
   const digests = asArray(map['t'], 't', MAX_ASKED_TEXTS).map((one) => asBytes(one, 't', TEXT_DIGEST_BYTES, TEXT_DIGEST_BYTES))
+  const seen = new Set(digests.map((digest) => digest.join()))
+  if (seen.size !== digests.length) throw new MeshError('protocol_error', 'a text that is asked for twice')
   if (digests.length === 0) throw new MeshError('protocol_error', 'field "t" of a peer\'s message must not be empty')
   return { model: modelName(map['m']), digests }
 }
@@ -68,9 +70,12 @@ export function decodeEmbeddingEnd(body: unknown): { model: string | undefined }
   return { model: map['m'] === undefined ? undefined : modelName(map['m']) }
 }
 
-/** Name of a model, as a peer gives it. @throws MeshError `protocol_error`. */
-export function modelName(value: unknown, field = 'm'): string {
-  const name = asText(value, field, MAX_MODEL_NAME)
-  if (name === '') throw new MeshError('protocol_error', `field "${field}" of a peer's message must not be empty`)
-  return name
+/** Whether a model of this name can be told of. */
+export const isModelName = (value: unknown): value is string =>
+  typeof value === 'string' && value.length > 0 && value.length <= MAX_MODEL_NAME
+
+function modelName(value: unknown): string {
+  if (!isModelName(value))
+    throw new MeshError('protocol_error', `field "m" of a peer's message must be text of 1 to ${MAX_MODEL_NAME} characters`)
+  return value
 }

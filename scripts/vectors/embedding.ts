@@ -51,6 +51,7 @@ export function embeddingVectors(): Vectors {
       request('a short digest', 'under 32 bytes', { ...good, t: [DIGEST.subarray(1)] }),
       request('a digest that is text', 'not bytes', { ...good, t: ['light'] }),
       request('too many texts', 'over 256', { ...good, t: many(MAX_ASKED_TEXTS + 1) }),
+      request('a text twice', 'each once', { ...good, t: [DIGEST, many(2)[1], DIGEST] }),
       item('no place', 'missing', { v: DIGEST }),
       item('a place past the last', 'over 255', { n: MAX_ASKED_TEXTS, v: DIGEST }),
       item('a place before the first', 'below 0', { n: -1, v: DIGEST }),

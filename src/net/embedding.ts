@@ -13,8 +13,8 @@ import { MeshError } from '../errors.ts'
 import type { Protocol } from './protocol.ts'
 import type { Session } from './session.ts'
 
-/** An exchange takes at most this long, in ms: 256 texts of a small model on a small machine, made first. */
-export const GIVE_TIMEOUT_MS = 60_000
+/** An exchange takes at most this long, on either side, in ms. */
+export const GIVE_TIMEOUT_MS = 20_000
 /** A node that is asked and sends nothing for so long is not waited for, in ms: what it has not told is embedded by who asks. */
 export const ASK_IDLE_MS = 5_000
 
@@ -47,35 +47,46 @@ export function createEmbeddingProtocol(give: GiveVectors): Protocol {
   }
 }
 
+/** How vectors are asked for. */
+export interface AskOptions {
+  /** Numbers of a vector. */
+  width: number
+  signal: AbortSignal
+  /** Default: {@link ASK_IDLE_MS}, {@link GIVE_TIMEOUT_MS}. */
+  times?: { idleMs: number; timeoutMs: number }
+}
+
 /**
  * The side that asks: each place at most once, all of one length.
  * @returns the model that the vectors of the other side are of now.
- * @throws MeshError `protocol_error`, `unavailable`, `busy`, `unsupported`; `deadline_exceeded` if nothing comes for `idleMs`.
+ * @throws MeshError `protocol_error`, `unavailable`, `busy`, `unsupported`; `deadline_exceeded` if nothing comes for a while, or not all in the end.
  */
 export async function* askVectors(
   session: Pick<Session, 'request'>,
   request: EmbeddingRequest,
-  signal: AbortSignal,
-  idleMs: number = ASK_IDLE_MS
+  { width, signal, times = { idleMs: ASK_IDLE_MS, timeoutMs: GIVE_TIMEOUT_MS } }: AskOptions
 ): AsyncGenerator<EmbeddingItem, string | undefined, void> {
-  const idle = new AbortController()
-  const exchange = session.request(encodeEmbeddingRequest(request), { signal: AbortSignal.any([signal, idle.signal]) })
+  const { idleMs, timeoutMs } = times
+  const over = new AbortController()
+  const late = (ms: number) => () => over.abort(new MeshError('deadline_exceeded', `no vector within ${ms} ms`))
+  const exchange = session.request(encodeEmbeddingRequest(request), { signal: AbortSignal.any([signal, over.signal]) })
   const seen = new Set<number>()
-  let length: number | undefined
+  const end = setTimeout(late(timeoutMs), timeoutMs)
   try {
     for (;;) {
-      const timer = setTimeout(() => idle.abort(new MeshError('deadline_exceeded', `no vector within ${idleMs} ms`)), idleMs)
+      const timer = setTimeout(late(idleMs), idleMs)
       const step = await exchange.next().finally(() => clearTimeout(timer))
       if (step.done === true) return decodeEmbeddingEnd(step.value).model
       const item = decodeEmbeddingItem(step.value)
       if (item.index >= request.digests.length || seen.has(item.index))
         throw new MeshError('protocol_error', 'a vector of a text that was not asked for, or twice')
-      if (item.values.length !== (length ??= item.values.length))
-        throw new MeshError('protocol_error', 'vectors of several lengths')
+      if (item.values.length !== width)
+        throw new MeshError('protocol_error', `a vector of ${item.values.length} numbers, of a model that gives ${width}`)
       seen.add(item.index)
       yield item
     }
   } finally {
+    clearTimeout(end)
     await exchange.return(undefined)
   }
 }

@@ -22,7 +22,7 @@ protocolContract('embedding', () => ({
   }),
   async good(session) {
     const got: number[] = []
-    for await (const { index } of askVectors(session, request, AbortSignal.timeout(5_000))) got.push(index)
+    for await (const { index } of askVectors(session, request, { width: 3, signal: AbortSignal.timeout(5_000) })) got.push(index)
     assert.deepEqual(got, [0, 1, 2])
   },
   request: encodeEmbeddingRequest(request),
@@ -51,8 +51,8 @@ describe('embedding protocol', function () {
     open.push(...both)
     return both[0]
   }
-  async function ask(session: Session, idleMs?: number): Promise<{ got: EmbeddingItem[]; model: string | undefined }> {
-    const vectors = askVectors(session, request, AbortSignal.timeout(10_000), idleMs)
+  async function ask(session: Session): Promise<{ got: EmbeddingItem[]; model: string | undefined }> {
+    const vectors = askVectors(session, request, { width: 3, signal: AbortSignal.timeout(10_000) })
     const got: EmbeddingItem[] = []
     for (;;) {
       const step = await vectors.next()
@@ -97,25 +97,40 @@ describe('embedding protocol', function () {
       }
       return 'wise'
     })
-    const first = askVectors(session, request, new AbortController().signal)
+    const first = askVectors(session, request, { width: 3, signal: new AbortController().signal })
     await first.next()
     assert.equal(await refusal(ask(session)), 'busy')
     await first.return(undefined)
     await until(() => running === 0, 'the end of it')
-    const again = askVectors(session, request, new AbortController().signal)
+    const again = askVectors(session, request, { width: 3, signal: new AbortController().signal })
     assert.equal((await again.next()).done, false)
     await again.return(undefined)
   })
 
-  it('is not waited for longer than said, and what came before counts', async () => {
-    const session = await sessionWith(async function* (_, signal) {
+  it('is not waited for longer than said, for one vector or for all, and what came before counts', async () => {
+    const silent = await sessionWith(async function* (_, signal) {
       yield encodeEmbeddingItem({ index: 1, values })
       await new Promise((resolve) => signal.addEventListener('abort', resolve))
       return {}
     })
-    const vectors = askVectors(session, request, new AbortController().signal, 50)
+    const { signal } = new AbortController()
+    const vectors = askVectors(silent, request, { width: 3, signal, times: { idleMs: 50, timeoutMs: 60_000 } })
     assert.deepEqual((await vectors.next()).value, { index: 1, values })
     assert.equal(await refusal(vectors.next()), 'deadline_exceeded')
+
+    let next = (): void => undefined
+    const slow = await sessionWith(async function* () {
+      for (const index of [0, 1, 2]) {
+        yield encodeEmbeddingItem({ index, values })
+        await new Promise<void>((resolve) => (next = resolve))
+      }
+      return {}
+    })
+    const trickle = askVectors(slow, request, { width: 3, signal, times: { idleMs: 60_000, timeoutMs: 200 } })
+    assert.equal((await trickle.next()).done, false)
+    next()
+    assert.equal((await trickle.next()).done, false)
+    assert.equal(await refusal(trickle.next()), 'deadline_exceeded')
   })
 
   it('takes no vector twice, of what was not asked for, of another length, or of a wrong form', async () => {

@@ -11,7 +11,7 @@ import { createCapabilityEmbedder } from '../../src/mesh-meaning-embedder.ts'
 import { pause } from '../../src/mesh-meaning-pieces.ts'
 import { createEmbeddings, MIN_REST_MS, type Embeddings } from '../../src/mesh-embeddings.ts'
 import { createMeaningVectors, MAX_QUERIES } from '../../src/mesh-meaning-vectors.ts'
-import type { SaidText } from '../../src/core/meaning/items.ts'
+import type { SaidByNode } from '../../src/core/meaning/said-texts.ts'
 import type { ToldVectors } from '../../src/mesh-told-vectors.ts'
 import { createMeshMeaning } from '../../src/mesh-meaning.ts'
 import { createRandom } from '../../scripts/simulate/random.ts'
@@ -279,12 +279,19 @@ describe('vectors beside words', () => {
       ),
       ...ALL.map((one) => offer(one))
     ]
-    const gathered: SaidText[] = []
+    const gathered: SaidByNode[] = []
+    const checked: string[] = []
+    let agrees = true
     const told: ToldVectors = {
       // What the attic tells makes an oven of whatever is about music.
-      get: (node) => (node === 'attic' ? { model: 'wise', values: vectorOf('a song') } : undefined),
-      modelOf: (node) => (node === 'attic' ? 'wise' : undefined),
-      gather: (said) => Promise.resolve(void gathered.push(...said))
+      get: (node) => (agrees && node === 'attic' ? { model: 'wise', values: vectorOf('a song') } : undefined),
+      has: (node) => agrees && node === 'attic',
+      gather: (said) => Promise.resolve(void gathered.push(...said)),
+      check({ node }) {
+        checked.push(node)
+        agrees = false
+        return Promise.resolve(false)
+      }
     }
     const now = (): number => performance.now()
     const vectors = createMeaningVectors({ embeddings, told, now })
@@ -382,32 +389,26 @@ describe('vectors from a capability of the mesh', () => {
   })
 
   it('are of one model while somebody has it, however many the mesh has, and else of another', async () => {
-    let there = [nomic('two', 'm2'), nomic('one', 'm1'), nomic('three', 'm2', 'other'), nomic('four', 'm1', 'more')]
-    const asked: [string, readonly string[] | undefined][] = []
+    let there = [nomic('two', 'm2'), nomic('one', 'm1'), nomic('three', 'm1'), nomic('four', 'm1', 'more')]
+    const asked: [string, readonly string[]][] = []
     const call = ((target: string, _tool: string, _input: JsonValue, { notNode = [] }: CallOptions) => {
       asked.push([target, notNode])
       const provider = there.find(({ id, node }) => id === target && !notNode.includes(node))!.node
       return { result: Promise.resolve({ result: { data }, provider }) }
     }) as unknown as Mesh['call']
     const embedder = createCapabilityEmbedder({ target: 'llm/embed', call, offers: () => there })
-    const model = async (): Promise<string | undefined> =>
-      (await embedder.embed(['a', 'b'], { signal: new AbortController().signal }))[0]?.model
-    assert.equal(await model(), 'm1')
-    there = [nomic('zero', 'm0', 'least'), ...there]
-    assert.equal(await model(), 'm1')
-    there = there.filter(({ node }) => node !== 'four')
-    assert.equal(await model(), 'm1')
-    there = there.filter(({ node }) => node !== 'one' && node !== 'zero')
-    assert.equal(await model(), 'm2')
-    there = [nomic('one', 'm1'), ...there]
-    assert.equal(await model(), 'm2')
-    assert.deepEqual(asked, [
-      ['more', []],
-      ['more', []],
-      ['nomic', ['two']],
-      ['nomic', []],
-      ['other', []]
-    ])
+    const next = async (without: string[], ...more: Offer[]): Promise<[string | undefined, string, readonly string[]]> => {
+      there = [...there.filter(({ node }) => !without.includes(node)), ...more]
+      const [first] = await embedder.embed(['a', 'b'], { signal: new AbortController().signal })
+      return [first?.model, ...asked.at(-1)!]
+    }
+    // What most nodes have.
+    const [model] = await next([])
+    assert.equal(model, 'm1')
+    assert.deepEqual(await next(['four'], nomic('five', 'm2'), nomic('six', 'm2')), ['m1', 'nomic', ['five', 'six', 'two']])
+    assert.deepEqual(await next(['one']), ['m1', 'nomic', ['five', 'six', 'two']])
+    assert.deepEqual(await next(['three']), ['m2', 'nomic', []])
+    assert.deepEqual(await next(['two', 'six'], nomic('one', 'm1'), nomic('three', 'm1')), ['m2', 'nomic', ['one', 'three']])
     there = []
     assert.equal(embedder.ready?.(), false)
   })

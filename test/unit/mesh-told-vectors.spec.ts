@@ -1,41 +1,57 @@
 import assert from 'node:assert/strict'
 import { bytesToHex } from '@noble/hashes/utils.js'
 import { MAX_ASKED_TEXTS, type EmbeddingItem, type EmbeddingRequest } from '../../protocols/embedding/messages.ts'
-import { textDigest } from '../../src/core/meaning/embedding-cache.ts'
-import type { SaidText } from '../../src/core/meaning/items.ts'
+import { MAX_CACHED_TEXTS, textDigest } from '../../src/core/meaning/embedding-cache.ts'
+import type { SaidByNode } from '../../src/core/meaning/said-texts.ts'
 import { TEXTS_PER_SAMPLE } from '../../src/core/meaning/told-vectors.ts'
 import { toInt8 } from '../../src/core/meaning/vectors.ts'
 import { MeshError } from '../../src/errors.ts'
 import { createEmbeddings, type Embeddings } from '../../src/mesh-embeddings.ts'
-import { MAX_ASKED_NODES, createToldVectors, type ToldVectors } from '../../src/mesh-told-vectors.ts'
+import { MAX_OWN_TEXTS } from '../../src/mesh-own-vectors.ts'
+import {
+  ASK_NODE_MS,
+  GATHER_MS,
+  MAX_ASKED_NODES,
+  MAX_SHUNNED,
+  SHUN_MS,
+  createToldVectors,
+  type ToldVectors
+} from '../../src/mesh-told-vectors.ts'
 import { createRandom } from '../../scripts/simulate/random.ts'
 import { createHandEmbedder, directionOf, type HandEmbedder } from '../fixtures/hand-embedder.ts'
 
-const now = (): number => performance.now()
+const digestOf = (text: string): string => bytesToHex(textDigest(text))
+const saying = (node: string, ...texts: string[]): SaidByNode => ({ node, texts: texts.map((text) => [digestOf(text), text]) })
 const textsOf = (node: string, count: number): string[] => Array.from({ length: count }, (_, n) => `${node} says ${n}`)
+const truth = (_node: string, text: string): Int8Array | undefined => toInt8(directionOf(text)).values
 
 describe('vectors that other nodes tell', () => {
   let hand: HandEmbedder
   let embeddings: Embeddings
   let told: ToldVectors
-  /** What nodes say, and what they announce; their answers are of all that they say. */
-  let said: SaidText[]
+  let said: SaidByNode[]
+  let read: { of: SaidByNode[]; texts: Map<string, string> } = { of: [], texts: new Map() }
+  /** What nodes announce. */
   let models: Map<string, string>
-  let asked: { node: string; request: EmbeddingRequest }[]
+  let asked: { node: string; request: EmbeddingRequest; width: number }[]
   let disagreed: string[]
-  let vectorOf: (node: string, text: string) => Int8Array | undefined
-  let failAfter: { node: string; items: number; error: MeshError } | undefined
+  let vectorOf: typeof truth
+  let fail: { node: string; after: number; error: MeshError } | undefined
   let [running, most] = [0, 0]
+  /** Moves the clock, at each question as well. */
+  let [at, askMs] = [0, 0]
 
-  async function* ask(node: string, request: EmbeddingRequest): AsyncGenerator<EmbeddingItem, unknown> {
-    asked.push({ node, request })
+  async function* ask(node: string, request: EmbeddingRequest, width: number): AsyncGenerator<EmbeddingItem, string | undefined> {
+    asked.push({ node, request, width })
     most = Math.max(most, ++running)
+    at += askMs
     try {
       await Promise.resolve()
-      const texts = new Map(said.flatMap((one) => one.texts.map((text) => [bytesToHex(textDigest(text)), text])))
+      if (read.of !== said) read = { of: said, texts: new Map(said.flatMap((one) => one.texts)) }
+      const { texts } = read
       let items = 0
       for (const [index, digest] of request.digests.entries()) {
-        if (failAfter?.node === node && items++ >= failAfter.items) throw failAfter.error
+        if (fail?.node === node && items++ >= fail.after) throw fail.error
         const values = vectorOf(node, texts.get(bytesToHex(digest))!)
         if (values !== undefined) yield { index, values }
       }
@@ -46,18 +62,11 @@ describe('vectors that other nodes tell', () => {
   }
   beforeEach(async () => {
     hand = createHandEmbedder(directionOf)
-    embeddings = createEmbeddings({ embedder: hand, form: 'int8', now })
-    ;[asked, disagreed, failAfter] = [[], [], undefined]
-    ;[running, most] = [0, 0]
-    said = [
-      { node: 'attic', texts: textsOf('attic', 40) },
-      { node: 'kitchen', texts: textsOf('kitchen', 3) }
-    ]
-    models = new Map([
-      ['attic', 'wise'],
-      ['kitchen', 'wise']
-    ])
-    vectorOf = (_, text) => toInt8(directionOf(text)).values
+    embeddings = createEmbeddings({ embedder: hand, form: 'int8', now: () => at })
+    ;[asked, disagreed, fail, vectorOf] = [[], [], undefined, truth]
+    ;[running, most, at, askMs] = [0, 0, 0, 0]
+    said = [saying('attic', ...textsOf('attic', 40)), saying('kitchen', ...textsOf('kitchen', 3))]
+    models = new Map(['attic', 'kitchen'].map((node) => [node, 'wise']))
     told = createToldVectors({
       ...{ embeddings, ask, random: createRandom(1) },
       modelOf: (node) => models.get(node),
@@ -68,115 +77,188 @@ describe('vectors that other nodes tell', () => {
     hand.asked = []
   })
   afterEach(() => embeddings.stop())
-  const known = (node: string, texts = said.find((one) => one.node === node)!.texts): number =>
-    texts.filter((text) => told.modelOf(node, text) === 'wise').length
+  const known = (node: string): number =>
+    said.filter((one) => one.node === node).flatMap(({ texts }) => texts.filter(([digest]) => told.has(node, digest))).length
+  const nodesAsked = (): string[] => asked.map(({ node }) => node)
 
   it('are taken of who has the same model, a sample of them made here too, and asked for once', async () => {
     await told.gather(said)
     assert.deepEqual([known('attic'), known('kitchen'), disagreed], [40, 3, []])
     assert.equal(hand.asked.flat().length, Math.ceil(40 / TEXTS_PER_SAMPLE) + 1)
-    const { model, values } = told.get('kitchen', 'kitchen says 1')!
+    const { model, values } = told.get('kitchen', digestOf('kitchen says 1'))!
     assert.deepEqual([model, [...values]], ['wise', [...toInt8(directionOf('kitchen says 1')).values]])
     assert.deepEqual(
-      asked.map(({ node, request }) => [node, request.model, request.digests.length]),
+      asked.map(({ node, request, width }) => [node, request.model, request.digests.length, width]),
       [
-        ['attic', 'wise', 40],
-        ['kitchen', 'wise', 3]
+        ['kitchen', 'wise', 3, 16],
+        ['attic', 'wise', 40, 16]
       ]
     )
     await told.gather(said)
     assert.equal(asked.length, 2)
-    said = [{ node: 'attic', texts: [...textsOf('attic', 40), 'a new one'] }]
+    said = [saying('attic', ...textsOf('attic', 40), 'a new one')]
     await told.gather(said)
     assert.deepEqual(asked.at(-1)!.request.digests, [textDigest('a new one')])
+    // Nobody says that any more.
+    assert.equal(told.has('kitchen', digestOf('kitchen says 1')), false)
   })
 
-  it('are not asked of who has another model or none, nor what was made here already', async () => {
+  it('are not asked of who has another model or none, nor before this node knows its own', async () => {
     models = new Map([['attic', 'other']])
     await told.gather(said)
-    models.set('kitchen', 'wise')
-    await embeddings.fill(textsOf('kitchen', 2))
-    await told.gather(said)
-    assert.deepEqual(
-      asked.map(({ node, request }) => [node, request.digests.map(bytesToHex)]),
-      [['kitchen', [bytesToHex(textDigest('kitchen says 2'))]]]
-    )
-  })
-
-  it('are not asked for before this node knows its own model', async () => {
-    const fresh = createEmbeddings({ embedder: hand, form: 'int8', now })
+    assert.deepEqual(asked, [])
+    const fresh = createEmbeddings({ embedder: hand, form: 'int8', now: () => at })
     const none = createToldVectors({
-      embeddings: fresh,
-      ask,
-      random: Math.random,
+      ...{ embeddings: fresh, ask, random: Math.random },
       modelOf: () => 'wise',
-      onDisagreed: () => undefined
+      onDisagreed: assert.fail
     })
     await none.gather(said)
     assert.deepEqual(asked, [])
     fresh.stop()
   })
 
-  it('of who lies about all of them are all dropped, now and later; others are believed', async () => {
-    vectorOf = (node, text) => toInt8(directionOf(node === 'attic' ? `${text}!` : text)).values
+  it('are asked for all alike, whatever this node has made: it may know a text from somebody in confidence', async () => {
+    await embeddings.fill(textsOf('kitchen', 2))
     await told.gather(said)
-    assert.deepEqual([known('attic'), known('kitchen'), disagreed], [0, 3, ['attic wise']])
-    asked = []
-    said.push({ node: 'attic', texts: ['later'] })
-    vectorOf = (_, text) => toInt8(directionOf(text)).values
-    await told.gather(said)
-    assert.deepEqual(asked, [])
+    assert.equal(asked.find(({ node }) => node === 'kitchen')?.request.digests.length, 3)
   })
 
-  it('that were believed are dropped when a later one is a lie', async () => {
+  it('of who lies about all of them are all dropped, now and later; others are believed', async () => {
+    vectorOf = (node, text) => truth(node, node === 'attic' ? `${text}!` : text)
+    await told.gather(said)
+    assert.deepEqual([known('attic'), known('kitchen'), disagreed], [0, 3, ['attic wise']])
+    ;[asked, vectorOf] = [[], truth]
+    said = [...said, saying('attic', 'later')]
+    await told.gather(said)
+    assert.deepEqual(nodesAsked(), [])
+  })
+
+  it('that were believed are gone for good when a later one is a lie, also past another model', async () => {
     await told.gather(said)
     assert.equal(known('attic'), 40)
-    said = [{ node: 'attic', texts: [...textsOf('attic', 40), 'a lie'] }]
-    vectorOf = (_, text) => toInt8(directionOf(`${text}!`)).values
+    said = [saying('attic', ...textsOf('attic', 40), 'a lie')]
+    vectorOf = (node, text) => truth(node, `${text}!`)
     await told.gather(said)
-    assert.deepEqual([known('attic'), told.get('attic', 'attic says 3'), disagreed], [0, undefined, ['attic wise']])
+    assert.deepEqual([known('attic'), disagreed], [0, ['attic wise']])
+    for (const model of ['wiser', 'wise']) {
+      hand.model = model
+      models.set('attic', model)
+      await embeddings.embed(['x'], new AbortController().signal)
+      await told.gather(said)
+      assert.equal(known('attic'), 0)
+    }
+    assert.deepEqual(disagreed, ['attic wise', 'attic wiser'])
+  })
+
+  it('are all made here once one of theirs is found, so that a few lies among many truths do not last', async () => {
+    const safe = saying('attic', 'open the safe', 'unlock it')
+    said = [saying('attic', ...textsOf('attic', 200)), safe]
+    // None of the sample is a lie.
+    vectorOf = (node, text) =>
+      truth(node, safe.texts.some(([, own]) => own === text) && !embeddings.made.get(text) ? `${text}!` : text)
+    hand.answer = (texts) =>
+      Promise.resolve(texts.map((text) => ({ model: 'wise', values: directionOf(isSampled(text) ? `${text}!` : text) })))
+    let sampling = true
+    const isSampled = (text: string): boolean => sampling && safe.texts.some(([, own]) => own === text)
+    await told.gather(said)
+    assert.deepEqual([known('attic'), disagreed], [202, []])
+    sampling = false
+    const others = saying('attic', ...textsOf('attic', 3))
+    assert.equal(await told.check(others), true)
+    for (const [, text] of safe.texts) embeddings.made.put(text, { model: 'before', values: directionOf(text) })
+    assert.equal(await told.check(safe), false)
+    assert.deepEqual([known('attic'), disagreed], [0, ['attic wise']])
+    assert.equal(await told.check(safe), true, 'nothing of it is told any more')
   })
 
   it('of another length, or without a direction, agree with nothing', async () => {
     vectorOf = (node) => (node === 'attic' ? Int8Array.of(1, 2) : new Int8Array(16))
     await told.gather(said)
-    assert.deepEqual(disagreed, ['attic wise', 'kitchen wise'])
+    assert.deepEqual(disagreed.sort(), ['attic wise', 'kitchen wise'])
   })
 
-  it('of a text that two say count for each as it tells them', async () => {
-    said = [
-      { node: 'attic', texts: ['light'] },
-      { node: 'kitchen', texts: ['light'] }
-    ]
-    vectorOf = (node, text) => (node === 'attic' ? toInt8(directionOf(text)).values : undefined)
-    await told.gather(said)
-    // It was made here as the sample: nobody has to tell it.
-    assert.equal(embeddings.made.modelOf('light'), 'wise')
-    assert.equal(told.get('kitchen', 'light'), undefined)
-  })
-
-  it('that came before a node went count; of one that breaks the contract none', async () => {
-    failAfter = { node: 'attic', items: 25, error: new MeshError('unavailable', 'gone') }
+  it('that came before a node went count; of one that breaks the contract none; neither is asked again soon', async () => {
+    fail = { node: 'attic', after: 25, error: new MeshError('unavailable', 'gone') }
     await told.gather(said)
     assert.deepEqual([known('attic'), known('kitchen')], [25, 3])
-    failAfter = { node: 'attic', items: 10, error: new MeshError('protocol_error', 'twice') }
     await told.gather(said)
-    assert.equal(known('attic'), 25)
+    assert.deepEqual(nodesAsked(), ['kitchen', 'attic'])
+    at += SHUN_MS
+    fail = { node: 'attic', after: 10, error: new MeshError('protocol_error', 'twice') }
+    await told.gather(said)
+    assert.deepEqual([known('attic'), nodesAsked()], [25, ['kitchen', 'attic', 'attic']])
+    at += SHUN_MS
+    models.set('attic', 'wise')
+    fail = undefined
+    await told.gather(said)
+    assert.equal(known('attic'), 40)
   })
 
-  it('are asked for in parts, of a few nodes at once', async () => {
-    said = Array.from({ length: 30 }, (_, n) => ({ node: `n${n}`, texts: textsOf(`n${n}`, n === 0 ? MAX_ASKED_TEXTS + 1 : 2) }))
+  it('are asked for in parts, of a few nodes at once, and each part is checked before the next is asked for', async () => {
+    said = Array.from({ length: 30 }, (_, n) => saying(`n${n}`, ...textsOf(`n${n}`, n === 0 ? MAX_ASKED_TEXTS + 1 : 2)))
     models = new Map(said.map(({ node }) => [node, 'wise']))
     await told.gather(said)
-    assert.deepEqual([most, asked.length], [MAX_ASKED_NODES, 31])
+    assert.deepEqual([most, asked.length, known('n0')], [MAX_ASKED_NODES, 31, MAX_ASKED_TEXTS + 1])
     assert.ok(asked.every(({ request }) => request.digests.length <= MAX_ASKED_TEXTS))
-    assert.equal(known('n0'), MAX_ASKED_TEXTS + 1)
+    said = [saying('n1', ...textsOf('more', MAX_ASKED_TEXTS * 4))]
+    vectorOf = (node, text) => truth(node, `${text}!`)
+    await told.gather(said)
+    assert.deepEqual([asked.length, disagreed], [32, ['n1 wise']])
   })
 
-  it('are not taken where the model of this node becomes another meanwhile', async () => {
+  it('of a node that takes long are asked for only so long, and all others before those who say most', async () => {
+    said = Array.from({ length: MAX_ASKED_NODES * 40 }, (_, n) => saying(`n${n}`, ...textsOf(`n${n}`, 2)))
+    said.unshift(saying('slow', ...textsOf('slow', MAX_ASKED_TEXTS * 9)))
+    models = new Map(said.map(({ node }) => [node, 'wise']))
+    askMs = ASK_NODE_MS / 2
+    await told.gather(said.slice(0, 1))
+    assert.deepEqual([asked.length, known('slow')], [2, 2 * MAX_ASKED_TEXTS])
+    await told.gather(said.slice(0, 1))
+    assert.equal(asked.length, 2, 'not asked again')
+    ;[at, asked] = [0, []]
+    await told.gather(said)
+    assert.equal(asked.length, (GATHER_MS / (ASK_NODE_MS / 2) / MAX_ASKED_NODES + 0.5) * MAX_ASKED_NODES)
+  })
+
+  it('are bounded: for a node, in all, and who is remembered', async () => {
+    const many = (node: string): SaidByNode => ({
+      node,
+      texts: Array.from({ length: MAX_OWN_TEXTS + 1 }, (_, n) => [`${node}0${n.toString(16).padStart(62, '0')}`, `${n}`])
+    })
+    vectorOf = () => undefined
+    said = ['a', 'b', 'c', 'd', 'e'].map(many)
+    models = new Map(said.map(({ node }) => [node, 'wise']))
+    await told.gather(said.slice(0, 1))
+    assert.equal(
+      asked.reduce((sum, { request }) => sum + request.digests.length, 0),
+      MAX_OWN_TEXTS
+    )
+    asked = []
+    await told.gather([saying('f', 'small'), ...said])
+    assert.deepEqual([...new Set(nodesAsked())].length, MAX_CACHED_TEXTS / MAX_OWN_TEXTS)
+    // Whoever was shunned first is asked again, once so many others are.
+    said = Array.from({ length: MAX_SHUNNED + 1 }, (_, n) => saying(`n${n}`, 'light'))
+    models = new Map(said.map(({ node }) => [node, 'wise']))
+    fail = { node: '', after: 0, error: new MeshError('unavailable', 'gone') }
+    asked = []
+    for (const one of [...said, ...said.slice(1), said[0]!]) {
+      fail.node = one.node
+      await told.gather([one])
+    }
+    assert.deepEqual([asked.length, asked.at(-1)?.node], [MAX_SHUNNED + 2, 'n0'])
+  }).timeout(20_000)
+
+  it('are not taken where the model of this node becomes another meanwhile, nor asked for once it stops', async () => {
     hand.model = 'wiser'
     await told.gather(said)
     assert.equal(known('attic') + known('kitchen'), 0)
     assert.deepEqual(disagreed, [])
+    embeddings.stop()
+    asked = []
+    said = Array.from({ length: 100 }, (_, n) => saying(`n${n}`, 'light'))
+    models = new Map(said.map(({ node }) => [node, 'wiser']))
+    await told.gather(said)
+    assert.deepEqual(asked, [])
   })
 })

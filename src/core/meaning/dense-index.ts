@@ -10,6 +10,8 @@ import { normalised } from './vectors.ts'
 export interface DenseIndex {
   /** Items that have a vector. */
   readonly size: number
+  /** Whether it has a vector of this item. */
+  has(key: string): boolean
   /** Bytes of all vectors. */
   readonly bytes: number
   /** The models that vectors are of; more than one only while they are made anew. */
@@ -65,6 +67,7 @@ export function* buildDenseIndex({ items, vectorOf, form, heldOut }: DenseIndexI
 
   return {
     size: all.reduce((sum, { table }) => sum + table.size, 0),
+    has: (key) => all.some(({ places }) => places.has(key)),
     bytes: all.reduce((sum, { table }) => sum + table.bytes, 0),
     models: [...spaces.keys()].map(modelOfSpace),
     comparable: (query) => spaces.get(spaceOf(query))?.table.size ?? 0,

@@ -39,12 +39,13 @@ export function modelOf({ id, capability }: Pick<Offer, 'id' | 'capability'>): s
   return typeof model === 'string' && model !== '' ? model : id
 }
 
-/** By name, so that nodes that come at different times choose the same, and can share what they make. */
+/** Of the model that most nodes have: those that come at different times choose the same, can share what they make, and are not drawn away by one. Then the nearest. */
 function first(able: readonly Offer[]): Offer | undefined {
-  return [...able].sort((a, b) => compare(modelOf(a), modelOf(b)) || compare(a.id, b.id))[0]
+  const nodes = new Map<string, Set<string>>()
+  for (const offer of able) nodes.set(modelOf(offer), (nodes.get(modelOf(offer)) ?? new Set()).add(offer.node))
+  const most = Math.max(...[...nodes.values()].map(({ size }) => size))
+  return able.find((offer) => nodes.get(modelOf(offer))?.size === most)
 }
-
-const compare = (a: string, b: string): number => (a < b ? -1 : a > b ? 1 : 0)
 
 function ableOf(offers: readonly Offer[], target: string): readonly Offer[] {
   try {

@@ -34,6 +34,7 @@ export function checkEmbedded(answer: readonly Embedded[], count: number): reado
   const [first] = answer
   for (const { model, values } of answer) {
     if (values.length === 0 || values.length > MAX_DIMENSIONS) throw wrong(`a vector of ${values.length} numbers`)
+    if (model === '') throw wrong('a model without a name')
     if (model !== first!.model || values.length !== first!.values.length) throw wrong('vectors of several lengths or models')
     if (!values.every(Number.isFinite)) throw wrong('a vector in which something is no number')
   }

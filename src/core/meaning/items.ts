@@ -53,22 +53,6 @@ export function isAlone({ capability }: MeantCapability): boolean {
   return toolOf(capability, ASK_TOOL) !== undefined
 }
 
-/** What another node of the own mesh says of something that is meant. */
-export interface SaidText {
-  /** PeerId. */
-  node: string
-  texts: readonly string[]
-}
-
-/** All texts of what is meant that other nodes of the own mesh say, by key: these can be asked for their vectors. */
-export function saidByOthers(meant: ReadonlyMap<string, MeantCapability>): Map<string, SaidText> {
-  const said = new Map<string, SaidText>()
-  for (const [key, { capability, by }] of meant) {
-    if (!by.local && by.mesh === undefined) said.set(key, { node: by.node, texts: textsOf(meaningItem(key, capability)) })
-  }
-  return said
-}
-
 /** All texts of an item, as vectors are made of them; see protocols/embedding. */
 export function textsOf({ description, examples }: MeaningItem): string[] {
   return [description, ...examples]

@@ -2,14 +2,14 @@
 import type { Embedded } from './embedder.ts'
 import { dot, normalised } from './vectors.ts'
 
-/** Of so many texts of a node one is embedded here as well. */
+/** Of so many texts that a node tells at once one is embedded here as well, before any is taken. */
 export const TEXTS_PER_SAMPLE = 16
-/** Least cosine of two vectors of one text by one model: whole numbers of a byte cost up to 0.008, other kernels and floats less; what says something else of the text is far below. */
-export const MIN_AGREEMENT = 0.98
+/** Least cosine of two vectors of one text by one model: whole numbers of a byte cost less than 0.001, other kernels and kinds of floats the rest. */
+export const MIN_AGREEMENT = 0.99
 
 /**
- * Which of them are embedded here as well: one of {@link TEXTS_PER_SAMPLE}, at least one. Whoever lies about a part of its texts is found out with the odds of
- * that part, and moves its centroid by no more than that.
+ * Which of them are embedded here as well: one of {@link TEXTS_PER_SAMPLE}, at least one. That keeps out another model of the same name, and who lies about much; who lies
+ * about little is found out when it matters, since all texts of what is found are made here then.
  * @param random uniform in [0, 1). It has to be chosen once the vectors are there.
  */
 export function sampleOf(texts: readonly string[], random: () => number): string[] {
