@@ -50,6 +50,7 @@ describe('outgoing events', () => {
               ]
             }
           : undefined,
+      offers: () => [],
       handlers: () => handlers,
       meaning: {
         among: (text, all) => (learned === undefined ? undefined : learned(text, all)),
