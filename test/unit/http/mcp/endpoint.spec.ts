@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict'
 import { createApp, type FetchHandler } from '../../../../src/http/app.ts'
-import { MAX_BODY_BYTES } from '../../../../src/http/json-body.ts'
+import { MAX_BODY_BYTES, MAX_BODY_VALUES } from '../../../../src/http/json-body.ts'
 import { createMcpServer } from '../../../../src/http/mcp/mcp-server.ts'
 import { MAX_SESSIONS, SESSION_IDLE_MS, createMcpSessions, type McpSessions } from '../../../../src/http/mcp/mcp-sessions.ts'
 import { createToolCatalog } from '../../../../src/http/mcp/tool-catalog.ts'
@@ -94,7 +94,9 @@ describe('http mcp: the endpoint', () => {
     assert.deepEqual(await codeOf(initialize, { 'content-type': 'text/plain' }), [415, -32_000])
     assert.deepEqual(await codeOf('{"jsonrpc"'), [400, -32_700])
     assert.deepEqual(await codeOf('7'), [400, -32_600])
+    assert.deepEqual(await codeOf('{"id":1,"jsonrpc":"2.0","id":2,"method":"ping"}'), [400, -32_600])
     assert.deepEqual(await codeOf('['.repeat(200) + ']'.repeat(200)), [400, -32_600])
+    assert.deepEqual(await codeOf(`[${'0,'.repeat(MAX_BODY_VALUES)}0]`), [413, -32_000])
     assert.deepEqual(await codeOf('7', { 'content-length': String(MAX_BODY_BYTES + 1) }), [413, -32_000])
   })
 
