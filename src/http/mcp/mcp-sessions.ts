@@ -1,5 +1,6 @@
 import { WebStandardStreamableHTTPServerTransport, type Server, type ServerContext } from '@modelcontextprotocol/server'
 import { boundedStream } from './bounded-stream.ts'
+import { refusal } from './mcp-errors.ts'
 
 /** Sessions at once. One more ends the one that has been idle for longest; if none is, it is refused. */
 export const MAX_SESSIONS = 64
@@ -121,9 +122,4 @@ export function createMcpSessions({ createServer, now, maxUnreadBytes }: McpSess
 
 function isInitialize(body: unknown): boolean {
   return typeof body === 'object' && body !== null && (body as { method?: unknown }).method === 'initialize'
-}
-
-/** An error of JSON-RPC that answers no request. */
-export function refusal(status: number, message: string, headers: Record<string, string> = {}, code = -32_000): Response {
-  return Response.json({ jsonrpc: '2.0', error: { code, message }, id: null }, { status, headers })
 }

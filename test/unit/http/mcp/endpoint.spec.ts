@@ -1,6 +1,9 @@
 import assert from 'node:assert/strict'
+import { Hono } from 'hono'
 import { createApp, type FetchHandler } from '../../../../src/http/app.ts'
+import { errorResponse } from '../../../../src/http/errors.ts'
 import { MAX_BODY_BYTES, MAX_BODY_VALUES } from '../../../../src/http/json-body.ts'
+import { mcpErrors } from '../../../../src/http/mcp/mcp-errors.ts'
 import { createMcpServer } from '../../../../src/http/mcp/mcp-server.ts'
 import { MAX_SESSIONS, SESSION_IDLE_MS, createMcpSessions, type McpSessions } from '../../../../src/http/mcp/mcp-sessions.ts'
 import { createToolCatalog } from '../../../../src/http/mcp/tool-catalog.ts'
@@ -84,6 +87,34 @@ describe('http mcp: the endpoint', () => {
     assert.equal((await send(initialize, {}, {}, `${URL}?timeoutMs=0`)).status, 400)
     assert.equal((await send(initialize, {}, { method: 'PUT' })).status, 405)
     assert.equal(mesh.calls.length, 0)
+  })
+
+  it('refuses in the shape of JSON-RPC, with the status and headers of HTTP', async () => {
+    for (const [headers, init, url, status, code] of [
+      [{ authorization: '' }, {}, URL, 401, 'permission_denied'],
+      [{ authorization: 'Bearer wrong' }, {}, URL, 401, 'permission_denied'],
+      [{ host: 'evil.example' }, {}, URL, 403, 'permission_denied'],
+      [{ origin: 'http://evil.example' }, {}, URL, 403, 'permission_denied'],
+      [{}, {}, `${URL}?tool=all`, 400, 'invalid_argument'],
+      [{}, {}, `${URL}?timeoutMs=0`, 400, 'invalid_argument'],
+      [{}, { method: 'PUT' }, URL, 405, 'unsupported'],
+      [{}, {}, `${URL}/more`, 404, 'unsupported'],
+      [{ 'content-length': String(MAX_BODY_BYTES + 1) }, {}, URL, 413, 'too_large']
+    ] as [Record<string, string>, RequestInit, string, number, string][]) {
+      const response = await send(initialize, headers, init, url)
+      const { jsonrpc, id, error } = (await response.json()) as Record<string, unknown> & {
+        error: { code: number; message: string; data: { code: string } }
+      }
+      assert.deepEqual([response.status, jsonrpc, id, error.code, error.data.code], [status, '2.0', null, -32_000, code])
+      assert.ok(error.message.length > 0)
+      assert.equal(response.headers.get('content-type'), 'application/json')
+      assert.equal(response.headers.get('server'), 'atmosphere')
+      assert.equal(response.headers.has('www-authenticate'), status === 401)
+      assert.equal(response.headers.get('allow'), status === 405 ? 'GET, POST, DELETE' : null)
+    }
+    const faulty = new Hono().onError(errorResponse).use(mcpErrors())
+    const fault = await faulty.get('/', () => Promise.reject(new Error('a fault'))).request('/')
+    assert.deepEqual([fault.status, (await messageOf(fault)).error?.code], [500, -32_603])
   })
 
   it('takes what is a message, of a size and a depth', async () => {
