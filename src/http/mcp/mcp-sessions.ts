@@ -1,5 +1,5 @@
 import { WebStandardStreamableHTTPServerTransport, type Server, type ServerContext } from '@modelcontextprotocol/server'
-import { boundedStream } from './bounded-stream.ts'
+import { boundedStream, cancelledAnswer } from './bounded-stream.ts'
 import { refusal } from './mcp-errors.ts'
 
 /** Sessions at once. One more ends the one that has been idle for longest; if none is, it is refused. */
@@ -63,8 +63,8 @@ export function createMcpSessions({ createServer, now, maxUnreadBytes }: McpSess
     })
     const server = createServer(request, ({ mcpReq, http }) => {
       const leave = use(session)
-      // What is cancelled is never answered: without this its stream would stay open for as long as the session.
-      const end = (): void => transport.closeSSEStream(mcpReq.id)
+      // What is cancelled is never answered: without this its stream, and that of the batch that it is of, would stay open for as long as the session.
+      const end = (): void => void transport.send(cancelledAnswer(mcpReq.id)).catch(() => {})
       mcpReq.signal.addEventListener('abort', end, { once: true })
       http?.req?.signal.addEventListener('abort', leave, { once: true })
       return leave

@@ -204,9 +204,14 @@ describe('http mcp: sessions', () => {
   let sessions: McpSessions
   let watches: TriggerWatches
   let time: number
+  /** Ends the call of `late`. */
+  let finish: (result: string) => void
   beforeEach(() => {
     time = 0
-    mesh = createFakeMesh({ slow: (_input, signal) => new Promise((end) => signal.addEventListener('abort', () => end(null))) })
+    mesh = createFakeMesh({
+      slow: (_input, signal) => new Promise((end) => signal.addEventListener('abort', () => end(null))),
+      late: () => new Promise((end) => (finish = end))
+    })
     const now = (): number => time
     const catalog = createToolCatalog(mesh, now)
     const triggerCatalog = createTriggerCatalog(mesh, now)
@@ -294,5 +299,26 @@ describe('http mcp: sessions', () => {
     await new Promise((resolve) => setImmediate(resolve))
     time += SESSION_IDLE_MS + 1
     assert.equal(await ping(id), 404)
+  })
+
+  it('answer all of a batch but what of it was cancelled', async () => {
+    const id = await begin()
+    const call = (n: number, name: string): object => ({ jsonrpc: '2.0', id: n, method: 'tools/call', params: { name } })
+    const cancel = (n: number): Promise<Response> =>
+      handle({ jsonrpc: '2.0', method: 'notifications/cancelled', params: { requestId: n } }, id)
+    const batch = await handle([call(2, 'demo__slow'), call(3, 'demo__late'), call(4, 'demo__slow')], id)
+    await cancel(2)
+    await mesh.cancelled
+    finish('in time')
+    await cancel(4)
+    const text = await batch.text()
+    const told = text
+      .split('\n')
+      .flatMap((line) => (line.startsWith('data: ') ? [JSON.parse(line.slice(6)) as { id: number }] : []))
+    assert.deepEqual(
+      told.map((one) => one.id),
+      [3]
+    )
+    assert.match(text, /in time/)
   })
 })
