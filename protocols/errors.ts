@@ -10,6 +10,7 @@ export const ERROR_CODES = {
   unknown_capability: { retryable: false, httpStatus: 404, meaning: 'No node of the mesh offers this capability.' },
   unknown_tool: { retryable: false, httpStatus: 404, meaning: 'The capability exists, but has no tool of this name.' },
   unknown_trigger: { retryable: false, httpStatus: 404, meaning: 'The capability exists, but declares no trigger of this name.' },
+  not_found: { retryable: false, httpStatus: 404, meaning: 'There is nothing of this id at this node (any more).' },
   ambiguous: { retryable: false, httpStatus: 409, meaning: 'The name fits several different things; say which one.' },
   conflict: { retryable: false, httpStatus: 409, meaning: 'The name or the resource is taken.' },
   too_large: { retryable: false, httpStatus: 413, meaning: 'A message, an input or a table is over its limit.' },

@@ -230,12 +230,12 @@ export interface MeshTriggers {
   fire(capability: string, event: string, payload?: JsonValue, options?: FireOptions): Promise<FireView>
   /** What is not done: the most urgent first, then the oldest; 1,000 of them at most, `total` says how many there are. */
   waitingEvents(): WaitingEvents
-  /** Forgets one: it is sent to nobody any more; a handler that has it may do it still. @throws MeshError `invalid_argument` if there is none of this id. */
+  /** Forgets one: it is sent to nobody any more; a handler that has it may do it still. @throws MeshError `not_found` if there is none of this id. */
   discardEvent(id: string): void
   /** Oldest first. */
   deadLetters(): DeadLetterView[]
-  /** Sends one anew. @throws MeshError `invalid_argument` if there is none of this id, `busy` if there is no room. */
+  /** Sends one anew. @throws MeshError `not_found` if there is none of this id, `busy` if there is no room. */
   replayDeadLetter(id: string): void
-  /** Forgets one. @throws MeshError `invalid_argument`. */
+  /** Forgets one. @throws MeshError `not_found`. */
   discardDeadLetter(id: string): void
 }

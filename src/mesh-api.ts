@@ -54,9 +54,9 @@ export interface Mesh extends AsyncDisposable, MeshMeaning, MeshRoutes, MeshTrig
   readonly treaties: MeshTreaties
   /** Calls, and nodes nearby, that wait for a yes of this node. */
   approvals(): ApprovalView[]
-  /** One of these, with the whole input of a call. Throws `invalid_argument` if it does not wait (any more). */
+  /** One of these, with the whole input of a call. Throws `not_found` if it does not wait (any more). */
   approval(id: string): ApprovalView
-  /** Says yes or no to one. `forMs`: the same caller may run the same tool for that time without a question (calls only). Throws `invalid_argument`. */
+  /** Says yes or no to one. `forMs`: the same caller may run the same tool for that time without a question (calls only). Throws `not_found`, `invalid_argument`. */
   approve(id: string, allow: boolean, options?: { forMs?: number }): ApprovalView
   /** Members as far as this node knows them; itself first. */
   members(): MemberView[]

@@ -106,6 +106,7 @@ export function createMeshCalls(components: MeshCallsComponents): MeshCalls {
   const choice = createChoice({ dispatcher, probes, loadHere, keyed: createKeyedProviders(now), now })
   const notFound = (error: unknown, target: string, node: string | undefined): unknown =>
     whyNotFound(error, target, node, components.lost())
+  let isStopping = false
   const call = createCaller({
     self,
     offers,
@@ -115,12 +116,25 @@ export function createMeshCalls(components: MeshCallsComponents): MeshCalls {
     choice,
     whyNotFound: notFound,
     cache: createResultCache(now),
+    isStopping: () => isStopping,
     now,
     onBegin: events.onMaking,
     onMade: events.onMade,
     onSent: events.onSent
   })
   const explain = createExplain({ offers, nodes, dispatcher, loadHere, whyNotFound: notFound, now })
-  const { forgive, reach, start, stop } = remote
-  return { provider, replays, call, explain, forgive, reach, start, stop }
+  const { forgive, reach, start } = remote
+  return {
+    provider,
+    replays,
+    call,
+    explain,
+    forgive,
+    reach,
+    start,
+    stop() {
+      isStopping = true
+      return remote.stop()
+    }
+  }
 }

@@ -1,4 +1,5 @@
 import { nodeCalled } from '../protocols/named-node.ts'
+import { nearest } from '../protocols/nearest.ts'
 import type { Audit } from './core/audit.ts'
 import type { Directory, DirectoryEvent } from './core/directory.ts'
 import { createPins, type ChangedDescriptors, type StoredPins } from './core/pins.ts'
@@ -77,9 +78,7 @@ export function createDescriptors(components: DescriptorsComponents): Descriptor
     acceptDescriptor(node, capability, { hash } = {}) {
       const { origin, document } = find(node)
       if (document?.capabilities.has(capability) !== true)
-        throw new MeshError('unknown_capability', `"${capability}" is no capability of ${node}; see atmo capabilities`, {
-          capability
-        })
+        throw unknownCapability(node, capability, document?.capabilities.keys() ?? [])
       const changed = pins.changed(origin, capability)
       if (changed === undefined)
         throw new MeshError('invalid_argument', `"${capability}" on ${node} has not changed: there is nothing to accept`, {
@@ -114,6 +113,13 @@ export function createDescriptors(components: DescriptorsComponents): Descriptor
     if (one === undefined) throw new MeshError('unavailable', `no other node "${node}" is here; see atmo peers`, { node })
     return one
   }
+}
+
+function unknownCapability(node: string, capability: string, known: Iterable<string>): MeshError {
+  const near = nearest(capability, known)
+  const hint = near === undefined ? 'see atmo capabilities' : `did you mean "${near}"?`
+  const details = { capability, ...(near !== undefined && { near }) }
+  return new MeshError('unknown_capability', `"${capability}" is no capability of ${node}; ${hint}`, details)
 }
 
 /** Changes that a line of the log names. */

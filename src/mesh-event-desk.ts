@@ -24,7 +24,7 @@ export interface EventDeskComponents {
 export function createEventDesk({ outbox, change, now }: EventDeskComponents): EventDesk {
   function checkLetter(id: string): void {
     if (!outbox.deadLetters().some(({ event }) => event.id === id))
-      throw new MeshError('invalid_argument', `there is no dead letter "${id}"`, { id })
+      throw new MeshError('not_found', `there is no dead letter "${id}" (any more); atmo dead-letters lists them`, { id })
   }
 
   return {
@@ -36,7 +36,7 @@ export function createEventDesk({ outbox, change, now }: EventDeskComponents): E
     },
     discardEvent(id) {
       if (!change(() => outbox.withdraw(id, now())))
-        throw new MeshError('invalid_argument', `no event "${id}" waits here (any more)`, { id })
+        throw new MeshError('not_found', `no event "${id}" waits here (any more); atmo events lists them`, { id })
     },
     deadLetters: () => outbox.deadLetters().map(letterView),
     replayDeadLetter(id) {

@@ -8,7 +8,6 @@ import type { Added, OutboxEffect, Sending } from './core/triggers/outbox-contra
 import { createCurrentRoutes } from './core/triggers/current-routes.ts'
 import { wayOf, type EventHandler } from './core/triggers/trigger-routes.ts'
 import { MeshError } from './errors.ts'
-import type { CapabilityDeclaration } from '../protocols/capability.ts'
 import type { Delivery } from '../protocols/trigger/messages.ts'
 import type { FireOptions, FireView } from './mesh-api-events.ts'
 import type { MeshComponents } from './mesh-components.ts'
@@ -24,7 +23,7 @@ import { createOutboxKeeping } from './triggers/outbox-keeping.ts'
 import { createOutboxLog } from './triggers/outbox-log.ts'
 import { createPayloadKeeper, type PayloadKeeper } from './triggers/payload-keeper.ts'
 import { createPayloadMemory } from './triggers/payload-store.ts'
-import { createRaise, type RaisedEvent } from './triggers/raise.ts'
+import { createRaise, type RaiseComponents, type RaisedEvent } from './triggers/raise.ts'
 import { wholeEvents } from './triggers/whole-events.ts'
 
 /** How long `fire` waits for a handler to say that it has the event, in ms, unless told otherwise. */
@@ -49,14 +48,10 @@ export interface OutgoingEvents extends EventDesk {
 }
 
 /** What they need. */
-export interface OutgoingEventsComponents extends Pick<
-  MeshComponents,
-  'membership' | 'incarnation' | 'now' | 'random' | 'log' | 'events' | 'sink'
-> {
-  /** PeerId of this node. */
-  self: string
-  /** A capability of this node. */
-  find(capability: string): CapabilityDeclaration | undefined
+export interface OutgoingEventsComponents
+  extends
+    Pick<MeshComponents, 'membership' | 'incarnation' | 'now' | 'random' | 'log' | 'events' | 'sink'>,
+    Pick<RaiseComponents, 'self' | 'find' | 'offers'> {
   /** Who handles events now: the same list, until something has changed. */
   handlers(): EventHandler[]
   /** Of words, for the triggers that go by them. Default: they mean nobody. */
@@ -73,7 +68,8 @@ export interface OutgoingEventsComponents extends Pick<
 
 /** See {@link OutgoingEvents}. */
 export function createOutgoingEvents(components: OutgoingEventsComponents): OutgoingEvents {
-  const { self, membership, incarnation, now, random, log, events, find, handlers, connect, deliver, change, count } = components
+  const { self, membership, incarnation, now, random, log, events, find, offers, handlers, connect, deliver, change, count } =
+    components
   const { mesh } = membership
   const meant = createMeantHandlers(
     components.meaning,
@@ -143,6 +139,7 @@ export function createOutgoingEvents(components: OutgoingEventsComponents): Outg
     incarnation,
     random,
     find,
+    offers,
     add(event, payload) {
       components.onRaised(event)
       // Whatever appears, it is not meant for it.

@@ -43,8 +43,11 @@ export interface McpFinds {
   unread: UnreadConfig[]
 }
 
-/** Reads them all. One that is not there is none. */
-export async function findMcpServers(folders: UserFolders = {}): Promise<McpFinds> {
+/** Whether a node answers at an address. */
+export type NodeCheck = (url: string) => Promise<boolean>
+
+/** Reads them all. One that is not there is none. @param isNode default: none is. */
+export async function findMcpServers(folders: UserFolders = {}, isNode: NodeCheck = async () => false): Promise<McpFinds> {
   const servers: McpFind[] = []
   const unread: UnreadConfig[] = []
   const files = clientFiles(folders)
@@ -53,7 +56,7 @@ export async function findMcpServers(folders: UserFolders = {}): Promise<McpFind
     const config = read[at]
     const problem = typeof config === 'string' ? config : keyProblem(config, key)
     if (problem !== undefined) unread.push({ client, file, problem })
-    else servers.push(...serversIn(asObject(config), key).map((one) => findOf(client, ...one)))
+    else servers.push(...(await Promise.all(serversIn(asObject(config), key).map((one) => findOf(client, isNode, ...one)))))
   }
   return { servers, unread }
 }
@@ -80,13 +83,14 @@ function serversIn(config: Record<string, unknown>, key: string): [string, Recor
     .map(([name, server]) => [name, asObject(server)])
 }
 
-function findOf(client: string, name: string, server: Record<string, unknown>): McpFind {
+async function findOf(client: string, isNode: NodeCheck, name: string, server: Record<string, unknown>): Promise<McpFind> {
   const { command, args, url, env, headers } = server
   const known = { name: name.slice(0, 128), client }
   const what: Pick<McpFind, 'command' | 'url'> =
     typeof command === 'string' ? { command: [command, ...textsIn(args)] } : typeof url === 'string' ? { url } : {}
   const isGiven = Object.keys({ ...asObject(env), ...asObject(headers) }).length > 0
-  const withheld = isOwnProgram(what) ? IS_OWN : withheldBecause(what, isGiven)
+  const isOwn = isOwnProgram(what) || (what.url !== undefined && (await isNode(what.url)))
+  const withheld = isOwn ? IS_OWN : withheldBecause(what, isGiven)
   return withheld === undefined ? { ...known, ...what } : { ...known, withheld }
 }
 

@@ -12,6 +12,7 @@ import { UNTOLD, addShares, type EditedConfig, type ShareEdit } from './config-e
 import { defaultConfigFile, loadSettings } from './config-file.ts'
 import { backendId } from './config-backends.ts'
 import { parseConfig } from './config.ts'
+import { createNodeCheck } from './node-at-address.ts'
 import { readHardware, type Hardware } from './node-hardware.ts'
 import { findMcpServers, type McpFind, type UnreadConfig } from './node-mcp-clients.ts'
 import { VERSION } from './version.ts'
@@ -82,7 +83,7 @@ export async function scanMachine({ dataDir, config: configFlag, ports, signal }
   )
   const [sightings, { servers: mcp, unread }, hardware] = await Promise.all([
     survey.look(signal),
-    findMcpServers(),
+    findMcpServers({}, createNodeCheck(signal)),
     readHardware()
   ])
   return {

@@ -19,7 +19,7 @@ export interface Agents {
   list(): AgentView[]
   /** The newest first. Throws `unknown_capability`. */
   tasks(agent: string): AgentTaskSummary[]
-  /** All that is known of one, its transcript as well. Throws `unknown_capability`, `invalid_argument`. */
+  /** All that is known of one, its transcript as well. Throws `unknown_capability`, `not_found`. */
   task(agent: string, task: string): AgentTask
   /** Suspends, resumes, ends an agent; kept over restarts. Throws `unknown_capability`, `unavailable`, and what the disk says. */
   setState(agent: string, state: Exclude<AgentState, 'created'>, reason?: string): Promise<AgentView>
@@ -90,8 +90,7 @@ export function createAgents(components: AgentComponents): Agents {
       const found = find(agent)
         .tasks()
         .find((task) => task.id === id)
-      if (found === undefined)
-        throw new MeshError('invalid_argument', `agent "${agent}" has no task "${id}" (any more)`, { task: id })
+      if (found === undefined) throw new MeshError('not_found', `agent "${agent}" has no task "${id}" (any more)`, { task: id })
       return found
     },
     async setState(agent, state, reason) {

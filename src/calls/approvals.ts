@@ -26,7 +26,7 @@ export interface Approvals {
   ask(request: ApprovalRequest, signal: AbortSignal): Promise<void>
   /** Those that wait, the oldest first. */
   list(): ApprovalView[]
-  /** One of these, with its whole input. @throws MeshError `invalid_argument`. */
+  /** One of these, with its whole input. @throws MeshError `not_found`. */
   whole(id: string): ApprovalView
   /** A node that is no member any more, or is one with fewer rights: what it was allowed for a time, and what waits for it or on its behalf, is void. */
   forget(peer: string): void
@@ -77,7 +77,7 @@ export function createApprovals(now: () => number, onAsked: (approval: ApprovalV
   function find(id: string) {
     const found = waiting.get(id)
     if (found === undefined)
-      throw new MeshError('invalid_argument', `nothing waits for approval under "${id}" (any more); atmo approvals lists them`, {
+      throw new MeshError('not_found', `nothing waits for approval under "${id}" (any more); atmo approvals lists them`, {
         id
       })
     return { ...found, view: { ...found.view, waitingMs: Math.round(now() - found.since) } }

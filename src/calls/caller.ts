@@ -1,4 +1,3 @@
-import type { ToolDeclaration } from '../../protocols/capability.ts'
 import { findCandidates, type Candidates, type Offer } from '../core/candidates.ts'
 import { toolOf } from '../core/query.ts'
 import { Cancellation } from '../core/cancellation.ts'
@@ -10,7 +9,7 @@ import { checkCauses } from '../core/causes.ts'
 import type { Choice } from './choice.ts'
 import { DEFAULT_TIMEOUT_MS, createDeadline, type Deadline } from './deadline.ts'
 import { excludedNodes, type KnownNode } from './excluded.ts'
-import { canonicalJson, type ResultCache } from './result-cache.ts'
+import { cacheKey, mayCache, type ResultCache } from './result-cache.ts'
 import { MAX_AGAIN, MAX_ATTEMPTS, isLost, mayRetry, outcomeOf, withTried, type Tried } from './retry.ts'
 
 /** How a call that began here ended. */
@@ -46,6 +45,8 @@ export interface CallerComponents {
   /** What to say where a target was not found: see `core/lost-nodes.ts`. */
   whyNotFound(error: unknown, target: string, node: string | undefined): unknown
   cache: ResultCache
+  /** This node stops: it ends its ways to others. */
+  isStopping(): boolean
   now: () => number
   /** A call begins; `onMade` follows, with the same `of`. */
   onBegin(of: object, capability: string, tool: string): void
@@ -128,7 +129,7 @@ class RunningCall implements Call {
   }
 
   async *#run(): AsyncGenerator<CallItem, void, void> {
-    const { offers, nodes, invokeAt, cache, choice, now, onBegin, onMade, onSent } = this.#parts
+    const { offers, nodes, invokeAt, cache, choice, isStopping, now, onBegin, onMade, onSent } = this.#parts
     let options = this.#options
     this.#startedAt = now()
     onBegin(this, this.#target, this.#tool)
@@ -144,7 +145,7 @@ class RunningCall implements Call {
       const { tool, offers: found } = able
       deadline = createDeadline(this.#cancellation, options.timeoutMs ?? tool.timeoutMs ?? DEFAULT_TIMEOUT_MS, now)
       const checked = validate(tool.input, this.#input, found[0]!.local ? 'own' : 'foreign')
-      const key = mayCache(tool, options) ? cacheKey(found[0]!, tool, checked) : undefined
+      const key = mayCache(tool, options) ? cacheKey(found[0]!.capability, tool, checked) : undefined
       const hit = key === undefined ? undefined : cache.get(key)
       // Another node's result is not the answer where one node was meant, or was not.
       const source = hit && found.find(({ node }) => node === hit.provider && options.notNode?.includes(node) !== true)
@@ -195,8 +196,11 @@ class RunningCall implements Call {
           return
         } catch (thrown) {
           failed = this.#cancellation.reason ?? toMeshError(thrown)
+          // No fault of who was asked, and nobody else can be.
+          const isCut = !offer.local && failed.code === 'unavailable' && isStopping()
+          if (isCut) failed = new MeshError('unavailable', 'this node is stopping', { reason: 'stopping' }, { cause: failed })
           this.#tried.push({ provider: offer.node, code: failed.code })
-          const isOver = this.#cancellation.aborted || options.failover === false
+          const isOver = isCut || this.#cancellation.aborted || options.failover === false
           // Of one type there may be those that a second run harms, and others.
           const failing = toolOf(offer.capability, this.#tool) ?? tool
           if (isOver || !mayRetry(failed, failing, items, stream?.begun ?? false)) throw withTried(failed, this.#tried)
@@ -255,15 +259,6 @@ class RunningCall implements Call {
       cached
     }
   }
-}
-
-/** What a provider gave to this node, it may refuse to those who cause this call. */
-function mayCache({ cache }: ToolDeclaration, { stream, causes, agent }: CallOptions): boolean {
-  return cache !== undefined && stream === undefined && causes === undefined && agent === undefined
-}
-
-function cacheKey({ capability }: Offer, tool: ToolDeclaration, input: JsonValue): string {
-  return `${capability.id}\n${capability.type}\n${capability.version ?? ''}\n${tool.name}\n${canonicalJson(input)}`
 }
 
 /** The stream of a call, and whether a provider has begun to read it: what was read cannot be sent again. */

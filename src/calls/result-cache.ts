@@ -1,4 +1,6 @@
+import type { CapabilityDeclaration, ToolDeclaration } from '../../protocols/capability.ts'
 import type { JsonValue } from '../core/invoke.ts'
+import type { CallOptions } from '../mesh-api.ts'
 
 /** Results kept at most. */
 export const MAX_CACHED_RESULTS = 256
@@ -32,6 +34,16 @@ export function createResultCache(now: () => number): ResultCache {
       if (entries.size > MAX_CACHED_RESULTS) entries.delete(entries.keys().next().value!)
     }
   }
+}
+
+/** What a provider gave to this node, it may refuse to those who cause this call. */
+export function mayCache({ cache }: ToolDeclaration, { stream, causes, agent }: CallOptions): boolean {
+  return cache !== undefined && stream === undefined && causes === undefined && agent === undefined
+}
+
+/** What the result of a call goes by: what is called, whoever provides it, and with what. */
+export function cacheKey({ id, type, version }: CapabilityDeclaration, tool: ToolDeclaration, input: JsonValue): string {
+  return `${id}\n${type}\n${version ?? ''}\n${tool.name}\n${canonicalJson(input)}`
 }
 
 /** The same text for the same JSON value, whatever the order of its keys. */

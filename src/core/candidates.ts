@@ -4,7 +4,8 @@ import type { NodeCost } from './dispatch/candidate.ts'
 import { Provider, compareOffers, createProviderClasses, type ProviderClasses } from './provider-classes.ts'
 import { statusOf, toolOf } from './query.ts'
 import { nearest } from '../../protocols/nearest.ts'
-import { nodeCalled, parseTarget } from '../../protocols/named-node.ts'
+import { nodeCalled, nodesCalled, parseTarget } from '../../protocols/named-node.ts'
+import { shortId } from '../../protocols/short-id.ts'
 
 /** A capability of some node, as the choice of a provider sees it. */
 export interface Offer {
@@ -72,6 +73,8 @@ export function amongIds(offers: readonly Offer[], ids: readonly string[] | unde
   return ids === undefined ? offers : offers.filter(({ id }) => ids.includes(id))
 }
 
+/** Most that an error names of what a name may mean. */
+const MAX_REFS = 10
 /** Questions remembered per state of the directory. */
 const MAX_ANSWERS = 1_024
 /** Who is able changes only with the directory and the ways, which make a new array then; who is best, with every call. */
@@ -93,7 +96,7 @@ export function findNamed(offers: readonly Offer[], target: string, node?: strin
   const useId = isOwn || (byId.length > 0 && !byType.some((offer) => offer.mesh === undefined))
   const named = preferOwn(useId ? byId : byType)
   if (named.length === 0) throw unknownCapability(inScope, name, wantedNode)
-  refuseAmbiguous(named, name)
+  refuseAmbiguous(offers, named, name)
   return { name, named }
 }
 
@@ -166,15 +169,23 @@ function onNode(offers: readonly Offer[], node: string): readonly Offer[] {
   })
 }
 
-function refuseAmbiguous(named: Offer[], name: string): void {
+function refuseAmbiguous(offers: readonly Offer[], named: readonly Offer[], name: string): void {
   const types = [...new Set(named.map((offer) => offer.type))]
-  const refs = named.map((offer) => `${offer.id}@${offer.nodeName}`)
-  const message = (why: string): string => `"${name}" ${why}; say which: ${refs.slice(0, 10).join(', ')}`
-  if (types.length > 1)
-    throw new MeshError('ambiguous', message(`is ${types.length} different things (${types.join(', ')})`), { refs })
-  if (named.length > 1 && named.some((offer) => offer.capability.scope === 'node')) {
-    throw new MeshError('ambiguous', message('is on several nodes, and each is its own'), { refs })
+  const isEachItsOwn = named.length > 1 && named.some((offer) => offer.capability.scope === 'node')
+  if (types.length < 2 && !isEachItsOwn) return
+  const why =
+    types.length > 1 ? `is ${types.length} different things (${types.join(', ')})` : 'is on several nodes, and each is its own'
+  const refs = named.slice(0, MAX_REFS).map((offer) => refOf(offers, offer))
+  throw new MeshError('ambiguous', `"${name}" ${why}; say which: ${refs.join(', ')}`, { refs })
+}
+
+/** `ID@NODE` that means this one: by the name of its node, where that is enough, else by the end of its PeerId as tables show it. */
+function refOf(offers: readonly Offer[], { id, node, nodeName }: Offer): string {
+  const isEnough = (given: string): boolean => {
+    const meant = nodesCalled(offers, given)
+    return meant.length === 1 && meant[0] === node && !given.includes('@')
   }
+  return `${id}@${[nodeName, shortId(node)].find(isEnough) ?? node}`
 }
 
 function unknownCapability(offers: readonly Offer[], name: string, node: string | undefined): MeshError {

@@ -14,6 +14,7 @@ import { hostGuard, tokenGuard, type GuardInit } from './guard.ts'
 import { healthRoutes } from './health-routes.ts'
 import type { NodeReadings } from './health.ts'
 import { hookRoutes } from './hook-routes.ts'
+import { mcpErrors } from './mcp/mcp-errors.ts'
 import { mcpRoute } from './mcp-route.ts'
 import { memberRoutes } from './member-routes.ts'
 import { meshRoutes } from './mesh-routes.ts'
@@ -57,7 +58,7 @@ export function createApp(init: AppInit): FetchHandler {
   return (request, served) => app.fetch(request, served)
 }
 
-/** Builds the routes of the local API. Every answer is JSON or a stream of it; every error has the shape `{"error":{"code","message","details"}}`. */
+/** Builds the routes of the local API. Every answer is JSON or a stream of it; every error has the shape `{"error":{"code","message","details"}}`, those of `/v1` and `/mcp` that of their clients. */
 export function createRouter(init: AppInit): Hono {
   const { mesh, closing, heartbeatMs } = init
   const stop = init.stop ?? (() => void mesh.stop())
@@ -79,6 +80,7 @@ export function createRouter(init: AppInit): Hono {
     context.res.headers.set('server', PROGRAM)
   })
   app.use('/v1/*', openAiErrors())
+  app.use('/mcp/*', mcpErrors())
   app.use(hostGuard(init))
   // For supervisors and load balancers, which may add a parameter against caches: says that the process answers, and nothing about it.
   app.get('/health', (context) => context.json({ status: 'ok' }))

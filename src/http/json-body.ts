@@ -1,9 +1,10 @@
 import { MeshError } from '../errors.ts'
 import { readAtMost } from '../../protocols/bytes-at-most.ts'
 import { MAX_VALUES } from '../../protocols/cbor.ts'
-import { isDeeper, type JsonObject, type JsonValue } from '../../protocols/json.ts'
+import { countKeys, type JsonObject, type JsonValue } from '../../protocols/json.ts'
 import { MAX_JSON_DEPTH } from '../../protocols/shape.ts'
 import { refusal } from './errors.ts'
+import { repeatedKey } from './repeated-key.ts'
 
 /** Largest request body that is read, in bytes: 32 MiB. */
 export const MAX_BODY_BYTES = 32 * 1024 * 1024
@@ -40,8 +41,16 @@ export async function readJsonIfAny(request: Request): Promise<JsonValue | undef
 export async function readJson(request: Request, maxBytes: number = MAX_BODY_BYTES): Promise<JsonValue | undefined> {
   const type = request.headers.get('content-type')?.split(';', 1)[0]?.trim().toLowerCase()
   if (type !== 'application/json') throw notJson(type ?? null)
-  const bytes = await readBytes(request, maxBytes)
-  if (hasMoreValues(bytes, MAX_BODY_VALUES)) {
+  return parseJson(await readBytes(request, maxBytes), MAX_BODY_DEPTH)
+}
+
+/**
+ * Parses a body, within the bounds of this API; undefined if it is empty. Throws `too_large` for too many values, `invalid_argument` for one that is nested in more than `maxDepth`
+ * levels, that has a key twice in one object, of which the last would be taken without a word (RFC 8259, 4), or that is no JSON: then its `cause` is what the parser says.
+ */
+export function parseJson(bytes: Uint8Array, maxDepth: number): JsonValue | undefined {
+  const written = keysOf(bytes, MAX_BODY_VALUES)
+  if (written === undefined) {
     const message = `the body has more than ${MAX_BODY_VALUES} values; send it in several requests`
     throw new MeshError('too_large', message, { limit: MAX_BODY_VALUES })
   }
@@ -50,30 +59,42 @@ export async function readJson(request: Request, maxBytes: number = MAX_BODY_BYT
   let value: unknown
   try {
     value = JSON.parse(text)
-  } catch (error) {
-    throw new MeshError(
-      'invalid_argument',
-      `the body is not JSON: ${error instanceof Error ? error.message : 'it cannot be parsed'}`
-    )
+  } catch (cause) {
+    const message = `the body is not JSON: ${cause instanceof Error ? cause.message : 'it cannot be parsed'}`
+    throw new MeshError('invalid_argument', message, {}, { cause })
   }
-  if (isDeeper(value, MAX_BODY_DEPTH))
-    throw new MeshError('invalid_argument', `the body is nested too deep; ${MAX_BODY_DEPTH} levels are the most`)
+  const read = countKeys(value, maxDepth)
+  if (read === undefined) throw new MeshError('invalid_argument', `the body is nested too deep; ${maxDepth} levels are the most`)
+  if (read !== written) refuseRepeatedKey(text)
   return value as JsonValue
+}
+
+function refuseRepeatedKey(text: string): void {
+  const repeated = repeatedKey(text)
+  if (repeated === undefined) return
+  const { key, pointer } = repeated
+  throw new MeshError('invalid_argument', `the body has the key '${key}' twice, at ${pointer}; give it once`, { key, pointer })
 }
 
 const [QUOTE, COMMA, COLON, BRACKET, BACKSLASH, BRACE] = [0x22, 0x2c, 0x3a, 0x5b, 0x5c, 0x7b] as const
 
-/** Whether JSON has more values than that, by its marks alone, whatever else is wrong with it: one follows each comma, colon and opening outside of texts. */
-function hasMoreValues(json: Uint8Array, most: number): boolean {
-  let [left, isText] = [most, false]
+/**
+ * How many keys JSON has as it is written, those that are there twice counted twice; undefined where it has more values than `most`. By its marks alone, whatever else is wrong with it: a value
+ * follows each comma, colon and opening outside of texts, and a key is before each colon.
+ */
+function keysOf(json: Uint8Array, most: number): number | undefined {
+  let [left, keys, isText] = [most, 0, false]
   for (let at = 0; at < json.length; at++) {
     const byte = json[at]
     if (byte === QUOTE) isText = !isText
     else if (isText) at += Number(byte === BACKSLASH)
-    else if (byte === COMMA || byte === COLON || byte === BRACKET || byte === BRACE) left--
-    if (left <= 0) return true
+    else if (byte === COMMA || byte === COLON || byte === BRACKET || byte === BRACE) {
+      left--
+      keys += Number(byte === COLON)
+    }
+    if (left <= 0) return undefined
   }
-  return false
+  return keys
 }
 
 function notJson(contentType: string | null): MeshError {

@@ -12,6 +12,7 @@ import {
   type Priority
 } from '../../protocols/trigger/messages.ts'
 import { encodeCbor } from '../../protocols/cbor.ts'
+import type { Offer } from '../core/candidates.ts'
 import { checkCauses } from '../core/causes.ts'
 import type { JsonValue } from '../core/invoke.ts'
 import { nearest } from '../../protocols/nearest.ts'
@@ -91,6 +92,8 @@ export interface RaiseComponents {
   random: () => number
   /** A capability of this node. */
   find(capability: string): CapabilityDeclaration | undefined
+  /** All that is offered now, by this node and others: for who names what this one does not have. */
+  offers(): readonly Pick<Offer, 'id' | 'local' | 'nodeName'>[]
   /** @param payload encoded, where it is not in the event. */
   add(event: RaisedEvent, payload: Uint8Array | undefined): Added
   /** Where what reaches nobody else goes: a hint. */
@@ -134,12 +137,7 @@ export function createRaise(components: RaiseComponents): Raise {
 
   function triggerOf(capability: string, event: string): Compiled {
     const declaration = find(capability)
-    if (declaration === undefined)
-      throw new MeshError(
-        'unknown_capability',
-        `this node does not offer "${capability}"; events are raised where it is, see atmo capabilities`,
-        { capability }
-      )
+    if (declaration === undefined) throw unknownCapability(capability, components.offers())
     const trigger = declaration.triggers?.find((one) => one.event === event)
     if (trigger === undefined) {
       const known = (declaration.triggers ?? []).map((one) => one.event)
@@ -256,6 +254,17 @@ export function createRaise(components: RaiseComponents): Raise {
       throttle.flush()
     }
   }
+}
+
+/** Events are raised where their capability is: one of another node is named with it, and is no typo. */
+function unknownCapability(capability: string, offers: ReturnType<RaiseComponents['offers']>): MeshError {
+  const elsewhere = offers.find(({ id, local }) => id === capability && !local)
+  const own = new Set(offers.flatMap(({ id, local }) => (local ? [id] : [])))
+  const near = elsewhere === undefined ? nearest(capability, own) : undefined
+  const whose = elsewhere === undefined ? '' : `, ${elsewhere.nodeName} does`
+  const hint = near === undefined ? 'events are raised where it is, see atmo capabilities' : `did you mean "${near}"?`
+  const details = { capability, ...(near !== undefined && { near }) }
+  return new MeshError('unknown_capability', `this node does not offer "${capability}"${whose}; ${hint}`, details)
 }
 
 /** @throws MeshError `too_large`, also for one that no handler would read. */

@@ -1,6 +1,7 @@
 import assert from 'node:assert/strict'
 import type { CapabilityDeclaration } from '../../protocols/capability.ts'
 import type { Directory, DirectoryEvent } from '../../src/core/directory.ts'
+import type { MeshError } from '../../src/errors.ts'
 import { createDescriptors } from '../../src/mesh-descriptors.ts'
 import type { NewMeshEvent } from '../../src/mesh-events.ts'
 
@@ -33,6 +34,8 @@ describe('descriptors of other nodes', () => {
     const of = { node: NODE, nodeName: 'kitchen', capability: 'lamp', changed: descriptors.changedOf(NODE, 'lamp')! }
     assert.deepEqual(told, [{ event: 'descriptor-changed', ...of }])
     assert.ok(descriptors.isBlocked(NODE, 'lamp'))
+    const isNear = (error: MeshError): boolean => error.code === 'unknown_capability' && error.details['near'] === 'lamp'
+    assert.throws(() => descriptors.acceptDescriptor(NODE, 'lmap'), isNear)
     descriptors.acceptDescriptor(NODE, 'lamp')
     assert.deepEqual(told.slice(1), ['open', { event: 'descriptor-accepted', ...of }])
     assert.ok(!descriptors.isBlocked(NODE, 'lamp'))

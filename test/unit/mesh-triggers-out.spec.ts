@@ -50,6 +50,7 @@ describe('outgoing events', () => {
               ]
             }
           : undefined,
+      offers: () => [],
       handlers: () => handlers,
       meaning: {
         among: (text, all) => (learned === undefined ? undefined : learned(text, all)),
@@ -359,7 +360,7 @@ describe('outgoing events', () => {
     })
     assert.throws(
       () => out.discardEvent('1-9'),
-      (error) => isMeshError(error, 'invalid_argument')
+      (error) => isMeshError(error, 'not_found')
     )
     out.discardEvent(id!)
     assert.deepEqual(out.waitingEvents(), { events: [], total: 0, unaccepted: 0 })
@@ -505,7 +506,7 @@ describe('outgoing events', () => {
     )
     assert.throws(
       () => out.replayDeadLetter('1-9'),
-      (error) => isMeshError(error, 'invalid_argument')
+      (error) => isMeshError(error, 'not_found')
     )
     out.replayDeadLetter(id!)
     assert.deepEqual(out.deadLetters(), [])

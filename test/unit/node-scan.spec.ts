@@ -1,5 +1,8 @@
 import assert from 'node:assert/strict'
+import { once } from 'node:events'
 import { mkdir, mkdtemp, rm, writeFile } from 'node:fs/promises'
+import { createServer, type Server } from 'node:http'
+import type { AddressInfo } from 'node:net'
 import { tmpdir } from 'node:os'
 import { dirname, join } from 'node:path'
 import fc from 'fast-check'
@@ -8,9 +11,12 @@ import { namesToShare, shareable, showScan } from '../../src/cli/show-scan.ts'
 import { addShares } from '../../src/config-edit.ts'
 import { parseConfig } from '../../src/config.ts'
 import { isMeshError } from '../../src/errors.ts'
+import { serveApi, type ApiServer } from '../../src/http/serve.ts'
+import { createNodeCheck } from '../../src/node-at-address.ts'
 import { readHardware } from '../../src/node-hardware.ts'
 import { findMcpServers } from '../../src/node-mcp-clients.ts'
 import { mcpBackend, namedMcp, type Scan } from '../../src/node-scan.ts'
+import { createFakeMesh } from '../fixtures/fake-mesh.ts'
 
 describe('scan', () => {
   let root: string
@@ -161,6 +167,57 @@ describe('scan', () => {
       servers.flatMap(({ name, withheld }) => (withheld === undefined ? [name] : [])),
       Object.keys(others)
     )
+  })
+
+  describe('a node that is an MCP server over HTTP', () => {
+    let node: ApiServer
+    let other: Server
+    /** What the other one was asked. */
+    let asked: string[]
+    before(async () => {
+      node = await serveApi({ mesh: createFakeMesh(), token: 'T'.repeat(43) })
+      other = createServer(({ url }, answer) => {
+        asked.push(url!)
+        answer.writeHead(404, { server: 'nginx' }).end()
+      }).listen(0, '127.0.0.1')
+      await once(other, 'listening')
+    })
+    after(async () => {
+      other.close()
+      await node.close()
+    })
+    beforeEach(() => (asked = []))
+
+    it('is withheld for what it is, by what answers there', async () => {
+      const port = (other.address() as AddressInfo).port
+      const local = node.url.replace('127.0.0.1', 'localhost')
+      const mcpServers = {
+        plain: { url: `${node.url}/mcp` },
+        wishes: { url: `${local}/mcp?tools=all` },
+        header: { type: 'http', url: `${node.url}/mcp`, headers: { Authorization: 'Bearer hunter2' } },
+        web: { url: `http://127.0.0.1:${port}/s/notes/mcp` },
+        again: { url: `http://127.0.0.1:${port}/mcp` },
+        // Nobody listens there; and elsewhere nobody is asked.
+        gone: { url: 'http://127.0.0.1:1/mcp' },
+        far: { url: `http://127.0.0.1.example.invalid:${port}/mcp` }
+      }
+      await put('.cursor/mcp.json', JSON.stringify({ mcpServers }))
+      const check = createNodeCheck(new AbortController().signal)
+      const { servers } = await findMcpServers({ home: root, platform: 'linux', env: {} }, check)
+      const because = 'it is Atmosphere itself: the tools of a mesh are in it already'
+      assert.deepEqual(servers, [
+        ...['plain', 'wishes', 'header'].map((name) => ({ name, client: 'Cursor', withheld: because })),
+        ...(['web', 'again', 'gone', 'far'] as const).map((name) => ({ name, client: 'Cursor', ...mcpServers[name] }))
+      ])
+      // Once for all, and with nothing of what may be a secret.
+      assert.deepEqual(asked, ['/health'])
+    })
+
+    it('is looked for until the scan is given up', async () => {
+      const check = createNodeCheck(AbortSignal.abort(new Error('given up')))
+      await assert.rejects(check(`${node.url}/mcp`))
+      assert.equal(await check('no address'), false)
+    })
   })
 
   it('gives each MCP server a name of its own, and says which are in the configuration', () => {

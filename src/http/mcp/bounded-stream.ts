@@ -12,7 +12,7 @@ export interface StreamBound {
 }
 
 /**
- * A response of server-sent events that keeps no more than its bound for a client that does not read; any other as it is. The SDK writes whatever there is to
+ * A response of server-sent events that keeps no more than its bound for a client that does not read, and is without a {@link cancelledAnswer}; any other as it is. The SDK writes whatever there is to
  * write, however much of it waits.
  */
 export function boundedStream(
@@ -44,6 +44,7 @@ async function pass(
 ): Promise<void> {
   try {
     for (let step = await source.read(); !step.done; step = await source.read()) {
+      if (endsWith(step.value, CANCELLED_END)) continue
       const hasRoom = controller.desiredSize! > 0
       // What waits is still given to the client: messages are whole.
       if (!hasRoom && !isBatch) break
@@ -55,6 +56,24 @@ async function pass(
     // The client has gone, and nothing can be closed any more.
   }
   await source.cancel().catch(() => {})
+}
+
+/** That of a call that was cancelled, whatever came of it. */
+const CANCELLED = { code: -32_800, message: 'cancelled' } as const
+/** Of a message of the SDK: no other one has such an error at its top. */
+const CANCELLED_END = new TextEncoder().encode(`"error":${JSON.stringify(CANCELLED)}}\n\n`)
+
+/**
+ * An answer for the SDK alone, which keeps a stream open until each request that it answers has one: a client is told nothing of what it has cancelled
+ * (https://modelcontextprotocol.io/specification/2025-11-25/basic/utilities/cancellation), so a {@link boundedStream} leaves it out.
+ */
+export function cancelledAnswer(id: string | number): { jsonrpc: '2.0'; id: string | number; error: typeof CANCELLED } {
+  return { jsonrpc: '2.0', id, error: CANCELLED }
+}
+
+function endsWith(piece: Uint8Array, end: Uint8Array): boolean {
+  const from = piece.length - end.length
+  return from >= 0 && end.every((byte, at) => piece[from + at] === byte)
 }
 
 const DATA = '\ndata: '

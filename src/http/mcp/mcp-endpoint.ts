@@ -1,12 +1,12 @@
 /** MCP over streamable HTTP, all revisions: https://modelcontextprotocol.io/specification. What loads the SDK; the local API loads it with its first client. */
 import { createMcpHandler, isLegacyRequest, type ServerContext } from '@modelcontextprotocol/server'
-import { isDeeper } from '../../../protocols/json.ts'
 import { isMeshError } from '../../errors.ts'
 import type { Mesh } from '../../mesh-api.ts'
-import { MAX_BODY_BYTES, MAX_BODY_DEPTH, readBytes } from '../json-body.ts'
+import { MAX_BODY_BYTES, MAX_BODY_DEPTH, parseJson, readBytes } from '../json-body.ts'
 import { boundedStream } from './bounded-stream.ts'
+import { RPC_CODES, refusal } from './mcp-errors.ts'
 import { createMcpServer, listed, type McpWishes } from './mcp-server.ts'
-import { createMcpSessions, refusal } from './mcp-sessions.ts'
+import { createMcpSessions } from './mcp-sessions.ts'
 import { createToolCatalog } from './tool-catalog.ts'
 import { createTriggerCatalog, listedTrigger } from './trigger-catalog.ts'
 import { listenTriggers } from './trigger-resources.ts'
@@ -128,14 +128,18 @@ async function readMessage(request: Request): Promise<{ body: unknown } | { refu
   const type = request.headers.get('content-type')?.split(';', 1)[0]?.trim().toLowerCase()
   if (type !== 'application/json') return { refused: refusal(415, 'send JSON: content-type must be application/json') }
   try {
-    const body = JSON.parse(new TextDecoder().decode(await readBytes(request, MAX_BODY_BYTES))) as unknown
-    if (typeof body !== 'object' || body === null) return { refused: refusal(400, 'a message is an object', {}, -32_600) }
-    if (isDeeper(body, MAX_MESSAGE_DEPTH)) return { refused: refusal(400, 'the message is nested too deep', {}, -32_600) }
+    const body = parseJson(await readBytes(request, MAX_BODY_BYTES), MAX_MESSAGE_DEPTH)
+    if (body === undefined) return refused('the message is empty', RPC_CODES.parseError)
+    if (typeof body !== 'object' || body === null) return refused('a message is an object', RPC_CODES.invalidRequest)
     return { body }
   } catch (error) {
-    if (isMeshError(error, 'too_large')) return { refused: refusal(413, error.message) }
-    return { refused: refusal(400, 'the message is not JSON', {}, -32_700) }
+    if (!isMeshError(error, 'invalid_argument')) throw error
+    return refused(error.message, error.cause === undefined ? RPC_CODES.invalidRequest : RPC_CODES.parseError)
   }
+}
+
+function refused(message: string, code: number): { refused: Response } {
+  return { refused: refusal(400, message, {}, code) }
 }
 
 /** What clients are shown, as a text to compare. */

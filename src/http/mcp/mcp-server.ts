@@ -8,6 +8,7 @@ import {
 } from '@modelcontextprotocol/server'
 import type { JsonObject, JsonValue } from '../../../protocols/json.ts'
 import { isDeeper } from '../../../protocols/json.ts'
+import { nearest } from '../../../protocols/nearest.ts'
 import { MAX_JSON_DEPTH } from '../../../protocols/shape.ts'
 import { MeshError, toMeshError } from '../../errors.ts'
 import type { CallOptions, Mesh } from '../../mesh-api.ts'
@@ -112,7 +113,14 @@ export function listed(catalog: ToolCatalog, { all }: McpWishes): Tool[] {
 /** @throws ProtocolError for what there never was; MeshError for what cannot be called now. */
 function findTool(catalog: ToolCatalog, name: string): CatalogTool {
   const found = catalog.find(name)
-  if (found === 'unknown') throw new ProtocolError(ProtocolErrorCode.InvalidParams, `there is no tool "${name.slice(0, 128)}"`)
+  if (found === 'unknown') {
+    const near = nearest(
+      name,
+      catalog.tools().map((one) => one.name)
+    )
+    const hint = near === undefined ? '' : `; did you mean "${near}"?`
+    throw new ProtocolError(ProtocolErrorCode.InvalidParams, `there is no tool "${name.slice(0, 128)}"${hint}`)
+  }
   if (found === 'refused')
     throw new MeshError(
       'permission_denied',

@@ -1,5 +1,6 @@
 import { WebStandardStreamableHTTPServerTransport, type Server, type ServerContext } from '@modelcontextprotocol/server'
-import { boundedStream } from './bounded-stream.ts'
+import { boundedStream, cancelledAnswer } from './bounded-stream.ts'
+import { refusal } from './mcp-errors.ts'
 
 /** Sessions at once. One more ends the one that has been idle for longest; if none is, it is refused. */
 export const MAX_SESSIONS = 64
@@ -62,8 +63,8 @@ export function createMcpSessions({ createServer, now, maxUnreadBytes }: McpSess
     })
     const server = createServer(request, ({ mcpReq, http }) => {
       const leave = use(session)
-      // What is cancelled is never answered: without this its stream would stay open for as long as the session.
-      const end = (): void => transport.closeSSEStream(mcpReq.id)
+      // What is cancelled is never answered: without this its stream, and that of the batch that it is of, would stay open for as long as the session.
+      const end = (): void => void transport.send(cancelledAnswer(mcpReq.id)).catch(() => {})
       mcpReq.signal.addEventListener('abort', end, { once: true })
       http?.req?.signal.addEventListener('abort', leave, { once: true })
       return leave
@@ -121,9 +122,4 @@ export function createMcpSessions({ createServer, now, maxUnreadBytes }: McpSess
 
 function isInitialize(body: unknown): boolean {
   return typeof body === 'object' && body !== null && (body as { method?: unknown }).method === 'initialize'
-}
-
-/** An error of JSON-RPC that answers no request. */
-export function refusal(status: number, message: string, headers: Record<string, string> = {}, code = -32_000): Response {
-  return Response.json({ jsonrpc: '2.0', error: { code, message }, id: null }, { status, headers })
 }

@@ -100,8 +100,9 @@ function codeOf(code: string, status: number, { openAiCode }: ErrorDetails): str
 }
 
 /** What the checks of this API name, or those of the schema of the tool. */
-function paramOf({ param, key, errors }: ErrorDetails): string | null {
+function paramOf({ param, key, pointer: given, errors }: ErrorDetails): string | null {
   if (typeof param === 'string') return param
+  if (typeof given === 'string') return fieldAt(given)
   if (typeof key === 'string') return key
   const first: unknown = Array.isArray(errors) ? errors[0] : undefined
   const pointer = typeof first === 'object' && first !== null && 'pointer' in first ? first.pointer : undefined

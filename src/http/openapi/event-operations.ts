@@ -83,7 +83,7 @@ export const EVENT_OPERATIONS: readonly Operation[] = [
     summary: 'Forget one',
     parameters: { id: 'Of the event.' },
     answers: answers(id),
-    errors: [400]
+    errors: [404]
   },
   {
     method: 'get',
@@ -99,7 +99,7 @@ export const EVENT_OPERATIONS: readonly Operation[] = [
     summary: 'Send one anew',
     parameters: { id: 'Of the event.' },
     answers: answers(id),
-    errors: [400, 429]
+    errors: [404, 429]
   },
   {
     method: 'delete',
@@ -108,7 +108,7 @@ export const EVENT_OPERATIONS: readonly Operation[] = [
     summary: 'Forget one',
     parameters: { id: 'Of the event.' },
     answers: answers(id),
-    errors: [400]
+    errors: [404]
   },
   {
     method: 'post',
@@ -148,7 +148,7 @@ export const EVENT_OPERATIONS: readonly Operation[] = [
     summary: 'A task of an agent, with its steps',
     parameters: { id: 'Of the agent.', task: 'Of the task.' },
     answers: answers(ref('AgentTask')),
-    errors: [400, 404, 501]
+    errors: [404, 501]
   },
   {
     method: 'post',

@@ -72,7 +72,7 @@ export const MEMBER_OPERATIONS: readonly Operation[] = [
     summary: 'One of these, with its whole input',
     parameters: { id: 'Of what waits.' },
     answers: answers(ref('Approval')),
-    errors: [400]
+    errors: [404]
   },
   {
     method: 'post',
@@ -85,7 +85,7 @@ export const MEMBER_OPERATIONS: readonly Operation[] = [
       { allow: true }
     ),
     answers: answers(ref('Approval')),
-    errors: [400]
+    errors: [400, 404]
   },
   {
     method: 'post',

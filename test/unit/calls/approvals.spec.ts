@@ -51,7 +51,7 @@ describe('approvals', () => {
     await yes
     await assert.rejects(no, (error) => isMeshError(error, 'permission_denied') && error.details['reason'] === 'not_approved')
     assert.deepEqual(approvals.list(), [])
-    assert.throws(() => approvals.answer(asked[0]!.id, true), { code: 'invalid_argument' })
+    assert.throws(() => approvals.answer(asked[0]!.id, true), { code: 'not_found' })
   })
 
   it('end when the caller cancels or its time is over', async () => {
@@ -102,7 +102,7 @@ describe('approvals', () => {
     const whole = approvals.whole(asked[0]!.id) as CallApproval
     const { inputCut: _cut, ...rest } = cut!
     assert.deepEqual(whole, { ...rest, input: hidden })
-    assert.throws(() => approvals.whole('99'), { code: 'invalid_argument' })
+    assert.throws(() => approvals.whole('99'), { code: 'not_found' })
   })
 
   it('are void for a node that loses its rights: what was allowed for a time, and what waits for it or on its behalf', async () => {

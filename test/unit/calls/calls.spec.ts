@@ -181,6 +181,26 @@ describe('caller', () => {
     )
   })
 
+  it('that its own node cuts off because it stops is tried nowhere else, and says so', async () => {
+    const isStopping = { code: 'unavailable', message: 'this node is stopping', details: { reason: 'stopping' } }
+    const { call, asked, here, sent } = mesh([throws('unavailable', [item]), answers('second')], { idempotent: true })
+    here.isStopping = true
+    await assert.rejects(call('echo', 'echo').result, isStopping)
+    assert.deepEqual([asked, sent[0]?.error?.message], [['p0'], isStopping.message])
+    // What a provider says of itself, and one that is this node, are told as they are.
+    for (const [code, local] of [
+      ['tool_failed', false],
+      ['unavailable', true]
+    ] as const) {
+      const other = mesh([throws(code, [])], {}, [{ local }])
+      other.here.isStopping = true
+      await assert.rejects(
+        other.call('echo', 'echo').result,
+        (error) => isMeshError(error, code) && error.message !== isStopping.message
+      )
+    }
+  })
+
   it('was not cancelled where its provider was lost, also if its reader leaves at the news', async () => {
     const { call, made, sent } = mesh([throws('unavailable', [item]), answers('second')], { idempotent: true })
     const lost = call('echo', 'echo')

@@ -5,7 +5,7 @@ import { parseTarget } from '../../../protocols/named-node.ts'
 import { matches, toolOf } from '../../../src/core/query.ts'
 import { DEFAULT_CONCURRENCY } from '../../../src/core/admission.ts'
 import type { Provider } from '../../../src/core/provider-classes.ts'
-import { isMeshError, type ErrorCode } from '../../../src/errors.ts'
+import { isMeshError, type ErrorCode, type MeshError } from '../../../src/errors.ts'
 
 describe('query', () => {
   const camera: CapabilityDeclaration = {
@@ -166,6 +166,47 @@ describe('candidates', () => {
     const twins = [offer('same', 'echo', { node: 'p1' }), offer('same', 'echo', { node: 'p2' })]
     fails('ambiguous', /p1, p2/, () => nodesOf(twins, 'echo@same'))
     assert.equal(findCandidates(twins, 'echo@p2', 'echo').offers.length, 1)
+  })
+
+  it('each that is named where it is ambiguous means that one, whatever nodes call themselves, and there are not too many', () => {
+    const peerOf = (letter: string): string => `12D3KooW${letter.repeat(44)}`
+    const NODES: [letter: string, name: string, ref: string][] = [
+      ['A', 'same', 'clock@…AAAAAAAA'],
+      ['B', 'same', 'clock@…BBBBBBBB'],
+      ['C', 'a@b', 'clock@…CCCCCCCC'],
+      // What looks like the end of a PeerId means that, and no name.
+      ['D', `…${peerOf('A').slice(-8)}`, 'clock@…DDDDDDDD'],
+      ['E', 'here', 'clock@…EEEEEEEE'],
+      // This node is the one of its name that is meant.
+      ['F', 'here', 'clock@here'],
+      ['G', 'alone', 'clock@alone'],
+      // Its name is that of a node that offers something else.
+      ['H', 'twin', 'clock@…HHHHHHHH']
+    ]
+    const clocks = NODES.map(([letter, name]) =>
+      offer(name, 'clock', { node: peerOf(letter), local: letter === 'F' }, { scope: 'node' })
+    )
+    const others = [offer('twin', 'other', { node: 'p1' })]
+    const all = [...clocks, ...others]
+    assert.throws(
+      () => findCandidates(all, 'clock', 'clock'),
+      (error: MeshError) => {
+        const refs = NODES.map(([, , ref]) => ref)
+        assert.deepEqual([error.code, error.details['refs']], ['ambiguous', refs])
+        assert.ok(error.message.endsWith(`; say which: ${refs.join(', ')}`), error.message)
+        return true
+      }
+    )
+    for (const [letter, , ref] of NODES)
+      assert.deepEqual(
+        findNamed(all, ref).named.map(({ node }) => node),
+        [peerOf(letter)]
+      )
+    const many = Array.from({ length: 99 }, (_, n) => offer(`n${n}`, 'clock', {}, { scope: 'node' }))
+    assert.throws(
+      () => findCandidates(many, 'clock', 'clock'),
+      (error: MeshError) => error.code === 'ambiguous' && (error.details['refs'] as string[]).length === 10
+    )
   })
 
   it('a PeerId means that node and no other, whatever others call themselves, and though it is away', () => {

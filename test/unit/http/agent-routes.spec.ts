@@ -36,7 +36,7 @@ describe('http agent routes', () => {
     assert.equal(task.messages.length, 3)
     assert.deepEqual(
       [(await get('/mesh/agents/nobody')).status, (await get('/mesh/agents/keeper/tasks/none')).status],
-      [404, 400]
+      [404, 404]
     )
   })
 

@@ -119,7 +119,7 @@ describe('http mesh routes', () => {
     const whole = await get('/mesh/approvals/1')
     assert.deepEqual([whole.status, whole.json], [200, JSON.parse(JSON.stringify(mesh.approval('1')))])
     const none = await get('/mesh/approvals/9')
-    assert.deepEqual([none.status, none.json.error?.code], [400, 'invalid_argument'])
+    assert.deepEqual([none.status, none.json.error?.code], [404, 'not_found'])
   })
   it('GET and POST /mesh/treaties', async () => {
     const answer = await get('/mesh/treaties')

@@ -733,6 +733,14 @@ describe('http openai chat', () => {
       }
     })
 
+    it('a key that is given twice in one object, and names where', async () => {
+      const { ask, calls } = world({ id: 'qwen' })
+      const body = '{"model":"qwen","messages":[{"role":"user","content":"one","content":"two"}]}'
+      const { status, json } = await ask('/v1/chat/completions', body)
+      assert.deepEqual([status, json.error.code, json.error.param], [400, 'invalid_argument', 'messages[0].content'])
+      assert.equal(calls.length, 0)
+    })
+
     it('only what is over its limit: 10 MB go through', async () => {
       const { chat, calls } = world({ id: 'qwen' })
       const content = 'x'.repeat(10_000_000)

@@ -137,6 +137,10 @@ describe('http openapi', () => {
     ['post', '/v1/embeddings', 404, { model: 'nosuch', input: 'x' }],
     ['post', '/mesh/approvals/{id}', 400, { alow: true }, '/mesh/approvals/1'],
     ['post', '/capabilities/{id}/tools/{tool}', 404, {}, '/capabilities/nosuch/tools/x'],
+    ['delete', '/mesh/outbox/{id}', 404, undefined, '/mesh/outbox/1-9'],
+    ['post', '/mesh/dead-letters/{id}/replay', 404, undefined, '/mesh/dead-letters/1-9/replay'],
+    ['delete', '/mesh/dead-letters/{id}', 404, undefined, '/mesh/dead-letters/1-9'],
+    ['get', '/mesh/approvals/{id}', 404, undefined, '/mesh/approvals/9'],
     ['get', '/mesh/agents/{id}', 501, undefined, '/mesh/agents/x'],
     ['get', '/mesh/route', 400]
   ]

@@ -102,7 +102,8 @@ describe('http triggers', () => {
   it('what waits is listed, and one may be discarded', async () => {
     const { json } = await ask(server.url, '/mesh/outbox', { token })
     assert.deepEqual(json, JSON.parse(JSON.stringify(mesh.waitingEvents())))
-    assert.equal((await ask(server.url, '/mesh/outbox/1-9', { token, method: 'DELETE' })).status, 400)
+    const gone = await ask(server.url, '/mesh/outbox/1-9', { token, method: 'DELETE' })
+    assert.deepEqual([gone.status, gone.json.error?.code], [404, 'not_found'])
     assert.deepEqual((await ask(server.url, '/mesh/outbox/1-6', { token, method: 'DELETE' })).json, { id: '1-6' })
     assert.equal(mesh.waitingEvents().total, 0)
   })
@@ -110,8 +111,8 @@ describe('http triggers', () => {
   it('dead letters are listed, sent anew, and discarded', async () => {
     const { json } = await ask(server.url, '/mesh/dead-letters', { token })
     assert.deepEqual(json['letters'], JSON.parse(JSON.stringify(mesh.deadLetters())))
-    assert.equal((await ask(server.url, '/mesh/dead-letters/1-9/replay', { token, json: {} })).status, 400)
-    assert.equal((await ask(server.url, '/mesh/dead-letters/1-9', { token, method: 'DELETE' })).status, 400)
+    assert.equal((await ask(server.url, '/mesh/dead-letters/1-9/replay', { token, json: {} })).status, 404)
+    assert.equal((await ask(server.url, '/mesh/dead-letters/1-9', { token, method: 'DELETE' })).status, 404)
     assert.deepEqual((await ask(server.url, '/mesh/dead-letters/1-7/replay', { token, json: {} })).json, { id: '1-7' })
     assert.deepEqual(mesh.deadLetters(), [])
   })

@@ -36,6 +36,11 @@ describe('raising events', () => {
       incarnation: 3,
       random: () => 0,
       find: (id) => (id === 'cam' ? declaration : undefined),
+      offers: () => [
+        { id: 'cam', local: true, nodeName: 'porch' },
+        { id: 'lamp', local: false, nodeName: 'attic' },
+        { id: 'camp', local: false, nodeName: 'attic' }
+      ],
       add(event, payload) {
         payloads.push(payload)
         out.push(event)
@@ -74,6 +79,15 @@ describe('raising events', () => {
     throws('unknown_capability', () => raise.raise('lamp', 'person', null))
     throws('unknown_trigger', () => raise.raise('cam', 'persn', null))
     assert.throws(() => raise.raise('cam', 'persn', null), /did you mean "person"/)
+    const unknown = (capability: string, near: string | undefined, says: RegExp): void =>
+      assert.throws(
+        () => raise.raise(capability, 'person', null),
+        (error) => isMeshError(error, 'unknown_capability') && error.details['near'] === near && says.test(error.message)
+      )
+    unknown('cma', 'cam', /does not offer "cma"; did you mean "cam"\?/)
+    unknown('lmap', undefined, /does not offer "lmap"; events are raised where it is, see atmo capabilities/)
+    // What another node has is no typo, even if this one has something that is called alike.
+    unknown('camp', undefined, /does not offer "camp", attic does; events are raised where it is/)
     declare({ payload: { type: 'object', required: ['n'], properties: { n: { type: 'integer' } } } })
     throws('invalid_argument', () => raise.raise('cam', 'person', { n: 'x' }))
     throws('invalid_argument', () => raise.raise('cam', 'person', {}))

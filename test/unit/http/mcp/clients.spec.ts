@@ -146,7 +146,11 @@ for (const kind of MCP_KINDS)
       assert.deepEqual(failed._meta?.['atmosphere/error'], error)
       const refused = await client.call('demo__refuse')
       assert.deepEqual([refused.isError, refused.content[0]?.text], [true, 'permission_denied: the owner said no'])
-      await assert.rejects(client.call('demo__nothing'), { code: -32_602, message: /there is no tool "demo__nothing"/ })
+      await assert.rejects(client.call('demo__nothing'), { code: -32_602, message: /there is no tool "demo__nothing"$/ })
+      await assert.rejects(client.call('demo_fail'), {
+        code: -32_602,
+        message: /there is no tool "demo_fail"; did you mean "demo__fail"\?/
+      })
     })
 
     it('is told of progress, and given what came before the result', async () => {

@@ -1,6 +1,9 @@
 import assert from 'node:assert/strict'
+import { Hono } from 'hono'
 import { createApp, type FetchHandler } from '../../../../src/http/app.ts'
-import { MAX_BODY_BYTES } from '../../../../src/http/json-body.ts'
+import { errorResponse } from '../../../../src/http/errors.ts'
+import { MAX_BODY_BYTES, MAX_BODY_VALUES } from '../../../../src/http/json-body.ts'
+import { mcpErrors } from '../../../../src/http/mcp/mcp-errors.ts'
 import { createMcpServer } from '../../../../src/http/mcp/mcp-server.ts'
 import { MAX_SESSIONS, SESSION_IDLE_MS, createMcpSessions, type McpSessions } from '../../../../src/http/mcp/mcp-sessions.ts'
 import { createToolCatalog } from '../../../../src/http/mcp/tool-catalog.ts'
@@ -86,6 +89,34 @@ describe('http mcp: the endpoint', () => {
     assert.equal(mesh.calls.length, 0)
   })
 
+  it('refuses in the shape of JSON-RPC, with the status and headers of HTTP', async () => {
+    for (const [headers, init, url, status, code] of [
+      [{ authorization: '' }, {}, URL, 401, 'permission_denied'],
+      [{ authorization: 'Bearer wrong' }, {}, URL, 401, 'permission_denied'],
+      [{ host: 'evil.example' }, {}, URL, 403, 'permission_denied'],
+      [{ origin: 'http://evil.example' }, {}, URL, 403, 'permission_denied'],
+      [{}, {}, `${URL}?tool=all`, 400, 'invalid_argument'],
+      [{}, {}, `${URL}?timeoutMs=0`, 400, 'invalid_argument'],
+      [{}, { method: 'PUT' }, URL, 405, 'unsupported'],
+      [{}, {}, `${URL}/more`, 404, 'unsupported'],
+      [{ 'content-length': String(MAX_BODY_BYTES + 1) }, {}, URL, 413, 'too_large']
+    ] as [Record<string, string>, RequestInit, string, number, string][]) {
+      const response = await send(initialize, headers, init, url)
+      const { jsonrpc, id, error } = (await response.json()) as Record<string, unknown> & {
+        error: { code: number; message: string; data: { code: string } }
+      }
+      assert.deepEqual([response.status, jsonrpc, id, error.code, error.data.code], [status, '2.0', null, -32_000, code])
+      assert.ok(error.message.length > 0)
+      assert.equal(response.headers.get('content-type'), 'application/json')
+      assert.equal(response.headers.get('server'), 'atmosphere')
+      assert.equal(response.headers.has('www-authenticate'), status === 401)
+      assert.equal(response.headers.get('allow'), status === 405 ? 'GET, POST, DELETE' : null)
+    }
+    const faulty = new Hono().onError(errorResponse).use(mcpErrors())
+    const fault = await faulty.get('/', () => Promise.reject(new Error('a fault'))).request('/')
+    assert.deepEqual([fault.status, (await messageOf(fault)).error?.code], [500, -32_603])
+  })
+
   it('takes what is a message, of a size and a depth', async () => {
     const codeOf = async (...sent: Parameters<typeof send>) => {
       const response = await send(...sent)
@@ -94,7 +125,9 @@ describe('http mcp: the endpoint', () => {
     assert.deepEqual(await codeOf(initialize, { 'content-type': 'text/plain' }), [415, -32_000])
     assert.deepEqual(await codeOf('{"jsonrpc"'), [400, -32_700])
     assert.deepEqual(await codeOf('7'), [400, -32_600])
+    assert.deepEqual(await codeOf('{"id":1,"jsonrpc":"2.0","id":2,"method":"ping"}'), [400, -32_600])
     assert.deepEqual(await codeOf('['.repeat(200) + ']'.repeat(200)), [400, -32_600])
+    assert.deepEqual(await codeOf(`[${'0,'.repeat(MAX_BODY_VALUES)}0]`), [413, -32_000])
     assert.deepEqual(await codeOf('7', { 'content-length': String(MAX_BODY_BYTES + 1) }), [413, -32_000])
   })
 
@@ -171,9 +204,14 @@ describe('http mcp: sessions', () => {
   let sessions: McpSessions
   let watches: TriggerWatches
   let time: number
+  /** Ends the call of `late`. */
+  let finish: (result: string) => void
   beforeEach(() => {
     time = 0
-    mesh = createFakeMesh({ slow: (_input, signal) => new Promise((end) => signal.addEventListener('abort', () => end(null))) })
+    mesh = createFakeMesh({
+      slow: (_input, signal) => new Promise((end) => signal.addEventListener('abort', () => end(null))),
+      late: () => new Promise((end) => (finish = end))
+    })
     const now = (): number => time
     const catalog = createToolCatalog(mesh, now)
     const triggerCatalog = createTriggerCatalog(mesh, now)
@@ -261,5 +299,26 @@ describe('http mcp: sessions', () => {
     await new Promise((resolve) => setImmediate(resolve))
     time += SESSION_IDLE_MS + 1
     assert.equal(await ping(id), 404)
+  })
+
+  it('answer all of a batch but what of it was cancelled', async () => {
+    const id = await begin()
+    const call = (n: number, name: string): object => ({ jsonrpc: '2.0', id: n, method: 'tools/call', params: { name } })
+    const cancel = (n: number): Promise<Response> =>
+      handle({ jsonrpc: '2.0', method: 'notifications/cancelled', params: { requestId: n } }, id)
+    const batch = await handle([call(2, 'demo__slow'), call(3, 'demo__late'), call(4, 'demo__slow')], id)
+    await cancel(2)
+    await mesh.cancelled
+    finish('in time')
+    await cancel(4)
+    const text = await batch.text()
+    const told = text
+      .split('\n')
+      .flatMap((line) => (line.startsWith('data: ') ? [JSON.parse(line.slice(6)) as { id: number }] : []))
+    assert.deepEqual(
+      told.map((one) => one.id),
+      [3]
+    )
+    assert.match(text, /in time/)
   })
 })

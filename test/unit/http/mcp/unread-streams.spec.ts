@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict'
 import { isDeepStrictEqual } from 'node:util'
-import { MAX_UNREAD_BYTES, boundedStream } from '../../../../src/http/mcp/bounded-stream.ts'
+import { MAX_UNREAD_BYTES, boundedStream, cancelledAnswer } from '../../../../src/http/mcp/bounded-stream.ts'
 import { createMcpEndpoint, type McpEndpoint } from '../../../../src/http/mcp/mcp-endpoint.ts'
 import type { CapabilityView } from '../../../../src/mesh-api.ts'
 import { createFakeMesh, type FakeMesh } from '../../../fixtures/fake-mesh.ts'
@@ -87,6 +87,22 @@ describe('http mcp: a stream that its client does not read', () => {
       told.map((message) => messages.findIndex((one) => isDeepStrictEqual(one, message))),
       [0, 1, 3, 5]
     )
+  })
+
+  it('is without the answer of what was cancelled, and with all that only looks like it', async () => {
+    const error = { code: -32_800, message: 'cancelled' }
+    const alike = { jsonrpc: '2.0', id: 2, result: { structuredContent: { error }, content: [JSON.stringify({ error })] } }
+    const messages = [cancelledAnswer(1), alike, { id: 3, result: { error } }, cancelledAnswer('"error":{}')]
+    for (const isBatch of [true, false]) {
+      const pieces = new ReadableStream<Uint8Array>({
+        start(controller) {
+          for (const message of messages) controller.enqueue(sse(JSON.stringify(message)))
+          controller.close()
+        }
+      })
+      const text = await boundedStream(unread(pieces), { isBatch }).text()
+      assert.deepEqual(messagesIn(text), messages.slice(1, 3))
+    }
   })
 
   it('ends with its client, and is none where the answer is no stream', async () => {
