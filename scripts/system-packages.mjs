@@ -10,6 +10,7 @@ const NEEDS = [
     package: 'iproute2',
     cases: 'hosts in network namespaces (test/e2e: mDNS without a default route, cable cut, partition)'
   },
+  { command: 'script', package: 'bsdutils', cases: 'questions at a terminal (test/unit/cli/terminal)' },
   { command: 'mosquitto', package: 'mosquitto', cases: 'a real MQTT broker (test/backends/mqtt)' },
   { command: 'ffmpeg', package: 'ffmpeg', cases: 'cameras (test/backends/camera), the security demo (test/e2e/demo-security)' },
   {

@@ -2,7 +2,7 @@ import assert from 'node:assert/strict'
 import { existsSync, mkdtempSync, readFileSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
-import { atmoCommand, startChild } from '../fixtures/child.ts'
+import { atmoCommand, shareCompiled, startChild } from '../fixtures/child.ts'
 import { startScriptedModel, type ScriptedAnswer, type ScriptedModel } from '../fixtures/scripted-model.ts'
 import { requireProgram } from '../fixtures/system-program.ts'
 
@@ -24,6 +24,7 @@ describe('demo, scenario security', function () {
   before(() => void atmoCommand())
   beforeEach(async () => {
     temp = mkdtempSync(join(tmpdir(), 'atmo-demo-spec-'))
+    shareCompiled(temp)
     model = await startScriptedModel()
   })
   afterEach(async () => {

@@ -1,9 +1,8 @@
 import assert from 'node:assert/strict'
-import { spawnSync } from 'node:child_process'
 import { mkdtempSync, readdirSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
-import { startChild } from '../fixtures/child.ts'
+import { atmoCommand, shareCompiled, startChild } from '../fixtures/child.ts'
 
 interface Outcome {
   ok: boolean
@@ -12,7 +11,6 @@ interface Outcome {
   steps: { name: string; ok: boolean; ran: boolean; ms?: number; what?: string; times?: Record<string, number> }[]
 }
 
-const ROOT = join(import.meta.dirname, '../..')
 const STEPS = [
   'start',
   'discovery',
@@ -30,13 +28,11 @@ const STEPS = [
 describe('demo', function () {
   this.timeout(120_000)
   let temp: string
-  before(() => {
-    // It runs what is built; a test must not run what was built before the last change.
-    const { status, stderr } = spawnSync(process.execPath, ['scripts/build.mjs'], { cwd: ROOT, encoding: 'utf8' })
-    assert.equal(status, 0, stderr)
-  })
+  // It runs what is built; a test must not run what was built before the last change.
+  before(() => void atmoCommand())
   beforeEach(() => {
     temp = mkdtempSync(join(tmpdir(), 'atmo-demo-spec-'))
+    shareCompiled(temp)
   })
   afterEach(() => rmSync(temp, { recursive: true, force: true }))
 

@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict'
-import { fileURLToPath } from 'node:url'
 import type { MdnsCounters } from '../../src/net/mdns.ts'
+import { programOf } from '../fixtures/bundle.ts'
 import { createLab, requireLab } from '../fixtures/netns.ts'
 import type { Host, HostOptions, HostProcess, Lab } from '../fixtures/netns.ts'
 
@@ -15,7 +15,7 @@ interface NodeEvent {
 
 type Node = HostProcess<NodeEvent>
 
-const SCRIPT = fileURLToPath(new URL('../fixtures/mdns-node.ts', import.meta.url))
+const SCRIPT = 'test/fixtures/mdns-node.ts'
 const START_MS = 15_000
 
 describe('mDNS between real hosts', function () {
@@ -36,7 +36,7 @@ describe('mDNS between real hosts', function () {
   }
   const run = (host: Host | undefined, seed: number, ...more: string[]): Node => {
     assert.ok(host)
-    return lab.spawn<NodeEvent>(host, [process.execPath, '--import', 'tsx', SCRIPT, '--seed', String(seed), ...more])
+    return lab.spawn<NodeEvent>(host, [process.execPath, ...programOf(SCRIPT), '--seed', String(seed), ...more])
   }
   const started = (node: Node) => node.waitFor(({ event }) => event === 'started', START_MS, 'start')
   const idOf = async (node: Node): Promise<string> => (await started(node)).peer ?? ''

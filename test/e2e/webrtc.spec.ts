@@ -57,7 +57,7 @@ describe('a mesh over WebRTC', function () {
     if (dataDir !== undefined) rmSync(dataDir, { recursive: true })
   })
 
-  beforeEach(async () => (victims = await createAtmo()))
+  beforeEach(async () => (victims = await createAtmo({ isInstalled: true })))
   afterEach(() => victims.close())
 
   it('connects two members, who have no other transport, and carries calls', async () => {

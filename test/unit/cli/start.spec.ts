@@ -27,7 +27,7 @@ describe('cli start and stop', function () {
   const track = (child: Child) => (children.push(child), child)
   const fake = (env: Record<string, string> = {}, ...args: string[]) =>
     track(startChild('test/fixtures/fake-node.ts', [dir, ...args], { env }))
-  const atmo = (...args: string[]) => track(startAtmo(args))
+  const atmo = (...args: string[]) => track(startChild('src/cli/main.ts', args))
   const seen = (child: Child, text: string) =>
     new Promise<void>((resolve) => child.process.stderr.on('data', (chunk: string) => chunk.includes(text) && resolve()))
 
@@ -169,7 +169,8 @@ describe('cli start and stop', function () {
       'name: attic\nbackends:\n  - kind: command\n    id: shell\n    type: compute/shell\n    tools: [{ name: say, run: [echo, "{text}"], input: { type: object, properties: { text: { type: string } } } }]\n'
     )
     const data = join(dir, 'data')
-    const node = atmo('start', '--json', '--data-dir', data, '--config', file, '--no-mdns', '--listen', '/ip4/127.0.0.1/tcp/0')
+    const listen = ['--no-mdns', '--listen', '/ip4/127.0.0.1/tcp/0']
+    const node = track(startAtmo(['start', '--json', '--data-dir', data, '--config', file, ...listen]))
     const ready = JSON.parse(await node.line(30_000)) as Line
     assert.deepEqual([ready['event'], ready['name']], ['ready', 'attic'])
     const called = await atmo('call', 'shell', 'say', '--param', 'text=42', '--data-dir', data, '--json').ended
