@@ -85,6 +85,8 @@ export function createMeaningVectors({ embeddings, told, now }: MeaningVectorsCo
   let built: BuiltVectors | undefined
   let making: { done: number; of: number } | undefined
   let checking = false
+  /** How often what was told turned out to be a lie: what is built of it meanwhile is not taken. */
+  let lies = 0
   /** Until when another index is not built, beside the one that is there: of all that changes a new one would never be done. */
   let nextAt = 0
   let queries = 0
@@ -102,6 +104,7 @@ export function createMeaningVectors({ embeddings, told, now }: MeaningVectorsCo
 
   async function build({ revision, lexical, items, said }: KnownWords, own: NonNullable<typeof making>): Promise<void> {
     const { stopping } = embeddings
+    const before = lies
     const all = items()
     const saidBy = said === undefined ? new Map<string, SaidByNode>() : await inPieces(said(), now, stopping)
     if ((await gather(all, saidBy, own)) > 0) embeddings.works()
@@ -114,6 +117,7 @@ export function createMeaningVectors({ embeddings, told, now }: MeaningVectorsCo
     }
     const index = await inPieces(buildDenseIndex({ items: all, vectorOf, form, heldOut: lexical.heldOut }), now, stopping)
     const told = new Map([...saidBy].filter(([key]) => byOthers.has(key) && index.has(key)))
+    if (lies !== before) return
     built = { revision, index, told, count: told.size }
     nextAt = now() + (now() - from) / BUILDING_SHARE
   }
@@ -167,8 +171,9 @@ export function createMeaningVectors({ embeddings, told, now }: MeaningVectorsCo
       .check(said)
       .then((agrees) => {
         // A lie is not compared with any more; what was checked takes its place when there is time.
-        if (!agrees && built === index) built = undefined
-        else index.revision = undefined
+        if (agrees) return void (index.revision = undefined)
+        lies++
+        built = undefined
       })
       .catch((error: unknown) => {
         index.told.set(key, said)

@@ -287,13 +287,15 @@ describe('vectors beside words', () => {
       get: (node) => (agrees && node === 'attic' ? { model: 'wise', values: vectorOf('a song') } : undefined),
       has: (node) => agrees && node === 'attic',
       gather: (said) => Promise.resolve(void gathered.push(...said)),
-      check({ node }) {
+      async check({ node }) {
         checked.push(node)
-        agrees = false
-        return Promise.resolve(false)
+        await gate
+        return (agrees = false)
       }
     }
-    const now = (): number => performance.now()
+    let open = (): void => undefined
+    const gate = new Promise<void>((resolve) => (open = resolve))
+    const now = (): number => performance.now() + later
     const vectors = createMeaningVectors({ embeddings, told, now })
     const both = createMeshMeaning({ offers: () => offers, now, random: createRandom(1), vectors })
     let last = await both.understand('shiver')
@@ -308,6 +310,21 @@ describe('vectors beside words', () => {
         ['kitchen', 4]
       ]
     )
+    assert.deepEqual(checked, [], 'nothing of it was found')
+    // Then it is, wrongly. What is built before that is known holds the lie as well.
+    const finds = async (): Promise<boolean> => {
+      last = await both.understand('a tune')
+      return last.matches.some(({ capability }) => capability === 'oven')
+    }
+    assert.ok(await finds())
+    assert.deepEqual(checked, ['attic'])
+    later += 3_600_000
+    offers = [...offers, offer({ id: 'pool', type: 'home/pool', description: 'a pool', examples: ['into the water'] })]
+    await until(async () => (await finds()) && last.by.reason.includes('26 of 26'), 'another index')
+    open()
+    await until(async () => !(await finds()) && !last.by.reason.includes('being made'), 'an index without it')
+    assert.ok(!last.by.reason.includes('told'), last.by.reason)
+    assert.deepEqual(checked, ['attic'])
     both.stop()
   })
 
