@@ -2,8 +2,9 @@
 import type { VectorForm } from './core/meaning/vector-table.ts'
 import { MAX_EMBED_BATCH, checkEmbedded, type Embedded, type Embedder } from './core/meaning/embedder.ts'
 import { createEmbeddingCache, type EmbeddingCache } from './core/meaning/embedding-cache.ts'
+import { agree } from './core/meaning/told-vectors.ts'
 import { untilAborted } from './core/until-aborted.ts'
-import { MeshError, toMeshError } from './errors.ts'
+import { MeshError, abortError, toMeshError } from './errors.ts'
 import { pause } from './mesh-meaning-pieces.ts'
 
 /** How long one request of an embedder may take in all, in ms: what came too late counts for the next one that asks the same. */
@@ -40,9 +41,11 @@ export interface Embeddings {
   ready(): boolean
   /** Of which model the embedder's vectors are, as it last said. */
   model(): string | undefined
+  /** Another number whenever the listeners of {@link onModel} were told. */
+  generation(): number
   /** How many numbers they have. */
   width(): number | undefined
-  /** Is told whenever the model is another than before. */
+  /** Is told whenever the model is another than before, though its name may be the same: what was made is not like what it makes now. */
   onModel(listener: (before: string | undefined) => void): void
   /** Why the embedder is left alone now; undefined if it is not. */
   resting(): string | undefined
@@ -72,17 +75,36 @@ export function createEmbeddings({ embedder, form, now }: EmbeddingsComponents):
   const turns = createTurns()
   /** `absent`: because there was nobody to ask. */
   let resting = { until: 0, ms: 0, reason: '', absent: false }
-  let latest: { model: string; width: number } | undefined
+  let latest: { model: string; width: number; by: string | undefined } | undefined
+  /** The first that was made: by it is seen whether who embeds is still who it was. */
+  let probe: { text: string; vector: Embedded } | undefined
+  /** It has failed since, or another answers under the same name. */
+  let doubted = false
+  let generation = 0
 
   async function embed(texts: readonly string[], signal: AbortSignal): Promise<readonly Embedded[]> {
     const all = AbortSignal.any([signal, stop.signal, AbortSignal.timeout(EMBED_MS)])
     const vectors = checkEmbedded(await untilAborted(embedder.embed(texts, { signal: all }), all), texts.length)
     const [first] = vectors
     if (first === undefined) return vectors
-    const before = latest?.model
-    latest = { model: first.model, width: first.values.length }
-    if (first.model !== before) for (const listener of listeners) listener(before)
+    const before = latest
+    latest = { model: first.model, width: first.values.length, by: first.by }
+    if (before?.by !== latest.by) doubted = true
+    if (first.model === before?.model && (first.values.length !== before.width || (await isAnother(all)))) made.clear()
+    else if (first.model === before?.model) return vectors
+    doubted = false
+    probe = { text: texts[0]!, vector: first }
+    generation++
+    for (const listener of listeners) listener(before?.model)
     return vectors
+  }
+
+  /** Whether vectors of the same name are no longer those of before: a server may have been given another model. */
+  async function isAnother(signal: AbortSignal): Promise<boolean> {
+    if (!doubted || probe === undefined) return false
+    const [again] = checkEmbedded(await untilAborted(embedder.embed([probe.text], { signal }), signal), 1)
+    doubted = false
+    return !agree(probe.vector, again!)
   }
 
   async function fill(texts: readonly string[], { first = false, onBatch }: FillOptions = {}): Promise<number> {
@@ -92,6 +114,7 @@ export function createEmbeddings({ embedder, form, now }: EmbeddingsComponents):
       const batch = due.slice(from, from + MAX_EMBED_BATCH)
       await turns.take(first)
       try {
+        if (stop.signal.aborted) throw abortError(stop.signal)
         const missing = batch.filter((text) => latest === undefined || made.modelOf(text) !== latest.model)
         if (missing.length > 0) {
           const vectors = await embed(missing, stop.signal)
@@ -121,6 +144,7 @@ export function createEmbeddings({ embedder, form, now }: EmbeddingsComponents):
     if (isResting()) return reason
     const ms = Math.min(MAX_REST_MS, Math.max(MIN_REST_MS, resting.ms * 2))
     resting = { until: now() + ms, ms, reason, absent: !ready() }
+    doubted = true
     return reason
   }
 
@@ -130,6 +154,7 @@ export function createEmbeddings({ embedder, form, now }: EmbeddingsComponents):
     made,
     now,
     model: () => latest?.model,
+    generation: () => generation,
     width: () => latest?.width,
     onModel: (listener) => void listeners.add(listener),
     ready,

@@ -1,10 +1,9 @@
 /** Vectors of texts from a capability of the mesh, by ordinary calls. */
 import type { JsonValue } from '../protocols/json.ts'
-import { parseTarget } from '../protocols/named-node.ts'
 import type { Offer } from './core/candidates.ts'
 import { EMBED_TOOL } from './core/embed.ts'
 import type { Embedder } from './core/meaning/embedder.ts'
-import { embedTarget, modelOf } from './core/meaning/embed-target.ts'
+import { embedTarget, type EmbedTarget } from './core/meaning/embed-target.ts'
 import { MeshError } from './errors.ts'
 import type { Mesh } from './mesh-api.ts'
 
@@ -18,32 +17,23 @@ export interface CapabilityEmbedderComponents {
 
 /** Vectors are of the model that their provider announces, and that its server names. */
 export function createCapabilityEmbedder({ target, call, offers }: CapabilityEmbedderComponents): Embedder {
-  /** The model that was asked last. */
-  let latest: string | undefined
+  let latest: EmbedTarget['chosen']
   return {
     name: `capability ${target}`,
-    ready: () => embedTarget(offers(), target, latest).model !== undefined,
+    ready: () => embedTarget(offers(), target, latest).chosen !== undefined,
     async embed(texts, { signal }) {
-      const chosen = embedTarget(offers(), target, latest)
-      latest = chosen.model
-      const { notNode } = chosen
+      const { target: asked, notNode, chosen } = embedTarget(offers(), target, latest)
+      latest = chosen ?? latest
       const options = { signal, ...(notNode.length > 0 && { notNode }) }
-      const { result, provider } = await call(chosen.target, EMBED_TOOL, { input: [...texts] }, options).result
+      const { result, provider } = await call(asked, EMBED_TOOL, { input: [...texts] }, options).result
       const { data, model: answered } = isObject(result) ? result : {}
       if (!Array.isArray(data)) throw noVectors()
-      const declared = modelAt(offers(), provider, chosen.target)
+      const declared = chosen?.model ?? target
       // A server that has loaded another model than it was set up for says so, perhaps.
       const model = typeof answered !== 'string' || answered === declared ? declared : `${declared} (${answered})`
-      return data.map((entry) => ({ model, values: vectorOf(entry) }))
+      return data.map((entry) => ({ model, values: vectorOf(entry), by: provider }))
     }
   }
-}
-
-function modelAt(offers: readonly Offer[], node: string, target: string): string {
-  const { name } = parseTarget(target)
-  const there = offers.filter((one) => one.node === node)
-  const offer = there.find(({ id }) => id === name) ?? there.find(({ type }) => type === name)
-  return offer === undefined ? target : modelOf(offer)
 }
 
 function vectorOf(entry: JsonValue): Float32Array {

@@ -4,7 +4,6 @@ import { buildDenseIndex, type DenseIndex } from './core/meaning/dense-index.ts'
 import type { VectorOf } from './core/meaning/dense-item.ts'
 import type { Embedded } from './core/meaning/embedder.ts'
 import { MAX_CACHED_TEXTS, createEmbeddingCache } from './core/meaning/embedding-cache.ts'
-import { CHOICES } from './core/meaning/decision.ts'
 import { textsOf } from './core/meaning/items.ts'
 import type { SaidByNode } from './core/meaning/said-texts.ts'
 import type { LexicalIndex, MeaningItem, MeaningMatches } from './core/meaning/lexical-index.ts'
@@ -55,12 +54,16 @@ export interface KnownWords {
 export interface FoundMeaning {
   found: MeaningMatches
   by: MeaningBy
+  /** To be told what of it decides, by key. Default: nobody asks. */
+  onShown?: (keys: readonly string[]) => void
 }
 
 /** See the head of this file. */
 export interface MeaningVectors {
   /** Rejects only if the signal aborts. */
   find(question: MeaningQuestion, words: KnownWords): Promise<FoundMeaning>
+  /** What a node has told counts no more. */
+  disbelieve(node: string): void
 }
 
 /** Without vectors. */
@@ -72,10 +75,10 @@ interface BuiltVectors {
   /** Of which words; undefined if it is to be built anew when there is time. */
   revision: string | undefined
   index: DenseIndex
-  /** Items with vectors that others told, and that were not checked since. */
-  told: Map<string, SaidByNode>
-  /** How many of those it was built with. */
-  count: number
+  /** Who told vectors of which items. */
+  tellers: Map<string, string>
+  /** Those of which not all was made here as well since. */
+  unchecked: Map<string, SaidByNode>
 }
 
 /** See {@link MeaningVectors}. */
@@ -84,12 +87,15 @@ export function createMeaningVectors({ embeddings, told, now }: MeaningVectorsCo
   const asked = createEmbeddingCache('float', MAX_CACHED_QUERIES)
   let built: BuiltVectors | undefined
   let making: { done: number; of: number } | undefined
-  let checking = false
-  /** How often what was told turned out to be a lie: what is built of it meanwhile is not taken. */
-  let lies = 0
   /** Until when another index is not built, beside the one that is there: of all that changes a new one would never be done. */
   let nextAt = 0
   let queries = 0
+  // Perhaps another of the same name.
+  embeddings.onModel((before) => {
+    if (before !== embeddings.model()) return
+    asked.clear()
+    built = undefined
+  })
 
   /** Begins to make the vectors of what is known, unless that is done or under way, or somebody has to rest. */
   function make(words: KnownWords): void {
@@ -104,10 +110,10 @@ export function createMeaningVectors({ embeddings, told, now }: MeaningVectorsCo
 
   async function build({ revision, lexical, items, said }: KnownWords, own: NonNullable<typeof making>): Promise<void> {
     const { stopping } = embeddings
-    const before = lies
     const all = items()
     const saidBy = said === undefined ? new Map<string, SaidByNode>() : await inPieces(said(), now, stopping)
     if ((await gather(all, saidBy, own)) > 0) embeddings.works()
+    const generation = embeddings.generation()
     const from = now()
     const byOthers = new Set<string>()
     const vectorOf: VectorOf = (text, key) => {
@@ -116,9 +122,13 @@ export function createMeaningVectors({ embeddings, told, now }: MeaningVectorsCo
       return vector ?? made.get(text)
     }
     const index = await inPieces(buildDenseIndex({ items: all, vectorOf, form, heldOut: lexical.heldOut }), now, stopping)
-    const told = new Map([...saidBy].filter(([key]) => byOthers.has(key) && index.has(key)))
-    if (lies !== before) return
-    built = { revision, index, told, count: told.size }
+    const unchecked = new Map([...saidBy].filter(([key]) => byOthers.has(key) && index.has(key)))
+    const tellers = new Map([...unchecked].map(([key, { node }]) => [key, node]))
+    const next = { revision, index, unchecked, tellers }
+    // Who has lied meanwhile is left to its words.
+    for (const node of new Set(tellers.values())) if (told?.believes(node) !== true) leaveToWords(next, node)
+    // What was made of it before is gone.
+    if (embeddings.generation() === generation) built = next
     nextAt = now() + (now() - from) / BUILDING_SHARE
   }
 
@@ -139,12 +149,12 @@ export function createMeaningVectors({ embeddings, told, now }: MeaningVectorsCo
     for (let round = 0; first !== undefined && round < MAX_ROUNDS; round++) {
       // Whom to ask depends on the model.
       if (embeddings.model() === undefined) count += await embeddings.fill([first])
-      const model = embeddings.model()
+      const generation = embeddings.generation()
       await told?.gather(said.values())
       const texts = (await inPieces(untold(items, said), now, embeddings.stopping)).slice(0, MAX_CACHED_TEXTS)
       own.of = texts.length
       count += await embeddings.fill(texts, { onBatch: (done) => (own.done = done) })
-      if (embeddings.model() === model) break
+      if (embeddings.generation() === generation) break
     }
     return count
   }
@@ -160,26 +170,17 @@ export function createMeaningVectors({ embeddings, told, now }: MeaningVectorsCo
     return [...texts]
   }
 
-  /** What is found by vectors that another node has told is made here as well, once: who lies is found out by what it is asked for, and what was told counts no more. */
-  function checkFound(index: BuiltVectors, keys: readonly string[]): void {
-    const key = keys.find((one) => index.told.has(one))
-    if (key === undefined || checking || told === undefined) return
-    const said = index.told.get(key)!
-    index.told.delete(key)
-    checking = true
-    told
-      .check(said)
-      .then((agrees) => {
-        // A lie is not compared with any more; what was checked takes its place when there is time.
-        if (agrees) return void (index.revision = undefined)
-        lies++
-        built = undefined
-      })
-      .catch((error: unknown) => {
-        index.told.set(key, said)
+  /** What decides by vectors that another node has told is made here as well, once: who lies is found out by what comes of it. */
+  function check({ unchecked }: BuiltVectors, keys: readonly string[]): void {
+    for (const key of keys) {
+      const said = unchecked.get(key)
+      if (said === undefined) continue
+      unchecked.delete(key)
+      told?.check(said).catch((error: unknown) => {
+        unchecked.set(key, said)
         embeddings.failed(error)
       })
-      .finally(() => (checking = false))
+    }
   }
 
   /** Its vector is kept once it is there, though nobody waits for it any more. */
@@ -212,8 +213,10 @@ export function createMeaningVectors({ embeddings, told, now }: MeaningVectorsCo
     if (built === undefined) return byWords(whyNone())
     const resting = embeddings.resting()
     if (resting !== undefined) return byWords(resting)
-    const before = built
-    const { index } = before
+    const used = built
+    const { index } = used
+    const none = uselessOf(index)
+    if (none !== undefined) return byWords(`the examples say that vectors of ${none} add nothing to words`)
     let query: Awaited<ReturnType<typeof embedQuery>>
     try {
       query = await embedQuery(text, index, signal)
@@ -223,6 +226,8 @@ export function createMeaningVectors({ embeddings, told, now }: MeaningVectorsCo
     }
     if (query === 'busy') return byWords(`${name}: ${MAX_QUERIES} requests wait for their vectors already`)
     if (query === 'late') return byWords(embeddings.rest(`${name}: no vector of the request within ${QUERY_EMBED_MS} ms`))
+    // What was compared with is gone: another model of the same name.
+    if (built === undefined) return byWords(whyNone())
     const { model } = query
     const compared = index.comparable(query)
     if (compared === 0) {
@@ -235,21 +240,41 @@ export function createMeaningVectors({ embeddings, told, now }: MeaningVectorsCo
         )
       )
     }
-    if (index.share(query) === 0) return byWords(`the examples say that vectors of ${model} add nothing to words`)
     const found = index.find(query, words.lexical.find(text, FUSED_DEPTH, among).matches, limit, among)
-    checkFound(
-      before,
-      found.matches.slice(0, CHOICES).map(({ key }) => key)
-    )
-    const by = before.count === 0 ? '' : `, of ${before.count} as their nodes told them`
+    const by = used.tellers.size === 0 ? '' : `, of ${used.tellers.size} as their nodes told them`
     const reason = `vectors of ${model} (${name}, ${form}) of ${compared} of ${words.lexical.size} capabilities${by}`
-    return { found, by: { path: 'both', model, reason } }
+    return { found, by: { path: 'both', model, reason }, onShown: (keys) => check(used, keys) }
+  }
+
+  /** The model of now, where its vectors count nothing: then nobody is asked for that of a request. */
+  function uselessOf(index: DenseIndex): string | undefined {
+    const [model, width] = [embeddings.model(), embeddings.width()]
+    if (model === undefined || width === undefined) return undefined
+    const like = { model, values: new Float32Array(width) }
+    return index.comparable(like) > 0 && index.share(like) === 0 ? model : undefined
   }
 
   function whyNone(): string {
+    if (making?.of === 0) return `${name}: the vectors are being made`
     if (making !== undefined) return `${name}: the vectors are being made, ${making.done} of ${making.of} texts so far`
     return embeddings.reason === '' ? `${name}: there is nothing to make vectors of` : embeddings.reason
   }
 
-  return { find }
+  return {
+    find,
+    disbelieve(node) {
+      if (built !== undefined) leaveToWords(built, node)
+    }
+  }
+}
+
+/** All of a node, until it is made here: checked or not, it told all of it. */
+function leaveToWords(built: BuiltVectors, node: string): void {
+  built.revision = undefined
+  for (const [key, by] of built.tellers)
+    if (by === node) {
+      built.index.forget(key)
+      built.tellers.delete(key)
+      built.unchecked.delete(key)
+    }
 }

@@ -108,7 +108,7 @@ export function createMeshMeaning({
     }
     const question = { text: said, limit: MAX_MATCHES, among, signal }
     const words = { revision: String(index.revision), lexical, items: () => [...items.values()], said: () => saidByOthers(meant) }
-    const { found, by } =
+    const { found, by, onShown } =
       (atOnce ? undefined : await vectors?.find(question, words)) ?? findByWords(question, lexical, atOnce ? AT_ONCE : NO_VECTORS)
     const of = (key: string): MeantCapability => meant.get(key)!
     const { outcome, matches, likelihood } = decideMeaning(
@@ -117,6 +117,7 @@ export function createMeshMeaning({
       (key) => isAlone(of(key))
     )
     const shown = outcome === 'one' ? matches : matches.slice(0, CHOICES)
+    onShown?.(shown.map(({ key }) => key))
     return {
       text: cutText(text, MAX_ECHO_CHARS),
       characters: text.length,

@@ -84,11 +84,14 @@ export function createOwnVectors(components: OwnVectorsComponents): OwnVectors {
   async function make(): Promise<void> {
     for (let round = 0; again && round < MAX_REMAKES; round++) {
       again = false
-      if (kept.model !== embeddings.model()) kept = { model: embeddings.model(), vectors: new Map() }
+      if (kept.model !== embeddings.model()) {
+        kept = { model: embeddings.model(), vectors: new Map() }
+        announce(undefined)
+      }
       for (const digest of kept.vectors.keys()) if (!texts().has(digest)) kept.vectors.delete(digest)
       await keep([...texts().keys()].filter((digest) => !kept.vectors.has(digest)))
     }
-    announce(texts().size === 0 ? undefined : kept.model)
+    announce(texts().size === 0 || again ? undefined : kept.model)
   }
 
   function announce(model: string | undefined): void {
@@ -128,6 +131,8 @@ export function createOwnVectors(components: OwnVectorsComponents): OwnVectors {
 
   embeddings.onModel((before) => {
     if (before !== undefined) notBefore = now() + remakeMs
+    // Perhaps of the same name.
+    if (before === embeddings.model()) kept = { model: undefined, vectors: new Map() }
     begin()
   })
 

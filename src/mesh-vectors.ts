@@ -48,21 +48,27 @@ export function createMeshVectors(components: MeshVectorsComponents): MeshVector
   const own = createOwnVectors({ embeddings, offers, onAnnounce })
   const sessions = createSessions({ libp2p, now, onFault }, createEmbeddingProtocol(own.give))
 
-  async function* ask(node: string, request: EmbeddingRequest, width: number): ReturnType<typeof askVectors> {
-    return yield* askVectors(await sessions.get(node), request, { width, signal: embeddings.stopping })
+  async function* ask(
+    node: string,
+    request: EmbeddingRequest,
+    width: number,
+    signal: AbortSignal
+  ): ReturnType<typeof askVectors> {
+    return yield* askVectors(await sessions.get(node), request, { width, signal })
   }
   const told = createToldVectors({
     ...{ embeddings, modelOf, ask, random },
-    onDisagreed: (node, model) =>
-      log(
-        'warn',
-        `vectors that ${nameOf(node) ?? node} gives as those of ${model} are not like those of this node, which makes them itself`
-      )
+    onDisagreed(node, model) {
+      vectors.disbelieve(node)
+      const name = nameOf(node) ?? node
+      log('warn', `vectors that ${name} gives as those of ${model} are not like those of this node, which makes them itself`)
+    }
   })
+  // Whole numbers are told: whoever wants floats makes them.
+  const vectors = createMeaningVectors({ embeddings, told: form === 'float' ? undefined : told, now })
 
   return {
-    // Whole numbers are told: whoever wants floats makes them.
-    vectors: createMeaningVectors({ embeddings, told: form === 'float' ? undefined : told, now }),
+    vectors,
     announced: () => own.announced,
     changed: own.changed,
     start: sessions.start,

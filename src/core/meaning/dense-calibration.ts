@@ -43,12 +43,15 @@ export interface DenseScale {
 /** Where nothing could be learned: both are in units of what is enough already. */
 export const UNTAUGHT = { calibration: { ...DESCRIPTION_CALIBRATION, threshold: 1 } }
 
+/** Least that a cosine counts, in units: where those of a model lie close together, one that is a little lower would outweigh any words. */
+const LEAST = -1
+
 /** Both as one, in units of what is enough for words. @param byWords in those units. */
 export function scoreOf(scale: DenseScale, isTaught: boolean, byWords: number, cosine: number): number {
   const kind = isTaught ? 'taught' : 'untaught'
   const { share, units } = { share: scale.share[kind], units: scale[kind] }
   if (units === undefined) return byWords
-  return (1 - share) * byWords + (share * (cosine - units.nothing)) / (units.enough - units.nothing)
+  return (1 - share) * byWords + share * Math.max(LEAST, (cosine - units.nothing) / (units.enough - units.nothing))
 }
 
 /** An example that was left out: what it scored by words and by vectors. */

@@ -12,6 +12,8 @@ export interface DenseIndex {
   readonly size: number
   /** Whether it has a vector of this item. */
   has(key: string): boolean
+  /** From now on this item is judged by words alone. */
+  forget(key: string): void
   /** Bytes of all vectors. */
   readonly bytes: number
   /** The models that vectors are of; more than one only while they are made anew. */
@@ -66,11 +68,16 @@ export function* buildDenseIndex({ items, vectorOf, form, heldOut }: DenseIndexI
   const all = [...spaces.values()]
 
   return {
-    size: all.reduce((sum, { table }) => sum + table.size, 0),
+    get size() {
+      return all.reduce((sum, { places }) => sum + places.size, 0)
+    },
     has: (key) => all.some(({ places }) => places.has(key)),
+    forget(key) {
+      for (const { places } of all) places.delete(key)
+    },
     bytes: all.reduce((sum, { table }) => sum + table.bytes, 0),
     models: [...spaces.keys()].map(modelOfSpace),
-    comparable: (query) => spaces.get(spaceOf(query))?.table.size ?? 0,
+    comparable: (query) => spaces.get(spaceOf(query))?.places.size ?? 0,
     share: (query) => spaces.get(spaceOf(query))?.scale.share.taught ?? 0,
     find(query, lexical, limit, among = () => true) {
       const space = spaces.get(spaceOf(query))
@@ -93,7 +100,7 @@ export function* buildDenseIndex({ items, vectorOf, form, heldOut }: DenseIndexI
   ): MeaningMatch[] {
     const { table, keys, places, scale } = space
     const vector = normalised(query.values)
-    const near = table.nearest(vector, FUSED_DEPTH, (at) => among(keys[at]!))
+    const near = table.nearest(vector, FUSED_DEPTH, (at) => among(keys[at]!) && places.has(keys[at]!))
     const cosines = new Map(near.map(({ at, cosine }) => [keys[at]!, cosine]))
     const words = new Map(lexical.filter(({ key }) => among(key)).map(({ key, score }) => [key, score]))
     return [...new Set([...words.keys(), ...cosines.keys()])].map((key) => {

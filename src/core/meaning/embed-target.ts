@@ -1,36 +1,30 @@
 /** Whom to ask for vectors, so that all are of one model as long as that is there: two models flapping would be made anew without end. */
-import { parseTarget } from '../../../protocols/named-node.ts'
 import { findCandidates, type Offer } from '../candidates.ts'
 import { EMBED_TOOL } from '../embed.ts'
 import { leftOut } from './left-out.ts'
 
 /** What is asked for vectors. */
 export interface EmbedTarget {
-  /** An id, perhaps with its node; what was configured, where nothing of that is there. */
+  /** ID@PEERID; what was configured, where nothing of that is there. */
   target: string
-  /** PeerIds of nodes that must not answer: of another mesh, or with another model under this id. */
+  /** PeerIds of nodes of other meshes, which must not answer. */
   notNode: string[]
-  /** Undefined where nothing is there that could be asked. */
-  model: string | undefined
+  /** Who is asked, and for which model; undefined where nothing is there that could be asked. */
+  chosen: { model: string; node: string } | undefined
 }
 
 /**
- * Of all that the configured target means, those of one model: that of before, if somebody still has it.
- * @param target id, type or ID@NODE. @param before the model that was asked last.
+ * Of all that the configured target means, one: the one of before while it is there, else one of the same model. Of two that call their models the same, one is asked, since
+ * only who makes vectors knows whether they are.
+ * @param target id, type or ID@NODE. @param before what was asked last.
  */
-export function embedTarget(offers: readonly Offer[], target: string, before: string | undefined): EmbedTarget {
+export function embedTarget(offers: readonly Offer[], target: string, before: EmbedTarget['chosen']): EmbedTarget {
   const { notNode = [] } = leftOut(target, offers)
   const able = ableOf(offers, target).filter(({ node }) => !notNode.includes(node))
-  const chosen = able.find((offer) => modelOf(offer) === before) ?? first(able)
-  if (chosen === undefined) return { target, notNode, model: undefined }
-  const model = modelOf(chosen)
-  const { node } = parseTarget(target)
-  const others = able.filter((offer) => offer.id === chosen.id && modelOf(offer) !== model).map((offer) => offer.node)
-  return {
-    target: node === undefined ? chosen.id : `${chosen.id}@${node}`,
-    notNode: [...new Set([...notNode, ...others])],
-    model
-  }
+  const same = able.filter((offer) => modelOf(offer) === before?.model)
+  const one = same.find(({ node }) => node === before?.node) ?? same[0] ?? first(able)
+  if (one === undefined) return { target, notNode, chosen: undefined }
+  return { target: `${one.id}@${one.node}`, notNode, chosen: { model: modelOf(one), node: one.node } }
 }
 
 /** The name of the model that a capability says it is, or else its id: only what it says itself can tell models apart. */

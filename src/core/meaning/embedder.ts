@@ -9,6 +9,8 @@ export const MAX_EMBED_BATCH = 32
 export interface Embedded {
   model: string
   values: Float32Array
+  /** Who made it, where that may change. */
+  by?: string
 }
 
 /** Makes vectors of texts: a capability of the mesh, or a model in this process. */

@@ -20,6 +20,7 @@ export interface EmbeddingCache {
   modelOf(text: string): string | undefined
   /** Of its text the newest counts, whichever model it is of. */
   put(text: string, embedded: Embedded): void
+  clear(): void
 }
 
 interface Kept {
@@ -40,6 +41,7 @@ export function createEmbeddingCache(form: VectorForm, most = MAX_CACHED_TEXTS):
       return { model: one.model, values: one.values instanceof Float32Array ? one.values : fromInt8(one.values) }
     },
     modelOf: (text) => kept.get(digest(text))?.model,
+    clear: () => kept.clear(),
     put(text, { model, values }) {
       const key = digest(text)
       kept.delete(key)

@@ -12,8 +12,8 @@ export const MIN_AGREEMENT = 0.99
  * about little is found out when it matters, since all texts of what is found are made here then.
  * @param random uniform in [0, 1). It has to be chosen once the vectors are there.
  */
-export function sampleOf(texts: readonly string[], random: () => number): string[] {
-  const left = [...texts]
+export function sampleOf<T>(told: readonly T[], random: () => number): T[] {
+  const left = [...told]
   const count = Math.ceil(left.length / TEXTS_PER_SAMPLE)
   for (let n = 0; n < count; n++) {
     const at = n + Math.floor(random() * (left.length - n))

@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict'
 import fc from 'fast-check'
-import { FUSED_DEPTH } from '../../../../src/core/meaning/dense-calibration.ts'
+import { FUSED_DEPTH, UNTAUGHT, scoreOf, type DenseScale } from '../../../../src/core/meaning/dense-calibration.ts'
 import { buildDenseIndex, type DenseIndex } from '../../../../src/core/meaning/dense-index.ts'
 import { checkEmbedded, type Embedded } from '../../../../src/core/meaning/embedder.ts'
 import { createEmbeddingCache } from '../../../../src/core/meaning/embedding-cache.ts'
@@ -131,6 +131,20 @@ const denseOf = (
   vectorOf: (text: string) => Embedded | undefined,
   { form = 'int8', lexical = lexicalOf(all) }: { form?: VectorForm; lexical?: LexicalIndex } = {}
 ): DenseIndex => finished(buildDenseIndex({ items: all, vectorOf, form, heldOut: lexical.heldOut }))
+
+describe('the score of words and a cosine', () => {
+  it('is never much less than the part of the words, however close together the cosines of a model lie', () => {
+    const units = { nothing: 0.75, enough: 0.8 }
+    const scale: DenseScale = { ...UNTAUGHT, share: { taught: 0.3, untaught: 0.3 }, taught: units, untaught: units }
+    fc.assert(
+      fc.property(fc.double({ min: 0, max: 20, noNaN: true }), fc.double({ min: -1, max: 1, noNaN: true }), (byWords, cosine) => {
+        const score = scoreOf(scale, true, byWords, cosine)
+        assert.ok(score >= 0.7 * byWords - 0.3)
+        assert.ok(cosine <= units.nothing || score > 0.7 * byWords)
+      })
+    )
+  })
+})
 
 describe('an index of vectors beside words', () => {
   const lexical = lexicalOf(items)
