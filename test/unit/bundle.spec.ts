@@ -1,6 +1,11 @@
 import assert from 'node:assert/strict'
+import { existsSync, mkdirSync, mkdtempSync, rmSync, statSync, symlinkSync, utimesSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { dirname, join } from 'node:path'
 import { buildSync } from 'esbuild'
-import { BUNDLED, hashedSources } from '../fixtures/bundle.ts'
+import { BUNDLED, forgetOld, hashedSources, programOf } from '../fixtures/bundle.ts'
+
+const LONG_AGO = new Date(0)
 
 /** What tests run instead of the sources must be made of these as they are now. */
 describe('the bundle of the programs that tests start', () => {
@@ -13,5 +18,27 @@ describe('the bundle of the programs that tests start', () => {
       own.filter((name) => !hashed.has(name)),
       []
     )
+  })
+
+  it('is removed once nobody has used it for long, also where another removes it at the same time', () => {
+    const folder = mkdtempSync(join(tmpdir(), 'atmo-bundles-'))
+    const [old, young, gone] = ['old', 'young', 'gone'].map((name) => join(folder, name)) as [string, string, string]
+    try {
+      for (const path of [old, young]) mkdirSync(path)
+      utimesSync(old, LONG_AGO, LONG_AGO)
+      // Listed, and not there when it is looked at.
+      symlinkSync(join(folder, 'nowhere'), gone)
+      forgetOld(folder)
+      assert.deepEqual([existsSync(old), existsSync(young)], [false, true])
+    } finally {
+      rmSync(folder, { recursive: true })
+    }
+  })
+
+  it('is in use as long as its programs are started', () => {
+    const made = dirname(dirname(dirname(programOf('src/cli/main.ts')[0]!)))
+    utimesSync(made, LONG_AGO, LONG_AGO)
+    programOf('src/cli/main.ts')
+    assert.ok(Date.now() - statSync(made).mtimeMs < 60_000)
   })
 })
