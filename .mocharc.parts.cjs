@@ -8,6 +8,7 @@ module.exports = {
   ...require('./.mocharc.json'),
   parallel: true,
   jobs: 2,
+  require: ['./test/fixtures/build-first.ts'],
   // Those that take longest first, so that at the end both cores have something to do; protocols far from them, since they count on time.
   spec: [
     ...COMMANDS.trim()

@@ -46,19 +46,27 @@ export interface McpFinds {
 /** Whether a node answers at an address. */
 export type NodeCheck = (url: string) => Promise<boolean>
 
-/** Reads them all. One that is not there is none. @param isNode default: none is. */
+/** Reads them all, and checks all addresses at once. A configuration that is not there is none. @param isNode default: none is. */
 export async function findMcpServers(folders: UserFolders = {}, isNode: NodeCheck = async () => false): Promise<McpFinds> {
-  const servers: McpFind[] = []
-  const unread: UnreadConfig[] = []
-  const files = clientFiles(folders)
-  const read = await Promise.all(files.map(([, file]) => readConfig(file)))
-  for (const [at, [client, file, key]] of files.entries()) {
-    const config = read[at]
-    const problem = typeof config === 'string' ? config : keyProblem(config, key)
-    if (problem !== undefined) unread.push({ client, file, problem })
-    else servers.push(...(await Promise.all(serversIn(asObject(config), key).map((one) => findOf(client, isNode, ...one)))))
+  const read = await Promise.all(clientFiles(folders).map((one) => readServers(...one)))
+  const named = read.flatMap(({ client, servers }) => servers.map((one) => [client, ...one] as const))
+  return {
+    servers: await Promise.all(named.map(([client, name, server]) => findOf(client, isNode, name, server))),
+    unread: read.flatMap(({ client, file, problem }) => (problem === undefined ? [] : [{ client, file, problem }]))
   }
-  return { servers, unread }
+}
+
+interface ReadServers {
+  client: string
+  file: string
+  problem: string | undefined
+  servers: [string, Record<string, unknown>][]
+}
+
+async function readServers(client: string, file: string, key: string): Promise<ReadServers> {
+  const config = await readConfig(file)
+  const problem = typeof config === 'string' ? config : keyProblem(config, key)
+  return { client, file, problem, servers: problem === undefined ? serversIn(asObject(config), key) : [] }
 }
 
 /** Client, file, and the key that its servers stand under. */

@@ -175,6 +175,7 @@ class RunningCall implements Call {
         // While its reader holds an item, no time of the provider passes.
         let askedAt: number | undefined = sentAt
         let failed: MeshError | undefined
+        let isCut = false
         let yielded = false
         const hasNext = options.failover !== false && place + 1 < MAX_ATTEMPTS && plan.isUsable(place + 1)
         choice.began(request, provider, found.length > 1, hasNext)
@@ -196,16 +197,17 @@ class RunningCall implements Call {
           return
         } catch (thrown) {
           failed = this.#cancellation.reason ?? toMeshError(thrown)
-          // No fault of who was asked, and nobody else can be.
-          const isCut = !offer.local && failed.code === 'unavailable' && isStopping()
-          if (isCut) failed = new MeshError('unavailable', 'this node is stopping', { reason: 'stopping' }, { cause: failed })
-          this.#tried.push({ provider: offer.node, code: failed.code })
-          const isOver = isCut || this.#cancellation.aborted || options.failover === false
+          const isOver = this.#cancellation.aborted || options.failover === false
           // Of one type there may be those that a second run harms, and others.
           const failing = toolOf(offer.capability, this.#tool) ?? tool
-          if (isOver || !mayRetry(failed, failing, items, stream?.begun ?? false)) throw withTried(failed, this.#tried)
-          const next = place + 1 < MAX_ATTEMPTS ? plan.at(place + 1, now()) : undefined
-          if (next !== undefined && choice.mayGoOn(failed, place + 1, request.elsewhere === true)) place++
+          const isFinal = isOver || !mayRetry(failed, failing, items, stream?.begun ?? false)
+          // No fault of who was asked, and no other node can be: this one still can.
+          isCut = !offer.local && !this.#cancellation.aborted && isLost(failed) && isStopping()
+          if (isCut) failed = new MeshError('unavailable', 'this node is stopping', { reason: 'stopping' }, { cause: failed })
+          this.#tried.push({ provider: offer.node, code: failed.code })
+          if (isFinal) throw withTried(failed, this.#tried)
+          const next = plan.after(place, now(), isCut)
+          if (next !== undefined && choice.mayGoOn(failed, next, request.elsewhere === true)) place = next
           else if (isLost(failed) && again < MAX_AGAIN) again++
           else throw withTried(failed, this.#tried)
           news = failed
@@ -216,7 +218,8 @@ class RunningCall implements Call {
           if (this.#outcome === undefined) failed ??= new MeshError('cancelled', LEFT)
           if (askedAt !== undefined) tookMs += now() - askedAt
           const measures = this.#measures
-          choice.ended(provider, outcomeOf(failed, this.#cancellation, measures, yielded), failed, measures ? tookMs : 0)
+          const outcome = isCut ? 'cancelled' : outcomeOf(failed, this.#cancellation, measures, yielded)
+          choice.ended(provider, outcome, failed, measures ? tookMs : 0)
           if (!offer.local) onSent({ request, provider: offer.node, durationMs: now() - sentAt, error: failed })
         }
       }

@@ -4,6 +4,7 @@ import type { Dispatcher } from '../core/dispatch/dispatcher.ts'
 import type { Provider, ProviderClasses } from '../core/provider-classes.ts'
 import { MeshError } from '../errors.ts'
 import type { DispatchPreference } from '../mesh-api.ts'
+import { MAX_ATTEMPTS } from './retry.ts'
 
 /** Nothing is asked of the choice. One object, because most calls ask nothing. */
 export const NO_PREFERENCE: DispatchRequest = {}
@@ -95,6 +96,16 @@ export class Plan {
     if (this.#only !== undefined) return place === 0 ? this.#only : undefined
     while (!this.isUsable(place) && this.#decisions.length < this.#classes.length) this.#look(now)
     return this.#tries[place]?.candidate as Provider | undefined
+  }
+
+  /** Where the one stands that may be tried after the one at `place`; undefined if there is none. @param onlyHere only this node. */
+  after(place: number, now: number, onlyHere: boolean): number | undefined {
+    for (let next = place + 1; next < MAX_ATTEMPTS; next++) {
+      const provider = this.at(next, now)
+      if (provider === undefined) return undefined
+      if (!onlyHere || provider.local) return next
+    }
+    return undefined
   }
 
   /** True if nothing speaks against the one at `place`, as far as classes were looked at. */

@@ -39,9 +39,14 @@ export async function readJsonIfAny(request: Request): Promise<JsonValue | undef
 
 /** Reads any JSON; undefined for an absent body. Throws as {@link readJsonObject}. */
 export async function readJson(request: Request, maxBytes: number = MAX_BODY_BYTES): Promise<JsonValue | undefined> {
-  const type = request.headers.get('content-type')?.split(';', 1)[0]?.trim().toLowerCase()
-  if (type !== 'application/json') throw notJson(type ?? null)
+  requireJson(request)
   return parseJson(await readBytes(request, maxBytes), MAX_BODY_DEPTH)
+}
+
+/** Throws `invalid_argument`, with status 415, for a body that is said to be something else than JSON. */
+export function requireJson({ headers }: Request): void {
+  const type = headers.get('content-type')?.split(';', 1)[0]?.trim().toLowerCase()
+  if (type !== 'application/json') throw notJson(type ?? null)
 }
 
 /**

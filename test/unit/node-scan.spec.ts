@@ -17,6 +17,7 @@ import { readHardware } from '../../src/node-hardware.ts'
 import { findMcpServers } from '../../src/node-mcp-clients.ts'
 import { mcpBackend, namedMcp, type Scan } from '../../src/node-scan.ts'
 import { createFakeMesh } from '../fixtures/fake-mesh.ts'
+import { within } from '../fixtures/libp2p-pair.ts'
 
 describe('scan', () => {
   let root: string
@@ -211,6 +212,27 @@ describe('scan', () => {
       ])
       // Once for all, and with nothing of what may be a secret.
       assert.deepEqual(asked, ['/health'])
+    })
+
+    it('is looked for at all addresses at once, whichever configuration they are in', async () => {
+      const server = (n: number): string => JSON.stringify({ mcpServers: { web: { url: `http://127.0.0.1:${n}/mcp` } } })
+      await put('.config/Claude/claude_desktop_config.json', server(1))
+      await put('.claude.json', server(2))
+      await put('.cursor/mcp.json', server(3))
+      const checked: string[] = []
+      let all = (): void => {}
+      const began = new Promise<void>((resolve) => (all = resolve))
+      // None is answered before all are asked.
+      const check = async (url: string): Promise<boolean> => {
+        if (checked.push(url) === 3) all()
+        await began
+        return false
+      }
+      const { servers } = await within(findMcpServers({ home: root, platform: 'linux', env: {} }, check), 'all are asked')
+      assert.deepEqual(
+        servers.map(({ client, url }) => [client, url]),
+        ['Claude Desktop', 'Claude Code', 'Cursor'].map((client, n) => [client, `http://127.0.0.1:${n + 1}/mcp`])
+      )
     })
 
     it('is looked for until the scan is given up', async () => {

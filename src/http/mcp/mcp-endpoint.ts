@@ -1,10 +1,10 @@
 /** MCP over streamable HTTP, all revisions: https://modelcontextprotocol.io/specification. What loads the SDK; the local API loads it with its first client. */
 import { createMcpHandler, isLegacyRequest, type ServerContext } from '@modelcontextprotocol/server'
-import { isMeshError } from '../../errors.ts'
+import { MeshError, isMeshError } from '../../errors.ts'
 import type { Mesh } from '../../mesh-api.ts'
-import { MAX_BODY_BYTES, MAX_BODY_DEPTH, parseJson, readBytes } from '../json-body.ts'
+import { MAX_BODY_BYTES, MAX_BODY_DEPTH, parseJson, readBytes, requireJson } from '../json-body.ts'
 import { boundedStream } from './bounded-stream.ts'
-import { RPC_CODES, refusal } from './mcp-errors.ts'
+import { RPC_CODES, withRpcCode } from './mcp-errors.ts'
 import { createMcpServer, listed, type McpWishes } from './mcp-server.ts'
 import { createMcpSessions } from './mcp-sessions.ts'
 import { createToolCatalog } from './tool-catalog.ts'
@@ -40,6 +40,7 @@ export interface McpEndpointInit {
 
 /** The endpoint. */
 export interface McpEndpoint {
+  /** Rejects with a MeshError what is no message: see `mcpErrors`. */
   fetch(request: Request, wishes: McpWishes): Promise<Response>
   /** Sessions now. */
   sessions(): number
@@ -114,32 +115,32 @@ export function createMcpEndpoint(init: McpEndpointInit): McpEndpoint {
   return {
     async fetch(request, wishes) {
       wishesOf.set(request, wishes)
-      const read = request.method === 'POST' ? await readMessage(request) : { body: undefined }
-      if ('refused' in read) return read.refused
-      if (await isLegacyRequest(request, read.body)) return sessions.handle(request, read.body)
-      return handleStateless(request, read.body)
+      const message = request.method === 'POST' ? await readMessage(request) : undefined
+      if (await isLegacyRequest(request, message)) return sessions.handle(request, message)
+      return handleStateless(request, message)
     },
     sessions: () => sessions.count()
   }
 }
 
-/** Read here, once, with the limits of this API. */
-async function readMessage(request: Request): Promise<{ body: unknown } | { refused: Response }> {
-  const type = request.headers.get('content-type')?.split(';', 1)[0]?.trim().toLowerCase()
-  if (type !== 'application/json') return { refused: refusal(415, 'send JSON: content-type must be application/json') }
+/** Read here, once, with the limits of this API. Throws what that refuses, for `mcpErrors` to answer. */
+async function readMessage(request: Request): Promise<object> {
+  requireJson(request)
+  const bytes = await readBytes(request, MAX_BODY_BYTES)
+  let message: unknown
   try {
-    const body = parseJson(await readBytes(request, MAX_BODY_BYTES), MAX_MESSAGE_DEPTH)
-    if (body === undefined) return refused('the message is empty', RPC_CODES.parseError)
-    if (typeof body !== 'object' || body === null) return refused('a message is an object', RPC_CODES.invalidRequest)
-    return { body }
+    message = parseJson(bytes, MAX_MESSAGE_DEPTH)
   } catch (error) {
     if (!isMeshError(error, 'invalid_argument')) throw error
-    return refused(error.message, error.cause === undefined ? RPC_CODES.invalidRequest : RPC_CODES.parseError)
+    throw withRpcCode(error, error.cause === undefined ? RPC_CODES.invalidRequest : RPC_CODES.parseError)
   }
+  if (message === undefined) throw noMessage('the message is empty', RPC_CODES.parseError)
+  if (typeof message !== 'object' || message === null) throw noMessage('a message is an object', RPC_CODES.invalidRequest)
+  return message
 }
 
-function refused(message: string, code: number): { refused: Response } {
-  return { refused: refusal(400, message, {}, code) }
+function noMessage(why: string, code: number): MeshError {
+  return withRpcCode(new MeshError('invalid_argument', why), code)
 }
 
 /** What clients are shown, as a text to compare. */

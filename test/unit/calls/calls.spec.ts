@@ -4,6 +4,7 @@ import { createProvider, type ServedCall } from '../../../src/calls/provider.ts'
 import { createReplays } from '../../../src/calls/replay.ts'
 import { MAX_ATTEMPTS, mayRetry } from '../../../src/calls/retry.ts'
 import { createToolLoad } from '../../../src/calls/tool-load.ts'
+import { FAILURES_TO_OPEN } from '../../../src/core/dispatch/circuit-breaker.ts'
 import type { Meter } from '../../../src/core/limits.ts'
 import { createAdmission, type Admission } from '../../../src/core/admission.ts'
 import type { Invoke, Item, ToolRequest } from '../../../src/core/invoke.ts'
@@ -183,22 +184,63 @@ describe('caller', () => {
 
   it('that its own node cuts off because it stops is tried nowhere else, and says so', async () => {
     const isStopping = { code: 'unavailable', message: 'this node is stopping', details: { reason: 'stopping' } }
-    const { call, asked, here, sent } = mesh([throws('unavailable', [item]), answers('second')], { idempotent: true })
+    const cut = throws('unavailable', [item], { lost: true })
+    const { call, asked, here, sent, rank } = mesh([cut, answers('second')], { idempotent: true })
     here.isStopping = true
     await assert.rejects(call('echo', 'echo').result, isStopping)
     assert.deepEqual([asked, sent[0]?.error?.message], [['p0'], isStopping.message])
+    // Nor is it held against the provider, however often.
+    for (let n = 1; n < FAILURES_TO_OPEN; n++) await assert.rejects(call('echo', 'echo').result, isStopping)
+    assert.equal(asked.length, FAILURES_TO_OPEN)
+    assert.notEqual(rank(0).why, 'breaker open')
     // What a provider says of itself, and one that is this node, are told as they are.
-    for (const [code, local] of [
-      ['tool_failed', false],
-      ['unavailable', true]
+    for (const [code, local, details] of [
+      ['tool_failed', false, {}],
+      ['unavailable', false, { camera: 'unplugged' }],
+      ['unavailable', true, {}]
     ] as const) {
-      const other = mesh([throws(code, [])], {}, [{ local }])
+      const other = mesh([throws(code, [], details)], {}, [{ local }])
       other.here.isStopping = true
       await assert.rejects(
         other.call('echo', 'echo').result,
         (error) => isMeshError(error, code) && error.message !== isStopping.message
       )
     }
+  })
+
+  it('goes on to its own node while that stops, and past all others', async () => {
+    const cut = throws('unavailable', [], { lost: true })
+    const refuses = throws('unavailable')
+    const tools = [{ name: 'echo' }]
+    // Degraded, so that it does not come first.
+    const here = { local: true, capability: { id: 'echo', type: 'demo/echo', status: 'degraded' as const, tools } }
+    for (const [scripts, places, asked] of [
+      [
+        [cut, answers('from here')],
+        [{}, here],
+        ['p0', 'p1']
+      ],
+      [
+        [refuses, answers('from here')],
+        [{}, here],
+        ['p0', 'p1']
+      ],
+      [
+        [cut, answers('from there'), answers('from here')],
+        [{}, {}, here],
+        ['p0', 'p2']
+      ]
+    ] as const) {
+      const one = mesh([...scripts], {}, [...places])
+      one.here.isStopping = true
+      assert.equal((await one.call('echo', 'echo').result).result, 'from here')
+      assert.deepEqual(one.asked, asked)
+    }
+    // But not with what must not be done twice.
+    const once = mesh([cut, answers('from here')], { idempotent: false }, [{}, here])
+    once.here.isStopping = true
+    await assert.rejects(once.call('echo', 'echo').result, { message: 'this node is stopping' })
+    assert.deepEqual(once.asked, ['p0'])
   })
 
   it('was not cancelled where its provider was lost, also if its reader leaves at the news', async () => {

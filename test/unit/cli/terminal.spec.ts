@@ -2,11 +2,12 @@ import assert from 'node:assert/strict'
 import { mkdir, mkdtemp, readFile, rm, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
+import fc from 'fast-check'
 import { ensureApiToken, openDataDir, writeNodeFile, type DataDir } from '../../../src/data-dir.ts'
 import { serveApi, type ApiServer } from '../../../src/http/serve.ts'
 import { createFakeMesh, type FakeMesh } from '../../fixtures/fake-mesh.ts'
 import { startOllamaStandIn, type OllamaStandIn } from '../../fixtures/ollama-stand-in.ts'
-import { atTerminal, requireTerminal, type Terminal } from '../../fixtures/terminal.ts'
+import { atTerminal, plainSoFar, requireTerminal, type Terminal } from '../../fixtures/terminal.ts'
 
 /** What is asked only of a person: at a terminal of the system, with the keys that a person types. */
 describe('questions at a terminal', function () {
@@ -145,5 +146,23 @@ describe('questions at a terminal', function () {
       for (const { shown } of [several!, named!, confirmed!]) assert.ok(!shown.includes('Was that'), shown)
       assert.deepEqual(learned(), ['ring it please'])
     })
+  })
+})
+
+describe('what a terminal has shown so far', () => {
+  it('only ever grows, wherever the sequences in it are cut', () => {
+    const pieces = [
+      ...['word', '1', ': ', 'm', '\r\n'],
+      ...['\u001b[31m', '\u001b[39;49m', '\u001b[2K', '\u001b[?25l', '\u001b[G', '\u001b]0;atmo\u0007', '\u001b(B']
+    ]
+    fc.assert(
+      fc.property(fc.array(fc.constantFrom(...pieces), { maxLength: 12 }), (shown) => {
+        const all = shown.join('')
+        const words = shown.filter((piece) => !piece.startsWith('\u001b'))
+        const plain = words.join('').replaceAll('\r', '')
+        assert.equal(plainSoFar(all), plain)
+        for (let end = 0; end <= all.length; end++) assert.ok(plain.startsWith(plainSoFar(all.slice(0, end))), `cut at ${end}`)
+      })
+    )
   })
 })

@@ -42,7 +42,7 @@ function stateless(method: string, params: object = {}): { body: object; headers
 /** The last message of a stream, or the body. */
 async function messageOf(
   response: Response
-): Promise<{ result?: Record<string, unknown>; error?: { code: number; message: string } }> {
+): Promise<{ result?: Record<string, unknown>; error?: { code: number; message: string; data?: unknown } }> {
   const text = await response.text()
   const data = text.split('\n').filter((line) => line.startsWith('data: '))
   return JSON.parse(data.at(-1)?.slice('data: '.length) ?? text) as Awaited<ReturnType<typeof messageOf>>
@@ -117,18 +117,29 @@ describe('http mcp: the endpoint', () => {
     assert.deepEqual([fault.status, (await messageOf(fault)).error?.code], [500, -32_603])
   })
 
-  it('takes what is a message, of a size and a depth', async () => {
-    const codeOf = async (...sent: Parameters<typeof send>) => {
-      const response = await send(...sent)
-      return [response.status, (await messageOf(response)).error?.code]
+  it('takes what is a message, of a size and a depth, and says of others what the rest of the API says', async () => {
+    const twice = '{"id":1,"jsonrpc":"2.0","params":{"a/b":1,"a/b":2},"method":"ping"}'
+    const none = {}
+    for (const [body, headers, status, code, mesh, details] of [
+      [initialize, { 'content-type': 'text/plain' }, 415, -32_000, 'invalid_argument', { contentType: 'text/plain' }],
+      ['{"jsonrpc"', none, 400, -32_700, 'invalid_argument', {}],
+      ['', none, 400, -32_700, 'invalid_argument', {}],
+      ['7', none, 400, -32_600, 'invalid_argument', {}],
+      [twice, none, 400, -32_600, 'invalid_argument', { key: 'a/b', pointer: '/params/a~1b' }],
+      ['['.repeat(200) + ']'.repeat(200), none, 400, -32_600, 'invalid_argument', {}],
+      [`[${'0,'.repeat(MAX_BODY_VALUES)}0]`, none, 413, -32_000, 'too_large', { limit: MAX_BODY_VALUES }],
+      ['7', { 'content-length': String(MAX_BODY_BYTES + 1) }, 413, -32_000, 'too_large', { maxBytes: MAX_BODY_BYTES }]
+    ] as [string | object, Record<string, string>, number, number, string, object][]) {
+      const response = await send(body, headers)
+      const { error } = await messageOf(response)
+      assert.deepEqual([response.status, error?.code, error?.data], [status, code, { code: mesh, details }])
+      assert.equal(response.headers.get('accept'), status === 415 ? 'application/json' : null)
+      // As elsewhere; there an empty body is one, and what is no object is said otherwise.
+      if (body === '') continue
+      const other = await send(body, headers, {}, 'http://localhost/discover')
+      assert.deepEqual([other.status, other.headers.get('accept')], [status, response.headers.get('accept')])
+      assert.deepEqual(((await other.json()) as { error: { details: object } }).error.details, details)
     }
-    assert.deepEqual(await codeOf(initialize, { 'content-type': 'text/plain' }), [415, -32_000])
-    assert.deepEqual(await codeOf('{"jsonrpc"'), [400, -32_700])
-    assert.deepEqual(await codeOf('7'), [400, -32_600])
-    assert.deepEqual(await codeOf('{"id":1,"jsonrpc":"2.0","id":2,"method":"ping"}'), [400, -32_600])
-    assert.deepEqual(await codeOf('['.repeat(200) + ']'.repeat(200)), [400, -32_600])
-    assert.deepEqual(await codeOf(`[${'0,'.repeat(MAX_BODY_VALUES)}0]`), [413, -32_000])
-    assert.deepEqual(await codeOf('7', { 'content-length': String(MAX_BODY_BYTES + 1) }), [413, -32_000])
   })
 
   it('has no sessions for protocols that have none', async () => {
