@@ -78,6 +78,9 @@ describe('AI servers of a machine, found and shared', function () {
   it('says what it cannot share, and leaves the configuration as it is', async () => {
     const cloud = errorOf(await cli.atmo('one', ['scan', '--json', ...ports, '--share', 'ollama/gpt-oss:120b-cloud']))
     assert.match(cloud.message, /cloud/)
+    const fresh = join(cli.dir, 'new', 'fresh.yaml')
+    await cli.ok('one', 'scan', ...ports, '--config', fresh, '--share', 'ollama/llava:7b')
+    assert.match(await readFile(fresh, 'utf8'), /- ollama\/llava:7b/)
     const file = join(cli.dir, 'flow.yaml')
     const flow = 'backends: [ {kind: system} ]  # mine\n'
     await writeFile(file, flow)
