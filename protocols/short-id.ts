@@ -17,6 +17,11 @@ export function shortId(peerId: string): string {
   return peerId.length > 14 ? `…${peerId.slice(-8)}` : peerId
 }
 
+/** A node in a message: several may have its name, and whoever has none is called by its PeerId. */
+export function nameWithId(peerId: string, name: string): string {
+  return name === peerId || name === '' ? shortId(peerId) : `${name} (${shortId(peerId)})`
+}
+
 /** A PeerId in a text, after what is before it. One in an address stays: that is there to be tried by hand. No lookbehind: this runs in browsers that lack it. */
 const PEER_ID = /(^|[^\w/])((?:12D3KooW|16Uiu2HA|Qm)[1-9A-HJ-NP-Za-km-z]{38,})\b/g
 

@@ -2,6 +2,7 @@
 import { isMap, isSeq, parseDocument, type Document, type YAMLMap, type YAMLSeq } from 'yaml'
 import type { BackendConfig } from './backends/index.ts'
 import { USUAL_PORTS } from './backends/local-ai-fingerprints.ts'
+import { backendId } from './config-backends.ts'
 import { MeshError } from './errors.ts'
 
 /** What a node offers that is told nothing: it stays when something is added. */
@@ -10,8 +11,18 @@ export const UNTOLD: readonly BackendConfig[] = [{ kind: 'system' }]
 /** A configuration with something added. */
 export interface EditedConfig {
   text: string
-  /** False: lines that were there have changed, if only in their form. */
+  /** False: it said all of that already, and the text is as it was. */
+  changed: boolean
+  /** False: lines that were there have changed, if only in their form. An empty list of tools that gets its first does not count. */
   keepsLines: boolean
+}
+
+/** More tools for an MCP server that the configuration has. */
+export interface MoreTools {
+  /** Id of its backend. */
+  backend: string
+  /** Names or globs for `tools.allow`. Where there is no such list, all are offered already. */
+  allow: readonly string[]
 }
 
 /** What is to be shared. */
@@ -22,22 +33,54 @@ export interface ShareEdit {
   ports?: readonly number[]
   /** Backends beside it. */
   backends?: readonly BackendConfig[]
+  tools?: readonly MoreTools[]
 }
 
 /**
  * Adds what is to be shared. @param file how it is called in messages.
  * @throws MeshError `invalid_config` for a text that is no configuration.
  */
-export function addShares(text: string, file: string, { share = [], ports, backends = [] }: ShareEdit): EditedConfig {
+export function addShares(text: string, file: string, { share = [], ports, backends = [], tools = [] }: ShareEdit): EditedConfig {
   const document = parseDocument(text)
   const { contents } = document
   if (document.errors.length > 0 || (contents !== null && !isMap(contents)))
     throw new MeshError('invalid_config', `${file} cannot be read; mend it first`, { file })
-  const list = backendsOf(document)
-  if (share.length > 0) addNames(document, list, share, ports)
-  for (const one of backends) list.add(document.createNode(one))
+  const before = JSON.stringify(document)
+  const filled = addTools(document, tools)
+  if (share.length > 0 || backends.length > 0) {
+    const list = backendsOf(document)
+    if (share.length > 0) addNames(document, list, share, ports)
+    for (const one of backends) list.add(document.createNode(one))
+  }
+  if (JSON.stringify(document) === before) return { text, changed: false, keepsLines: true }
   const edited = document.toString({ lineWidth: 0 })
-  return { text: edited, keepsLines: keepsLines(text, edited) }
+  return { text: edited, changed: true, keepsLines: keepsLines(withoutLines(text, filled), edited) }
+}
+
+/** @returns where in the text empty lists were that got their first. */
+function addTools(document: Document, tools: readonly MoreTools[]): number[] {
+  const list: unknown = document.get('backends')
+  const filled: number[] = []
+  for (const { backend, allow } of tools) {
+    const one = isSeq(list) ? list.items.find((item): item is YAMLMap => isMap(item) && idOf(item) === backend) : undefined
+    const names: unknown = one?.getIn(['tools', 'allow'])
+    if (!isSeq(names)) continue
+    if (names.items.length === 0) {
+      names.flow = false
+      if (names.range) filled.push(names.range[0])
+    }
+    addNew(document, names, allow)
+  }
+  return filled
+}
+
+function idOf(backend: YAMLMap): string {
+  return backendId(backend.toJSON() as BackendConfig)
+}
+
+function addNew(document: Document, list: YAMLSeq, names: readonly string[]): void {
+  const there = new Set(list.toJSON() as string[])
+  for (const name of names) if (!there.has(name)) list.add(document.createNode(name))
 }
 
 function backendsOf(document: Document): YAMLSeq {
@@ -58,8 +101,7 @@ function addNames(document: Document, list: YAMLSeq, share: readonly string[], p
   if (ports !== undefined) addPorts(document, own, ports)
   const names = own.get('share')
   if (!isSeq(names)) return own.set('share', document.createNode([...share]))
-  const there = new Set(names.toJSON() as string[])
-  for (const name of share) if (!there.has(name)) names.add(document.createNode(name))
+  addNew(document, names, share)
 }
 
 /** To its own list of ports; without one it looks at the usual ones, and goes on to. */
@@ -79,6 +121,15 @@ function addPorts(document: Document, own: YAMLMap, ports: readonly number[]): v
   if (more.length === 0) return
   if (!isSeq(servers)) return own.set('servers', document.createNode(more.map((url) => ({ url }))))
   for (const url of more) servers.add(document.createNode({ url }))
+}
+
+/** A text without the lines of some places in it. */
+function withoutLines(text: string, places: readonly number[]): string {
+  const numbers = new Set(places.map((at) => text.slice(0, at).split('\n').length - 1))
+  return text
+    .split('\n')
+    .filter((_, number) => !numbers.has(number))
+    .join('\n')
 }
 
 /** Whether all lines of the one are in the other, in their order. */

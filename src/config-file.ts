@@ -33,15 +33,20 @@ export interface Settings {
 
 /**
  * Flags win over `ATMO_DATA_DIR`, `ATMO_CONFIG`, `ATMO_API` and `ATMO_API_KEY_FILE`, those over the file, the file over defaults.
- * Throws `invalid_config`.
+ * Throws `invalid_config`, also for a file that is named and not there, unless `mayBeNew`.
  */
-export async function loadSettings(flags: StartFlags = {}, environment: DirEnvironment = {}): Promise<Settings> {
+export async function loadSettings(
+  flags: StartFlags = {},
+  environment: DirEnvironment = {},
+  { mayBeNew = false } = {}
+): Promise<Settings> {
   const env = environment.env ?? process.env
   const { dataDir: dataDirFlag, config: configFlag, ...over } = flags
   const dataDir = resolveDataDir(dataDirFlag, environment)
   const named = configFlag || env['ATMO_CONFIG'] || undefined
   const file = named ?? (await existing(defaultConfigFile(dataDir, environment)))
-  const fromFile = file === undefined ? {} : parseConfig(await readConfig(file), file)
+  const isNew = file !== undefined && mayBeNew && !(await isThere(file))
+  const fromFile = file === undefined || isNew ? {} : parseConfig(await readConfig(file), file)
   const baseDir = file === undefined ? process.cwd() : dirname(resolve(file))
   const config = mergeConfig(mergeConfig(fromFile, { api: env['ATMO_API'] || undefined }), over)
   const apiProblem = config.api === undefined ? undefined : apiAddressProblem(config.api)
@@ -70,6 +75,10 @@ export function defaultConfigFile(dataDir: string, environment: DirEnvironment =
 
 async function existing(file: string): Promise<string | undefined> {
   return (await stat(file).catch(() => undefined))?.isFile() ? file : undefined
+}
+
+async function isThere(path: string): Promise<boolean> {
+  return (await stat(path).catch(() => undefined)) !== undefined
 }
 
 async function readConfig(file: string): Promise<string> {

@@ -27,6 +27,9 @@ export function isUndone({ details }: MeshError): boolean {
   return details['notStarted'] === true || details['notDone'] === true
 }
 
+/** `details.reason` where a session ended because the other side stops, as it had said. */
+export const PEER_STOPPED = 'peer_stopped'
+
 /** What a person can do about it, by the code of Node's system errors. */
 const SYSTEM_ERRORS: Record<string, string> = {
   ENOSPC: 'the disk is full; make room and try again',

@@ -1,5 +1,6 @@
 /** What `atmo scan` finds on this machine, and how what is to be shared gets into the configuration of the node. Node only. */
 import { createHash } from 'node:crypto'
+import { existsSync } from 'node:fs'
 import { mkdir, readFile, rename, writeFile } from 'node:fs/promises'
 import { dirname } from 'node:path'
 import type { BackendConfig } from './backends/index.ts'
@@ -71,7 +72,7 @@ export interface ScanOptions {
 
 /** Looks, and changes nothing. @throws MeshError `invalid_config`. */
 export async function scanMachine({ dataDir, config: configFlag, ports, signal }: ScanOptions): Promise<Scan> {
-  const settings = await loadSettings({ dataDir, config: configFlag })
+  const settings = await loadSettings({ dataDir, config: configFlag }, {}, { mayBeNew: true })
   const own = (settings.config.backends ?? []).find((one) => one.kind === 'local-ai')
   const survey = createSurvey(
     {
@@ -93,7 +94,7 @@ export async function scanMachine({ dataDir, config: configFlag, ports, signal }
     unread,
     hardware,
     configFile: settings.file ?? defaultConfigFile(settings.dataDir),
-    hasConfig: settings.file !== undefined
+    hasConfig: settings.file !== undefined && existsSync(settings.file)
   }
 }
 

@@ -10,7 +10,7 @@ import type { Choice } from './choice.ts'
 import { DEFAULT_TIMEOUT_MS, createDeadline, type Deadline } from './deadline.ts'
 import { excludedNodes, type KnownNode } from './excluded.ts'
 import { cacheKey, mayCache, type ResultCache } from './result-cache.ts'
-import { MAX_AGAIN, MAX_ATTEMPTS, isLost, mayRetry, outcomeOf, withTried, type Tried } from './retry.ts'
+import { FailedTries, MAX_AGAIN, MAX_ATTEMPTS, isLost, mayRetry, outcomeOf } from './retry.ts'
 
 /** How a call that began here ended. */
 export interface MadeCall {
@@ -76,7 +76,7 @@ class RunningCall implements Call {
   readonly #cancellation = new Cancellation()
   readonly #finished = deferred<CallResult>()
   #startedAt = 0
-  readonly #tried: Tried[] = []
+  readonly #tries: FailedTries
   #outcome: CallResult | undefined
   #offer: Offer | undefined
   #started = false
@@ -87,6 +87,7 @@ class RunningCall implements Call {
     this.#tool = tool
     this.#input = input
     this.#options = options
+    this.#tries = new FailedTries(options.attempt?.after)
   }
 
   [Symbol.asyncIterator](): AsyncGenerator<CallItem, void, void> {
@@ -204,12 +205,12 @@ class RunningCall implements Call {
           // No fault of who was asked, and no other node can be: this one still can.
           isCut = !offer.local && !this.#cancellation.aborted && isLost(failed) && isStopping()
           if (isCut) failed = new MeshError('unavailable', 'this node is stopping', { reason: 'stopping' }, { cause: failed })
-          this.#tried.push({ provider: offer.node, code: failed.code })
-          if (isFinal) throw withTried(failed, this.#tried)
+          failed = this.#tries.add(offer, failed)
+          if (isFinal) throw failed
           const next = plan.after(place, now(), isCut)
           if (next !== undefined && choice.mayGoOn(failed, next, request.elsewhere === true)) place = next
           else if (isLost(failed) && again < MAX_AGAIN) again++
-          else throw withTried(failed, this.#tried)
+          else throw failed
           news = failed
           if (items > 0) yield { kind: 'restart', provider: plan.at(place, now())!.node, reason: failed.code }
           news = undefined
@@ -224,7 +225,7 @@ class RunningCall implements Call {
         }
       }
     } catch (thrown) {
-      error = this.#cancellation.reason ?? toMeshError(thrown)
+      error = this.#cancellation.reason ?? this.#tries.error(toMeshError(thrown))
       throw error
     } finally {
       deadline?.clear()
@@ -258,7 +259,7 @@ class RunningCall implements Call {
       provider: offer.node,
       providerName: offer.nodeName,
       durationMs: Math.round((this.#parts.now() - this.#startedAt) * 1_000) / 1_000,
-      route: { path, local: offer.local, hops: path.length - 1, rttMs: offer.rttMs ?? null, tried: this.#tried },
+      route: { path, local: offer.local, hops: path.length - 1, rttMs: offer.rttMs ?? null, tried: this.#tries.all },
       cached
     }
   }

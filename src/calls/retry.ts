@@ -1,8 +1,10 @@
 import type { ToolDeclaration } from '../../protocols/capability.ts'
+import { nameWithId } from '../../protocols/short-id.ts'
+import type { Offer } from '../core/candidates.ts'
 import type { Cancellation } from '../core/cancellation.ts'
 import type { Outcome } from '../core/dispatch/candidate.ts'
 import type { Load } from '../core/invoke.ts'
-import { MeshError } from '../errors.ts'
+import { MeshError, PEER_STOPPED, isUndone } from '../errors.ts'
 
 /** Providers that one call tries at most. */
 export const MAX_ATTEMPTS = 3
@@ -61,13 +63,65 @@ export function loadOf({ details }: MeshError): Load | undefined {
   return { running: running + waiting, slots, serviceMs: typeof serviceMs === 'number' ? serviceMs : undefined }
 }
 
-/** The error of a call with all its tries. */
-export function withTried(error: MeshError, tried: readonly Tried[]): MeshError {
-  if (tried.length < 2) return error
+/** The tries of one call that failed, and what its error says of them. */
+export class FailedTries {
+  /** In order. */
+  readonly all: Tried[] = []
+  /** The newest of which the provider was lost after the call was sent: what came of it, nobody knows. */
+  #lost: MeshError | undefined
+  #mayHaveBegun = false
+
+  /** @param before the error of an earlier call for the same. */
+  constructor(before: MeshError | undefined) {
+    if (before !== undefined) this.#remember(before)
+  }
+
+  /** Takes one in. @returns what is told of it: where its provider was lost, whose fault that is and not how the way ended. */
+  add({ node, nodeName }: Pick<Offer, 'node' | 'nodeName'>, error: MeshError): MeshError {
+    this.all.push({ provider: node, code: error.code })
+    const told = isLost(error) && error.details['notStarted'] !== true ? lostWhileItRan(node, nodeName, error) : error
+    this.#remember(told)
+    return told
+  }
+
+  /** The error of the call. If a try may have begun it, it does not say that it did not begin, and says what became of that try. */
+  error(last: MeshError): MeshError {
+    const { all } = this
+    const lost = this.#lost === last ? undefined : this.#lost
+    if (all.length < 2 && lost === undefined && !(this.#mayHaveBegun && isUndone(last))) return last
+    const { notStarted, notDone, ...others } = last.details
+    const details = {
+      ...others,
+      ...(!this.#mayHaveBegun && { ...(notStarted !== undefined && { notStarted }), ...(notDone !== undefined && { notDone }) }),
+      ...(this.#lost !== undefined && { begun: true }),
+      ...(all.length > 1 && { tried: all })
+    }
+    const message = lost === undefined ? last.message : this.#both(lost, last)
+    return new MeshError(last.code, all.length < 2 ? message : `${message} (after ${howMany(all)})`, details, { cause: last })
+  }
+
+  #remember(error: MeshError): void {
+    if (!isUndone(error)) this.#mayHaveBegun = true
+    if (error.details['begun'] === true) this.#lost = error
+  }
+
+  #both(lost: MeshError, last: MeshError): string {
+    const node = lost.details['peer']
+    const isGone = last.code === 'unavailable' && (isLost(last) || last.details['peer'] === node)
+    if (isGone && this.all.at(-1)?.provider === node) return `${lost.message}, and cannot be reached now`
+    return `${lost.message}; then: ${last.message}`
+  }
+}
+
+function lostWhileItRan(node: string, nodeName: string, error: MeshError): MeshError {
+  const reason = error.details['reason'] === PEER_STOPPED ? 'provider_stopped' : 'provider_lost'
+  const what = reason === 'provider_stopped' ? 'stopped' : 'was lost'
+  const details = { lost: true, begun: true, peer: node, reason }
+  return new MeshError('unavailable', `${nameWithId(node, nodeName)} ${what} while it ran the call`, details, { cause: error })
+}
+
+function howMany(tried: readonly Tried[]): string {
   const providers = new Set(tried.map(({ provider }) => provider)).size
-  const after =
-    providers === tried.length
-      ? `${providers} providers`
-      : `${tried.length} tries at ${providers === 1 ? 'it' : `${providers} providers`}`
-  return new MeshError(error.code, `${error.message} (after ${after})`, { ...error.details, tried }, { cause: error })
+  if (providers === tried.length) return `${providers} providers`
+  return `${tried.length} tries at ${providers === 1 ? 'it' : `${providers} providers`}`
 }

@@ -5,10 +5,15 @@ import { shortId } from '../../protocols/short-id.ts'
 import type { CapabilityView } from '../mesh-api.ts'
 import { connectToNode } from './client.ts'
 import { contextOf, withNodeOptions, type NodeOptions } from './command-line.ts'
+import { nearCapabilities } from './near-capabilities.ts'
 import { plain, table, type Cell, type Colors } from './output.ts'
 import { showChanges } from './show-change.ts'
 
 const FILTERS = ['type', 'domain', 'tool', 'trigger', 'text', 'keyword', 'node', 'status'] as const
+
+interface Answer {
+  capabilities: CapabilityView[]
+}
 
 type Filters = { [key in (typeof FILTERS)[number]]?: string }
 
@@ -35,12 +40,17 @@ export function addCapabilities(program: Command): void {
       const { name, node } = parseTarget(id ?? '')
       const query = new URLSearchParams({ ...(id !== undefined && { id: name }), ...(node !== undefined && { node }) })
       for (const key of FILTERS) if (options[key] !== undefined) query.set(key, options[key])
-      const answer = await (
-        await connectToNode(dataDir)
-      ).get<{ capabilities: CapabilityView[] }>(`/mesh/capabilities?${query.toString()}`)
+      const client = await connectToNode(dataDir)
+      const answer = await client.get<Answer>(`/mesh/capabilities?${query.toString()}`)
       if (output.json) return output.out(`${JSON.stringify(answer)}\n`)
       const { capabilities } = answer
-      if (capabilities.length === 0) return output.out(query.size > 0 ? 'Nothing fits.\n' : 'Nothing is offered yet.\n')
+      if (capabilities.length === 0 && query.size === 0) return output.out('Nothing is offered yet.\n')
+      if (capabilities.length === 0) {
+        await output.out('Nothing fits.\n')
+        const { capabilities: all } = await client.get<Answer>('/mesh/capabilities')
+        const lines = nearCapabilities(Object.fromEntries(query), all)
+        return lines.length === 0 ? undefined : output.err(`${lines.join('\n')}\n`)
+      }
       const [only] = capabilities
       const one = id !== undefined && capabilities.length === 1 ? only : undefined
       await output.out(one === undefined ? showAll(capabilities, output.colors) : showOne(one, output.colors))

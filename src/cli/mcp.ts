@@ -1,9 +1,7 @@
 import type { Command } from 'commander'
+import { Readable } from 'node:stream'
 import { connectToNode } from './client.ts'
 import { contextOf, interruptSignal, parseDuration } from './command-line.ts'
-
-/** Largest message of a client, in bytes: what the node takes. */
-const MAX_MESSAGE_BYTES = 32 * 1024 * 1024
 
 interface McpFlags {
   dataDir?: string
@@ -29,11 +27,14 @@ export function addMcp(program: Command): void {
       })
       const path = query.size === 0 ? '/mcp' : `/mcp?${query.toString()}`
       // No other command needs the SDK.
-      const [{ bridgeMcp }, { StdioServerTransport }] = await Promise.all([
+      const [{ bridgeMcp }, { MAX_LINE_BYTES, messageLines }, { StdioServerTransport }] = await Promise.all([
         import('./mcp-bridge.ts'),
+        import('./mcp-lines.ts'),
         import('@modelcontextprotocol/server/stdio')
       ])
-      const client = new StdioServerTransport(process.stdin, process.stdout, { maxBufferSize: MAX_MESSAGE_BYTES })
+      const input = Readable.from(messageLines(process.stdin, tell), { objectMode: false })
+      // Of a batch one may be written longer than it came.
+      const client = new StdioServerTransport(input, process.stdout, { maxBufferSize: 2 * MAX_LINE_BYTES })
       const { signal, off } = interruptSignal()
       // Found anew for each request: a node that was started again has another port, and its token goes to nobody else.
       await bridgeMcp({ client, fetch: async (init) => (await connectToNode(dataDir)).fetch(path, init) }, signal)
@@ -41,4 +42,9 @@ export function addMcp(program: Command): void {
       // Connections that are kept for the next request must not keep the process.
       process.exit(0)
     })
+}
+
+/** Resolves when it is written; a client that went hears nothing. */
+function tell(answer: string): Promise<void> {
+  return new Promise((resolve) => void process.stdout.write(answer, () => resolve()))
 }

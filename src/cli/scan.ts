@@ -40,7 +40,7 @@ export function addScan(program: Command): void {
     )
     .option(
       '--tool <name>',
-      'offer this tool of the MCP servers that are shared: a name, or a glob such as read_*; several times if need be. Without it none is',
+      'offer this tool of the MCP servers of --share, also of those that are shared already: a name, or a glob such as read_*; several times if need be. Without it none is',
       gather
     )
     .option('--yes', 'write the configuration even where lines of it change their form')
@@ -62,11 +62,12 @@ Examples:
 async function runScan(flags: ScanFlags): Promise<void> {
   const context = contextOf(flags)
   const { output } = context
+  const asks = !output.json && flags.share === undefined && process.stdin.isTTY === true && process.stderr.isTTY === true
+  if (flags.tool !== undefined && flags.share === undefined && !asks) throw usageError(NO_SERVER)
   const { scanMachine } = await import('../node-scan.ts')
   const { signal, off } = interruptSignal()
   try {
     const scan = await scanMachine({ dataDir: flags.dataDir, config: flags.config, ports: flags.port, signal })
-    const asks = !output.json && flags.share === undefined && process.stdin.isTTY === true && process.stderr.isTTY === true
     if (!output.json) await output.out(showScan(scan, output.colors))
     const names = flags.share ?? (asks ? await choose(scan, signal) : [])
     const written = names.length > 0 && (await share(context, scan, names, { ...flags, asks }, signal))
@@ -75,6 +76,8 @@ async function runScan(flags: ScanFlags): Promise<void> {
     off()
   }
 }
+
+const NO_SERVER = '--tool is for MCP servers that are shared: name one with --share, such as mcp/files'
 
 async function choose(scan: Scan, signal: AbortSignal): Promise<string[]> {
   const offered = shareable(scan).filter(({ shared }) => !shared)
@@ -105,10 +108,18 @@ async function share(
 ): Promise<boolean> {
   const { mcpBackend, planShares, writeConfig } = await import('../node-scan.ts')
   const { globs, mcp } = namesToShare(scan, names)
-  const allow = tool ?? (asks && mcp.length > 0 ? await chooseTools(signal) : [])
-  const backends = mcp.map((one) => mcpBackend(one, allow))
-  const edited = await planShares(scan, { share: globs, ports: port, backends })
+  if (tool !== undefined && mcp.length === 0) throw usageError(NO_SERVER)
+  const fresh = mcp.filter(({ shared }) => !shared)
+  const allow = tool ?? (asks && fresh.length > 0 ? await chooseTools(signal) : [])
+  const backends = fresh.map((one) => mcpBackend(one, allow))
+  const tools = mcp.flatMap(({ shared, id }) => (shared ? [{ backend: id, allow }] : []))
+  const edited = await planShares(scan, { share: globs, ports: port, backends, tools })
   const file = showPath(scan.configFile)
+  const { green, dim } = output.colors
+  if (!edited.changed) {
+    if (!output.json) await output.out(`${green('●')} ${plain(file)} shares ${names.map(plain).join(', ')} already\n`)
+    return false
+  }
   if (!edited.keepsLines && !yes) {
     const canAsk = !output.json && process.stdin.isTTY === true && process.stderr.isTTY === true
     const question = `${file} can only be written with lines of yours in another form. Write it? [y/N] `
@@ -117,11 +128,10 @@ async function share(
   }
   await writeConfig(scan.configFile, edited.text)
   if (output.json) return true
-  const { green, dim } = output.colors
   await output.out(`${green('●')} shares ${names.map(plain).join(', ')} by ${plain(file)}\n`)
-  if (mcp.length > 0 && allow.length === 0)
+  if (fresh.length > 0 && allow.length === 0)
     await output.out(
-      `  none of the tools of ${mcp.map(({ shareName }) => shareName).join(', ')} yet: name them in tools.allow there\n`
+      `  none of the tools of ${fresh.map(({ shareName }) => shareName).join(', ')} yet: name them in tools.allow there\n`
     )
   const running = await runningNode(dataDir)
   const where = dataDir === resolveDataDir(undefined) ? '' : ` --data-dir ${showPath(dataDir)}`

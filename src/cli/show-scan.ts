@@ -23,24 +23,23 @@ export function shareable({ servers, mcp }: Pick<Scan, 'servers' | 'mcp'>): Shar
   return named.map((one, at) => ({ ...one, number: at + 1 }))
 }
 
-/** Names that were given as models and MCP servers, those of the latter that are not shared yet. @throws MeshError `invalid_argument` for one that nothing here has, or that is withheld. */
+/** Names that were given as globs of models, and as MCP servers, which are named `mcp/…` and by no other glob: sharing one starts a program. @throws MeshError `invalid_argument` for one that nothing here has, or that is withheld. */
 export function namesToShare(
   scan: Pick<Scan, 'servers' | 'mcp'>,
   names: readonly string[]
 ): { globs: string[]; mcp: ScannedMcp[] } {
   const offered = shareable(scan)
+  const isMcp = (name: string): boolean => name.startsWith('mcp/')
   for (const name of names) {
-    if (offered.some((one) => matchName(name, one.name))) continue
+    if (offered.some((one) => isMcp(name) === isMcp(one.name) && matchName(name, one.name))) continue
     const known = [...scan.servers.flatMap(({ models }) => models), ...scan.mcp].find((one) => one.shareName === name)
     const why = known?.withheld === undefined ? 'nothing of this name was found; see atmo scan' : known.withheld
     throw new MeshError('invalid_argument', `--share ${plain(name.slice(0, 200))}: ${plain(why)}`)
   }
-  const isMcp = (name: string): boolean => name.startsWith('mcp/')
   return {
     globs: names.filter((name) => !isMcp(name)),
     mcp: scan.mcp.filter(
-      ({ shareName, withheld, shared }) =>
-        withheld === undefined && !shared && names.some((name) => isMcp(name) && matchName(name, shareName))
+      ({ shareName, withheld }) => withheld === undefined && names.some((name) => isMcp(name) && matchName(name, shareName))
     )
   }
 }

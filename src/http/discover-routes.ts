@@ -53,6 +53,7 @@ async function discover(
   const query = capabilityQuery(given)
   const fitting = mesh.capabilities(query)
   if (words === undefined) return { capabilities: fitting }
+  if (words.trim() === '') throw new MeshError('invalid_argument', 'say what is wanted, in words', { key: 'words' })
   const { tool, type } = query
   const meaning = await mesh.understand(words, {
     signal,

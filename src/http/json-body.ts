@@ -2,9 +2,9 @@ import { MeshError } from '../errors.ts'
 import { readAtMost } from '../../protocols/bytes-at-most.ts'
 import { MAX_VALUES } from '../../protocols/cbor.ts'
 import { countKeys, type JsonObject, type JsonValue } from '../../protocols/json.ts'
+import { repeatedKey } from '../../protocols/repeated-key.ts'
 import { MAX_JSON_DEPTH } from '../../protocols/shape.ts'
 import { refusal } from './errors.ts'
-import { repeatedKey } from './repeated-key.ts'
 
 /** Largest request body that is read, in bytes: 32 MiB. */
 export const MAX_BODY_BYTES = 32 * 1024 * 1024

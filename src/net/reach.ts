@@ -2,7 +2,7 @@ import { peerIdFromString } from '@libp2p/peer-id'
 import type { Libp2p } from '@libp2p/interface'
 import { multiaddr } from '@multiformats/multiaddr'
 import type { Outcome } from '../core/routing/neighbour-trust.ts'
-import { namePeerIds, shortId } from '../../protocols/short-id.ts'
+import { namePeerIds, nameWithId, shortId } from '../../protocols/short-id.ts'
 import { MeshError, toMeshError } from '../errors.ts'
 import type { Circuit, Circuits } from './circuits.ts'
 import type { Session } from './session.ts'
@@ -224,8 +224,8 @@ export function createReach(components: ReachComponents): Reach {
     } catch (error) {
       const [byDial, byCircuit] = (error as AggregateError).errors as unknown[]
       const why = [byDial, byCircuit].flatMap((one) => (one === undefined ? [] : [toMeshError(one).message])).join('; ')
-      // Several nodes may have the name; whoever needs the whole PeerId finds it in the details.
-      const who = nameOf(node) === node ? shortId(node) : `${nameOf(node)} (${shortId(node)})`
+      // Whoever needs the whole PeerId finds it in the details.
+      const who = nameWithId(node, nameOf(node))
       const named = namePeerIds(why, (one) => (nameOf(one) === one ? shortId(one) : nameOf(one)))
       throw new MeshError('unavailable', `cannot reach ${who}: ${named}`, { peer: node, notStarted: true }, { cause: error })
     }

@@ -1,5 +1,5 @@
 import { decodeFrame, encodeFrame, errorFrame, type Frame } from '../../protocols/framing/messages.ts'
-import { MeshError, toMeshError } from '../errors.ts'
+import { MeshError, PEER_STOPPED, toMeshError } from '../errors.ts'
 import type { Channel } from './channel.ts'
 import { createInboundExchanges, type ExchangeHandler } from './inbound-exchanges.ts'
 import { createOutboundExchanges, type RequestOptions } from './outbound-exchanges.ts'
@@ -56,6 +56,7 @@ export async function openSession({ channel, initiator, handler, now, timeoutMs 
   let nonce = 0
   let lastHeardAt = now()
   let draining = false
+  let isPeerStopping = false
   let ended: MeshError | undefined
   let allowed = 0
 
@@ -79,12 +80,16 @@ export async function openSession({ channel, initiator, handler, now, timeoutMs 
     outbound.failWaiting(closed(why))
   }
 
+  function refuse(id: number): void {
+    send(errorFrame(id, 'unavailable', 'this node is stopping', { notStarted: true }))
+  }
+
   // ---- frames in -----------------------------------------------------------------------------
   function onFrame(frame: Frame, bytes: number): void {
     lastHeardAt = now()
     switch (frame.type) {
       case 'open':
-        return draining ? send(errorFrame(frame.id, 'unavailable', 'this node is stopping', {})) : inbound.open(frame, bytes)
+        return draining ? refuse(frame.id) : inbound.open(frame, bytes)
       case 'cancel':
         return inbound.cancel(frame.id, frame.reason)
       case 'ping':
@@ -95,6 +100,7 @@ export async function openSession({ channel, initiator, handler, now, timeoutMs 
         return ping?.resolve(now() - ping.sentAt)
       }
       case 'goaway':
+        isPeerStopping = true
         return drain('the peer is stopping')
       case 'hello':
       case 'accept':
@@ -124,7 +130,8 @@ export async function openSession({ channel, initiator, handler, now, timeoutMs 
   function finish(error: MeshError): void {
     if (ended !== undefined) return
     const message = error.code === 'unavailable' ? error.message : `the session with the peer ended: ${error.message}`
-    ended = new MeshError('unavailable', message, { lost: true }, { cause: error })
+    const details = { lost: true, ...(isPeerStopping && { reason: PEER_STOPPED }) }
+    ended = new MeshError('unavailable', message, details, { cause: error })
     outbound.failAll(ended)
     for (const ping of pings.values()) ping.reject(ended)
     pings.clear()

@@ -78,6 +78,9 @@ describe('AI servers of a machine, found and shared', function () {
   it('says what it cannot share, and leaves the configuration as it is', async () => {
     const cloud = errorOf(await cli.atmo('one', ['scan', '--json', ...ports, '--share', 'ollama/gpt-oss:120b-cloud']))
     assert.match(cloud.message, /cloud/)
+    const fresh = join(cli.dir, 'new', 'fresh.yaml')
+    await cli.ok('one', 'scan', ...ports, '--config', fresh, '--share', 'ollama/llava:7b')
+    assert.match(await readFile(fresh, 'utf8'), /- ollama\/llava:7b/)
     const file = join(cli.dir, 'flow.yaml')
     const flow = 'backends: [ {kind: system} ]  # mine\n'
     await writeFile(file, flow)
@@ -121,5 +124,18 @@ describe('AI servers of a machine, found and shared', function () {
     assert.ok(written)
     assert.match(file, /kind: mcp\n +id: files\n +command:[^]*allow:\n +- read_\*/)
     assert.match(again, /mcp\/files +Claude Code, Cursor +shared/)
+    // Of one that is shared already more tools are, and nothing is written where nothing is new.
+    const writes = async (...args: string[]): Promise<boolean> =>
+      (JSON.parse(await scan('--json', '--share', 'mcp/files', ...args)) as { written: boolean }).written
+    assert.deepEqual([await writes(), await writes('--tool', 'list'), await writes('--tool', 'list')], [false, true, false])
+    assert.match(await readFile(join(cli.dir, 'one', 'atmo.yaml'), 'utf8'), /allow:\n +- read_\*\n +- list\n/)
+    assert.match(await scan('--share', 'mcp/files'), /shares mcp\/files already/)
+    for (const wrong of [
+      ['--tool', 'list'],
+      ['--tool', 'list', '--share', 'ollama/llava:7b']
+    ]) {
+      const { code, stderr } = await cli.atmo('one', ['scan', ...ports, ...wrong], { env: { HOME: home } })
+      assert.deepEqual([code, /--tool is for MCP servers/.test(stderr)], [2, true], stderr)
+    }
   })
 })

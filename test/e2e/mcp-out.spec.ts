@@ -151,6 +151,40 @@ describe('MCP out, over two nodes', function () {
     await other.close()
   })
 
+  it('what is no message is answered by atmo mcp as by /mcp, and a batch message by message', async () => {
+    const child = world.run('a', ['mcp'], {})
+    const send = (line: string) => child.process.stdin.write(`${line}\n`)
+    const next = async () => {
+      const { id, error, result } = JSON.parse(await child.line(20_000)) as {
+        id: unknown
+        error?: { code: number }
+        result?: unknown
+      }
+      return [id, error?.code ?? result]
+    }
+    const clientInfo = { name: 'raw', version: '1' }
+    const params = { protocolVersion: '2025-03-26', capabilities: {}, clientInfo }
+    send(JSON.stringify({ jsonrpc: '2.0', id: 1, method: 'initialize', params }))
+    assert.equal((await next())[0], 1)
+    send('{"jsonrpc":"2.0","method":"notifications/initialized"}')
+    for (const [line, code] of [
+      ['garbage{', -32_700],
+      ['[]', -32_600],
+      ['{"jsonrpc":"2.0","id":5,"id":6,"method":"ping"}', -32_600]
+    ] as const) {
+      send(line)
+      assert.deepEqual(await next(), [null, code], line)
+    }
+    send('[{"jsonrpc":"2.0","id":20,"method":"ping"},{"jsonrpc":"2.0","id":21,"method":"ping"}]')
+    const answers = [await next(), await next()].sort(([one], [other]) => Number(one) - Number(other))
+    assert.deepEqual(answers, [
+      [20, {}],
+      [21, {}]
+    ])
+    child.process.stdin.end()
+    assert.equal((await child.ended).code, 0)
+  })
+
   for (const over of ['stdio', 'http'] as const)
     it(`are in no mesh a second time: the backend mcp refuses a node as a server over ${over}`, async () => {
       const place = over === 'http' ? http : stdio

@@ -1,4 +1,4 @@
-/** A node that stops while it has others do something for it. */
+/** A node that stops while it does something for others, or has them do it. */
 import assert from 'node:assert/strict'
 import { serveApi, type ApiServer } from '../../src/http/serve.ts'
 import type { Mesh } from '../../src/index.ts'
@@ -8,7 +8,7 @@ import { createTestMesh, type TestMesh } from '../fixtures/test-mesh.ts'
 
 const token = 'T'.repeat(43)
 
-describe('a node that stops while it calls others', function () {
+describe('a node that stops', function () {
   this.timeout(60_000)
   let mesh: TestMesh
   let caller: Mesh
@@ -45,7 +45,28 @@ describe('a node that stops while it calls others', function () {
     await mesh.stop()
   })
 
-  it('says so of calls that it cuts, in its program and at its API, and does not blame who did them', async () => {
+  it('while it runs calls of others: they learn that, and never that nothing was begun', async () => {
+    const kiln = await mesh.join('member', { name: 'kiln', peers: caller.multiaddrs() })
+    let begun = 0
+    const burn = (): Promise<null> => (begun++, new Promise(() => undefined))
+    const tools = [{ name: 'once', idempotent: false }, { name: 'burn' }]
+    kiln.register({ id: 'kiln', type: 'demo/kiln', tools }, { once: burn, burn })
+    await until(() => caller.capabilities({ id: 'kiln' }).length === 1, 'the caller knows the kiln', 20_000)
+    const once = caller.call('kiln', 'once', {}).result
+    const again = ask(api.url, '/capabilities/kiln/tools/burn', { token, json: {} })
+    await until(() => begun === 2, 'both run')
+    const stopped = kiln.stop()
+    const message = `kiln (…${kiln.peerId.slice(-8)}) stopped while it ran the call`
+    const details = { lost: true, begun: true, peer: kiln.peerId, reason: 'provider_stopped' }
+    await assert.rejects(within(once, 'it ends', 20_000), { code: 'unavailable', message, details })
+    const { status, json } = await within(again, 'the other ends', 20_000)
+    const error = json.error as { message: string; details: Record<string, unknown> }
+    assert.equal(error.message, `${message}, and cannot be reached now (after 3 tries at it)`)
+    assert.deepEqual([status, error.details['begun'], error.details['notStarted'], begun], [503, true, undefined, 2])
+    await stopped
+  })
+
+  it('while it calls others: says so of calls that it cuts, in its program and at its API, and does not blame who did them', async () => {
     const calls = ['once', 'again'].map((tool) => caller.call('press', tool, {}).result)
     const asked = ask(api.url, '/capabilities/press/tools/again', { token, json: {} })
     await until(() => running === 3, 'all run')

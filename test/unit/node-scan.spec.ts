@@ -372,6 +372,32 @@ backends:
       ])
     })
 
+    it('adds tools to an MCP server that is there, and changes nothing where all is said already', () => {
+      const own = (tools: string) =>
+        `# mine\nbackends:\n  - kind: mcp\n    id: web\n    url: http://127.0.0.1:1/mcp\n  - kind: mcp\n    id: files\n    command: [ npx, x ]\n${tools}`
+      const add = (text: string, ...allow: string[]) => addShares(text, 'atmo.yaml', { tools: [{ backend: 'files', allow }] })
+      const toolsIn = (text: string) => (config(text)?.[1] as { tools?: unknown }).tools
+      const empty = own('    tools:\n      allow: []\n')
+      const first = add(empty, 'read_*', 'list')
+      assert.deepEqual([first.changed, first.keepsLines], [true, true])
+      assert.deepEqual(toolsIn(first.text), { allow: ['read_*', 'list'] })
+      const more = add(first.text, 'list', 'write')
+      assert.deepEqual([more.changed, more.keepsLines, toolsIn(more.text)], [true, true, { allow: ['read_*', 'list', 'write'] }])
+      // Another line of its owner, in a form of his own.
+      const odd = add(`${empty}name:   attic\n`, 'read_*')
+      assert.deepEqual([odd.changed, odd.keepsLines], [true, false])
+      for (const [text, ...allow] of [
+        [more.text, 'list'],
+        [empty],
+        // All are offered.
+        [own(''), 'list'],
+        [own('    tools: { deny: [x] }\n'), 'list']
+      ] as [string, ...string[]][])
+        assert.deepEqual(add(text, ...allow), { text, changed: false, keepsLines: true })
+      const shared = addShares('', 'atmo.yaml', { share: ['ollama/*'] }).text
+      assert.equal(addShares(shared, 'atmo.yaml', { share: ['ollama/*'] }).changed, false)
+    })
+
     it('says when lines would change, and refuses what is no configuration', () => {
       const flow = 'backends: [ {kind: system} ]\n'
       const { text, keepsLines } = addShares(flow, 'atmo.yaml', { share: ['x/y'] })
@@ -443,17 +469,25 @@ backends:
     assert.deepEqual([globs, mcp.map(({ name }) => name)], [['ollama/*'], ['files']])
     // What is there already is not written twice, nor is a model that two servers have listed twice.
     const again = { ...scan(), mcp: scan().mcp.map((one) => ({ ...one, shared: true })) }
-    assert.deepEqual(namesToShare(again, ['mcp/files']), { globs: [], mcp: [] })
+    assert.deepEqual(
+      namesToShare(again, ['mcp/files']).mcp.map(({ name, shared }) => [name, shared]),
+      [['files', true]]
+    )
     assert.deepEqual(shareable({ ...again, servers: [...again.servers, ...again.servers] }).length, 3)
     for (const [name, why] of [
       ['ollama/c', /of a cloud/],
       ['mcp/git', /secret/],
-      ['ollama/zzz', /nothing of this name/]
+      ['ollama/zzz', /nothing of this name/],
+      ['mcp/o*', /nothing of this name/]
     ] as const)
       // What was found decides that, not the command line alone: no wrong usage.
       assert.throws(
         () => namesToShare(scan(), [name]),
         (error) => isMeshError(error, 'invalid_argument') && why.test(error.message)
       )
+    // What fits no model that was found, would share whatever comes; and no MCP server is named by such a glob.
+    for (const name of ['*', 'm*', 'mcp*'])
+      assert.throws(() => namesToShare({ ...scan(), servers: [] }, [name]), /nothing of this name/, name)
+    assert.deepEqual(namesToShare(scan(), ['*']), { globs: ['*'], mcp: [] })
   })
 })

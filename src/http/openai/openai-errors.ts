@@ -84,7 +84,9 @@ async function errorIn(response: Response): Promise<MeshError> {
 function retryOf(error: unknown): { retryable: boolean; retryAfterMs: number | undefined } {
   if (!(error instanceof MeshError)) return { retryable: false, retryAfterMs: undefined }
   const { retryAfterMs } = error.details
-  return { retryable: error.retryable, retryAfterMs: typeof retryAfterMs === 'number' ? retryAfterMs : undefined }
+  // A model whose node was lost may be at it still.
+  const retryable = error.retryable && error.details['begun'] !== true
+  return { retryable, retryAfterMs: typeof retryAfterMs === 'number' ? retryAfterMs : undefined }
 }
 
 function typeOf(status: number): string {

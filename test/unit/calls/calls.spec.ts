@@ -8,10 +8,10 @@ import { FAILURES_TO_OPEN } from '../../../src/core/dispatch/circuit-breaker.ts'
 import type { Meter } from '../../../src/core/limits.ts'
 import { createAdmission, type Admission } from '../../../src/core/admission.ts'
 import type { Invoke, Item, ToolRequest } from '../../../src/core/invoke.ts'
-import { MeshError, isMeshError, abortError, type ErrorCode } from '../../../src/errors.ts'
+import { MeshError, PEER_STOPPED, isMeshError, abortError, type ErrorCode } from '../../../src/errors.ts'
 import type { CallItem } from '../../../src/mesh-api.ts'
 import { until, within } from '../../fixtures/libp2p-pair.ts'
-import { answers, scriptedMesh, throws } from '../../fixtures/scripted-mesh.ts'
+import { answers, inTurn, scriptedMesh, throws } from '../../fixtures/scripted-mesh.ts'
 
 const now = (): number => performance.now()
 const fails = (code: ErrorCode) => (error: unknown) => isMeshError(error, code)
@@ -151,6 +151,55 @@ describe('caller', () => {
         isMeshError(error, 'busy') && /3 providers/.test(error.message) && (error.details['tried'] as unknown[]).length === 3
     )
     assert.equal(asked.length, MAX_ATTEMPTS)
+  })
+
+  it('says what became of a try that may have begun, and never that it did not', async () => {
+    const lost = throws('unavailable', [], { lost: true })
+    const stopped = throws('unavailable', [], { lost: true, reason: PEER_STOPPED })
+    const noWay = throws('unavailable', [], { peer: 'p0', notStarted: true })
+    const noStream = throws('unavailable', [], { lost: true, notStarted: true })
+    const full = throws('busy', [], { notStarted: true })
+    const told = throws('unavailable')
+    const at = 'node0 (p0)'
+    for (const [scripts, message, details] of [
+      [
+        [lost],
+        `${at} was lost while it ran the call (after 3 tries at it)`,
+        { begun: true, peer: 'p0', reason: 'provider_lost' }
+      ],
+      [[inTurn(stopped, noWay)], `${at} stopped while it ran the call, and cannot be reached now (after 2 tries at it)`],
+      [[inTurn(stopped, noStream)], `${at} stopped while it ran the call, and cannot be reached now (after 3 tries at it)`],
+      [[inTurn(lost, noStream, full)], `${at} was lost while it ran the call; then: scripted (after 3 tries at it)`],
+      [[lost, full], `${at} was lost while it ran the call; then: scripted (after 2 providers)`],
+      // What a provider says of itself came to an end there, but a later one does not undo it.
+      [[told, full], 'scripted (after 2 providers)', { begun: undefined }],
+      [[full, full], 'scripted (after 2 providers)', { begun: undefined, notStarted: true }],
+      [[noWay], 'scripted', { begun: undefined, notStarted: true }]
+    ] as [Invoke[], string, Record<string, unknown>?][]) {
+      const { call, made } = mesh(scripts)
+      const expected = { begun: true, notStarted: undefined, ...details }
+      await assert.rejects(call('echo', 'echo').result, (error) => {
+        assert.ok(isMeshError(error))
+        const seen = Object.fromEntries(Object.keys(expected).map((key) => [key, error.details[key]]))
+        assert.deepEqual([error.message, seen], [message, expected])
+        assert.equal(made[0]?.error, error)
+        return true
+      })
+    }
+    // Also where it is not tried again: for want of leave, and after the first item.
+    const whole = { code: 'unavailable', message: `${at} stopped while it ran the call` }
+    await assert.rejects(mesh([stopped]).call('echo', 'echo', {}, { failover: false }).result, whole)
+    await assert.rejects(
+      mesh([throws('unavailable', [item], { lost: true, reason: PEER_STOPPED })]).call('echo', 'echo').result,
+      whole
+    )
+    // One request goes on with another call: what the first may have begun is still so.
+    const before = new MeshError('unavailable', 'node7 was lost while it ran the call', { begun: true, peer: 'p7' })
+    await assert.rejects(mesh([full]).call('echo', 'echo', {}, { attempt: { after: before } }).result, (error) => {
+      assert.ok(isMeshError(error, 'busy'))
+      assert.deepEqual([error.message, error.details], [`${before.message}; then: scripted`, { begun: true }])
+      return true
+    })
   })
 
   it('ends at its deadline, and tries no other then', async () => {

@@ -87,9 +87,16 @@ describe('cli with a node', function () {
     assert.deepEqual([none.code, (none.lines[0]?.['error'] as Line)['code']], [1, 'not_found'])
   })
   it('capabilities takes ID@NODE, as call does', async () => {
-    const [one, none] = await Promise.all([atmo(['capabilities', 'demo@kitchen']), atmo(['capabilities', 'other@kitchen'])])
+    const [one, none, mistyped] = await Promise.all([
+      atmo(['capabilities', 'demo@kitchen']),
+      atmo(['capabilities', 'other@kitchen']),
+      atmo(['capabilities', 'demmo'])
+    ])
     assert.match(one.stdout, /^demo {2}test\/demo {2}online\n {2}on kitchen/)
     assert.equal(none.stdout, 'Nothing fits.\n')
+    assert.match(none.stderr, /^nothing has the id "other"/)
+    const hint = 'nothing has the id "demmo"; did you mean "demo"?\n'
+    assert.deepEqual([mistyped.code, mistyped.stdout, mistyped.stderr], [0, 'Nothing fits.\n', hint])
   })
   it('FORCE_COLOR colours, NO_COLOR wins over it, --json has none', async () => {
     const env = { FORCE_COLOR: '1' }

@@ -113,4 +113,16 @@ describe('http errors', () => {
       assert.equal(answer.headers.has('allow'), status === 405, name)
     }
   })
+
+  it('names the key that is wrong as the request has it', async () => {
+    const ask = async (path: string, init?: object): Promise<unknown> => {
+      const headers = { authorization: `Bearer ${token}`, 'content-type': 'application/json' }
+      const answer = await app(new Request(`http://localhost${path}`, { headers, ...init }))
+      const { error } = (await answer.json()) as { error: { code: string; details: object } }
+      return [answer.status, error.code, error.details]
+    }
+    const wrong = [400, 'invalid_argument', { key: 'words' }]
+    assert.deepEqual(await ask('/discover', { method: 'POST', body: '{"words":" "}' }), wrong)
+    assert.deepEqual(await ask('/discover?words='), wrong)
+  })
 })

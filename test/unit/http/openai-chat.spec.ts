@@ -784,6 +784,12 @@ describe('http openai chat', () => {
       const { json, ...got } = await world({ id: 'qwen', answer: failing(code) }).chat()
       assert.deepEqual([got.status, json.error.code, got.headers.get('x-should-retry')], [status, code, retry])
     }
+    const begun = await world({ id: 'qwen', answer: failing('unavailable', [], { begun: true }) }).chat()
+    assert.deepEqual(
+      [begun.status, begun.headers.get('x-should-retry')],
+      [503, 'false'],
+      'its node was lost: it may be at it still'
+    )
     const { status } = await world({
       id: 'qwen',
       async *answer() {

@@ -9,7 +9,7 @@ import {
   type Frame
 } from '../../../protocols/framing/messages.ts'
 import { Cancellation } from '../../../src/core/cancellation.ts'
-import { MeshError, isMeshError } from '../../../src/errors.ts'
+import { MeshError, PEER_STOPPED, isMeshError } from '../../../src/errors.ts'
 import { createChannel } from '../../../src/net/channel.ts'
 import { MAX_WINDOW_BYTES, createReceiveQueue, createSendCredit, createWindowBudget } from '../../../src/net/receive-queue.ts'
 import { openSession, type Session } from '../../../src/net/session.ts'
@@ -335,6 +335,35 @@ describe('session', function () {
     assert.deepEqual(await exchange.next(), { done: true, value: 'finished' })
     await within(closing, 'close ends')
     await a.closed
+  })
+
+  it('says of what its end cuts whether the other side had said that it stops', async () => {
+    for (const [frame, details] of [
+      [
+        { type: 'goaway', reason: 'stopping' },
+        { lost: true, reason: PEER_STOPPED }
+      ],
+      [{ type: 'ping', nonce: 1 }, { lost: true }]
+    ] as const) {
+      const { stream, say, heard, session } = await rawAgainst(endless)
+      const cut = session.request('runs', { signal: never() }).next()
+      await until(() => heard.some(({ type }) => type === 'open'), 'it is asked')
+      say(frame)
+      await stream.close()
+      await assert.rejects(cut, { code: 'unavailable', details })
+    }
+  })
+
+  it('refuses what crosses its own goaway as not begun', async () => {
+    const { say, heard, session } = await rawAgainst(endless)
+    say({ type: 'open', id: 1, body: null, more: false })
+    await until(() => session.active === 1, 'one runs, and holds up the end')
+    void session.close()
+    say({ type: 'open', id: 3, body: null, more: false })
+    const answer = (): Frame | undefined => heard.find((frame) => frame.type === 'error' && frame.id === 3)
+    await until(() => answer() !== undefined, 'it is refused')
+    const error = { code: 'unavailable', message: 'this node is stopping', details: { notStarted: true } }
+    assert.deepEqual(answer(), { type: 'error', id: 3, ...error })
   })
 
   it('ends every request when the connection is lost', async () => {
