@@ -18,14 +18,21 @@ export interface CapabilityEmbedderComponents {
 /** Vectors are of the model that their provider announces, and that its server names. */
 export function createCapabilityEmbedder({ target, call, offers }: CapabilityEmbedderComponents): Embedder {
   let latest: EmbedTarget['chosen']
+  /** The node that failed last. */
+  let failed: string | undefined
   return {
     name: `capability ${target}`,
     ready: () => embedTarget(offers(), target, latest).chosen !== undefined,
     async embed(texts, { signal }) {
-      const { target: asked, notNode, chosen } = embedTarget(offers(), target, latest)
+      const { target: asked, notNode, chosen } = embedTarget(offers(), target, latest, failed)
       latest = chosen ?? latest
       const options = { signal, ...(notNode.length > 0 && { notNode }) }
-      const { result, provider } = await call(asked, EMBED_TOOL, { input: [...texts] }, options).result
+      const answer = call(asked, EMBED_TOOL, { input: [...texts] }, options).result
+      const { result, provider } = await answer.catch((error: unknown) => {
+        // Who has gone is no fault of it; that it took too long is.
+        if (!signal.aborted || (signal.reason as Error | undefined)?.name === 'TimeoutError') failed = chosen?.node
+        throw error
+      })
       const { data, model: answered } = isObject(result) ? result : {}
       if (!Array.isArray(data)) throw noVectors()
       const declared = chosen?.model ?? target

@@ -450,6 +450,30 @@ describe('vectors from a capability of the mesh', () => {
     assert.equal(embedder.ready?.(), false)
   })
 
+  it('are of another provider, of the same model first, after one has failed, and of that again if there is no other', async () => {
+    let there = [nomic('one', 'm1'), nomic('two', 'm2'), nomic('three', 'm1')]
+    let broken = ['one']
+    const asked: string[] = []
+    const call = ((target: string) => {
+      const node = target.split('@')[1]!
+      asked.push(node)
+      const result = broken.includes(node)
+        ? Promise.reject(new Error('down'))
+        : Promise.resolve({ result: { data }, provider: node })
+      return { result }
+    }) as unknown as Mesh['call']
+    const embedder = createCapabilityEmbedder({ target: 'llm/embed', call, offers: () => there })
+    const next = (): Promise<unknown> =>
+      embedder.embed(['a', 'b'], { signal: new AbortController().signal }).catch(() => undefined)
+    for (let n = 0; n < 3; n++) await next()
+    broken = ['three']
+    for (let n = 0; n < 3; n++) await next()
+    there = [nomic('one', 'm1'), nomic('two', 'm2'), nomic('six', 'm2')]
+    broken = ['one']
+    for (let n = 0; n < 2; n++) await next()
+    assert.deepEqual(asked.slice(asked.indexOf('one')), ['one', 'three', 'three', 'three', 'one', 'one', 'one', 'one'])
+  })
+
   for (const [what, result] of [
     ['text', '<html>'],
     ['nothing', null],

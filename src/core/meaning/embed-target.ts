@@ -16,13 +16,20 @@ export interface EmbedTarget {
 /**
  * Of all that the configured target means, one: the one of before while it is there, else one of the same model. Of two that call their models the same, one is asked, since
  * only who makes vectors knows whether they are.
- * @param target id, type or ID@NODE. @param before what was asked last.
+ * @param target id, type or ID@NODE. @param before what was asked last. @param failed the node that failed last: others of the same model go before it.
  */
-export function embedTarget(offers: readonly Offer[], target: string, before: EmbedTarget['chosen']): EmbedTarget {
+export function embedTarget(
+  offers: readonly Offer[],
+  target: string,
+  before: EmbedTarget['chosen'],
+  failed?: string
+): EmbedTarget {
   const { notNode = [] } = leftOut(target, offers)
   const able = ableOf(offers, target).filter(({ node }) => !notNode.includes(node))
   const same = able.filter((offer) => modelOf(offer) === before?.model)
-  const one = same.find(({ node }) => node === before?.node) ?? same[0] ?? first(able)
+  // Another model is worth making all anew only where this one is gone.
+  const working = same.filter(({ node }) => node !== failed)
+  const one = working.find(({ node }) => node === before?.node) ?? working[0] ?? same[0] ?? first(able)
   if (one === undefined) return { target, notNode, chosen: undefined }
   return { target: `${one.id}@${one.node}`, notNode, chosen: { model: modelOf(one), node: one.node } }
 }
