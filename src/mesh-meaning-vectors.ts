@@ -90,6 +90,8 @@ export function createMeaningVectors({ embeddings, told, now }: MeaningVectorsCo
   /** Until when another index is not built, beside the one that is there: of all that changes a new one would never be done. */
   let nextAt = 0
   let queries = 0
+  /** How often somebody was found to lie. */
+  let liesFound = 0
   // Perhaps another of the same name.
   embeddings.onModel((before) => {
     if (before !== embeddings.model()) return
@@ -112,7 +114,9 @@ export function createMeaningVectors({ embeddings, told, now }: MeaningVectorsCo
     const { stopping } = embeddings
     const all = items()
     const saidBy = said === undefined ? new Map<string, SaidByNode>() : await inPieces(said(), now, stopping)
-    if ((await gather(all, saidBy, own)) > 0) embeddings.works()
+    const before = liesFound
+    const { count, isWhole } = await gather(all, saidBy, own)
+    if (count > 0) embeddings.works()
     const generation = embeddings.generation()
     const from = now()
     const byOthers = new Set<string>()
@@ -124,7 +128,8 @@ export function createMeaningVectors({ embeddings, told, now }: MeaningVectorsCo
     const index = await inPieces(buildDenseIndex({ items: all, vectorOf, form, heldOut: lexical.heldOut }), now, stopping)
     const unchecked = new Map([...saidBy].filter(([key]) => byOthers.has(key) && index.has(key)))
     const tellers = new Map([...unchecked].map(([key, { node }]) => [key, node]))
-    const next = { revision, index, unchecked, tellers }
+    // What was left to who is no longer believed, or was of another model, is missing.
+    const next = { revision: isWhole && liesFound === before ? revision : undefined, index, unchecked, tellers }
     // Who has lied meanwhile is left to its words.
     for (const node of new Set(tellers.values())) if (told?.believes(node) !== true) leaveToWords(next, node)
     // What was made of it before is gone.
@@ -138,12 +143,12 @@ export function createMeaningVectors({ embeddings, told, now }: MeaningVectorsCo
     return said === undefined || digest === undefined ? undefined : told?.get(said.node, digest)
   }
 
-  /** Vectors of all texts, of one model: those that others have made already, then the rest. @returns how many were made here. */
+  /** Vectors of all texts, of one model: those that others have made already, then the rest. @returns how many were made here, and whether none is missing. */
   async function gather(
     items: readonly MeaningItem[],
     said: ReadonlyMap<string, SaidByNode>,
     own: NonNullable<typeof making>
-  ): Promise<number> {
+  ): Promise<{ count: number; isWhole: boolean }> {
     const first = items[0]?.description
     let count = 0
     for (let round = 0; first !== undefined && round < MAX_ROUNDS; round++) {
@@ -154,9 +159,9 @@ export function createMeaningVectors({ embeddings, told, now }: MeaningVectorsCo
       const texts = (await inPieces(untold(items, said), now, embeddings.stopping)).slice(0, MAX_CACHED_TEXTS)
       own.of = texts.length
       count += await embeddings.fill(texts, { onBatch: (done) => (own.done = done) })
-      if (embeddings.generation() === generation) break
+      if (embeddings.generation() === generation) return { count, isWhole: true }
     }
-    return count
+    return { count, isWhole: first === undefined }
   }
 
   function* untold(items: readonly MeaningItem[], said: ReadonlyMap<string, SaidByNode>): Generator<undefined, string[]> {
@@ -263,6 +268,7 @@ export function createMeaningVectors({ embeddings, told, now }: MeaningVectorsCo
   return {
     find,
     disbelieve(node) {
+      liesFound++
       if (built !== undefined) leaveToWords(built, node)
     }
   }

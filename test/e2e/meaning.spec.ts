@@ -238,6 +238,17 @@ describe('requests in words, by words and vectors', function () {
         warnings.filter((line) => line.includes('vectors')),
         ['vectors that liar gives as those of words are not like those of this node, which makes them itself']
       )
+
+      // Whoever wants floats gets none told.
+      asked.length = 0
+      const meaning = { ...options.meaning, vectors: 'float' as const }
+      const exact = await mesh.join('member', { ...options, meaning, name: 'exact' })
+      await exact.addPeer(home.multiaddrs()[0]!)
+      const homes = (): boolean => exact.peers().some(({ name, embeddings }) => name === 'home' && embeddings === 'words')
+      await until(homes, 'who gives vectors')
+      await until(async () => (last = await exact.understand('turn on the light')).by.path === 'both', 'vectors')
+      assert.match(last.by.reason, /\(capability embedder, float\) of \d+ of \d+ capabilities$/)
+      assert.ok(own.every((text) => asked.includes(text)))
     })
   })
 

@@ -1,5 +1,8 @@
 import assert from 'node:assert/strict'
+import { decodeInfo, encodeInfo } from '../../protocols/announce/messages.ts'
+import { encodeCbor } from '../../protocols/cbor.ts'
 import {
+  MAX_MODEL_NAME,
   encodeEmbeddingItem,
   encodeEmbeddingRequest,
   type EmbeddingItem,
@@ -28,6 +31,16 @@ protocolContract('embedding', () => ({
   request: encodeEmbeddingRequest(request),
   unknown: { o: 'list' }
 }))
+
+describe('the model in the info of a node', () => {
+  const facts = { name: 'attic', version: '1', addresses: [] }
+  it('is read if it is a name, and else counts as left out: a later version may have others', () => {
+    for (const embeddings of ['m', 'm'.repeat(MAX_MODEL_NAME)])
+      assert.equal(decodeInfo(encodeInfo({ ...facts, embeddings })).embeddings, embeddings)
+    for (const embeddings of ['', 'm'.repeat(MAX_MODEL_NAME + 1), 7, ['m'], { m: 1 }])
+      assert.deepEqual(decodeInfo(encodeCbor({ ...facts, embeddings })), facts)
+  })
+})
 
 describe('embedding protocol', function () {
   this.timeout(30_000)

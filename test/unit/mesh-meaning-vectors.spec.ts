@@ -351,6 +351,38 @@ describe('vectors beside words', () => {
     both.stop()
   })
 
+  it('of who is found to lie while others are made are made here after that', async () => {
+    offers = [offer({ id: 'oven', type: 'home/oven', description: 'bakes', examples: ['it is frosty'] }, 'attic'), ...offers]
+    let believed = true
+    const told: ToldVectors = {
+      get: (node) => (believed && node === 'attic' ? { model: 'wise', values: vectorOf('a song') } : undefined),
+      has: (node) => believed && node === 'attic',
+      believes: () => believed,
+      gather: () => Promise.resolve(),
+      check: () => Promise.resolve()
+    }
+    const now = (): number => performance.now() + later
+    const vectors = createMeaningVectors({ embeddings, told, now })
+    const both = createMeshMeaning({ offers: () => offers, now, random: createRandom(1), vectors })
+    const answer = hand.answer
+    hand.answer = (texts) => {
+      // All but the first has been left to what is told by now.
+      if (texts.length > 1 && believed) {
+        believed = false
+        vectors.disbelieve('attic')
+      }
+      return answer(texts)
+    }
+    const reason = async (): Promise<string> => (await both.understand('make it warm')).by.reason
+    await until(async () => (await reason()).startsWith('vectors'), 'the vectors of others')
+    later += 3_600_000
+    await until(
+      async () => (await reason()).endsWith(` of ${ALL.length + 1} of ${ALL.length + 1} capabilities`),
+      'those of the oven'
+    )
+    both.stop()
+  })
+
   it('are of the first characters of a long text, as words are', async () => {
     await ready()
     hand.asked = []

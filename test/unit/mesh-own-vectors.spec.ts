@@ -186,6 +186,20 @@ describe('vectors of what a node says itself', () => {
     assert.equal((await waits).done, true)
   })
 
+  it('end when the node stops, whoever waits for them', async () => {
+    own.changed()
+    await until(() => announced.length > 0, 'the announcement')
+    offers = [offer('lamp', ['it is gloomy'])]
+    hand.answer = () => new Promise(() => undefined)
+    const given = give(['it is gloomy'])
+    await until(() => hand.asked.length === 2, 'the embedder')
+    embeddings.stop()
+    assert.deepEqual(await given, { items: [], model: 'wise' })
+    own.changed()
+    await assert.rejects(embeddings.fill(['more']), { code: 'cancelled' })
+    assert.equal(hand.asked.length, 2, 'nobody is asked after that')
+  })
+
   it('are of so many texts and no more', async () => {
     offers = Array.from({ length: 300 }, (_, n) =>
       offer(

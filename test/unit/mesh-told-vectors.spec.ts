@@ -19,6 +19,7 @@ import {
   type ToldVectors
 } from '../../src/mesh-told-vectors.ts'
 import { createRandom } from '../../scripts/simulate/random.ts'
+import { until } from '../fixtures/libp2p-pair.ts'
 import { createHandEmbedder, directionOf, type HandEmbedder } from '../fixtures/hand-embedder.ts'
 
 const digestOf = (text: string): string => bytesToHex(textDigest(text))
@@ -324,6 +325,25 @@ describe('vectors that other nodes tell', () => {
     }
     assert.deepEqual([asked.length, asked.at(-1)?.node], [MAX_SHUNNED + 2, 'n0'])
   }).timeout(20_000)
+
+  it('are no longer waited for once this node stops', async () => {
+    let waits = 0
+    const patient = createToldVectors({
+      ...{ embeddings, random: createRandom(1), modelOf: () => 'wise', onDisagreed: assert.fail },
+      async *ask(_node, _request, _width, signal) {
+        waits++
+        await new Promise((_, reject) =>
+          signal.addEventListener('abort', () => reject(new MeshError('cancelled', 'the node stops')))
+        )
+        return 'wise'
+      }
+    })
+    const gathered = patient.gather(said)
+    await until(() => waits === 2, 'both are asked')
+    embeddings.stop()
+    await gathered.catch(() => undefined)
+    assert.ok(said.every(({ node, texts }) => texts.every(([digest]) => !patient.has(node, digest))))
+  })
 
   it('are not taken where the model of this node becomes another meanwhile, nor asked for once it stops', async () => {
     hand.model = 'wiser'

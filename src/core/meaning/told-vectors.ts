@@ -9,7 +9,7 @@ export const MIN_AGREEMENT = 0.99
 
 /**
  * Which of them are embedded here as well: one of {@link TEXTS_PER_SAMPLE}, at least one. That keeps out another model of the same name, and who lies about much; who lies
- * about little is found out when it matters, since all texts of what is found are made here then.
+ * about little is found out when it matters: all texts of what has a part in an answer are made here then.
  * @param random uniform in [0, 1). It has to be chosen once the vectors are there.
  */
 export function sampleOf<T>(told: readonly T[], random: () => number): T[] {

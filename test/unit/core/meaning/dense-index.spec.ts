@@ -266,6 +266,7 @@ describe('vectors that are kept', () => {
       [[good(), { ...good(), model: 'n' }], 2],
       [[good(0)], 1],
       [[good(MAX_DIMENSIONS + 1)], 1],
+      [[{ ...good(), model: '' }], 1],
       [[{ model: 'm', values: Float32Array.of(1, NaN) }], 1],
       [[{ model: 'm', values: Float32Array.of(Infinity) }], 1]
     ]
